@@ -1,0 +1,1 @@
+"""Cameras: where encoded pictures come from."""

@@ -1,0 +1,36 @@
+"""Every error that crosses a room's border. The message says what is wrong and what to do."""
+
+
+class PinholeError(Exception):
+    """Base of our own errors; the command line prints its message without a traceback."""
+
+
+class ConfigError(PinholeError):
+    """A settings file is unusable; the message lists every fault as key, value and rule."""
+
+
+class CameraError(PinholeError):
+    """The camera is missing, busy, silent, or refused its settings."""
+
+
+class BrokerError(PinholeError):
+    """The broker cannot be reached or refuses us."""
+
+
+class MessageError(PinholeError):
+    """A message from outside was refused.
+
+    `code` is stable and machine-readable: it goes into counters and `reject` messages.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NegotiationError(MessageError):
+    """An offer cannot be answered: no H.264, no video, malformed SDP."""
+
+
+class PortalError(PinholeError):
+    """The portal cannot start, be reached, or refuses us."""

@@ -1,0 +1,1 @@
+"""H.264 as it travels: parsing, packetization, fan-out."""

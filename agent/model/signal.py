@@ -1,0 +1,142 @@
+"""Signaling, version 1: the messages between the portal and a device.
+
+`agent/signaling/messages.py` turns them into bytes and back, and makes their JSON Schemas from these types.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+VERSION = 1
+MAX_MESSAGE_BYTES = 64 * 1024
+OFFER_LIFETIME_S = 30.0
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+"""A device or session id: safe as one level of an MQTT topic."""
+Sdp = Annotated[str, StringConstraints(min_length=1, max_length=48 * 1024)]
+CandidateLine = Annotated[str, StringConstraints(max_length=512)]
+Text = Annotated[str, StringConstraints(max_length=512)]
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
+Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
+UnixTime = Annotated[float, Field(ge=0, le=2**40)]
+IceUrl = Annotated[str, StringConstraints(pattern=r"^(stun|stuns|turn|turns):[^\s]{1,250}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """One entry of `RTCConfiguration.iceServers` (W3C WebRTC section 4.2.4)."""
+
+    urls: Annotated[tuple[IceUrl, ...], Field(min_length=1, max_length=8)]
+    username: Text | None = None
+    credential: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Portal to device: start a session. Refused after `expires_at`."""
+
+    seq: Seq
+    expires_at: UnixTime
+    """Seconds since the Unix epoch: MQTT 3.1.1 has no message expiry, so the promise is kept here."""
+    user: Text
+    """Who watches, for the log and the status."""
+    sdp: Sdp
+    ice_servers: Annotated[tuple[IceServer, ...], Field(max_length=16)] = ()
+    relay_only: bool = False
+    """Offer no candidate of ours but those of TURN servers."""
+    type: Literal["offer"] = "offer"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Device to portal: the answer, with the host candidates in it."""
+
+    seq: Seq
+    sdp: Sdp
+    type: Literal["answer"] = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Either way: one more candidate; an empty line is end-of-candidates (RFC 8838)."""
+
+    seq: Seq
+    candidate: CandidateLine
+    """`candidate:…` as in RFC 8839 section 5.1, or empty."""
+    type: Literal["candidate"] = "candidate"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Device to portal: no answer will come."""
+
+    seq: Seq
+    code: Code
+    message: Text
+    retry_after_s: Annotated[float, Field(ge=0, le=3600)] | None = None
+    type: Literal["reject"] = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """Either way: the session is over."""
+
+    seq: Seq
+    reason: Text = ""
+    type: Literal["bye"] = "bye"
+
+
+ToDevice = Offer | Candidate | Bye
+FromDevice = Answer | Candidate | Reject | Bye
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """What one stream of a device looks like."""
+
+    name: Id
+    width_px: Annotated[int, Field(ge=1, le=16384)]
+    height_px: Annotated[int, Field(ge=1, le=16384)]
+    fps: Annotated[float, Field(gt=0, le=1000)]
+    bitrate_bps: Annotated[int, Field(ge=0)]
+
+
+CameraState = Literal["idle", "starting", "live", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Device to portal, retained; with `online` false also the last will."""
+
+    boot_id: Id
+    """New at each start of the agent, so that a late will cannot overwrite a newer birth."""
+    online: bool
+    since: UnixTime
+    """When `online` last changed, by the device's clock; in a will, when it was born."""
+    name: Text = ""
+    version: Text = ""
+    camera: CameraState = "idle"
+    camera_kind: Text = ""
+    """`picamera`, `v4l2`, `replay` or `synthetic`."""
+    problem: Text = ""
+    """Why `camera` is `failed`, and what to do."""
+    streams: Annotated[tuple[StreamInfo, ...], Field(max_length=8)] = ()
+    viewers: Annotated[int, Field(ge=0)] = 0
+    has_stamp: bool = False
+    """The picture carries a time stamp as in `agent/model/stamp.py`."""
+    type: Literal["state"] = "state"
+
+
+EventKind = Literal["camera-failed", "camera-recovered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Device to portal on `event/<kind>`: something a person may want to know."""
+
+    kind: EventKind
+    at: UnixTime
+    message: Text
+    details: dict[str, str | int | float | bool] = field(default_factory=dict)
+    type: Literal["event"] = "event"

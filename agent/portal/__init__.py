@@ -1,0 +1,1 @@
+"""The portal: dashboard, sign-in, and the gateway between browsers and the broker."""

@@ -1,0 +1,1 @@
+"""MQTT: the broker, the messages, the device's end of signaling."""
