@@ -1,0 +1,28 @@
+"""`pinhole.toml` as typed settings. Every fault is reported at once: key, value, rule."""
+
+from agent.config.file import load, read_secret
+from agent.config.settings import (
+    BrokerSettings,
+    CameraSettings,
+    DeviceSettings,
+    IceServerSettings,
+    LogSettings,
+    PortalSettings,
+    Settings,
+    TurnSettings,
+    WebrtcSettings,
+)
+
+__all__ = [
+    "BrokerSettings",
+    "CameraSettings",
+    "DeviceSettings",
+    "IceServerSettings",
+    "LogSettings",
+    "PortalSettings",
+    "Settings",
+    "TurnSettings",
+    "WebrtcSettings",
+    "load",
+    "read_secret",
+]

@@ -1,0 +1,135 @@
+"""`pinhole.toml` and the files of secrets beside it, read from the disk."""
+
+import difflib
+import json
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from agent.config.settings import RuleError, Section, Settings, section_of
+from agent.errors import ConfigError
+
+MAX_FILE_BYTES = 256 * 1024
+MAX_SECRET_BYTES = 4096
+
+
+def load(path: Path) -> Settings:
+    """Read `pinhole.toml`. Raises ConfigError that lists every fault.
+
+    Relative paths in it are relative to its folder; a bare file name that systemd passes to the service
+    as a credential (`LoadCredential=`) is read from there.
+    """
+    data = _parse(path)
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    context = {"base": path.absolute().parent, "credentials": Path(credentials) if credentials else None}
+    complete = (
+        dict.fromkeys(Settings.model_fields, {}) | data
+    )  # so that defaults of absent sections resolve too
+    try:
+        return Settings.model_validate(complete, context=context)
+    except ValidationError as exc:
+        faults = [line for error in exc.errors(include_url=False) for line in _describe(error)]
+        noun = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise ConfigError("\n  ".join([f"{path}: {noun}:", *faults])) from exc
+
+
+def read_secret(path: Path) -> str:
+    """The one line in a secret's file, without its line end. Raises ConfigError.
+
+    A file that every user of the machine can read holds no secret and is refused.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(MAX_SECRET_BYTES + 1)
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot read the secret: {exc.strerror}") from exc
+    if mode & stat.S_IROTH:
+        raise ConfigError(f"{path}: every user of this machine can read the secret: chmod o-rwx {path}")
+    try:
+        secret = data.decode().rstrip("\r\n")
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: the secret must be UTF-8 text") from exc
+    if not secret.strip() or len(data) > MAX_SECRET_BYTES or "\n" in secret:
+        raise ConfigError(f"{path}: must hold the secret and nothing else: one line of 1 to 4095 bytes")
+    return secret
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as exc:
+        raise ConfigError(
+            f"{path}: cannot read the settings: {exc.strerror}; "
+            "`pinhole config example` prints a file to start from"
+        ) from exc
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: a settings file is at most {MAX_FILE_BYTES // 1024} KiB")
+    try:
+        return tomllib.loads(data.decode())
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: must be UTF-8 text (byte {exc.start})") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{path}: not valid TOML: {exc}") from exc
+
+
+def _describe(error: ErrorDetails) -> Iterator[str]:
+    """`key = value: rule`, one line a fault."""
+    where = [str(part) for part in error["loc"]]
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, RuleError):
+        section = error["input"] if isinstance(error["input"], Mapping) else {}
+        for key, rule in cause.faults:
+            yield _fault([*where, key], section.get(key), rule)
+    elif error["type"] == "extra_forbidden":
+        # The value is not shown: it may be a password under a key of the wrong name.
+        yield f"{'.'.join(where)}: unknown key{_suggest(where)}"
+    elif error["type"] in ("model_type", "model_attributes_type"):
+        yield _fault(where, error["input"], f"must be a table, as in [{'.'.join(where)}]")
+    elif error["type"] == "missing":
+        yield f"{'.'.join(where)}: is required"
+    else:
+        yield _fault(
+            where, error["input"], str(cause) if isinstance(cause, ValueError) else _rule(error["msg"])
+        )
+
+
+def _rule(message: str) -> str:
+    """Pydantic's sentence about an input as a rule: `should be …`."""
+    return re.sub(r"^(Input|String|List|Tuple|Value) should", "should", message)
+
+
+def _fault(where: Iterable[str], value: object, rule: str) -> str:
+    key = ".".join(where)
+    if value is None or isinstance(value, Mapping):
+        return f"{key}: {rule}"
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    shown = re.sub(r"//[^/@\s]*@", "//…@", shown)  # credentials in a URL
+    return f"{key} = {shown if len(shown) <= 80 else shown[:79] + '…'}: {rule}"
+
+
+def _suggest(where: list[str]) -> str:
+    keys = dict(_known_keys(Settings, ""))
+    wanted = ".".join(part for part in where if not part.isdecimal())
+    same_section = [key for key in keys if key.rpartition(".")[0] == wanted.rpartition(".")[0]]
+    near = difflib.get_close_matches(wanted, same_section, 1, 0.7) or difflib.get_close_matches(
+        wanted, keys, 1, 0.7
+    )
+    by_name = [key for key in keys if key.rpartition(".")[2] == where[-1]]
+    return f"; did you mean {(near or by_name)[0]}?" if near or by_name else ""
+
+
+def _known_keys(section: type[Section], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, field in section.model_fields.items():
+        yield prefix + name, field
+        inner = section_of(field.annotation)
+        if inner:
+            yield from _known_keys(inner, f"{prefix}{name}.")

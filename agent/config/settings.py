@@ -1,0 +1,350 @@
+"""`pinhole.toml` as typed settings."""
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
+
+from agent.model.signal import IceUrl, Id
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _broker_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("mqtt", "mqtts", "ws", "wss") or not parts.hostname:
+        raise ValueError("must be mqtt://, mqtts://, ws:// or wss://, then host and optional port")
+    if parts.username or parts.password:
+        raise ValueError("must not carry credentials: use username and password_file")
+    try:
+        _ = parts.port
+    except ValueError as exc:
+        raise ValueError("the port must be a number from 0 to 65535") from exc
+    return value
+
+
+def _resolve(value: Path, info: ValidationInfo) -> Path:
+    """A bare name that systemd holds as a credential is that; any other path is relative to the file.
+
+    systemd.exec(5): credentials are files in `$CREDENTIALS_DIRECTORY`, readable by the service alone.
+    """
+    context: dict[str, Path | None] = info.context or {}
+    credentials, base = context.get("credentials"), context.get("base")
+    if credentials and len(value.parts) == 1 and (credentials / value).is_file():
+        return credentials / value
+    return base / value if base else value
+
+
+def _camera_source(value: str, info: ValidationInfo) -> str:
+    kind, _, argument = value.partition(":")
+    takes_argument = {"auto": False, "picamera": None, "v4l2": True, "replay": True, "synthetic": False}
+    if kind not in takes_argument:
+        raise ValueError("must be auto, picamera, picamera:N, v4l2:DEVICE, replay:FILE or synthetic")
+    needed = takes_argument[kind]
+    if needed is not None and needed != bool(argument):
+        raise ValueError(
+            f"{kind} needs an argument, as in {kind}:…" if needed else f"{kind} takes no argument"
+        )
+    if kind == "picamera" and argument and not argument.isdecimal():
+        raise ValueError("the argument of picamera is the camera's number, as in picamera:1")
+    base: Path | None = (info.context or {}).get("base")
+    return f"{kind}:{base / argument}" if kind == "replay" and base else value
+
+
+BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
+CameraSource = Annotated[str, AfterValidator(_camera_source)]
+ConfigPath = Annotated[Path, AfterValidator(_resolve), Field(strict=False)]
+"""Relative to the settings file once loaded."""
+TopicPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=64)]
+
+
+class RuleError(ValueError):
+    """Several settings of one section do not go together; one (key, rule) a fault."""
+
+    def __init__(self, faults: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{key}: {rule}" for key, rule in faults))
+        self.faults = faults
+
+
+class Section(BaseModel):
+    """Unknown keys are faults: a typing error must not pass for a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        faults = list(self._rules())
+        if faults:
+            raise RuleError(faults)
+        return self
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        """What its settings demand of each other: one (key, rule) for each that is broken."""
+        yield from ()
+
+
+def default_device_id() -> str:
+    """The host name's first label, with what an id may not hold turned into dashes."""
+    label = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname().split(".")[0])[:64]
+    return label or "camera"
+
+
+def _both(first: object, first_key: str, second: object, second_key: str) -> Iterator[tuple[str, str]]:
+    if (first is None) != (second is None):
+        present, absent = (first_key, second_key) if second is None else (second_key, first_key)
+        yield present, f"needs {absent} too"
+
+
+class DeviceSettings(Section):
+    """Who this camera is."""
+
+    id: Id = Field(
+        default_factory=default_device_id,
+        description="Unique in the fleet; letters, digits, - and _. Default: the host name.",
+        examples=["front-door"],
+    )
+    name: str = Field(
+        default="", max_length=80, description="What people read on the dashboard. Default: the id."
+    )
+
+    @property
+    def display_name(self) -> str:
+        """What people read."""
+        return self.name or self.id
+
+
+class BrokerSettings(Section):
+    """How to reach the MQTT broker; for the agent and the portal alike."""
+
+    url: BrokerUrl = Field(
+        default="mqtt://127.0.0.1:1883",
+        description="mqtt:// or mqtts:// (TLS), ws:// or wss:// (MQTT over websockets); host, port, path.",
+    )
+    version: Literal["5", "3.1.1"] = Field(default="5", description="MQTT protocol version.")
+    topic_prefix: TopicPrefix = Field(default="pinhole", description="First levels of every topic.")
+    username: str | None = Field(
+        default=None,
+        max_length=256,
+        description="User name, where the broker asks for one.",
+        examples=["front-door"],
+    )
+    password_file: ConfigPath | None = Field(
+        default=None,
+        description="File that holds the password, and nothing else.",
+        examples=["broker-password"],
+    )
+    ca_file: ConfigPath | None = Field(
+        default=None,
+        description="CA certificates (PEM) to trust instead of the system's; for mqtts and wss.",
+        examples=["ca.pem"],
+    )
+    cert_file: ConfigPath | None = Field(
+        default=None, description="Client certificate (PEM); needs key_file.", examples=["client.pem"]
+    )
+    key_file: ConfigPath | None = Field(
+        default=None, description="The client certificate's private key (PEM).", examples=["client-key.pem"]
+    )
+    keepalive_s: int = Field(default=30, ge=5, le=1200, description="MQTT keepalive in seconds.")
+    session_expiry_s: int = Field(
+        default=3600, ge=0, le=86400, description="How long the broker keeps our session while we are away."
+    )
+    connect_timeout_s: float = Field(
+        default=20,
+        gt=0,
+        le=120,
+        description="TCP, TLS and MQTT handshake in seconds; LTE needs more than a LAN.",
+    )
+    reconnect_max_s: float = Field(
+        default=120,
+        ge=1,
+        le=3600,
+        description="The longest pause between two attempts; pauses are random below it.",
+    )
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        yield from _both(self.cert_file, "cert_file", self.key_file, "key_file")
+        if self.password_file and not self.username:
+            yield "password_file", "needs username too"
+        if urlsplit(self.url).scheme in ("mqtt", "ws"):
+            for key in ("ca_file", "cert_file", "key_file"):
+                if getattr(self, key):
+                    yield key, "needs TLS: an mqtts:// or wss:// url"
+
+
+class CameraSettings(Section):
+    """Which camera, and what it delivers."""
+
+    source: CameraSource = Field(
+        default="auto",
+        description="auto, picamera, picamera:N, v4l2:/dev/video0, replay:FILE (MP4 or H.264) or synthetic. "
+        "auto takes a Pi camera, else a USB camera, else the test picture.",
+    )
+    width_px: int | None = Field(
+        default=None,
+        ge=64,
+        le=1920,
+        multiple_of=2,
+        description="Picture width. Default: what the board can encode.",
+        examples=[1280],
+    )
+    height_px: int | None = Field(
+        default=None,
+        ge=64,
+        le=1920,
+        multiple_of=2,
+        description="Picture height; needs width_px.",
+        examples=[720],
+    )
+    fps: float | None = Field(
+        default=None,
+        ge=1,
+        le=60,
+        description="Frames a second. Default: the board's, 25 or 30.",
+        examples=[30],
+    )
+    bitrate_bps: int = Field(
+        default=2_000_000, ge=100_000, le=25_000_000, description="Encoder bit rate in bits a second."
+    )
+    keyframe_interval_s: float = Field(
+        default=10,
+        ge=0.5,
+        le=60,
+        description="Longest time between two IDR pictures; viewers ask for more themselves.",
+    )
+    linger_s: float = Field(
+        default=10, ge=0, le=3600, description="How long the camera runs on after the last viewer has left."
+    )
+    rotate: Literal[0, 180] = Field(
+        default=0, description="Turn the picture: 0 or 180 degrees (picamera only)."
+    )
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        yield from _both(self.width_px, "width_px", self.height_px, "height_px")
+        if self.rotate and self.source.partition(":")[0] not in ("auto", "picamera"):
+            yield "rotate", f"only a picamera can turn its picture, not {self.source}"
+
+
+class WebrtcSettings(Section):
+    """The streams to the viewers."""
+
+    max_viewers: int = Field(
+        default=8, ge=1, le=64, description="More viewers than this get a clear refusal."
+    )
+    exclude_interfaces: list[str] = Field(
+        default=["docker*", "br-*", "veth*", "virbr*", "tailscale*", "wg*"],
+        description="Interfaces (shell patterns) whose addresses are not offered to viewers.",
+    )
+    connect_timeout_s: float = Field(
+        default=20, gt=1, le=120, description="A viewer that is not connected by then is given up."
+    )
+
+
+class IceServerSettings(Section):
+    """One fixed STUN or TURN server."""
+
+    urls: list[IceUrl] = Field(
+        min_length=1,
+        max_length=8,
+        description="stun:, stuns:, turn: or turns: URLs.",
+        examples=[["stun:stun.example.org:3478"]],
+    )
+    username: str | None = Field(default=None, description="For turn and turns.", examples=["camera"])
+    credential_file: ConfigPath | None = Field(
+        default=None, description="File that holds the TURN password.", examples=["turn-password"]
+    )
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        yield from _both(self.username, "username", self.credential_file, "credential_file")
+        if self.username is None and any(url.startswith("turn") for url in self.urls):
+            yield "urls", "turn and turns need username and credential_file"
+
+
+class TurnSettings(Section):
+    """coturn with `use-auth-secret`: credentials that expire, for both ends of each session."""
+
+    urls: list[IceUrl] = Field(
+        min_length=1,
+        max_length=8,
+        description="turn: and turns: URLs of the same server or servers.",
+        examples=[["turn:turn.example.org:3478?transport=udp", "turns:turn.example.org:5349?transport=tcp"]],
+    )
+    secret_file: ConfigPath = Field(
+        description="File that holds coturn's static-auth-secret.", examples=["/etc/pinhole/turn-secret"]
+    )
+    ttl_s: int = Field(default=3600, ge=60, le=86400, description="How long a credential lives, in seconds.")
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        if not all(url.startswith("turn") for url in self.urls):
+            yield "urls", "must be turn: or turns: URLs; stun: belongs under [[portal.ice_servers]]"
+
+
+class PortalSettings(Section):
+    """The web server: dashboard, sign-in, signaling gateway."""
+
+    host: str = Field(
+        default="127.0.0.1", description="Address to listen on; 0.0.0.0 and :: for every interface."
+    )
+    port: Port = Field(default=8080, description="Port to listen on; 0 takes any free one.")
+    password_file: ConfigPath = Field(
+        default=Path("portal-password"),
+        validate_default=True,
+        description="The shared password; made at first start where there is none.",
+    )
+    cert_file: ConfigPath | None = Field(
+        default=None,
+        description="Certificate chain (PEM) for https; needs key_file.",
+        examples=["portal.pem"],
+    )
+    key_file: ConfigPath | None = Field(
+        default=None, description="The certificate's private key (PEM).", examples=["portal-key.pem"]
+    )
+    ice_servers: list[IceServerSettings] = Field(
+        default=[], max_length=8, description="Fixed STUN and TURN servers, given to both ends."
+    )
+    turn: TurnSettings | None = Field(
+        default=None, description="TURN servers that take expiring credentials."
+    )
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        yield from _both(self.cert_file, "cert_file", self.key_file, "key_file")
+
+
+class LogSettings(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severity shown."
+    )
+
+
+class Settings(Section):
+    """The whole of `pinhole.toml`."""
+
+    device: DeviceSettings = Field(default_factory=DeviceSettings)
+    broker: BrokerSettings = Field(default_factory=BrokerSettings)
+    camera: CameraSettings = Field(default_factory=CameraSettings)
+    webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
+    portal: PortalSettings = Field(default_factory=PortalSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+
+
+def section_of(annotation: Any) -> type[Section] | None:
+    """The Section type in `Section`, `Section | None` or `list[Section]`, or None."""
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return annotation if issubclass(annotation, Section) else None
+    if get_origin(annotation) in (Union, UnionType, list):
+        return next((found for arg in get_args(annotation) if (found := section_of(arg))), None)
+    return None
