@@ -1,0 +1,85 @@
+"""What the portal knows of the devices, from their retained states."""
+
+from dataclasses import dataclass
+
+from agent.model.signal import State
+from agent.portal.messages import Device
+
+MAX_DEVICES = 4096
+
+
+@dataclass(slots=True)
+class _Entry:
+    state: State
+    since: float | None
+
+
+class Directory:
+    """The newest state of each device; pure. Beyond 4096 devices new ones are not taken in."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+
+    def apply(self, device: str, state: State, now: float) -> bool:
+        """Take in a state; False where it changes nothing that the dashboard shows. `now` is Unix time."""
+        entry = self._entries.get(device)
+        if entry is None:
+            if len(self._entries) >= MAX_DEVICES:
+                return False
+            # A will carries the birth's time: without the birth nobody can say when the device went.
+            self._entries[device] = _Entry(state, state.since if state.online else None)
+            return True
+        if entry.state == state or _is_late_will(entry.state, state):
+            return False
+        entry.since = _since(entry, state, now)
+        entry.state = state
+        return True
+
+    def is_online(self, device: str) -> bool | None:
+        """None where the device is unknown."""
+        entry = self._entries.get(device)
+        return entry.state.online if entry else None
+
+    def boot_id(self, device: str) -> str | None:
+        """The newest start of the device's agent that is known."""
+        entry = self._entries.get(device)
+        return entry.state.boot_id if entry else None
+
+    def get(self, device: str) -> Device:
+        """Raises KeyError where the device is unknown."""
+        return _view(device, self._entries[device])
+
+    def all(self) -> list[Device]:
+        """Every device, in the order in which they were first seen."""
+        return [_view(device, entry) for device, entry in self._entries.items()]
+
+
+def _is_late_will(known: State, new: State) -> bool:
+    """An agent that restarted was born again before the broker published the will of its former life."""
+    return known.online and not new.online and new.boot_id != known.boot_id
+
+
+def _since(entry: _Entry, state: State, now: float) -> float | None:
+    if state.online:
+        return state.since
+    if not entry.state.online:
+        return entry.since
+    # A clean stop says when; a will repeats the birth's time: then the moment we learnt of it is the best.
+    return state.since if state.since > entry.state.since else now
+
+
+def _view(device: str, entry: _Entry) -> Device:
+    state = entry.state
+    return Device(
+        id=device,
+        name=state.name or device,
+        online=state.online,
+        since=entry.since,
+        camera=state.camera,
+        camera_kind=state.camera_kind,
+        problem=state.problem,
+        streams=state.streams,
+        viewers=state.viewers,
+        has_stamp=state.has_stamp,
+        version=state.version,
+    )

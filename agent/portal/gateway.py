@@ -1,0 +1,329 @@
+"""Between the browsers' WebSockets and the devices: sessions, presence, ICE credentials.
+
+No socket, task or topic in here: `app.py` feeds it text from browsers, the composition feeds it messages from
+devices, and `tick` is called twice a second.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agent.errors import MessageError
+from agent.model.signal import (
+    OFFER_LIFETIME_S,
+    Answer,
+    Bye,
+    Candidate,
+    Event,
+    FromDevice,
+    Offer,
+    Reject,
+    State,
+    ToDevice,
+)
+from agent.portal.devices import Directory
+from agent.portal.messages import (
+    MAX_MESSAGE_BYTES,
+    BrokerChanged,
+    BrowserBye,
+    BrowserCandidate,
+    BrowserOffer,
+    DeviceChanged,
+    DeviceEvent,
+    Devices,
+    Error,
+    Hello,
+    Ice,
+    SessionAnswer,
+    SessionBye,
+    SessionCandidate,
+    SessionReject,
+    ToBrowser,
+    encode_to_browser,
+    parse_from_browser,
+    split_devices,
+)
+from agent.portal.outbox import Outbox
+from agent.portal.turn import IceGrant, IceServers
+
+MAX_CLIENTS = 256
+MAX_SESSIONS = 32
+ANSWER_TIMEOUT_S = 10.0
+RATE_PER_S = 50.0
+BURST = 200.0
+ICE_RENEW_SHARE = 0.25
+"""Credentials are renewed when this share of their life is left."""
+_HELLO_ROOM_BYTES = MAX_MESSAGE_BYTES - 16 * 1024  # the rest is for at most 9 ICE servers
+_NO_ANSWER = "The camera did not answer; its link may be down."
+_BROKER_AWAY = "The portal has lost the MQTT broker; it keeps trying to reach it."
+
+log = logging.getLogger(__name__)
+
+SendToDevice = Callable[[str, str, ToDevice], bool]
+"""`send(device, session, message)` hands a message to the broker; False where that is away or behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where time comes from; tests bring their own."""
+
+    unix_s: Callable[[], float] = time.time
+    mono_s: Callable[[], float] = time.monotonic
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """One WebSocket of a signed-in user."""
+
+    user: str
+    is_signed_in: Callable[[float], bool]
+    outbox: Outbox
+    ice: IceGrant
+    tokens: float
+    refilled_s: float
+    sessions: "dict[str, _Session]" = field(default_factory=dict)
+
+    def may_send(self, now_s: float) -> bool:
+        """A token bucket: 50 messages a second, 200 at once."""
+        self.tokens = min(BURST, self.tokens + (now_s - self.refilled_s) * RATE_PER_S)
+        self.refilled_s = now_s
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass(eq=False, slots=True)
+class _Session:
+    id: str
+    device: str
+    boot_id: str | None
+    client: Client
+    answer_by_s: float | None
+    seq_out: int = 0
+    seq_in: int = -1
+
+    def next_seq(self) -> int:
+        self.seq_out += 1
+        return self.seq_out
+
+
+class Gateway:
+    """Every client, session and device of this portal."""
+
+    def __init__(self, send: SendToDevice, ice: IceServers, version: str, clock: Clock | None = None) -> None:
+        self.version = version
+        self.broker_connected = False
+        self._send = send
+        self._ice = ice
+        self._clock = clock or Clock()
+        self._directory = Directory()
+        self._clients: set[Client] = set()
+        self._sessions: dict[str, _Session] = {}
+
+    # From the browsers.
+
+    def join(self, user: str, is_signed_in: Callable[[float], bool]) -> Client | None:
+        """Take in a WebSocket; None where there are too many. `is_signed_in` is asked with Unix time."""
+        if len(self._clients) >= MAX_CLIENTS:
+            return None
+        grant = self._ice.grant(user, self._clock.unix_s())
+        client = Client(
+            user=user,
+            is_signed_in=is_signed_in,
+            outbox=Outbox(self._greeting(user, grant), self._encode_device),
+            ice=grant,
+            tokens=BURST,
+            refilled_s=self._clock.mono_s(),
+        )
+        self._clients.add(client)
+        return client
+
+    def leave(self, client: Client) -> None:
+        """Forget a WebSocket and end its sessions; safe to call twice."""
+        self._clients.discard(client)
+        for session in list(client.sessions.values()):
+            self._end(session, "the viewer has left")
+
+    def receive(self, client: Client, text: str) -> None:
+        """Act on one message from a browser."""
+        if not client.may_send(self._clock.mono_s()):
+            self._tell(client, Error("too-fast", "too many messages: the connection is closed"))
+            client.outbox.close(1008, "too many messages")
+            return
+        try:
+            message = parse_from_browser(text)
+        except MessageError as exc:
+            self._tell(client, Error(exc.code, str(exc)))
+            return
+        match message:
+            case BrowserOffer():
+                self._on_offer(client, message)
+            case BrowserCandidate():
+                self._on_candidate(client, message)
+            case BrowserBye():
+                session = client.sessions.get(message.session)
+                if session is not None:  # a bye to what is already over is no fault
+                    self._end(session, "the viewer has left")
+
+    # From the devices.
+
+    def on_state(self, device: str, state: State) -> None:
+        """A device's presence changed."""
+        if not self._directory.apply(device, state, self._clock.unix_s()):
+            return
+        for client in self._clients:
+            client.outbox.put_device(device)
+        if state.online:
+            self._end_former_life(device, state.boot_id)
+
+    def on_signal(self, device: str, session_id: str, message: FromDevice) -> None:
+        """A device answers; only the WebSocket that opened the session hears it."""
+        session = self._sessions.get(session_id)
+        if session is None or session.device != device or message.seq <= session.seq_in:
+            return  # another portal's, over, of a wrong device, or a duplicate
+        session.seq_in = message.seq
+        match message:
+            case Answer():
+                session.answer_by_s = None
+                self._tell(session.client, SessionAnswer(session_id, message.sdp))
+            case Candidate():
+                self._tell(session.client, SessionCandidate(session_id, message.candidate))
+            case Reject():
+                self._forget(session)
+                self._tell(
+                    session.client,
+                    SessionReject(session_id, message.code, message.message, message.retry_after_s),
+                )
+            case Bye():
+                self._forget(session)
+                self._tell(session.client, SessionBye(session_id, message.reason))
+
+    def on_event(self, device: str, event: Event) -> None:
+        """Something happened at a device."""
+        self._broadcast(DeviceEvent(device, event.kind, event.message, event.at))
+
+    def on_broker(self, connected: bool) -> None:
+        """The link to the broker came or went."""
+        if connected != self.broker_connected:
+            self.broker_connected = connected
+            self._broadcast(BrokerChanged(connected))
+
+    # Time.
+
+    def tick(self) -> None:
+        """Give up offers that nobody answered, renew ICE credentials, sign out whose token expired."""
+        now_s, unix_s = self._clock.mono_s(), self._clock.unix_s()
+        for session in list(self._sessions.values()):
+            if session.answer_by_s is not None and now_s >= session.answer_by_s:
+                self._end(session, "no answer in time")
+                self._reject(session.client, session.id, "no-answer", _NO_ANSWER)
+        for client in self._clients:
+            if not client.is_signed_in(unix_s):
+                client.outbox.close(1008, "signed out")
+            elif client.ice.expires_at is not None and self._is_stale(client.ice.expires_at, unix_s):
+                client.ice = self._ice.grant(client.user, unix_s)
+                self._tell(client, Ice(client.ice.servers, client.ice.expires_at))
+
+    def close(self) -> None:
+        """Tell every browser that the portal goes; their sessions end as the sockets close."""
+        for client in self._clients:
+            client.outbox.close(1001, "the portal is stopping")
+
+    # Inside.
+
+    def _on_offer(self, client: Client, offer: BrowserOffer) -> None:
+        refusal = self._refusal(client, offer)
+        if refusal is not None:
+            self._tell(client, refusal)
+            return
+        device, now = offer.device, self._clock.unix_s()
+        message = Offer(
+            seq=0,
+            expires_at=now + OFFER_LIFETIME_S,
+            user=client.user,
+            sdp=offer.sdp,
+            ice_servers=self._ice.grant(device, now).servers,
+            relay_only=offer.relay_only,
+        )
+        try:
+            sent = self._send(device, offer.session, message)
+        except MessageError as exc:
+            self._tell(client, Error(exc.code, str(exc), offer.session))
+            return
+        if not sent:
+            self._reject(client, offer.session, "broker-away", _BROKER_AWAY)
+            return
+        answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
+        session = _Session(offer.session, device, self._directory.boot_id(device), client, answer_by_s)
+        self._sessions[session.id] = client.sessions[session.id] = session
+        log.info("session %s: %s asks %s", session.id[:8], client.user, device)
+
+    def _refusal(self, client: Client, offer: BrowserOffer) -> Error | SessionReject | None:
+        if offer.session in self._sessions:
+            return Error("session-taken", "this session exists already: make a new one", offer.session)
+        if len(client.sessions) >= MAX_SESSIONS:
+            return SessionReject(
+                offer.session,
+                "too-many-sessions",
+                f"This page already has {MAX_SESSIONS} sessions open; close some cameras.",
+            )
+        if not self.broker_connected:
+            return SessionReject(offer.session, "broker-away", _BROKER_AWAY)
+        online = self._directory.is_online(offer.device)
+        if online is None:
+            return SessionReject(offer.session, "offline", "No camera of this name has ever reported here.")
+        if not online:
+            return SessionReject(
+                offer.session, "offline", "The camera is offline. Check its power and its network."
+            )
+        return None
+
+    def _on_candidate(self, client: Client, message: BrowserCandidate) -> None:
+        session = client.sessions.get(message.session)
+        if session is None:
+            self._tell(
+                client, Error("unknown-session", "this connection has no such session", message.session)
+            )
+            return
+        self._send(session.device, session.id, Candidate(session.next_seq(), message.candidate))
+
+    def _end(self, session: _Session, reason: str) -> None:
+        """Close our side of a session and tell the device; a bye that is lost costs it a timeout."""
+        self._forget(session)
+        self._send(session.device, session.id, Bye(session.next_seq(), reason))
+
+    def _forget(self, session: _Session) -> None:
+        self._sessions.pop(session.id, None)
+        session.client.sessions.pop(session.id, None)
+
+    def _end_former_life(self, device: str, boot_id: str) -> None:
+        """An agent that started anew knows nothing of its former sessions."""
+        for session in list(self._sessions.values()):
+            if session.device == device and session.boot_id != boot_id:
+                self._forget(session)
+                self._tell(session.client, SessionBye(session.id, "The camera restarted."))
+
+    def _greeting(self, user: str, grant: IceGrant) -> list[str]:
+        first, *rest = split_devices(self._directory.all(), _HELLO_ROOM_BYTES)
+        hello = Hello(self.version, user, self.broker_connected, grant.servers, grant.expires_at, first)
+        return [encode_to_browser(hello), *(encode_to_browser(Devices(part)) for part in rest)]
+
+    def _is_stale(self, expires_at: float, unix_s: float) -> bool:
+        ttl_s = self._ice.turn.ttl_s if self._ice.turn else 0
+        return expires_at - unix_s < ttl_s * ICE_RENEW_SHARE
+
+    def _encode_device(self, device: str) -> str:
+        return encode_to_browser(DeviceChanged(self._directory.get(device)))
+
+    def _reject(self, client: Client, session: str, code: str, message: str) -> None:
+        self._tell(client, SessionReject(session, code, message))
+
+    def _tell(self, client: Client, message: ToBrowser) -> None:
+        client.outbox.put(encode_to_browser(message))
+
+    def _broadcast(self, message: ToBrowser) -> None:
+        text = encode_to_browser(message)
+        for client in self._clients:
+            client.outbox.put(text)

@@ -1,0 +1,220 @@
+"""The WebSocket's messages: strict types, and the only code that turns them into JSON and back."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from agent.errors import MessageError
+from agent.model.signal import CameraState, CandidateLine, IceServer, Id, Sdp, StreamInfo
+
+MAX_MESSAGE_BYTES = 64 * 1024
+
+SessionId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""Made by the browser from 128 random bits."""
+
+
+class _FromBrowser(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class BrowserOffer(_FromBrowser):
+    """Open a session."""
+
+    type: Literal["offer"]
+    session: SessionId
+    device: Id
+    sdp: Sdp
+    relay_only: bool = False
+
+
+class BrowserCandidate(_FromBrowser):
+    """One more candidate; an empty line is end-of-candidates."""
+
+    type: Literal["candidate"]
+    session: SessionId
+    candidate: CandidateLine
+
+
+class BrowserBye(_FromBrowser):
+    """End a session."""
+
+    type: Literal["bye"]
+    session: SessionId
+
+
+FromBrowser = BrowserOffer | BrowserCandidate | BrowserBye
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A camera as the dashboard shows it."""
+
+    id: str
+    name: str
+    online: bool
+    since: float | None
+    """Unix time in seconds when it came or went; None where nobody can know."""
+    camera: CameraState
+    camera_kind: str
+    problem: str
+    streams: tuple[StreamInfo, ...]
+    viewers: int
+    has_stamp: bool
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first message; `devices` messages follow where one does not hold them all."""
+
+    version: str
+    user: str
+    broker: bool
+    ice_servers: tuple[IceServer, ...]
+    ice_expires_at: float | None
+    devices: tuple[Device, ...]
+    type: Literal["hello"] = "hello"
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """The rest of the list in `hello`."""
+
+    devices: tuple[Device, ...]
+    type: Literal["devices"] = "devices"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChanged:
+    """A device is new or differs from before."""
+
+    device: Device
+    type: Literal["device"] = "device"
+
+
+@dataclass(frozen=True, slots=True)
+class Ice:
+    """New credentials, before the old ones expire."""
+
+    ice_servers: tuple[IceServer, ...]
+    ice_expires_at: float | None
+    type: Literal["ice"] = "ice"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerChanged:
+    """Whether the portal reaches the broker."""
+
+    connected: bool
+    type: Literal["broker"] = "broker"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    """Something a person may want to know."""
+
+    device: str
+    kind: str
+    message: str
+    at: float
+    type: Literal["event"] = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAnswer:
+    """The device's answer."""
+
+    session: str
+    sdp: str
+    type: Literal["answer"] = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCandidate:
+    """A candidate of the device's."""
+
+    session: str
+    candidate: str
+    type: Literal["candidate"] = "candidate"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReject:
+    """No answer will come; the session is over."""
+
+    session: str
+    code: str
+    message: str
+    retry_after_s: float | None = None
+    type: Literal["reject"] = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionBye:
+    """The device ended the session."""
+
+    session: str
+    reason: str
+    type: Literal["bye"] = "bye"
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """The last message from the browser was refused and had no effect."""
+
+    code: str
+    message: str
+    session: str | None = None
+    type: Literal["error"] = "error"
+
+
+ToBrowser = (
+    Hello
+    | Devices
+    | DeviceChanged
+    | Ice
+    | BrokerChanged
+    | DeviceEvent
+    | SessionAnswer
+    | SessionCandidate
+    | SessionReject
+    | SessionBye
+    | Error
+)
+
+_FROM_BROWSER: TypeAdapter[FromBrowser] = TypeAdapter(Annotated[FromBrowser, Field(discriminator="type")])
+_TO_BROWSER: TypeAdapter[ToBrowser] = TypeAdapter(Annotated[ToBrowser, Field(discriminator="type")])
+_DEVICE: TypeAdapter[Device] = TypeAdapter(Device)
+
+
+def parse_from_browser(text: str) -> FromBrowser:
+    """Parse one message. Raises MessageError with code `too-large`, `unknown-type` or `malformed`."""
+    if len(text.encode(errors="replace")) > MAX_MESSAGE_BYTES:
+        raise MessageError("too-large", f"a message is larger than {MAX_MESSAGE_BYTES} bytes")
+    try:
+        return _FROM_BROWSER.validate_json(text)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "message"
+        unknown = first["type"].startswith("union_tag")
+        raise MessageError("unknown-type" if unknown else "malformed", f"{where}: {first['msg']}") from exc
+
+
+def encode_to_browser(message: ToBrowser) -> str:
+    """JSON without the fields that are None: `RTCIceServer` takes a null user name for the word null."""
+    return _TO_BROWSER.dump_json(message, exclude_none=True).decode()
+
+
+def split_devices(devices: list[Device], room_bytes: int) -> list[tuple[Device, ...]]:
+    """Cut a list into parts whose JSON holds at most `room_bytes`; at least one part, maybe empty."""
+    parts: list[list[Device]] = [[]]
+    left = room_bytes
+    for device in devices:
+        size = len(_DEVICE.dump_json(device, exclude_none=True)) + 1
+        if size > left and parts[-1]:
+            parts.append([])
+            left = room_bytes
+        parts[-1].append(device)
+        left -= size
+    return [tuple(part) for part in parts]
