@@ -29,9 +29,8 @@ def load(path: Path) -> Settings:
     data = _parse(path)
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     context = {"base": path.absolute().parent, "credentials": Path(credentials) if credentials else None}
-    complete = (
-        dict.fromkeys(Settings.model_fields, {}) | data
-    )  # so that defaults of absent sections resolve too
+    # An absent section is an empty one, so that its default paths are resolved as well.
+    complete: dict[str, Any] = {name: {} for name in Settings.model_fields} | data
     try:
         return Settings.model_validate(complete, context=context)
     except ValidationError as exc:

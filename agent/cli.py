@@ -1,0 +1,266 @@
+"""The command line: parses arguments, sets up logging, and hands over to the program that was asked for.
+
+Each command imports its own program, so that `pinhole --help` does not load the media libraries.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Coroutine, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from agent import __version__
+from agent.config import load, read_secret
+from agent.config.document import example
+from agent.errors import ConfigError, PinholeError
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+NOISY = ("aioice", "aiortc", "amqtt", "asyncio", "libav", "transitions", "websockets")
+"""Libraries that tell at `info` what only their authors want to know."""
+
+app = typer.Typer(
+    name="pinhole",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(no_args_is_help=True, help="Check a settings file, or print one to start from.")
+app.add_typer(config_app, name="config")
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option("--config", "-c", metavar="FILE", help="The settings, see [b]pinhole config example[/]."),
+]
+
+
+def main() -> None:
+    """Run a command: exit code 0 when it did its work, 1 with one message when not, 2 on wrong usage."""
+    try:
+        app()
+    except PinholeError as exc:
+        _fail([exc])
+    except BaseExceptionGroup as group:
+        known, unknown = group.split(PinholeError)
+        if unknown or known is None:
+            raise
+        _fail(_leaves(known))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pinhole {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # its callback does the work, before a command is asked for
+        bool,
+        typer.Option(
+            "--version", help="Print the version and leave.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """A camera on a Raspberry Pi, live in a browser in under a second.
+
+    Try it on this machine:   [b]pinhole demo[/]
+    On the camera:            [b]pinhole run --config pinhole.toml[/]
+    On the server:            [b]pinhole portal --config pinhole.toml[/]
+    In a terminal:            [b]pinhole watch[/]
+    """
+
+
+@app.command()
+def run(config: ConfigOption) -> None:
+    """Run the agent: capture, encode once, and send to every viewer.
+
+    Example: [b]pinhole run --config /etc/pinhole/pinhole.toml[/]
+    """
+    settings = load(config)
+    _log_to_stderr(settings.log.level)
+    from agent.app import run_agent
+
+    _serve(run_agent(settings))
+
+
+@app.command()
+def portal(config: ConfigOption) -> None:
+    """Run the portal: dashboard, sign-in, and signaling between browsers and the broker.
+
+    Example: [b]pinhole portal --config /etc/pinhole/pinhole.toml[/]
+    """
+    settings = load(config)
+    _log_to_stderr(settings.log.level)
+    from agent.app import run_portal
+
+    log = logging.getLogger("agent.portal")
+    _serve(run_portal(settings, lambda url: log.info(f"dashboard at {url}")))
+
+
+@app.command()
+def demo(
+    camera: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="auto, picamera, picamera:N, v4l2:/dev/video0, replay:FILE or synthetic. "
+            "auto takes a Pi camera, else a USB camera, else a moving test picture.",
+        ),
+    ] = "auto",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The dashboard's port; the next free one where it is taken.")
+    ] = 8080,
+) -> None:
+    """Run broker, portal and agent together on this machine, with no set-up.
+
+    Prints the dashboard's address and password; Ctrl-C ends all of it and leaves nothing behind.
+
+    Examples: [b]pinhole demo[/]
+              [b]pinhole demo --camera replay:garden.mp4 --port 9000[/]
+    """
+    _log_to_stderr("warning")
+    from agent.demo.supervisor import run_demo
+
+    _serve(run_demo(camera, port))
+
+
+@app.command()
+def watch(
+    portal: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Default: the running demo's, else http://127.0.0.1:8080."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="ID", help="Needed where there are several cameras.")
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File with the portal's password. Default: the running demo's, else ask."
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, max=86400, help="Stop after this long from the first frame.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE.mp4", help="Write what is seen to a file.")
+    ] = None,
+    snapshot: Annotated[
+        Path | None, typer.Option(metavar="FILE.jpg", help="Write the first picture.")
+    ] = None,
+    relay_only: Annotated[bool, typer.Option("--relay-only", help="Go through TURN servers only.")] = False,
+) -> None:
+    """Watch a camera in the terminal: connects like a browser and shows the stream's statistics.
+
+    Exit code 0 where a picture was decoded, else 1.
+
+    Examples: [b]pinhole watch[/]
+              [b]pinhole watch --seconds 10 --json[/]
+              [b]pinhole watch --portal https://cams.example.org --device front-door --snapshot now.jpg[/]
+    """
+    _log_to_stderr("error")
+    from agent.demo.folder import find_running
+    from agent.watch.viewer import Wish, run_watch
+
+    running = find_running() if portal is None or password_file is None else None
+    if running and portal in (None, running.url):
+        portal, password_file = running.url, password_file or running.password_file
+    wish = Wish(
+        portal=portal or "http://127.0.0.1:8080",
+        device=device,
+        password=_password(password_file),
+        seconds=seconds,
+        relay_only=relay_only,
+        record=record,
+        snapshot=snapshot,
+    )
+    _serve(run_watch(wish, as_json))
+
+
+@config_app.command()
+def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+    """Check a settings file and name every fault in it.
+
+    Example: [b]pinhole config check pinhole.toml[/]
+    """
+    load(file)
+    typer.echo(f"{file}: good")
+
+
+@config_app.command("example")
+def print_example() -> None:
+    """Print a settings file with every setting explained.
+
+    Example: [b]pinhole config example > pinhole.toml[/]
+    """
+    typer.echo(example(), nl=False)
+
+
+def _password(file: Path | None) -> str:
+    """The portal's password: from its file, or typed in; never an argument, which others can read."""
+    if file:
+        return read_secret(file)
+    if not sys.stdin.isatty():
+        raise ConfigError("the portal's password is needed: --password-file FILE")
+    return str(typer.prompt("Portal password", hide_input=True))
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format=LOG_FORMAT, datefmt="%Y-%m-%d %H:%M:%S", stream=sys.stderr
+    )
+    for name in NOISY if level != "debug" else ():
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _serve(program: Coroutine[Any, Any, None]) -> None:
+    """Run until it ends, or until SIGINT, SIGTERM or SIGHUP cancels it; a second signal ends the process at once."""
+    asyncio.run(_until_signal(program))
+
+
+async def _until_signal(program: Coroutine[Any, Any, None]) -> None:
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(program, name="program")
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) asks to outlive the terminal
+        signals.append(signal.SIGHUP)
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        for number in signals:
+            loop.remove_signal_handler(number)
+        task.cancel()
+
+    for number in signals:
+        loop.add_signal_handler(number, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
+    for exc in group.exceptions:
+        if isinstance(exc, BaseExceptionGroup):
+            yield from _leaves(exc)
+        else:
+            yield exc
+
+
+def _fail(errors: Iterable[BaseException]) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for error in errors:
+        console.print("[bold red]pinhole:[/]", end=" ")
+        console.print(str(error), markup=False)
+    sys.exit(1)

@@ -1,0 +1,123 @@
+"""The settings explained from their types: an example file, and a table for the documentation."""
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from agent.config.settings import Section, Settings, section_of
+
+WIDTH = 100
+
+HEADER = """\
+# pinhole.toml: the settings of an agent, of a portal, or of both.
+# A line that starts with # and a blank explains; one that starts with #key shows the default, or an
+# example where the default is nothing: take the # away to set it. Relative paths are relative to this file.
+# Check it with: pinhole config check pinhole.toml
+"""
+
+
+def example() -> str:
+    """A whole `pinhole.toml`: every setting explained and commented out, so that it means the defaults."""
+    lines = [HEADER]
+    for name, field in Settings.model_fields.items():
+        section = section_of(field.annotation)
+        assert section is not None
+        lines += _example_section(name, section, "")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def reference() -> str:
+    """A Markdown table for each section: key, value, default, meaning."""
+    lines: list[str] = []
+    for title, section in _sections():
+        lines += [f"### {title}", "", section.__doc__ or "", ""]
+        lines += ["| key | value | default | |", "|---|---|---|---|"]
+        rules = section.model_json_schema()["properties"]
+        for key, field in section.model_fields.items():
+            if section_of(field.annotation):
+                continue
+            meaning = (field.description or "").replace("|", "\\|")
+            lines.append(f"| `{key}` | {_rule(rules[key])} | {_default(field)} | {meaning} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _sections() -> Iterator[tuple[str, type[Section]]]:
+    for name, field in Settings.model_fields.items():
+        section = section_of(field.annotation)
+        assert section is not None
+        yield f"[{name}]", section
+        for key, inner in section.model_fields.items():
+            nested = section_of(inner.annotation)
+            if nested:
+                yield _heading(f"{name}.{key}", inner), nested
+
+
+def _example_section(path: str, section: type[Section], mark: str) -> list[str]:
+    """Lines of one section; `mark` comments its heading out where the section itself is optional."""
+    lines = [f"# {section.__doc__}", f"{mark}{path if path.startswith('[') else f'[{path}]'}"]
+    rules = section.model_json_schema()["properties"]
+    nested: list[str] = []
+    for key, field in section.model_fields.items():
+        inner = section_of(field.annotation)
+        if inner:
+            nested += ["", *_example_section(_heading(f"{path}.{key}", field), inner, "#")]
+            continue
+        text = f"{field.description} ({_rule(rules[key])})"
+        lines += textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
+        lines.append(f"#{key} = {_toml(_shown(field))}")
+    return [*lines, *nested, ""]
+
+
+def _heading(path: str, field: FieldInfo) -> str:
+    return f"[[{path}]]" if get_origin(field.annotation) is list else f"[{path}]"
+
+
+def _shown(field: FieldInfo) -> Any:
+    """The default, or the example where the default is nothing or depends on the machine."""
+    return field.examples[0] if field.examples else field.get_default(call_default_factory=False)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default is None or field.default is PydanticUndefined:
+        return ""
+    return f"`{_toml(field.default)}`"
+
+
+def _rule(schema: dict[str, Any]) -> str:
+    """What a value may be, in words, from its JSON Schema."""
+    if "anyOf" in schema:
+        return _rule(next(choice for choice in schema["anyOf"] if choice.get("type") != "null"))
+    if "enum" in schema:
+        return " or ".join(_toml(value) for value in schema["enum"])
+    kind: str = {"integer": "whole number", "array": "list", "string": "text"}.get(
+        schema["type"], schema["type"]
+    )
+    if schema.get("format") == "path":
+        return "path"
+    low = f"{_number(schema['minimum'])}" if "minimum" in schema else ""
+    low = f"above {_number(schema['exclusiveMinimum'])}" if "exclusiveMinimum" in schema else low
+    bounds = f", {low} to {_number(schema['maximum'])}" if low else ""
+    most = f", at most {schema['maxLength']} characters" if "maxLength" in schema else ""
+    even = ", even" if schema.get("multipleOf") == 2 else ""
+    return kind + bounds + most + even
+
+
+def _number(value: float) -> str:
+    if not float(value).is_integer():
+        return f"{value:g}"
+    return f"{int(value):_}" if value >= 100_000 else f"{int(value)}"
+
+
+def _toml(value: Any) -> str:
+    """A default as TOML; strings and lists of strings look the same in JSON."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(value)
+    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)

@@ -1,0 +1,160 @@
+"""Starts the demo's parts in order, says how to use them, and ends them in order."""
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from rich.console import Console
+
+from agent.config import Settings, load
+from agent.demo.broker import USERNAME, DemoBroker, demo_broker
+from agent.demo.child import Child
+from agent.demo.folder import demo_folder
+from agent.errors import PinholeError
+
+READY_TIMEOUT_S = 60.0
+"""A Zero 2 W takes half a minute to load the media libraries from its card."""
+AGENT_STOP_S, PORTAL_STOP_S = 3.5, 1.0
+"""What each may take after SIGINT. With the harder signals and the broker, 7.5 s at worst."""
+PORT_TRIES = 50
+
+Say = Callable[..., None]
+"""rich's `Console.print`."""
+
+
+async def run_demo(camera: str, port: int) -> None:
+    """Run until cancelled. `port` 0 takes any; a busy one, the next that is free.
+
+    Raises PinholeError when a part does not come up or ends, with its last lines.
+    """
+    say = Console(highlight=False, soft_wrap=True).print
+    with demo_folder() as folder:
+        password = secrets.token_urlsafe(24)
+        _write_private(folder / "broker-password", password)
+        async with demo_broker(password) as broker:
+            say(f"broker   mqtt://127.0.0.1:{broker.port}")
+            free = _free_port(port)
+            if free != port and port:
+                say(f"         port {port} is taken: the dashboard takes {free}")
+            settings = _write_settings(folder, broker.port, free, _absolute(camera))
+            await _supervise(settings, folder, broker, say)
+
+
+async def _supervise(settings: Settings, folder: Path, broker: DemoBroker, say: Say) -> None:
+    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        # Stopped in the opposite order: the agent says good-bye to its viewers through the portal.
+        for name, command, grace_s in (("portal", "portal", PORTAL_STOP_S), ("agent", "run", AGENT_STOP_S)):
+            child = await Child.start(name, command, folder / "pinhole.toml")
+            stack.push_async_callback(child.stop, grace_s)
+            group.create_task(child.follow(functools.partial(say, markup=False)), name=f"demo: follow {name}")
+        await _announce(settings, folder, broker, say)
+
+
+async def _announce(settings: Settings, folder: Path, broker: DemoBroker, say: Say) -> None:
+    """Wait until all parts work together, and tell how to use them."""
+    url = f"http://127.0.0.1:{settings.portal.port}"
+    topic = f"{settings.broker.topic_prefix}/v1/{settings.device.id}/state"
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            await _healthy(url)
+            say(f"portal   {url}")
+            state = await _online(broker, topic)
+    except TimeoutError as exc:
+        raise PinholeError(f"the demo was not ready within {READY_TIMEOUT_S:g} s") from exc
+    say(f"camera   {_describe(settings.camera.source, state)}")
+    password = (folder / "portal-password").read_text().strip()
+    (folder / "url").write_text(url + "\n")
+    say(f"\n  [bold]Open      [link={url}]{url}[/link][/]\n  [bold]Password  [/]", end="")
+    say(password, markup=False, style="bold")
+    if "SSH_CONNECTION" in os.environ:
+        own = f"{settings.portal.port}:127.0.0.1:{settings.portal.port}"
+        say(f"  From your own machine first: ssh -L {own} {socket.gethostname()}")
+    say("  In a terminal: [bold]pinhole watch[/]. Ctrl-C ends the demo.\n")
+
+
+async def _healthy(url: str) -> None:
+    """Until the portal answers and has its broker."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
+                async with http.get(f"{url}/healthz") as answer:
+                    if (await answer.json()).get("broker") is True:
+                        return
+            await asyncio.sleep(0.1)
+
+
+async def _online(broker: DemoBroker, topic: str) -> dict[str, Any]:
+    """The agent's retained state, once it says that it is online."""
+    while True:
+        state = broker.retained(topic)
+        if state.get("online") is True:
+            return state
+        await asyncio.sleep(0.05)
+
+
+def _describe(source: str, state: dict[str, Any]) -> str:
+    kind = str(state.get("camera_kind") or source)
+    streams = state.get("streams") or []
+    size = (
+        f" {streams[0]['width_px']}x{streams[0]['height_px']} at {streams[0]['fps']:g} fps" if streams else ""
+    )
+    if state.get("problem"):
+        return f"{kind}: {state['problem']}"
+    if source == "auto" and kind == "synthetic":
+        return f"test picture{size}: neither a Pi camera nor a USB camera was found"
+    return kind + size
+
+
+def _absolute(camera: str) -> str:
+    """A replayed file is relative to where the person stands, not to the demo's folder."""
+    kind, _, name = camera.partition(":")
+    if kind != "replay" or not name:
+        return camera
+    file = Path(name).expanduser().absolute()
+    if not file.is_file():
+        raise PinholeError(f"--camera: no such file: {file}")
+    return f"replay:{file}"
+
+
+def _write_settings(folder: Path, broker_port: int, port: int, camera: str) -> Settings:
+    file = folder / "pinhole.toml"
+    file.write_text(
+        f"""\
+[device]
+name = "Demo camera"
+[broker]
+url = "mqtt://127.0.0.1:{broker_port}"
+version = "3.1.1"
+username = "{USERNAME}"
+password_file = "broker-password"
+[camera]
+source = {json.dumps(camera)}
+[portal]
+port = {port}
+"""
+    )
+    return load(file)
+
+
+def _free_port(wanted: int) -> int:
+    """`wanted` or the next one that is free on loopback; for 0, any."""
+    for port in range(wanted, min(wanted + PORT_TRIES, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return int(probe.getsockname()[1])
+    raise PinholeError(f"no free port from {wanted} on: choose another with --port")
+
+
+def _write_private(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
