@@ -1,0 +1,85 @@
+"""The data channel `control`: small JSON questions of the viewer, answered at once. Pure."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+MAX_REQUEST_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Asks for the device's clock."""
+
+    id: Annotated[int, Field(ge=0, le=2**53)]
+    type: Literal["ping"]
+
+
+@dataclass(frozen=True, slots=True)
+class StatsRequest:
+    """Asks for the sender's side of the statistics."""
+
+    type: Literal["stats"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeRequest:
+    """Asks for an IDR picture."""
+
+    type: Literal["keyframe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What the device knows of one viewer's stream."""
+
+    path: str | None
+    """`host`, `srflx`, `prflx` or `relay`: our end of the pair in use."""
+    relay: str | None
+    """URL of our TURN server where the path is a relay."""
+    bitrate_bps: int
+    rtt_ms: float | None
+    loss: float | None
+    """Share lost of the last second's packets, 0 to 1, by the viewer's report."""
+    sent_frames: int
+    dropped_frames: int
+    resent_packets: int
+    viewers: int
+    encoder_bps: int
+    camera_kind: str
+    uptime_s: float
+
+
+Request = Annotated[Ping | StatsRequest | KeyframeRequest, Field(discriminator="type")]
+_REQUEST: TypeAdapter[Ping | StatsRequest | KeyframeRequest] = TypeAdapter(Request)
+
+
+def reply(
+    message: str | bytes,
+    *,
+    unix_ms: float,
+    stats: Callable[[], Stats],
+    request_keyframe: Callable[[], None],
+) -> str | None:
+    """The answer to one message, or None where it needs none."""
+    if len(message) > MAX_REQUEST_BYTES:
+        return _error("too-large", f"a request has at most {MAX_REQUEST_BYTES} bytes")
+    try:
+        request = _REQUEST.validate_json(message, strict=True)
+    except ValidationError as exc:
+        return _error("invalid", exc.errors(include_url=False, include_input=False)[0]["msg"])
+    match request:
+        case Ping():
+            return json.dumps({"type": "pong", "id": request.id, "unix_ms": unix_ms})
+        case StatsRequest():
+            return json.dumps({"type": "stats", **asdict(stats())})
+        case KeyframeRequest():
+            request_keyframe()
+            return None
+
+
+def _error(code: str, message: str) -> str:
+    return json.dumps({"type": "error", "code": code, "message": message})

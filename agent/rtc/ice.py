@@ -1,0 +1,388 @@
+"""ICE (RFC 8445) with trickle both ways (RFC 8838), on aioice's `Connection`.
+
+Added to it: several STUN and TURN servers, all tried at once; candidates reported as they come; a filter for
+interfaces; late nominations of a better pair; consent that tolerates long round trips; a bounded close;
+TURN sends without a task a packet.
+"""
+
+import asyncio
+import fnmatch
+import logging
+import random
+import socket
+import struct
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import aioice
+import ifaddr
+from aioice import ice, stun
+from aioice.candidate import Candidate, candidate_foundation, candidate_priority
+from aioice.turn import TurnClientTcpProtocol, TurnTransport
+from aiortc.rtcicetransport import parse_stun_turn_uri
+
+from agent.model.signal import IceServer
+from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
+
+log = logging.getLogger(__name__)
+
+GATHER_TIMEOUT_S = 10.0
+"""A server that has not answered by then is given up."""
+CLOSE_TIMEOUT_S = 0.5
+"""How long to wait for a TURN server to confirm that an allocation is gone."""
+CONSENT_LIFETIME_S = 30.0  # RFC 7675 section 5.1
+CONSENT_INTERVAL_S = 5.0
+CONSENT_RETRANSMISSIONS = 2
+"""0.5 + 1 + 2 s: a check survives a round trip of 3.5 s; aioice's own gives up after 0.5 s."""
+MAX_REMOTE_CANDIDATES = 64
+MAX_UNSENT_BYTES = 64 * 1024
+"""More than this in a socket's own buffer, and the path counts as stalled."""
+_TURN_TCP_SEND_BUFFER_BYTES = 192 * 1024
+"""Left to itself the kernel would hide seconds of video in a stalled connection."""
+_CHANNEL_REFRESH_S = 500.0  # a binding lives 600 s (RFC 8656 section 12)
+
+
+@dataclass(frozen=True, slots=True)
+class StunServer:
+    """A STUN server to learn our public address from (RFC 8489)."""
+
+    url: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnServer:
+    """A TURN server to relay through (RFC 8656)."""
+
+    url: str
+    host: str
+    port: int
+    transport: str
+    """`udp` or `tcp`."""
+    is_tls: bool
+    username: str | None
+    password: str | None
+
+    @property
+    def rank(self) -> int:
+        """0 for the cheapest way: udp, then tcp, then tls."""
+        return 2 if self.is_tls else int(self.transport == "tcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The pair in use: candidate types as in RFC 8445, and how we reach our relay where there is one."""
+
+    local: str
+    remote: str
+    relay: str = ""
+
+
+def parse_ice_servers(servers: Sequence[IceServer]) -> tuple[list[StunServer], list[TurnServer]]:
+    """Flatten `iceServers`; a URL that we cannot use is logged and left out (RFC 7064, RFC 7065)."""
+    stuns: list[StunServer] = []
+    turns: list[TurnServer] = []
+    for server in servers:
+        for url in server.urls:
+            try:
+                uri = parse_stun_turn_uri(url)
+            except ValueError:
+                log.warning("ice server %s is not a valid URL: left out", url)
+                continue
+            host, port = uri["host"], uri["port"]
+            if uri["scheme"] == "stun":
+                stuns.append(StunServer(url, host, port))
+            elif uri["scheme"] == "stuns" or (uri["scheme"] == "turns" and uri["transport"] == "udp"):
+                log.warning(
+                    "ice server %s: STUN over TLS and TURN over DTLS are not supported: left out", url
+                )
+            else:
+                is_tls = uri["scheme"] == "turns"
+                turn = TurnServer(
+                    url, host, port, uri["transport"], is_tls, server.username, server.credential
+                )
+                turns.append(turn)
+    return stuns, turns
+
+
+def host_addresses(exclude_interfaces: Sequence[str]) -> list[str]:
+    """Addresses of this machine that a viewer may reach: no loopback, no link-local IPv6, none excluded."""
+    addresses = []
+    for adapter in ifaddr.get_adapters():
+        if any(fnmatch.fnmatch(adapter.nice_name, pattern) for pattern in exclude_interfaces):
+            continue
+        for ip in adapter.ips:
+            if isinstance(ip.ip, str):
+                if not ip.ip.startswith("127."):
+                    addresses.append(ip.ip)
+            elif ip.ip[0] != "::1" and ip.ip[2] == 0:  # a scope id marks link-local
+                addresses.append(ip.ip[0])
+    return addresses
+
+
+class IceConnection(aioice.Connection):
+    """One viewer's ICE agent, controlled.
+
+    `on_candidate` is called with `candidate:…` for each local candidate that is found after the answer,
+    and with an empty string at the end. `on_server_error` gets a server's URL and what is wrong with it.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[IceServer],
+        *,
+        relay_only: bool,
+        on_candidate: Callable[[str], None],
+        on_server_error: Callable[[str, str], None],
+    ) -> None:
+        policy = ice.TransportPolicy.RELAY if relay_only else ice.TransportPolicy.ALL
+        super().__init__(ice_controlling=False, transport_policy=policy)
+        self._relay_only = relay_only
+        self._stuns, self._turns = parse_ice_servers(servers)
+        self._on_candidate = on_candidate
+        self._on_server_error = on_server_error
+        self._relays: dict[ice.StunProtocol, TurnServer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._close_task: asyncio.Task[None] | None = None
+
+    async def gather_host(self, addresses: Sequence[str]) -> tuple[str, ...]:
+        """Open a socket for each address; the candidates that go into the answer."""
+        self._local_candidates_start = True
+        if not self._relay_only:
+            candidates = await self.get_component_candidates(component=1, addresses=list(addresses))
+            for index, candidate in enumerate(candidates):  # RFC 8445 section 5.1.2.1: unique preferences
+                candidate.priority = candidate_priority(1, "host", 65535 - index)
+            self._local_candidates += candidates
+        self._local_candidates_end = True  # connect() may start; more come by trickle
+        return tuple(candidate.to_sdp() for candidate in self._local_candidates)
+
+    def gather_servers(self) -> None:
+        """Ask every STUN and TURN server at once, in the background."""
+        self._spawn(self._gather_servers(), "gather")
+
+    def add_remote(self, candidate: str) -> None:
+        """Take a `candidate:…` line of the viewer's; what we cannot use is passed over.
+
+        End-of-candidates is not passed on: our own side may still gather, and aioice would then give up.
+        The connect deadline bounds the wait instead.
+        """
+        if len(self._remote_candidates) + len(self._tasks) >= MAX_REMOTE_CANDIDATES:
+            return
+        try:
+            parsed = Candidate.from_sdp(candidate.removeprefix("candidate:"))
+        except (ValueError, AssertionError, IndexError):
+            log.debug("viewer's candidate is malformed: %.100r", candidate)
+            return
+        if parsed.transport.lower() == "udp" and parsed.component == 1 and 0 < parsed.port < 65536:
+            # A task, because an mDNS name (`….local`) takes up to a second to resolve or to fail.
+            self._spawn(self._add_remote(parsed), "remote candidate")
+
+    async def connect(self) -> None:
+        """Find a working pair and start consent checks; waits until cancelled where there is none."""
+        await super().connect()
+        # aioice cancels the checks still under way and leaves them IN_PROGRESS for ever. Frozen again, they
+        # are checked when the browser nominates one of them later: that is how a better pair is adopted.
+        for pair in self._check_list:
+            if pair.state == ice.CandidatePair.State.IN_PROGRESS:
+                pair.task, pair.state = None, ice.CandidatePair.State.FROZEN
+
+    async def query_consent(self) -> None:
+        """Consent freshness (RFC 7675) on the selected pair, patient with slow links."""
+        assert self.remote_password is not None
+        key = self.remote_password.encode()
+        confirmed = time.monotonic()
+        while time.monotonic() - confirmed < CONSENT_LIFETIME_S:
+            await asyncio.sleep(CONSENT_INTERVAL_S * random.uniform(0.8, 1.2))  # noqa: S311
+            for pair in list(self._nominated.values()):
+                request = self.build_request(pair, nominate=False)
+                try:
+                    await pair.protocol.request(
+                        request, pair.remote_addr, integrity_key=key, retransmissions=CONSENT_RETRANSMISSIONS
+                    )
+                except stun.TransactionError:
+                    continue
+                confirmed = time.monotonic()
+        log.info("consent expired: the viewer has not answered for %.0f s", CONSENT_LIFETIME_S)
+        self._query_consent_task = None
+        await self.close()
+
+    def path(self) -> Path | None:
+        """The pair in use, None before there is one."""
+        pair = self._nominated.get(1)
+        if pair is None:
+            return None
+        relay = self._relays.get(pair.protocol)
+        return Path(pair.local_candidate.type, pair.remote_candidate.type, relay.url if relay else "")
+
+    def route(self) -> Callable[[bytes], None] | None:
+        """A function that sends datagrams to the viewer now; None where there is no pair or it is stalled.
+
+        Look it up for each burst: browsers change the pair while video flows.
+        """
+        pair = self._nominated.get(1)
+        if pair is None:
+            return None
+        # A StunProtocol's transport is either asyncio's own or aioice's TurnTransport, which its type hides.
+        transport: Any = pair.protocol.transport
+        address = pair.remote_addr
+        if isinstance(transport, TurnTransport):
+            return self._relay_route(transport, address)
+        if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            return None
+        sendto = transport.sendto
+        return lambda data: sendto(data, address)
+
+    async def close(self) -> None:
+        """Release sockets and allocations within about a second, whatever the servers do. Never raises."""
+        if self._close_task is None:
+            self._closing = True
+            self._close_task = asyncio.create_task(self._close_all(), name="ice close")
+        # Shielded: aioice's close hangs for ever when an earlier call was cancelled half-way.
+        await asyncio.shield(self._close_task)
+
+    # ---- gathering
+
+    async def _gather_servers(self) -> None:
+        bases = [
+            p for p in self._protocols if p.local_candidate.type == "host" and "." in p.local_candidate.host
+        ]
+        jobs = [self._gather_one(s.url, self._reflexive(base, s)) for s in self._stuns for base in bases]
+        jobs += [self._gather_one(s.url, self._relay(s)) for s in self._turns]
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(job, name="ice server")
+        self._on_candidate("")
+
+    async def _gather_one(self, url: str, job: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with asyncio.timeout(GATHER_TIMEOUT_S):
+                await job
+        except TimeoutError:
+            self._on_server_error(url, f"no answer within {GATHER_TIMEOUT_S:.0f} s")
+        except stun.TransactionFailed as exc:
+            code, phrase = exc.response.attributes["ERROR-CODE"]
+            hint = ": user name or password is wrong or has expired" if code == 401 else ""
+            self._on_server_error(url, f"refused with {code} {phrase}{hint}")
+        except stun.TransactionError:
+            self._on_server_error(url, "no answer")
+        except (OSError, ValueError, KeyError) as exc:
+            # Refused, no route, unknown name, untrusted certificate; or an answer that lacks an attribute.
+            self._on_server_error(url, str(exc))
+
+    async def _reflexive(self, base: ice.StunProtocol, server: StunServer) -> None:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(
+            server.host, server.port, family=socket.AF_INET, type=socket.SOCK_DGRAM
+        )
+        request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+        response, _ = await base.request(request, (str(found[0][4][0]), server.port))
+        mapped = response.attributes.get("XOR-MAPPED-ADDRESS")
+        if mapped is None:
+            raise ConnectionError("the answer holds no XOR-MAPPED-ADDRESS")
+        local = base.local_candidate
+        candidate = Candidate(
+            foundation=candidate_foundation("srflx", "udp", local.host),
+            component=1,
+            transport="udp",
+            priority=candidate_priority(1, "srflx"),
+            host=mapped[0],
+            port=mapped[1],
+            type="srflx",
+            related_address=local.host,
+            related_port=local.port,
+        )
+        self._found(candidate)
+
+    async def _relay(self, server: TurnServer) -> None:
+        candidate, protocol = await ice.relayed_candidate(
+            component=1,
+            hide_related_address=self._relay_only,
+            protocol_factory=lambda: ice.StunProtocol(self),
+            turn_server=(server.host, server.port),
+            turn_username=server.username,
+            turn_password=server.password,
+            turn_ssl=server.is_tls,
+            turn_transport=server.transport,
+        )
+        candidate.priority = candidate_priority(1, "relay", 65535 - server.rank)
+        self._protocols.append(protocol)
+        self._relays[protocol] = server
+        if server.transport == "tcp":
+            sock = _inner(cast("TurnTransport", protocol.transport)).transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _TURN_TCP_SEND_BUFFER_BYTES)
+        for remote in self._remote_candidates:
+            self._pair_remote_candidate(remote)
+        self.sort_check_list()
+        self._found(candidate)
+
+    def _found(self, candidate: Candidate) -> None:
+        same = (c for c in self._local_candidates if (c.host, c.port) == (candidate.host, candidate.port))
+        if self._closing or next(same, None):  # without a NAT the reflexive address is the host's own
+            return
+        self._local_candidates.append(candidate)
+        self._on_candidate("candidate:" + candidate.to_sdp())
+
+    # ---- sending through a relay
+
+    def _relay_route(self, relay: TurnTransport, address: tuple[str, int]) -> Callable[[bytes], None] | None:
+        client = _inner(relay)
+        transport = client.transport
+        if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            return None
+        channel = client.peer_to_channel.get(address)
+        if channel is None:  # cannot happen after a check went this way; bind by the slow way
+            return lambda data: relay.sendto(data, address)
+        if time.time() > client.channel_refresh_at[channel]:
+            # Marked as done first, so that one request goes out and not one a packet.
+            client.channel_refresh_at[channel] = time.time() + _CHANNEL_REFRESH_S
+            self._spawn(self._refresh_channel(client, channel, address), "channel refresh")
+        send = client._send  # noqa: SLF001
+        pack = struct.Struct("!HH").pack  # ChannelData (RFC 8656 section 12.4)
+        return lambda data: send(pack(channel, len(data)) + data)
+
+    async def _refresh_channel(self, client: "_TurnClient", channel: int, address: tuple[str, int]) -> None:
+        try:
+            await client.channel_bind(channel, address)
+        except (stun.TransactionError, ConnectionError) as exc:
+            client.channel_refresh_at[channel] = 0.0
+            log.info("TURN channel could not be refreshed: %s", exc)
+
+    # ---- the rest
+
+    async def _add_remote(self, candidate: Candidate) -> None:
+        try:
+            await self.add_remote_candidate(candidate)
+        except OSError as exc:  # no multicast here: mDNS names stay unknown, the other candidates serve
+            log.debug("viewer's candidate %s cannot be resolved: %s", candidate.host, exc)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _close_all(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        relays: list[Any] = [protocol.transport for protocol in self._relays]
+        for relay in relays:
+            relay.close()
+        closing = [relay._TurnTransport__close_task for relay in relays]  # noqa: SLF001
+        if closing:
+            _, stuck = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT_S)
+            for task in stuck:
+                task.cancel()
+        for relay in relays:  # abort: close() would wait for a stalled peer or a TLS goodbye
+            _inner(relay).transport.abort()
+        await super().close()
+
+
+_TurnClient = TurnClientTcpProtocol  # the UDP one has the same interface, but for its transport's type
+
+
+def _inner(relay: TurnTransport) -> _TurnClient:
+    return cast("_TurnClient", getattr(relay, "_TurnTransport__inner_protocol"))  # noqa: B009

@@ -1,0 +1,284 @@
+"""One viewer: ICE, DTLS, the data channel, and the lane that carries its frames."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiortc.rtcdatachannel import RTCDataChannel
+from aiortc.rtcdtlstransport import RTCCertificate
+from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
+
+from agent.model.media import RtpFrame
+from agent.model.signal import IceServer
+from agent.rtc import answer, channel, rtcp
+from agent.rtc.ice import IceConnection
+from agent.rtc.sender import RtpSender
+from agent.rtc.transport import DtlsTransport, fingerprint_of
+
+log = logging.getLogger(__name__)
+
+BURST_PACKETS = 16
+BURST_INTERVAL_S = 0.003
+"""A keyframe leaves 16 packets at a time, 50 Mb/s at most: coturn's relay socket holds about 50 packets."""
+REPORT_INTERVAL_S = 1.0
+CLOSE_TIMEOUT_S = 1.0
+CONTROL_LABEL = "control"
+
+
+class FrameQueue(Protocol):
+    """A viewer's end of the fan-out."""
+
+    dropped_frames: int
+
+    async def next(self) -> RtpFrame:
+        """The next frame to send."""
+
+    def resync(self) -> None:
+        """Go on at the next keyframe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What a peer may do with the camera; every peer of a device shares it."""
+
+    subscribe: Callable[[], FrameQueue]
+    unsubscribe: Callable[[FrameQueue], None]
+    request_keyframe: Callable[[], None]
+    describe: Callable[[], tuple[int, int, str]]
+    """Viewers, encoder bit rate in bits a second, kind of camera."""
+
+
+class Peer:
+    """One session with one viewer, from its offer to its end."""
+
+    def __init__(
+        self,
+        offer: answer.Offer,
+        ice_servers: Sequence[IceServer],
+        *,
+        relay_only: bool,
+        certificate: RTCCertificate,
+        stream: Stream,
+        on_candidate: Callable[[str], None],
+    ) -> None:
+        self._offer = offer
+        self._certificate = certificate
+        self._stream = stream
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._server_errors: dict[str, str] = {}
+        self._ice = IceConnection(
+            ice_servers,
+            relay_only=relay_only,
+            on_candidate=on_candidate,
+            on_server_error=self._note_server_error,
+        )
+        self._ice.remote_username, self._ice.remote_password = offer.ice_ufrag, offer.ice_pwd
+        self._ice.remote_is_lite = offer.ice_lite
+        self._dtls = DtlsTransport(
+            self._ice, certificate, is_client=offer.is_dtls_client, on_rtcp=self._on_rtcp
+        )
+        self._sctp: RTCSctpTransport | None = None
+        self._sender = RtpSender(offer.video, self._dtls.protect_rtp)
+        self._queue: FrameQueue | None = None
+        self._rtt_s: float | None = None
+        self._loss: float | None = None
+        self._bitrate_bps = 0
+        self._references: list[rtcp.ReferenceTime] = []
+        self._started_s = time.monotonic()
+        # Sender reports need wall time. Taken once: a later step of the clock must not look like a jump.
+        self._unix_anchor_ns = time.time_ns() - time.monotonic_ns()
+
+    async def answer(self, addresses: Sequence[str]) -> str:
+        """The answer's SDP with host candidates for `addresses`; the rest trickles from then on."""
+        candidates = await self._ice.gather_host(addresses)
+        for line in self._offer.candidates:
+            self.add_candidate(line)
+        local = answer.Local(
+            ice_ufrag=self._ice.local_username,
+            ice_pwd=self._ice.local_password,
+            fingerprint=fingerprint_of(self._certificate),
+            candidates=candidates,
+            ssrc=self._sender.ssrc,
+            rtx_ssrc=self._sender.rtx_ssrc,
+            cname=self._sender.cname,
+        )
+        return answer.encode_answer(self._offer, local)
+
+    def add_candidate(self, line: str) -> None:
+        """One more candidate of the viewer's; empty for end-of-candidates."""
+        if line:
+            self._ice.add_remote(line)
+
+    def end(self, reason: str) -> None:
+        """Ask `run` to return; the first reason stays."""
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    async def run(self, connect_timeout_s: float) -> str:
+        """Connect and send until the session ends; the reason, in words for the viewer."""
+        self._ice.gather_servers()
+        connecting = asyncio.create_task(self._connect(), name="connect")
+        try:
+            async with asyncio.timeout(connect_timeout_s):
+                await asyncio.wait((connecting, self._ended), return_when=asyncio.FIRST_COMPLETED)
+                if self._ended.done():
+                    return self._ended.result()
+                await connecting
+        except TimeoutError:
+            return self._explain(f"no path was found within {connect_timeout_s:.0f} s")
+        except ConnectionError as exc:
+            return self._explain(str(exc))
+        finally:
+            connecting.cancel()
+        return await self._stream_until_ended()
+
+    async def close(self) -> None:
+        """Release everything within about a second, whatever the viewer and the servers do."""
+        self.end("closed")
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                if self._sctp is not None:
+                    await self._sctp.stop()
+                if self._sender.counters.packets:
+                    await self._dtls.send_rtcp(rtcp.encode_bye(self._sender.ssrc))
+                await self._dtls.stop()
+        except (TimeoutError, ConnectionError) as exc:
+            log.debug("goodbye was not sent: %r", exc)
+        await self._ice.close()
+
+    def stats(self) -> channel.Stats:
+        """The stream as the device sees it."""
+        path = self._ice.path()
+        viewers, encoder_bps, camera_kind = self._stream.describe()
+        return channel.Stats(
+            path=path.local if path else None,
+            relay=path.relay or None if path else None,
+            bitrate_bps=self._bitrate_bps,
+            rtt_ms=None if self._rtt_s is None else round(self._rtt_s * 1000, 1),
+            loss=self._loss,
+            sent_frames=self._sender.counters.frames,
+            dropped_frames=self._queue.dropped_frames if self._queue else 0,
+            resent_packets=self._sender.counters.resent_packets,
+            viewers=viewers,
+            encoder_bps=encoder_bps,
+            camera_kind=camera_kind,
+            uptime_s=round(time.monotonic() - self._started_s, 1),
+        )
+
+    # ---- connecting
+
+    async def _connect(self) -> None:
+        await self._ice.connect()
+        self._dtls.on("statechange", self._on_dtls_state)
+        if self._offer.data is not None:
+            self._sctp = RTCSctpTransport(self._dtls)
+            self._sctp.on("datachannel", self._on_data_channel)
+        await self._dtls.start(self._offer.dtls)
+        if self._dtls.state != "connected":
+            raise ConnectionError("the DTLS handshake failed")
+
+    def _on_dtls_state(self) -> None:
+        if self._dtls.state in ("closed", "failed"):
+            self.end("the connection was lost")
+
+    def _note_server_error(self, url: str, message: str) -> None:
+        log.warning("ICE server %s: %s", url, message)
+        self._server_errors[url] = message
+
+    def _explain(self, reason: str) -> str:
+        servers = "; ".join(f"{url}: {message}" for url, message in self._server_errors.items())
+        return f"{reason} ({servers})" if servers else reason
+
+    # ---- streaming
+
+    async def _stream_until_ended(self) -> str:
+        path = self._ice.path()
+        if path is not None:
+            log.info("viewer connected: %s to %s %s", path.local, path.remote, path.relay)
+        self._queue = self._stream.subscribe()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._send_frames(self._queue), name="lane"),
+                    group.create_task(self._report(), name="reports"),
+                ]
+                await self._start_data()
+                reason = await self._ended
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._stream.unsubscribe(self._queue)
+        return reason
+
+    async def _start_data(self) -> None:
+        if self._sctp is None or self._offer.data is None:
+            return
+        data = self._offer.data
+        try:
+            await self._sctp.start(RTCSctpCapabilities(data.max_message_bytes), data.sctp_port)
+        except ConnectionError as exc:  # the session is ending: `_ended` says why
+            log.debug("data channel did not start: %s", exc)
+
+    async def _send_frames(self, queue: FrameQueue) -> None:
+        while True:
+            frame = await queue.next()
+            for start in range(0, len(frame.payloads), BURST_PACKETS):
+                if start:
+                    await asyncio.sleep(BURST_INTERVAL_S)
+                route = self._ice.route()
+                if route is None:  # stalled: what waits is too late when it moves again
+                    queue.resync()
+                    break
+                self._sender.send(frame, start, start + BURST_PACKETS, route, time.monotonic_ns())
+
+    async def _report(self) -> None:
+        bytes_before = 0
+        while True:
+            await asyncio.sleep(REPORT_INTERVAL_S)
+            sent = self._sender.counters.payload_bytes
+            self._bitrate_bps = int((sent - bytes_before) * 8 / REPORT_INTERVAL_S)
+            bytes_before = sent
+            now_ns = time.monotonic_ns()
+            report = self._sender.sender_report(now_ns, now_ns + self._unix_anchor_ns)
+            if report is not None:
+                await self._dtls.send_rtcp(report)
+            references, self._references = self._references, []
+            for reference in references:
+                await self._dtls.send_rtcp(rtcp.encode_dlrr(self._sender.ssrc, reference))
+
+    # ---- what the viewer says
+
+    def _on_rtcp(self, data: bytes) -> None:
+        for feedback in rtcp.parse(data):
+            match feedback:
+                case rtcp.Nack(seqs):
+                    if route := self._ice.route():
+                        self._sender.resend(seqs, self._rtt_s or 0.0, route, time.monotonic_ns())
+                case rtcp.KeyframeRequest():
+                    self._stream.request_keyframe()
+                case rtcp.ReceiverReport() if feedback.ssrc == self._sender.ssrc:
+                    now_unix_ns = time.monotonic_ns() + self._unix_anchor_ns
+                    self._rtt_s = rtcp.round_trip_s(feedback, now_unix_ns) or self._rtt_s
+                    self._loss = feedback.fraction_lost
+                case rtcp.ReferenceTime():
+                    self._references = [feedback]  # only the newest is worth an answer
+
+    def _on_data_channel(self, data_channel: RTCDataChannel) -> None:
+        if data_channel.label != CONTROL_LABEL:
+            data_channel.close()
+            return
+
+        def on_message(message: str | bytes) -> None:
+            text = channel.reply(
+                message,
+                unix_ms=time.time() * 1000,
+                stats=self.stats,
+                request_keyframe=self._stream.request_keyframe,
+            )
+            if text is not None and data_channel.readyState == "open":
+                data_channel.send(text)
+
+        data_channel.on("message", on_message)

@@ -1,0 +1,80 @@
+"""Every private name of aioice, aiortc and pylibsrtp that this room touches, checked at import.
+
+These libraries are pinned to exact versions. A name that is gone stops the program here, with its name,
+and not in the middle of a stream.
+"""
+
+import inspect
+from importlib.metadata import version
+
+import aioice.ice
+import aioice.turn
+import aiortc.rtcdtlstransport
+
+PINNED = {"aioice": "0.13.0", "aiortc": "1.16.0", "pylibsrtp": "1.0.0"}
+
+_CLASS_NAMES: dict[type, tuple[str, ...]] = {
+    # agent/rtc/ice.py overrides or calls these
+    aioice.ice.Connection: (
+        "_check_list_maybe_complete",
+        "_check_list_maybe_fail",
+        "_pair_remote_candidate",
+        "_remote_candidates_expected",
+        "build_request",
+        "get_component_candidates",
+        "query_consent",
+        "sort_check_list",
+    ),
+    aioice.ice.StunProtocol: ("request", "send_data"),
+    aioice.turn.TurnTransport: ("_close", "_send_done", "sendto"),
+    aioice.turn.TurnClientUdpProtocol: ("_send", "channel_bind"),
+    aioice.turn.TurnClientTcpProtocol: ("_send", "_padded", "channel_bind"),
+    # agent/rtc/transport.py
+    aiortc.rtcdtlstransport.RTCDtlsTransport: (
+        "_handle_rtcp_data",
+        "_handle_rtp_data",
+        "_send_rtp",
+        "_set_role",
+    ),
+}
+
+# Attributes that only exist on an instance: the constructor's source must still set them.
+_INSTANCE_NAMES: dict[type, tuple[str, ...]] = {
+    aioice.ice.Connection: (
+        "_check_list",
+        "_check_list_done",
+        "_closing",
+        "_early_checks_done",
+        "_local_candidates",
+        "_local_candidates_end",
+        "_local_candidates_start",
+        "_nominated",
+        "_protocols",
+        "_query_consent_task",
+        "_remote_candidates",
+    ),
+    aioice.turn.TurnTransport: ("__close_task", "__inner_protocol"),
+    aioice.turn.TurnClientMixin: ("channel_refresh_at", "peer_to_channel"),
+    aiortc.rtcdtlstransport.RTCDtlsTransport: ("_tx_srtp",),
+}
+
+
+def missing() -> list[str]:
+    """What is not as this room needs it, in words; empty when all is well."""
+    faults = [
+        f"{name} {found} is installed, but agent/rtc is written for {pinned} exactly"
+        for name, pinned in PINNED.items()
+        if (found := version(name)) != pinned
+    ]
+    for owner, names in _CLASS_NAMES.items():
+        faults += [f"{owner.__qualname__} has lost {name}" for name in names if not hasattr(owner, name)]
+    for owner, names in _INSTANCE_NAMES.items():
+        source = inspect.getsource(owner)
+        faults += [
+            f"{owner.__qualname__} no longer sets {name}" for name in names if f"self.{name}" not in source
+        ]
+    return faults
+
+
+if _faults := missing():
+    raise ImportError("; ".join(_faults))

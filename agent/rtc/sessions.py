@@ -1,0 +1,165 @@
+"""All viewers of this device: admission, signaling in and out, and their end."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from aiortc.rtcdtlstransport import RTCCertificate
+
+from agent.config import WebrtcSettings
+from agent.errors import NegotiationError
+from agent.model.signal import Offer
+from agent.rtc.answer import parse_offer
+from agent.rtc.ice import host_addresses
+from agent.rtc.peer import Peer, Stream
+
+log = logging.getLogger(__name__)
+
+RETRY_WHEN_FULL_S = 10.0
+_MAX_EARLY_CANDIDATES = 64
+
+
+class SignalOut(Protocol):
+    """What the device says to a viewer."""
+
+    def send_answer(self, session: str, sdp: str) -> None:
+        """The answer to the offer."""
+
+    def send_candidate(self, session: str, line: str) -> None:
+        """One more candidate of ours; empty at the end."""
+
+    def send_reject(self, session: str, code: str, message: str, retry_after_s: float | None = None) -> None:
+        """No answer will come."""
+
+    def send_bye(self, session: str, reason: str) -> None:
+        """The session is over."""
+
+
+class Sessions:
+    """Serves each viewer in a task of its own: one viewer's failure never reaches another."""
+
+    def __init__(
+        self,
+        settings: WebrtcSettings,
+        *,
+        signal: SignalOut,
+        stream: Stream,
+        watching: Callable[[], AbstractContextManager[None]],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._signal = signal
+        self._stream = stream
+        self._watching = watching
+        self._on_change = on_change
+        self._certificate = RTCCertificate.generateCertificate()
+        self._viewers: dict[str, _Viewer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._viewers)
+
+    def on_offer(self, session: str, offer: Offer) -> None:
+        """Start to serve a viewer."""
+        if session in self._viewers:
+            self._signal.send_reject(session, "session-exists", "this session has its answer already")
+            return
+        if len(self._viewers) >= self._settings.max_viewers:
+            self._signal.send_reject(
+                session,
+                "too-many-viewers",
+                f"this camera serves at most {self._settings.max_viewers} viewers at a time",
+                RETRY_WHEN_FULL_S,
+            )
+            return
+        viewer = self._viewers[session] = _Viewer()
+        self._on_change()
+        task = asyncio.create_task(self._serve(session, viewer, offer), name=f"viewer {session}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def on_candidate(self, session: str, line: str) -> None:
+        """One more candidate of the viewer's."""
+        if viewer := self._viewers.get(session):
+            viewer.add_candidate(line)
+
+    def on_bye(self, session: str, reason: str) -> None:
+        """The viewer has gone."""
+        if viewer := self._viewers.get(session):
+            log.info("viewer %s left: %s", session, reason or "no reason given")
+            viewer.left = True
+            viewer.end(reason)
+
+    async def close(self) -> None:
+        """Say goodbye to every viewer; about a second."""
+        for viewer in self._viewers.values():
+            viewer.end("the camera is shutting down")
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _serve(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
+        log.info("viewer %s (%s) asks for video", session, offer.user)
+        try:
+            await self._negotiate_and_run(session, viewer, offer)
+        except NegotiationError as exc:
+            log.info("viewer %s refused: %s", session, exc)
+            self._signal.send_reject(session, exc.code, str(exc))
+        except Exception:
+            log.exception("viewer %s failed", session)
+            self._signal.send_bye(session, "the camera had an internal error")
+        finally:
+            del self._viewers[session]
+            self._on_change()
+
+    async def _negotiate_and_run(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
+        negotiated = parse_offer(offer.sdp)
+        with self._watching():  # the camera starts while the two ends find each other
+            peer = Peer(
+                negotiated,
+                offer.ice_servers,
+                relay_only=offer.relay_only,
+                certificate=self._certificate,
+                stream=self._stream,
+                on_candidate=lambda line: self._signal.send_candidate(session, line),
+            )
+            try:
+                addresses = host_addresses(self._settings.exclude_interfaces)
+                self._signal.send_answer(session, await peer.answer(addresses))
+                viewer.attach(peer)
+                reason = await peer.run(self._settings.connect_timeout_s)
+                log.info("viewer %s ended: %s", session, reason)
+                if not viewer.left:
+                    self._signal.send_bye(session, reason)
+            finally:
+                await peer.close()
+
+
+class _Viewer:
+    """A session from its offer on; holds what arrives before its peer exists."""
+
+    def __init__(self) -> None:
+        self.left = False
+        self._peer: Peer | None = None
+        self._early: list[str] = []
+        self._reason: str | None = None
+
+    def attach(self, peer: Peer) -> None:
+        self._peer = peer
+        for line in self._early:
+            peer.add_candidate(line)
+        self._early.clear()
+        if self._reason is not None:
+            peer.end(self._reason)
+
+    def add_candidate(self, line: str) -> None:
+        if self._peer is not None:
+            self._peer.add_candidate(line)
+        elif len(self._early) < _MAX_EARLY_CANDIDATES:
+            self._early.append(line)
+
+    def end(self, reason: str) -> None:
+        self._reason = reason
+        if self._peer is not None:
+            self._peer.end(reason)
