@@ -1,28 +1,35 @@
 """Signaling, version 1: the messages between the portal and a device.
 
-`agent/signaling/messages.py` turns them into bytes and back, and makes their JSON Schemas from these types.
+`agent/signaling/messages.py` turns them into bytes and back; `agent/signaling/schema.py` makes their JSON
+Schemas from these types. On the wire every message names its version `v` and its `type`.
 """
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, with_config
 
-VERSION = 1
+VERSION: Literal[1] = 1
 MAX_MESSAGE_BYTES = 64 * 1024
 OFFER_LIFETIME_S = 30.0
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A device or session id: safe as one level of an MQTT topic."""
 Sdp = Annotated[str, StringConstraints(min_length=1, max_length=48 * 1024)]
-CandidateLine = Annotated[str, StringConstraints(max_length=512)]
+CandidateLine = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""One line: a line break would smuggle lines into the SDP it is joined with."""
 Text = Annotated[str, StringConstraints(max_length=512)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
 UnixTime = Annotated[float, Field(ge=0, le=2**40)]
 IceUrl = Annotated[str, StringConstraints(pattern=r"^(stun|stuns|turn|turns):[^\s]{1,250}$")]
+Version = Literal[1]
+
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+"""No key too many, no "1" for 1, no NaN."""
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class IceServer:
     """One entry of `RTCConfiguration.iceServers` (W3C WebRTC section 4.2.4)."""
@@ -32,6 +39,7 @@ class IceServer:
     credential: Text | None = None
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Offer:
     """Portal to device: start a session. Refused after `expires_at`."""
@@ -46,8 +54,10 @@ class Offer:
     relay_only: bool = False
     """Offer no candidate of ours but those of TURN servers."""
     type: Literal["offer"] = "offer"
+    v: Version = VERSION
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Device to portal: the answer, with the host candidates in it."""
@@ -55,8 +65,10 @@ class Answer:
     seq: Seq
     sdp: Sdp
     type: Literal["answer"] = "answer"
+    v: Version = VERSION
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """Either way: one more candidate; an empty line is end-of-candidates (RFC 8838)."""
@@ -65,8 +77,10 @@ class Candidate:
     candidate: CandidateLine
     """`candidate:…` as in RFC 8839 section 5.1, or empty."""
     type: Literal["candidate"] = "candidate"
+    v: Version = VERSION
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Reject:
     """Device to portal: no answer will come."""
@@ -76,8 +90,10 @@ class Reject:
     message: Text
     retry_after_s: Annotated[float, Field(ge=0, le=3600)] | None = None
     type: Literal["reject"] = "reject"
+    v: Version = VERSION
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Bye:
     """Either way: the session is over."""
@@ -85,12 +101,14 @@ class Bye:
     seq: Seq
     reason: Text = ""
     type: Literal["bye"] = "bye"
+    v: Version = VERSION
 
 
 ToDevice = Offer | Candidate | Bye
 FromDevice = Answer | Candidate | Reject | Bye
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
     """What one stream of a device looks like."""
@@ -99,12 +117,13 @@ class StreamInfo:
     width_px: Annotated[int, Field(ge=1, le=16384)]
     height_px: Annotated[int, Field(ge=1, le=16384)]
     fps: Annotated[float, Field(gt=0, le=1000)]
-    bitrate_bps: Annotated[int, Field(ge=0)]
+    bitrate_bps: Annotated[int, Field(ge=0, le=10**10)]
 
 
 CameraState = Literal["idle", "starting", "live", "failed"]
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class State:
     """Device to portal, retained; with `online` false also the last will."""
@@ -122,15 +141,20 @@ class State:
     problem: Text = ""
     """Why `camera` is `failed`, and what to do."""
     streams: Annotated[tuple[StreamInfo, ...], Field(max_length=8)] = ()
-    viewers: Annotated[int, Field(ge=0)] = 0
+    viewers: Annotated[int, Field(ge=0, le=10**6)] = 0
     has_stamp: bool = False
     """The picture carries a time stamp as in `agent/model/stamp.py`."""
     type: Literal["state"] = "state"
+    v: Version = VERSION
 
 
+DetailName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Detail = Text | bool | Annotated[int, Field(ge=-(2**53), le=2**53)] | float
+"""What every JSON reader keeps exactly (RFC 8259 section 6)."""
 EventKind = Literal["camera-failed", "camera-recovered"]
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Event:
     """Device to portal on `event/<kind>`: something a person may want to know."""
@@ -138,5 +162,6 @@ class Event:
     kind: EventKind
     at: UnixTime
     message: Text
-    details: dict[str, str | int | float | bool] = field(default_factory=dict)
+    details: Annotated[dict[DetailName, Detail], Field(max_length=16)] = field(default_factory=dict)
     type: Literal["event"] = "event"
+    v: Version = VERSION

@@ -1,0 +1,416 @@
+"""The connection to the MQTT broker: the only module that knows aiomqtt and paho.
+
+MQTT 5 (OASIS 2019) or 3.1.1, over TCP, TLS or websockets; connects for ever and never blocks who publishes.
+"""
+
+import asyncio
+import logging
+import math
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
+
+import aiomqtt
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, DisconnectFlags, WebsocketConnectionError
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.config import BrokerSettings
+from agent.errors import BrokerError
+from agent.model.signal import MAX_MESSAGE_BYTES
+from agent.signaling.backoff import pause_s
+from agent.signaling.endpoint import (
+    explain,
+    explain_close,
+    explain_code,
+    make_tls_context,
+    open_socket,
+    parse_endpoint,
+)
+from agent.signaling.outbox import Outbox, Publication
+
+logger = logging.getLogger(__name__)
+
+WILL_DELAY_S = 20
+"""MQTT 5 section 3.1.3.2.2: a short loss of the link is not news."""
+RECEIVE_MAXIMUM = 20
+MAX_INFLIGHT = 20
+MAX_INBOX = 256
+MAX_PACKET_BYTES = 4 * MAX_MESSAGE_BYTES
+"""MQTT 5 section 3.1.2.11.4: the broker keeps larger ones from us. What is between is refused and counted."""
+FLUSH_S = 1.0
+DISCONNECT_S = 0.5
+STABLE_S = 10.0
+"""A shorter connection does not end an outage: two clients with one id must not fight at full speed."""
+CONNECTION_LOST = 0x80
+"""What paho calls an end without a reason (MQTT 5 section 2.4: unspecified error)."""
+
+
+class Broker:
+    """One client of the broker. `run()` keeps it connected; everything else returns at once.
+
+    `on_message(topic, payload)` and `on_connection(connected, words)` are called on the event loop and must
+    not raise; the latter once for each change of state or reason. The broker keeps our subscriptions and
+    QoS 1 messages while we are away, so `client_id` must be unique and the same at every start.
+    """
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        *,
+        client_id: str,
+        password: str | None,
+        subscriptions: tuple[str, ...],
+        on_message: Callable[[str, bytes], None],
+        on_connection: Callable[[bool, str], None],
+        will: Publication | None = None,
+    ) -> None:
+        """Raises BrokerError where the URL or a certificate file is unusable."""
+        self._settings = settings
+        self._client_id = client_id
+        self._password = password
+        self._subscriptions = subscriptions
+        self._on_message = on_message
+        self._on_connection = on_connection
+        self._will = will
+        self._endpoint = parse_endpoint(settings.url)
+        if self._endpoint.tls:
+            make_tls_context(settings)
+        self._outbox = Outbox()
+        self._wake = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._announced = (False, "")
+        self._refusal = ""
+
+    @property
+    def connected(self) -> bool:
+        """Subscribed, and publishing."""
+        return self._announced[0]
+
+    @property
+    def dropped(self) -> int:
+        """Publications lost so far: too many waited, or they expired."""
+        return self._outbox.dropped
+
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: float | None = None
+    ) -> bool:
+        """Queue a message, for later if there is no connection. False where one had to be dropped for it.
+
+        A retained message replaces an older one on its topic and goes before all others.
+        """
+        now_s = asyncio.get_running_loop().time()
+        expires_s = None if expiry_s is None else now_s + expiry_s
+        kept_all = self._outbox.put(Publication(topic, payload, qos, retain, expires_s), now_s)
+        self._empty.clear()
+        self._wake.set()
+        return kept_all
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; then send what waits (at most 1 s) and say goodbye (0.5 s)."""
+        async with asyncio.TaskGroup() as group:
+            link = group.create_task(self._connect_forever(), name="broker-link")
+            try:
+                await asyncio.shield(link)
+            finally:
+                await self._flush()
+                link.cancel()
+
+    async def _flush(self) -> None:
+        if self.connected and len(self._outbox):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_S):
+                    await self._empty.wait()
+
+    async def _connect_forever(self) -> None:
+        clock = asyncio.get_running_loop().time
+        lost_s = clock()
+        while True:
+            connected_s = math.inf
+            try:
+                async with self._connection() as client:
+                    connected_s = clock()
+                    await self._serve(client)
+            except BrokerError as error:
+                self._announce(False, str(error))
+            finally:
+                self._outbox.restore()
+            if clock() - connected_s >= STABLE_S:
+                lost_s = clock()
+            draw = random.random()  # noqa: S311  spreads a fleet out, keeps no secret
+            await asyncio.sleep(pause_s(clock() - lost_s, self._settings.reconnect_max_s, draw))
+
+    def _announce(self, connected: bool, words: str) -> None:
+        if (connected, words) == self._announced:
+            return
+        self._announced = (connected, words)
+        if connected:
+            logger.info("connected to %s as %s", words, self._client_id)
+        else:
+            logger.warning("broker: %s; trying again", words)
+        self._on_connection(connected, words)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator["_Client"]:
+        client = await self._connect()
+        try:
+            yield client
+        finally:
+            try:
+                await client.say_goodbye()
+            finally:
+                client.cut()
+
+    async def _connect(self) -> "_Client":
+        client: _Client | None = None
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                tls = (
+                    await asyncio.to_thread(make_tls_context, self._settings) if self._endpoint.tls else None
+                )
+                sock = await open_socket(self._endpoint)
+                client = _Client(sock, **self._client_arguments(tls))
+                await client.__aenter__()
+        except BaseException as exc:
+            if client is not None:
+                client.cut()
+            if isinstance(exc, (aiomqtt.MqttError, OSError, ValueError, IndexError)):
+                # The last two are what paho makes of a websocket handshake that is none.
+                raise BrokerError(self._explain_connect(exc, client)) from exc
+            raise
+        return client
+
+    def _client_arguments(self, tls: ssl.SSLContext | None) -> dict[str, Any]:
+        settings, endpoint = self._settings, self._endpoint
+        arguments: dict[str, Any] = {
+            "hostname": endpoint.host,
+            "port": endpoint.port,
+            "identifier": self._client_id,
+            "username": settings.username,
+            "password": self._password,
+            "keepalive": settings.keepalive_s,
+            "timeout": settings.connect_timeout_s,
+            "tls_context": tls,
+            "will": self._make_will(),
+            "max_inflight_messages": MAX_INFLIGHT,
+        }
+        if endpoint.websocket_path is not None:
+            arguments |= {"transport": "websockets", "websocket_path": endpoint.websocket_path}
+        if settings.version == "3.1.1":
+            return arguments | {
+                "protocol": aiomqtt.ProtocolVersion.V311,
+                "clean_session": False,
+                "clean_start": MQTT_CLEAN_START_FIRST_ONLY,
+            }
+        properties = _properties(
+            PacketTypes.CONNECT,
+            SessionExpiryInterval=settings.session_expiry_s,
+            ReceiveMaximum=RECEIVE_MAXIMUM,
+            MaximumPacketSize=MAX_PACKET_BYTES,
+        )
+        return arguments | {
+            "protocol": aiomqtt.ProtocolVersion.V5,
+            "clean_start": False,
+            "properties": properties,
+        }
+
+    def _make_will(self) -> aiomqtt.Will | None:
+        if self._will is None:
+            return None
+        properties = None
+        if self._settings.version == "5":
+            properties = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S)
+        will = self._will
+        return aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, properties)
+
+    async def _serve(self, client: "_Client") -> None:
+        failures: tuple[BaseException, ...] = ()
+        try:
+            async with asyncio.TaskGroup() as group:
+                # Reading starts first: what the broker kept for us may come before SUBACK.
+                group.create_task(self._receive(client), name="broker-receive")
+                await self._subscribe(client)
+                self._announce(True, self._endpoint.url)
+                group.create_task(self._send(client, group), name="broker-send")
+        except* BrokerError as errors:
+            failures = errors.exceptions
+        if failures:
+            raise failures[0]
+
+    async def _subscribe(self, client: "_Client") -> None:
+        if not self._subscriptions:
+            return
+        topics: Any
+        if self._settings.version == "5":
+            topics = [(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions]
+        else:
+            topics = [(topic, 1) for topic in self._subscriptions]
+        try:
+            granted = await client.subscribe(topics)
+        except aiomqtt.MqttError as exc:
+            raise BrokerError(self._explain_loss(exc)) from exc
+        for topic, code in zip(self._subscriptions, cast("list[ReasonCode]", granted), strict=True):
+            if code.is_failure:
+                raise BrokerError(
+                    f"{self._endpoint.url}: it refuses the subscription to {topic} ({code}): "
+                    "check the broker's access rules"
+                )
+
+    async def _receive(self, client: "_Client") -> None:
+        try:
+            async for message in client.messages:
+                self._deliver(message)
+                # The iterator takes several turns of the loop a message; a burst would overtake it.
+                while not client.inbox.empty():
+                    self._deliver(client.inbox.get_nowait())
+        except aiomqtt.MqttError as exc:
+            raise BrokerError(self._explain_loss(exc)) from exc
+
+    def _deliver(self, message: aiomqtt.Message) -> None:
+        self._on_message(message.topic.value, message.payload)
+
+    async def _send(self, client: "_Client", group: asyncio.TaskGroup) -> None:
+        room = asyncio.Semaphore(MAX_INFLIGHT)
+        while True:
+            await room.acquire()
+            publication = await self._next()
+            group.create_task(self._send_one(client, publication, room), name=f"publish {publication.topic}")
+
+    async def _next(self) -> Publication:
+        while (publication := self._outbox.take(asyncio.get_running_loop().time())) is None:
+            self._check_empty()
+            self._wake.clear()
+            await self._wake.wait()
+        return publication
+
+    async def _send_one(self, client: "_Client", publication: Publication, room: asyncio.Semaphore) -> None:
+        properties = None
+        if self._settings.version == "5" and publication.expires_s is not None:
+            left_s = publication.expires_s - asyncio.get_running_loop().time()
+            properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=max(1, math.ceil(left_s)))
+        try:
+            await client.publish(
+                publication.topic, publication.payload, publication.qos, publication.retain, properties
+            )
+        except aiomqtt.MqttError as exc:
+            raise BrokerError(self._explain_loss(exc)) from exc
+        self._outbox.confirm(publication)
+        room.release()
+        self._check_empty()
+        self._note_refusal(client.refusal)
+
+    def _check_empty(self) -> None:
+        if not len(self._outbox):
+            self._empty.set()
+
+    def _note_refusal(self, refusal: str) -> None:
+        if refusal and refusal != self._refusal:
+            logger.warning(
+                "broker: %s: it refuses what we publish (%s): check its access rules for %s",
+                *(self._endpoint.url, refusal, self._client_id),
+            )
+            self._refusal = refusal
+
+    def _explain_connect(self, error: BaseException, client: "_Client | None") -> str:
+        code = getattr(error, "rc", None)
+        if isinstance(code, ReasonCode):
+            return explain_code(code.value, self._endpoint, self._settings.version, self._client_id)
+        if not isinstance(error, aiomqtt.MqttError):
+            return explain(error, self._endpoint)
+        # aiomqtt raises `from None` and drops the type; the context and paho's log still have it.
+        cause = (client.socket_error if client else None) or error.__context__
+        if isinstance(cause, WebsocketConnectionError):
+            return f"{self._endpoint.url}: no MQTT over websockets there: check the port and the path"
+        if cause is None or isinstance(cause, ConnectionError):
+            return explain_close(self._endpoint)
+        return explain(cause, self._endpoint)
+
+    def _explain_loss(self, error: aiomqtt.MqttError) -> str:
+        code = getattr(error.__cause__, "rc", None)
+        if isinstance(code, ReasonCode) and code.value != CONNECTION_LOST:
+            return explain_code(code.value, self._endpoint, self._settings.version, self._client_id)
+        return f"{self._endpoint.url}: the connection was lost"
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt's client over a connected socket of ours, so that an attempt can be bounded and called off.
+
+    The private names it touches are pinned by tests/unit/signaling/test_broker_seams.py.
+    """
+
+    def __init__(self, sock: socket.socket, *, timeout: float, **arguments: Any) -> None:
+        self.inbox: asyncio.Queue[aiomqtt.Message] = asyncio.Queue(MAX_INBOX)
+        self.socket_error: BaseException | None = None
+        self.refusal = ""
+        super().__init__(
+            timeout=timeout,
+            logger=_quiet_logger(self._keep_error),
+            queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: self.inbox),  # noqa: ARG005
+            **arguments,
+        )
+        self.pending_calls_threshold = MAX_INFLIGHT
+        self._spare = sock.dup()  # TLS takes the first one over; this one can still shut the connection
+        sock.settimeout(timeout)
+        self._client.connect_timeout = timeout
+        self._client._create_socket_connection = lambda: sock  # type: ignore[method-assign]  # noqa: SLF001
+
+    def cut(self) -> None:
+        """End the TCP connection at once, also one whose handshake still blocks a thread."""
+        with suppress(OSError):
+            self._spare.shutdown(socket.SHUT_RDWR)
+        self._spare.close()
+
+    async def say_goodbye(self) -> None:
+        """DISCONNECT, where there is still a connection: the broker then keeps the will to itself."""
+        self.timeout = DISCONNECT_S
+        with suppress(aiomqtt.MqttError):
+            await self.__aexit__(None, None, None)
+
+    def _keep_error(self, error: BaseException) -> None:
+        self.socket_error = error
+
+    def _on_disconnect(
+        self,
+        client: Client,
+        userdata: Any,
+        flags: DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        # aiomqtt ignores an end before CONNACK, and would wait for its time-out.
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttError("closed before CONNACK"))
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+    def _on_publish(
+        self, client: Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        # aiomqtt ignores the reason; an access rule that forbids a topic shows nowhere else.
+        self.refusal = str(reason_code) if reason_code.is_failure else ""
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
+
+def _properties(packet_type: int, **values: int) -> Properties:
+    properties = Properties(packet_type)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
+
+
+def _quiet_logger(on_error: Callable[[BaseException], None]) -> logging.Logger:
+    """A logger of no tree that only keeps the exceptions paho logs instead of raising."""
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            for argument in record.args if isinstance(record.args, tuple) else ():
+                if isinstance(argument, OSError):
+                    on_error(argument)
+
+    keep = logging.Logger("paho", level=logging.WARNING)  # noqa: LOG001  not in the tree on purpose
+    keep.addHandler(Keep())
+    return keep

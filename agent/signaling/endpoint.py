@@ -1,0 +1,133 @@
+"""Where the broker is and how to get there: URL, TLS, the TCP connection, and words for what goes wrong."""
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from agent.config import BrokerSettings
+from agent.errors import BrokerError
+
+DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+DEFAULT_WEBSOCKET_PATH = "/mqtt"
+HAPPY_EYEBALLS_DELAY_S = 0.25
+"""RFC 8305 section 5: mobile networks with a broken IPv6 are common."""
+
+_CODES = {
+    0x84: "it does not speak MQTT {version}: set broker.version",
+    0x85: "it refuses the client id {client_id}: check device.id",
+    0x86: "wrong user name or password: check broker.username and password_file",
+    0x87: "not authorised: check broker.username, password_file and the broker's access rules",
+    0x8B: "it is shutting down",
+    0x8E: "another client took over the id {client_id}: every device needs its own device.id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A broker's address."""
+
+    url: str
+    """As people know it: for logs and errors."""
+    host: str
+    port: int
+    tls: bool
+    websocket_path: str | None
+    """None for MQTT straight over TCP or TLS."""
+
+
+def parse_endpoint(url: str) -> Endpoint:
+    """Take a broker URL apart (`mqtt`, `mqtts`, `ws` or `wss`). Raises BrokerError."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+    except (KeyError, ValueError) as exc:
+        raise BrokerError(
+            f"{url} is no broker URL: mqtt, mqtts, ws or wss, a host, and perhaps a port"
+        ) from exc
+    path = (parts.path.rstrip("/") or DEFAULT_WEBSOCKET_PATH) if parts.scheme in ("ws", "wss") else None
+    return Endpoint(url, parts.hostname or "", port, parts.scheme in ("mqtts", "wss"), path)
+
+
+def make_tls_context(settings: BrokerSettings) -> ssl.SSLContext:
+    """Trust `ca_file` or else the system's CAs; show the client certificate. Raises BrokerError."""
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as exc:  # ssl.SSLError is one too
+        raise BrokerError(f"broker.ca_file {settings.ca_file}: {_reason(exc)}") from exc
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.cert_file is not None:
+        try:
+            context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_passphrase)
+        except (OSError, ValueError) as exc:
+            raise BrokerError(
+                f"broker.cert_file {settings.cert_file} with key_file {settings.key_file}: {_reason(exc)}"
+            ) from exc
+    return context
+
+
+async def open_socket(endpoint: Endpoint) -> socket.socket:
+    """A TCP connection to whichever of the host's addresses answers first. Raises OSError.
+
+    asyncio resolves, races the addresses and can be cancelled at any time, none of which paho does. The
+    socket outlives the transport as a duplicate.
+    """
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(
+        asyncio.Protocol, endpoint.host, endpoint.port, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S
+    )
+    try:
+        duplicate: socket.socket = transport.get_extra_info("socket").dup()
+    finally:
+        transport.abort()
+    return duplicate
+
+
+def explain(error: BaseException, endpoint: Endpoint) -> str:
+    """What went wrong on the way to the broker and what to look at; the same words for the same fault."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            words = (
+                f"its certificate is not trusted ({error.verify_message}): check broker.ca_file and the host"
+            )
+        case ssl.SSLError(reason=str(reason)) if "ALERT" in reason:
+            fault = reason.lower().replace("_", " ")
+            words = f"it refuses us ({fault}): check broker.cert_file and key_file"
+        case ssl.SSLError():
+            words = f"no TLS there ({_reason(error)}): check the port, or use mqtt:// or ws://"
+        case socket.gaierror():
+            words = "unknown host: check broker.url and this machine's name servers"
+        case ConnectionRefusedError():
+            words = "connection refused: is the broker running, and the port right?"
+        case TimeoutError():
+            words = "no answer in time: check the network, a firewall, and broker.connect_timeout_s"
+        case _:
+            words = f"{_reason(error)}: check the network, the port, and that the broker is running"
+    return f"{endpoint.url}: {words}"
+
+
+def explain_close(endpoint: Endpoint) -> str:
+    """The broker hung up before MQTT began, without a word why."""
+    if endpoint.tls:
+        hint = "does it want a client certificate (broker.cert_file), or not trust ours?"
+    else:
+        hint = "does it want TLS there (mqtts:// or wss://), or another broker.version?"
+    return f"{endpoint.url}: it closed the connection at once: {hint}"
+
+
+def explain_code(code: int, endpoint: Endpoint, version: str, client_id: str) -> str:
+    """A reason code of CONNACK or DISCONNECT (MQTT 5 section 2.4) in words."""
+    words = _CODES.get(code, f"it refuses us with reason code 0x{code:02x}")
+    return f"{endpoint.url}: {words.format(version=version, client_id=client_id)}"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _no_passphrase() -> str:
+    # Without this OpenSSL asks on the terminal, and an agent that runs as a service waits for ever.
+    raise ValueError("the key has a passphrase: store it without one, readable by the agent alone")

@@ -1,0 +1,119 @@
+"""Signaling messages as bytes (UTF-8 JSON, RFC 8259) and back. Pure; every refusal is a `MessageError`.
+
+Codes: `too-large`, `malformed` (no JSON object), `unknown-version`, `unknown-type`, `invalid`.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from agent.errors import MessageError
+from agent.model.signal import (
+    MAX_MESSAGE_BYTES,
+    VERSION,
+    Answer,
+    Bye,
+    Candidate,
+    Event,
+    FromDevice,
+    Offer,
+    Reject,
+    State,
+    ToDevice,
+)
+
+Message = ToDevice | FromDevice | State | Event
+MESSAGE_TYPES: tuple[type[Message], ...] = (Offer, Answer, Candidate, Reject, Bye, State, Event)
+MAX_TEXT_CHARS = 512
+"""As `agent.model.signal.Text`."""
+
+_M = TypeVar("_M")
+
+
+@dataclass(frozen=True, slots=True)
+class _Envelope:
+    """What is looked at first: another version's other keys are none of our business."""
+
+    v: Any = None
+    type: Any = None
+
+
+_ENVELOPE = TypeAdapter(_Envelope)
+_BY_TYPE = {message: TypeAdapter(message) for message in MESSAGE_TYPES}
+_TO_DEVICE: TypeAdapter[ToDevice] = TypeAdapter(Annotated[ToDevice, Field(discriminator="type")])
+_FROM_DEVICE: TypeAdapter[FromDevice] = TypeAdapter(Annotated[FromDevice, Field(discriminator="type")])
+_STATE = TypeAdapter(State)
+_EVENT = TypeAdapter(Event)
+
+
+def encode(message: Message) -> bytes:
+    """The message as it goes on the wire.
+
+    Raises MessageError (`invalid`, `too-large`) for what the other end would refuse, so that a fault shows
+    where it was made.
+    """
+    adapter = _BY_TYPE[type(message)]
+    try:
+        payload = adapter.dump_json(message)
+        _check_size(payload)
+        adapter.validate_json(payload)
+    except ValidationError as exc:
+        raise MessageError("invalid", _words(exc)) from exc
+    except (PydanticSerializationError, UnicodeEncodeError) as exc:
+        raise MessageError("invalid", "not text that UTF-8 can carry") from exc
+    return payload
+
+
+def parse_to_device(payload: bytes) -> ToDevice:
+    """Read what came in on `signal/<session>/in`. Raises MessageError."""
+    return _parse(_TO_DEVICE, payload, ("offer", "candidate", "bye"))
+
+
+def parse_from_device(payload: bytes) -> FromDevice:
+    """Read what came in on `signal/<session>/out`. Raises MessageError."""
+    return _parse(_FROM_DEVICE, payload, ("answer", "candidate", "reject", "bye"))
+
+
+def parse_state(payload: bytes) -> State:
+    """Read what came in on `state`. Raises MessageError."""
+    return _parse(_STATE, payload, ("state",))
+
+
+def parse_event(payload: bytes) -> Event:
+    """Read what came in on `event/<kind>`. Raises MessageError."""
+    return _parse(_EVENT, payload, ("event",))
+
+
+def clip(text: str) -> str:
+    """Free text of ours, such as an exception's words, in the shape and length that `Text` allows."""
+    return text.encode("utf-8", "replace").decode()[:MAX_TEXT_CHARS]
+
+
+def _parse(adapter: TypeAdapter[_M], payload: bytes, types: tuple[str, ...]) -> _M:
+    _check_size(payload)
+    try:
+        envelope = _ENVELOPE.validate_json(payload)
+    except ValidationError as exc:
+        raise MessageError("malformed", "not a JSON object") from exc
+    if type(envelope.v) is not int or envelope.v != VERSION:  # True == 1 in Python, not on the wire
+        raise MessageError("unknown-version", f"v must be {VERSION}")
+    if envelope.type not in types:
+        raise MessageError("unknown-type", f"type must be one of: {', '.join(types)}")
+    try:
+        return adapter.validate_json(payload)
+    except ValidationError as exc:
+        raise MessageError("invalid", _words(exc)) from exc
+
+
+def _check_size(payload: bytes) -> None:
+    if len(payload) > MAX_MESSAGE_BYTES:
+        raise MessageError("too-large", f"{len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are read")
+
+
+def _words(error: ValidationError) -> str:
+    """The first faults as key and rule; keys come from outside, so they are shown in ASCII only."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    shown = [f"{ascii('.'.join(map(str, fault['loc'])))[:80]}: {fault['msg'][:120]}" for fault in faults[:2]]
+    return "; ".join(shown) + (f"; and {len(faults) - 2} more" if len(faults) > 2 else "")

@@ -1,0 +1,93 @@
+"""What waits to be published: bounded, never blocks, loses the oldest first and says so. No clock inside."""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+MAX_QUEUED = 256
+"""Publications kept while the broker is away: at 64 KiB each at most 16 MiB."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Publication:
+    """One MQTT PUBLISH."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    expires_s: float | None = None
+    """By the clock of `Outbox.put`; worthless from then on."""
+
+
+class Outbox:
+    """Retained publications first, newest value only; then the others in order.
+
+    What was taken is kept until it is confirmed, so that a lost connection loses no QoS 1 message.
+    """
+
+    def __init__(self, max_queued: int = MAX_QUEUED) -> None:
+        self._max_queued = max_queued
+        self._retained: OrderedDict[str, Publication] = OrderedDict()
+        self._queue: deque[Publication] = deque()
+        self._taken: dict[int, Publication] = {}
+        self.dropped = 0
+        """Publications lost: pushed out by newer ones, or expired while they waited."""
+
+    def __len__(self) -> int:
+        return len(self._retained) + len(self._queue) + len(self._taken)
+
+    def put(self, publication: Publication, now_s: float) -> bool:
+        """Queue it. False where one was dropped to make room; the oldest that is not retained goes."""
+        if publication.retain:
+            self._retained.pop(publication.topic, None)
+        kept_all = self._make_room(now_s)
+        if publication.retain:
+            self._retained[publication.topic] = publication
+        else:
+            self._queue.append(publication)
+        return kept_all
+
+    def take(self, now_s: float) -> Publication | None:
+        """The next to publish, or None. `confirm` it, or `restore` all."""
+        self._drop_expired(now_s)
+        if self._retained:
+            _, publication = self._retained.popitem(last=False)
+        elif self._queue:
+            publication = self._queue.popleft()
+        else:
+            return None
+        self._taken[id(publication)] = publication
+        return publication
+
+    def confirm(self, publication: Publication) -> None:
+        """The broker has it."""
+        self._taken.pop(id(publication), None)
+
+    def restore(self) -> None:
+        """The connection is gone: what was not confirmed is first in line again, in its order."""
+        taken, self._taken = list(self._taken.values()), {}
+        for publication in reversed(taken):
+            if not publication.retain:
+                self._queue.appendleft(publication)
+            elif publication.topic not in self._retained:
+                self._retained[publication.topic] = publication
+                self._retained.move_to_end(publication.topic, last=False)
+
+    def _make_room(self, now_s: float) -> bool:
+        if len(self) < self._max_queued:
+            return True
+        self._drop_expired(now_s)
+        if len(self) < self._max_queued:
+            return True
+        self.dropped += 1
+        if self._queue:
+            self._queue.popleft()
+        elif self._retained:
+            self._retained.popitem(last=False)
+        return False
+
+    def _drop_expired(self, now_s: float) -> None:
+        live = [p for p in self._queue if p.expires_s is None or p.expires_s > now_s]
+        if len(live) < len(self._queue):
+            self.dropped += len(self._queue) - len(live)
+            self._queue = deque(live)

@@ -1,0 +1,74 @@
+"""Where each message goes: `<prefix>/v1/<device>/…`. Pure."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.errors import MessageError
+from agent.model.signal import VERSION
+
+Channel = Literal["state", "event", "in", "out"]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""As `agent.model.signal.Id`: no `/`, `+`, `#` or `$`, so no name adds a level or a wildcard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of ours, taken apart."""
+
+    device: str
+    channel: Channel
+    name: str = ""
+    """The session of `in` and `out`, the kind of `event`."""
+
+
+def state_topic(prefix: str, device: str) -> str:
+    """Retained, and the last will."""
+    return f"{_base(prefix, device)}/state"
+
+
+def event_topic(prefix: str, device: str, kind: str) -> str:
+    """What a person may want to know."""
+    return f"{_base(prefix, device)}/event/{_level(kind)}"
+
+
+def signal_topic(prefix: str, device: str, session: str, direction: Literal["in", "out"]) -> str:
+    """One session's messages: `in` to the device, `out` from it."""
+    return f"{_base(prefix, device)}/signal/{_level(session)}/{direction}"
+
+
+def device_filters(prefix: str, device: str) -> tuple[str, ...]:
+    """What a device subscribes to."""
+    return (f"{_base(prefix, device)}/signal/+/in",)
+
+
+def portal_filters(prefix: str) -> tuple[str, ...]:
+    """What a portal subscribes to: every device's `state`, `event` and `out`."""
+    base = f"{prefix}/v{VERSION}/+"
+    return (f"{base}/state", f"{base}/event/+", f"{base}/signal/+/out")
+
+
+def parse_topic(prefix: str, topic: str) -> Topic:
+    """Take a topic apart. Raises MessageError `unknown-topic` where it is none of ours."""
+    start = f"{prefix}/v{VERSION}/"
+    levels = topic.removeprefix(start).split("/") if topic.startswith(start) else []
+    if all(map(_ID.fullmatch, levels)):
+        match levels:
+            case [device, "state"]:
+                return Topic(device, "state")
+            case [device, "event", kind]:
+                return Topic(device, "event", kind)
+            case [device, "signal", session, ("in" | "out") as direction]:
+                return Topic(device, direction, session)
+    raise MessageError("unknown-topic", f"{ascii(topic)[:200]} is no topic of version {VERSION}")
+
+
+def _base(prefix: str, device: str) -> str:
+    return f"{prefix}/v{VERSION}/{_level(device)}"
+
+
+def _level(name: str) -> str:
+    if not _ID.fullmatch(name):
+        raise MessageError("unknown-topic", f"{ascii(name)[:80]} cannot be a level of a topic")
+    return name
