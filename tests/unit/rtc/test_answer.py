@@ -1,0 +1,190 @@
+"""Offers of real browsers are answered; the rest is refused with a code that says why."""
+
+import contextlib
+
+import pytest
+from aiortc import sdp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.errors import NegotiationError
+from agent.rtc.answer import (
+    ABS_SEND_TIME,
+    MID,
+    PLAYOUT_DELAY,
+    TRANSPORT_CC,
+    Local,
+    encode_answer,
+    parse_offer,
+)
+
+FINGERPRINT = ":".join(["AB"] * 32)
+LOCAL = Local("ufra", "p" * 22, FINGERPRINT, ("1 1 udp 2130706431 192.0.2.7 5000 typ host",), 111, 222, "cn")
+
+# What Chromium 156 offers for one recvonly video and one data channel, without the codecs of no interest.
+CHROMIUM = f"""v=0
+o=- 4611731400430051336 2 IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE 0 1
+a=extmap-allow-mixed
+a=msid-semantic: WMS
+m=video 9 UDP/TLS/RTP/SAVPF 96 97 39 40 103 104 107 108 109 114 49
+c=IN IP4 0.0.0.0
+a=rtcp:9 IN IP4 0.0.0.0
+a=ice-ufrag:bGx6
+a=ice-pwd:3bVFYq1DwTDqG5nTDPKKqvZ9
+a=ice-options:trickle
+a=fingerprint:sha-256 {FINGERPRINT}
+a=setup:actpass
+a=mid:0
+a=extmap:1 urn:ietf:params:rtp-hdrext:toffset
+a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time
+a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01
+a=extmap:5 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay
+a=extmap:9 urn:ietf:params:rtp-hdrext:sdes:mid
+a=recvonly
+a=rtcp-mux
+a=rtcp-rsize
+a=rtpmap:96 VP8/90000
+a=rtcp-fb:96 nack
+a=rtpmap:97 rtx/90000
+a=fmtp:97 apt=96
+a=rtpmap:103 H264/90000
+a=rtcp-fb:103 goog-remb
+a=rtcp-fb:103 transport-cc
+a=rtcp-fb:103 ccm fir
+a=rtcp-fb:103 nack
+a=rtcp-fb:103 nack pli
+a=fmtp:103 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f
+a=rtpmap:104 rtx/90000
+a=fmtp:104 apt=103
+a=rtpmap:107 H264/90000
+a=fmtp:107 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42001f
+a=rtpmap:39 H264/90000
+a=rtcp-fb:39 transport-cc
+a=rtcp-fb:39 ccm fir
+a=rtcp-fb:39 nack
+a=rtcp-fb:39 nack pli
+a=fmtp:39 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f
+a=rtpmap:40 rtx/90000
+a=fmtp:40 apt=39
+a=rtpmap:49 flexfec-03/90000
+m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 0.0.0.0
+a=ice-ufrag:bGx6
+a=ice-pwd:3bVFYq1DwTDqG5nTDPKKqvZ9
+a=ice-options:trickle
+a=fingerprint:sha-256 {FINGERPRINT}
+a=setup:actpass
+a=mid:1
+a=sctp-port:5000
+a=max-message-size:262144
+""".replace("\n", "\r\n")
+
+
+def refused(text):
+    with pytest.raises(NegotiationError) as caught:
+        parse_offer(text)
+    return caught.value.code
+
+
+def test_chromium_gets_constrained_baseline_under_its_own_payload_type():
+    offer = parse_offer(CHROMIUM)
+    video = offer.video
+    assert (video.payload_type, video.rtx_payload_type, video.profile_level_id) == (39, 40, "42e01f")
+    assert set(video.feedback) == {"nack", "nack pli", "ccm fir", "transport-cc"}
+    assert video.extensions == {ABS_SEND_TIME: 2, TRANSPORT_CC: 4, PLAYOUT_DELAY: 5, MID: 9}
+    assert offer.is_dtls_client
+    assert (offer.ice_ufrag, offer.ice_pwd) == ("bGx6", "3bVFYq1DwTDqG5nTDPKKqvZ9")
+    assert (offer.data.mid, offer.data.sctp_port) == ("1", 5000)
+
+
+def test_the_answer_says_the_same_to_a_parser():
+    offer = parse_offer(CHROMIUM)
+    answer = sdp.SessionDescription.parse(encode_answer(offer, LOCAL))
+    video, data = answer.media
+    assert video.direction == "sendonly"
+    assert [c.payloadType for c in video.rtp.codecs] == [39, 40]
+    assert video.dtls.role == "client"
+    assert video.dtls.fingerprints[0].value == FINGERPRINT
+    assert [c.ip for c in video.ice_candidates] == ["192.0.2.7"]
+    assert data.ice_candidates == [], "one bundle, one transport, its candidates once"
+    assert video.ssrc_group[0].items == [111, 222]
+    assert {e.id for e in video.rtp.headerExtensions} == {2, 4, 5, 9}
+    assert data.sctp_port == 5000
+    assert answer.group[0].items == ["0", "1"]
+
+
+def test_without_a_data_channel_only_video_is_answered():
+    offer = parse_offer(CHROMIUM.split("m=application")[0])
+    assert offer.data is None
+    assert len(sdp.SessionDescription.parse(encode_answer(offer, LOCAL)).media) == 1
+
+
+def test_a_section_we_do_not_serve_is_refused_in_its_place():
+    audio = (
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:a\r\na=recvonly\r\n"
+        "a=rtpmap:111 opus/48000/2\r\n"
+    )
+    head, video = CHROMIUM.split("m=video", 1)
+    offer = parse_offer(head.replace("BUNDLE 0 1", "BUNDLE a 0 1") + audio + "m=video" + video)
+    answer = sdp.SessionDescription.parse(encode_answer(offer, LOCAL))
+    assert [(m.kind, m.port) for m in answer.media] == [("audio", 0), ("video", 9), ("application", 9)]
+    assert answer.group[0].items == ["0", "1"]
+
+
+def test_a_viewer_that_insists_on_being_dtls_client_is_let():
+    offer = parse_offer(CHROMIUM.replace("a=setup:actpass", "a=setup:active"))
+    assert not offer.is_dtls_client
+    assert "a=setup:passive" in encode_answer(offer, LOCAL)
+
+
+def test_high_profile_alone_will_do_because_it_contains_baseline():
+    text = CHROMIUM.replace("profile-level-id=42e01f", "profile-level-id=64001f").replace("42001f", "f4001f")
+    assert parse_offer(text).video.profile_level_id == "64001f"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda s: s.replace("H264/90000", "H265/90000"), "no-h264"),
+        (lambda s: s.replace("packetization-mode=1", "packetization-mode=0"), "no-h264"),
+        (lambda s: s.replace("profile-level-id=42", "profile-level-id=zz"), "no-h264"),
+        (lambda s: s.replace("m=video 9", "m=audio 9"), "no-video"),
+        (lambda s: s.replace("a=recvonly", "a=inactive"), "no-video"),
+        (lambda s: s.replace("m=video 9", "m=video 0"), "no-video"),
+        (lambda s: s.replace("BUNDLE 0 1", "BUNDLE 1"), "no-bundle"),
+        (lambda s: s.replace("sha-256", "sha-1"), "no-dtls"),
+        (lambda s: s.replace("a=setup:actpass\r\n", ""), "no-dtls"),
+        (lambda s: s.replace("a=ice-pwd:3bVFYq1DwTDqG5nTDPKKqvZ9", "a=ice-pwd:short"), "malformed-sdp"),
+        (lambda s: s.replace("a=ice-ufrag:bGx6", "a=ice-ufrag:b x6"), "malformed-sdp"),
+        (lambda s: s.replace("a=mid:0", "a=mid:0 0"), "malformed-sdp"),
+        (lambda s: s.replace("a=mid:0\r\n", ""), "malformed-sdp"),
+        (lambda _: "", "malformed-sdp"),
+        (lambda _: "v=0\r\nm=video x", "malformed-sdp"),
+        (lambda s: s + ("m=audio 9 RTP/AVP 0\r\na=mid:z\r\n" * 9), "malformed-sdp"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_with_a_code(change, code):
+    assert refused(change(CHROMIUM)) == code
+
+
+LINES = CHROMIUM.split("\r\n")
+
+
+@given(
+    st.lists(st.integers(0, len(LINES) - 1), max_size=6), st.text(max_size=20), st.integers(0, len(LINES) - 1)
+)
+def test_a_damaged_offer_is_answered_or_refused_but_nothing_else(dropped, garbage, where):
+    lines = [line for index, line in enumerate(LINES) if index not in dropped]
+    lines.insert(min(where, len(lines)), garbage)
+    text = "\r\n".join(lines)
+    with contextlib.suppress(NegotiationError):  # any other error fails the test
+        sdp.SessionDescription.parse(encode_answer(parse_offer(text), LOCAL))
+
+
+def test_candidates_in_the_offer_are_kept():
+    line = "a=candidate:1 1 udp 2113937151 a1b2.local 54321 typ host"
+    offer = parse_offer(CHROMIUM.replace("a=mid:0", line + "\r\na=mid:0"))
+    assert offer.candidates == ("candidate:1 1 udp 2113937151 a1b2.local 54321 typ host",)

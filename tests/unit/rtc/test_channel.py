@@ -1,0 +1,67 @@
+"""The control channel answers what it knows and refuses the rest in words."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.rtc.channel import MAX_REQUEST_BYTES, Stats, reply
+
+STATS = Stats("host", None, 2_000_000, 12.5, 0.0, 30, 0, 1, 2, 2_000_000, "synthetic", 1.5)
+
+
+@pytest.fixture
+def keyframes():
+    return []
+
+
+@pytest.fixture
+def ask(keyframes):
+    def ask(message):
+        text = reply(
+            message, unix_ms=5.5, stats=lambda: STATS, request_keyframe=lambda: keyframes.append("asked")
+        )
+        return text if text is None else json.loads(text)
+
+    return ask
+
+
+def test_ping_carries_the_clock_back(ask):
+    assert ask('{"type":"ping","id":7}') == {"type": "pong", "id": 7, "unix_ms": 5.5}
+
+
+def test_stats_are_the_senders_view(ask):
+    answer = ask('{"type":"stats"}')
+    assert (answer["type"], answer["path"], answer["rtt_ms"], answer["viewers"]) == ("stats", "host", 12.5, 2)
+
+
+def test_keyframe_is_asked_for_and_needs_no_answer(ask, keyframes):
+    assert ask(b'{"type":"keyframe"}') is None
+    assert keyframes == ["asked"]
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("", "invalid"),
+        ("[]", "invalid"),
+        ('{"type":"reboot"}', "invalid"),
+        ('{"type":"ping"}', "invalid"),
+        ('{"type":"ping","id":"7"}', "invalid"),
+        ('{"type":"ping","id":-1}', "invalid"),
+        (b"\xff\xfe", "invalid"),
+        (" " * (MAX_REQUEST_BYTES + 1), "too-large"),
+    ],
+)
+def test_what_it_does_not_know_is_an_error_with_a_code(ask, keyframes, message, code):
+    answer = ask(message)
+    assert (answer["type"], answer["code"]) == ("error", code)
+    assert answer["message"]
+    assert keyframes == []
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300))
+def test_nothing_a_viewer_sends_can_raise(message):
+    text = reply(message, unix_ms=0.0, stats=lambda: STATS, request_keyframe=lambda: None)
+    assert text is None or json.loads(text)["type"] in {"pong", "stats", "error"}
