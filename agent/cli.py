@@ -18,6 +18,7 @@ from agent import __version__
 from agent.config import load, read_secret
 from agent.config.document import example
 from agent.errors import ConfigError, PinholeError
+from agent.model.text import printable
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 NOISY = ("aioice", "aiortc", "amqtt", "asyncio", "libav", "transitions", "websockets")
@@ -182,7 +183,7 @@ def watch(
         record=record,
         snapshot=snapshot,
     )
-    _serve(run_watch(wish, as_json))
+    _serve(run_watch(wish, json_wanted=as_json))
 
 
 @config_app.command()
@@ -222,7 +223,7 @@ def _log_to_stderr(level: str) -> None:
 
 
 def _serve(program: Coroutine[Any, Any, None]) -> None:
-    """Run until it ends, or until SIGINT, SIGTERM or SIGHUP cancels it; a second signal ends the process at once."""
+    """Run until it ends, or a signal (INT, TERM, HUP) cancels it; a second signal ends the process at once."""
     asyncio.run(_until_signal(program))
 
 
@@ -262,5 +263,5 @@ def _fail(errors: Iterable[BaseException]) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for error in errors:
         console.print("[bold red]pinhole:[/]", end=" ")
-        console.print(str(error), markup=False)
+        console.print(printable(str(error)), markup=False)
     sys.exit(1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from agent.errors import PinholeError
+from agent.model.text import printable
 
 MAX_LINE_BYTES = 64 * 1024
 LAST_LINES = 20
@@ -85,10 +86,3 @@ class Child:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), wait_s)
                 return
-
-
-def printable(text: str) -> str:
-    """Without control characters: a log line may quote what came over the network."""
-    return "".join(
-        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )

@@ -1,0 +1,224 @@
+"""A client of the portal: signs in like a browser, then speaks its WebSocket's JSON."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from agent.errors import PortalError
+from agent.model.signal import CandidateLine, IceUrl, Id, Sdp, StreamInfo, Text
+
+MAX_MESSAGE_BYTES = 64 * 1024
+CONNECT_TIMEOUT_S = 15.0
+DEVICES_TIMEOUT_S = 2.0
+Session = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+class _Message(BaseModel):
+    """What we need of a message; a newer portal may say more."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Server(_Message):
+    """One entry of `RTCConfiguration.iceServers`."""
+
+    urls: Annotated[list[IceUrl], Field(max_length=8)]
+    username: Text | None = None
+    credential: Text | None = None
+
+
+class Device(_Message):
+    """A camera on the portal."""
+
+    id: Id
+    name: Text = ""
+    online: bool
+    camera: Text = ""
+    camera_kind: Text = ""
+    problem: Text = ""
+    streams: list[StreamInfo] = []
+    has_stamp: bool = False
+
+
+class Hello(_Message):
+    """The first message."""
+
+    type: Literal["hello"]
+    ice_servers: Annotated[list[Server], Field(max_length=16)] = []
+    devices: list[Device] = []
+
+
+class Devices(_Message):
+    """The rest of a long list."""
+
+    type: Literal["devices"]
+    devices: list[Device]
+
+
+class DeviceChanged(_Message):
+    """A device came, went or changed."""
+
+    type: Literal["device"]
+    device: Device
+
+
+class Answer(_Message):
+    """The device's answer."""
+
+    type: Literal["answer"]
+    session: Session
+    sdp: Sdp
+
+
+class Candidate(_Message):
+    """A candidate of the device's; an empty line is end-of-candidates."""
+
+    type: Literal["candidate"]
+    session: Session
+    candidate: CandidateLine
+
+
+class Reject(_Message):
+    """No answer will come."""
+
+    type: Literal["reject"]
+    session: Session
+    code: Text
+    message: Text = ""
+
+
+class Bye(_Message):
+    """The device ended the session."""
+
+    type: Literal["bye"]
+    session: Session
+    reason: Text = ""
+
+
+class Refused(_Message):
+    """The portal refused our last message."""
+
+    type: Literal["error"]
+    code: Text
+    message: Text = ""
+
+
+Message = Hello | Devices | DeviceChanged | Answer | Candidate | Reject | Bye | Refused
+_MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
+
+
+class PortalClient:
+    """A signed-in WebSocket."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, hello: Hello) -> None:
+        self._socket = socket
+        self.hello = hello
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def connect(cls, url: str, password: str) -> AsyncIterator[Self]:
+        """Sign in and wait for `hello`. Raises PortalError that says what is wrong and what to do."""
+        base = url.rstrip("/")
+        if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
+            raise PortalError(f"{url}: the portal's address must be http:// or https:// and a host")
+        # The portal may be an address without a name; cookies of such are refused by default.
+        jar = aiohttp.CookieJar(unsafe=True)
+        timeout = aiohttp.ClientTimeout(total=CONNECT_TIMEOUT_S)
+        async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout) as http:
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await _sign_in(http, base, password)
+                    socket = await http.ws_connect(f"{base}/api/ws", max_msg_size=MAX_MESSAGE_BYTES)
+                    hello = await _receive(socket)
+            except (aiohttp.ClientError, OSError) as exc:
+                raise PortalError(f"cannot reach the portal at {url}: {exc}") from exc
+            except TimeoutError as exc:
+                raise PortalError(f"the portal at {url} did not answer in {CONNECT_TIMEOUT_S:g} s") from exc
+            async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(socket.close)
+                if not isinstance(hello, Hello):
+                    raise PortalError(f"{url} does not speak like a portal: its first word was not hello")
+                yield cls(socket, hello)
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send one message as JSON."""
+        try:
+            await self._socket.send_str(json.dumps(message))
+        except (aiohttp.ClientError, ConnectionError) as exc:
+            raise PortalError("the portal closed the connection") from exc
+
+    async def receive(self) -> Message:
+        """The next message. Raises PortalError when the portal goes away."""
+        return await _receive(self._socket)
+
+    async def find(self, wanted: str | None) -> Device:
+        """The camera with this id; without one, the only camera. Raises PortalError."""
+        devices = {device.id: device for device in self.hello.devices}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DEVICES_TIMEOUT_S):
+                # A long list comes in parts, and a portal that has just started learns of its cameras.
+                while wanted not in devices if wanted else not devices:
+                    message = await self.receive()
+                    if isinstance(message, Devices):
+                        devices |= {device.id: device for device in message.devices}
+                    elif isinstance(message, DeviceChanged):
+                        devices[message.device.id] = message.device
+        return _choose(devices, wanted)
+
+
+def _choose(devices: dict[str, Device], wanted: str | None) -> Device:
+    listed = "".join(
+        f"\n  {device.id}  {device.name}{'' if device.online else '  (offline)'}"
+        for device in devices.values()
+    )
+    if not devices:
+        raise PortalError("the portal knows no camera: is an agent running, on the same broker?")
+    if wanted is None and len(devices) > 1:
+        raise PortalError(f"there are several cameras, choose one with --device:{listed}")
+    if wanted is not None and wanted not in devices:
+        raise PortalError(f"there is no camera {wanted}; there are:{listed}")
+    device = devices[wanted] if wanted is not None else next(iter(devices.values()))
+    if not device.online:
+        raise PortalError(f"{device.id} is offline: is its agent running, and does it reach the broker?")
+    return device
+
+
+async def _sign_in(http: aiohttp.ClientSession, base: str, password: str) -> None:
+    async with http.post(f"{base}/api/login", json={"password": password}, allow_redirects=False) as answer:
+        if answer.status == 401:
+            raise PortalError("the portal refuses the password")
+        if answer.status == 429:
+            pause = answer.headers.get("Retry-After", "some")
+            raise PortalError(f"too many attempts with a wrong password: try again in {pause} s")
+        if answer.status != 200:
+            raise PortalError(f"{base} does not answer like a portal: HTTP {answer.status} to the sign-in")
+
+
+async def _receive(socket: aiohttp.ClientWebSocketResponse) -> Message:
+    while True:
+        frame = await socket.receive()
+        if frame.type is not aiohttp.WSMsgType.TEXT:
+            raise PortalError(
+                f"the portal closed the connection ({frame.extra or socket.close_code or 'lost'})"
+            )
+        message = _parse(frame.data)
+        if message is not None:
+            return message
+
+
+def _parse(text: str) -> Message | None:
+    """One message, or None for a type that we do not know. Raises PortalError where it is malformed."""
+    try:
+        return _MESSAGE.validate_json(text)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "union_tag_invalid":
+            return None
+        where = ".".join(str(part) for part in first["loc"])
+        raise PortalError(f"the portal sent a malformed message: {where}: {first['msg']}") from exc
