@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from agent.model.media import RtpFrame
 
@@ -57,16 +58,16 @@ class Fanout:
     def __len__(self) -> int:
         return len(self._subscriptions)
 
-    def subscribe(self) -> Subscription:
-        """A new viewer, who gets a keyframe as soon as the encoder can make one."""
+    @contextmanager
+    def subscribed(self) -> Iterator[Subscription]:
+        """A viewer for the length of the block; gets a keyframe as soon as the encoder can make one."""
         subscription = Subscription(self._request_keyframe)
         self._subscriptions.add(subscription)
         self._request_keyframe()
-        return subscription
-
-    def unsubscribe(self, subscription: Subscription) -> None:
-        """Forget a viewer; safe to call twice."""
-        self._subscriptions.discard(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
 
     def push(self, frame: RtpFrame) -> None:
         """Hand a frame to every viewer."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,8 +45,7 @@ class FrameQueue(Protocol):
 class Stream:
     """What a peer may do with the camera; every peer of a device shares it."""
 
-    subscribe: Callable[[], FrameQueue]
-    unsubscribe: Callable[[FrameQueue], None]
+    subscribed: Callable[[], AbstractContextManager[FrameQueue]]
     request_keyframe: Callable[[], None]
     describe: Callable[[], tuple[int, int, str]]
     """Viewers, encoder bit rate in bits a second, kind of camera."""
@@ -198,8 +198,7 @@ class Peer:
         path = self._ice.path()
         if path is not None:
             log.info("viewer connected: %s to %s %s", path.local, path.remote, path.relay)
-        self._queue = self._stream.subscribe()
-        try:
+        with self._stream.subscribed() as self._queue:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._send_frames(self._queue), name="lane"),
@@ -209,8 +208,6 @@ class Peer:
                 reason = await self._ended
                 for task in tasks:
                     task.cancel()
-        finally:
-            self._stream.unsubscribe(self._queue)
         return reason
 
     async def _start_data(self) -> None:

@@ -1,0 +1,210 @@
+"""Builds every part, wires them, and closes them in order. No logic of its own."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+
+from agent import __version__
+from agent.camera.capture import Capture, Details
+from agent.camera.select import open_camera
+from agent.config import BrokerSettings, Settings, read_secret
+from agent.errors import MessageError
+from agent.media.fanout import Fanout
+from agent.media.packetizer import to_rtp_frame
+from agent.model.media import AccessUnit
+from agent.model.signal import (
+    OFFER_LIFETIME_S,
+    CameraState,
+    Event,
+    EventKind,
+    Offer,
+    State,
+    StreamInfo,
+    ToDevice,
+)
+from agent.portal.accounts import load_or_make_password
+from agent.portal.app import run_portal as serve_portal
+from agent.portal.gateway import Gateway
+from agent.portal.turn import load_ice_servers
+from agent.rtc.peer import Stream
+from agent.rtc.sessions import Sessions
+from agent.signaling import messages, topics
+from agent.signaling.broker import Broker
+from agent.signaling.service import SignalingService
+
+log = logging.getLogger(__name__)
+
+MAIN_STREAM = "main"
+
+
+class Agent:
+    """The parts of a device, wired."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._boot_id = secrets.token_hex(8)
+        self._born = time.time()
+        device, broker = settings.device, settings.broker
+        self.capture = Capture(
+            partial(open_camera, settings.camera),
+            settings.camera,
+            on_unit=self._on_unit,
+            on_state=self._on_camera_state,
+            on_event=self._on_event,
+        )
+        self.fanout = Fanout(self.capture.request_keyframe)
+        self.service = SignalingService(broker.topic_prefix, device.id, self._publish, self)
+        self.sessions = Sessions(
+            settings.webrtc,
+            signal=self.service,
+            stream=Stream(self.fanout.subscribed, self.capture.request_keyframe, self._describe_stream),
+            watching=self.capture.watching,
+            on_change=self._publish_state,
+        )
+        self.broker = Broker(
+            broker,
+            client_id=f"pinhole-{device.id}",
+            password=_broker_password(broker),
+            subscriptions=topics.device_filters(broker.topic_prefix, device.id),
+            on_message=lambda topic, payload: self.service.on_message(topic, payload, time.time()),
+            on_connection=self._on_connection,
+            will=self.service.will(self._state()),
+        )
+
+    async def run(self) -> None:
+        """Run until cancelled, or until an essential part fails; then close in order, within 8 s."""
+        self._publish_state()
+        async with asyncio.TaskGroup() as group:
+            camera = group.create_task(self.capture.run(), name="camera")
+            group.create_task(self.broker.run(), name="broker")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await self.sessions.close()
+                camera.cancel()
+                await asyncio.wait((camera,))
+                self.service.publish_state(self._state(online=False))
+
+    # Signaling and the sessions need each other; signaling calls these.
+
+    def on_offer(self, session: str, offer: Offer) -> None:
+        self.sessions.on_offer(session, offer)
+
+    def on_candidate(self, session: str, candidate: str) -> None:
+        self.sessions.on_candidate(session, candidate)
+
+    def on_bye(self, session: str, reason: str) -> None:
+        self.sessions.on_bye(session, reason)
+
+    def _publish(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: float | None = None
+    ) -> bool:
+        return self.broker.publish(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s)
+
+    def _on_unit(self, unit: AccessUnit) -> None:
+        if len(self.fanout) and (frame := to_rtp_frame(unit)):
+            self.fanout.push(frame)
+
+    def _on_camera_state(self, _state: CameraState, _problem: str) -> None:
+        self._publish_state()
+
+    def _on_event(self, kind: EventKind, message: str, details: Details) -> None:
+        self.service.publish_event(Event(kind, time.time(), message, details))
+
+    def _on_connection(self, connected: bool, words: str) -> None:
+        log.log(logging.INFO if connected else logging.WARNING, "broker: %s", words)
+        if connected:
+            self.service.republish_state()
+
+    def _describe_stream(self) -> tuple[int, int, str]:
+        return len(self.sessions), self._settings.camera.bitrate_bps, self.capture.kind
+
+    def _publish_state(self) -> None:
+        self.service.publish_state(self._state())
+
+    def _state(self, *, online: bool = True) -> State:
+        capture, camera = self.capture, self._settings.camera
+        running = capture.format
+        stream = running and StreamInfo(
+            MAIN_STREAM, running.width_px, running.height_px, running.fps, camera.bitrate_bps
+        )
+        return State(
+            boot_id=self._boot_id,
+            online=online,
+            since=self._born if online else time.time(),
+            name=self._settings.device.display_name,
+            version=__version__,
+            camera=capture.state if online else "idle",
+            camera_kind=capture.kind,
+            problem=capture.problem,
+            streams=(stream,) if stream else (),
+            viewers=len(self.sessions) if online else 0,
+            has_stamp=capture.has_stamp,
+        )
+
+
+class Portal:
+    """The parts of the portal, wired."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        broker, portal = settings.broker, settings.portal
+        self._prefix = broker.topic_prefix
+        self.gateway = Gateway(self._send, load_ice_servers(portal), __version__)
+        self.broker = Broker(
+            broker,
+            client_id=f"pinhole-portal-{socket.gethostname()}-{portal.port or os.getpid()}",
+            password=_broker_password(broker),
+            subscriptions=topics.portal_filters(self._prefix),
+            on_message=self._on_message,
+            on_connection=self._on_connection,
+        )
+
+    async def run(self, on_ready: Callable[[str], None]) -> None:
+        """Serve until cancelled."""
+        portal = self._settings.portal
+        password = load_or_make_password(portal.password_file)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.broker.run(), name="broker")
+            group.create_task(serve_portal(portal, password, self.gateway, on_ready), name="portal")
+
+    def _send(self, device: str, session: str, message: ToDevice) -> bool:
+        topic = topics.signal_topic(self._prefix, device, session, "in")
+        payload = messages.encode(message)
+        return self.broker.connected and self.broker.publish(topic, payload, expiry_s=OFFER_LIFETIME_S)
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        try:
+            parts = topics.parse_topic(self._prefix, topic)
+            match parts.channel:
+                case "state":
+                    self.gateway.on_state(parts.device, messages.parse_state(payload))
+                case "event":
+                    self.gateway.on_event(parts.device, messages.parse_event(payload))
+                case "out":
+                    self.gateway.on_signal(parts.device, parts.name, messages.parse_from_device(payload))
+        except MessageError as exc:
+            log.warning("refused a message on %s (%s): %s", ascii(topic), exc.code, exc)
+
+    def _on_connection(self, connected: bool, words: str) -> None:
+        log.log(logging.INFO if connected else logging.WARNING, "broker: %s", words)
+        self.gateway.on_broker(connected)
+
+
+async def run_agent(settings: Settings) -> None:
+    """`pinhole run`."""
+    await Agent(settings).run()
+
+
+async def run_portal(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    """`pinhole portal`; `on_ready` gets the dashboard's URL."""
+    await Portal(settings).run(on_ready)
+
+
+def _broker_password(settings: BrokerSettings) -> str | None:
+    return read_secret(settings.password_file) if settings.password_file else None
