@@ -1,0 +1,241 @@
+"""The device's end of signaling, without the transport: judges what comes in, numbers what goes out."""
+
+import logging
+import math
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from agent.errors import MessageError
+from agent.model.signal import OFFER_LIFETIME_S, Answer, Bye, Candidate, Event, Offer, Reject, State
+from agent.signaling.messages import clip, encode, parse_to_device
+from agent.signaling.outbox import Publication
+from agent.signaling.topics import event_topic, parse_topic, signal_topic, state_topic
+
+logger = logging.getLogger(__name__)
+
+SKEW_S = 5.0
+"""How far our clock may be ahead of the portal's before a fresh offer looks expired."""
+MAX_SESSIONS = 256
+LOG_INTERVAL_S = 1.0
+MAX_REJECTS_PER_S = 20
+"""Answers to junk; more would push what viewers wait for out of the broker's queue."""
+
+_UNANSWERED = frozenset({"duplicate", "unknown-session", "unknown-topic"})
+
+
+class SessionHandler(Protocol):
+    """Who answers. All synchronous; a MessageError that `on_offer` raises becomes a `reject`."""
+
+    def on_offer(self, session: str, offer: Offer) -> None:
+        """Start a session, or renegotiate it."""
+
+    def on_candidate(self, session: str, candidate: str) -> None:
+        """One more `candidate:…` of the viewer; empty at the end of candidates."""
+
+    def on_bye(self, session: str, reason: str) -> None:
+        """The viewer has left."""
+
+
+class Publish(Protocol):
+    """`Broker.publish`."""
+
+    def __call__(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: float | None = None
+    ) -> bool: ...
+
+
+@dataclass(slots=True)
+class _Session:
+    last_seq: int = -1
+    """The highest that came in; a copy or a late one is not above it."""
+    next_seq: int = 0
+    open: bool = False
+
+
+@dataclass(slots=True)
+class _Window:
+    """At most so many in one second of the clock."""
+
+    limit: int
+    second: int = -1
+    count: int = 0
+
+    def admits(self, now_unix_s: float) -> bool:
+        if int(now_unix_s) != self.second:
+            self.second, self.count = int(now_unix_s), 0
+        self.count += 1
+        return self.count <= self.limit
+
+
+class SignalingService:
+    """Judges messages by size, version, type, expiry, sequence and session, in this order."""
+
+    def __init__(self, prefix: str, device: str, publish: Publish, handler: SessionHandler) -> None:
+        """`prefix` as in the settings; raises MessageError where `device` cannot be a level of a topic."""
+        self._prefix = prefix
+        self._device = device
+        self._publish = publish
+        self._handler = handler
+        self._state_topic = state_topic(prefix, device)
+        self._state: State | None = None
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._reject_window = _Window(MAX_REJECTS_PER_S)
+        self._logged_at: dict[str, float] = {}
+        self.refused: Counter[str] = Counter()
+        """How many messages were refused so far, by code."""
+
+    def on_message(self, topic: str, payload: bytes, now_unix_s: float) -> None:
+        """Take one message in. Never raises: a refusal is counted, logged, and answered where one waits."""
+        name = ""
+        try:
+            name = self._session_of(topic)
+            self._dispatch(name, payload, now_unix_s)
+        except MessageError as error:
+            self._refuse(name, error, now_unix_s)
+        except Exception as error:  # noqa: BLE001  one viewer's message must not end everybody's video
+            fault = MessageError("internal", f"{type(error).__name__} in the agent: see its log")
+            self._refuse(name, fault, now_unix_s, error)
+
+    def send_answer(self, session: str, sdp: str) -> None:
+        """The answer to the session's offer."""
+        self._send(session, Answer(self._next_seq(session), sdp))
+
+    def send_candidate(self, session: str, candidate: str) -> None:
+        """One more candidate of ours; empty at the end of candidates."""
+        self._send(session, Candidate(self._next_seq(session), candidate))
+
+    def send_reject(self, session: str, code: str, message: str, retry_after_s: float | None = None) -> None:
+        """No answer will come; the session is over."""
+        self._send(session, Reject(self._next_seq(session), code, clip(message), retry_after_s))
+        self._close(session)
+
+    def send_bye(self, session: str, reason: str) -> None:
+        """The session is over."""
+        self._send(session, Bye(self._next_seq(session), clip(reason)))
+        self._close(session)
+
+    def publish_state(self, state: State) -> None:
+        """Retained; the same state is not sent again."""
+        state = _clipped(state)
+        if state != self._state:
+            self._state = state
+            self.republish_state()
+
+    def republish_state(self) -> None:
+        """After each connection: the last will may have replaced it."""
+        if self._state is not None:
+            self._publish(self._state_topic, encode(self._state), retain=True)
+
+    def publish_event(self, event: Event) -> None:
+        """Something a person may want to know; not retained."""
+        event = replace(event, message=clip(event.message))
+        self._publish(event_topic(self._prefix, self._device, event.kind), encode(event))
+
+    def will(self, state: State) -> Publication:
+        """What the broker says for us when we vanish: this state, offline."""
+        offline = replace(_clipped(state), online=False, camera="idle", viewers=0)
+        return Publication(self._state_topic, encode(offline), retain=True)
+
+    def _session_of(self, topic: str) -> str:
+        parts = parse_topic(self._prefix, topic)
+        if parts.device != self._device or parts.channel != "in":
+            raise MessageError("unknown-topic", f"{topic} is not for this device")
+        return parts.name
+
+    def _dispatch(self, name: str, payload: bytes, now_unix_s: float) -> None:
+        message = parse_to_device(payload)
+        # The seam for signed offers: trust.py will check the claims here, before anybody acts on them.
+        if isinstance(message, Offer):
+            _check_expiry(message, now_unix_s)
+            session = self._remember(name)
+        else:
+            session = self._known(name)
+        if message.seq <= session.last_seq:
+            raise MessageError("duplicate", f"seq {message.seq} after {session.last_seq}")
+        session.last_seq = message.seq
+        match message:
+            case Offer():
+                self._offer(name, session, message)
+            case Candidate():
+                self._handler.on_candidate(name, message.candidate)
+            case Bye():
+                self._close(name)
+                self._handler.on_bye(name, message.reason)
+
+    def _offer(self, name: str, session: _Session, offer: Offer) -> None:
+        session.open = True  # before the handler, which may end it at once
+        try:
+            self._handler.on_offer(name, offer)
+        except Exception:
+            session.open = False
+            raise
+
+    def _refuse(
+        self, name: str, error: MessageError, now_unix_s: float, cause: Exception | None = None
+    ) -> None:
+        self.refused[error.code] += 1
+        # abs: a clock set back by NTP must not silence the log.
+        if abs(now_unix_s - self._logged_at.get(error.code, -math.inf)) >= LOG_INTERVAL_S:
+            self._logged_at[error.code] = now_unix_s
+            count = self.refused[error.code]
+            logger.warning("message refused (%s, %d so far): %s", error.code, count, error, exc_info=cause)
+        # Junk on a session that plays must not end it, nor must a copy of the offer that began it.
+        if error.code in _UNANSWERED or not name or self._is_open(name):
+            return
+        if self._reject_window.admits(now_unix_s):
+            self.send_reject(name, error.code, str(error))
+
+    def _send(self, name: str, message: Answer | Candidate | Reject | Bye) -> None:
+        topic = signal_topic(self._prefix, self._device, name, "out")
+        self._publish(topic, encode(message), expiry_s=OFFER_LIFETIME_S)
+
+    def _next_seq(self, name: str) -> int:
+        session = self._remember(name)
+        session.next_seq += 1
+        return session.next_seq - 1
+
+    def _is_open(self, name: str) -> bool:
+        session = self._sessions.get(name)
+        return session is not None and session.open
+
+    def _close(self, name: str) -> None:
+        self._remember(name).open = False
+
+    def _known(self, name: str) -> _Session:
+        if not self._is_open(name):
+            raise MessageError("unknown-session", f"no session {name}")
+        return self._remember(name)
+
+    def _remember(self, name: str) -> _Session:
+        session = self._sessions.setdefault(name, _Session())
+        self._sessions.move_to_end(name)
+        if len(self._sessions) > MAX_SESSIONS:
+            # The longest unused that is over; made-up ids must not push out who watches.
+            over = (other for other, kept in self._sessions.items() if not kept.open and other != name)
+            self._sessions.pop(next(over, next(iter(self._sessions))))
+        return session
+
+
+def _check_expiry(offer: Offer, now_unix_s: float) -> None:
+    if now_unix_s > offer.expires_at + SKEW_S:
+        raise MessageError(
+            "expired",
+            f"the offer expired at {_clock(offer.expires_at)} and it is {_clock(now_unix_s)} here: "
+            "it was under way too long, or a clock is wrong",
+        )
+
+
+def _clock(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds")
+
+
+def _clipped(state: State) -> State:
+    return replace(
+        state,
+        name=clip(state.name),
+        version=clip(state.version),
+        camera_kind=clip(state.camera_kind),
+        problem=clip(state.problem),
+    )

@@ -1,0 +1,218 @@
+"""Bytes to messages and back: what a hostile or a newer peer may send, and what comes of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.errors import MessageError
+from agent.model.signal import (
+    MAX_MESSAGE_BYTES,
+    Answer,
+    Bye,
+    Candidate,
+    Event,
+    IceServer,
+    Offer,
+    Reject,
+    State,
+    StreamInfo,
+)
+from agent.signaling import schema
+from agent.signaling.messages import (
+    clip,
+    encode,
+    parse_event,
+    parse_from_device,
+    parse_state,
+    parse_to_device,
+)
+
+SCHEMAS = Path(__file__).parents[2] / "data" / "schema"
+PARSERS = (parse_to_device, parse_from_device, parse_state, parse_event)
+
+texts = st.text(st.characters(codec="utf-8"), max_size=512)
+sdps = st.text(st.characters(codec="utf-8"), min_size=1, max_size=2000)
+seqs = st.integers(0, 2**31 - 1)
+times = st.floats(0, 2**40)
+ids = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
+lines = st.text(st.characters(codec="utf-8", min_codepoint=0x20, exclude_characters="\x7f"), max_size=512)
+codes = st.from_regex(r"[a-z0-9-]{1,40}", fullmatch=True)
+urls = st.builds("{}:{}".format, st.sampled_from(["stun", "stuns", "turn", "turns"]), ids)
+servers = st.builds(
+    IceServer, st.lists(urls, min_size=1, max_size=8).map(tuple), st.none() | texts, st.none() | texts
+)
+offers = st.builds(Offer, seqs, times, texts, sdps, st.lists(servers, max_size=4).map(tuple), st.booleans())
+candidates = st.builds(Candidate, seqs, lines)
+byes = st.builds(Bye, seqs, texts)
+answers = st.builds(Answer, seqs, sdps)
+rejects = st.builds(Reject, seqs, codes, texts, st.none() | st.floats(0, 3600))
+streams = st.builds(
+    StreamInfo,
+    ids,
+    st.integers(1, 16384),
+    st.integers(1, 16384),
+    st.floats(1, 1000),
+    st.integers(0, 10**10),
+)
+states = st.builds(
+    State,
+    ids,
+    st.booleans(),
+    times,
+    texts,
+    texts,
+    st.sampled_from(["idle", "starting", "live", "failed"]),
+    texts,
+    texts,
+    st.lists(streams, max_size=8).map(tuple),
+    st.integers(0, 10**6),
+    st.booleans(),
+)
+details = st.dictionaries(
+    st.from_regex(r"[a-z][a-z0-9_]{0,39}", fullmatch=True),
+    texts
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    max_size=16,
+)
+events = st.builds(Event, st.sampled_from(["camera-failed", "camera-recovered"]), times, texts, details)
+
+OFFER = {"v": 1, "type": "offer", "seq": 0, "expires_at": 1.5, "user": "ann", "sdp": "v=0\r\n"}
+
+
+def refusal(parse, payload):
+    with pytest.raises(MessageError) as caught:
+        parse(payload)
+    return caught.value.code
+
+
+def wire(**changes):
+    return json.dumps({key: value for key, value in (OFFER | changes).items() if value is not ...}).encode()
+
+
+@given(offers | candidates | byes)
+def test_what_a_portal_sends_arrives_as_it_was(message):
+    assert parse_to_device(encode(message)) == message
+
+
+@given(answers | candidates | rejects | byes)
+def test_what_a_device_sends_arrives_as_it_was(message):
+    assert parse_from_device(encode(message)) == message
+
+
+@given(states)
+def test_a_state_arrives_as_it_was(state):
+    assert parse_state(encode(state)) == state
+
+
+@given(events)
+def test_an_event_arrives_as_it_was(event):
+    assert parse_event(encode(event)) == event
+
+
+def only_refuses(payload):
+    for parse in PARSERS:
+        try:
+            parse(payload)
+        except MessageError as error:
+            assert error.code in {"too-large", "malformed", "unknown-version", "unknown-type", "invalid"}
+            str(error).encode("ascii")  # fit for a log, whatever came
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(payload):
+    only_refuses(payload)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(json_values)
+def test_any_json_is_read_or_refused(value):
+    only_refuses(json.dumps(value).encode())
+
+
+@given(st.dictionaries(st.sampled_from([*OFFER, "reason", "code", "candidate", "x\n\x1b"]), json_values))
+def test_any_value_in_any_key_is_read_or_refused(changes):
+    for kind in ("offer", "candidate", "bye", "answer", "reject", "state", "event"):
+        only_refuses(json.dumps({**OFFER, "type": kind, **changes}).encode())
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"", "malformed"),
+        (b"\xff\xfe\x00", "malformed"),
+        (b"[1]", "malformed"),
+        (b"null", "malformed"),
+        (wire()[:-1], "malformed"),
+        (b"[" * 60_000, "malformed"),
+        (b" " * (MAX_MESSAGE_BYTES + 1), "too-large"),
+        (wire(v=...), "unknown-version"),
+        (wire(v=2), "unknown-version"),
+        (wire(v=True), "unknown-version"),
+        (wire(v="1"), "unknown-version"),
+        (wire(v=2, type="offer2", other={}), "unknown-version"),
+        (wire(type=...), "unknown-type"),
+        (wire(type="answer"), "unknown-type"),
+        (wire(type=["offer"]), "unknown-type"),
+        (wire(type={}), "unknown-type"),
+        (wire(extra=1), "invalid"),
+        (wire(sdp=...), "invalid"),
+        (wire(sdp=""), "invalid"),
+        (wire(sdp="x" * (48 * 1024 + 1)), "invalid"),
+        (wire(seq="0"), "invalid"),
+        (wire(seq=-1), "invalid"),
+        (wire(seq=2**31), "invalid"),
+        (wire(expires_at=float("nan")), "invalid"),
+        (wire(expires_at=float("inf")), "invalid"),
+        (wire(relay_only=1), "invalid"),
+        (wire(ice_servers=[{"urls": ["http://example.org"]}]), "invalid"),
+        (wire(ice_servers=[{"urls": []}]), "invalid"),
+        (wire(ice_servers=[{"urls": ["stun:a"], "more": 1}]), "invalid"),
+        (b'{"v":1,"type":"candidate","seq":0,"candidate":"candidate:1\\r\\na=x"}', "invalid"),
+    ],
+)
+def test_a_refusal_has_its_code(payload, code):
+    assert refusal(parse_to_device, payload) == code
+
+
+def test_an_invalid_message_names_the_key_and_the_rule():
+    with pytest.raises(MessageError, match=r"sdp.*at least 1 character"):
+        parse_to_device(wire(sdp=""))
+
+
+def test_a_message_of_the_largest_size_is_read():
+    message = wire(sdp="x" * 40_000)
+    assert parse_to_device(message + b" " * (MAX_MESSAGE_BYTES - len(message))).sdp == "x" * 40_000
+
+
+def test_what_the_other_end_would_refuse_is_not_sent():
+    assert refusal(encode, Bye(seq=-1)) == "invalid"
+    assert refusal(encode, Bye(0, "\ud800")) == "invalid"
+    assert refusal(encode, Answer(0, "é" * 40_000)) == "too-large"
+
+
+def test_clipped_text_can_always_be_sent():
+    assert encode(Bye(0, clip("é\ud800" * 1000)))
+
+
+@pytest.mark.parametrize("name", sorted(schema.schemas()))
+def test_the_schema_on_file_is_the_types(name):
+    on_file = (SCHEMAS / f"{name}.json").read_text(encoding="utf-8")
+    assert on_file == schema.text(schema.schemas()[name]), (
+        "the messages changed: run `python -m agent.signaling.schema tests/data/schema`, "
+        "and raise VERSION unless older peers still understand"
+    )
+
+
+def test_no_schema_on_file_is_left_over():
+    assert {path.stem for path in SCHEMAS.glob("*.json")} == set(schema.schemas())

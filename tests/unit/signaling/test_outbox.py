@@ -1,0 +1,98 @@
+from agent.signaling.outbox import Outbox, Publication
+
+
+def message(name, *, retain=False, expires_s=None):
+    return Publication(name, name.encode(), 1, retain, expires_s)
+
+
+def drain(outbox, now_s=0.0):
+    taken = []
+    while (publication := outbox.take(now_s)) is not None:
+        taken.append(publication.topic)
+    return taken
+
+
+def test_messages_leave_in_order_and_retained_ones_first():
+    outbox = Outbox()
+    for publication in (message("a"), message("state", retain=True), message("b")):
+        assert outbox.put(publication, 0.0)
+    assert drain(outbox) == ["state", "a", "b"]
+
+
+def test_only_the_newest_retained_value_of_a_topic_is_sent():
+    outbox = Outbox()
+    outbox.put(Publication("state", b"old", retain=True), 0.0)
+    outbox.put(Publication("state", b"new", retain=True), 0.0)
+    first = outbox.take(0.0)
+    assert first is not None
+    assert first.payload == b"new"
+    assert outbox.take(0.0) is None
+
+
+def test_a_full_outbox_loses_its_oldest_and_says_so():
+    outbox = Outbox(max_queued=3)
+    outbox.put(message("state", retain=True), 0.0)
+    assert outbox.put(message("a"), 0.0)
+    assert outbox.put(message("b"), 0.0)
+    assert not outbox.put(message("c"), 0.0)
+    assert outbox.dropped == 1
+    assert drain(outbox) == ["state", "b", "c"]
+
+
+def test_retained_values_alone_cannot_grow_it_either():
+    outbox = Outbox(max_queued=3)
+    for i in range(10):
+        outbox.put(message(f"s{i}", retain=True), 0.0)
+    assert drain(outbox) == ["s7", "s8", "s9"]
+    assert outbox.dropped == 7
+
+
+def test_an_expired_message_makes_room_before_a_good_one_is_lost():
+    outbox = Outbox(max_queued=2)
+    outbox.put(message("a"), 0.0)
+    outbox.put(message("b", expires_s=5.0), 0.0)
+    assert outbox.put(message("c"), 5.0)
+    assert drain(outbox, 5.0) == ["a", "c"]
+    assert outbox.dropped == 1
+
+
+def test_an_expired_message_is_not_sent():
+    outbox = Outbox()
+    outbox.put(message("a", expires_s=30.0), 0.0)
+    outbox.put(message("b", expires_s=60.0), 0.0)
+    assert drain(outbox, 30.0) == ["b"]
+
+
+def test_what_was_not_confirmed_is_sent_again_in_its_order():
+    outbox = Outbox()
+    for name in "abcd":
+        outbox.put(message(name), 0.0)
+    first = outbox.take(0.0)
+    outbox.take(0.0)
+    outbox.take(0.0)
+    assert first is not None
+    outbox.confirm(first)
+    outbox.restore()
+    assert drain(outbox) == ["b", "c", "d"]
+
+
+def test_an_unconfirmed_retained_value_gives_way_to_a_newer_one():
+    outbox = Outbox()
+    outbox.put(Publication("state", b"old", retain=True), 0.0)
+    outbox.take(0.0)
+    outbox.put(Publication("state", b"new", retain=True), 0.0)
+    outbox.restore()
+    again = outbox.take(0.0)
+    assert again is not None
+    assert again.payload == b"new"
+    assert outbox.take(0.0) is None
+
+
+def test_it_is_empty_only_when_all_is_confirmed():
+    outbox = Outbox()
+    outbox.put(message("a"), 0.0)
+    taken = outbox.take(0.0)
+    assert taken is not None
+    assert len(outbox) == 1
+    outbox.confirm(taken)
+    assert len(outbox) == 0
