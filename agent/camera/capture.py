@@ -1,0 +1,308 @@
+"""A camera that runs while somebody watches: started, supervised, restarted, stopped by the event loop."""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from agent.camera.keyframes import KeyframeGate
+from agent.camera.run import HungError, Run, call_in_thread, call_soon
+from agent.camera.source import Camera
+from agent.config import CameraSettings
+from agent.errors import CameraError
+from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+from agent.model.signal import CameraState, EventKind
+
+log = logging.getLogger(__name__)
+
+Details = dict[str, str | int | float | bool]
+
+
+class SilentError(CameraError):
+    """The camera runs, and no picture comes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a camera may take."""
+
+    start_s: float = 10
+    stop_s: float = 3
+    silence_s: float = 3
+    silence_frames: int = 5
+    """Slow cameras may be silent for this many frame intervals."""
+    keyframe_gap_s: float = 0.3
+    """The least time between two forced IDRs."""
+    back_off_s: float = 1
+    """The pause after the second failure in a row; none after the first, twice as long after each more."""
+    back_off_max_s: float = 30
+    healthy_s: float = 60
+    """A failure after this much good video is a first one again."""
+    silent_restarts: int = 5
+    """When this many restarts in a row brought no picture, only a new process can help (picamera2 #1392)."""
+
+
+DEFAULT_PATIENCE = Patience()
+
+
+class Capture:
+    """The on-demand life cycle of one camera. All methods and callbacks belong to the event loop's thread.
+
+    The first watcher starts the camera, `settings.linger_s` after the last one it stops. A camera that fails
+    or falls silent is started again, with a growing pause, while somebody watches.
+    """
+
+    def __init__(
+        self,
+        open_camera: Callable[[], Camera],
+        settings: CameraSettings,
+        on_unit: Callable[[AccessUnit], None],
+        on_state: Callable[[CameraState, str], None],
+        on_event: Callable[[EventKind, str, Details], None],
+        patience: Patience = DEFAULT_PATIENCE,
+    ) -> None:
+        """`on_state` takes the state and, where it is `failed`, the problem; `on_event` what happened."""
+        self.state: CameraState = "idle"
+        self.problem = ""
+        self.kind = ""
+        self.has_stamp = False
+        self.format: StreamFormat | None = None
+        """Of the running camera, or of its last run."""
+        self.frames = 0
+        self.restarts = 0
+        self._open_camera = open_camera
+        self._settings = settings
+        self._on_unit, self._on_state, self._on_event = on_unit, on_state, on_event
+        self._patience = patience
+        self._bitrate_bps = settings.bitrate_bps
+        self._gate = KeyframeGate(patience.keyframe_gap_s)
+        self._keyframe_timer: asyncio.TimerHandle | None = None
+        self._camera: Camera | None = None
+        self._running: Camera | None = None
+        self._run: Run | None = None
+        self._dropped_before = 0
+        self._epoch = -1
+        self._watchers = 0
+        self._changed = asyncio.Event()
+        self._unwatched_since_s = 0.0
+        self._live_since_s: float | None = None
+        self._last_unit_s = 0.0
+        self._failure: Exception | None = None
+        self._failures = self._silences = 0
+        self._retry_at_s = 0.0
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that the event loop was too late for, or that came before a keyframe."""
+        return self._dropped_before + (self._run.handover.dropped if self._run else 0)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Keep the camera running inside the block."""
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def acquire(self) -> None:
+        """One watcher more."""
+        self._watchers += 1
+        self._changed.set()
+
+    def release(self) -> None:
+        """One watcher less."""
+        assert self._watchers > 0, "released more often than acquired"
+        self._watchers -= 1
+        self._unwatched_since_s = time.monotonic()
+        self._changed.set()
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        """From the next picture on."""
+        if bitrate_bps != self._bitrate_bps:
+            self._bitrate_bps = bitrate_bps
+            if self._running:
+                self._running.apply(EncoderDemand(bitrate_bps))
+
+    def request_keyframe(self) -> None:
+        """An IDR as soon as the last forced one is old enough; many requests are one."""
+        self._gate.request()
+        self._force_keyframe_when_due()
+
+    async def run(self) -> None:
+        """Run until cancelled, and stop the camera then.
+
+        Raises CameraError when the camera stays silent over `Patience.silent_restarts` restarts.
+        """
+        try:
+            self._open()
+        except CameraError as exc:
+            self._fail(exc)
+        while True:
+            await self._until_wanted()
+            error = await self._run_once()
+            if error:
+                self._fail(error)
+                continue
+            self._failures = self._silences = 0
+            self._set_state("idle")
+
+    def _open(self) -> Camera:
+        if self._camera is None:
+            camera = self._open_camera()
+            if self.kind not in ("", camera.kind):
+                # `auto` must not replace a camera that was pulled out by the test picture.
+                raise CameraError(f"the {self.kind} camera is gone: check that it is attached")
+            self._camera, self.kind, self.has_stamp = camera, camera.kind, camera.has_stamp
+        return self._camera
+
+    async def _until_wanted(self) -> None:
+        """Return when somebody watches and the pause after the last failure is over."""
+        while True:
+            pause_s = self._retry_at_s - time.monotonic()
+            if self._watchers and pause_s <= 0:
+                return
+            await self._change(pause_s if self._watchers else None)
+
+    async def _change(self, limit_s: float | None = None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._changed.wait()
+        self._changed.clear()
+
+    async def _run_once(self) -> CameraError | None:
+        """From a start to the stop after the linger (None), or to a failure."""
+        self._epoch += 1
+        self.restarts += self._failures > 0
+        self._live_since_s = self._failure = None
+        if not self.problem:
+            self._set_state("starting")
+        try:
+            camera = self._open()
+            await self._started_to_unwanted(camera)
+        except CameraError as exc:
+            return exc
+        return None
+
+    async def _started_to_unwanted(self, camera: Camera) -> None:
+        loop = asyncio.get_running_loop()
+        run = self._run = Run(
+            camera,
+            wake=lambda: call_soon(loop, self._deliver),
+            on_failure=lambda run, error: call_soon(loop, self._note_failure, run, error),
+        )
+        demand = EncoderDemand(self._bitrate_bps)
+        start = partial(run.start, demand)
+        try:
+            self.format = await call_in_thread("camera-start", self._patience.start_s, start)
+            self._running = camera
+            if self._bitrate_bps != demand.bitrate_bps:
+                camera.apply(EncoderDemand(self._bitrate_bps))
+            await self._supervise(self.format)
+        finally:
+            run.end()
+            self._dropped_before, self._run, self._running = self.dropped, None, None
+            self._cancel_keyframe_timer()
+            await self._stop(run)
+        if self._camera is None:
+            raise HungError(f"the {self.kind} camera does not stop")
+
+    async def _supervise(self, stream_format: StreamFormat) -> None:
+        """Return when nobody has watched for the linger; raise CameraError on a failure or silence."""
+        patience = max(self._patience.silence_s, self._patience.silence_frames / stream_format.fps)
+        started_s = time.monotonic()
+        while True:
+            now_s = time.monotonic()
+            if self._failure:
+                raise CameraError(str(self._failure)) from self._failure
+            silent_at_s = max(started_s, self._last_unit_s) + patience
+            if now_s >= silent_at_s:
+                raise SilentError(f"no picture from the {self.kind} camera for {patience:g} s")
+            if self._watchers:
+                await self._change(silent_at_s - now_s)
+                continue
+            linger_ends_s = self._unwatched_since_s + self._settings.linger_s
+            if now_s >= linger_ends_s:
+                return
+            await self._change(min(silent_at_s, linger_ends_s) - now_s)
+
+    async def _stop(self, run: Run) -> None:
+        try:
+            await call_in_thread("camera-stop", self._patience.stop_s, run.stop)
+        except CameraError as exc:
+            self._camera = None  # whatever it holds, it keeps; the next start opens another one
+            log.warning(f"camera: {exc}; it is left behind")
+
+    def _deliver(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        handover = run.handover
+        for unit in handover.take():
+            self.frames += 1
+            self._last_unit_s = time.monotonic()
+            if unit.is_keyframe:
+                self._gate.delivered()
+            if self._live_since_s is None:
+                self._went_live()
+            self._on_unit(dataclasses.replace(unit, epoch=self._epoch))
+        if handover.keyframe_needed and self._live_since_s is not None:
+            self.request_keyframe()
+
+    def _went_live(self) -> None:
+        self._live_since_s = self._last_unit_s
+        recovered = bool(self.problem)
+        self._set_state("live")
+        if recovered:
+            self._on_event("camera-recovered", f"the {self.kind} camera delivers again", {"kind": self.kind})
+
+    def _note_failure(self, run: Run, error: Exception) -> None:
+        if run is self._run:
+            self._failure = error
+            self._changed.set()
+
+    def _fail(self, error: CameraError) -> None:
+        live_s = 0.0 if self._live_since_s is None else time.monotonic() - self._live_since_s
+        if live_s >= self._patience.healthy_s:
+            self._failures = self._silences = 0
+        self._failures += 1
+        self._silences = self._silences + 1 if isinstance(error, SilentError | HungError) else 0
+        self._retry_at_s = time.monotonic() + self._pause_s()
+        log.warning(f"camera: {error}; failure {self._failures} in a row")
+        outage_known = bool(self.problem)
+        self._set_state("failed", str(error))
+        if not outage_known:
+            self._on_event("camera-failed", str(error), {"kind": self.kind})
+        if self._silences > self._patience.silent_restarts:
+            raise CameraError(f"{self._silences - 1} restarts did not help: {error}") from error
+
+    def _pause_s(self) -> float:
+        if self._failures == 1:
+            return 0
+        doubled_s = self._patience.back_off_s * 2.0 ** min(self._failures - 2, 16)
+        return min(self._patience.back_off_max_s, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # jitter, not a secret
+
+    def _set_state(self, state: CameraState, problem: str = "") -> None:
+        if (state, problem) != (self.state, self.problem):
+            self.state, self.problem = state, problem
+            self._on_state(state, problem)
+
+    def _force_keyframe_when_due(self) -> None:
+        self._cancel_keyframe_timer()
+        if not self._running:
+            return  # a camera starts with a keyframe
+        now_s = time.monotonic()
+        if self._gate.take(now_s):
+            self._running.apply(EncoderDemand(self._bitrate_bps, keyframe=True))
+        elif (due_s := self._gate.due_s()) is not None:
+            loop = asyncio.get_running_loop()
+            self._keyframe_timer = loop.call_later(due_s - now_s, self._force_keyframe_when_due)
+
+    def _cancel_keyframe_timer(self) -> None:
+        if self._keyframe_timer:
+            self._keyframe_timer.cancel()
+            self._keyframe_timer = None

@@ -1,0 +1,169 @@
+"""libx264 by PyAV, for cameras without an encoder: one picture in, one access unit out, at once."""
+
+import math
+import os
+import threading
+from fractions import Fraction
+
+import av
+from av.video.frame import PictureType
+
+from agent.errors import CameraError
+from agent.model.media import AccessUnit, EncoderDemand
+
+VBV_S = 0.3
+"""The decoder buffer in seconds of the bitrate: it bounds an IDR, and so how long one takes to send."""
+HEADROOM = 4
+"""x264 cannot raise the bitrate above the VBV rate it was opened with, so it gets this much room."""
+VBV_MISMATCH = 1.25
+"""From this ratio between asked and opened bitrate on, the next IDR renews the VBV."""
+SLICE_THREADS_FROM_PX = 1280 * 720 + 1
+"""Up to 720p one thread is quick enough and keeps a picture in one slice; frame threads would delay."""
+MAX_SLICE_THREADS = 4
+
+IDR_SLICE, SPS = 5, 7
+"""NAL unit types, H.264 table 7-1."""
+
+# H.264 table A-1 from 3.1 on, which every browser takes: level_idc, macroblocks a second and a picture.
+_LEVELS = ((31, 108_000, 3_600), (32, 216_000, 5_120), (40, 245_760, 8_192), (42, 522_240, 8_704))
+
+
+def level_idc(width_px: int, height_px: int, fps: float) -> int:
+    """The lowest H.264 level from 3.1 on that holds this picture (table A-1); 5.1 beyond 4.2."""
+    macroblocks = math.ceil(width_px / 16) * math.ceil(height_px / 16)
+    for level, rate, size in _LEVELS:
+        if macroblocks <= size and macroblocks * fps <= rate:
+            return level
+    return 51
+
+
+def nal_types(data: bytes) -> list[int]:
+    """The type of each NAL unit of an Annex B stream, in order."""
+    types = []
+    at = data.find(b"\0\0\1")
+    while 0 <= at < len(data) - 3:
+        types.append(data[at + 3] & 0x1F)
+        at = data.find(b"\0\0\1", at + 3)
+    return types
+
+
+def profile_level_id(data: bytes) -> str | None:
+    """RFC 6184 profile-level-id from the first SPS of an Annex B stream, or None where there is none."""
+    at = data.find(b"\0\0\1")
+    while 0 <= at < len(data) - 6:
+        if data[at + 3] & 0x1F == SPS:
+            return data[at + 4 : at + 7].hex()
+        at = data.find(b"\0\0\1", at + 3)
+    return None
+
+
+class H264Encoder:
+    """Constrained baseline, no B-frames, SPS and PPS before each IDR.
+
+    The bitrate is live: x264 is opened as CBR with `HEADROOM`, where it follows a new bitrate within a few
+    pictures (opened as plain ABR it takes minutes: it settles accounts with its whole past). Its VBV size is
+    fixed in bits, so an IDR that comes anyway renews the encoder where the bitrate has moved far from what it
+    was opened for, and a move beyond `HEADROOM` either way renews it at once.
+    `apply` may be called from any thread, `encode` from one.
+    """
+
+    def __init__(
+        self, width_px: int, height_px: int, fps: float, keyframe_interval_s: float, demand: EncoderDemand
+    ) -> None:
+        """Raise CameraError where the picture's size cannot be encoded."""
+        if width_px < 16 or height_px < 16 or width_px % 2 or height_px % 2:
+            raise CameraError(f"{width_px}x{height_px} cannot be encoded: both must be even and 16 or more")
+        self.width_px, self.height_px, self.fps = width_px, height_px, fps
+        self._level_idc = level_idc(width_px, height_px, fps)
+        self._keyframe_every = max(1, round(keyframe_interval_s * fps))
+        self._bitrate_bps = demand.bitrate_bps
+        self._keyframe_wanted = threading.Event()
+        self._seq = 0
+        self._since_keyframe = self._keyframe_every
+        self._open()
+
+    @property
+    def profile_level_id(self) -> str:
+        """RFC 6184: profile_idc 66, constraint_set0 and 1, the level."""
+        return f"42c0{self._level_idc:02x}"
+
+    def apply(self, demand: EncoderDemand) -> None:
+        """Take the bitrate, and remember a wanted keyframe, for the next picture."""
+        self._bitrate_bps = demand.bitrate_bps
+        if demand.keyframe:
+            self._keyframe_wanted.set()
+
+    def encode(self, frame: av.VideoFrame, capture_us: int) -> AccessUnit:
+        """Encode a picture of any size and pixel format; `frame.pts` and `pict_type` are overwritten.
+
+        Raises CameraError where libx264 fails.
+        """
+        try:
+            return self._encode(frame, capture_us)
+        except (av.FFmpegError, ValueError) as exc:
+            raise CameraError(f"libx264 failed: {exc}") from exc
+
+    def _encode(self, frame: av.VideoFrame, capture_us: int) -> AccessUnit:
+        if (frame.width, frame.height, frame.format.name) != (self.width_px, self.height_px, "yuv420p"):
+            frame = frame.reformat(self.width_px, self.height_px, "yuv420p", dst_color_range="MPEG")
+        keyframe = self._take_keyframe()
+        if keyframe:
+            self._renew_vbv()
+        self._context.bit_rate = self._bitrate_bps
+        frame.pts, frame.time_base = self._pts, self._context.time_base
+        self._pts += 1
+        # A decoded picture still carries the type it had in its file, which x264 would take for an order.
+        frame.pict_type = PictureType.I if keyframe else PictureType.NONE
+        packets = self._context.encode(frame)
+        if len(packets) != 1:
+            raise CameraError(f"libx264 gave {len(packets)} packets for one picture")
+        data = bytes(packets[0])
+        unit = AccessUnit(data, capture_us, self._seq, 0, is_keyframe=IDR_SLICE in nal_types(data))
+        self._seq += 1
+        self._since_keyframe = 1 if unit.is_keyframe else self._since_keyframe + 1
+        return unit
+
+    def _take_keyframe(self) -> bool:
+        wanted = self._keyframe_wanted.is_set()
+        self._keyframe_wanted.clear()
+        within_headroom = 1 / HEADROOM <= self._bitrate_bps / self._opened_bps <= HEADROOM
+        return wanted or not within_headroom or self._since_keyframe >= self._keyframe_every
+
+    def _renew_vbv(self) -> None:
+        ratio = self._bitrate_bps / self._opened_bps
+        if not 1 / VBV_MISMATCH < ratio < VBV_MISMATCH:
+            self._open()
+
+    def _open(self) -> None:
+        self._opened_bps = self._bitrate_bps
+        self._pts = 0
+        ceiling_bps = HEADROOM * self._opened_bps
+        # x264 wants room for one picture at the ceiling, and says so in its log otherwise.
+        vbv_bits = max(int(self._opened_bps * VBV_S), math.ceil(ceiling_bps / self.fps) + 1000)
+        large = self.width_px * self.height_px >= SLICE_THREADS_FROM_PX
+        try:
+            context = av.CodecContext.create("libx264", "w")
+            context.width, context.height, context.pix_fmt = self.width_px, self.height_px, "yuv420p"
+            context.framerate = Fraction(self.fps).limit_denominator(1001)
+            context.time_base = 1 / context.framerate
+            context.bit_rate = ceiling_bps
+            context.gop_size = 2**30  # `_take_keyframe` counts, so that an IDR can renew the VBV
+            context.max_b_frames = 0
+            context.thread_count = min(MAX_SLICE_THREADS, os.cpu_count() or 1) if large else 1
+            context.options = {
+                "preset": "ultrafast",
+                "tune": "zerolatency",
+                "profile": "baseline",
+                "level": str(self._level_idc),
+                "maxrate": str(ceiling_bps),
+                "bufsize": str(vbv_bits),
+                "sc_threshold": "0",  # a scene cut must not cost an IDR that nobody asked for
+                "forced-idr": "1",
+            }
+            context.open()
+        except (av.FFmpegError, ValueError) as exc:
+            raise CameraError(
+                f"libx264 cannot encode {self.width_px}x{self.height_px} at {self.fps:g} fps: {exc}"
+            ) from exc
+        context.bit_rate = self._bitrate_bps
+        self._context = context

@@ -1,0 +1,30 @@
+"""Many wishes for a keyframe, few keyframes."""
+
+
+class KeyframeGate:
+    """Coalesces requests into at most one forced IDR in `gap_s`. Pure: the time is an argument."""
+
+    def __init__(self, gap_s: float) -> None:
+        self._gap_s = gap_s
+        self._open_at_s = float("-inf")
+        self._wanted = False
+
+    def request(self) -> None:
+        """Somebody cannot go on without a keyframe."""
+        self._wanted = True
+
+    def delivered(self) -> None:
+        """A keyframe came, whoever wanted it: what was asked for before it is fulfilled."""
+        self._wanted = False
+
+    def due_s(self) -> float | None:
+        """When a forced IDR is due, or None where nobody waits for one."""
+        return self._open_at_s if self._wanted else None
+
+    def take(self, now_s: float) -> bool:
+        """Whether to force an IDR now; the request is then spent."""
+        if not self._wanted or now_s < self._open_at_s:
+            return False
+        self._wanted = False
+        self._open_at_s = now_s + self._gap_s
+        return True

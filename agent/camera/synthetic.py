@@ -1,0 +1,63 @@
+"""The moving test picture as a camera: no hardware, yet encoded, paced and controlled like the others."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from agent.camera.encoder import H264Encoder
+from agent.camera.pace import Pace
+from agent.camera.picture import TestPicture
+from agent.camera.worker import Worker
+from agent.config import CameraSettings
+from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+
+WIDTH_PX, HEIGHT_PX, FPS = 1280, 720, 30.0
+
+
+class SyntheticCamera:
+    """See `agent.camera.source.Camera`."""
+
+    kind = "synthetic"
+    has_stamp = True
+
+    def __init__(self, settings: CameraSettings) -> None:
+        self._settings = settings
+        self._worker: Worker | None = None
+        self._encoder: H264Encoder | None = None
+
+    def start(
+        self,
+        demand: EncoderDemand,
+        on_unit: Callable[[AccessUnit], None],
+        on_failure: Callable[[Exception], None],
+    ) -> StreamFormat:
+        width, height = self._settings.width_px or WIDTH_PX, self._settings.height_px or HEIGHT_PX
+        fps = self._settings.fps or FPS
+        encoder = H264Encoder(width, height, fps, self._settings.keyframe_interval_s, demand)
+        picture = TestPicture(width, height, fps)
+
+        def body(stopping: threading.Event) -> None:
+            pace = Pace(_now_us(), fps)
+            while not stopping.wait(max(0, pace.due_us - _now_us()) / 1e6):
+                capture_us = _now_us()
+                frame = picture.draw(capture_us, time.time_ns() // 1_000_000)
+                on_unit(encoder.encode(frame, capture_us))
+                pace.advance(_now_us())
+
+        self._encoder = encoder
+        self._worker = Worker("camera-synthetic", body, on_failure)
+        self._worker.start()
+        return StreamFormat(width, height, fps, encoder.profile_level_id)
+
+    def apply(self, demand: EncoderDemand) -> None:
+        if self._encoder:
+            self._encoder.apply(demand)
+
+    def stop(self) -> None:
+        worker, self._worker, self._encoder = self._worker, None, None
+        if worker:
+            worker.stop()
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000

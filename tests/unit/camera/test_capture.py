@@ -1,0 +1,332 @@
+import asyncio
+import dataclasses
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from agent.camera.capture import Capture, Patience
+from agent.config import CameraSettings
+from agent.errors import CameraError
+from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+
+CALM = Patience(
+    start_s=30, stop_s=30, silence_s=30, keyframe_gap_s=0.05, back_off_s=0.01, back_off_max_s=0.02
+)
+"""For tests of what does not depend on a camera that hangs or is silent."""
+SHORT = dataclasses.replace(CALM, start_s=0.2, stop_s=0.1, silence_s=0.1, silent_restarts=3)
+SOON_S = 10
+"""The bound on every wait: what is awaited comes within milliseconds."""
+
+
+class FakeCamera:
+    """A camera whose pictures the test sends, but for the first where it `gives_first`."""
+
+    kind = "fake"
+    has_stamp = False
+
+    def __init__(self, *, gives_first: bool = True) -> None:
+        self.gives_first = gives_first
+        self.refusals: list[str] = []
+        self.starts = self.stops = 0
+        self.running = False
+        self.demands: list[EncoderDemand] = []
+        self.hang_in_start: threading.Event | None = None
+        self.hang_in_stop: threading.Event | None = None
+        self._seq = 0
+        self.on_unit: Callable[[AccessUnit], None] = lambda _: None
+        self.on_failure: Callable[[Exception], None] = lambda _: None
+
+    def start(self, demand, on_unit, on_failure) -> StreamFormat:
+        self.starts += 1
+        if self.hang_in_start:
+            self.hang_in_start.wait(SOON_S)
+        if self.refusals:
+            raise CameraError(self.refusals.pop(0))
+        self.demands.append(demand)
+        self.on_unit, self.on_failure, self.running, self._seq = on_unit, on_failure, True, 0
+        if self.gives_first:
+            self.send(keyframe=True)
+        return StreamFormat(640, 360, 30)
+
+    def apply(self, demand: EncoderDemand) -> None:
+        self.demands.append(demand)
+
+    def stop(self) -> None:
+        self.stops += 1
+        if self.hang_in_stop:
+            self.hang_in_stop.wait(SOON_S)
+        self.running = False
+
+    def send(self, *, keyframe: bool = False) -> None:
+        self.on_unit(AccessUnit(b"", 0, self._seq, 0, keyframe))
+        self._seq += 1
+
+
+class Stage:
+    """A Capture at work, and all that it said."""
+
+    def __init__(self, *cameras: FakeCamera, patience: Patience = CALM, linger_s: float = 0.02) -> None:
+        self.cameras = list(cameras)
+        self.units: list[AccessUnit] = []
+        self.states: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str]] = []
+        self.capture = Capture(
+            self._open,
+            CameraSettings(linger_s=linger_s),
+            self.units.append,
+            lambda state, problem: self.states.append((state, problem)),
+            lambda kind, message, _: self.events.append((kind, message)),
+            patience,
+        )
+        self.task: asyncio.Task[None] | None = None
+
+    def _open(self) -> FakeCamera:
+        if not self.cameras:
+            raise CameraError("no camera is attached")
+        return self.cameras.pop(0) if len(self.cameras) > 1 else self.cameras[0]
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(SOON_S):
+            while not condition():  # noqa: ASYNC110  # the condition may be about a thread
+                await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def stage(
+    *cameras: FakeCamera, patience: Patience = CALM, linger_s: float = 0.02
+) -> AsyncIterator[Stage]:
+    it = Stage(*cameras, patience=patience, linger_s=linger_s)
+    it.task = asyncio.create_task(it.capture.run(), name="capture")
+    await asyncio.sleep(0)
+    yield it
+    it.task.cancel()
+    await asyncio.gather(it.task, return_exceptions=True)
+    assert not any(camera.running for camera in cameras if not camera.hang_in_stop), (
+        "a camera was left running"
+    )
+
+
+async def test_the_first_watcher_starts_the_camera_and_the_last_one_stops_it() -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
+        assert (it.capture.kind, it.capture.state, camera.starts) == ("fake", "idle", 0)
+        with it.capture.watching(), it.capture.watching():
+            await it.until(lambda: it.units)
+            assert it.capture.format == StreamFormat(640, 360, 30)
+        await it.until(lambda: camera.stops)
+        await it.until(lambda: it.capture.state == "idle")
+    assert [state for state, _ in it.states] == ["starting", "live", "idle"]
+    assert (camera.starts, it.events) == (1, [])
+
+
+async def test_a_watcher_who_returns_within_the_linger_finds_the_camera_running() -> None:
+    camera = FakeCamera()
+    async with stage(camera, linger_s=30) as it:
+        for _ in range(3):
+            with it.capture.watching():
+                await it.until(lambda: it.units)
+            await asyncio.sleep(0.01)
+        assert (camera.starts, camera.stops) == (1, 0)
+
+
+async def test_each_start_is_an_epoch() -> None:
+    camera = FakeCamera()
+    async with stage(camera, linger_s=0) as it:
+        for count in (1, 2):
+            with it.capture.watching():
+                await it.until(lambda count=count: len(it.units) == count)
+            await it.until(lambda count=count: camera.stops == count)
+            await it.until(lambda: it.capture.state == "idle")
+    assert [(unit.epoch, unit.seq) for unit in it.units] == [(0, 0), (1, 0)]
+    assert it.capture.restarts == 0
+
+
+async def test_a_refused_start_is_told_once_and_tried_again_while_somebody_watches() -> None:
+    camera = FakeCamera()
+    camera.refusals = ["the camera is busy"] * 4
+    async with stage(camera) as it:
+        with it.capture.watching():
+            await it.until(lambda: it.units)
+    assert it.states == [("starting", ""), ("failed", "the camera is busy"), ("live", ""), *it.states[3:]]
+    assert [kind for kind, _ in it.events] == ["camera-failed", "camera-recovered"]
+    assert "busy" in it.events[0][1]
+    assert it.capture.restarts == 4
+
+
+async def test_nobody_watching_means_no_retry() -> None:
+    camera = FakeCamera()
+    camera.refusals = ["the camera is busy"] * 1000
+    async with stage(camera) as it:
+        with it.capture.watching():
+            await it.until(lambda: camera.starts)
+        await asyncio.sleep(0.05)
+        starts = camera.starts
+        await asyncio.sleep(0.1)
+        assert camera.starts == starts
+        assert it.capture.state == "failed", "the problem stays readable"
+
+
+async def test_no_camera_at_all_is_a_state_before_anybody_watches() -> None:
+    async with stage() as it:
+        assert it.states == [("failed", "no camera is attached")]
+        it.cameras.append(FakeCamera())
+        with it.capture.watching():
+            await it.until(lambda: it.capture.state == "live")
+        assert it.capture.kind == "fake"
+
+
+async def test_another_kind_of_camera_does_not_step_in() -> None:
+    camera, other = FakeCamera(), FakeCamera()
+    camera.hang_in_stop, other.kind = threading.Event(), "synthetic"
+    async with stage(camera, other, linger_s=0, patience=SHORT) as it:
+        with it.capture.watching():
+            await it.until(lambda: it.units)
+        await it.until(lambda: it.capture.state == "failed")
+        with it.capture.watching():
+            await it.until(lambda: "gone" in it.capture.problem)
+        assert other.starts == 0
+    camera.hang_in_stop.set()
+
+
+async def test_a_camera_that_reports_a_failure_is_restarted() -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
+        with it.capture.watching():
+            await it.until(lambda: it.units)
+            await asyncio.to_thread(camera.on_failure, CameraError("unplugged"))
+            await it.until(lambda: len(it.units) == 2)
+    assert [event[0] for event in it.events] == ["camera-failed", "camera-recovered"]
+    assert it.events[0][1] == "unplugged"
+    assert [unit.epoch for unit in it.units] == [0, 1]
+
+
+async def test_a_silent_camera_is_restarted_and_then_ends_the_process() -> None:
+    camera = FakeCamera(gives_first=False)
+    async with stage(camera, patience=SHORT) as it:
+        with it.capture.watching():
+            async with asyncio.timeout(SOON_S):
+                with pytest.raises(CameraError, match="3 restarts did not help: no picture"):
+                    await it.task
+    assert (camera.starts, camera.stops) == (4, 4)
+    assert [event[0] for event in it.events] == ["camera-failed"]
+
+
+async def test_a_camera_that_falls_silent_once_recovers() -> None:
+    camera = FakeCamera()
+    async with stage(camera, patience=SHORT) as it:
+        with it.capture.watching():
+            await it.until(lambda: camera.starts == 2)
+            await it.until(lambda: len(it.events) == 2)
+    assert [event[0] for event in it.events] == ["camera-failed", "camera-recovered"]
+    assert "no picture from the fake camera" in it.events[0][1]
+
+
+async def test_a_stop_that_hangs_is_left_behind_and_another_camera_opened() -> None:
+    camera, second = FakeCamera(), FakeCamera()
+    camera.hang_in_stop = threading.Event()
+    async with stage(camera, second, linger_s=0, patience=SHORT) as it:
+        with it.capture.watching():
+            await it.until(lambda: it.units)
+        await it.until(lambda: it.capture.state == "failed")
+        assert "does not stop" in it.capture.problem
+        with it.capture.watching():
+            await it.until(lambda: second.starts)
+            await it.until(lambda: it.capture.state == "live")
+            count = len(it.units)
+            camera.send()  # the one that was left behind wakes up
+            await asyncio.sleep(0.01)
+            assert len(it.units) == count
+    camera.hang_in_stop.set()
+
+
+async def test_a_start_that_hangs_is_cleaned_up_when_it_returns_at_last() -> None:
+    camera, second = FakeCamera(), FakeCamera()
+    camera.hang_in_start = threading.Event()
+    async with stage(camera, second, patience=SHORT) as it:
+        with it.capture.watching():
+            await it.until(lambda: second.running)
+            camera.hang_in_start.set()
+            await it.until(lambda: camera.stops)
+            assert {unit.epoch for unit in it.units} == {1}
+        assert not camera.running
+
+
+async def test_cancelling_during_a_slow_start_leaves_nothing_running() -> None:
+    camera = FakeCamera()
+    camera.hang_in_start = threading.Event()
+    async with stage(camera) as it:
+        with it.capture.watching():
+            await it.until(lambda: camera.starts)
+            it.task.cancel()
+            camera.hang_in_start.set()
+            await asyncio.gather(it.task, return_exceptions=True)
+            assert it.task.cancelled()
+    assert (camera.stops, camera.running) == (1, False)
+
+
+async def test_cancelling_while_the_stop_hangs_still_ends() -> None:
+    camera = FakeCamera()
+    camera.hang_in_stop = threading.Event()
+    async with stage(camera, patience=SHORT) as it:
+        with it.capture.watching():
+            await it.until(lambda: it.units)
+            it.task.cancel()
+            await asyncio.wait({it.task}, timeout=SOON_S)
+            assert it.task.cancelled()
+    camera.hang_in_stop.set()
+
+
+async def test_many_keyframe_requests_are_one_and_a_remembered_one() -> None:
+    camera = FakeCamera()
+    patience = dataclasses.replace(CALM, keyframe_gap_s=0.1)
+    async with stage(camera, patience=patience) as it:
+        with it.capture.watching():
+            await it.until(lambda: it.units)
+            for _ in range(50):
+                it.capture.request_keyframe()
+            assert [demand.keyframe for demand in camera.demands] == [False, True]
+            await it.until(lambda: len(camera.demands) == 3)
+            await asyncio.sleep(0.15)
+            assert [demand.keyframe for demand in camera.demands] == [False, True, True]
+
+
+async def test_a_request_while_the_camera_starts_is_served_by_its_first_picture() -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
+        with it.capture.watching():
+            it.capture.request_keyframe()
+            await it.until(lambda: it.units)
+            await asyncio.sleep(0.08)
+            assert not any(demand.keyframe for demand in camera.demands)
+
+
+async def test_the_bitrate_is_kept_over_starts_and_live() -> None:
+    camera = FakeCamera()
+    async with stage(camera, linger_s=0) as it:
+        it.capture.set_bitrate(700_000)
+        with it.capture.watching():
+            await it.until(lambda: it.units)
+            it.capture.set_bitrate(900_000)
+            it.capture.set_bitrate(900_000)
+        await it.until(lambda: it.capture.state == "idle")
+        with it.capture.watching():
+            await it.until(lambda: camera.starts == 2)
+            await it.until(lambda: len(it.units) == 2)
+    assert [demand.bitrate_bps for demand in camera.demands] == [700_000, 900_000, 900_000]
+
+
+async def test_a_loop_that_stalls_gets_a_keyframe_and_not_the_past() -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
+        with it.capture.watching():
+            await it.until(lambda: it.units)
+            for _ in range(100):  # the loop stands still here
+                camera.send()
+            await it.until(lambda: camera.demands[-1].keyframe)
+            camera.send()
+            camera.send(keyframe=True)
+            await it.until(lambda: it.units[-1].is_keyframe and it.units[-1].seq > 0)
+            assert it.capture.dropped == 37
+            assert it.capture.frames == 66

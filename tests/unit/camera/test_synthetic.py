@@ -1,0 +1,62 @@
+import threading
+
+import av
+
+from agent.camera.synthetic import SyntheticCamera
+from agent.config import CameraSettings
+from agent.model import stamp
+from agent.model.media import AccessUnit, EncoderDemand
+
+
+def watch(
+    camera: SyntheticCamera, count: int, demand_after: dict[int, EncoderDemand] | None = None
+) -> list[AccessUnit]:
+    units: list[AccessUnit] = []
+    done = threading.Event()
+
+    def on_unit(unit: AccessUnit) -> None:
+        units.append(unit)
+        if demand := (demand_after or {}).get(len(units)):
+            camera.apply(demand)
+        if len(units) == count:
+            done.set()
+
+    stream_format = camera.start(EncoderDemand(1_000_000), on_unit, lambda _: done.set())
+    assert (stream_format.width_px, stream_format.height_px, stream_format.fps) == (320, 180, 60)
+    assert done.wait(30)
+    camera.stop()
+    assert len(units) >= count, "it failed"
+    return units
+
+
+def camera() -> SyntheticCamera:
+    return SyntheticCamera(CameraSettings(source="synthetic", width_px=320, height_px=180, fps=60))
+
+
+def test_it_delivers_from_a_keyframe_on_and_obeys() -> None:
+    units = watch(camera(), 8, {5: EncoderDemand(500_000, keyframe=True)})[:8]
+    assert [unit.is_keyframe for unit in units] == [True, False, False, False, False, True, False, False]
+    assert [unit.seq for unit in units] == list(range(8))
+
+
+def test_the_stamp_tells_when_the_picture_was_taken() -> None:
+    units = watch(camera(), 6)
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
+    stamps = []
+    for frame in frames:
+        plane = frame.planes[0]
+        stamps.append(stamp.decode_luma(bytes(plane), plane.line_size, frame.width, frame.height))
+    for unit, stamp_ms in zip(units, stamps, strict=False):
+        apart_ms = stamp.age_ms(stamps[0], stamp_ms) - (unit.capture_us - units[0].capture_us) / 1000
+        assert abs(apart_ms) <= 2
+
+
+def test_nothing_comes_after_the_stop_and_it_starts_again() -> None:
+    it = camera()
+    first = watch(it, 2)
+    count = len(first)
+    second = watch(it, 2)
+    assert len(first) == count
+    assert (second[0].seq, second[0].is_keyframe) == (0, True)
+    it.stop()
