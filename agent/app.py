@@ -116,8 +116,7 @@ class Agent:
     def _on_event(self, kind: EventKind, message: str, details: Details) -> None:
         self.service.publish_event(Event(kind, time.time(), message, details))
 
-    def _on_connection(self, connected: bool, words: str) -> None:
-        log.log(logging.INFO if connected else logging.WARNING, "broker: %s", words)
+    def _on_connection(self, connected: bool, _words: str) -> None:
         if connected:
             self.service.republish_state()
 
@@ -191,8 +190,7 @@ class Portal:
         except MessageError as exc:
             log.warning("refused a message on %s (%s): %s", ascii(topic), exc.code, exc)
 
-    def _on_connection(self, connected: bool, words: str) -> None:
-        log.log(logging.INFO if connected else logging.WARNING, "broker: %s", words)
+    def _on_connection(self, connected: bool, _words: str) -> None:
         self.gateway.on_broker(connected)
 
 

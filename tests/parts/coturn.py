@@ -1,0 +1,122 @@
+"""A real coturn on free loopback ports: TURN over udp, tcp and tls, with credentials that expire."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+from parts.need import need
+
+PROGRAM = shutil.which("turnserver")
+SECRET = "north by northwest"
+REALM = "turn.test"
+START_TIMEOUT_S = 10.0
+
+
+@dataclass
+class Coturn:
+    """One TURN server process."""
+
+    folder: Path
+    port: int
+    tls_port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def ca_file(self) -> Path:
+        """Who signed its certificate."""
+        return self.folder / "ca.pem"
+
+    def url(self, transport: str) -> str:
+        """The URL for `udp`, `tcp` or `tls`."""
+        if transport == "tls":
+            return f"turns:127.0.0.1:{self.tls_port}?transport=tcp"
+        return f"turn:127.0.0.1:{self.port}?transport={transport}"
+
+    def stop(self) -> None:
+        """End it, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def log(self) -> str:
+        """What it said so far."""
+        return (self.folder / "coturn.log").read_text(errors="replace")
+
+
+@contextmanager
+def coturn() -> Iterator[Coturn]:
+    """A running TURN server that relays between loopback peers; nothing of it is left at the end."""
+    need(PROGRAM, "needs coturn: sudo apt-get install coturn")
+    with tempfile.TemporaryDirectory(prefix="pinhole-coturn-") as name:
+        folder = Path(name)
+        port, tls_port = _free_ports(2)
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+        server = ca.issue_cert("127.0.0.1", "localhost")
+        server.private_key_pem.write_to_path(str(folder / "key.pem"))
+        server.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+        (folder / "turnserver.conf").write_text(_configuration(folder, port, tls_port))
+        with (folder / "coturn.log").open("wb") as log:
+            process = subprocess.Popen(
+                [str(PROGRAM), "-c", str(folder / "turnserver.conf")], stdout=log, stderr=log, cwd=folder
+            )
+        server = Coturn(folder, port, tls_port, process)
+        try:
+            _await_ready(server)
+            yield server
+        finally:
+            server.stop()
+
+
+def _configuration(folder: Path, port: int, tls_port: int) -> str:
+    user = "" if os.geteuid() else "proc-user=root\nproc-group=root\n"
+    return f"""{user}listening-ip=127.0.0.1
+relay-ip=127.0.0.1
+listening-port={port}
+tls-listening-port={tls_port}
+realm={REALM}
+use-auth-secret
+static-auth-secret={SECRET}
+cert={folder}/cert.pem
+pkey={folder}/key.pem
+allow-loopback-peers
+fingerprint
+no-cli
+no-dtls
+no-software-attribute
+userdb={folder}/turn.db
+pidfile={folder}/turn.pid
+log-file=stdout
+simple-log
+"""
+
+
+def _await_ready(server: Coturn) -> None:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            for port in (server.port, server.tls_port):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if server.process.poll() is not None or time.monotonic() > deadline_s:
+                pytest.fail(f"coturn did not start:\n{server.log()}")
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _free_ports(count: int) -> list[int]:
+    # TURN listens on udp and tcp of the same number; tcp being free is a good sign for udp.
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return ports

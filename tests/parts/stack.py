@@ -1,0 +1,117 @@
+"""A real agent and a real portal as processes, on a real broker."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+
+
+@dataclass
+class Stack:
+    """A device `cam` and a portal."""
+
+    folder: Path
+    agent: subprocess.Popen[bytes]
+    portal: subprocess.Popen[bytes]
+    url: str
+    env: dict[str, str]
+
+    @property
+    def password_file(self) -> Path:
+        """Holds the dashboard's password."""
+        return self.folder / "portal-password"
+
+    def password(self) -> str:
+        """The dashboard's password."""
+        return self.password_file.read_text().strip()
+
+    def log(self, name: str) -> str:
+        """What `agent` or `portal` said so far."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def watch(self, *arguments: str, timeout_s: float = 60) -> tuple[int, dict[str, Any], str]:
+        """`pinhole watch --json` on this portal: exit code, the JSON, and standard error."""
+        done = subprocess.run(
+            [sys.executable, "-m", "agent", "watch", "--portal", self.url,
+             "--password-file", str(self.password_file), "--json", *arguments],
+            cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+        return done.returncode, json.loads(done.stdout) if done.stdout.strip() else {}, done.stderr
+
+
+@contextmanager
+def running_stack(
+    broker: str,
+    *,
+    camera: str = 'source = "synthetic"',
+    webrtc: str = "",
+    portal: str = "",
+    ca_file: Path | None = None,
+) -> Iterator[Stack]:
+    """Start both, wait until the device is online, and end both. `broker` and the rest are TOML.
+
+    `portal` comes after the keys of `[portal]`, so that it may open tables of its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="pinhole-stack-") as name:
+        folder = Path(name)
+        config = folder / "pinhole.toml"
+        config.write_text(
+            f'[device]\nid = "cam"\nname = "Test camera"\n[broker]\n{broker}\n[camera]\n{camera}\n'
+            f"[webrtc]\n{webrtc}\n[portal]\nport = 0\n{portal}\n"
+        )
+        env = os.environ | ({"SSL_CERT_FILE": str(ca_file)} if ca_file else {})
+        processes = {
+            "portal": _start("portal", config, folder, env),
+            "agent": _start("run", config, folder, env),
+        }
+        try:
+            url = _await(folder / "portal.log", r"dashboard at (http\S+)/", processes["portal"])
+            _await(folder / "portal.log", r"connected to (\S+)", processes["portal"])
+            _await(folder / "agent.log", r"connected to (\S+)", processes["agent"])
+            yield Stack(folder, processes["agent"], processes["portal"], url, env)
+        finally:
+            for process in processes.values():
+                _stop(process)
+
+
+def _start(command: str, config: Path, folder: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    name = "agent" if command == "run" else command
+    with (folder / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "agent", command, "--config", str(config)],
+            cwd=ROOT, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+def _await(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline_s and process.poll() is None:
+        if found := re.search(pattern, log.read_text(errors="replace")):
+            return found.group(found.lastindex or 0)
+        time.sleep(0.05)
+    pytest.fail(f"{pattern!r} did not appear:\n{log.read_text(errors='replace')}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
