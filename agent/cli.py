@@ -210,7 +210,7 @@ def _password(file: Path | None) -> str:
     if file:
         return read_secret(file)
     if not sys.stdin.isatty():
-        raise ConfigError("the portal's password is needed: --password-file FILE")
+        raise ConfigError("the portal's password is needed: --password-file FILE (and no demo runs here)")
     return str(typer.prompt("Portal password", hide_input=True))
 
 
@@ -223,7 +223,7 @@ def _log_to_stderr(level: str) -> None:
 
 
 def _serve(program: Coroutine[Any, Any, None]) -> None:
-    """Run until it ends, or a signal (INT, TERM, HUP) cancels it; a second signal ends the process at once."""
+    """Run until it ends, or INT, TERM or HUP cancels it; a second signal ends the process at once."""
     asyncio.run(_until_signal(program))
 
 

@@ -18,6 +18,7 @@ class Recorder:
         """Raises PinholeError where the file cannot be written."""
         self._file = file
         try:
+            file.touch()  # av opens it with the first picture only
             self._container = av.open(
                 str(file),
                 "w",
@@ -53,7 +54,9 @@ class Recorder:
             raise PinholeError(f"--record {self._file}: {exc.strerror or exc}") from exc
 
     def _open_stream(self, frame: VideoFrame) -> av.VideoStream:
-        stream = self._container.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "20"})
+        stream = self._container.add_stream(
+            "libx264", rate=30, options={"preset": "veryfast", "crf": "20", "bf": "0"}
+        )
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
         stream.codec_context.time_base = Fraction(1, RTP_CLOCK_HZ)

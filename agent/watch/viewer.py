@@ -173,7 +173,7 @@ async def _say_bye(portal: PortalClient, name: str) -> None:
 
 
 class _Keeper:
-    """Writes the snapshot and the recording in a thread of its own; pictures that it is too slow for are left out."""
+    """Writes snapshot and recording in a thread of its own; leaves out pictures that it is too slow for."""
 
     def __init__(self, wish: Wish) -> None:
         self._thread = ThreadPoolExecutor(1, "keeper")

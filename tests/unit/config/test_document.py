@@ -1,0 +1,41 @@
+"""The example file and the reference are made from the types, and say what is so."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from agent.config import Settings, load
+from agent.config.document import example, reference
+
+README = Path(__file__).parents[3] / "agent" / "README.md"
+
+
+def test_the_example_means_the_defaults(tmp_path):
+    file = tmp_path / "pinhole.toml"
+    file.write_text(example())
+    by_file = load(file).model_dump(exclude={"portal": {"password_file"}})
+    assert by_file == Settings().model_dump(exclude={"portal": {"password_file"}})
+
+
+def test_every_commented_setting_of_the_example_is_a_good_one(tmp_path):
+    text = re.sub(r"^#(?! )", "", example(), flags=re.MULTILINE)
+    file = tmp_path / "pinhole.toml"
+    file.write_text(text.replace("mqtt://127.0.0.1:1883", "mqtts://127.0.0.1:8883"))
+    settings = load(file)
+    assert settings.portal.turn is not None
+    assert settings.portal.ice_servers
+
+
+def test_the_example_names_every_setting():
+    text = re.sub(r"^#(?! )", "", example(), flags=re.MULTILINE)
+    data = tomllib.loads(text)
+    assert list(data) == list(Settings.model_fields)
+    for name, field in Settings.model_fields.items():
+        assert set(data[name]) == set(field.annotation.model_fields)
+
+
+def test_the_readme_holds_this_reference():
+    text = README.read_text()
+    begin, end = "<!-- settings: begin -->\n", "<!-- settings: end -->"
+    held = text[text.index(begin) + len(begin) : text.index(end)]
+    assert held.strip() == reference().strip(), "agent/README.md: replace its settings with `reference()`"
