@@ -236,4 +236,4 @@ def _url(host: str, port: int, secure: bool) -> str:
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(  # noqa: S104 - recognised, not bound
         host, f"[{host}]" if ":" in host else host
     )
-    return f"{'https' if secure else 'http'}://{shown}:{port}/"
+    return f"{'https' if secure else 'http'}://{shown}:{port}"

@@ -227,9 +227,11 @@ class Gateway:
                 self._tell(client, Ice(client.ice.servers, client.ice.expires_at))
 
     def close(self) -> None:
-        """Tell every browser that the portal goes; their sessions end as the sockets close."""
+        """Close every WebSocket because the portal stops; streams play on, as media does not pass through it."""
         for client in self._clients:
             client.outbox.close(1001, "the portal is stopping")
+            for session in list(client.sessions.values()):
+                self._forget(session)
 
     # Inside.
 

@@ -1,0 +1,63 @@
+// Elements without innerHTML: whatever comes from outside becomes text, never markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An element with attributes (`onclick` and the like become listeners) and children (strings become text). */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** A decorative icon from the sprite in index.html. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** A button that shows an icon alone; the label is for screen readers and the tooltip. */
+export function iconButton(name, label, onclick, attributes = {}) {
+  return el("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...attributes }, icon(name));
+}
+
+/** A line through the newest values, scaled to the largest; for a glance, not for reading. */
+export class Sparkline {
+  constructor() {
+    this.element = document.createElementNS(SVG, "svg");
+    this.element.setAttribute("class", "sparkline");
+    this.element.setAttribute("viewBox", "0 0 60 16");
+    this.element.setAttribute("preserveAspectRatio", "none");
+    this.element.setAttribute("aria-hidden", "true");
+    this.line = document.createElementNS(SVG, "polyline");
+    this.element.append(this.line);
+    this.values = [];
+  }
+
+  push(value) {
+    this.values.push(value ?? 0);
+    if (this.values.length > 60) this.values.shift();
+    const top = Math.max(...this.values) || 1;
+    const start = 60 - this.values.length;
+    this.line.setAttribute("points", this.values.map((v, i) => `${start + i},${(15 - (v / top) * 14).toFixed(1)}`).join(" "));
+  }
+}
+
+/** Say something to screen readers. */
+export function announce(text) {
+  document.getElementById("announce").textContent = text;
+}
+
+/** Set text only where it differs, so that nothing is laid out or read out again in vain. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

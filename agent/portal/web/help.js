@@ -1,0 +1,26 @@
+// The list of keyboard shortcuts.
+
+import { el, iconButton } from "./dom.js";
+
+const KEYS = [
+  ["Arrows", "Move between cameras"],
+  ["Enter", "Open a camera"],
+  ["/", "Search cameras"],
+  ["Esc", "Back to all cameras"],
+  ["f", "Full screen"],
+  ["i", "Statistics"],
+  ["s", "Save a snapshot"],
+  ["p", "Picture in picture"],
+  ["?", "This help"],
+];
+
+export function showHelp() {
+  if (document.querySelector("dialog.help")) return;
+  const list = el("dl", {}, ...KEYS.map(([key, what]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, what))));
+  const dialog = el("dialog", { class: "help", "aria-labelledby": "help-title", onclose: () => dialog.remove() });
+  const close = iconButton("close", "Close", () => dialog.close());
+  dialog.append(el("div", { class: "help-top" }, el("h2", { id: "help-title" }, "Keyboard shortcuts"), close), list);
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
+}

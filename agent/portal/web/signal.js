@@ -1,0 +1,81 @@
+// The WebSocket to the portal: comes back by itself, with full jitter so that a restarted portal is not stormed.
+
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 15_000;
+
+/**
+ * Events: "up" (open), "down", "signed-out", and "message" with `detail` the parsed JSON.
+ * Messages are only sent while open: what they are about belongs to this connection.
+ */
+export class Signal extends EventTarget {
+  #socket = null;
+  #attempt = 0;
+  #timer = 0;
+  #stopped = true;
+  #url;
+  #onOnline = () => this.#retryNow();
+
+  constructor(url) {
+    super();
+    this.#url = url;
+  }
+
+  get isUp() {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  start() {
+    if (!this.#stopped) return;
+    this.#stopped = false;
+    window.addEventListener("online", this.#onOnline);
+    this.#open();
+  }
+
+  stop() {
+    this.#stopped = true;
+    window.removeEventListener("online", this.#onOnline);
+    clearTimeout(this.#timer);
+    this.#socket?.close(1000);
+  }
+
+  send(message) {
+    if (!this.isUp) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  #open() {
+    const socket = new WebSocket(this.#url);
+    this.#socket = socket;
+    socket.onopen = () => {
+      this.#attempt = 0;
+      this.dispatchEvent(new Event("up"));
+    };
+    socket.onmessage = (event) => {
+      this.dispatchEvent(new CustomEvent("message", { detail: JSON.parse(event.data) }));
+    };
+    socket.onclose = () => this.#onClose();
+  }
+
+  async #onClose() {
+    this.#socket = null;
+    this.dispatchEvent(new Event("down"));
+    if (this.#stopped) return;
+    // A refused upgrade looks to a page like a dead portal: ask which it is.
+    const answer = await fetch("api/session", { cache: "no-store" }).catch(() => null);
+    if (this.#stopped) return;
+    if (answer?.status === 401) {
+      this.stop();
+      this.dispatchEvent(new Event("signed-out"));
+      return;
+    }
+    const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#attempt++);
+    this.#timer = setTimeout(() => this.#open(), Math.random() * ceiling);
+  }
+
+  #retryNow() {
+    if (this.#stopped || this.#socket) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#open(), Math.random() * FIRST_PAUSE_MS);
+  }
+}

@@ -1,0 +1,307 @@
+// One camera, live: offers, plays, notices when it no longer does, and tries again.
+
+import { Control } from "./control.js";
+import { StampReader, ageMs, nowMs } from "./stamp.js";
+import { StatsReader } from "./stats.js";
+import { wordsFor } from "./words.js";
+
+const ANSWER_TIMEOUT_MS = 13_000; // the portal gives up after 10 s, and says so
+const CONNECT_TIMEOUT_MS = 20_000;
+const PICTURE_TIMEOUT_MS = 12_000;
+const LOST_AFTER_MS = 3_000;
+const STALLED_AFTER_MS = 8_000;
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
+const STEADY_AFTER_MS = 10_000;
+const MAX_LATENCIES = 3_000;
+const MAX_EARLY_CANDIDATES = 64;
+/** The portal tells when these are over: no need to try before. */
+const WAITS_FOR_PORTAL = new Set(["offline", "broker-away", "portal-away"]);
+
+/**
+ * Events: "change" when `state` changed, "stats" once a second while connected.
+ * `state` is {phase, title, advice, retryAt}: phase asking, connecting, waiting, playing, retrying or unsupported;
+ * retryAt in ms since the epoch, or null where the portal will tell.
+ */
+export class Viewer extends EventTarget {
+  state = { phase: "asking", title: "", advice: "", retryAt: null };
+  stats = {};
+  latencies = [];
+  hasStamp = false;
+  #signal;
+  #device;
+  #video;
+  #iceServers;
+  #pc = null;
+  #control = null;
+  #session = null;
+  #remoteCandidates = [];
+  #localCandidates = [];
+  #hasAnswer = false;
+  #attempt = 0;
+  #deadline = 0;
+  #timer = 0;
+  #ticker = 0;
+  #ticks = 0;
+  #lostSince = 0;
+  #playingSince = 0;
+  #lastFrames = 0;
+  #lastFrameAt = 0;
+  #stamps = new StampReader();
+  #startedAt = 0;
+  #statsReader = new StatsReader();
+  #code = null;
+
+  /** @param {() => RTCIceServer[]} iceServers asked anew for each attempt, since credentials expire. */
+  constructor({ signal, device, video, iceServers }) {
+    super();
+    this.#signal = signal;
+    this.#device = device;
+    this.#video = video;
+    this.#iceServers = iceServers;
+  }
+
+  start() {
+    this.#ticker = setInterval(() => this.#tick(), 1000);
+    this.#watchFrames();
+    this.#connect();
+  }
+
+  stop() {
+    clearInterval(this.#ticker);
+    clearTimeout(this.#timer);
+    this.#hangUp();
+    this.#ticker = 0;
+  }
+
+  retryNow() {
+    this.#attempt = 0;
+    this.#connect();
+  }
+
+  /** The portal went away: what is playing plays on, since media does not pass through the portal. */
+  onPortalAway() {
+    if (this.state.phase === "asking" || this.state.phase === "connecting") this.#fail("portal-away");
+  }
+
+  /** What we waited for came back: the portal, the broker or the camera. */
+  onReachable() {
+    if (this.state.phase === "retrying" && WAITS_FOR_PORTAL.has(this.#code)) this.retryNow();
+  }
+
+  /** A message of the portal's; those of other sessions are ignored. */
+  onMessage(message) {
+    if (message.session !== this.#session || this.#session === null) return;
+    if (message.type === "answer") this.#onAnswer(message.sdp);
+    else if (message.type === "candidate") this.#onCandidate(message.candidate);
+    else if (message.type === "reject") this.#fail(message.code, message.message, message.retry_after_s);
+    else if (message.type === "bye") this.#fail("ended", message.reason);
+    else if (message.type === "error" && this.state.phase === "asking") this.#fail(message.code, message.message);
+  }
+
+  async #connect() {
+    clearTimeout(this.#timer);
+    this.#hangUp();
+    if (!this.#signal.isUp) return this.#fail("portal-away");
+    const unsupported = whyUnsupported();
+    if (unsupported) return this.#enter("unsupported", wordsFor(unsupported));
+    this.#enter("asking");
+    this.#startedAt = performance.now();
+    this.#deadline = this.#startedAt + ANSWER_TIMEOUT_MS;
+    this.#session = newSession();
+    try {
+      await this.#offer(this.#session);
+    } catch (error) {
+      this.#fail("setup", String(error.message ?? error));
+    }
+  }
+
+  async #offer(session) {
+    const pc = new RTCPeerConnection({ iceServers: this.#iceServers(), bundlePolicy: "max-bundle" });
+    this.#pc = pc;
+    const transceiver = pc.addTransceiver("video", { direction: "recvonly" });
+    transceiver.setCodecPreferences(h264First());
+    transceiver.receiver.jitterBufferTarget = 0;
+    transceiver.receiver.playoutDelayHint = 0;
+    const channel = pc.createDataChannel("control", { ordered: true });
+    channel.onopen = () => this.#onControlOpen(pc, channel);
+    this.#control = new Control(channel);
+    pc.ontrack = (event) => this.#onTrack(pc, event);
+    pc.onicecandidate = (event) => this.#sendCandidate(session, event.candidate?.candidate ?? "");
+    pc.onconnectionstatechange = () => this.#onConnectionState(pc);
+    await pc.setLocalDescription();
+    if (pc !== this.#pc) return;
+    const message = { type: "offer", session, device: this.#device, sdp: pc.localDescription.sdp, relay_only: false };
+    if (!this.#signal.send(message)) return this.#fail("portal-away");
+    for (const candidate of this.#localCandidates.splice(0)) this.#sendCandidate(session, candidate);
+  }
+
+  #sendCandidate(session, candidate) {
+    if (session !== this.#session) return;
+    const sdp = this.#pc?.localDescription;
+    if (!sdp) this.#localCandidates.push(candidate);
+    else this.#signal.send({ type: "candidate", session, candidate });
+  }
+
+  async #onAnswer(sdp) {
+    const pc = this.#pc;
+    try {
+      await pc.setRemoteDescription({ type: "answer", sdp });
+      if (pc !== this.#pc) return;
+      this.#hasAnswer = true;
+      if (this.state.phase === "asking") this.#enter("connecting");
+      this.#deadline = performance.now() + CONNECT_TIMEOUT_MS;
+      for (const candidate of this.#remoteCandidates.splice(0)) this.#onCandidate(candidate);
+    } catch (error) {
+      if (pc === this.#pc) this.#fail("bad-answer", `The camera's answer is unusable: ${error.message}`);
+    }
+  }
+
+  #onCandidate(candidate) {
+    if (!this.#hasAnswer) {
+      // Candidates may overtake the answer; applied too early they throw InvalidStateError.
+      if (this.#remoteCandidates.length < MAX_EARLY_CANDIDATES) this.#remoteCandidates.push(candidate);
+      return;
+    }
+    // One that cannot be used leaves the others.
+    this.#pc.addIceCandidate({ candidate, sdpMid: "0", sdpMLineIndex: 0 }).catch(() => {});
+  }
+
+  #onTrack(pc, event) {
+    if (pc !== this.#pc) return;
+    this.#video.srcObject = event.streams[0] ?? new MediaStream([event.track]);
+    this.#video.play().catch(() => {}); // refused only where the page is hidden; it plays when shown
+  }
+
+  #onConnectionState(pc) {
+    if (pc !== this.#pc) return;
+    const state = pc.connectionState;
+    this.#lostSince = state === "disconnected" ? performance.now() : 0;
+    if (state === "connected" && this.state.phase === "connecting") {
+      this.#enter("waiting");
+      this.#deadline = performance.now() + PICTURE_TIMEOUT_MS;
+    }
+    if (state === "failed") this.#fail(this.#playingSince ? "lost" : "no-path");
+    if (state === "closed") this.#fail("lost");
+  }
+
+  #onControlOpen(pc, channel) {
+    if (pc !== this.#pc) return;
+    this.#control.ping();
+    // The quickest sign that the camera's agent has stopped or restarted.
+    channel.onclose = () => pc === this.#pc && this.#fail("lost");
+  }
+
+  #onFirstPicture() {
+    this.#playingSince = this.#lastFrameAt = performance.now();
+    this.stats.firstPictureMs = this.#playingSince - this.#startedAt;
+    this.#enter("playing");
+  }
+
+  /** Called for each picture that is shown: the first one, and the stamp in the others. */
+  #watchFrames() {
+    const onFrame = () => {
+      if (!this.#ticker) return;
+      if (this.#pc && (this.state.phase === "waiting" || this.state.phase === "connecting")) this.#onFirstPicture();
+      if (this.state.phase === "playing" && this.hasStamp) this.#readStamp();
+      this.#video.requestVideoFrameCallback(onFrame);
+    };
+    this.#video.requestVideoFrameCallback?.(onFrame);
+  }
+
+  #readStamp() {
+    const offset = this.#control.clockOffsetMs;
+    if (offset === null) return;
+    const now = nowMs() + offset;
+    const stamp = this.#stamps.read(this.#video);
+    if (stamp === null) return;
+    this.latencies.push(ageMs(stamp, now));
+    if (this.latencies.length > MAX_LATENCIES) this.latencies.shift();
+  }
+
+  async #tick() {
+    const pc = this.#pc;
+    if (!pc) return;
+    this.#ticks += 1;
+    this.#control.ping();
+    if (this.#ticks % 2 === 0) this.#control.askStats();
+    const report = await pc.getStats();
+    if (pc !== this.#pc) return;
+    const summary = this.#statsReader.summarize(report);
+    Object.assign(this.stats, summary, { device: this.#control.deviceStats, latencyMs: this.#recentLatency() });
+    this.#judge(performance.now());
+    this.dispatchEvent(new Event("stats"));
+  }
+
+  #recentLatency() {
+    const recent = this.latencies.slice(-30).sort((a, b) => a - b);
+    return recent.length ? recent[recent.length >> 1] : undefined;
+  }
+
+  /** Is it still playing? */
+  #judge(now) {
+    const frames = this.stats.framesDecoded ?? 0;
+    if (frames > this.#lastFrames) [this.#lastFrames, this.#lastFrameAt] = [frames, now];
+    const { phase } = this.state;
+    // In a hidden page no frame callback comes, yet pictures are decoded.
+    if (phase === "waiting" && frames > 0) return this.#onFirstPicture();
+    if (phase === "waiting") this.#control.askKeyframe();
+    if (phase === "asking" && now > this.#deadline) return this.#fail("no-answer");
+    if (phase === "connecting" && now > this.#deadline) return this.#fail("no-path");
+    if (phase === "waiting" && now > this.#deadline) return this.#fail("no-picture");
+    if (this.#lostSince && now - this.#lostSince > LOST_AFTER_MS) return this.#fail("lost");
+    if (phase !== "playing") return;
+    if (now - this.#lastFrameAt > STALLED_AFTER_MS && !document.hidden) return this.#fail("stalled");
+    if (now - this.#playingSince > STEADY_AFTER_MS) this.#attempt = 0;
+  }
+
+  #fail(code, message = "", retryAfterS = undefined) {
+    this.#hangUp();
+    this.#code = code;
+    const words = wordsFor(code, message);
+    if (WAITS_FOR_PORTAL.has(code)) return this.#enter("retrying", words);
+    // Full jitter, so that the viewers of one camera do not come back in step.
+    const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#attempt++);
+    const pause = Math.max((retryAfterS ?? 0) * 1000, FIRST_PAUSE_MS / 2 + Math.random() * ceiling);
+    this.#enter("retrying", words, Date.now() + pause);
+    this.#timer = setTimeout(() => this.#connect(), pause);
+  }
+
+  #hangUp() {
+    const pc = this.#pc;
+    if (this.#session) this.#signal.send({ type: "bye", session: this.#session });
+    this.#pc = this.#control = this.#session = null;
+    this.#hasAnswer = false;
+    this.#remoteCandidates = [];
+    this.#localCandidates = [];
+    this.#lostSince = this.#playingSince = this.#lastFrames = 0;
+    this.#statsReader = new StatsReader();
+    this.latencies = [];
+    this.stats = {};
+    if (!pc) return;
+    pc.ontrack = pc.onicecandidate = pc.onconnectionstatechange = null;
+    pc.close();
+  }
+
+  #enter(phase, { title = "", advice = "" } = {}, retryAt = null) {
+    this.state = { phase, title, advice, retryAt };
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+function newSession() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+const isH264 = (codec) => codec.mimeType.toLowerCase() === "video/h264";
+
+function h264First() {
+  const { codecs } = RTCRtpReceiver.getCapabilities("video");
+  return [...codecs.filter(isH264), ...codecs.filter((codec) => !isH264(codec))];
+}
+
+function whyUnsupported() {
+  if (!("RTCPeerConnection" in window)) return "no-webrtc";
+  return RTCRtpReceiver.getCapabilities("video")?.codecs.some(isH264) ? null : "unsupported";
+}

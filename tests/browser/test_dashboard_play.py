@@ -1,0 +1,126 @@
+"""The dashboard in real Chromium, playing from a stock aiortc sender."""
+
+import re
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import expect
+
+from agent.model.signal import StreamInfo
+from fakes.bus import state
+from fakes.device import HEIGHT_PX, WIDTH_PX, FakeDevice
+from parts.chromium import chromium, screenshot
+from parts.portal import PASSWORD, portal
+
+FIRST_PICTURE_MS = 30_000
+CAMERA = {"streams": (StreamInfo("main", WIDTH_PX, HEIGHT_PX, 25, 1_000_000),), "has_stamp": True}
+
+
+@asynccontextmanager
+async def dashboard(**context):
+    """A portal with one camera, and a signed-in page that shows the grid."""
+    async with portal() as part, chromium() as browser:
+        device = FakeDevice(part.gateway, "front")
+        part.bus.devices["front"] = device.on_message
+        part.gateway.on_state("front", state(**CAMERA))
+        page = await browser.new_page(viewport={"width": 1440, "height": 900}, **context)
+        faults = []
+        page.on("pageerror", lambda error: faults.append(error))  # noqa: PLW0108 - Playwright marks the function
+        await sign_in(page, part.url)
+        try:
+            yield part, device, page
+        finally:
+            await device.close()
+        assert faults == []
+
+
+async def sign_in(page, url):
+    await page.goto(url)
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Cameras")).to_be_visible()
+
+
+async def until_phase(page, phase):
+    await expect(page.locator(f'.stage[data-phase="{phase}"]')).to_be_visible(timeout=FIRST_PICTURE_MS)
+
+
+async def open_and_play(page):
+    await page.get_by_role("link", name="Front door").click()
+    await until_phase(page, "playing")
+
+
+async def test_a_click_plays_the_camera_with_its_statistics_and_latency():
+    async with dashboard() as (_, device, page):
+        await open_and_play(page)
+        await page.keyboard.press("i")
+        overlay = page.get_by_role("region", name="Statistics")
+        await expect(overlay.locator('[data-stat="path"]')).to_contain_text("host · udp")
+        await expect(overlay.locator('[data-stat="fps"]')).to_contain_text("fps")
+        await expect(overlay.locator('[data-stat="size"]')).to_contain_text(f"{WIDTH_PX} × {HEIGHT_PX}")
+        await expect(overlay.locator('[data-stat="latency"] .value')).to_have_text(re.compile(r"^\d+ ms$"))
+        await expect(overlay.locator('[data-stat="camera"]')).to_contain_text("synthetic")
+        stats = await page.evaluate("() => pinhole.stats()")
+        assert stats["framesDecoded"] > 10
+        latencies = await page.evaluate("() => pinhole.latencies")
+        assert latencies
+        assert all(-1000 < latency < 10_000 for latency in latencies), "both ends share this machine's clock"
+        assert device.offers[0].user == "viewer"
+        await screenshot(page, "playing-1440")
+
+
+async def test_h264_is_what_the_browser_asks_for_first():
+    async with dashboard() as (_, device, page):
+        await open_and_play(page)
+        sdp = device.offers[0].sdp
+        first = re.search(r"m=video \d+ \S+ (\d+)", sdp)[1]
+        assert f"a=rtpmap:{first} H264/90000" in sdp
+        assert "a=recvonly" in sdp
+        assert "m=application" in sdp
+
+
+async def test_leaving_ends_the_session_and_leaves_a_picture_in_the_grid():
+    async with dashboard() as (_, device, page):
+        await open_and_play(page)
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("link", name="Front door").locator("img")).to_be_visible()
+        assert await page.evaluate("() => document.activeElement.dataset.device") == "front"
+        assert len(device.ended) == 1
+
+
+@pytest.mark.parametrize("how", ["hang_up", "bye"])
+async def test_a_lost_camera_comes_back_by_itself(how):
+    async with dashboard() as (_, device, page):
+        await open_and_play(page)
+        if how == "bye":
+            await device.say_bye("The camera restarts.")
+        else:
+            await device.hang_up()
+        await until_phase(page, "retrying")
+        await until_phase(page, "playing")
+        assert len(device.offers) >= 2
+
+
+async def test_a_stream_plays_on_while_the_portal_restarts():
+    async with dashboard() as (part, device, page):
+        await open_and_play(page)
+        await part.stop()
+        await expect(page.get_by_role("alert").filter(has_text="Reconnecting to the portal")).to_be_visible()
+        before = (await page.evaluate("() => pinhole.stats()"))["framesDecoded"]
+        await screenshot(page, "portal-away-1440")
+        async with portal(port=part.port, gateway=part.gateway, bus=part.bus):
+            await expect(page.get_by_text("Reconnecting to the portal")).to_be_hidden(timeout=30_000)
+            await expect(page.locator('.stage[data-phase="playing"]')).to_be_visible()
+            assert (await page.evaluate("() => pinhole.stats()"))["framesDecoded"] > before
+            assert len(device.offers) == 1, "the stream was never interrupted"
+
+
+async def test_a_snapshot_is_a_jpeg_of_the_full_size():
+    async with dashboard() as (_, _, page):
+        await open_and_play(page)
+        async with page.expect_download() as saved:
+            await page.keyboard.press("s")
+        download = await saved.value
+        assert re.fullmatch(r"front-[\dT-]+Z\.jpg", download.suggested_filename)
+        path = await download.path()
+        assert path.read_bytes()[:3] == b"\xff\xd8\xff"

@@ -1,0 +1,40 @@
+"""Debian's Chromium, driven by Playwright."""
+
+import shutil
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from parts.need import need
+
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+SCREENSHOTS = Path(__file__).parents[2] / ".artifacts" / "screenshots"
+
+
+@asynccontextmanager
+async def chromium():
+    """Yield a Playwright `Browser`."""
+    path = shutil.which("chromium")
+    need(path, "Chromium is not installed: apt install chromium")
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def screenshot(page, name):
+    """Keep what the page shows in `.artifacts/screenshots`."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png")
