@@ -46,6 +46,7 @@ class Child:
 
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "agent", command, "--config", str(config)),
+            cwd=config.parent,  # `-m` looks here first, and in it is no module
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -1,0 +1,58 @@
+"""The commands in the documentation are commands that there are."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Lines of the `sh` blocks in every README, without comments."""
+    readmes = [ROOT / "README.md", ROOT / "agent" / "README.md", ROOT / "tests" / "README.md"]
+    lines = [
+        line
+        for readme in readmes
+        for block in BLOCK.findall(readme.read_text())
+        for line in block.splitlines()
+    ]
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def test_there_are_some():
+    assert any(line.startswith("pinhole ") for line in commands())
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_in_the_docs_exists(line):
+    words = shlex.split(line, comments=True)
+    program = words[0]
+    if program.startswith("scripts/"):
+        assert (ROOT / program).stat().st_mode & 0o111, f"{program} is not executable"
+    elif program == "pinhole":
+        known_by_help(words[1:])
+    else:
+        assert program in ("git", "cd", "sudo", "ssh", ".venv/bin/pytest", ".venv/bin/ruff"), line
+
+
+def known_by_help(words: list[str]) -> None:
+    """The command exists, and its help knows every option that the line uses."""
+    command = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
+    command = command if command[:1] == ["config"] else command[:1]
+    result = subprocess.run(
+        [sys.executable, "-m", "agent", *command, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "", "COLUMNS": "200"},
+    )
+    assert result.returncode == 0, result.stderr
+    for option in words:
+        if option.startswith("--"):
+            assert option.partition("=")[0] in result.stdout
