@@ -227,7 +227,7 @@ class Gateway:
                 self._tell(client, Ice(client.ice.servers, client.ice.expires_at))
 
     def close(self) -> None:
-        """Close every WebSocket because the portal stops; streams play on, as media does not pass through it."""
+        """Close every WebSocket because the portal stops; streams play on without it."""
         for client in self._clients:
             client.outbox.close(1001, "the portal is stopping")
             for session in list(client.sessions.values()):
@@ -249,17 +249,16 @@ class Gateway:
             ice_servers=self._ice.grant(device, now).servers,
             relay_only=offer.relay_only,
         )
-        try:
-            sent = self._send(device, offer.session, message)
-        except MessageError as exc:
-            self._tell(client, Error(exc.code, str(exc), offer.session))
-            return
-        if not sent:
-            self._reject(client, offer.session, "broker-away", _BROKER_AWAY)
-            return
         answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
         session = _Session(offer.session, device, self._directory.boot_id(device), client, answer_by_s)
         self._sessions[session.id] = client.sessions[session.id] = session
+        try:
+            if not self._send(device, session.id, message):
+                self._forget(session)
+                self._reject(client, session.id, "broker-away", _BROKER_AWAY)
+        except MessageError as exc:
+            self._forget(session)
+            self._tell(client, Error(exc.code, str(exc), session.id))
         log.info("session %s: %s asks %s", session.id[:8], client.user, device)
 
     def _refusal(self, client: Client, offer: BrowserOffer) -> Error | SessionReject | None:

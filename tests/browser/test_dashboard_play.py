@@ -4,45 +4,30 @@ import re
 from contextlib import asynccontextmanager
 
 import pytest
+from fakes.bus import state
+from fakes.device import HEIGHT_PX, WIDTH_PX, FakeDevice
+from parts.chromium import screenshot
+from parts.dashboard import PATIENCE_MS, open_page, sign_in, until_phase
+from parts.portal import portal
 from playwright.async_api import expect
 
 from agent.model.signal import StreamInfo
-from fakes.bus import state
-from fakes.device import HEIGHT_PX, WIDTH_PX, FakeDevice
-from parts.chromium import chromium, screenshot
-from parts.portal import PASSWORD, portal
 
-FIRST_PICTURE_MS = 30_000
 CAMERA = {"streams": (StreamInfo("main", WIDTH_PX, HEIGHT_PX, 25, 1_000_000),), "has_stamp": True}
 
 
 @asynccontextmanager
-async def dashboard(**context):
+async def dashboard():
     """A portal with one camera, and a signed-in page that shows the grid."""
-    async with portal() as part, chromium() as browser:
+    async with open_page() as (part, page):
         device = FakeDevice(part.gateway, "front")
         part.bus.devices["front"] = device.on_message
         part.gateway.on_state("front", state(**CAMERA))
-        page = await browser.new_page(viewport={"width": 1440, "height": 900}, **context)
-        faults = []
-        page.on("pageerror", lambda error: faults.append(error))  # noqa: PLW0108 - Playwright marks the function
         await sign_in(page, part.url)
         try:
             yield part, device, page
         finally:
             await device.close()
-        assert faults == []
-
-
-async def sign_in(page, url):
-    await page.goto(url)
-    await page.get_by_label("Password", exact=True).fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("heading", name="Cameras")).to_be_visible()
-
-
-async def until_phase(page, phase):
-    await expect(page.locator(f'.stage[data-phase="{phase}"]')).to_be_visible(timeout=FIRST_PICTURE_MS)
 
 
 async def open_and_play(page):
@@ -57,7 +42,9 @@ async def test_a_click_plays_the_camera_with_its_statistics_and_latency():
         overlay = page.get_by_role("region", name="Statistics")
         await expect(overlay.locator('[data-stat="path"]')).to_contain_text("host · udp")
         await expect(overlay.locator('[data-stat="fps"]')).to_contain_text("fps")
-        await expect(overlay.locator('[data-stat="size"]')).to_contain_text(f"{WIDTH_PX} × {HEIGHT_PX}")
+        await expect(overlay.locator('[data-stat="size"]')).to_contain_text(
+            re.compile(rf"{WIDTH_PX} . {HEIGHT_PX}")
+        )
         await expect(overlay.locator('[data-stat="latency"] .value')).to_have_text(re.compile(r"^\d+ ms$"))
         await expect(overlay.locator('[data-stat="camera"]')).to_contain_text("synthetic")
         stats = await page.evaluate("() => pinhole.stats()")
@@ -109,7 +96,7 @@ async def test_a_stream_plays_on_while_the_portal_restarts():
         before = (await page.evaluate("() => pinhole.stats()"))["framesDecoded"]
         await screenshot(page, "portal-away-1440")
         async with portal(port=part.port, gateway=part.gateway, bus=part.bus):
-            await expect(page.get_by_text("Reconnecting to the portal")).to_be_hidden(timeout=30_000)
+            await expect(page.get_by_text("Reconnecting to the portal")).to_be_hidden(timeout=PATIENCE_MS)
             await expect(page.locator('.stage[data-phase="playing"]')).to_be_visible()
             assert (await page.evaluate("() => pinhole.stats()"))["framesDecoded"] > before
             assert len(device.offers) == 1, "the stream was never interrupted"

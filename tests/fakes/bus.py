@@ -1,4 +1,4 @@
-"""The broker's side of a gateway, in memory: keeps what is sent to devices and hands it to those that listen."""
+"""The broker, in memory: keeps what a gateway sends, and hands it to the devices that listen."""
 
 from collections.abc import Callable
 

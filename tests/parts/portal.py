@@ -4,11 +4,12 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from fakes.bus import FakeBus
+
 from agent.config import PortalSettings
 from agent.portal.app import run_portal
 from agent.portal.gateway import Gateway
 from agent.portal.turn import IceServers
-from fakes.bus import FakeBus
 
 PASSWORD = "correct-horse-battery"
 

@@ -1,0 +1,36 @@
+"""A page of the dashboard in Chromium, signed in to a portal of its own."""
+
+from contextlib import asynccontextmanager
+
+from parts.chromium import chromium
+from parts.portal import PASSWORD, portal
+from playwright.async_api import expect
+
+PATIENCE_MS = 30_000
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@asynccontextmanager
+async def open_page(*, viewport=None, **context):
+    """Yield a portal without devices and a page that has not loaded anything; fails on any uncaught error."""
+    async with portal() as part, chromium() as browser:
+        page = await browser.new_page(viewport=viewport or DESKTOP, **context)
+        page.set_default_timeout(PATIENCE_MS)
+        faults = []
+        page.on("pageerror", lambda error: faults.append(error))  # noqa: PLW0108 - Playwright marks the function
+        yield part, page
+        assert faults == []
+
+
+async def sign_in(page, url):
+    """Load the dashboard and sign in."""
+    await page.goto(url)
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Cameras", exact=True)).to_be_visible()
+
+
+async def until_phase(page, phase):
+    """Wait until the camera view is in a phase, such as asking or playing."""
+    await expect(page.locator(f'.stage[data-phase="{phase}"]')).to_be_visible(timeout=PATIENCE_MS)
