@@ -139,7 +139,7 @@ class Capture:
         Raises CameraError when the camera stays silent over `Patience.silent_restarts` restarts.
         """
         try:
-            self._open()
+            await self._open()
         except CameraError as exc:
             self._fail(exc)
         while True:
@@ -151,9 +151,9 @@ class Capture:
             self._failures = self._silences = 0
             self._set_state("idle")
 
-    def _open(self) -> Camera:
+    async def _open(self) -> Camera:
         if self._camera is None:
-            camera = self._open_camera()
+            camera = await call_in_thread("camera-open", self._patience.start_s, self._open_camera)
             if self.kind not in ("", camera.kind):
                 # `auto` must not replace a camera that was pulled out by the test picture.
                 raise CameraError(f"the {self.kind} camera is gone: check that it is attached")
@@ -182,7 +182,7 @@ class Capture:
         if not self.problem:
             self._set_state("starting")
         try:
-            camera = self._open()
+            camera = await self._open()
             await self._started_to_unwanted(camera)
         except CameraError as exc:
             return exc

@@ -8,6 +8,7 @@ from fractions import Fraction
 import av
 from av.video.frame import PictureType
 
+from agent.camera.annexb import is_idr
 from agent.errors import CameraError
 from agent.model.media import AccessUnit, EncoderDemand
 
@@ -21,9 +22,6 @@ SLICE_THREADS_FROM_PX = 1280 * 720 + 1
 """Up to 720p one thread is quick enough and keeps a picture in one slice; frame threads would delay."""
 MAX_SLICE_THREADS = 4
 
-IDR_SLICE, SPS = 5, 7
-"""NAL unit types, H.264 table 7-1."""
-
 # H.264 table A-1 from 3.1 on, which every browser takes: level_idc, macroblocks a second and a picture.
 _LEVELS = ((31, 108_000, 3_600), (32, 216_000, 5_120), (40, 245_760, 8_192), (42, 522_240, 8_704))
 
@@ -35,26 +33,6 @@ def level_idc(width_px: int, height_px: int, fps: float) -> int:
         if macroblocks <= size and macroblocks * fps <= rate:
             return level
     return 51
-
-
-def nal_types(data: bytes) -> list[int]:
-    """The type of each NAL unit of an Annex B stream, in order."""
-    types = []
-    at = data.find(b"\0\0\1")
-    while 0 <= at < len(data) - 3:
-        types.append(data[at + 3] & 0x1F)
-        at = data.find(b"\0\0\1", at + 3)
-    return types
-
-
-def profile_level_id(data: bytes) -> str | None:
-    """RFC 6184 profile-level-id from the first SPS of an Annex B stream, or None where there is none."""
-    at = data.find(b"\0\0\1")
-    while 0 <= at < len(data) - 6:
-        if data[at + 3] & 0x1F == SPS:
-            return data[at + 4 : at + 7].hex()
-        at = data.find(b"\0\0\1", at + 3)
-    return None
 
 
 class H264Encoder:
@@ -118,7 +96,7 @@ class H264Encoder:
         if len(packets) != 1:
             raise CameraError(f"libx264 gave {len(packets)} packets for one picture")
         data = bytes(packets[0])
-        unit = AccessUnit(data, capture_us, self._seq, 0, is_keyframe=IDR_SLICE in nal_types(data))
+        unit = AccessUnit(data, capture_us, self._seq, 0, is_keyframe=is_idr(data))
         self._seq += 1
         self._since_keyframe = 1 if unit.is_keyframe else self._since_keyframe + 1
         return unit

@@ -99,7 +99,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     it = Stage(*cameras, patience=patience, linger_s=linger_s)
     it.task = asyncio.create_task(it.capture.run(), name="capture")
-    await asyncio.sleep(0)
+    await it.until(lambda: it.capture.kind or it.capture.problem)
     yield it
     it.task.cancel()
     await asyncio.gather(it.task, return_exceptions=True)

@@ -5,7 +5,8 @@ import av
 import pytest
 from av.video.frame import PictureType
 
-from agent.camera.encoder import H264Encoder, level_idc, nal_types, profile_level_id
+from agent.camera.annexb import nal_units, profile_level_id
+from agent.camera.encoder import H264Encoder, level_idc
 from agent.errors import CameraError
 from agent.model.media import AccessUnit, EncoderDemand
 
@@ -24,6 +25,10 @@ def noise(
             plane.update(chance.randbytes(plane.buffer_size))
         frames.append(frame)
     return frames
+
+
+def nal_types(data: bytes) -> list[int]:
+    return [nal_type for nal_type, _ in nal_units(data)]
 
 
 def encode(encoder: H264Encoder, frames: list[av.VideoFrame], count: int) -> list[AccessUnit]:

@@ -1,0 +1,39 @@
+"""Which camera the settings mean."""
+
+import logging
+
+from agent.camera import picamera, v4l2
+from agent.camera.replay import ReplayCamera
+from agent.camera.source import Camera
+from agent.camera.synthetic import SyntheticCamera
+from agent.config import CameraSettings
+
+log = logging.getLogger(__name__)
+
+
+def open_camera(settings: CameraSettings) -> Camera:
+    """The camera of `settings.source`, not yet started; `auto` looks at what is attached, in milliseconds.
+
+    Raises CameraError where the named one cannot be there.
+    """
+    kind, _, argument = settings.source.partition(":")
+    if kind == "picamera":
+        return picamera.PiCamera(settings, int(argument or 0))
+    if kind == "v4l2":
+        return v4l2.V4l2Camera(settings, argument)
+    if kind == "replay":
+        return ReplayCamera(settings, argument)
+    if kind == "synthetic":
+        return SyntheticCamera(settings)
+    return _first_attached(settings)
+
+
+def _first_attached(settings: CameraSettings) -> Camera:
+    if names := picamera.attached():
+        log.info(f"camera: {names[0]}, the first Pi camera")
+        return picamera.PiCamera(settings, 0)
+    if devices := v4l2.usb_cameras():
+        log.info(f"camera: {devices[0].card} at {devices[0].path}; no Pi camera was found")
+        return v4l2.V4l2Camera(settings, devices[0].path)
+    log.info("camera: the test picture; neither a Pi camera nor a USB camera was found")
+    return SyntheticCamera(settings)
