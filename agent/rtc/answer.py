@@ -262,9 +262,12 @@ def _video_section(video: Video, local: Local) -> list[str]:
             f"a=rtpmap:{rtx} rtx/90000",
             f"a=fmtp:{rtx} apt={pt}",
             f"a=ssrc-group:FID {local.ssrc} {local.rtx_ssrc}",
-            f"a=ssrc:{local.rtx_ssrc} cname:{local.cname}",
         ]
-    return [*lines, f"a=ssrc:{local.ssrc} cname:{local.cname}"]
+    # The first a=ssrc line must be the media's: Chromium takes the first for the stream.
+    lines.append(f"a=ssrc:{local.ssrc} cname:{local.cname}")
+    if rtx is not None:
+        lines.append(f"a=ssrc:{local.rtx_ssrc} cname:{local.cname}")
+    return lines
 
 
 def _data_lines(offer: Offer) -> list[str]:

@@ -26,8 +26,8 @@ class Stack:
     """A device `cam` and a portal."""
 
     folder: Path
-    agent: subprocess.Popen[bytes]
     portal: subprocess.Popen[bytes]
+    agent: subprocess.Popen[bytes] | None
     url: str
     env: dict[str, str]
 
@@ -62,36 +62,36 @@ def running_stack(
     webrtc: str = "",
     portal: str = "",
     ca_file: Path | None = None,
+    agent: bool = True,
 ) -> Iterator[Stack]:
     """Start both, wait until the device is online, and end both. `broker` and the rest are TOML.
 
+    Without `agent` there is only the portal.
+
     `portal` comes after the keys of `[portal]`, so that it may open tables of its own.
     """
-    with tempfile.TemporaryDirectory(prefix="pinhole-stack-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="pinhole-stack-") as path:
+        folder = Path(path)
         config = folder / "pinhole.toml"
         config.write_text(
             f'[device]\nid = "cam"\nname = "Test camera"\n[broker]\n{broker}\n[camera]\n{camera}\n'
             f"[webrtc]\n{webrtc}\n[portal]\nport = 0\n{portal}\n"
         )
         env = os.environ | ({"SSL_CERT_FILE": str(ca_file)} if ca_file else {})
-        processes = {
-            "portal": _start("portal", config, folder, env),
-            "agent": _start("run", config, folder, env),
-        }
+        commands = {"portal": "portal"} | ({"agent": "run"} if agent else {})
+        processes = {name: _start(name, command, config, env) for name, command in commands.items()}
         try:
-            url = _await(folder / "portal.log", r"dashboard at (http\S+)/", processes["portal"])
-            _await(folder / "portal.log", r"connected to (\S+)", processes["portal"])
-            _await(folder / "agent.log", r"connected to (\S+)", processes["agent"])
-            yield Stack(folder, processes["agent"], processes["portal"], url, env)
+            for name, process in processes.items():
+                _await(folder / f"{name}.log", r"connected to (\S+)", process)
+            url = _await(folder / "portal.log", r"dashboard at (http\S+[^/\s])", processes["portal"])
+            yield Stack(folder, processes["portal"], processes.get("agent"), url, env)
         finally:
-            for process in processes.values():
+            for process in reversed(processes.values()):
                 _stop(process)
 
 
-def _start(command: str, config: Path, folder: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
-    name = "agent" if command == "run" else command
-    with (folder / f"{name}.log").open("wb") as log:
+def _start(name: str, command: str, config: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    with config.with_name(f"{name}.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "agent", command, "--config", str(config)],
             cwd=ROOT, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL,

@@ -111,6 +111,7 @@ def test_the_answer_says_the_same_to_a_parser():
     assert [c.ip for c in video.ice_candidates] == ["192.0.2.7"]
     assert data.ice_candidates == [], "one bundle, one transport, its candidates once"
     assert video.ssrc_group[0].items == [111, 222]
+    assert [s.ssrc for s in video.ssrc] == [111, 222], "Chromium plays the first one"
     assert {e.id for e in video.rtp.headerExtensions} == {2, 4, 5, 9}
     assert data.sctp_port == 5000
     assert answer.group[0].items == ["0", "1"]

@@ -1,0 +1,110 @@
+"""A device on stock aiortc, to compare with: `RTCPeerConnection` and aiortc's own encoder.
+
+Same broker, same signaling, same picture. `python tests/bench/stock_device.py BROKER_URL` runs until ended.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from fractions import Fraction
+
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription, VideoStreamTrack
+from aiortc.sdp import candidate_from_sdp
+
+from agent.camera.picture import TestPicture
+from agent.config import BrokerSettings
+from agent.model.signal import Offer, State
+from agent.signaling.broker import Broker
+from agent.signaling.service import SignalingService
+from agent.signaling.topics import device_filters
+
+PREFIX, DEVICE = "pinhole", "cam"
+WIDTH_PX, HEIGHT_PX, FPS = 1280, 720, 30
+
+
+class PictureTrack(VideoStreamTrack):
+    """The test picture at 720p30, paced on the monotonic clock."""
+
+    def __init__(self):
+        super().__init__()
+        self._picture = TestPicture(WIDTH_PX, HEIGHT_PX, FPS)
+        self._start_s = time.monotonic()
+        self._count = 0
+
+    async def recv(self):
+        self._count += 1
+        await asyncio.sleep(max(0.0, self._start_s + self._count / FPS - time.monotonic()))
+        drawn = self._picture.draw(self._count * 1_000_000 // FPS, time.time_ns() // 1_000_000)
+        frame = drawn.reformat(format="yuv420p")
+        frame.pts, frame.time_base = self._count * 90_000 // FPS, Fraction(1, 90_000)
+        return frame
+
+
+class StockSessions:
+    """Answers each offer with an `RTCPeerConnection`, as aiortc's own examples do."""
+
+    def __init__(self):
+        self.signal = None
+        self._peers = {}
+        self._tasks = set()
+
+    def on_offer(self, session, offer: Offer):
+        self._spawn(self._answer(session, offer))
+
+    def on_candidate(self, session, candidate):
+        if candidate and session in self._peers:
+            parsed = candidate_from_sdp(candidate.removeprefix("candidate:"))
+            parsed.sdpMid, parsed.sdpMLineIndex = "0", 0
+            self._spawn(self._peers[session].addIceCandidate(parsed))
+
+    def on_bye(self, session, _reason):
+        if peer := self._peers.pop(session, None):
+            self._spawn(peer.close())
+
+    async def _answer(self, session, offer):
+        peer = self._peers[session] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        peer.on("datachannel", lambda channel: channel.on("message", lambda text: _reply(channel, text)))
+        await peer.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        peer.addTrack(PictureTrack())
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        peer.getTransceivers()[0].setCodecPreferences([c for c in codecs if c.mimeType == "video/H264"])
+        await peer.setLocalDescription(await peer.createAnswer())
+        self.signal.send_answer(session, peer.localDescription.sdp)
+
+    def _spawn(self, work):
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _reply(channel, text):
+    request = json.loads(text)
+    if request["type"] == "ping":
+        channel.send(json.dumps({"type": "pong", "id": request["id"], "unix_ms": time.time() * 1000}))
+
+
+async def main(url):
+    sessions = StockSessions()
+    broker = None
+
+    def publish(topic, payload, **options):
+        return broker.publish(topic, payload, **options)
+
+    service = sessions.signal = SignalingService(PREFIX, DEVICE, publish, sessions)
+    state = State(boot_id="stock", online=True, since=time.time(), name="Stock aiortc", has_stamp=True)
+    broker = Broker(
+        BrokerSettings(url=url),
+        client_id=f"stock-{DEVICE}",
+        password=None,
+        subscriptions=device_filters(PREFIX, DEVICE),
+        on_message=lambda topic, payload: service.on_message(topic, payload, time.time()),
+        on_connection=lambda connected, _: connected and service.republish_state(),
+        will=service.will(state),
+    )
+    service.publish_state(state)
+    await broker.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
