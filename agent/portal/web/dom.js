@@ -44,11 +44,13 @@ export class Sparkline {
   }
 
   push(value) {
-    this.values.push(value ?? 0);
+    if (value === undefined) return;
+    this.values.push(value);
     if (this.values.length > 60) this.values.shift();
     const top = Math.max(...this.values) || 1;
-    const start = 60 - this.values.length;
-    this.line.setAttribute("points", this.values.map((v, i) => `${start + i},${(15 - (v / top) * 14).toFixed(1)}`).join(" "));
+    const step = 60 / Math.max(1, this.values.length - 1);
+    const points = this.values.map((v, i) => `${(i * step).toFixed(1)},${(15 - (v / top) * 14).toFixed(1)}`);
+    this.line.setAttribute("points", points.join(" "));
   }
 }
 

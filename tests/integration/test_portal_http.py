@@ -1,0 +1,239 @@
+"""The portal over real sockets: pages, sign-in, headers, WebSocket, TLS, stop."""
+
+import asyncio
+import json
+import ssl
+import time
+
+import aiohttp
+import pytest
+import trustme
+from fakes.bus import state
+from parts.portal import PASSWORD, portal
+
+from agent.config import PortalSettings
+from agent.errors import PortalError
+from agent.portal.app import STOP_TIMEOUT_S, run_portal
+from agent.portal.gateway import Gateway
+from agent.portal.throttle import FREE_FAILURES
+from agent.portal.turn import IceServers
+
+OFFER = {"type": "offer", "session": "a" * 32, "device": "front", "sdp": "v=0"}
+
+
+def client():
+    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))  # cookies of an IP address
+
+
+async def login(http, part, password=PASSWORD, **kwargs):
+    return await http.post(f"{part.url}/api/login", json={"password": password}, **kwargs)
+
+
+async def test_the_page_and_its_files_are_served_with_types_and_caching():
+    async with portal() as part, client() as http:
+        page = await http.get(part.url)
+        text = await page.text()
+        assert page.headers["Cache-Control"] == "no-cache"
+        assert "static/current/" not in text
+        script = text.split('<script type="module" src="')[1].split('"')[0]
+        module = await http.get(f"{part.url}/{script}")
+        assert module.content_type == "text/javascript"
+        assert "immutable" in module.headers["Cache-Control"]
+        style = await http.get(f"{part.url}/{script.replace('app.js', 'style.css')}")
+        assert style.content_type == "text/css"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/0/app.js", "/static/current/../../app.py", "/static/x/%2e%2e%2fapp.py", "/api", "/nothing"],
+)
+async def test_nothing_else_is_served(path):
+    async with portal() as part, client() as http:
+        assert (await http.get(part.url + path)).status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/session", "/nothing", "/api/ws"])
+async def test_every_answer_carries_the_security_headers(path):
+    async with portal() as part, client() as http:
+        answer = await http.get(part.url + path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "aiohttp" not in answer.headers["Server"].lower()
+
+
+async def test_health_needs_no_sign_in_and_tells_of_the_broker():
+    async with portal() as part, client() as http:
+        answer = await http.get(f"{part.url}/healthz")
+        assert answer.status == 200
+        assert await answer.json() == {"status": "ok", "broker": True, "version": "1.2.3"}
+        part.gateway.on_broker(connected=False)
+        answer = await http.get(f"{part.url}/healthz")
+        assert answer.status == 503
+        assert (await answer.json())["broker"] is False
+
+
+async def test_sign_in_and_out():
+    async with portal() as part, client() as http:
+        assert (await http.get(f"{part.url}/api/session")).status == 401
+        assert (await login(http, part, "wrong")).status == 401
+        answer = await login(http, part)
+        cookie = answer.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        assert "Secure" not in cookie
+        assert await (await http.get(f"{part.url}/api/session")).json() == {"user": "viewer"}
+        await http.post(f"{part.url}/api/logout")
+        assert (await http.get(f"{part.url}/api/session")).status == 401
+
+
+async def test_the_cookie_is_secure_behind_a_proxy_that_speaks_https():
+    async with portal() as part, client() as http:
+        answer = await login(http, part, headers={"X-Forwarded-Proto": "https"})
+        assert "Secure" in answer.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'{"password":1}', b'{"password":"x","more":1}', b"\xff", b'{"password":"\\ud800"}'],
+)
+async def test_a_damaged_login_is_refused_in_words(body):
+    async with portal() as part, client() as http:
+        answer = await http.post(f"{part.url}/api/login", data=body)
+        assert answer.status == 400
+        assert (await answer.json())["code"] == "malformed"
+
+
+async def test_a_large_body_is_refused():
+    async with portal() as part, client() as http:
+        answer = await http.post(f"{part.url}/api/login", data=b"x" * 100_000)
+        assert answer.status == 413
+
+
+async def test_guessing_is_slowed_down_for_the_guesser_alone():
+    async with portal() as part, client() as http:
+        guesser, other = {"X-Forwarded-For": "192.0.2.7"}, {"X-Forwarded-For": "192.0.2.8"}
+        for _ in range(FREE_FAILURES):
+            assert (await login(http, part, "wrong", headers=guesser)).status == 401
+        answer = await login(http, part, headers=guesser)
+        assert answer.status == 429
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert (await login(http, part, headers=other)).status == 200
+
+
+async def test_pages_of_other_sites_are_refused():
+    async with portal() as part, client() as http:
+        foreign = {"Origin": "https://evil.example"}
+        assert (await login(http, part, headers=foreign)).status == 403
+        assert (await login(http, part, headers={"Origin": "null"})).status == 403
+        assert (await login(http, part, headers={"Origin": part.url})).status == 200
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(f"{part.url}/api/ws", headers=foreign)
+        assert refused.value.status == 403
+
+
+async def test_the_websocket_asks_for_a_sign_in():
+    async with portal() as part, client() as http:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(f"{part.url}/api/ws")
+        assert refused.value.status == 401
+
+
+async def test_signaling_over_the_websocket():
+    async with portal() as part, client() as http:
+        part.gateway.on_state("front", state())
+        await login(http, part)
+        async with http.ws_connect(f"{part.url}/api/ws") as socket:
+            hello = await socket.receive_json(timeout=10)
+            assert hello["devices"][0]["id"] == "front"
+            await socket.send_json({"type": "nonsense"})
+            assert (await socket.receive_json(timeout=10))["code"] == "unknown-type"
+            await socket.send_json(OFFER)
+            await socket.send_json({"type": "candidate", "session": OFFER["session"], "candidate": ""})
+            await socket.send_json(OFFER)
+            assert (await socket.receive_json(timeout=10))["code"] == "session-taken"
+            assert [type(m).__name__ for _, _, m in part.bus.sent] == ["Offer", "Candidate"]
+        for _ in range(100):
+            if len(part.bus.sent) == 3:
+                break
+            await asyncio.sleep(0.05)
+        assert type(part.bus.sent[-1][2]).__name__ == "Bye"
+
+
+async def test_oversized_and_binary_frames_close_the_socket():
+    async with portal() as part, client() as http:
+        await login(http, part)
+        for send, code in (
+            (lambda socket: socket.send_str(json.dumps(OFFER | {"sdp": "x" * 70_000})), 1009),
+            (lambda socket: socket.send_bytes(b"\0"), 1003),
+        ):
+            async with http.ws_connect(f"{part.url}/api/ws") as socket:
+                await socket.receive_json(timeout=10)
+                await send(socket)
+                await socket.receive(timeout=10)
+                assert socket.close_code == code
+
+
+async def test_stopping_closes_websockets_as_going_away_within_the_limit():
+    async with portal() as part, client() as http:
+        await login(http, part)
+        sockets = [await http.ws_connect(f"{part.url}/api/ws") for _ in range(20)]
+        for socket in sockets:
+            await socket.receive_json(timeout=10)
+
+        async def until_closed(socket):
+            await socket.receive(timeout=10)
+            return socket.close_code
+
+        codes = asyncio.gather(*map(until_closed, sockets))
+        await asyncio.wait_for(part.stop(), STOP_TIMEOUT_S + 5)
+        assert set(await codes) == {1001}
+
+
+async def test_a_client_that_never_reads_does_not_hold_up_the_stop():
+    async with portal() as part, client() as http:
+        await login(http, part)
+        socket = await http.ws_connect(f"{part.url}/api/ws")
+        await socket.receive_json(timeout=10)
+        socket._conn.transport.pause_reading()
+        for number in range(2000):
+            part.gateway.on_broker(connected=bool(number % 2))
+        started = time.monotonic()
+        await part.stop()
+        assert time.monotonic() - started < STOP_TIMEOUT_S + 5
+        await http.close()
+
+
+async def test_https_with_a_certificate(tmp_path):
+    ca = trustme.CA()
+    certificate = ca.issue_cert("127.0.0.1")
+    cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert_file.write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
+    certificate.private_key_pem.write_to_path(key_file)
+    trust = ssl.create_default_context()
+    ca.configure_trust(trust)
+    async with portal(cert_file=cert_file, key_file=key_file) as part, client() as http:
+        assert part.url.startswith("https://")
+        answer = await login(http, part, ssl=trust)
+        assert "Secure" in answer.headers["Set-Cookie"]
+
+
+async def start(**settings):
+    gateway = Gateway(lambda *_: True, IceServers(), "1")
+    await run_portal(PortalSettings(**settings), PASSWORD, gateway, lambda _url: None)
+
+
+async def test_an_address_in_use_is_named():
+    async with portal() as part:
+        with pytest.raises(PortalError, match=rf"portal\.port {part.port}: cannot listen"):
+            await start(port=part.port)
+
+
+async def test_a_damaged_certificate_is_named(tmp_path):
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text("junk")
+    with pytest.raises(PortalError, match=r"portal\.cert_file"):
+        await start(port=0, cert_file=tmp_path / "cert.pem", key_file=tmp_path / "key.pem")

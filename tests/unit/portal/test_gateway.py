@@ -1,0 +1,374 @@
+import json
+
+import pytest
+from fakes.bus import FakeBus, state
+
+from agent.errors import MessageError
+from agent.model.signal import Answer, Bye, Candidate, Event, IceServer, Offer, Reject
+from agent.portal.gateway import ANSWER_TIMEOUT_S, BURST, MAX_CLIENTS, MAX_SESSIONS, Clock, Gateway
+from agent.portal.turn import IceServers, TurnSecret
+
+STUN = IceServer(("stun:s.example:3478",))
+TURN = IceServers((STUN,), TurnSecret(("turn:t.example:3478",), "hush", 3600))
+
+
+class Browser:
+    """One client of a gateway, and what it was told."""
+
+    def __init__(self, gateway, user="viewer"):
+        self.gateway = gateway
+        self.signed_in = True
+        self.client = gateway.join(user, lambda _now: self.signed_in)
+        self.stream = self.client.outbox.stream()
+
+    def say(self, **message):
+        self.gateway.receive(self.client, json.dumps(message))
+
+    def offer(self, session="a" * 32, device="front", **fields):
+        self.say(type="offer", session=session, device=device, sdp="v=0 offer", **fields)
+        return session
+
+    async def heard(self):
+        """Everything queued by now."""
+        self.client.outbox.put('"mark"')
+        messages = []
+        async for text in self.stream:
+            message = json.loads(text)
+            if message == "mark":
+                break
+            messages.append(message)
+        return messages
+
+
+class World:
+    """A gateway with a camera `front`, a broker that is there, and time that stands still."""
+
+    def __init__(self, ice=TURN):
+        self.now = 10_000.0
+        self.bus = FakeBus()
+        clock = Clock(unix_s=lambda: self.now, mono_s=lambda: self.now)
+        self.gateway = Gateway(self.bus.send, ice, "1.2.3", clock)
+        self.gateway.on_broker(connected=True)
+        self.gateway.on_state("front", state())
+
+    async def browser(self):
+        browser = Browser(self.gateway)
+        await browser.heard()
+        return browser
+
+    def sent(self, kind):
+        return [(device, session, m) for device, session, m in self.bus.sent if isinstance(m, kind)]
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+async def test_hello_holds_all_that_a_click_needs(world):
+    [hello] = await Browser(world.gateway).heard()
+    assert hello["type"] == "hello"
+    assert (hello["version"], hello["user"], hello["broker"]) == ("1.2.3", "viewer", True)
+    assert hello["ice_servers"][0] == {"urls": ["stun:s.example:3478"]}
+    assert hello["ice_servers"][1]["username"] == "13600:viewer"
+    assert hello["ice_expires_at"] == 13_600
+    assert [device["id"] for device in hello["devices"]] == ["front"]
+
+
+async def test_an_offer_reaches_the_device_with_what_the_portal_adds(world):
+    browser = await world.browser()
+    session = browser.offer(relay_only=True)
+    [(device, to, offer)] = world.sent(Offer)
+    assert (device, to) == ("front", session)
+    assert (offer.sdp, offer.user, offer.relay_only) == ("v=0 offer", "viewer", True)
+    assert offer.expires_at == world.now + 30
+    assert [server.username for server in offer.ice_servers] == [None, "13600:front"]
+
+
+async def test_the_answer_and_candidates_go_both_ways(world):
+    browser = await world.browser()
+    session = browser.offer()
+    browser.say(type="candidate", session=session, candidate="candidate:1")
+    browser.say(type="candidate", session=session, candidate="")
+    assert [(m.seq, m.candidate) for _, _, m in world.sent(Candidate)] == [(1, "candidate:1"), (2, "")]
+    world.gateway.on_signal("front", session, Answer(0, "v=0 answer"))
+    world.gateway.on_signal("front", session, Candidate(1, "candidate:2"))
+    assert await browser.heard() == [
+        {"type": "answer", "session": session, "sdp": "v=0 answer"},
+        {"type": "candidate", "session": session, "candidate": "candidate:2"},
+    ]
+
+
+async def test_duplicates_from_the_broker_fall_out(world):
+    browser = await world.browser()
+    session = browser.offer()
+    for seq in (0, 0, 1, 0, 1):
+        world.gateway.on_signal("front", session, Candidate(seq, f"candidate:{seq}"))
+    assert [m["candidate"] for m in await browser.heard()] == ["candidate:0", "candidate:1"]
+
+
+async def test_only_the_socket_that_opened_a_session_hears_of_it(world):
+    browser, other = await world.browser(), await world.browser()
+    session = browser.offer()
+    world.gateway.on_signal("front", session, Answer(0, "v=0 answer"))
+    assert await other.heard() == []
+    assert len(await browser.heard()) == 1
+
+
+async def test_nobody_else_can_speak_in_a_session(world):
+    browser, thief = await world.browser(), await world.browser()
+    session = browser.offer()
+    thief.say(type="candidate", session=session, candidate="candidate:evil")
+    thief.say(type="bye", session=session)
+    thief.offer(session=session)
+    assert [(m["code"], m["session"]) for m in await thief.heard()] == [
+        ("unknown-session", session),
+        ("session-taken", session),
+    ]
+    assert world.sent(Candidate) == []
+    assert world.sent(Bye) == []
+    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    assert [m["type"] for m in await browser.heard()] == ["answer"]
+
+
+async def test_another_device_cannot_answer(world):
+    browser = await world.browser()
+    session = browser.offer()
+    world.gateway.on_signal("evil", session, Answer(0, "v=0 evil"))
+    assert await browser.heard() == []
+
+
+async def test_a_bye_of_the_viewer_reaches_the_device_once(world):
+    browser = await world.browser()
+    session = browser.offer()
+    browser.say(type="bye", session=session)
+    browser.say(type="bye", session=session)
+    assert [(d, s) for d, s, _ in world.sent(Bye)] == [("front", session)]
+    world.gateway.on_signal("front", session, Answer(0, "too late"))
+    assert await browser.heard() == []
+
+
+async def test_when_a_socket_closes_its_sessions_end(world):
+    browser = await world.browser()
+    sessions = {browser.offer(session=digit * 32) for digit in "abc"}
+    world.gateway.leave(browser.client)
+    assert {session for _, session, _ in world.sent(Bye)} == sessions
+    world.gateway.leave(browser.client)
+    assert len(world.sent(Bye)) == 3
+
+
+async def test_when_the_portal_stops_streams_play_on(world):
+    browser = await world.browser()
+    browser.offer()
+    world.gateway.close()
+    world.gateway.leave(browser.client)
+    assert browser.client.outbox.close_code == 1001
+    assert world.sent(Bye) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "heard"),
+    [
+        (
+            Reject(0, "busy", "full", 30.0),
+            {"type": "reject", "code": "busy", "message": "full", "retry_after_s": 30.0},
+        ),
+        (Bye(0, "restart"), {"type": "bye", "reason": "restart"}),
+    ],
+)
+async def test_the_device_can_end_a_session(world, message, heard):
+    browser = await world.browser()
+    session = browser.offer()
+    world.gateway.on_signal("front", session, message)
+    assert await browser.heard() == [heard | {"session": session}]
+    browser.offer(session=session)
+    assert len(world.sent(Offer)) == 2, "the session is free again"
+
+
+@pytest.mark.parametrize("device", ["gone", "never-seen"])
+async def test_an_offer_to_a_camera_that_is_not_there_is_refused_at_once(world, device):
+    world.gateway.on_state("gone", state(online=False))
+    browser = await world.browser()
+    browser.offer(device=device)
+    [reject] = await browser.heard()
+    assert (reject["type"], reject["code"]) == ("reject", "offline")
+    assert reject["message"]
+    assert world.bus.sent == []
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known to be away", "found out by sending"])
+async def test_without_a_broker_an_offer_is_refused(world, known):
+    browser = await world.browser()
+    if known:
+        world.gateway.on_broker(connected=False)
+    world.bus.up = False
+    session = browser.offer()
+    *_, reject = await browser.heard()
+    assert (reject["type"], reject["code"]) == ("reject", "broker-away")
+    world.bus.up = True
+    world.gateway.on_broker(connected=True)
+    browser.offer(session=session)
+    assert len(world.sent(Offer)) == 1
+
+
+async def test_a_message_that_the_codec_refuses_is_an_error_and_no_session(world):
+    def refuse(_session, _message):
+        raise MessageError("too-large", "65 KiB")
+
+    world.bus.devices["front"] = refuse
+    browser = await world.browser()
+    session = browser.offer()
+    assert await browser.heard() == [
+        {"type": "error", "code": "too-large", "message": "65 KiB", "session": session}
+    ]
+    browser.say(type="candidate", session=session, candidate="")
+    assert (await browser.heard())[0]["code"] == "unknown-session"
+
+
+async def test_an_offer_that_nobody_answers_is_given_up(world):
+    browser = await world.browser()
+    session = browser.offer()
+    world.now += ANSWER_TIMEOUT_S - 0.1
+    world.gateway.tick()
+    assert await browser.heard() == []
+    world.now += 0.1
+    world.gateway.tick()
+    [reject] = await browser.heard()
+    assert (reject["code"], reject["session"]) == ("no-answer", session)
+    assert "did not answer" in reject["message"]
+    assert len(world.sent(Bye)) == 1, "the device need not start for a viewer that has gone"
+
+
+async def test_an_answered_session_lasts(world):
+    browser = await world.browser()
+    session = browser.offer()
+    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    await browser.heard()
+    world.now += 1000
+    world.gateway.tick()
+    assert [m for m in await browser.heard() if m["type"] == "reject"] == []
+
+
+async def test_a_restarted_camera_ends_the_sessions_of_its_former_life(world):
+    browser = await world.browser()
+    old = browser.offer()
+    world.gateway.on_signal("front", old, Answer(0, "v=0"))
+    world.gateway.on_state("front", state(boot_id="boot-2"))
+    new = browser.offer(session="b" * 32)
+    assert [(m["session"], m["type"]) for m in await browser.heard() if "session" in m] == [
+        (old, "answer"),
+        (old, "bye"),
+    ]
+    world.gateway.on_signal("front", new, Answer(0, "v=0"))
+    assert [m["type"] for m in await browser.heard() if "session" in m] == ["answer"]
+
+
+async def test_a_camera_that_goes_offline_keeps_its_sessions(world):
+    browser = await world.browser()
+    session = browser.offer()
+    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    world.gateway.on_state("front", state(online=False))
+    assert [m["type"] for m in await browser.heard() if "session" in m] == ["answer"]
+    assert world.sent(Bye) == [], "media may well flow while MQTT is away"
+
+
+async def test_presence_reaches_every_browser_once(world):
+    browsers = [await world.browser(), await world.browser()]
+    yard = state(name="Yard")
+    for _ in range(3):
+        world.gateway.on_state("yard", yard)
+    for browser in browsers:
+        message = json.loads(await anext(browser.stream))
+        assert (message["type"], message["device"]["name"]) == ("device", "Yard")
+        assert await browser.heard() == []
+
+
+async def test_events_and_the_broker_reach_every_browser(world):
+    browser = await world.browser()
+    world.gateway.on_event("front", Event("camera-failed", 9_999.0, "no frames"))
+    world.gateway.on_broker(connected=True)
+    world.gateway.on_broker(connected=False)
+    assert await browser.heard() == [
+        {"type": "event", "device": "front", "kind": "camera-failed", "message": "no frames", "at": 9_999.0},
+        {"type": "broker", "connected": False},
+    ]
+
+
+async def test_ice_credentials_are_renewed_before_they_expire(world):
+    browser = await world.browser()
+    world.now += 3600 * 0.75
+    world.gateway.tick()
+    assert await browser.heard() == []
+    world.now += 1
+    world.gateway.tick()
+    world.gateway.tick()
+    [ice] = await browser.heard()
+    assert ice["type"] == "ice"
+    assert ice["ice_expires_at"] == int(world.now) + 3600
+    assert ice["ice_servers"][1]["username"].startswith(str(int(world.now) + 3600))
+
+
+async def test_whose_sign_in_expires_is_closed(world):
+    browser = await world.browser()
+    world.gateway.tick()
+    assert browser.client.outbox.close_code is None
+    browser.signed_in = False
+    world.gateway.tick()
+    assert browser.client.outbox.close_code == 1008
+
+
+async def test_bad_messages_are_answered_and_harm_nothing(world):
+    browser = await world.browser()
+    session = browser.offer()
+    for text in ("", "{", "[]", '{"type":"launch"}', '{"type":"offer"}', "\ud800", "x" * 70_000):
+        world.gateway.receive(browser.client, text)
+    errors = await browser.heard()
+    assert [m["type"] for m in errors] == ["error"] * 7
+    assert errors[3]["code"] == "unknown-type"
+    assert errors[6]["code"] == "too-large"
+    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    assert [m["type"] for m in await browser.heard()] == ["answer"]
+
+
+async def test_a_flood_is_closed(world):
+    browser = await world.browser()
+    for _ in range(int(BURST)):
+        browser.say(type="bye", session="f" * 32)
+    assert browser.client.outbox.close_code is None
+    browser.say(type="bye", session="f" * 32)
+    assert browser.client.outbox.close_code == 1008
+
+
+async def test_a_steady_talker_is_not_a_flood(world):
+    browser = await world.browser()
+    for _ in range(2000):
+        world.now += 0.02
+        browser.say(type="bye", session="f" * 32)
+    assert browser.client.outbox.close_code is None
+
+
+async def test_sessions_of_a_socket_are_bounded(world):
+    browser = await world.browser()
+    for number in range(MAX_SESSIONS):
+        browser.offer(session=f"{number:032x}")
+    assert await browser.heard() == []
+    browser.offer(session="f" * 32)
+    [reject] = await browser.heard()
+    assert reject["code"] == "too-many-sessions"
+    assert len(world.sent(Offer)) == MAX_SESSIONS
+
+
+async def test_sockets_are_bounded(world):
+    clients = [world.gateway.join("viewer", lambda _now: True) for _ in range(MAX_CLIENTS)]
+    assert world.gateway.join("viewer", lambda _now: True) is None
+    world.gateway.leave(clients[0])
+    assert world.gateway.join("viewer", lambda _now: True) is not None
+
+
+async def test_a_fleet_too_large_for_one_message_arrives_whole(world):
+    for number in range(500):
+        world.gateway.on_state(f"cam-{number}", state(name="n" * 512))
+    hello, *rest = await Browser(world.gateway).heard()
+    assert {message["type"] for message in rest} == {"devices"}
+    ids = [device["id"] for message in (hello, *rest) for device in message["devices"]]
+    assert len(ids) == len(set(ids)) == 501
