@@ -5,6 +5,7 @@ Each command imports its own program, so that `pinhole --help` does not load the
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterable, Iterator
@@ -21,6 +22,7 @@ from agent.errors import ConfigError, PinholeError
 from agent.model.text import printable
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+STOP_TIMEOUT_S = 8.0
 NOISY = ("aioice", "aiortc", "amqtt", "asyncio", "libav", "transitions", "websockets")
 """Libraries that tell at `info` what only their authors want to know."""
 
@@ -241,6 +243,7 @@ async def _until_signal(program: Coroutine[Any, Any, None]) -> None:
         for number in signals:
             loop.remove_signal_handler(number)
         task.cancel()
+        loop.call_later(STOP_TIMEOUT_S, _give_up)
 
     for number in signals:
         loop.add_signal_handler(number, stop)
@@ -249,6 +252,15 @@ async def _until_signal(program: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         if not stopped:
             raise
+
+
+def _give_up() -> None:
+    """What hangs must not keep a device, or its service manager, waiting: systemd starts it again."""
+    names = sorted(task.get_name() for task in asyncio.all_tasks())
+    logging.getLogger(__name__).critical(
+        f"did not end within {STOP_TIMEOUT_S:g} s, gives up on: {', '.join(names)}"
+    )
+    os._exit(1)
 
 
 def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
