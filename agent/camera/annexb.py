@@ -1,4 +1,6 @@
-"""Annex B (H.264 annex B) from encoders that are not ours: looked through once, and made into access units."""
+"""H.264 annex B: looked through without copying, and made into access units."""
+
+from itertools import pairwise
 
 from agent.model.media import AccessUnit
 
@@ -31,10 +33,9 @@ def profile_level_id(data: bytes) -> str | None:
 
 def parameter_sets(data: bytes) -> bytes:
     """The SPS and PPS with their start codes, or nothing."""
-    units = nal_units(data)
-    ends = [at for _, at in units[1:]] + [len(data)]
-    sets = (data[at:end] for (nal_type, at), end in zip(units, ends, strict=True) if nal_type in (SPS, PPS))
-    return b"".join(b"\0" + part.rstrip(b"\0") for part in sets)
+    units = [*nal_units(data), (0, len(data))]
+    sets = (data[at:end] for (nal_type, at), (_, end) in pairwise(units) if nal_type in (SPS, PPS))
+    return b"".join(b"\0" + part.rstrip(b"\0") for part in sets)  # a zero at the end belongs to what follows
 
 
 class UnitMaker:

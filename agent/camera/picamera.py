@@ -24,7 +24,7 @@ from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
 log = logging.getLogger(__name__)
 
 STOP_S = 2.5
-"""Below the 3 s that `Camera.stop` may take; after "Camera frontend has timed out" libcamera may never return."""
+"""Below the 3 s that `Camera.stop` may take; after a timeout of its frontend libcamera may never return."""
 BITRATE_STEP_BPS, BITRATE_MIN_BPS, BITRATE_MAX_BPS = 25_000, 1_000_000, 25_000_000
 """The VC4 encoder's steps and top; below 1 Mb/s its firmware may stall."""
 CLOCK_SLACK_US = 1_000_000
@@ -57,7 +57,7 @@ def hardware_profile_level_id(width_px: int, height_px: int, fps: float, bitrate
 
 
 def yuv420_frame(pixels: memoryview, width_px: int, height_px: int, stride_px: int) -> av.VideoFrame:
-    """A copy of libcamera's YUV420 buffer: luma rows of `stride_px`, then both chroma planes at half of it."""
+    """A copy of libcamera's YUV420 buffer: luma in rows of `stride_px`, then Cb and Cr at half of it."""
     frame = av.VideoFrame(width_px, height_px, "yuv420p")
     at = 0
     for plane, stride in zip(frame.planes, (stride_px, stride_px // 2, stride_px // 2), strict=True):
@@ -135,7 +135,7 @@ class PiCamera:
     def _open(self, picamera2: ModuleType) -> Any:
         if self._index >= len(picamera2.Picamera2.global_camera_info()):
             raise CameraError(
-                f"there is no Pi camera {self._index}: check its ribbon cable, and `rpicam-hello --list-cameras`"
+                f"there is no Pi camera {self._index}: check its cable, and `rpicam-hello --list-cameras`"
             )
         return picamera2.Picamera2(self._index)
 
@@ -281,7 +281,7 @@ def _make_software_encoder(
             if self._failed:
                 return
             timestamp_us = self._timestamp(request)
-            with picamera2.MappedArray(request, stream) as mapped:
+            with picamera2.MappedArray(request, stream, reshape=False) as mapped:
                 pixels = memoryview(mapped.array).cast("B")
                 frame = yuv420_frame(pixels, self.width, self.height, self.stride)
             try:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -57,7 +58,7 @@ class Transcoder:
         self.apply = encoder.apply
         self._encoder = encoder
 
-    def units(self, packet: "av.Packet", capture_us: int) -> Iterator[AccessUnit]:
+    def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[AccessUnit]:
         try:
             frames = self._stream.decode(packet)
         except av.error.InvalidDataError:
@@ -85,7 +86,7 @@ class PassThrough:
         except OSError as exc:
             log.warning(f"camera: the encoder refused {demand}: {exc}")
 
-    def units(self, packet: "av.Packet", capture_us: int) -> Iterator[AccessUnit]:
+    def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[AccessUnit]:
         unit = self._maker.make(bytes(packet), capture_us)
         if unit:
             yield unit
@@ -178,10 +179,9 @@ class V4l2Camera:
         if format_name == "h264":
             headers = given.extradata or b""
             maker = UnitMaker(fps, headers)
-            profile = profile_level_id(headers) or StreamFormat.profile_level_id
-            return PassThrough(self._path, maker, demand), StreamFormat(
-                given.width, given.height, fps, profile
-            )
+            plain = StreamFormat(given.width, given.height, fps)
+            profile = profile_level_id(headers) or plain.profile_level_id
+            return PassThrough(self._path, maker, demand), replace(plain, profile_level_id=profile)
         width, height = (
             self._settings.width_px or given.width & ~1,
             self._settings.height_px or given.height & ~1,

@@ -1,0 +1,148 @@
+"""A stand-in for picamera2 0.3.38 with its own signatures, whose pictures the test takes one by one.
+
+It does as the real one does: the order of calls, timestamps from the first picture on, SPS and PPS, the
+errors of a missing and of a busy camera; and it has the faults that `scene` switches on.
+"""
+# ruff: noqa: ARG002  # the signatures are the original's
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import libcamera
+
+from picamera2 import encoders, outputs
+
+__all__ = ["MappedArray", "Picamera2", "encoders", "outputs", "scene"]
+
+
+@dataclass
+class Scene:
+    """What is attached to the board, and what is wrong with it."""
+
+    cameras: list[dict[str, Any]] = field(
+        default_factory=lambda: [{"Model": "imx708", "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a", "Num": 0}]
+    )
+    busy: bool = False
+    no_memory: bool = False
+    frontend_timeout: threading.Event | None = None
+    """While it is not set no picture comes and `stop` blocks, as after "Camera frontend has timed out!"."""
+    encoder_stalled: bool = False
+    """The sensor runs, and nothing comes out of the encoder."""
+    align_px: int = 2
+    opened: list["Picamera2"] = field(default_factory=list)
+    sensor_us: int = 0
+
+
+scene = Scene()
+
+
+class Picamera2:
+    @staticmethod
+    def global_camera_info() -> list[dict[str, Any]]:
+        return scene.cameras
+
+    def __init__(self, camera_num=0, verbose_console=None, tuning=None, allocator=None):
+        if camera_num >= len(scene.cameras):
+            raise RuntimeError(f"No camera number {camera_num} found")
+        if scene.busy:
+            cause = RuntimeError("Failed to acquire camera: Device or resource busy")
+            raise RuntimeError("Camera __init__ sequence did not complete.") from cause
+        self.camera_config: dict[str, Any] = {}
+        self.started = self.closed = False
+        self._encoders: set[encoders.Encoder] = set()
+        scene.opened.append(self)
+
+    def create_video_configuration(
+        self,
+        main={},  # noqa: B006  # as in the original
+        lores=None,
+        raw={},  # noqa: B006
+        transform=libcamera.Transform(),  # noqa: B008
+        colour_space=None,
+        buffer_count=6,
+        controls={},  # noqa: B006
+        display="main",
+        encode="main",
+        queue=True,
+        sensor={},  # noqa: B006
+        use_case="video",
+    ):
+        return {
+            "main": dict(main),
+            "transform": transform,
+            "buffer_count": buffer_count,
+            "controls": controls,
+        }
+
+    def configure(self, camera_config=None):
+        if scene.no_memory:
+            raise OSError(12, "Cannot allocate memory")
+        width, height = camera_config["main"]["size"]
+        stream = {**camera_config["main"], "size": (width // scene.align_px * scene.align_px, height)}
+        stream["stride"] = -(-stream["size"][0] // 64) * 64
+        self.camera_config = {**camera_config, "main": stream}
+
+    def camera_configuration(self):
+        return self.camera_config
+
+    def start_encoder(self, encoder=None, output=None, pts=None, quality=None, name=None):
+        if not self.camera_config:
+            raise RuntimeError("Camera has not been configured")
+        stream = self.camera_config[name or "main"]
+        encoder.output = output
+        encoder.width, encoder.height = stream["size"]
+        encoder.format, encoder.stride = stream["format"], stream["stride"]
+        encoder.start(quality=quality)
+        self._encoders.add(encoder)
+
+    def stop_encoder(self, encoders=None):
+        for encoder in list(self._encoders):
+            encoder.stop()
+        self._encoders.clear()
+
+    def start(self, config=None, show_preview=False):
+        if not self.camera_config:
+            raise RuntimeError("Camera has not been configured")
+        self.started = True
+
+    def stop(self):
+        if scene.frontend_timeout:
+            scene.frontend_timeout.wait()
+        self.started = False
+
+    def close(self):
+        self.stop()
+        self.closed = True
+
+    def take(self, pictures: int = 1, lost: int = 0) -> None:
+        """The sensor takes pictures, after `lost` ones that never left it."""
+        interval_us = self.camera_config["controls"]["FrameDurationLimits"][0]
+        scene.sensor_us += lost * interval_us
+        for _ in range(pictures):
+            scene.sensor_us += interval_us
+            if self.started and not scene.frontend_timeout:
+                for encoder in self._encoders:
+                    encoder.encode("main", Request(scene.sensor_us, self.camera_config["main"]))
+
+
+class Request:
+    def __init__(self, sensor_us: int, stream: dict[str, Any]) -> None:
+        self.sensor_us = sensor_us
+        rows = stream["size"][1] * 3 // 2
+        self.array = bytearray(b"\x80" * stream["stride"] * rows)
+
+
+class MappedArray:
+    def __init__(self, request, stream, reshape=True, write=True):
+        self._request = request
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, exc_type, exc_value, exc_traceback):
+        self._request = None
+
+    @property
+    def array(self):
+        return self._request.array

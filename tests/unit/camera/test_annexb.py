@@ -1,0 +1,62 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.camera.annexb import UnitMaker, is_idr, nal_units, parameter_sets, profile_level_id
+
+SPS = b"\0\0\0\1\x67\x42\xc0\x1f\xaa"
+PPS = b"\0\0\1\x68\xce\x3c"
+IDR = b"\0\0\0\1\x65" + b"\x88" * 20
+SLICE = b"\0\0\0\1\x41" + b"\x9a" * 20
+FPS = 25
+
+
+def test_keyframes_carry_their_parameter_sets_even_where_the_encoder_leaves_them_out() -> None:
+    maker = UnitMaker(FPS)
+    first = maker.make(SPS + PPS + IDR, 0)
+    later = maker.make(IDR, 40_000)
+    assert first
+    assert first.data == SPS + PPS + IDR
+    assert later
+    assert [nal_type for nal_type, _ in nal_units(later.data)] == [7, 8, 5]
+    assert profile_level_id(later.data) == "42c01f"
+
+
+def test_parameter_sets_that_come_alone_are_no_picture_and_are_kept() -> None:
+    maker = UnitMaker(FPS)
+    assert maker.make(SPS + PPS, 0) is None
+    unit = maker.make(IDR, 0)
+    assert unit
+    assert parameter_sets(unit.data) == parameter_sets(SPS + PPS)
+
+
+def test_parameter_sets_may_come_from_outside() -> None:
+    unit = UnitMaker(FPS, headers=SPS + PPS).make(IDR, 0)
+    assert unit
+    assert [nal_type for nal_type, _ in nal_units(unit.data)] == [7, 8, 5]
+
+
+def test_nothing_comes_before_the_first_keyframe() -> None:
+    maker = UnitMaker(FPS)
+    assert maker.make(SLICE, 0) is None
+    keyframe, after = maker.make(SPS + PPS + IDR, 40_000), maker.make(SLICE, 80_000)
+    assert keyframe
+    assert after
+    assert (keyframe.seq, after.seq, keyframe.is_keyframe, after.is_keyframe) == (0, 1, True, False)
+
+
+def test_jitter_is_no_gap_and_a_pause_is() -> None:
+    maker = UnitMaker(FPS)
+    times_us = [0, 55_000, 80_000, 240_000, 240_000]
+    units = [maker.make(SPS + PPS + IDR, at) for at in times_us]
+    assert [unit.seq for unit in units if unit] == [0, 1, 2, 6, 7]
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_looked_through(data: bytes) -> None:
+    for nal_type, at in nal_units(data):
+        assert 0 <= nal_type < 32
+        assert data[at : at + 3] == b"\0\0\1"
+    profile = profile_level_id(data)
+    assert profile is None or len(profile) == 6
+    assert is_idr(data) in (True, False)
+    UnitMaker(FPS).make(data, 0)

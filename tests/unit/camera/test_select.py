@@ -1,0 +1,45 @@
+import logging
+
+import pytest
+
+from agent.camera import select
+from agent.camera.picamera import PiCamera
+from agent.camera.videodev import Device
+from agent.config import CameraSettings
+from agent.errors import CameraError
+
+WEBCAM = Device("/dev/video7", "Webcam", "usb-1", captures=True, formats=("MJPG",))
+
+
+@pytest.mark.parametrize(
+    ("pi", "usb", "kind", "word"),
+    [
+        (["imx708"], [WEBCAM], "picamera", "imx708"),
+        ([], [WEBCAM], "v4l2", "Webcam at /dev/video7"),
+        ([], [], "synthetic", "test picture"),
+    ],
+)
+def test_auto_takes_the_best_and_says_why(monkeypatch, caplog, pi, usb, kind: str, word: str) -> None:
+    monkeypatch.setattr(select.picamera, "attached", lambda: pi)
+    monkeypatch.setattr(select.v4l2, "usb_cameras", lambda: usb)
+    with caplog.at_level(logging.INFO):
+        assert select.open_camera(CameraSettings(source="auto")).kind == kind
+    assert word in caplog.text
+
+
+@pytest.mark.parametrize("source", ["picamera", "picamera:1", "v4l2:/dev/video3", "synthetic"])
+def test_a_named_source_is_taken_as_it_is(source: str) -> None:
+    assert select.open_camera(CameraSettings(source=source)).kind == source.partition(":")[0]
+
+
+@pytest.mark.usefixtures("picamera2")
+def test_a_second_pi_camera_has_a_number() -> None:
+    camera = select.open_camera(CameraSettings(source="picamera:1"))
+    assert isinstance(camera, PiCamera)
+    with pytest.raises(CameraError, match="no Pi camera 1"):
+        camera.start(None, None, None)
+
+
+def test_a_replay_of_nothing_is_refused_at_once() -> None:
+    with pytest.raises(CameraError, match="no file /nowhere"):
+        select.open_camera(CameraSettings(source="replay:/nowhere.mp4"))

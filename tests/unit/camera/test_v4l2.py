@@ -1,0 +1,237 @@
+import io
+import threading
+from fractions import Fraction
+from types import SimpleNamespace
+
+import av
+import pytest
+
+from agent.camera import v4l2, videodev
+from agent.camera.annexb import nal_units
+from agent.camera.encoder import H264Encoder
+from agent.camera.v4l2 import V4l2Camera, capture_time_us
+from agent.camera.videodev import CID_BITRATE, CID_FORCE_KEY_FRAME, Device
+from agent.config import CameraSettings
+from agent.errors import CameraError
+from agent.model.media import AccessUnit, EncoderDemand
+
+DEMAND = EncoderDemand(1_000_000)
+CONTROLS = frozenset({CID_BITRATE, CID_FORCE_KEY_FRAME})
+
+
+def probed(*formats: str, controls: frozenset[int] = frozenset()):
+    return lambda path: Device(path, "Webcam", "usb-1", captures=True, formats=formats, controls=controls)
+
+
+def film(codec: str, pix_fmt: str, count: int = 5) -> av.container.InputContainer:
+    """What a camera would deliver, in a container that PyAV reads."""
+    memory = io.BytesIO()
+    with av.open(memory, "w", format="matroska") as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, pix_fmt
+        for i in range(count):
+            frame = av.VideoFrame(320, 240, pix_fmt)
+            frame.pts, frame.time_base = i, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    memory.seek(0)
+    return av.open(memory, "r")
+
+
+class Opener:
+    """Stands for `av.open` on a device."""
+
+    def __init__(self, container) -> None:
+        self.container = container
+        self.options: dict[str, str] = {}
+
+    def __call__(self, _path: str, format: str, options: dict[str, str]):  # noqa: A002  # PyAV's name
+        assert format == "v4l2"
+        self.options = options
+        if isinstance(self.container, Exception):
+            raise self.container
+        return self.container
+
+
+def run(camera: V4l2Camera) -> tuple[list[AccessUnit], list[Exception], object]:
+    """Play until the stand-in has nothing more, which is as a camera that was unplugged."""
+    units: list[AccessUnit] = []
+    failures: list[Exception] = []
+    ended = threading.Event()
+    stream_format = camera.start(DEMAND, units.append, lambda error: (failures.append(error), ended.set()))
+    assert ended.wait(30)
+    camera.stop()
+    camera.stop()
+    return units, failures, stream_format
+
+
+@pytest.mark.parametrize(
+    ("fourcc", "codec", "pix_fmt", "name"),
+    [("MJPG", "mjpeg", "yuvj422p", "mjpeg"), ("YUYV", "rawvideo", "yuyv422", "yuyv422")],
+)
+def test_pictures_are_encoded_at_the_asked_size(fourcc: str, codec: str, pix_fmt: str, name: str) -> None:
+    opener = Opener(film(codec, pix_fmt))
+    settings = CameraSettings(width_px=640, height_px=480, fps=15)
+    units, failures, stream_format = run(V4l2Camera(settings, "/dev/video0", probed(fourcc), opener))
+    assert opener.options["input_format"] == name
+    assert (opener.options["video_size"], opener.options["framerate"]) == ("640x480", "15")
+    assert (stream_format.width_px, stream_format.height_px, stream_format.fps) == (640, 480, 30)
+    assert [(unit.seq, unit.is_keyframe) for unit in units] == [(i, i == 0) for i in range(5)]
+    assert len(failures) == 1, "it ended by itself, and says so once"
+
+
+def test_without_settings_the_size_is_what_the_camera_gives() -> None:
+    _, _, stream_format = run(
+        V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(film("mjpeg", "yuvj420p")))
+    )
+    assert (stream_format.width_px, stream_format.height_px) == (320, 240)
+
+
+def test_a_broken_jpeg_at_the_start_is_left_out() -> None:
+    whole = film("mjpeg", "yuvj422p")
+    stream = whole.streams.video[0]
+
+    def demux(_stream):
+        yield av.Packet(b"\xff\xd8 this is no JPEG")
+        yield from whole.demux(stream)
+
+    container = SimpleNamespace(streams=whole.streams, demux=demux, close=whole.close)
+    units, _, _ = run(V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(container)))
+    assert len(units) == 5
+
+
+class H264Camera:
+    """A camera with an encoder of its own, which leaves SPS and PPS out after the start."""
+
+    def __init__(self) -> None:
+        encoder = H264Encoder(320, 240, 30, 10, DEMAND)
+        pictures = []
+        for i in range(6):
+            if i == 3:
+                encoder.apply(EncoderDemand(1_000_000, keyframe=True))
+            pictures.append(encoder.encode(av.VideoFrame(320, 240, "yuv420p"), 0).data)
+        idr = next(at for nal_type, at in nal_units(pictures[3]) if nal_type == 5)
+        pictures[3] = pictures[3][idr:]
+        context = SimpleNamespace(width=320, height=240, extradata=pictures[0])
+        self.streams = SimpleNamespace(
+            video=[SimpleNamespace(average_rate=Fraction(30), codec_context=context)]
+        )
+        self._pictures = [pictures[1], *pictures]  # it was running before
+        self.closed = False
+
+    def demux(self, _stream):
+        return (av.Packet(data) for data in self._pictures)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_controllable_h264_camera_is_passed_through_and_steered(monkeypatch, tmp_path) -> None:
+    controls: list[tuple[int, int]] = []
+    monkeypatch.setattr(videodev, "set_control", lambda _fd, cid, value: controls.append((cid, value)))
+    (tmp_path / "video0").touch()
+    hardware = H264Camera()
+    camera = V4l2Camera(
+        CameraSettings(), str(tmp_path / "video0"), probed("H264", controls=CONTROLS), Opener(hardware)
+    )
+    units: list[AccessUnit] = []
+    ended = threading.Event()
+
+    def on_unit(unit: AccessUnit) -> None:
+        units.append(unit)
+        if len(units) == 1:
+            camera.apply(EncoderDemand(700_000, keyframe=True))
+
+    stream_format = camera.start(DEMAND, on_unit, lambda _: ended.set())
+    assert ended.wait(30)
+    camera.stop()
+    assert stream_format.profile_level_id == "42c01f"
+    assert [unit.is_keyframe for unit in units] == [True, False, False, True, False, False]
+    assert [nal_type for nal_type, _ in nal_units(units[3].data)] == [7, 8, 5]
+    assert controls == [(CID_BITRATE, 1_000_000), (CID_BITRATE, 700_000), (CID_FORCE_KEY_FRAME, 1)]
+    assert hardware.closed
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(2, "No such file"), "is the camera plugged in"),
+        (PermissionError(13, "Permission denied"), "add the user to the group `video`"),
+        (OSError(25, "Inappropriate ioctl"), "this is no video device"),
+    ],
+)
+def test_a_device_that_cannot_be_probed(error: OSError, words: str) -> None:
+    def probe(_path: str) -> Device:
+        raise error
+
+    with pytest.raises(CameraError, match=words):
+        V4l2Camera(CameraSettings(), "/dev/video0", probe).start(DEMAND, lambda _: None, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (av.error.OSError(16, "Device or resource busy"), "another program uses the camera"),
+        (av.error.ArgumentError(22, "Invalid argument"), "refuses this size or rate"),
+    ],
+)
+def test_a_device_that_cannot_be_opened(error: Exception, words: str) -> None:
+    camera = V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(error))
+    with pytest.raises(CameraError, match=words):
+        camera.start(DEMAND, lambda _: None, lambda _: None)
+    camera.stop()
+
+
+def test_a_camera_that_is_unplugged_while_it_runs() -> None:
+    whole = film("mjpeg", "yuvj422p")
+
+    def demux(_stream):
+        yield from list(whole.demux(whole.streams.video[0]))[:2]
+        raise av.error.OSError(19, "No such device")
+
+    container = SimpleNamespace(streams=whole.streams, demux=demux, close=whole.close)
+    units, failures, _ = run(V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(container)))
+    assert len(units) == 2
+    assert "the camera was unplugged" in str(failures[0])
+
+
+def test_a_device_without_a_format_for_us_says_what_it_offers() -> None:
+    with pytest.raises(CameraError, match="it offers Z16, Y8I"):
+        V4l2Camera(CameraSettings(), "/dev/video2", probed("Z16", "Y8I")).start(
+            DEMAND, lambda _: None, lambda _: None
+        )
+
+
+def test_a_stop_cannot_wait_for_ever_on_a_silent_device(monkeypatch) -> None:
+    monkeypatch.setattr("agent.camera.worker.JOIN_S", 0.05)
+    silence = threading.Event()
+    whole = film("mjpeg", "yuvj422p")
+
+    def demux(_stream):
+        silence.wait(30)
+        yield from ()
+
+    container = SimpleNamespace(streams=whole.streams, demux=demux, close=whole.close)
+    camera = V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(container))
+    camera.start(DEMAND, lambda _: None, lambda _: None)
+    with pytest.raises(CameraError, match="camera-v4l2 hangs"):
+        camera.stop()
+    silence.set()
+
+
+def test_the_drivers_time_is_taken_where_it_is_our_clock() -> None:
+    packet = SimpleNamespace(pts=5_000_000, time_base=Fraction(1, 1_000_000))
+    assert capture_time_us(packet, 5_030_000) == 5_000_000
+    assert capture_time_us(packet, 1_700_000_000_000_000) == 1_700_000_000_000_000
+    assert capture_time_us(packet, 4_999_999) == 4_999_999
+    assert capture_time_us(SimpleNamespace(pts=None, time_base=None), 7) == 7
+
+
+def test_only_usb_cameras_that_can_be_read_count(monkeypatch) -> None:
+    found = [
+        Device("/dev/video0", "ISP", "platform:bcm2835-isp", captures=True, formats=("YUYV",)),
+        Device("/dev/video1", "Depth", "usb-1", captures=True, formats=("Z16",)),
+        Device("/dev/video2", "Webcam", "usb-2", captures=True, formats=("MJPG",)),
+    ]
+    monkeypatch.setattr(videodev, "devices", lambda: found)
+    assert [device.path for device in v4l2.usb_cameras()] == ["/dev/video2"]
