@@ -154,7 +154,7 @@ function refresh() {
 }
 
 function updateBanner() {
-  if (portalAway) return showBanner("Reconnecting to the portal …", "Open streams play on meanwhile.");
+  if (portalAway) return showBanner("Reconnecting to the portal …", "Streams that are open play on where they can.");
   if (!brokerConnected) return showBanner("The portal has lost the MQTT broker.", "What is shown may be out of date; open streams play on.");
   hideBanner();
 }

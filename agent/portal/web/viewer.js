@@ -95,7 +95,7 @@ export class Viewer extends EventTarget {
     if (message.type === "answer") this.#onAnswer(message.sdp);
     else if (message.type === "candidate") this.#onCandidate(message.candidate);
     else if (message.type === "reject") this.#fail(message.code, message.message, message.retry_after_s);
-    else if (message.type === "bye") this.#fail("ended", message.reason);
+    else if (message.type === "bye") this.#fail(this.#playingSince ? "ended" : "gave-up", message.reason);
     else if (message.type === "error" && this.state.phase === "asking") this.#fail(message.code, message.message);
   }
 

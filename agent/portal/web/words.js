@@ -9,6 +9,8 @@ const BY_CODE = {
   "no-picture": ["Connected, but no picture came", "The camera may be stuck starting up."],
   lost: ["The connection was lost", "The network at one end may have changed or dropped."],
   stalled: ["The picture stopped", "The camera's link may be too weak right now."],
+  "too-many-viewers": ["The camera has all the viewers it can take", ""],
+  "gave-up": ["The camera gave up", ""],
   ended: ["The camera ended the stream", ""],
   unsupported: ["This browser cannot play H.264", "Use a current Chrome, Edge or Safari, or add H.264 support to this browser."],
   "no-webrtc": ["This browser cannot play live video", "WebRTC is missing or switched off. Use a current browser."],
