@@ -202,6 +202,7 @@ class Capture:
             self._running = camera
             if self._bitrate_bps != demand.bitrate_bps:
                 camera.apply(EncoderDemand(self._bitrate_bps))
+            self._deliver()
             await self._supervise(self.format)
         finally:
             run.end()
@@ -239,8 +240,8 @@ class Capture:
 
     def _deliver(self) -> None:
         run = self._run
-        if run is None:
-            return
+        if run is None or self._running is None:
+            return  # pictures that overtake the return of their own start wait for it
         handover = run.handover
         for unit in handover.take():
             self.frames += 1

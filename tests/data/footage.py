@@ -14,7 +14,9 @@ from pathlib import Path
 import av
 
 NOISE_FRAMES = 5
-"""Pictures of noise that are made once and laid over each other at shifting offsets: random enough to a codec."""
+"""Pictures of noise that are made once and laid on at shifting offsets: random enough to a codec."""
+NOISE_LEVELS = 14
+"""Peak to peak, in levels of luma: a small sensor indoors."""
 MAINS_HZ = 100
 """Light flickers at twice the mains frequency, which the frame rate samples into a slow beat."""
 
@@ -26,7 +28,9 @@ class Footage:
         self.width, self.height, self.fps = width, height, fps
         chance = random.Random(seed)
         self._texture = self._make_texture(chance)
-        self._noise = [bytes(chance.choices(range(8), k=width * height + 4096)) for _ in range(NOISE_FRAMES)]
+        self._noise = [
+            bytes(chance.choices(range(NOISE_LEVELS), k=width * height + 4096)) for _ in range(NOISE_FRAMES)
+        ]
         self._chance = random.Random(seed + 1)
         self._objects = [
             (
@@ -78,10 +82,10 @@ class Footage:
     def _lit(self, luma: bytearray, seconds: float) -> bytes:
         """Flicker and noise in two passes of C speed: a table for the light, an integer sum for the noise."""
         gain = 1 + 0.03 * math.sin(6.28 * MAINS_HZ * 1.003 * seconds)
-        table = bytes(max(16, min(227, int(value * gain))) for value in range(256))
+        table = bytes(max(16, min(235 - NOISE_LEVELS, int(value * gain))) for value in range(256))
         offset = self._chance.randrange(4096)
         noise = self._noise[self._chance.randrange(NOISE_FRAMES)][offset : offset + len(luma)]
-        # No byte overflows: at most 227 + 7.
+        # No byte overflows, for the table leaves room for the noise.
         total = int.from_bytes(luma.translate(table), "little") + int.from_bytes(noise, "little")
         return total.to_bytes(len(luma), "little")
 
