@@ -14,11 +14,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import aiomqtt
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, DisconnectFlags, WebsocketConnectionError
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, WebsocketConnectionError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
@@ -38,8 +37,8 @@ logger = logging.getLogger(__name__)
 
 WILL_DELAY_S = 20
 """MQTT 5 section 3.1.3.2.2: a short loss of the link is not news."""
-RECEIVE_MAXIMUM = 20
 MAX_INFLIGHT = 20
+"""QoS 1 messages under way unconfirmed, each way (MQTT 5 section 3.1.2.11.3: receive maximum)."""
 MAX_INBOX = 256
 MAX_PACKET_BYTES = 4 * MAX_MESSAGE_BYTES
 """MQTT 5 section 3.1.2.11.4: the broker keeps larger ones from us. What is between is refused and counted."""
@@ -79,8 +78,7 @@ class Broker:
         self._on_connection = on_connection
         self._will = will
         self._endpoint = parse_endpoint(settings.url)
-        if self._endpoint.tls:
-            make_tls_context(settings)
+        make_tls_context(settings)  # made anew for each connection; here for its errors
         self._outbox = Outbox()
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
@@ -119,7 +117,10 @@ class Broker:
                 await asyncio.shield(link)
             finally:
                 await self._flush()
-                link.cancel()
+                while not link.done():  # TaskGroup and wait_for may each swallow one cancellation (3.11)
+                    link.cancel()
+                    await asyncio.wait([link], timeout=DISCONNECT_S + 0.1)
+                self._announced = (False, "")
 
     async def _flush(self) -> None:
         if self.connected and len(self._outbox):
@@ -131,16 +132,16 @@ class Broker:
         clock = asyncio.get_running_loop().time
         lost_s = clock()
         while True:
-            connected_s = math.inf
+            since_s = math.inf
             try:
                 async with self._connection() as client:
-                    connected_s = clock()
+                    since_s = client.since_s
                     await self._serve(client)
             except BrokerError as error:
                 self._announce(False, str(error))
             finally:
                 self._outbox.restore()
-            if clock() - connected_s >= STABLE_S:
+            if clock() - since_s >= STABLE_S:
                 lost_s = clock()
             draw = random.random()  # noqa: S311  spreads a fleet out, keeps no secret
             await asyncio.sleep(pause_s(clock() - lost_s, self._settings.reconnect_max_s, draw))
@@ -170,9 +171,7 @@ class Broker:
         client: _Client | None = None
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
-                tls = (
-                    await asyncio.to_thread(make_tls_context, self._settings) if self._endpoint.tls else None
-                )
+                tls = await asyncio.to_thread(make_tls_context, self._settings)
                 sock = await open_socket(self._endpoint)
                 client = _Client(sock, **self._client_arguments(tls))
                 await client.__aenter__()
@@ -207,25 +206,23 @@ class Broker:
                 "clean_session": False,
                 "clean_start": MQTT_CLEAN_START_FIRST_ONLY,
             }
-        properties = _properties(
-            PacketTypes.CONNECT,
-            SessionExpiryInterval=settings.session_expiry_s,
-            ReceiveMaximum=RECEIVE_MAXIMUM,
-            MaximumPacketSize=MAX_PACKET_BYTES,
-        )
         return arguments | {
             "protocol": aiomqtt.ProtocolVersion.V5,
             "clean_start": False,
-            "properties": properties,
+            "properties": _properties(
+                PacketTypes.CONNECT,
+                SessionExpiryInterval=settings.session_expiry_s,
+                ReceiveMaximum=MAX_INFLIGHT,
+                MaximumPacketSize=MAX_PACKET_BYTES,
+            ),
         }
 
     def _make_will(self) -> aiomqtt.Will | None:
-        if self._will is None:
+        will, properties = self._will, None
+        if will is None:
             return None
-        properties = None
         if self._settings.version == "5":
             properties = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S)
-        will = self._will
         return aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, properties)
 
     async def _serve(self, client: "_Client") -> None:
@@ -243,36 +240,24 @@ class Broker:
             raise failures[0]
 
     async def _subscribe(self, client: "_Client") -> None:
-        if not self._subscriptions:
-            return
-        topics: Any
-        if self._settings.version == "5":
-            topics = [(topic, SubscribeOptions(qos=1)) for topic in self._subscriptions]
-        else:
-            topics = [(topic, 1) for topic in self._subscriptions]
-        try:
-            granted = await client.subscribe(topics)
-        except aiomqtt.MqttError as exc:
-            raise BrokerError(self._explain_loss(exc)) from exc
-        for topic, code in zip(self._subscriptions, cast("list[ReasonCode]", granted), strict=True):
-            if code.is_failure:
-                raise BrokerError(
-                    f"{self._endpoint.url}: it refuses the subscription to {topic} ({code}): "
-                    "check the broker's access rules"
-                )
+        for topic in self._subscriptions:
+            try:
+                codes = await client.subscribe(topic, qos=1)
+            except aiomqtt.MqttError as exc:
+                raise BrokerError(self._explain_loss(exc, client)) from exc
+            refusals = [code for code in cast("list[ReasonCode]", codes) if code.is_failure]
+            if refusals:
+                words = f"it refuses the subscription to {topic} ({refusals[0]}): check its access rules"
+                raise BrokerError(f"{self._endpoint.url}: {words}")
 
     async def _receive(self, client: "_Client") -> None:
         try:
-            async for message in client.messages:
-                self._deliver(message)
+            async for first in client.messages:
                 # The iterator takes several turns of the loop a message; a burst would overtake it.
-                while not client.inbox.empty():
-                    self._deliver(client.inbox.get_nowait())
+                for message in (first, *client.drain()):
+                    self._on_message(message.topic.value, message.payload)
         except aiomqtt.MqttError as exc:
-            raise BrokerError(self._explain_loss(exc)) from exc
-
-    def _deliver(self, message: aiomqtt.Message) -> None:
-        self._on_message(message.topic.value, message.payload)
+            raise BrokerError(self._explain_loss(exc, client)) from exc
 
     async def _send(self, client: "_Client", group: asyncio.TaskGroup) -> None:
         room = asyncio.Semaphore(MAX_INFLIGHT)
@@ -298,7 +283,7 @@ class Broker:
                 publication.topic, publication.payload, publication.qos, publication.retain, properties
             )
         except aiomqtt.MqttError as exc:
-            raise BrokerError(self._explain_loss(exc)) from exc
+            raise BrokerError(self._explain_loss(exc, client)) from exc
         self._outbox.confirm(publication)
         room.release()
         self._check_empty()
@@ -310,9 +295,9 @@ class Broker:
 
     def _note_refusal(self, refusal: str) -> None:
         if refusal and refusal != self._refusal:
+            hint = f"check its access rules for {self._client_id}"
             logger.warning(
-                "broker: %s: it refuses what we publish (%s): check its access rules for %s",
-                *(self._endpoint.url, refusal, self._client_id),
+                "broker: %s: it refuses what we publish (%s): %s", self._endpoint.url, refusal, hint
             )
             self._refusal = refusal
 
@@ -330,11 +315,15 @@ class Broker:
             return explain_close(self._endpoint)
         return explain(cause, self._endpoint)
 
-    def _explain_loss(self, error: aiomqtt.MqttError) -> str:
+    def _explain_loss(self, error: aiomqtt.MqttError, client: "_Client") -> str:
         code = getattr(error.__cause__, "rc", None)
         if isinstance(code, ReasonCode) and code.value != CONNECTION_LOST:
             return explain_code(code.value, self._endpoint, self._settings.version, self._client_id)
-        return f"{self._endpoint.url}: the connection was lost"
+        if asyncio.get_running_loop().time() - client.since_s >= STABLE_S:
+            return f"{self._endpoint.url}: the connection was lost"
+        # Mosquitto 2.0 closes the older of two twins without a word.
+        words = f"the connection was lost soon after it began: another client with the id {self._client_id}?"
+        return f"{self._endpoint.url}: {words}"
 
 
 class _Client(aiomqtt.Client):
@@ -344,13 +333,14 @@ class _Client(aiomqtt.Client):
     """
 
     def __init__(self, sock: socket.socket, *, timeout: float, **arguments: Any) -> None:
-        self.inbox: asyncio.Queue[aiomqtt.Message] = asyncio.Queue(MAX_INBOX)
+        self._inbox: asyncio.Queue[aiomqtt.Message] = asyncio.Queue(MAX_INBOX)
         self.socket_error: BaseException | None = None
         self.refusal = ""
+        self.since_s = asyncio.get_running_loop().time()
         super().__init__(
             timeout=timeout,
             logger=_quiet_logger(self._keep_error),
-            queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: self.inbox),  # noqa: ARG005
+            queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: self._inbox),  # noqa: ARG005
             **arguments,
         )
         self.pending_calls_threshold = MAX_INFLIGHT
@@ -358,6 +348,10 @@ class _Client(aiomqtt.Client):
         sock.settimeout(timeout)
         self._client.connect_timeout = timeout
         self._client._create_socket_connection = lambda: sock  # type: ignore[method-assign]  # noqa: SLF001
+
+    def drain(self) -> list[aiomqtt.Message]:
+        """What came in so far."""
+        return [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
 
     def cut(self) -> None:
         """End the TCP connection at once, also one whose handshake still blocks a thread."""
@@ -374,25 +368,16 @@ class _Client(aiomqtt.Client):
     def _keep_error(self, error: BaseException) -> None:
         self.socket_error = error
 
-    def _on_disconnect(
-        self,
-        client: Client,
-        userdata: Any,
-        flags: DisconnectFlags,
-        reason_code: ReasonCode,
-        properties: Properties | None = None,
-    ) -> None:
+    def _on_disconnect(self, *arguments: Any, **named: Any) -> None:
         # aiomqtt ignores an end before CONNACK, and would wait for its time-out.
         if not self._connected.done():
             self._connected.set_exception(aiomqtt.MqttError("closed before CONNACK"))
-        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+        super()._on_disconnect(*arguments, **named)
 
-    def _on_publish(
-        self, client: Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
-    ) -> None:
+    def _on_publish(self, client: Client, userdata: Any, mid: int, code: ReasonCode, *more: Any) -> None:
         # aiomqtt ignores the reason; an access rule that forbids a topic shows nowhere else.
-        self.refusal = str(reason_code) if reason_code.is_failure else ""
-        super()._on_publish(client, userdata, mid, reason_code, properties)
+        self.refusal = str(code) if code.is_failure else ""
+        super()._on_publish(client, userdata, mid, code, *more)
 
 
 def _properties(packet_type: int, **values: int) -> Properties:

@@ -50,8 +50,13 @@ def parse_endpoint(url: str) -> Endpoint:
     return Endpoint(url, parts.hostname or "", port, parts.scheme in ("mqtts", "wss"), path)
 
 
-def make_tls_context(settings: BrokerSettings) -> ssl.SSLContext:
-    """Trust `ca_file` or else the system's CAs; show the client certificate. Raises BrokerError."""
+def make_tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
+    """Trust `ca_file` or else the system's CAs; show the client certificate. None where the URL wants no TLS.
+
+    Reads files; raises BrokerError.
+    """
+    if not parse_endpoint(settings.url).tls:
+        return None
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except OSError as exc:  # ssl.SSLError is one too
@@ -110,7 +115,7 @@ def explain(error: BaseException, endpoint: Endpoint) -> str:
 def explain_close(endpoint: Endpoint) -> str:
     """The broker hung up before MQTT began, without a word why."""
     if endpoint.tls:
-        hint = "does it want a client certificate (broker.cert_file), or not trust ours?"
+        hint = "is that its TLS port, and does it accept our client certificate (broker.cert_file)?"
     else:
         hint = "does it want TLS there (mqtts:// or wss://), or another broker.version?"
     return f"{endpoint.url}: it closed the connection at once: {hint}"

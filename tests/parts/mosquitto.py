@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,13 +30,12 @@ class Mosquitto:
     ports: dict[str, int]
     ca: trustme.CA
     process: subprocess.Popen[bytes] | None = None
-    env: dict[str, str] = field(default_factory=dict)
 
     def settings(self, transport: str = "mqtt", **overrides: object) -> BrokerSettings:
-        """Settings that reach the listener: `mqtt`, `mqtts`, `ws`, `wss`, `password` or `client-cert`."""
+        """Settings that reach a listener: mqtt, mqtts, ws, wss, password, client-cert or rules."""
         scheme = {"password": "mqtt", "client-cert": "mqtts", "rules": "mqtt"}.get(transport, transport)
         values: dict[str, object] = {"url": f"{scheme}://127.0.0.1:{self.ports[transport]}"}
-        if scheme in ("mqtts", "wss"):
+        if str(overrides.get("url", scheme)).startswith(("mqtts", "wss")):
             values["ca_file"] = self.folder / "ca.pem"
         if transport == "client-cert":
             values |= {"cert_file": self.folder / "client.pem", "key_file": self.folder / "client-key.pem"}
@@ -88,7 +87,7 @@ def mosquitto() -> Iterator[Mosquitto]:
 def _lay_out(folder: Path) -> Mosquitto:
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
-    server = ca.issue_cert("127.0.0.1", "localhost")
+    server = ca.issue_cert("127.0.0.1")
     server.private_key_pem.write_to_path(str(folder / "server-key.pem"))
     server.cert_chain_pems[0].write_to_path(str(folder / "server.pem"))
     client = ca.issue_cert(f"{USERNAME}.example.org", common_name=USERNAME)
@@ -123,7 +122,7 @@ def _configuration(folder: Path, ports: dict[str, int]) -> str:
     # As root it would drop to a user who cannot read our folder.
     user = "user root\n" if os.geteuid() == 0 else ""
     listeners = "".join(f"listener {ports[name]} 127.0.0.1\n{lines[name]}" for name in lines)
-    return f"per_listener_settings true\npersistence false\nlog_dest stdout\nlog_type all\n{user}{listeners}"
+    return f"per_listener_settings true\npersistence false\nlog_dest stderr\nlog_type all\n{user}{listeners}"
 
 
 def _free_ports(*names: str) -> dict[str, int]:

@@ -1,0 +1,306 @@
+"""The device's end: what reaches whoever answers, and what the portal gets to read."""
+
+import json
+import logging
+
+import pytest
+
+from agent.errors import MessageError, NegotiationError
+from agent.model.signal import Answer, Bye, Candidate, Event, Offer, Reject, State
+from agent.signaling.messages import encode, parse_event, parse_from_device, parse_state
+from agent.signaling.service import MAX_REJECTS_PER_S, MAX_SESSIONS, SKEW_S, SignalingService
+
+NOW_S = 1_800_000_000.0
+STATE = State("boot1", online=True, since=NOW_S, name="Door", camera="live", viewers=2)
+
+
+class Handler:
+    """Remembers what reached it; raises `fault` at an offer."""
+
+    def __init__(self):
+        self.heard = []
+        self.fault = None
+
+    def on_offer(self, session, offer):
+        if self.fault is not None:
+            raise self.fault
+        self.heard.append(("offer", session, offer.sdp))
+
+    def on_candidate(self, session, candidate):
+        self.heard.append(("candidate", session, candidate))
+
+    def on_bye(self, session, reason):
+        self.heard.append(("bye", session, reason))
+
+
+class Bench:
+    """A service with both ends in hand."""
+
+    def __init__(self):
+        self.published = []
+        self.handler = Handler()
+        self.service = SignalingService("pinhole", "door", self._publish, self.handler)
+
+    def _publish(self, topic, payload, *, qos=1, retain=False, expiry_s=None):
+        self.published.append((topic, payload, qos, retain, expiry_s))
+        return True
+
+    def receive(self, message, session="s1", now_s=NOW_S):
+        payload = message if isinstance(message, bytes) else encode(message)
+        self.service.on_message(f"pinhole/v1/door/signal/{session}/in", payload, now_s)
+
+    @property
+    def sent(self):
+        return [(topic.split("/")[4], parse_from_device(payload)) for topic, payload, *_ in self.published]
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+def offer(seq=0, expires_at=NOW_S + 30, sdp="v=0"):
+    return Offer(seq, expires_at, "ann", sdp)
+
+
+def test_a_session_reaches_the_handler_in_order(bench):
+    for message in (offer(), Candidate(1, "candidate:1"), Candidate(2, ""), Bye(3, "closed")):
+        bench.receive(message)
+    assert bench.handler.heard == [
+        ("offer", "s1", "v=0"),
+        ("candidate", "s1", "candidate:1"),
+        ("candidate", "s1", ""),
+        ("bye", "s1", "closed"),
+    ]
+    assert bench.published == []
+    assert not bench.service.refused
+
+
+def test_what_is_sent_is_numbered_by_session_and_expires(bench):
+    bench.service.send_answer("s1", "v=0")
+    bench.service.send_candidate("s1", "candidate:1")
+    bench.service.send_answer("s2", "v=0")
+    bench.service.send_bye("s1", "camera failed")
+    assert bench.sent == [
+        ("s1", Answer(0, "v=0")),
+        ("s1", Candidate(1, "candidate:1")),
+        ("s2", Answer(0, "v=0")),
+        ("s1", Bye(2, "camera failed")),
+    ]
+    assert {item[2:] for item in bench.published} == {(1, False, 30.0)}
+    assert bench.published[0][0] == "pinhole/v1/door/signal/s1/out"
+
+
+def test_a_copy_and_a_late_message_fall_out_in_silence(bench):
+    for message in (offer(5), offer(5), Candidate(7, "b"), Candidate(6, "a"), Candidate(7, "b")):
+        bench.receive(message)
+    assert bench.handler.heard == [("offer", "s1", "v=0"), ("candidate", "s1", "b")]
+    assert bench.service.refused == {"duplicate": 3}
+    assert bench.published == []
+
+
+def test_an_expired_offer_is_refused_with_both_times(bench):
+    bench.receive(offer(expires_at=NOW_S - SKEW_S - 1))
+    assert bench.handler.heard == []
+    [(session, reject)] = bench.sent
+    assert (session, reject.code) == ("s1", "expired")
+    assert "2027-01-15T07:59:54" in reject.message
+    assert "2027-01-15T08:00:00" in reject.message
+
+
+def test_a_clock_that_is_a_little_off_refuses_nothing(bench):
+    bench.receive(offer(expires_at=NOW_S - SKEW_S))
+    assert len(bench.handler.heard) == 1
+
+
+def test_a_device_whose_clock_is_behind_still_answers(bench):
+    bench.receive(offer(expires_at=NOW_S + 10 * 365 * 86400))
+    assert len(bench.handler.heard) == 1
+
+
+def test_a_session_can_be_renegotiated(bench):
+    bench.receive(offer(0))
+    bench.receive(offer(1, sdp="v=0 restart"))
+    assert [heard[2] for heard in bench.handler.heard] == ["v=0", "v=0 restart"]
+
+
+@pytest.mark.parametrize("message", [Candidate(0, "candidate:1"), Bye(0)])
+def test_messages_of_an_unknown_session_are_counted_and_dropped(bench, message):
+    bench.receive(message)
+    assert bench.handler.heard == []
+    assert bench.service.refused == {"unknown-session": 1}
+    assert bench.published == []
+
+
+@pytest.mark.parametrize("end", ["bye in", "bye out", "reject"])
+def test_after_its_end_a_session_is_unknown(bench, end):
+    bench.receive(offer())
+    if end == "bye in":
+        bench.receive(Bye(1))
+    elif end == "bye out":
+        bench.service.send_bye("s1", "over")
+    else:
+        bench.service.send_reject("s1", "busy", "8 viewers already", 5.0)
+    bench.handler.heard.clear()
+    bench.receive(Candidate(2, "candidate:1"))
+    bench.receive(offer())
+    assert bench.handler.heard == []
+    assert bench.service.refused == {"unknown-session": 1, "duplicate": 1}
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"\x00\xff", "malformed"),
+        (b" " * 70_000, "too-large"),
+        (b'{"v":2,"type":"offer"}', "unknown-version"),
+        (b'{"v":1,"type":"answer","seq":0,"sdp":"x"}', "unknown-type"),
+        (b'{"v":1,"type":"offer","seq":0}', "invalid"),
+    ],
+)
+def test_junk_is_answered_with_its_code_once_a_message(bench, payload, code):
+    bench.receive(payload)
+    assert [(session, type(sent), sent.code) for session, sent in bench.sent] == [("s1", Reject, code)]
+    assert bench.service.refused == {code: 1}
+    assert bench.handler.heard == []
+
+
+def test_junk_does_not_end_a_session_that_plays(bench):
+    bench.receive(offer())
+    bench.receive(b"junk")
+    bench.receive(offer(1, expires_at=1.0))
+    bench.receive(Candidate(2, "candidate:1"))
+    assert bench.handler.heard[-1] == ("candidate", "s1", "candidate:1")
+    assert bench.published == []
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "pinhole/v1/door/signal/s1/out",
+        "pinhole/v1/window/signal/s1/in",
+        "pinhole/v1/door/state",
+        "pinhole/v2/door/signal/s1/in",
+        "other/v1/door/signal/s1/in",
+        "pinhole/v1/door/signal/a b/in",
+        "",
+    ],
+)
+def test_topics_that_are_not_ours_are_counted_and_dropped(bench, topic):
+    bench.service.on_message(topic, encode(offer()), NOW_S)
+    assert bench.handler.heard == []
+    assert bench.published == []
+    assert bench.service.refused == {"unknown-topic": 1}
+
+
+def test_an_offer_that_cannot_be_answered_is_rejected_with_the_handlers_code(bench):
+    bench.handler.fault = NegotiationError("no-h264", "the browser offers no H.264")
+    bench.receive(offer())
+    assert bench.sent == [("s1", Reject(0, "no-h264", "the browser offers no H.264"))]
+    bench.handler.fault = None
+    bench.receive(offer(1))
+    assert bench.handler.heard == [("offer", "s1", "v=0")]
+
+
+def test_a_bug_that_one_offer_finds_harms_no_other_viewer(bench, caplog):
+    bench.handler.fault = ZeroDivisionError("deep inside")
+    bench.receive(offer())
+    bench.handler.fault = None
+    bench.receive(offer(), session="s2")
+    assert [(session, sent.code) for session, sent in bench.sent] == [("s1", "internal")]
+    assert "deep inside" not in bench.sent[0][1].message
+    assert "deep inside" in caplog.text
+    assert bench.handler.heard == [("offer", "s2", "v=0")]
+
+
+def test_a_handler_may_reject_while_it_is_called(bench):
+    bench.handler.on_offer = lambda session, _: bench.service.send_reject(session, "busy", "full", 5.0)
+    bench.receive(offer())
+    bench.receive(Candidate(1, "candidate:1"))
+    assert bench.sent == [("s1", Reject(0, "busy", "full", 5.0))]
+    assert bench.service.refused == {"unknown-session": 1}
+
+
+def test_made_up_sessions_do_not_push_out_who_watches(bench):
+    bench.receive(offer(), session="viewer")
+    for i in range(3 * MAX_SESSIONS):
+        bench.receive(b"junk", session=f"x{i}", now_s=NOW_S + i)
+    bench.receive(Candidate(1, "candidate:1"), session="viewer")
+    assert bench.handler.heard[-1] == ("candidate", "viewer", "candidate:1")
+
+
+def test_memory_of_sessions_is_bounded(bench):
+    for i in range(MAX_SESSIONS + 1):
+        bench.receive(offer(), session=f"s{i}")
+    bench.receive(Candidate(1, "x"), session="s0")
+    bench.receive(Candidate(1, "x"), session="s1")
+    assert bench.service.refused == {"unknown-session": 1}
+
+
+def test_a_flood_of_junk_is_not_answered_without_end(bench):
+    for i in range(1000):
+        bench.receive(b"junk", session=f"x{i}", now_s=NOW_S + i / 1000)
+    assert len(bench.published) == MAX_REJECTS_PER_S
+    assert bench.service.refused == {"malformed": 1000}
+
+
+def test_refusals_are_logged_once_a_second_and_code(bench, caplog):
+    with caplog.at_level(logging.WARNING):
+        for i in range(30):
+            bench.receive(b"junk", now_s=NOW_S + i / 10)
+            bench.receive(Bye(0), session="none", now_s=NOW_S + i / 10)
+    codes = [record.args[0] for record in caplog.records]
+    assert codes == ["malformed", "unknown-session"] * 3
+
+
+def test_a_clock_that_was_set_back_does_not_silence_the_log(bench, caplog):
+    bench.receive(b"junk", now_s=NOW_S)
+    bench.receive(b"junk", now_s=NOW_S - 86400)
+    assert len(caplog.records) == 2
+
+
+def test_state_is_retained_and_sent_only_when_it_changes(bench):
+    bench.service.publish_state(STATE)
+    bench.service.publish_state(STATE)
+    bench.service.publish_state(State("boot1", online=False, since=NOW_S))
+    assert [item[0] for item in bench.published] == ["pinhole/v1/door/state"] * 2
+    assert all(retain for _, _, _, retain, _ in bench.published)
+    assert parse_state(bench.published[0][1]) == STATE
+
+
+def test_state_is_sent_again_after_a_connection(bench):
+    bench.service.republish_state()
+    assert bench.published == []
+    bench.service.publish_state(STATE)
+    bench.service.republish_state()
+    assert [parse_state(item[1]) for item in bench.published] == [STATE, STATE]
+
+
+def test_a_long_problem_is_clipped_rather_than_lost(bench):
+    bench.service.publish_state(State("boot1", online=True, since=NOW_S, problem="é" * 2000))
+    assert parse_state(bench.published[0][1]).problem == "é" * 512
+    bench.service.send_reject("s1", "busy", "x" * 2000)
+    bench.service.send_bye("s1", "x" * 2000)
+    bench.service.publish_event(Event("camera-failed", NOW_S, "x" * 2000))
+    assert len(json.loads(bench.published[-1][1])["message"]) == 512
+
+
+def test_the_will_is_the_state_offline_under_the_same_boot(bench):
+    will = bench.service.will(STATE)
+    state = parse_state(will.payload)
+    assert (will.topic, will.qos, will.retain) == ("pinhole/v1/door/state", 1, True)
+    assert (state.boot_id, state.online, state.name) == ("boot1", False, "Door")
+    assert (state.camera, state.viewers) == ("idle", 0)
+
+
+def test_events_go_to_a_topic_a_kind(bench):
+    event = Event("camera-failed", NOW_S, "no frame for 3 s", {"restarts": 2})
+    bench.service.publish_event(event)
+    [(topic, payload, qos, retain, _)] = bench.published
+    assert (topic, qos, retain) == ("pinhole/v1/door/event/camera-failed", 1, False)
+    assert parse_event(payload) == event
+
+
+def test_a_device_name_that_is_no_topic_level_is_refused_at_once():
+    with pytest.raises(MessageError):
+        SignalingService("pinhole", "front/door", lambda *_, **__: True, Handler())
