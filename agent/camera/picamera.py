@@ -281,8 +281,10 @@ def _make_software_encoder(
             if self._failed:
                 return
             timestamp_us = self._timestamp(request)
-            with picamera2.MappedArray(request, stream, reshape=False) as mapped:
-                pixels = memoryview(mapped.array).cast("B")
+            with (
+                picamera2.MappedArray(request, stream, reshape=False) as mapped,
+                memoryview(mapped.array).cast("B") as pixels,
+            ):
                 frame = yuv420_frame(pixels, self.width, self.height, self.stride)
             try:
                 unit = libx264.encode(frame, 0)

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -22,7 +23,8 @@ from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
 
 log = logging.getLogger(__name__)
 
-MAX_WIDTH_PX, MAX_HEIGHT_PX, MAX_FPS = 1920, 1080, 60.0
+MAX_WIDTH_PX, MAX_HEIGHT_PX = 1920, 1080
+MIN_FPS, MAX_FPS = 1.0, 60.0
 DEFAULT_FPS = 30.0
 """For a file that does not tell."""
 
@@ -31,6 +33,14 @@ def fit(width_px: int, height_px: int) -> tuple[int, int]:
     """The largest even size of this shape within the limits; never larger than the picture is."""
     scale = min(1, MAX_WIDTH_PX / width_px, MAX_HEIGHT_PX / height_px)
     return max(16, round(width_px * scale) & ~1), max(16, round(height_px * scale) & ~1)
+
+
+def rate(guessed: Fraction | None, average: Fraction | None) -> float:
+    """Frames a second within the limits: FFmpeg's guess, for the average of a raw stream is made up."""
+    for known in (guessed, average):
+        if known and MIN_FPS <= known <= MAX_FPS:
+            return float(known)
+    return min(MAX_FPS, max(MIN_FPS, float(guessed or average or DEFAULT_FPS)))
 
 
 class ReplayCamera:
@@ -83,12 +93,11 @@ class ReplayCamera:
         """Width, height and rate to encode: the settings', else the file's."""
         with self._open() as container:
             stream = container.streams.video[0]
-            rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
+            fps = self._settings.fps or rate(stream.guessed_rate, stream.average_rate)
             width, height = stream.codec_context.width, stream.codec_context.height
         if width < 16 or height < 16:
             raise CameraError(f"replay: {self._path} has no picture size")
         width, height = fit(width, height)
-        fps = min(MAX_FPS, self._settings.fps or rate)
         return self._settings.width_px or width, self._settings.height_px or height, fps
 
     def _frames(self) -> Iterator[av.VideoFrame]:

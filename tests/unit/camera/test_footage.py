@@ -19,7 +19,7 @@ def test_footage_is_a_raw_h264_file_that_tells_its_rate(tmp_path: Path) -> None:
         stream = container.streams.video[0]
         frames = list(container.decode(stream))
         assert (stream.codec_context.width, stream.codec_context.height) == (160, 96)
-        assert stream.average_rate == 30
+        assert stream.guessed_rate == 30
     assert len(frames) == 15
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
-from agent.camera.replay import ReplayCamera, fit
+from agent.camera.replay import ReplayCamera, fit, rate
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.media import AccessUnit, EncoderDemand
@@ -84,9 +84,17 @@ def test_a_seam_is_no_seam(tmp_path: Path) -> None:
     assert times == sorted(set(times)), "the time goes on"
 
 
-def test_size_and_rate_are_the_files_own(tmp_path: Path) -> None:
-    _, _, stream_format = play(write(tmp_path / "clip.mp4", fps=24), 1)
+@pytest.mark.parametrize("name", ["clip.mp4", "raw.h264"])
+def test_size_and_rate_are_the_files_own(tmp_path: Path, name: str) -> None:
+    _, _, stream_format = play(write(tmp_path / name, fps=24), 1)
     assert (stream_format.width_px, stream_format.height_px, stream_format.fps) == (128, 64, 24)
+
+
+def test_a_rate_that_cannot_be_is_not_believed() -> None:
+    assert rate(Fraction(90_000), Fraction(25)) == 25
+    assert rate(Fraction(1, 1000), None) == 1
+    assert rate(None, Fraction(120)) == 60
+    assert rate(None, None) == 30
 
 
 def test_size_and_rate_can_be_set(tmp_path: Path) -> None:
