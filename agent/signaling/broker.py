@@ -218,9 +218,9 @@ class Broker:
         }
 
     def _make_will(self) -> aiomqtt.Will | None:
-        will, properties = self._will, None
-        if will is None:
+        if (will := self._will) is None:
             return None
+        properties = None
         if self._settings.version == "5":
             properties = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S)
         return aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, properties)
@@ -247,8 +247,8 @@ class Broker:
                 raise BrokerError(self._explain_loss(exc, client)) from exc
             refusals = [code for code in cast("list[ReasonCode]", codes) if code.is_failure]
             if refusals:
-                words = f"it refuses the subscription to {topic} ({refusals[0]}): check its access rules"
-                raise BrokerError(f"{self._endpoint.url}: {words}")
+                fault = f"it refuses the subscription to {topic} ({refusals[0]}): check its access rules"
+                raise BrokerError(f"{self._endpoint.url}: {fault}")
 
     async def _receive(self, client: "_Client") -> None:
         try:
@@ -268,7 +268,8 @@ class Broker:
 
     async def _next(self) -> Publication:
         while (publication := self._outbox.take(asyncio.get_running_loop().time())) is None:
-            self._check_empty()
+            if not len(self._outbox):
+                self._empty.set()
             self._wake.clear()
             await self._wake.wait()
         return publication
@@ -286,12 +287,8 @@ class Broker:
             raise BrokerError(self._explain_loss(exc, client)) from exc
         self._outbox.confirm(publication)
         room.release()
-        self._check_empty()
+        self._wake.set()  # `_next` sees whether that was the last
         self._note_refusal(client.refusal)
-
-    def _check_empty(self) -> None:
-        if not len(self._outbox):
-            self._empty.set()
 
     def _note_refusal(self, refusal: str) -> None:
         if refusal and refusal != self._refusal:

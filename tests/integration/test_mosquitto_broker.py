@@ -338,6 +338,26 @@ async def test_a_topic_we_may_not_write_is_warned_of_once(shared: Mosquitto, cap
     assert sum("access rules" in record.getMessage() for record in caplog.records) == 1
 
 
+async def test_a_subscription_that_is_refused_says_so():
+    """Mosquitto grants every subscription and filters later; other brokers refuse (SUBACK 0x80)."""
+
+    async def refuse(reader, writer):
+        await reader.readuntil(b"unwelcome")  # CONNECT ends with the client id
+        writer.write(bytes([0x20, 2, 0, 0]))
+        subscribe = await reader.readuntil(b"secret\x01")
+        writer.write(bytes([0x90, 3, *subscribe[2:4], 0x80]))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        settings = BrokerSettings(url=url, version="3.1.1")
+        async with running(settings, "unwelcome", wait=False, topics=["secret"]) as client:
+            words = await client.refused()
+    assert "refuses the subscription to secret" in words
+
+
 @pytest.mark.parametrize("transport", ["mqtt", "mqtts", "wss"])
 @pytest.mark.parametrize("end", ["timeout", "cancel"])
 async def test_a_broker_that_says_nothing_is_left(shared: Mosquitto, transport, end):
