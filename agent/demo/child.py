@@ -21,7 +21,9 @@ TERM_S = 0.5
 KILL_S = 0.5
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a child gets when its parent dies."""
-LEVEL = re.compile(r"^\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
+LOG_LINE = re.compile(r"^\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) (\S+): ")
+TOLD = "agent.camera.select"
+"""The logger that says which camera was chosen, and why: of interest also where all is well."""
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -69,10 +71,7 @@ class Child:
                 break
             line = printable(raw.decode(errors="replace").rstrip())
             self._last.append(line)
-            level = LEVEL.match(line)
-            loud = (
-                level[1] not in ("DEBUG", "INFO") if level else loud
-            )  # a traceback belongs to the line above
+            loud = is_loud(line, after_loud=loud)
             if loud:
                 say(f"{self.name}: {line}")
         code = await self._process.wait()
@@ -87,3 +86,11 @@ class Child:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), wait_s)
                 return
+
+
+def is_loud(line: str, *, after_loud: bool) -> bool:
+    """Whether a person needs to see this line; a line of a traceback goes with the one above."""
+    found = LOG_LINE.match(line)
+    if not found:
+        return after_loud
+    return found[1] not in ("DEBUG", "INFO") or found[2] == TOLD

@@ -101,7 +101,9 @@ async def _online(broker: DemoBroker, topic: str) -> dict[str, Any]:
 
 
 def _describe(source: str, state: dict[str, Any]) -> str:
-    kind = str(state.get("camera_kind") or source)
+    kind = str(state.get("camera_kind") or "")
+    if not kind:
+        return f"{source}, started when somebody watches"
     streams = state.get("streams") or []
     size = (
         f" {streams[0]['width_px']}x{streams[0]['height_px']} at {streams[0]['fps']:g} fps" if streams else ""

@@ -1,0 +1,47 @@
+"""What the demo passes on and says."""
+
+import pytest
+
+from agent.demo.child import is_loud
+from agent.demo.supervisor import _describe
+from agent.model.text import printable
+
+
+@pytest.mark.parametrize(
+    ("line", "loud"),
+    [
+        ("2026-11-22 12:00:00 INFO agent.app: broker: connected", False),
+        ("2026-11-22 12:00:00 DEBUG agent.app: x", False),
+        ("2026-11-22 12:00:00 WARNING agent.app: x", True),
+        ("2026-11-22 12:00:00 ERROR agent.app: x", True),
+        ("2026-11-22 12:00:00 INFO agent.camera.select: camera: the test picture", True),
+    ],
+)
+def test_warnings_and_the_choice_of_camera_are_passed_on(line, loud):
+    assert is_loud(line, after_loud=not loud) is loud
+
+
+@pytest.mark.parametrize("loud", [True, False])
+def test_a_traceback_goes_with_the_line_above(loud):
+    assert is_loud('  File "x", line 1', after_loud=loud) is loud
+
+
+@pytest.mark.parametrize(
+    ("source", "state", "words"),
+    [
+        ("auto", {}, "auto, started when somebody watches"),
+        ("auto", {"camera_kind": "synthetic"}, "neither a Pi camera nor a USB camera was found"),
+        ("auto", {"camera_kind": "v4l2", "problem": "busy"}, "v4l2: busy"),
+        (
+            "replay:/x.mp4",
+            {"camera_kind": "replay", "streams": [{"width_px": 640, "height_px": 480, "fps": 25}]},
+            "replay 640x480 at 25 fps",
+        ),
+    ],
+)
+def test_the_camera_is_described(source, state, words):
+    assert words in _describe(source, state)
+
+
+def test_control_characters_do_not_survive():
+    assert printable("a\x1b[2J\tb\nc\x00") == "a\N{REPLACEMENT CHARACTER}[2J\tb\nc\N{REPLACEMENT CHARACTER}"
