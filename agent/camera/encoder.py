@@ -103,7 +103,8 @@ class H264Encoder:
 
     def _take_keyframe(self) -> bool:
         wanted = self._keyframe_wanted.is_set()
-        self._keyframe_wanted.clear()
+        if wanted:  # never clear what `apply` may have set just now
+            self._keyframe_wanted.clear()
         within_headroom = 1 / HEADROOM <= self._bitrate_bps / self._opened_bps <= HEADROOM
         return wanted or not within_headroom or self._since_keyframe >= self._keyframe_every
 
