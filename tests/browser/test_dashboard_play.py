@@ -1,5 +1,6 @@
 """The dashboard in real Chromium, playing from a stock aiortc sender."""
 
+import asyncio
 import re
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ from fakes.bus import state
 from fakes.device import HEIGHT_PX, WIDTH_PX, FakeDevice
 from parts.chromium import screenshot
 from parts.dashboard import PATIENCE_MS, open_page, sign_in, until_phase
-from parts.portal import portal
+from parts.portal import PASSWORD, portal
 from playwright.async_api import expect
 
 from agent.model.signal import StreamInfo
@@ -111,3 +112,32 @@ async def test_a_snapshot_is_a_jpeg_of_the_full_size():
         assert re.fullmatch(r"front-[\dT-]+Z\.jpg", download.suggested_filename)
         path = await download.path()
         assert path.read_bytes()[:3] == b"\xff\xd8\xff"
+
+
+async def test_a_link_to_a_camera_plays_it_after_the_sign_in_and_after_a_reload():
+    async with dashboard() as (part, device, page):
+        await page.context.clear_cookies()
+        await page.goto(f"{part.url}/#/camera/front")
+        await page.reload()
+        await page.get_by_label("Password", exact=True).fill(PASSWORD)
+        await page.keyboard.press("Enter")
+        await until_phase(page, "playing")
+        await page.reload()
+        await until_phase(page, "playing")
+        assert {offer.sdp.count("m=video") for offer in device.offers} == {1}
+
+
+async def test_a_camera_that_does_not_answer_is_tried_again():
+    async with dashboard() as (part, device, page):
+        device.mode = "silent"
+        await page.get_by_role("link", name="Front door").click()
+        await until_phase(page, "asking")
+        for _ in range(100):
+            if device.offers:
+                break
+            await asyncio.sleep(0.05)
+        session = next(iter(part.gateway._sessions.values()))
+        session.answer_by_s = 0.0
+        await expect(page.get_by_role("heading", name="The camera did not answer")).to_be_visible()
+        device.mode = "answer"
+        await until_phase(page, "playing")

@@ -23,6 +23,7 @@ let iceServers = [];
 let brokerConnected = true;
 let portalAway = false;
 let awayTimer = 0;
+let gridFrame = 0;
 let view = null;
 let route = { name: "signin", id: null };
 
@@ -132,6 +133,7 @@ const handlers = {
   device({ device }) {
     devices.set(device.id, device);
     refresh();
+    if (device.online && device.id === route.id) view.viewer?.onReachable();
   },
   ice(message) {
     iceServers = message.ice_servers;
@@ -148,9 +150,14 @@ const handlers = {
 };
 
 function refresh() {
-  if (route.name === "grid") view.update(devices);
-  if (route.name === "camera") view.update(devices.get(route.id));
   updateBanner();
+  if (route.name === "camera") view.update(devices.get(route.id));
+  if (route.name !== "grid" || gridFrame) return;
+  // A fleet that comes back at once is drawn once.
+  gridFrame = requestAnimationFrame(() => {
+    gridFrame = 0;
+    if (route.name === "grid") view.update(devices);
+  });
 }
 
 function updateBanner() {

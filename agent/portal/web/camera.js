@@ -54,13 +54,11 @@ export class CameraView {
   update(device) {
     setText(this.title, device?.name ?? this.#id);
     document.title = `${device?.name ?? this.#id} – Pinhole`;
-    const wasOffline = this.badge.dataset.state === "offline";
     this.deviceState = device ? stateOf(device) : "offline";
     this.#viewer.hasStamp = device?.has_stamp ?? false;
     const stream = device?.streams[0];
     setText(this.detail, stream ? `${size(stream.width_px, stream.height_px)} · ${Math.round(stream.fps)} fps` : "");
     this.problem = device?.camera === "failed" ? device.problem : "";
-    if (wasOffline && device?.online) this.#viewer.onReachable();
     this.#onChange();
   }
 

@@ -4,6 +4,9 @@ const PREFIX = "pinhole-poster:";
 const MAX_POSTERS = 40;
 const WIDTH_PX = 480;
 
+/** Oldest first; sessionStorage keeps a copy over a reload. */
+const posters = new Map(stored());
+
 /** Remember what `video` shows now. */
 export function savePoster(device, video) {
   if (!video.videoWidth) return;
@@ -11,32 +14,34 @@ export function savePoster(device, video) {
   canvas.width = WIDTH_PX;
   canvas.height = Math.round((WIDTH_PX * video.videoHeight) / video.videoWidth);
   canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-  const poster = JSON.stringify({ at: Date.now(), url: canvas.toDataURL("image/jpeg", 0.7) });
+  const poster = { at: Date.now(), url: canvas.toDataURL("image/jpeg", 0.7) };
+  posters.delete(device);
+  posters.set(device, poster);
+  if (posters.size > MAX_POSTERS) forget(posters.keys().next().value);
   try {
-    dropOldest();
-    sessionStorage.setItem(PREFIX + device, poster);
+    sessionStorage.setItem(PREFIX + device, JSON.stringify(poster));
   } catch {
-    clearPosters(); // the quota is used up: a grid without pictures works too
+    // The quota is used up: this picture lasts until the next reload.
   }
 }
 
-/** @returns {{at: number, url: string} | null} */
+/** @returns {{at: number, url: string} | undefined} `at` in ms since the epoch. */
 export function posterOf(device) {
-  const stored = sessionStorage.getItem(PREFIX + device);
-  return stored ? JSON.parse(stored) : null;
+  return posters.get(device);
 }
 
 export function clearPosters() {
-  for (const key of keys()) sessionStorage.removeItem(key);
+  for (const device of [...posters.keys()]) forget(device);
 }
 
-function keys() {
-  return Object.keys(sessionStorage).filter((key) => key.startsWith(PREFIX));
+function forget(device) {
+  posters.delete(device);
+  sessionStorage.removeItem(PREFIX + device);
 }
 
-function dropOldest() {
-  const all = keys();
-  if (all.length < MAX_POSTERS) return;
-  const age = (key) => JSON.parse(sessionStorage.getItem(key)).at;
-  sessionStorage.removeItem(all.reduce((oldest, key) => (age(key) < age(oldest) ? key : oldest)));
+function stored() {
+  return Object.keys(sessionStorage)
+    .filter((key) => key.startsWith(PREFIX))
+    .map((key) => [key.slice(PREFIX.length), JSON.parse(sessionStorage.getItem(key))])
+    .sort(([, a], [, b]) => a.at - b.at);
 }

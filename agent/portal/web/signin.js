@@ -29,6 +29,8 @@ export class SignInView {
         { class: "signin-card", onsubmit: (event) => this.#submit(event) },
         el("div", { class: "brand large" }, icon("logo"), "Pinhole"),
         el("h1", {}, "Sign in to your cameras"),
+        // Password managers file what they keep under a user name.
+        el("input", { type: "text", name: "username", autocomplete: "username", value: "viewer", hidden: true }),
         el("label", { for: "password" }, "Password"),
         el("div", { class: "field" }, this.input, iconButton("eye", "Show password", () => this.#toggle())),
         this.error,

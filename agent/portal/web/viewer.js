@@ -12,10 +12,11 @@ const LOST_AFTER_MS = 3_000;
 const STALLED_AFTER_MS = 8_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
+const UNTOLD_PAUSE_MS = 60_000;
 const STEADY_AFTER_MS = 10_000;
 const MAX_LATENCIES = 3_000;
 const MAX_EARLY_CANDIDATES = 64;
-/** The portal tells when these are over: no need to try before. */
+/** The portal tells when these are over; a slow retry of our own covers the news that got lost. */
 const WAITS_FOR_PORTAL = new Set(["offline", "broker-away", "portal-away"]);
 
 /**
@@ -120,7 +121,7 @@ export class Viewer extends EventTarget {
     const pc = new RTCPeerConnection({ iceServers: this.#iceServers(), bundlePolicy: "max-bundle" });
     this.#pc = pc;
     const transceiver = pc.addTransceiver("video", { direction: "recvonly" });
-    transceiver.setCodecPreferences(h264First());
+    transceiver.setCodecPreferences?.(h264First());
     transceiver.receiver.jitterBufferTarget = 0;
     transceiver.receiver.playoutDelayHint = 0;
     const channel = pc.createDataChannel("control", { ordered: true });
@@ -256,10 +257,14 @@ export class Viewer extends EventTarget {
   }
 
   #fail(code, message = "", retryAfterS = undefined) {
+    clearTimeout(this.#timer);
     this.#hangUp();
     this.#code = code;
     const words = wordsFor(code, message);
-    if (WAITS_FOR_PORTAL.has(code)) return this.#enter("retrying", words);
+    if (WAITS_FOR_PORTAL.has(code)) {
+      this.#timer = setTimeout(() => this.#connect(), UNTOLD_PAUSE_MS * (0.5 + Math.random()));
+      return this.#enter("retrying", words);
+    }
     // Full jitter, so that the viewers of one camera do not come back in step.
     const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#attempt++);
     const pause = Math.max((retryAfterS ?? 0) * 1000, FIRST_PAUSE_MS / 2 + Math.random() * ceiling);
