@@ -211,12 +211,14 @@ async def _write(socket: web.WebSocketResponse, client: Client) -> None:
 
 
 def _send(asset: Asset, cache_control: str) -> web.Response:
-    return web.Response(
+    response = web.Response(
         body=asset.body,
         content_type=asset.content_type,
         charset="utf-8",
-        headers={"Cache-Control": cache_control},
+        headers={"Cache-Control": cache_control, "Vary": "Accept-Encoding"},
     )
+    response.enable_compression()  # public files, so a compressed length tells nobody anything
+    return response
 
 
 def _tls(settings: PortalSettings) -> ssl.SSLContext | None:

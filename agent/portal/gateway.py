@@ -31,7 +31,6 @@ from agent.portal.messages import (
     BrowserOffer,
     DeviceChanged,
     DeviceEvent,
-    Devices,
     Error,
     Hello,
     Ice,
@@ -40,9 +39,9 @@ from agent.portal.messages import (
     SessionCandidate,
     SessionReject,
     ToBrowser,
+    count_fitting,
     encode_to_browser,
     parse_from_browser,
-    split_devices,
 )
 from agent.portal.outbox import Outbox
 from agent.portal.turn import IceGrant, IceServers
@@ -132,11 +131,12 @@ class Gateway:
         client = Client(
             user=user,
             is_signed_in=is_signed_in,
-            outbox=Outbox(self._greeting(user, grant), self._encode_device),
+            outbox=Outbox(self._encode_device),
             ice=grant,
             tokens=BURST,
             refilled_s=self._clock.mono_s(),
         )
+        self._greet(client)
         self._clients.add(client)
         return client
 
@@ -306,10 +306,16 @@ class Gateway:
                 self._forget(session)
                 self._tell(session.client, SessionBye(session.id, "The camera restarted."))
 
-    def _greeting(self, user: str, grant: IceGrant) -> list[str]:
-        first, *rest = split_devices(self._directory.all(), _HELLO_ROOM_BYTES)
-        hello = Hello(self.version, user, self.broker_connected, grant.servers, grant.expires_at, first)
-        return [encode_to_browser(hello), *(encode_to_browser(Devices(part)) for part in rest)]
+    def _greet(self, client: Client) -> None:
+        devices = self._directory.all()
+        fitting = count_fitting(devices, _HELLO_ROOM_BYTES)
+        ice, first = client.ice, tuple(devices[:fitting])
+        self._tell(
+            client,
+            Hello(self.version, client.user, self.broker_connected, ice.servers, ice.expires_at, first),
+        )
+        for device in devices[fitting:]:
+            client.outbox.put_device(device.id)
 
     def _is_stale(self, expires_at: float, unix_s: float) -> bool:
         ttl_s = self._ice.turn.ttl_s if self._ice.turn else 0

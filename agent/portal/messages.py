@@ -66,7 +66,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first message; `devices` messages follow where one does not hold them all."""
+    """The first message; those devices that it does not hold follow one by one."""
 
     version: str
     user: str
@@ -75,14 +75,6 @@ class Hello:
     ice_expires_at: float | None
     devices: tuple[Device, ...]
     type: Literal["hello"] = "hello"
-
-
-@dataclass(frozen=True, slots=True)
-class Devices:
-    """The rest of the list in `hello`."""
-
-    devices: tuple[Device, ...]
-    type: Literal["devices"] = "devices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +163,6 @@ class Error:
 
 ToBrowser = (
     Hello
-    | Devices
     | DeviceChanged
     | Ice
     | BrokerChanged
@@ -206,15 +197,10 @@ def encode_to_browser(message: ToBrowser) -> str:
     return _TO_BROWSER.dump_json(message, exclude_none=True).decode()
 
 
-def split_devices(devices: list[Device], room_bytes: int) -> list[tuple[Device, ...]]:
-    """Cut a list into parts whose JSON holds at most `room_bytes`; at least one part, maybe empty."""
-    parts: list[list[Device]] = [[]]
-    left = room_bytes
-    for device in devices:
-        size = len(_DEVICE.dump_json(device, exclude_none=True)) + 1
-        if size > left and parts[-1]:
-            parts.append([])
-            left = room_bytes
-        parts[-1].append(device)
-        left -= size
-    return [tuple(part) for part in parts]
+def count_fitting(devices: list[Device], room_bytes: int) -> int:
+    """How many devices from the start of the list have JSON of at most `room_bytes` together."""
+    for index, device in enumerate(devices):
+        room_bytes -= len(_DEVICE.dump_json(device, exclude_none=True)) + 1
+        if room_bytes < 0:
+            return index
+    return len(devices)

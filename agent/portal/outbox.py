@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 
 MAX_QUEUED = 256
 
@@ -14,8 +14,7 @@ class Outbox:
     back at once cost one message each and close nobody.
     """
 
-    def __init__(self, greeting: Iterable[str], encode_device: Callable[[str], str]) -> None:
-        self._greeting = deque(greeting)
+    def __init__(self, encode_device: Callable[[str], str]) -> None:
         self._queue: deque[str] = deque()
         self._changed: dict[str, None] = {}
         self._encode_device = encode_device
@@ -46,9 +45,7 @@ class Outbox:
     async def stream(self) -> AsyncIterator[str]:
         """Yield messages until closed."""
         while True:
-            if self._greeting:
-                yield self._greeting.popleft()
-            elif self._queue:
+            if self._queue:
                 yield self._queue.popleft()
             elif self.close_code is not None:
                 return

@@ -126,10 +126,6 @@ const handlers = {
     else refresh();
     if (!isFirst) view.viewer?.onReachable();
   },
-  devices(message) {
-    for (const device of message.devices) devices.set(device.id, device);
-    refresh();
-  },
   device({ device }) {
     devices.set(device.id, device);
     refresh();

@@ -13,9 +13,9 @@ from agent.portal.messages import (
     Device,
     Hello,
     SessionReject,
+    count_fitting,
     encode_to_browser,
     parse_from_browser,
-    split_devices,
 )
 
 SESSION = "0123456789abcdef" * 2
@@ -113,14 +113,11 @@ def test_what_is_unknown_is_left_out():
     assert json.loads(encode_to_browser(SessionReject(SESSION, "busy", "full")))["type"] == "reject"
 
 
-def test_a_long_list_of_devices_is_cut_into_messages_that_fit():
+def test_a_hello_takes_as_many_devices_as_fit():
     devices = [device("☃" * 512, "💥" * 512) for _ in range(300)]
-    parts = split_devices(devices, 40_000)
-    assert sum(len(part) for part in parts) == 300
-    assert len(parts) > 1
-    for part in parts:
-        assert len(encode_to_browser(Hello("1", "v", True, (), None, part)).encode()) < MAX_MESSAGE_BYTES
-
-
-def test_no_devices_are_one_empty_part():
-    assert split_devices([], 100) == [()]
+    fitting = count_fitting(devices, 40_000)
+    assert 1 < fitting < 300
+    hello = Hello("1", "v", True, (), None, tuple(devices[:fitting]))
+    assert len(encode_to_browser(hello).encode()) < MAX_MESSAGE_BYTES
+    assert count_fitting(devices[:2], 40_000) == 2
+    assert count_fitting([], 100) == 0
