@@ -65,17 +65,19 @@ def running_demo(tmp_path: Path, *arguments: str) -> Iterator[Demo]:
             [sys.executable, "-m", "agent", "demo", "--camera", "synthetic", *arguments],
             env=env, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-    family = []
     try:
         yield Demo(process, run_time, env, log)
-        family = []
     finally:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            family = [process, *process.children(recursive=True)]
-        for member in family:
+        # By this test's own folder in the command line: a killed demo's children are nobody's children.
+        left = [other for other in psutil.process_iter(["cmdline"]) if is_of(other, run_time)]
+        for member in (process, *left):
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
         process.wait(10)
+
+
+def is_of(process: psutil.Process, run_time: Path) -> bool:
+    return any(word.startswith(f"{run_time}/") for word in process.info["cmdline"] or ())
 
 
 def until(done, timeout_s: float) -> None:
