@@ -1,0 +1,152 @@
+"""What runs on the lab's hosts: broker, TURN and STUN, portal; and the device's agent."""
+
+import re
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import trustme
+from netlab.internet import SERVER_IP, SERVER_IP6, Internet
+from netlab.namespaces import LabError, Process
+from parts.coturn import PROGRAM as TURNSERVER
+from parts.mosquitto import PROGRAM as MOSQUITTO
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 20.0
+PORTAL_PORT, TURN_PORT, TURNS_PORT, BROKER_PORT = 8080, 3478, 5349, 1883
+RELAY_PORTS = (49152, 65535)
+REALM = "turn.test"
+Transport = Literal["udp", "tcp", "tls"]
+TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
+TURN_URLS = {
+    "udp": f"turn:turn.test:{TURN_PORT}?transport=udp",
+    "tcp": f"turn:turn.test:{TURN_PORT}?transport=tcp",
+    "tls": f"turns:turn.test:{TURNS_PORT}?transport=tcp",
+}
+
+
+@dataclass
+class Service:
+    """Everything of Pinhole in one lab."""
+
+    lab: Internet
+    broker: Process
+    turn: Process
+    portal: Process
+    agent: Process
+    url: str
+    password: str
+
+
+def start_service(
+    lab: Internet, transports: Sequence[Transport] = TRANSPORTS, *, camera: str = 'source = "synthetic"'
+) -> Service:
+    """Start all of it and wait until the device is online; ends with the lab. `camera` is TOML.
+
+    Portal and agent are told of a STUN server and of TURN over `transports`. Raises LabError.
+    """
+    secret, password = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
+    broker = start_broker(lab)
+    turn = start_turn(lab, secret)
+    common = f'[broker]\nurl = "mqtt://broker.test:{BROKER_PORT}"\n'
+    portal = _start_portal(lab, common, transports, secret, password)
+    agent = _start_agent(lab, common, camera)
+    for process in (portal, agent):
+        _await(process, r"connected to \S+")
+    return Service(lab, broker, turn, portal, agent, f"http://portal.test:{PORTAL_PORT}", password)
+
+
+def start_broker(lab: Internet) -> Process:
+    """Mosquitto on the server, for everybody in the lab."""
+    file = lab.spaces.folder / "mosquitto.conf"
+    # "user root": it must not become a user who cannot read our folder, or does not exist in our namespace.
+    file.write_text(
+        f"user root\nlistener {BROKER_PORT}\nallow_anonymous true\npersistence false\n"
+        "log_dest stderr\nlog_type all\n"
+    )
+    broker = lab.spaces.start("server", "mosquitto", [str(MOSQUITTO), "-c", str(file)])
+    _await(broker, r"mosquitto version \S+ running")
+    return broker
+
+
+def start_turn(lab: Internet, secret: str) -> Process:
+    """Start coturn on every address of the server: TURN over udp, tcp and tls, and RFC 5780's STUN."""
+    folder = lab.spaces.folder
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    certificate = ca.issue_cert("turn.test")
+    certificate.private_key_pem.write_to_path(str(folder / "turn-key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "turn.pem"))
+    relays = [ip for ip in lab.plan.server_ips if ip in (SERVER_IP, SERVER_IP6)]
+    file = folder / "turnserver.conf"
+    file.write_text(
+        "".join(f"listening-ip={ip}\n" for ip in lab.plan.server_ips)
+        + "".join(f"relay-ip={ip}\n" for ip in relays)
+        + f"""listening-port={TURN_PORT}
+tls-listening-port={TURNS_PORT}
+min-port={RELAY_PORTS[0]}
+max-port={RELAY_PORTS[1]}
+realm={REALM}
+use-auth-secret
+static-auth-secret={secret}
+cert={folder}/turn.pem
+pkey={folder}/turn-key.pem
+proc-user=root
+proc-group=root
+fingerprint
+no-cli
+no-dtls
+userdb={folder}/turn.db
+pidfile={folder}/turn.pid
+log-file=stdout
+simple-log
+verbose
+"""
+    )
+    turn = lab.spaces.start("server", "coturn", [str(TURNSERVER), "-c", str(file)])
+    _await(turn, r"Total General servers")
+    return turn
+
+
+def _start_portal(
+    lab: Internet, common: str, transports: Sequence[Transport], secret: str, password: str
+) -> Process:
+    folder = lab.spaces.folder
+    for name, text in (("turn-secret", secret), ("portal-password", password)):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_text(text)
+    urls = ", ".join(f'"{TURN_URLS[transport]}"' for transport in transports)
+    file = folder / "portal.toml"
+    file.write_text(
+        f'{common}[portal]\nhost = "{"::" if lab.plan.has_ipv6 else "0.0.0.0"}"\nport = {PORTAL_PORT}\n'
+        f'[[portal.ice_servers]]\nurls = ["stun:turn.test:{TURN_PORT}"]\n'
+        f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\n'
+    )
+    portal = lab.spaces.start("server", "portal", _pinhole("portal", file))
+    _await(portal, r"dashboard at http\S+/")
+    return portal
+
+
+def _start_agent(lab: Internet, common: str, camera: str) -> Process:
+    folder = lab.spaces.folder
+    file = folder / "agent.toml"
+    file.write_text(f'{common}[device]\nid = "cam"\nname = "Test camera"\n[camera]\n{camera}\n')
+    return lab.spaces.start(
+        "device", "agent", _pinhole("run", file), env={"SSL_CERT_FILE": str(folder / "ca.pem")}
+    )
+
+
+def _pinhole(command: str, file: Path) -> list[str]:
+    return [sys.executable, "-m", "agent", command, "--config", str(file)]
+
+
+def _await(process: Process, pattern: str) -> None:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while not re.search(pattern, process.log()):
+        if process.popen.poll() is not None or time.monotonic() > deadline_s:
+            raise LabError(f"{process.name}: {pattern!r} did not appear:\n{process.log()}")
+        time.sleep(0.03)
