@@ -1,0 +1,162 @@
+"""Our answer-only peer against aiortc's own RTCPeerConnection, in one process."""
+
+import asyncio
+import gc
+from pathlib import Path
+
+import pytest
+from parts.stock_viewer import device, viewer
+
+DEAD_STUN = {"urls": ["stun:192.0.2.254:3478"]}  # TEST-NET-1: nobody answers
+DEAD_TURN = {"urls": ["turn:192.0.2.254:3478?transport=udp"], "username": "u", "credential": "c"}
+
+
+async def test_video_and_control_channel_reach_a_stock_viewer():
+    async with device() as cam, viewer(cam) as one:
+        await one.connect()
+        assert cam.watchers == 1, "the camera starts with the offer"
+        pictures = [await one.next_frame() for _ in range(10)]
+        assert {(p.width, p.height) for p in pictures} == {(320, 240)}
+        pong = await one.ask('{"type":"ping","id":3}')
+        assert (pong["type"], pong["id"]) == ("pong", 3)
+        stats = await one.ask('{"type":"stats"}')
+        assert stats["path"] == "host"
+        assert stats["sent_frames"] >= 10
+        assert (await one.ask("nonsense"))["code"] == "invalid"
+
+
+async def test_the_answer_holds_host_candidates_and_waits_for_no_server():
+    async with device() as cam, viewer(cam, device_servers=[DEAD_STUN, DEAD_TURN]) as one:
+        await one.connect()
+        assert "typ host" in one.answer.result()
+        await one.next_frame()
+
+
+async def test_several_viewers_share_one_keyframe_and_one_may_leave():
+    async with device() as cam, viewer(cam) as first, viewer(cam) as second:
+        await asyncio.gather(first.connect(), second.connect())
+        await asyncio.gather(first.next_frame(), second.next_frame())
+        first.leave()
+        while len(cam.sessions) > 1:
+            await asyncio.sleep(0.01)
+        while not second.frames.empty():
+            second.frames.get_nowait()
+        for _ in range(5):
+            await second.next_frame()
+        assert cam.watchers == 1
+
+
+async def test_a_viewer_too_many_is_told_when_to_come_back():
+    async with device(max_viewers=1) as cam, viewer(cam) as first, viewer(cam) as second:
+        await first.connect()
+        await second.connect()
+        code, words = await second.ended
+        assert code == "too-many-viewers"
+        assert "at most 1" in words
+        await first.next_frame()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda sdp: sdp.replace("H264/90000", "VP8/90000"), "no-h264"),
+        (lambda sdp: sdp.replace("a=mid:0", "a=mid:"), "malformed-sdp"),
+        (lambda _: "nothing", "malformed-sdp"),
+    ],
+)
+async def test_an_offer_that_cannot_be_served_starts_no_camera(change, code):
+    async with device() as cam, viewer(cam) as one:
+        await one.connect(change)
+        assert (await one.ended)[0] == code
+        assert cam.watchers == 0
+        assert len(cam.sessions) == 0
+
+
+async def test_a_viewer_that_never_shows_up_is_given_up_with_the_reason():
+    async with device(connect_timeout_s=1.5) as cam, viewer(cam, device_servers=[DEAD_TURN]) as one:
+        sessions = cam.sessions
+        # Nobody applies the answer, so nobody checks.
+        one.pc.setRemoteDescription = lambda _: asyncio.sleep(0)
+        await one.connect()
+        code, words = await one.ended
+        assert code == "bye"
+        assert "no path was found" in words
+        while len(sessions):
+            await asyncio.sleep(0.01)
+        assert cam.watchers == 0
+
+
+async def test_a_second_offer_in_a_session_is_refused_and_harms_nothing():
+    async with device() as cam, viewer(cam) as one:
+        await one.connect()
+        await one.next_frame()
+        cam.sessions.on_offer(one.session, None)
+        assert (await one.ended)[0] == "session-exists"
+        await one.next_frame()
+
+
+async def test_closing_is_quick_although_a_turn_server_is_dead():
+    async with device() as cam, viewer(cam, device_servers=[DEAD_TURN, DEAD_STUN]) as one:
+        await one.connect()
+        await one.next_frame()
+        async with asyncio.timeout(3):  # stock aiortc: 63 s
+            await cam.sessions.close()
+        assert (await one.ended) == ("bye", "the camera is shutting down")
+
+
+async def test_unresolvable_mdns_candidates_hold_nothing_up():
+    line = "candidate:1 1 udp 2113937151 00000000-0000-4000-8000-000000000000.local 40000 typ host"
+    async with device() as cam, viewer(cam) as one:
+        connecting = asyncio.create_task(one.connect())
+        await asyncio.sleep(0)
+        for number in range(20):
+            cam.sessions.on_candidate(one.session, line.replace("40000", str(40000 + number)))
+        await connecting
+        await one.next_frame()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "candidate:",
+        "candidate:1 1 udp x 1.2.3.4 5 typ host",
+        "candidate:1 1 tcp 1 1.2.3.4 9 typ host tcptype active",
+        "candidate:1 2 udp 1 1.2.3.4 5000 typ host",
+        "candidate:1 1 udp 1 not-an-address 5000 typ host",
+        "candidate:1 1 udp 1 1.2.3.4 99999 typ host",
+        "\x00\xff" * 50,
+    ],
+)
+async def test_a_hostile_candidate_changes_nothing(line):
+    async with device() as cam, viewer(cam) as one:
+        await one.connect()
+        cam.sessions.on_candidate(one.session, line)
+        cam.sessions.on_candidate("no-such-session", line)
+        cam.sessions.on_bye("no-such-session", "")
+        await one.next_frame()
+
+
+async def test_nothing_is_left_after_many_viewers():
+    async with device() as cam:
+        async with viewer(cam) as one:  # whatever is made once is made now
+            await one.connect()
+            await one.next_frame()
+        await _settle(cam)
+        tasks, files = _census()
+        for _ in range(10):
+            async with viewer(cam) as one:
+                await one.connect()
+                await one.next_frame()
+            await _settle(cam)
+        assert _census() == (tasks, files)
+
+
+async def _settle(cam):
+    while len(cam.sessions):
+        await asyncio.sleep(0.01)
+    gc.collect()
+    await asyncio.sleep(0.1)
+
+
+def _census():
+    return len(asyncio.all_tasks()), len(list(Path("/proc/self/fd").iterdir()))

@@ -1,0 +1,220 @@
+"""Our sessions, and a stock aiortc viewer, in one event loop: signaling is a function call."""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import time
+from contextlib import asynccontextmanager
+from fractions import Fraction
+
+import av
+from aiortc import (
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+from aiortc.sdp import candidate_from_sdp
+
+from agent.config import WebrtcSettings
+from agent.media.fanout import Fanout
+from agent.media.packetizer import to_rtp_frame
+from agent.model.media import AccessUnit
+from agent.model.signal import IceServer, Offer
+from agent.rtc.peer import Stream
+from agent.rtc.sessions import Sessions
+
+FPS = 25
+
+
+class Device:
+    """A device without camera and broker: a small encoder, and signaling that goes to the viewers."""
+
+    def __init__(self, **webrtc):
+        self.keyframes_asked = 0
+        self.watchers = 0
+        self.viewers = {}
+        self.fanout = Fanout(self._on_keyframe_wanted)
+        stream = Stream(
+            self.fanout.subscribed, self._on_keyframe_wanted, lambda: (len(self.sessions), 500_000, "test")
+        )
+        self.sessions = Sessions(
+            WebrtcSettings(**webrtc),
+            signal=self,
+            stream=stream,
+            watching=self._watching,
+            on_change=lambda: None,
+        )
+        self._keyframe_wanted = False
+
+    # What SignalingService has for the sessions.
+
+    def send_answer(self, session, sdp):
+        self.viewers[session].on_answer(sdp)
+
+    def send_candidate(self, session, line):
+        self.viewers[session].on_candidate(line)
+
+    def send_reject(self, session, code, message, _retry_after_s=None):
+        self.viewers[session].on_end(code, message)
+
+    def send_bye(self, session, reason):
+        self.viewers[session].on_end("bye", reason)
+
+    def _on_keyframe_wanted(self):
+        self.keyframes_asked += 1
+        self._keyframe_wanted = True
+
+    @contextlib.contextmanager
+    def _watching(self):
+        self.watchers += 1
+        try:
+            yield
+        finally:
+            self.watchers -= 1
+
+    async def film(self):
+        """Encode a picture 25 times a second until cancelled; an IDR where one was asked for."""
+        encoder = av.CodecContext.create("libx264", "w")
+        encoder.width, encoder.height, encoder.pix_fmt = 320, 240, "yuv420p"
+        encoder.time_base, encoder.framerate = Fraction(1, FPS), FPS
+        encoder.options = {
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "profile": "baseline",
+            "forced-idr": "1",
+        }
+        encoder.gop_size = 10_000
+        seq = 0
+        while True:
+            picture = av.VideoFrame(320, 240, "yuv420p")
+            for plane in picture.planes:
+                plane.update(bytes([40 + seq % 160]) * plane.buffer_size)
+            picture.pts = seq
+            picture.pict_type = av.video.frame.PictureType.I if self._keyframe_wanted else 0
+            self._keyframe_wanted = False
+            for packet in encoder.encode(picture):
+                data, key = bytes(packet), packet.is_keyframe
+                if key and data.find(b"\0\0\1\x67") < 0:
+                    data = encoder.extradata + data
+                unit = AccessUnit(data, time.monotonic_ns() // 1000, seq, 0, is_keyframe=key)
+                self.fanout.push(to_rtp_frame(unit))
+            seq += 1
+            await asyncio.sleep(1 / FPS)
+
+
+class Viewer:
+    """One stock viewer."""
+
+    def __init__(self, device, *, viewer_servers=(), device_servers=(), relay_only=False, data=True):
+        self.session = secrets.token_hex(16)
+        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[RTCIceServer(**s) for s in viewer_servers]))
+        self.answer = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.get_running_loop().create_future()
+        self.candidates = []
+        self.replies = asyncio.Queue()
+        self.frames = asyncio.Queue()
+        self._device, self._device_servers, self._relay_only = device, device_servers, relay_only
+        self._tasks = []
+        self.pc.on("track", lambda track: self._tasks.append(asyncio.create_task(self._receive(track))))
+        self.channel = self.pc.createDataChannel("control") if data else None
+        if data:
+            self.channel.on("message", lambda text: self.replies.put_nowait(json.loads(text)))
+        device.viewers[self.session] = self
+
+    async def connect(self, change=lambda sdp: sdp):
+        """Offer, and take the answer; seconds from the offer to the answer."""
+        video = self.pc.addTransceiver("video", direction="recvonly")
+        codecs = RTCRtpReceiver.getCapabilities("video").codecs
+        video.setCodecPreferences([c for c in codecs if c.mimeType in ("video/H264", "video/rtx")])
+        await self.pc.setLocalDescription(await self.pc.createOffer())
+        offered = time.monotonic()
+        offer = Offer(
+            seq=0,
+            expires_at=time.time() + 30,
+            user="tester",
+            sdp=change(self.pc.localDescription.sdp),
+            ice_servers=tuple(IceServer(**s) for s in self._device_servers),
+            relay_only=self._relay_only,
+        )
+        self._device.sessions.on_offer(self.session, offer)
+        await asyncio.wait((self.answer, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        answered_s = time.monotonic() - offered
+        if self.answer.done():
+            await self.pc.setRemoteDescription(RTCSessionDescription(self.answer.result(), "answer"))
+            for line in list(self.candidates):
+                await self._add(line)
+        return answered_s
+
+    async def next_frame(self, timeout_s=20):
+        """The next decoded picture."""
+        return await asyncio.wait_for(self.frames.get(), timeout_s)
+
+    async def ask(self, text):
+        """Send on the control channel once it is open."""
+        while self.channel.readyState != "open":
+            await asyncio.sleep(0.01)
+        self.channel.send(text)
+        return await asyncio.wait_for(self.replies.get(), 10)
+
+    def leave(self):
+        """As the portal does when a browser goes."""
+        self._device.sessions.on_bye(self.session, "left")
+
+    async def close(self):
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pc.close()
+
+    # What the device says.
+
+    def on_answer(self, sdp):
+        self.answer.set_result(sdp)
+
+    def on_candidate(self, line):
+        self.candidates.append(line)
+        if self.pc.remoteDescription is not None:
+            self._tasks.append(asyncio.create_task(self._add(line)))
+
+    def on_end(self, code, message):
+        if not self.ended.done():
+            self.ended.set_result((code, message))
+
+    async def _add(self, line):
+        if line:
+            candidate = candidate_from_sdp(line.removeprefix("candidate:"))
+            candidate.sdpMid, candidate.sdpMLineIndex = "0", 0
+            await self.pc.addIceCandidate(candidate)
+
+    async def _receive(self, track):
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                self.frames.put_nowait(await track.recv())
+
+
+@asynccontextmanager
+async def device(**webrtc):
+    """A filming device; its sessions are closed at the end."""
+    running = Device(**webrtc)
+    film = asyncio.create_task(running.film(), name="film")
+    try:
+        yield running
+    finally:
+        await running.sessions.close()
+        film.cancel()
+        await asyncio.gather(film, return_exceptions=True)
+
+
+@asynccontextmanager
+async def viewer(of, **options):
+    """A viewer that is closed at the end."""
+    one = Viewer(of, **options)
+    try:
+        yield one
+    finally:
+        one.leave()
+        await one.close()
