@@ -10,6 +10,7 @@ const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base"
 
 export class GridView {
   #cards = new Map();
+  #devices = [];
   #filter = "";
 
   constructor(actions) {
@@ -139,8 +140,6 @@ export class GridView {
     setText(this.summary, devices.length ? parts.join(" · ") : "");
     this.#showBlank(devices);
   }
-
-  #devices = [];
 
   #showBlank(devices) {
     const nothingFound = devices.length > 0 && !devices.some((device) => this.#matches(device));
