@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from netlab.link import Link, emulated_link
-from netlab.namespaces import Namespaces, namespaces
+from netlab.link import Link, emulated_link, missing
+from netlab.namespaces import LabError, Namespaces, namespaces
 from netlab.nat import Nat, ruleset
 from netlab.shape import Shape
 
@@ -95,6 +95,8 @@ class Internet:
 @contextmanager
 def internet(plan: Plan) -> Iterator[Internet]:
     """Build it in a fraction of a second; nothing of it is left at the end. Raises LabError."""
+    if plan.is_emulated and (reason := missing()):
+        raise LabError(reason)
     with ExitStack() as stack:
         spaces = stack.enter_context(namespaces(HOSTS, _hosts_file(plan)))
         spaces.run("", "ip", "-batch", "-", stdin=_wires(plan))

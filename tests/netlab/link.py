@@ -16,6 +16,7 @@ from netlab.namespaces import LabError, Namespaces, Process
 from netlab.shape import Counters, Shape
 
 TESTS = Path(__file__).parents[1]
+TUN = Path("/dev/net/tun")
 START_TIMEOUT_S = 10.0
 REPLY_TIMEOUT_S = 5.0
 Side = Literal["uplink", "downlink", "both"]
@@ -64,6 +65,13 @@ class Link:
         if "error" in reply:
             raise LabError(reply["error"])
         return reply
+
+
+def missing() -> str:
+    """Why this machine cannot emulate a link, empty where it can."""
+    if os.access(TUN, os.R_OK | os.W_OK):
+        return ""
+    return f"needs {TUN}, open to us: sudo chmod 666 {TUN}, or run as root"
 
 
 @contextmanager

@@ -85,12 +85,23 @@ class Result:
                 faults.append(f"the {end}'s bytes flow on several paths: {counted}")
         if is_direct == ("relay" in (self.viewer_path.split("/")[0], self.device_path.split(" ")[0])):
             faults.append("candidate types and bytes on the wire disagree")
-        if self.cell.transport and not is_direct and not self._uses(self.cell.transport):
-            faults.append(f"TURN over {self.cell.transport} is not in use")
-        return faults
+        return faults + self._turn_faults()
 
-    def _uses(self, transport: Transport) -> bool:
-        return f"turn-{transport}" in self.flows
+    def _turn_faults(self) -> list[str]:
+        """Say where a relay is not reached as it should be: by UDP where it passes, unless we ask otherwise."""
+        transport = self.cell.transport
+        if (
+            transport
+            and "relay" in self.viewer_path + self.device_path
+            and f"turn-{transport}" not in self.flows
+        ):
+            return [f"TURN over {transport} is not in use"]
+        ends = zip(("device", "viewer"), (self.cell.device, self.cell.viewer), self.flows, strict=True)
+        return [
+            f"the {end} relays by {flow}, though UDP passes"
+            for end, nat, flow in ends
+            if not transport and nat != "udp-blocked" and flow in ("turn-tcp", "turn-tls")
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, for machines."""

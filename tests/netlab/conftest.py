@@ -1,0 +1,18 @@
+"""Every test here needs namespaces."""
+
+import pytest
+from netlab import link, namespaces
+from parts.need import need
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _can_build_labs():
+    reason = namespaces.missing()
+    need(not reason, reason)
+
+
+@pytest.fixture(scope="session")
+def can_emulate():
+    """The link emulator needs TAPs, which most distributions let everybody open."""
+    reason = link.missing()
+    need(not reason, reason)

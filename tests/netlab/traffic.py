@@ -1,0 +1,100 @@
+"""Numbered UDP packets through the lab, to measure what a link does to them.
+
+`python -m netlab.traffic receive PORT` prints a JSON list of [number, delay in ms, arrival in s] when it is
+told to end; `… send HOST PORT COUNT BYTES INTERVAL_US` sends. One machine has one monotonic clock, so delays
+are one way.
+"""
+
+import json
+import signal
+import socket
+import struct
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from netlab.internet import Internet
+
+PORT = 9000
+IP_UDP_HEADER_BYTES = 28
+QUIET_S = 0.5
+_STAMP = struct.Struct("!IQ")
+
+
+@dataclass
+class Received:
+    """What came, in order of arrival; filled when the receiver has ended."""
+
+    numbers: list[int] = field(default_factory=list)
+    delays_ms: list[float] = field(default_factory=list)
+    arrivals_s: list[float] = field(default_factory=list)
+
+
+@contextmanager
+def receiving(lab: Internet, host: str = "server"):
+    """Receive in `host` until the end of the block, and a little longer for what is on its way."""
+    received = Received()
+    process = lab.spaces.start(host, f"receiver-{host}", _argv("receive", PORT), env=_environment())
+    while "ready" not in process.log():
+        assert process.popen.poll() is None, process.log()
+        time.sleep(0.01)
+    yield received
+    time.sleep(QUIET_S)
+    process.stop(signal.SIGINT)
+    for number, delay_ms, arrival_s in json.loads(process.log().splitlines()[-1]):
+        received.numbers.append(number)
+        received.delays_ms.append(delay_ms)
+        received.arrivals_s.append(arrival_s)
+
+
+def send(
+    lab: Internet, host: str, to: str, *, count: int, size_bytes: int = 1500, interval_us: float
+) -> None:
+    """Send `count` packets of `size_bytes`, IP and UDP headers included, and return after the last."""
+    payload_bytes = size_bytes - IP_UDP_HEADER_BYTES
+    argv = _argv("send", to, PORT, count, payload_bytes, interval_us)
+    lab.spaces.run(host, "env", f"PYTHONPATH={_environment()['PYTHONPATH']}", *argv, timeout_s=60)
+
+
+def _argv(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "netlab.traffic", *map(str, arguments)]
+
+
+def _environment() -> dict[str, str]:
+    return {"PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def _receive(port: int) -> None:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
+    sock.bind(("", port))
+    print("ready", flush=True)
+    rows = []
+    try:
+        while True:
+            data = sock.recv(2048)
+            now_ns = time.monotonic_ns()
+            number, sent_ns = _STAMP.unpack_from(data)
+            rows.append([number, (now_ns - sent_ns) / 1e6, now_ns / 1e9])
+    except KeyboardInterrupt:
+        print(json.dumps(rows), flush=True)
+
+
+def _send(host: str, port: int, count: int, payload_bytes: int, interval_us: float) -> None:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    start_ns = time.monotonic_ns()
+    for number in range(count):
+        wait_ns = start_ns + number * interval_us * 1000 - time.monotonic_ns()
+        if wait_ns > 0:
+            time.sleep(wait_ns / 1e9)
+        stamp = _STAMP.pack(number, time.monotonic_ns())
+        sock.sendto(stamp + bytes(payload_bytes - len(stamp)), (host, port))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "receive":
+        _receive(int(sys.argv[2]))
+    else:
+        _send(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), float(sys.argv[6]))
