@@ -142,6 +142,8 @@ class Capture:
             await self._open()
         except CameraError as exc:
             self._fail(exc)
+        else:
+            self._on_state(self.state, self.problem)  # now it is known which camera it is
         while True:
             await self._until_wanted()
             error = await self._run_once()

@@ -32,7 +32,9 @@ def decode_bits(bits: list[bool]) -> int | None:
     return word >> 8 if check == _check(payload) else None
 
 
-def decode_luma(plane: bytes | bytearray | memoryview, stride: int, width_px: int, height_px: int) -> int | None:
+def decode_luma(
+    plane: bytes | bytearray | memoryview, stride: int, width_px: int, height_px: int
+) -> int | None:
     """Read the stamp from a luma plane with `stride` bytes a row, or None where there is none."""
     cell_w, cell_h = cell_size_px(width_px, height_px)
     row = (cell_h // 2) * stride

@@ -46,12 +46,25 @@ class Stack:
 
     def watch(self, *arguments: str, timeout_s: float = 60) -> tuple[int, dict[str, Any], str]:
         """`pinhole watch --json` on this portal: exit code, the JSON, and standard error."""
-        done = subprocess.run(
+        return self.end_watch(self.start_watch(*arguments), timeout_s)
+
+    def start_watch(self, *arguments: str) -> subprocess.Popen[str]:
+        """The same, left to run; `end_watch` waits for it."""
+        return subprocess.Popen(
             [sys.executable, "-m", "agent", "watch", "--portal", self.url,
              "--password-file", str(self.password_file), "--json", *arguments],
-            cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=timeout_s, check=False,
+            cwd=ROOT, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        return done.returncode, json.loads(done.stdout) if done.stdout.strip() else {}, done.stderr
+
+    def end_watch(
+        self, viewer: subprocess.Popen[str], timeout_s: float = 60
+    ) -> tuple[int, dict[str, Any], str]:
+        """Wait until a viewer ends by itself."""
+        try:
+            printed, said = viewer.communicate(timeout=timeout_s)
+        finally:
+            viewer.kill()
+        return viewer.returncode, json.loads(printed) if printed.strip() else {}, said
 
 
 @contextmanager

@@ -52,6 +52,7 @@ export class Control {
       this.#sent.delete(message.id);
       this.#samples.push({ rtt, offset: message.unix_ms - (now - rtt / 2) });
       if (this.#samples.length > SAMPLES) this.#samples.shift();
+      else if (this.#samples.length < SAMPLES) this.ping(); // at once at the start: one exchange may be slow
     } else if (message?.type === "stats") {
       this.deviceStats = message;
     }

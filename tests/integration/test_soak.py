@@ -1,0 +1,60 @@
+"""What a year would make large, made visible in minutes: memory, descriptors, threads."""
+
+import time
+
+import psutil
+import pytest
+from data.footage import write
+from parts.mosquitto import mosquitto
+from parts.stack import running_stack
+
+from agent.watch.viewer import Wish, run_watch
+
+MIB = 2**20
+CYCLES, WARM_UP = 100, 10
+MINUTES = 10
+
+
+def census(process):
+    """Descriptors and threads."""
+    return process.num_fds(), process.num_threads()
+
+
+@pytest.mark.timeout(400)
+async def test_a_hundred_viewers_leave_nothing_behind(capsys):
+    with mosquitto() as broker, running_stack(f'url = "{broker.settings().url}"') as stack:
+        agent = psutil.Process(stack.agent.pid)
+        wish = Wish(portal=stack.url, password=stack.password(), seconds=0.2)
+        for cycle in range(WARM_UP + CYCLES):
+            if cycle == WARM_UP:
+                before_bytes, before = agent.memory_info().rss, census(agent)
+            await run_watch(wish, json_wanted=True)
+        capsys.readouterr()
+        deadline_s = time.monotonic() + 5
+        while census(agent) != before and time.monotonic() < deadline_s:
+            time.sleep(0.1)  # noqa: ASYNC251 - the agent is another process, and nothing else runs here
+        assert census(agent) == before
+        assert agent.memory_info().rss - before_bytes < 3 * MIB
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(MINUTES * 60 + 200)
+def test_ten_minutes_of_replayed_footage_take_no_more_memory_than_one(tmp_path):
+    footage = tmp_path / "footage.h264"
+    write(footage, seconds=20, size=(1280, 720), fps=30, seed=1)
+    with (
+        mosquitto() as broker,
+        running_stack(f'url = "{broker.settings().url}"', camera=f'source = "replay:{footage}"') as stack,
+    ):
+        agent = psutil.Process(stack.agent.pid)
+        viewer = stack.start_watch("--seconds", str(MINUTES * 60))
+        time.sleep(60)
+        first_bytes = agent.memory_info().rss
+        for minute in range(1, MINUTES):
+            time.sleep(60 if minute < MINUTES - 1 else 45)
+            last_bytes = agent.memory_info().rss
+            print(f"minute {minute + 1} of {MINUTES}: {last_bytes / MIB:.1f} MiB", flush=True)
+        code, seen, said = stack.end_watch(viewer)
+        assert code == 0, said
+        assert last_bytes - first_bytes < 2 * MIB
+        assert seen["fps"] > 29
