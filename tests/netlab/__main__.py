@@ -21,10 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 ANY = "any"
-_COLUMNS = (
-    "viewer", "device", "TURN", "family", "expected", "device sends by", "viewer gets by", "device says",
-    "viewer says", "first frame",
-)  # fmt: skip
+_COLUMNS = ("viewer", "device", "TURN", "IP", "device sends by", "viewer gets by", "pair", "first frame", "")
+_WIDTH = 160  # where the output is a file
 Nats = StrEnum("Nats", {name: name for name in NATS})
 Families = StrEnum("Families", {name: name for name in FAMILIES})
 Transports = StrEnum("Transports", {name: name for name in (ANY, *TRANSPORTS)})
@@ -32,7 +30,7 @@ Transports = StrEnum("Transports", {name: name for name in (ANY, *TRANSPORTS)})
 
 def main(
     viewer: Annotated[list[Nats] | None, typer.Option(help="NAT of the viewer; all by default.")] = None,
-    device: Annotated[list[Nats] | None, typer.Option(help="NAT of the device's carrier; all too.")] = None,
+    device: Annotated[list[Nats] | None, typer.Option(help="NAT of the device; all by default.")] = None,
     transport: Annotated[
         list[Transports] | None, typer.Option(help="How TURN is offered to both ends; any: all ways at once.")
     ] = None,
@@ -47,7 +45,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
 ) -> None:
     """Connect a viewer and a camera through each pair of NATs; exit with 1 where one is not as it should be."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     if reason := missing():
         console.print(f"netlab: {reason}", style="red")
         raise typer.Exit(2)
@@ -112,22 +110,24 @@ def _line(result: Result) -> str:
 
 
 def _table(results: Sequence[Result]) -> Table:
-    table = Table(title="Through every NAT", caption="first frame: median, from the click to the picture")
-    for column in (*_COLUMNS, ""):
+    table = Table(
+        title="Through every NAT",
+        caption="pair: as the device and the browser say; first frame: median, from the click",
+    )
+    for column in _COLUMNS:
         table.add_column(column, justify="right" if column == "first frame" else "left")
     for result in results:
-        cell, median, faults = result.cell, result.first_frame_ms, result.faults()
+        cell, median = result.cell, result.first_frame_ms
+        faults = [fault.strip().splitlines()[0] for fault in result.faults()]
         table.add_row(
             cell.viewer,
             cell.device,
             cell.transport or ANY,
             cell.family,
-            "direct" if cell.is_direct else "relay",
             *result.flows,
-            result.device_path,
-            result.viewer_path,
+            f"{result.device_path.split(' ')[0]} to {result.viewer_path}",
             "-" if median is None else f"{median:.0f} ms",
-            "\n".join(fault.strip().splitlines()[0] for fault in faults) or "ok",
+            "\n".join(faults) or "ok",
             style="red" if faults else "",
         )
     return table

@@ -88,13 +88,10 @@ class Result:
         return faults + self._turn_faults()
 
     def _turn_faults(self) -> list[str]:
-        """Say where a relay is not reached as it should be: by UDP where it passes, unless we ask otherwise."""
+        """Say where a relay is reached by a dearer way than UDP although that passes."""
         transport = self.cell.transport
-        if (
-            transport
-            and "relay" in self.viewer_path + self.device_path
-            and f"turn-{transport}" not in self.flows
-        ):
+        is_relayed = self.flows != ("direct", "direct")
+        if transport and is_relayed and f"turn-{transport}" not in self.flows:
             return [f"TURN over {transport} is not in use"]
         ends = zip(("device", "viewer"), (self.cell.device, self.cell.viewer), self.flows, strict=True)
         return [

@@ -2,7 +2,8 @@
 
 A keeper process holds a private mount and network namespace (and a user namespace where we are not root). Its
 /run/netns is its own, so labs never see each other, names need no prefix, and nothing is left to clean: the
-keeper reads a pipe of ours and ends when it closes, whatever killed us, and the kernel takes the rest.
+keeper reads a pipe of ours, and when that closes, whatever killed us, it removes the lab's folder and ends.
+The kernel takes the rest.
 """
 
 import os
@@ -26,7 +27,8 @@ _KEEPER = """
 [ -d /run/netns ] || { mount -t tmpfs netlab /run && mkdir /run/netns; } || exit 1
 mount -t tmpfs netlab /run/netns && mount --make-shared /run/netns && ip link set lo up || exit 1
 echo ready
-exec cat
+cat
+rm -rf "$1"
 """
 # Names as the host sees them, the caller's folder, and death with the caller: then the program itself.
 # The pid stays the same all the way, so whoever started the script owns the program.
@@ -140,8 +142,8 @@ class Namespaces:
 def namespaces(hosts: Sequence[str], hosts_file: str) -> Iterator[Namespaces]:
     """Hosts without any link yet. Raises LabError where the machine does not allow namespaces."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pinhole-netlab-")))
-        spaces = Namespaces(folder, stack.enter_context(_keeper()))
+        folder = Path(tempfile.mkdtemp(prefix="pinhole-netlab-"))
+        spaces = Namespaces(folder, stack.enter_context(_keeper(folder)))
         stack.callback(spaces.stop)
         for host in ("", *hosts):
             spaces.lay(host, hosts_file)
@@ -155,17 +157,18 @@ def missing() -> str:
     if lacking:
         return f"needs {' '.join(lacking)}: sudo apt-get install {' '.join(lacking)}"
     try:
-        with _keeper():
+        with _keeper(Path(tempfile.mkdtemp(prefix="pinhole-netlab-"))):
             return ""
     except LabError as exc:
         return str(exc)
 
 
 @contextmanager
-def _keeper() -> Iterator[int]:
+def _keeper(folder: Path) -> Iterator[int]:
+    """Yield the keeper's pid; `folder` goes with it."""
     user = ["--user", "--map-root-user"] if os.geteuid() else []
     with subprocess.Popen(
-        ["unshare", *user, "--net", "--mount", "sh", "-c", _KEEPER],
+        ["unshare", *user, "--net", "--mount", "sh", "-c", _KEEPER, "netlab-keeper", str(folder)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         env=_environment(),
     ) as popen:  # fmt: skip
@@ -179,6 +182,8 @@ def _keeper() -> Iterator[int]:
             yield popen.pid
         finally:
             popen.stdin.close()
+            popen.wait()
+            shutil.rmtree(folder, ignore_errors=True)  # where the keeper never came to be
 
 
 def _environment() -> dict[str, str]:

@@ -30,10 +30,10 @@ def namespace_of(lab, host):
     return lab.spaces.run(host, "readlink", "/proc/self/ns/net").strip()
 
 
-def await_gone(names):
+def await_gone(names, folder):
     deadline_s = time.monotonic() + GONE_TIMEOUT_S
-    while names & namespaces_in_use():
-        assert time.monotonic() < deadline_s, "processes are left in the lab"
+    while names & namespaces_in_use() or folder.exists():
+        assert time.monotonic() < deadline_s, "something of the lab is left"
         time.sleep(0.05)
 
 
@@ -72,7 +72,8 @@ def test_nothing_runs_on_when_its_owner_is_killed(how):
         "import sys, time\nfrom netlab.internet import Plan, internet\n"
         "with internet(Plan()) as lab:\n"
         "    lab.spaces.start('device', 'sleeper', ['sleep', '600'])\n"
-        "    print(lab.spaces.run('device', 'readlink', '/proc/self/ns/net'), end='', flush=True)\n"
+        "    print(lab.spaces.run('device', 'readlink', '/proc/self/ns/net'), end='')\n"
+        "    print(lab.spaces.folder, flush=True)\n"
         "    time.sleep(600)\n"
     )
     owner = subprocess.Popen(
@@ -80,11 +81,11 @@ def test_nothing_runs_on_when_its_owner_is_killed(how):
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     with owner:
-        name = owner.stdout.readline().decode().strip()
+        name, folder = (owner.stdout.readline().decode().strip() for _ in range(2))
         assert name in namespaces_in_use()
         owner.send_signal(how)
         owner.wait(GONE_TIMEOUT_S)
-    await_gone({name})
+    await_gone({name}, Path(folder))
 
 
 def test_a_command_that_fails_says_where_and_why():

@@ -1,6 +1,7 @@
 """A browser and the agent find each other through NATs; `scripts/netlab` shows the same as a table.
 
-The bytes are counted on the wire at both ends. The cells of the normal run are the telling ones; the rest is slow.
+The bytes are counted on the wire at both ends. The cells of the normal run are the telling ones; the rest
+is slow.
 """
 
 import shutil
@@ -11,6 +12,7 @@ from netlab.nat import NATS
 from netlab.servers import MOSQUITTO, TRANSPORTS, TURNSERVER
 from parts.need import need
 
+IPV6 = ("dual", "ipv6")
 TELLING = [
     Cell("none", "none"),
     Cell("port-restricted", "port-restricted"),
@@ -20,12 +22,7 @@ TELLING = [
 ]
 WHOLE = [
     *cells(NATS, NATS, [None, *TRANSPORTS], ["ipv4"]),
-    *cells(
-        ["port-restricted", "symmetric", "udp-blocked"],
-        ["symmetric", "udp-blocked"],
-        [None],
-        ["dual", "ipv6"],
-    ),
+    *cells(("port-restricted", "symmetric", "udp-blocked"), ("symmetric", "udp-blocked"), [None], IPV6),
 ]
 
 
