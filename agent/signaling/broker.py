@@ -41,7 +41,7 @@ MAX_INFLIGHT = 20
 """QoS 1 messages under way unconfirmed, each way (MQTT 5 section 3.1.2.11.3: receive maximum)."""
 MAX_INBOX = 256
 MAX_PACKET_BYTES = 4 * MAX_MESSAGE_BYTES
-"""MQTT 5 section 3.1.2.11.4: the broker keeps larger ones from us. What is between is refused and counted."""
+"""MQTT 5 section 3.1.2.11.4: the broker keeps larger ones from us; what is between is counted."""
 FLUSH_S = 1.0
 DISCONNECT_S = 0.5
 STABLE_S = 10.0
@@ -305,7 +305,7 @@ class Broker:
         if not isinstance(error, aiomqtt.MqttError):
             return explain(error, self._endpoint)
         # aiomqtt raises `from None` and drops the type; the context and paho's log still have it.
-        cause = (client.socket_error if client else None) or error.__context__
+        cause = (client.socket_errors.last if client else None) or error.__context__
         if isinstance(cause, WebsocketConnectionError):
             return f"{self._endpoint.url}: no MQTT over websockets there: check the port and the path"
         if cause is None or isinstance(cause, ConnectionError):
@@ -331,12 +331,14 @@ class _Client(aiomqtt.Client):
 
     def __init__(self, sock: socket.socket, *, timeout: float, **arguments: Any) -> None:
         self._inbox: asyncio.Queue[aiomqtt.Message] = asyncio.Queue(MAX_INBOX)
-        self.socket_error: BaseException | None = None
+        self.socket_errors = _SocketErrors()
+        quiet = logging.Logger("paho", level=logging.WARNING)  # noqa: LOG001  not in the tree on purpose
+        quiet.addHandler(self.socket_errors)
         self.refusal = ""
         self.since_s = asyncio.get_running_loop().time()
         super().__init__(
             timeout=timeout,
-            logger=_quiet_logger(self._keep_error),
+            logger=quiet,
             queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: self._inbox),  # noqa: ARG005
             **arguments,
         )
@@ -362,9 +364,6 @@ class _Client(aiomqtt.Client):
         with suppress(aiomqtt.MqttError):
             await self.__aexit__(None, None, None)
 
-    def _keep_error(self, error: BaseException) -> None:
-        self.socket_error = error
-
     def _on_disconnect(self, *arguments: Any, **named: Any) -> None:
         # aiomqtt ignores an end before CONNACK, and would wait for its time-out.
         if not self._connected.done():
@@ -373,7 +372,11 @@ class _Client(aiomqtt.Client):
 
     def _on_publish(self, client: Client, userdata: Any, mid: int, code: ReasonCode, *more: Any) -> None:
         # aiomqtt ignores the reason; an access rule that forbids a topic shows nowhere else.
-        self.refusal = str(code) if code.is_failure else ""
+        if code.is_failure:
+            self.refusal = str(code)
+        # Mosquitto leaves Nagle's algorithm on: what follows its PUBACK waits for our delayed TCP ACK, 40 ms.
+        with suppress(OSError):
+            self._spare.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         super()._on_publish(client, userdata, mid, code, *more)
 
 
@@ -384,15 +387,12 @@ def _properties(packet_type: int, **values: int) -> Properties:
     return properties
 
 
-def _quiet_logger(on_error: Callable[[BaseException], None]) -> logging.Logger:
-    """A logger of no tree that only keeps the exceptions paho logs instead of raising."""
+class _SocketErrors(logging.Handler):
+    """The last exception that paho logged instead of raising; the rest of its log is dropped."""
 
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            for argument in record.args if isinstance(record.args, tuple) else ():
-                if isinstance(argument, OSError):
-                    on_error(argument)
+    last: OSError | None = None
 
-    keep = logging.Logger("paho", level=logging.WARNING)  # noqa: LOG001  not in the tree on purpose
-    keep.addHandler(Keep())
-    return keep
+    def emit(self, record: logging.LogRecord) -> None:
+        for argument in record.args if isinstance(record.args, tuple) else ():
+            if isinstance(argument, OSError):
+                self.last = argument
