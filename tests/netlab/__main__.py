@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from netlab.internet import FAMILIES
 from netlab.matrix import Cell, Result, cells, run_cell
 from netlab.namespaces import missing
 from netlab.nat import NATS
+from netlab.plan import FAMILIES
 from netlab.servers import TRANSPORTS
 from netlab.shape import Shape, ShapeError, read_trace
 from rich.console import Console
@@ -44,7 +44,7 @@ def main(
     trace: Annotated[Path | None, typer.Option(help="Uplink, in mahimahi's format.", exists=True)] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
 ) -> None:
-    """Connect a viewer and a camera through each pair of NATs; exit with 1 where one is not as it should be."""
+    """Connect a viewer and a camera through each pair of NATs; exit with 1 where a pair is not as expected."""
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     if reason := missing():
         console.print(f"netlab: {reason}", style="red")

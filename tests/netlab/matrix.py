@@ -8,9 +8,10 @@ from itertools import product
 from typing import Any
 
 from netlab import wire
-from netlab.internet import Family, Internet, Plan, internet
+from netlab.internet import Internet, internet
 from netlab.namespaces import LabError
 from netlab.nat import Nat, can_connect_directly
+from netlab.plan import Family, Plan
 from netlab.servers import TRANSPORTS, Transport, start_service
 from netlab.shape import Shape
 from netlab.viewer import Playback, play, viewing

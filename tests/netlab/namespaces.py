@@ -28,7 +28,7 @@ _KEEPER = """
 mount -t tmpfs netlab /run/netns && mount --make-shared /run/netns && ip link set lo up || exit 1
 echo ready
 cat
-rm -rf "$1"
+for pause in 0.1 0.3 1 3; do rm -rf "$1" && break; sleep $pause; done  # programs that die now may still write
 """
 # Names as the host sees them, the caller's folder, and death with the caller: then the program itself.
 # The pid stays the same all the way, so whoever started the script owns the program.

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import trustme
-from netlab.internet import SERVER_IP, SERVER_IP6, Internet
+from netlab.internet import Internet
 from netlab.namespaces import LabError, Process
+from netlab.plan import SERVER_IP, SERVER_IP6
 from parts.coturn import PROGRAM as TURNSERVER
 from parts.mosquitto import PROGRAM as MOSQUITTO
 
-ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 20.0
 PORTAL_PORT, TURN_PORT, TURNS_PORT, BROKER_PORT = 8080, 3478, 5349, 1883
 RELAY_PORTS = (49152, 65535)
@@ -122,7 +122,7 @@ def _start_portal(
     urls = ", ".join(f'"{TURN_URLS[transport]}"' for transport in transports)
     file = folder / "portal.toml"
     file.write_text(
-        f'{common}[portal]\nhost = "{"::" if lab.plan.has_ipv6 else "0.0.0.0"}"\nport = {PORTAL_PORT}\n'
+        f'{common}[portal]\nhost = "{"::" if SERVER_IP6 in lab.plan.server_ips else "0.0.0.0"}"\nport = {PORTAL_PORT}\n'
         f'[[portal.ice_servers]]\nurls = ["stun:turn.test:{TURN_PORT}"]\n'
         f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\n'
     )

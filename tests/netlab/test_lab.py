@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from netlab.internet import HOSTS, SERVER_IP, Plan, internet
+from netlab.internet import internet
 from netlab.link import TESTS
 from netlab.namespaces import LabError
+from netlab.plan import HOSTS, SERVER_IP, Plan
 
 GONE_TIMEOUT_S = 10.0
 
@@ -69,7 +70,7 @@ def test_nothing_is_left_after_an_error():
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_runs_on_when_its_owner_is_killed(how):
     code = (
-        "import sys, time\nfrom netlab.internet import Plan, internet\n"
+        "import sys, time\nfrom netlab.internet import internet\nfrom netlab.plan import Plan\n"
         "with internet(Plan()) as lab:\n"
         "    lab.spaces.start('device', 'sleeper', ['sleep', '600'])\n"
         "    print(lab.spaces.run('device', 'readlink', '/proc/self/ns/net'), end='')\n"

@@ -3,8 +3,9 @@
 import statistics
 
 import pytest
-from netlab.internet import SERVER_IP, Plan, internet
+from netlab.internet import internet
 from netlab.namespaces import LabError
+from netlab.plan import SERVER_IP, Plan
 from netlab.shape import Burst, Shape, random_trace
 from netlab.traffic import receiving, send
 

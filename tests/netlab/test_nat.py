@@ -5,9 +5,10 @@ import sys
 
 import pytest
 from netlab import link
-from netlab.internet import CARRIER_IP, HOME_IP, SERVER_IP, Plan, internet
+from netlab.internet import internet
 from netlab.namespaces import LabError
 from netlab.nat import NATS, can_connect_directly
+from netlab.plan import CARRIER_IP, HOME_IP, SERVER_IP, Plan
 from netlab.servers import TURN_PORT, start_turn
 from netlab.stun import INDEPENDENT, PORT_DEPENDENT
 

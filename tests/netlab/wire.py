@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from netlab.internet import SERVER_IP, SERVER_IP6, Internet
+from netlab.internet import Internet
+from netlab.plan import SERVER_IP, SERVER_IP6
 from netlab.servers import RELAY_PORTS, TURN_PORT, TURNS_PORT
 
 Flow = Literal["direct", "turn-udp", "turn-tcp", "turn-tls", "peer-relay"]
