@@ -30,7 +30,7 @@ Transports = StrEnum("Transports", {name: name for name in (ANY, *TRANSPORTS)})
 
 def main(
     viewer: Annotated[list[Nats] | None, typer.Option(help="NAT of the viewer; all by default.")] = None,
-    device: Annotated[list[Nats] | None, typer.Option(help="NAT of the device; all by default.")] = None,
+    device: Annotated[list[Nats] | None, typer.Option(help="NAT of the device's carrier.")] = None,
     transport: Annotated[
         list[Transports] | None, typer.Option(help="How TURN is offered to both ends; any: all ways at once.")
     ] = None,
@@ -44,7 +44,7 @@ def main(
     trace: Annotated[Path | None, typer.Option(help="Uplink, in mahimahi's format.", exists=True)] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
 ) -> None:
-    """Connect a viewer and a camera through each pair of NATs; exit with 1 where a pair is not as expected."""
+    """Connect a viewer and a camera through each pair of NATs; exit with 1 where one is not as expected."""
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     if reason := missing():
         console.print(f"netlab: {reason}", style="red")
@@ -117,8 +117,7 @@ def _table(results: Sequence[Result]) -> Table:
     for column in _COLUMNS:
         table.add_column(column, justify="right" if column == "first frame" else "left")
     for result in results:
-        cell, median = result.cell, result.first_frame_ms
-        faults = [fault.strip().splitlines()[0] for fault in result.faults()]
+        cell, median, faults = result.cell, result.first_frame_ms, result.faults()
         table.add_row(
             cell.viewer,
             cell.device,

@@ -93,7 +93,7 @@ def emulated_link(
     file = spaces.folder / "link.json"
     file.write_text(json.dumps(options))
     process = spaces.start(
-        "", "link", [sys.executable, "-m", "netlab.emulator", str(file)], env={"PYTHONPATH": str(TESTS)}
+        near[0], "link", [sys.executable, "-m", "netlab.emulator", str(file)], env={"PYTHONPATH": str(TESTS)}
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as control:
         control.bind(str(spaces.folder / "link-client.socket"))

@@ -75,7 +75,7 @@ class Result:
     def faults(self) -> list[str]:
         """What is not as RFC 4787 lets us expect; empty where all is well."""
         if self.error:
-            return [self.error]
+            return [self.error.splitlines()[0]]
         faults = [f"an attempt failed: {failure}" for failure in self.failed_attempts]
         is_direct = self.flows == ("direct", "direct")
         if is_direct != self.cell.is_direct:

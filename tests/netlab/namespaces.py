@@ -2,8 +2,8 @@
 
 A keeper process holds a private mount and network namespace (and a user namespace where we are not root). Its
 /run/netns is its own, so labs never see each other, names need no prefix, and nothing is left to clean: the
-keeper reads a pipe of ours, and when that closes, whatever killed us, it removes the lab's folder and ends.
-The kernel takes the rest.
+keeper reads a pipe of ours. When that closes, whatever killed us, it kills what runs in the lab, removes the
+lab's folder and ends; the kernel takes the rest.
 """
 
 import os
@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,17 +27,20 @@ _KEEPER = """
 [ -d /run/netns ] || { mount -t tmpfs netlab /run && mkdir /run/netns; } || exit 1
 mount -t tmpfs netlab /run/netns && mount --make-shared /run/netns && ip link set lo up || exit 1
 echo ready
-cat
-for pause in 0.1 0.3 1 3; do rm -rf "$1" && break; sleep $pause; done  # programs that die now may still write
+read -r goodbye || for pause in 0.1 0.3 1; do
+  for host in /run/netns/*; do kill -KILL $(ip netns pids "${host##*/}"); done 2>/dev/null
+  sleep $pause  # for what was on its way in
+done
+rm -rf "$1"
 """
-# Names as the host sees them, the caller's folder, and death with the caller: then the program itself.
-# The pid stays the same all the way, so whoever started the script owns the program.
+# Names as the host sees them and the caller's folder, then the program itself. The pid stays the same all the
+# way, so whoever started the script owns the program.
 _ENTER = """#!/bin/sh
 exec {nsenter} unshare --mount --propagation unchanged sh -c '
 for file in hosts resolv.conf; do
   [ ! -e "/etc/$file" ] || mount --bind "$0/$file" "/etc/$file" || exit 126
 done
-cd "$1" && shift && exec setpriv --pdeathsig KILL -- "$@"' {folder} "$PWD" {program}"$@"
+cd "$1" && shift && exec "$@"' {folder} "$PWD" {program}"$@"
 """
 
 
@@ -181,8 +184,8 @@ def _keeper(folder: Path) -> Iterator[int]:
                 raise LabError(f"no network namespaces here, neither as root nor by user namespaces: {said}")
             yield popen.pid
         finally:
-            popen.stdin.close()
-            popen.wait()
+            with suppress(BrokenPipeError):
+                popen.communicate(b"goodbye\n")
             shutil.rmtree(folder, ignore_errors=True)  # where the keeper never came to be
 
 

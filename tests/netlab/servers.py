@@ -121,8 +121,9 @@ def _start_portal(
         (folder / name).write_text(text)
     urls = ", ".join(f'"{TURN_URLS[transport]}"' for transport in transports)
     file = folder / "portal.toml"
+    host = "::" if SERVER_IP6 in lab.plan.server_ips else "0.0.0.0"
     file.write_text(
-        f'{common}[portal]\nhost = "{"::" if SERVER_IP6 in lab.plan.server_ips else "0.0.0.0"}"\nport = {PORTAL_PORT}\n'
+        f'{common}[portal]\nhost = "{host}"\nport = {PORTAL_PORT}\n'
         f'[[portal.ice_servers]]\nurls = ["stun:turn.test:{TURN_PORT}"]\n'
         f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\n'
     )
@@ -148,5 +149,6 @@ def _await(process: Process, pattern: str) -> None:
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while not re.search(pattern, process.log()):
         if process.popen.poll() is not None or time.monotonic() > deadline_s:
-            raise LabError(f"{process.name}: {pattern!r} did not appear:\n{process.log()}")
+            last = (process.log().splitlines() or ["it said nothing"])[-1]
+            raise LabError(f"{process.name} did not start: {last}\n{process.log()}")
         time.sleep(0.03)

@@ -16,25 +16,14 @@ from netlab.plan import HOSTS, SERVER_IP, Plan
 GONE_TIMEOUT_S = 10.0
 
 
-def namespaces_in_use():
-    """Network namespaces that some process is in."""
-    found = set()
-    for link in Path("/proc").glob("[0-9]*/ns/net"):
-        try:
-            found.add(link.readlink().name)
-        except OSError:
-            continue  # it ended meanwhile, or belongs to somebody else
-    return found
-
-
 def namespace_of(lab, host):
     return lab.spaces.run(host, "readlink", "/proc/self/ns/net").strip()
 
 
-def await_gone(names, folder):
+def await_gone(pids, folder):
     deadline_s = time.monotonic() + GONE_TIMEOUT_S
-    while names & namespaces_in_use() or folder.exists():
-        assert time.monotonic() < deadline_s, "something of the lab is left"
+    while left := [one for one in (*(Path("/proc") / str(pid) for pid in pids), folder) if one.exists()]:
+        assert time.monotonic() < deadline_s, f"{left} are left of the lab"
         time.sleep(0.05)
 
 
@@ -52,41 +41,47 @@ def test_two_labs_of_the_same_kind_run_at_once():
 
 
 def test_nothing_is_left_after_an_error():
-    seen = {}
+    seen = []
 
     def fail():
         with internet(Plan()) as lab:
-            seen["folder"], seen["names"] = lab.spaces.folder, {namespace_of(lab, host) for host in HOSTS}
-            seen["sleeper"] = lab.spaces.start("device", "sleeper", ["sleep", "600"])
+            sleeper = lab.spaces.start("device", "sleeper", ["sleep", "600"])
+            seen.extend([lab.spaces.folder, lab.spaces.keeper, sleeper.popen.pid])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert seen["sleeper"].popen.returncode is not None
-    assert not seen["folder"].exists()
-    assert seen["names"].isdisjoint(namespaces_in_use())
+    folder, *pids = seen
+    assert not folder.exists()
+    assert not [pid for pid in pids if (Path("/proc") / str(pid)).exists()]
+
+
+OWNER = """
+import time
+from netlab.internet import internet
+from netlab.plan import Plan
+with internet(Plan()) as lab:
+    sleeper = lab.spaces.start("device", "sleeper", ["sleep", "600"])
+    print(lab.spaces.folder, lab.spaces.keeper, sleeper.popen.pid, flush=True)
+    time.sleep(600)
+"""
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_runs_on_when_its_owner_is_killed(how):
-    code = (
-        "import sys, time\nfrom netlab.internet import internet\nfrom netlab.plan import Plan\n"
-        "with internet(Plan()) as lab:\n"
-        "    lab.spaces.start('device', 'sleeper', ['sleep', '600'])\n"
-        "    print(lab.spaces.run('device', 'readlink', '/proc/self/ns/net'), end='')\n"
-        "    print(lab.spaces.folder, flush=True)\n"
-        "    time.sleep(600)\n"
-    )
     owner = subprocess.Popen(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(TESTS)}, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-c", OWNER],
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     with owner:
-        name, folder = (owner.stdout.readline().decode().strip() for _ in range(2))
-        assert name in namespaces_in_use()
+        folder, *pids = owner.stdout.readline().decode().split()
+        assert Path(folder).exists()
         owner.send_signal(how)
         owner.wait(GONE_TIMEOUT_S)
-    await_gone({name}, Path(folder))
+    await_gone(pids, Path(folder))
 
 
 def test_a_command_that_fails_says_where_and_why():

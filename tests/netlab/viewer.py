@@ -66,7 +66,7 @@ async def play(page: Page) -> Playback:
             return Playback(first_ms, tuple(failures))
         is_retrying = phase in ("retrying", "unsupported")
         if is_retrying and not was_retrying:
-            failures.append(await page.evaluate("() => document.querySelector('.message')?.innerText ?? ''"))
+            failures.append(" ".join((await page.locator(".message").inner_text()).split()))
         if time.monotonic() > deadline_s:
             raise LabError(f"no picture within {PATIENCE_S:.0f} s, but {phase}: {'; '.join(failures)}")
         was_retrying = is_retrying
