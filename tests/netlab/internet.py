@@ -22,9 +22,13 @@ from netlab.shape import Shape
 _SYSCTLS = {
     "net/ipv4/ip_forward": 1,
     "net/ipv6/conf/all/forwarding": 1,
+    # Duplicate address detection would keep link-local addresses, and what they resolve, from use for 2 s.
+    "net/ipv6/conf/all/accept_dad": 0,
+    "net/ipv6/conf/default/accept_dad": 0,
     "net/netfilter/nf_conntrack_udp_timeout": 30,
     "net/netfilter/nf_conntrack_udp_timeout_stream": 120,  # RFC 4787 REQ-5: at least two minutes
 }
+_ROUTERS = ("home", "carrier", "modem")
 
 
 @dataclass
@@ -43,8 +47,7 @@ def internet(plan: Plan) -> Iterator[Internet]:
         raise LabError(reason)
     with ExitStack() as stack:
         spaces = stack.enter_context(namespaces(HOSTS, hosts_file(plan)))
-        spaces.run("", "ip", "-batch", "-", stdin="\n".join([*wires(plan), ""]))
-        spaces.run("", "sh", "-e", str(_settings(spaces, plan)))
+        spaces.run("", "sh", "-e", str(_script(spaces, plan)))
         lab = Internet(plan, spaces)
         if plan.is_emulated:
             shapes = plan.uplink or Shape(), plan.downlink or Shape()
@@ -54,22 +57,31 @@ def internet(plan: Plan) -> Iterator[Internet]:
         yield lab
 
 
-def _settings(spaces: Namespaces, plan: Plan) -> Path:
-    """Write one shell script that sets addresses, routes and rules of every host."""
-    commands = []
+def _script(spaces: Namespaces, plan: Plan) -> Path:
+    """Write one shell script that lays the links and sets addresses, routes and rules of every host."""
+    commands = [_inside(host, _sysctls(host)) for host in HOSTS]
+    commands.append(f"ip -batch {_file(spaces.folder / 'wires', wires(plan))}")
     for host, lines in addresses(plan).items():
-        file = spaces.folder / host / "addresses"
-        file.write_text("\n".join([*lines, ""]))
-        commands.append(f"ip -n {host} -batch {shlex.quote(str(file))}")
+        commands.append(f"ip -n {host} -batch {_file(spaces.folder / host / 'addresses', lines)}")
     for host, rules in _rules(plan).items():
-        file = spaces.folder / host / "rules"
-        file.write_text(rules)
-        sysctls = "; ".join(f"echo {value} > /proc/sys/{key}" for key, value in _SYSCTLS.items())
-        inside = f"{sysctls}; nft -f {shlex.quote(str(file))}"
-        commands.append(f"nsenter --net=/run/netns/{host} sh -e -c {shlex.quote(inside)}")
-    script = spaces.folder / "settings"
+        commands.append(_inside(host, f"nft -f {_file(spaces.folder / host / 'rules', [rules])}"))
+    script = spaces.folder / "script"
     script.write_text("\n".join(commands))
     return script
+
+
+def _sysctls(host: str) -> str:
+    wanted = (key for key in _SYSCTLS if host in _ROUTERS or key.endswith("accept_dad"))
+    return "; ".join(f"echo {_SYSCTLS[key]} > /proc/sys/{key}" for key in wanted)
+
+
+def _inside(host: str, command: str) -> str:
+    return f"nsenter --net=/run/netns/{host} sh -e -c {shlex.quote(command)}"
+
+
+def _file(path: Path, lines: list[str]) -> str:
+    path.write_text("\n".join([*lines, ""]))
+    return shlex.quote(str(path))
 
 
 def _rules(plan: Plan) -> dict[str, str]:
