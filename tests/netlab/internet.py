@@ -8,15 +8,17 @@ device ── modem ──~── carrier                   ~: 100.64.0.0/24, pl
 """
 
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from netlab.link import Link, emulated_link, missing
+from netlab.link import TESTS, Link, emulated_link, missing
 from netlab.namespaces import LabError, Namespaces, namespaces
-from netlab.nat import Nat, ruleset
-from netlab.plan import HOSTS, Plan, addresses, hosts_file, wires
+from netlab.nat import Nat, remapping, ruleset
+from netlab.plan import HOSTS, NEXT_IPS, Plan, addresses, hosts_file, wires
 from netlab.shape import Shape
 
 _SYSCTLS = {
@@ -38,6 +40,13 @@ class Internet:
     plan: Plan
     spaces: Namespaces
     link: Link | None = None
+
+    def rebind(self, router: Literal["home", "carrier"]) -> None:
+        """Give a NAT a new public address and let it forget its flows, as after a reconnect (IPv4). Once."""
+        kind = self.plan.viewer_nat if router == "home" else self.plan.device_nat
+        self.spaces.run(router, "ip", "address", "add", f"{NEXT_IPS[router]}/24", "dev", "wan")
+        self.spaces.run(router, "nft", "-f", "-", stdin=remapping(kind, "wan", NEXT_IPS[router]))
+        self.spaces.run(router, "env", f"PYTHONPATH={TESTS}", sys.executable, "-m", "netlab.conntrack")
 
 
 @contextmanager

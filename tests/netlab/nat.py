@@ -58,6 +58,14 @@ table inet filter {{
 """
 
 
+def remapping(kind: Nat, outside: str, public_ip: str) -> str:
+    """Change the rules so that new flows leave from `public_ip`; nothing to do where nothing is mapped."""
+    if kind == "none":
+        return ""
+    rule = _MASQUERADE[kind].replace("masquerade", f"snat to {public_ip}")
+    return f'flush chain ip nat mapping\nadd rule ip nat mapping oifname "{outside}" {rule}\n'
+
+
 def can_connect_directly(viewer: Nat, device: Nat) -> bool:
     """Say whether ICE can do without a relay between the two kinds (RFC 4787, RFC 5128 section 3.3).
 

@@ -15,6 +15,7 @@ HOSTS = ("exchange", "server", "home", "viewer", "carrier", "modem", "device")
 
 SERVER_IP, SECOND_SERVER_IP, SERVER_IP6 = "203.0.113.10", "203.0.113.11", "2001:db8::10"  # two for RFC 5780
 HOME_IP, CARRIER_IP = "203.0.113.20", "203.0.113.30"
+NEXT_IPS = {"home": "203.0.113.21", "carrier": "203.0.113.31"}  # after a reconnect
 # Chromium looks STUN and TURN servers up by their full name, with the last dot.
 NAMES = "broker.test turn.test turn.test. portal.test"
 # Nobody has this address: what goes to the default route of the public segment is lost, as in the internet.

@@ -36,6 +36,35 @@ def test_a_nat_maps_and_filters_as_it_is_called(kind):
             assert not said["is_translated"] or said["mapped"][0] == outside
 
 
+ASK_FROM_PORT_40000 = f"""
+import socket
+from netlab.stun import _ask
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock.bind(("", 40000))
+    sock.settimeout(1)
+    print(*_ask(sock, ("{SERVER_IP}", {TURN_PORT})).mapped)
+"""
+
+
+@pytest.mark.parametrize("kind", ["full-cone", "port-restricted", "symmetric"])
+def test_a_rebinding_changes_the_address_of_a_flow_and_keeps_the_kind(kind):
+    with internet(Plan(kind, kind)) as lab:
+        start_turn(lab, "secret")
+        for host, router, after in (
+            ("viewer", "home", "203.0.113.21"),
+            ("device", "carrier", "203.0.113.31"),
+        ):
+            argv = ["env", f"PYTHONPATH={link.TESTS}", sys.executable, "-c", ASK_FROM_PORT_40000]
+            first, again = (lab.spaces.run(host, *argv) for _ in range(2))
+            assert first == again, "a flow keeps its mapping"
+            lab.rebind(router)
+            address, port = lab.spaces.run(host, *argv).split()
+            assert address == after
+            assert (port == "40000") == (kind != "symmetric")
+            said = ask(lab, host)
+            assert (said["mapping"], said["filtering"], said["is_translated"]) == EXPECTED[kind]
+
+
 @pytest.mark.parametrize("host", ["viewer", "device"])
 def test_udp_blocked_lets_tcp_pass(host):
     with internet(Plan("udp-blocked", "udp-blocked")) as lab:
