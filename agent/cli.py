@@ -77,6 +77,7 @@ def _root(
     On the camera:            [b]pinhole run --config pinhole.toml[/]
     On the server:            [b]pinhole portal --config pinhole.toml[/]
     In a terminal:            [b]pinhole watch[/]
+    Where it does not work:   [b]pinhole doctor --config pinhole.toml[/]
     """
 
 
@@ -186,6 +187,55 @@ def watch(
         snapshot=snapshot,
     )
     _serve(run_watch(wish, json_wanted=as_json))
+
+
+@app.command()
+def doctor(
+    config: ConfigOption,
+    portal: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Compare clocks with it, and ask it for its ICE servers."),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File with the portal's password: ICE servers are for who is signed in."
+        ),
+    ] = None,
+    with_camera: Annotated[
+        bool, typer.Option("--camera/--no-camera", help="Whether to run the camera for two seconds.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
+) -> None:
+    """Say what keeps this device from serving, and what to do about it.
+
+    Looks at settings, clock, names, network, broker, portal, ICE servers, NAT, camera and board, in 20 s at
+    most. Exit code 0 where the device can serve, 1 where not; warnings do not change it.
+
+    Examples: [b]pinhole doctor --config pinhole.toml[/]
+              [b]pinhole doctor --config pinhole.toml --portal https://cams.example.org --password-file pw[/]
+    """
+    _log_to_stderr("error")
+    from agent.doctor.report import encode
+    from agent.doctor.screen import Screen
+    from agent.doctor.wiring import Wish, run_doctor
+
+    if password_file and not portal:
+        raise typer.BadParameter("needs --portal URL too", param_hint="--password-file")
+    wish = Wish(portal, read_secret(password_file) if password_file else None, with_camera=with_camera)
+    can_serve = False
+
+    async def visit() -> None:
+        nonlocal can_serve
+        with Screen(Console(stderr=as_json, highlight=False), is_quiet=as_json) as screen:
+            report = await run_doctor(config, wish, screen)
+            screen.close(report)
+        can_serve = report.can_serve
+        if as_json:
+            typer.echo(encode(report))
+
+    _serve(visit())
+    raise typer.Exit(0 if can_serve else 1)
 
 
 @config_app.command()

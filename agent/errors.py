@@ -34,3 +34,7 @@ class NegotiationError(MessageError):
 
 class PortalError(PinholeError):
     """The portal cannot start, be reached, or refuses us."""
+
+
+class PathError(PinholeError):
+    """A name, an address or an ICE server cannot be reached or refuses us."""

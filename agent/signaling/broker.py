@@ -203,7 +203,7 @@ class Broker:
         if settings.version == "3.1.1":
             return arguments | {
                 "protocol": aiomqtt.ProtocolVersion.V311,
-                "clean_session": False,
+                "clean_session": settings.session_expiry_s == 0,
                 "clean_start": MQTT_CLEAN_START_FIRST_ONLY,
             }
         return arguments | {

@@ -66,9 +66,10 @@ def layer(module: str) -> str:
 
 ALLOWED = {
     "__main__": {"cli"},
-    "cli": {"app", "demo", "watch", "config", "errors", "model"},
-    "app": ROOMS | {"config", "errors", "model"},
+    "cli": {"app", "demo", "doctor", "watch", "config", "errors", "model"},
+    "app": ROOMS | {"doctor", "config", "errors", "model"},
     "demo": {"config", "errors", "model"},
+    "doctor": ROOMS | {"config", "errors", "model"},
     "config": {"errors", "model"},
     "model": {"errors"},
     "errors": set(),

@@ -1,0 +1,1 @@
+"""`pinhole doctor`: what keeps this device from serving, and what to do about it."""

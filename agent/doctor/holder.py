@@ -1,0 +1,48 @@
+"""Who has the camera open. Two programs cannot share one, and the agent comes first."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+DEVICES = ("/dev/video", "/dev/media", "/dev/v4l-subdev")
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A running agent that has a camera open."""
+
+    pid: int
+
+
+def find_holder(proc: Path = PROC) -> Holder | None:
+    """The first agent that has one; blocking. Other users' processes show their files to root alone."""
+    for process in proc.glob("[0-9]*"):
+        if _is_agent(process) and _has_camera(process):
+            return Holder(int(process.name))
+    return None
+
+
+def _is_agent(process: Path) -> bool:
+    """`pinhole run …` or `python -m agent run …`."""
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"run" in words and any(
+        word.endswith((b"/pinhole", b"agent")) or word == b"pinhole" for word in words
+    )
+
+
+def _has_camera(process: Path) -> bool:
+    try:
+        files = list((process / "fd").iterdir())
+    except OSError:
+        return False
+    return any(_target(file).startswith(DEVICES) for file in files)
+
+
+def _target(file: Path) -> str:
+    try:
+        return str(file.readlink())
+    except OSError:
+        return ""

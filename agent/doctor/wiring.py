@@ -1,0 +1,136 @@
+"""Builds the doctor's checks from the settings and the rooms. No logic of its own."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agent.camera.board import read_model
+from agent.camera.select import open_camera
+from agent.camera.trial import Trial, try_camera
+from agent.config import CameraSettings, Settings, load, read_secret
+from agent.doctor.board import judge_board, read_board
+from agent.doctor.clock import read_synchronisation
+from agent.doctor.examination import Examination, Outside
+from agent.doctor.holder import Holder, find_holder
+from agent.doctor.judge import judge_broker, judge_camera, judge_network
+from agent.doctor.names import look_up
+from agent.doctor.portal import visit_portal
+from agent.doctor.report import Finding, Report, make_report
+from agent.doctor.visit import Check, Progress
+from agent.errors import ConfigError, PinholeError
+from agent.model.signal import IceServer
+from agent.portal.turn import load_ice_servers
+from agent.rtc.interfaces import local_addresses
+from agent.rtc.nat import probe
+from agent.rtc.reach import reach, targets
+from agent.signaling.endpoint import parse_endpoint
+from agent.signaling.probe import BrokerVisit, visit_broker
+from agent.signaling.topics import device_filters
+from agent.watch.portal import PortalClient
+
+BROKER_S, CAMERA_S, SMALL_S = 12.0, 15.0, 7.0
+CAMERA_TRIAL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to look at besides the settings."""
+
+    portal_url: str | None = None
+    password: str | None = None
+    """The portal's; without it nobody signs in, and the portal names no ICE servers."""
+    ice_servers: tuple[IceServer, ...] = ()
+    """To ask where no portal names any; by default those of the settings' own portal."""
+    with_camera: bool = True
+
+
+async def run_doctor(config: Path, wish: Wish, progress: Progress) -> Report:
+    """A whole visit of this device, within 20 s; what is wrong is in the report and never raised."""
+    try:
+        settings = load(config)
+    except ConfigError as exc:
+        finding = Finding("config", str(config), "fault", str(exc), "mend the file, and run this again")
+        progress.ended(finding)
+        return make_report("", (finding,), time.time(), 0.0)
+    return await examine(settings, str(config), wish, progress)
+
+
+async def examine(settings: Settings, source: str, wish: Wish, progress: Progress) -> Report:
+    """The same with settings that are loaded; `source` is what people call them."""
+    examination = Examination(_outside(settings, wish), progress, portal_url=wish.portal_url or "")
+    try:
+        servers = wish.ice_servers or _own_servers(settings)
+    except PinholeError as exc:  # of a portal on this machine: a device serves without
+        servers = ()
+        examination.note(Finding("config", source, "warning", str(exc), "mend [portal] in the settings"))
+    else:
+        examination.note(Finding("config", source, "good", "every setting is valid"))
+    return await examination.run(settings.device.id, list(_checks(settings, wish)), servers)
+
+
+def _outside(settings: Settings, wish: Wish) -> Outside:
+    return Outside(
+        look_up=look_up,
+        synchronisation=read_synchronisation,
+        addresses=partial(local_addresses, settings.webrtc.exclude_interfaces),
+        visit_portal=partial(visit_portal, wish.portal_url) if wish.portal_url else None,
+        ice_servers=partial(_ask_portal, wish.portal_url, wish.password)
+        if wish.portal_url and wish.password
+        else None,
+        targets=targets,
+        reach=reach,
+        probe_nat=probe,
+    )
+
+
+def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
+    broker = settings.broker
+    endpoint = parse_endpoint(broker.url)
+    visit = partial(_visit_broker, settings)
+    judge = partial(judge_broker, broker.url)
+    yield Check("broker", broker.url, BROKER_S, visit, judge, advice="", host=endpoint.host)
+    local = partial(asyncio.to_thread, local_addresses, settings.webrtc.exclude_interfaces)
+    yield Check("network", "", SMALL_S, local, judge_network, "see `ip address`")
+    board = partial(read_board, read_model)
+    yield Check("board", "", SMALL_S, board, judge_board, "see `vcgencmd get_throttled`", failure="warning")
+    if wish.with_camera:
+        camera = partial(_try_camera, settings.camera)
+        yield Check(
+            "camera", "", CAMERA_S, camera, judge_camera, "see [camera], and the camera's cable and light"
+        )
+
+
+def _own_servers(settings: Settings) -> tuple[IceServer, ...]:
+    """Those of a portal that shares our settings file; a device of its own has none."""
+    return load_ice_servers(settings.portal).grant(f"{settings.device.id}-doctor", time.time()).servers
+
+
+async def _ask_portal(url: str, password: str) -> tuple[IceServer, ...]:
+    async with PortalClient.connect(url, password) as client:
+        given = client.hello.ice_servers
+    return tuple(IceServer(tuple(one.urls), one.username, one.credential) for one in given if one.urls)
+
+
+async def _visit_broker(settings: Settings) -> BrokerVisit:
+    """By a client id of our own: the broker would throw the running agent out for its twin."""
+    broker, device = settings.broker, settings.device.id
+    password = read_secret(broker.password_file) if broker.password_file else None
+    patience_s = min(broker.connect_timeout_s, BROKER_S / 2)
+    return await visit_broker(
+        broker.model_copy(update={"connect_timeout_s": patience_s}),
+        password,
+        f"pinhole-{device}-doctor",
+        device_filters(broker.topic_prefix, device),
+    )
+
+
+async def _try_camera(settings: CameraSettings) -> Trial | Holder:
+    if settings.source.partition(":")[0] not in ("replay", "synthetic"):
+        holder = await asyncio.to_thread(find_holder)
+        if holder:
+            return holder
+    return await try_camera(partial(open_camera, settings), settings.bitrate_bps, CAMERA_TRIAL_S)

@@ -1,0 +1,129 @@
+"""Whether one ICE server works for us: a STUN binding (RFC 8489), or a TURN allocation (RFC 8656)."""
+
+import asyncio
+import ssl
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from aioice import stun
+from aioice.turn import TurnTransport, create_turn_endpoint
+
+from agent.errors import PathError
+from agent.model.signal import IceServer
+from agent.rtc.ice import StunServer, TurnServer, parse_ice_servers
+from agent.rtc.nat import Address, StunSocket
+
+CLOSE_TIMEOUT_S = 0.5
+"""How long to wait for a TURN server to confirm that our allocation is gone."""
+ALLOCATION_LIFETIME_S = 60
+"""Should that fail, it is gone after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One URL of the list, and how it is reached."""
+
+    url: str
+    host: str
+    port: int
+    transport: str
+    """`udp`, `tcp` or `tls`."""
+    is_relay: bool
+    username: str | None = None
+    password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A server that answered."""
+
+    duration_ms: float
+    mapped: Address
+    """We, as the server sees us."""
+    relayed: Address | None = None
+    """What it relays for us; None from a STUN server."""
+
+
+def targets(servers: tuple[IceServer, ...]) -> list[Target]:
+    """Every URL that the agent would use; what it cannot use is logged and left out."""
+    stuns, turns = parse_ice_servers(servers)
+    return [_of_stun(server) for server in stuns] + [_of_turn(server) for server in turns]
+
+
+async def reach(target: Target) -> Reached:
+    """Use the server as the agent would, and leave nothing behind on it.
+
+    Does not end by itself before a minute where nothing answers. Raises PathError.
+    """
+    started_s = time.monotonic()
+    try:
+        mapped, relayed = await (_allocate(target) if target.is_relay else _bind(target))
+    except stun.TransactionFailed as exc:
+        raise PathError(_refusal(exc.response.attributes.get("ERROR-CODE", (0, "")))) from exc
+    except stun.TransactionError as exc:
+        raise PathError("no answer") from exc
+    except ssl.SSLCertVerificationError as exc:
+        raise PathError(f"its certificate is not trusted ({exc.verify_message})") from exc
+    except (OSError, ValueError, KeyError) as exc:
+        raise PathError(f"{getattr(exc, 'strerror', None) or exc}") from exc
+    return Reached((time.monotonic() - started_s) * 1000, mapped, relayed)
+
+
+def _of_stun(server: StunServer) -> Target:
+    return Target(server.url, server.host, server.port, "udp", is_relay=False)
+
+
+def _of_turn(server: TurnServer) -> Target:
+    transport = "tls" if server.is_tls else server.transport
+    return Target(server.url, server.host, server.port, transport, True, server.username, server.password)
+
+
+def _refusal(error: tuple[int, str]) -> str:
+    code, phrase = error
+    why = {
+        401: "user name or password is wrong or has expired",
+        486: "it has no room for another allocation of this user (user-quota)",
+        508: "it has no relay address left",
+    }.get(code, phrase)
+    return f"it refuses us with {code}: {why}"
+
+
+async def _bind(target: Target) -> tuple[Address, None]:
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(target.host, target.port, type=2)
+    family, _, _, _, address = addresses[0]
+    transport, asker = await loop.create_datagram_endpoint(StunSocket, family=family)
+    try:
+        answer = await asker.ask((str(address[0]), target.port))
+    finally:
+        transport.abort()
+    if answer is None:
+        raise PathError("no answer")
+    return answer.mapped, None
+
+
+async def _allocate(target: Target) -> tuple[Address, Address]:
+    relay, _ = await create_turn_endpoint(
+        asyncio.DatagramProtocol,
+        server_addr=(target.host, target.port),
+        username=target.username,
+        password=target.password,
+        lifetime=ALLOCATION_LIFETIME_S,
+        ssl=target.transport == "tls",
+        transport="udp" if target.transport == "udp" else "tcp",
+    )
+    try:
+        return relay.get_extra_info("related_address"), relay.get_extra_info("sockname")
+    finally:
+        await _close(relay)
+
+
+async def _close(relay: TurnTransport) -> None:
+    """Delete the allocation; aioice alone would wait up to a minute for a server that has gone silent."""
+    transport: Any = relay
+    transport.close()
+    closing = transport._TurnTransport__close_task  # noqa: SLF001  # asserted in seams.py
+    await asyncio.wait((closing,), timeout=CLOSE_TIMEOUT_S)
+    closing.cancel()
+    transport._TurnTransport__inner_protocol.transport.abort()  # noqa: SLF001
