@@ -95,6 +95,17 @@ class Reject:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """Device to portal: our addresses changed, please offer an ICE restart in this session."""
+
+    seq: Seq
+    reason: Text = ""
+    type: Literal["restart"] = "restart"
+    v: Version = VERSION
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
 class Bye:
     """Either way: the session is over."""
 
@@ -105,7 +116,7 @@ class Bye:
 
 
 ToDevice = Offer | Candidate | Bye
-FromDevice = Answer | Candidate | Reject | Bye
+FromDevice = Answer | Candidate | Reject | Restart | Bye
 
 
 @with_config(STRICT)

@@ -19,6 +19,7 @@ from agent.model.signal import (
     FromDevice,
     Offer,
     Reject,
+    Restart,
     State,
     ToDevice,
 )
@@ -38,6 +39,7 @@ from agent.portal.messages import (
     SessionBye,
     SessionCandidate,
     SessionReject,
+    SessionRestart,
     ToBrowser,
     count_fitting,
     encode_to_browser,
@@ -100,7 +102,7 @@ class _Session:
     boot_id: str | None
     client: Client
     answer_by_s: float | None
-    seq_out: int = 0
+    seq_out: int = -1
     seq_in: int = -1
 
     def next_seq(self) -> int:
@@ -196,6 +198,8 @@ class Gateway:
                     session.client,
                     SessionReject(session_id, message.code, message.message, message.retry_after_s),
                 )
+            case Restart():
+                self._tell(session.client, SessionRestart(session_id, message.reason))
             case Bye():
                 self._forget(session)
                 self._tell(session.client, SessionBye(session_id, message.reason))
@@ -241,17 +245,21 @@ class Gateway:
             self._tell(client, refusal)
             return
         device, now = offer.device, self._clock.unix_s()
+        answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
+        session = client.sessions.get(offer.session)
+        if session is None:
+            session = _Session(offer.session, device, self._directory.boot_id(device), client, answer_by_s)
+            self._sessions[session.id] = client.sessions[session.id] = session
+        else:
+            session.answer_by_s = answer_by_s
         message = Offer(
-            seq=0,
+            seq=session.next_seq(),
             expires_at=now + OFFER_LIFETIME_S,
             user=client.user,
             sdp=offer.sdp,
             ice_servers=self._ice.grant(device, now).servers,
             relay_only=offer.relay_only,
         )
-        answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
-        session = _Session(offer.session, device, self._directory.boot_id(device), client, answer_by_s)
-        self._sessions[session.id] = client.sessions[session.id] = session
         try:
             if not self._send(device, session.id, message):
                 self._forget(session)
@@ -262,9 +270,10 @@ class Gateway:
         log.info("session %s: %s asks %s", session.id[:8], client.user, device)
 
     def _refusal(self, client: Client, offer: BrowserOffer) -> Error | SessionReject | None:
-        if offer.session in self._sessions:
+        known = self._sessions.get(offer.session)
+        if known is not None and (known.client is not client or known.device != offer.device):
             return Error("session-taken", "this session exists already: make a new one", offer.session)
-        if len(client.sessions) >= MAX_SESSIONS:
+        if known is None and len(client.sessions) >= MAX_SESSIONS:
             return SessionReject(
                 offer.session,
                 "too-many-sessions",

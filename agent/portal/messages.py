@@ -19,7 +19,7 @@ class _FromBrowser(BaseModel):
 
 
 class BrowserOffer(_FromBrowser):
-    """Open a session."""
+    """Open a session, or restart the ICE of one that this WebSocket opened."""
 
     type: Literal["offer"]
     session: SessionId
@@ -143,6 +143,15 @@ class SessionReject:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionRestart:
+    """The device's network changed: offer an ICE restart in this session."""
+
+    session: str
+    reason: str
+    type: Literal["restart"] = "restart"
+
+
+@dataclass(frozen=True, slots=True)
 class SessionBye:
     """The device ended the session."""
 
@@ -170,6 +179,7 @@ ToBrowser = (
     | SessionAnswer
     | SessionCandidate
     | SessionReject
+    | SessionRestart
     | SessionBye
     | Error
 )

@@ -12,12 +12,14 @@ from aiortc.rtcdatachannel import RTCDataChannel
 from aiortc.rtcdtlstransport import RTCCertificate
 from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 
+from agent.errors import NegotiationError
 from agent.model.media import RtpFrame
 from agent.model.signal import IceServer
-from agent.rtc import answer, channel, rtcp
+from agent.rtc import channel, rtcp
+from agent.rtc.answer import Local, Offer, encode_answer
 from agent.rtc.ice import IceConnection
 from agent.rtc.sender import RtpSender
-from agent.rtc.transport import DtlsTransport, fingerprint_of
+from agent.rtc.transport import DtlsTransport, IceTransport, fingerprint_of
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ class Peer:
 
     def __init__(
         self,
-        offer: answer.Offer,
+        offer: Offer,
         ice_servers: Sequence[IceServer],
         *,
         relay_only: bool,
@@ -67,16 +69,11 @@ class Peer:
         self._offer = offer
         self._certificate = certificate
         self._stream = stream
+        self._on_candidate = on_candidate
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._server_errors: dict[str, str] = {}
-        self._ice = IceConnection(
-            ice_servers,
-            relay_only=relay_only,
-            on_candidate=on_candidate,
-            on_server_error=self._note_server_error,
-        )
-        self._ice.remote_username, self._ice.remote_password = offer.ice_ufrag, offer.ice_pwd
-        self._ice.remote_is_lite = offer.ice_lite
+        self._newest = self._make_ice(offer, ice_servers, relay_only=relay_only)
+        self._ice = IceTransport(self._newest)
         self._dtls = DtlsTransport(
             self._ice, certificate, is_client=offer.is_dtls_client, on_rtcp=self._on_rtcp
         )
@@ -93,24 +90,48 @@ class Peer:
 
     async def answer(self, addresses: Sequence[str]) -> str:
         """The answer's SDP with host candidates for `addresses`; the rest trickles from then on."""
-        candidates = await self._ice.gather_host(addresses)
-        for line in self._offer.candidates:
-            self.add_candidate(line)
-        local = answer.Local(
-            ice_ufrag=self._ice.local_username,
-            ice_pwd=self._ice.local_password,
-            fingerprint=fingerprint_of(self._certificate),
-            candidates=candidates,
-            ssrc=self._sender.ssrc,
-            rtx_ssrc=self._sender.rtx_ssrc,
-            cname=self._sender.cname,
-        )
-        return answer.encode_answer(self._offer, local)
+        return await self._answer(self._offer, self._newest, addresses)
+
+    async def restart(
+        self,
+        offer: Offer,
+        ice_servers: Sequence[IceServer],
+        addresses: Sequence[str],
+        *,
+        relay_only: bool,
+    ) -> str:
+        """The answer to an ICE restart (RFC 8839 section 4.4.1.1.1); `finish_restart` then moves over.
+
+        Raises NegotiationError where the offer is of another stream or another viewer.
+        """
+        before = self._offer
+        if (offer.video, offer.data, offer.dtls) != (before.video, before.data, before.dtls):
+            raise NegotiationError("not-a-restart", "only ICE may change within a session: make a new one")
+        self._newest = self._make_ice(offer, ice_servers, relay_only=relay_only)
+        return await self._answer(offer, self._newest, addresses)
+
+    async def finish_restart(self, timeout_s: float) -> bool:
+        """Move to the connection of the last `restart`; False where none was found and the old one stays."""
+        connection = self._newest
+        connection.gather_servers()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ice.replace(connection)
+        except (TimeoutError, ConnectionError):
+            return False
+        self._log_path("moved")
+        self._stream.request_keyframe()
+        return True
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether the viewer has been connected."""
+        return self._queue is not None
 
     def add_candidate(self, line: str) -> None:
         """One more candidate of the viewer's; empty for end-of-candidates."""
         if line:
-            self._ice.add_remote(line)
+            self._newest.add_remote(line)
 
     def end(self, reason: str) -> None:
         """Ask `run` to return; the first reason stays."""
@@ -119,7 +140,7 @@ class Peer:
 
     async def run(self, connect_timeout_s: float) -> str:
         """Connect and send until the session ends; the reason, in words for the viewer."""
-        self._ice.gather_servers()
+        self._newest.gather_servers()
         connecting = asyncio.create_task(self._connect(), name="connect")
         try:
             async with asyncio.timeout(connect_timeout_s):
@@ -151,7 +172,7 @@ class Peer:
 
     def stats(self) -> channel.Stats:
         """The stream as the device sees it."""
-        path = self._ice.path()
+        path = self._ice.active.path()
         viewers, encoder_bps, camera_kind = self._stream.describe()
         return channel.Stats(
             path=path.local if path else None,
@@ -171,7 +192,7 @@ class Peer:
     # ---- connecting
 
     async def _connect(self) -> None:
-        await self._ice.connect()
+        await self._ice.active.connect()
         self._dtls.on("statechange", self._on_dtls_state)
         if self._offer.data is not None:
             self._sctp = RTCSctpTransport(self._dtls)
@@ -179,6 +200,36 @@ class Peer:
         await self._dtls.start(self._offer.dtls)
         if self._dtls.state != "connected":
             raise ConnectionError("the DTLS handshake failed")
+
+    def _make_ice(self, offer: Offer, servers: Sequence[IceServer], *, relay_only: bool) -> IceConnection:
+        connection = IceConnection(
+            servers,
+            relay_only=relay_only,
+            on_candidate=self._on_candidate,
+            on_server_error=self._note_server_error,
+        )
+        connection.remote_username, connection.remote_password = offer.ice_ufrag, offer.ice_pwd
+        connection.remote_is_lite = offer.ice_lite
+        return connection
+
+    async def _answer(self, offer: Offer, connection: IceConnection, addresses: Sequence[str]) -> str:
+        candidates = await connection.gather_host(addresses)
+        for line in offer.candidates:
+            connection.add_remote(line)
+        local = Local(
+            ice_ufrag=connection.local_username,
+            ice_pwd=connection.local_password,
+            fingerprint=fingerprint_of(self._certificate),
+            candidates=candidates,
+            ssrc=self._sender.ssrc,
+            rtx_ssrc=self._sender.rtx_ssrc,
+            cname=self._sender.cname,
+        )
+        return encode_answer(offer, local)
+
+    def _log_path(self, what: str) -> None:
+        if path := self._ice.active.path():
+            log.info("viewer %s: %s to %s %s", what, path.local, path.remote, path.relay)
 
     def _on_dtls_state(self) -> None:
         if self._dtls.state in ("closed", "failed"):
@@ -195,9 +246,7 @@ class Peer:
     # ---- streaming
 
     async def _stream_until_ended(self) -> str:
-        path = self._ice.path()
-        if path is not None:
-            log.info("viewer connected: %s to %s %s", path.local, path.remote, path.relay)
+        self._log_path("connected")
         with self._stream.subscribed() as self._queue:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -225,7 +274,7 @@ class Peer:
             for start in range(0, len(frame.payloads), BURST_PACKETS):
                 if start:
                     await asyncio.sleep(BURST_INTERVAL_S)
-                route = self._ice.route()
+                route = self._ice.active.route()
                 if route is None:  # stalled: what waits is too late when it moves again
                     queue.resync()
                     break
@@ -252,7 +301,7 @@ class Peer:
         for feedback in rtcp.parse(data):
             match feedback:
                 case rtcp.Nack(seqs):
-                    if route := self._ice.route():
+                    if route := self._ice.active.route():
                         self._sender.resend(seqs, self._rtt_s or 0.0, route, time.monotonic_ns())
                 case rtcp.KeyframeRequest():
                     self._stream.request_keyframe()

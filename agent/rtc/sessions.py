@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiortc.rtcdtlstransport import RTCCertificate
 
@@ -32,6 +32,9 @@ class SignalOut(Protocol):
 
     def send_reject(self, session: str, code: str, message: str, retry_after_s: float | None = None) -> None:
         """No answer will come."""
+
+    def send_restart(self, session: str, reason: str) -> None:
+        """Our addresses changed: please offer an ICE restart."""
 
     def send_bye(self, session: str, reason: str) -> None:
         """The session is over."""
@@ -62,9 +65,9 @@ class Sessions:
         return len(self._viewers)
 
     def on_offer(self, session: str, offer: Offer) -> None:
-        """Start to serve a viewer."""
-        if session in self._viewers:
-            self._signal.send_reject(session, "session-exists", "this session has its answer already")
+        """Start to serve a viewer, or restart the ICE of one that is served."""
+        if viewer := self._viewers.get(session):
+            self._spawn(self._restart(session, viewer, offer), f"restart {session}")
             return
         if len(self._viewers) >= self._settings.max_viewers:
             self._signal.send_reject(
@@ -76,9 +79,7 @@ class Sessions:
             return
         viewer = self._viewers[session] = _Viewer()
         self._on_change()
-        task = asyncio.create_task(self._serve(session, viewer, offer), name=f"viewer {session}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._spawn(self._serve(session, viewer, offer), f"viewer {session}")
 
     def on_candidate(self, session: str, line: str) -> None:
         """One more candidate of the viewer's."""
@@ -92,12 +93,38 @@ class Sessions:
             viewer.left = True
             viewer.end(reason)
 
+    def on_link_changed(self) -> None:
+        """Our addresses changed: every viewer is asked to restart ICE, which finds the new ones."""
+        for session in self._viewers:
+            self._signal.send_restart(session, "the camera's network changed")
+
     async def close(self) -> None:
         """Say goodbye to every viewer; about a second."""
         for viewer in self._viewers.values():
             viewer.end("the camera is shutting down")
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _restart(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
+        try:
+            peer = viewer.streaming_peer()
+            addresses = host_addresses(self._settings.exclude_interfaces)
+            negotiated = parse_offer(offer.sdp)
+            text = await peer.restart(negotiated, offer.ice_servers, addresses, relay_only=offer.relay_only)
+            self._signal.send_answer(session, text)
+            moved = await peer.finish_restart(self._settings.connect_timeout_s)
+            log.info("viewer %s: ICE restart %s", session, "done" if moved else "found no path")
+        except NegotiationError as exc:
+            log.info("viewer %s: restart refused: %s", session, exc)
+            self._signal.send_bye(session, str(exc))
+            viewer.end(str(exc))
+        except Exception:
+            log.exception("viewer %s: restart failed", session)
 
     async def _serve(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
         log.info("viewer %s (%s) asks for video", session, offer.user)
@@ -152,6 +179,11 @@ class _Viewer:
         self._early.clear()
         if self._reason is not None:
             peer.end(self._reason)
+
+    def streaming_peer(self) -> Peer:
+        if self._peer is None or not self._peer.is_streaming:
+            raise NegotiationError("not-a-restart", "this session is not connected yet")
+        return self._peer
 
     def add_candidate(self, line: str) -> None:
         if self._peer is not None:

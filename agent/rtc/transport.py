@@ -1,5 +1,6 @@
 """DTLS and SRTP (RFC 5763, RFC 5764), on aiortc's transport, over our own ICE."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import cast
@@ -13,19 +14,61 @@ from agent.rtc.ice import IceConnection
 log = logging.getLogger(__name__)
 
 
-class IceAdapter:
-    """What `RTCDtlsTransport` uses of an `RTCIceTransport`."""
+class IceTransport:
+    """The ICE connection in use, and the one that an ICE restart (RFC 8445 section 9) puts in its place.
+
+    It has what `RTCDtlsTransport` uses of an `RTCIceTransport`: DTLS and SRTP live on over a restart.
+    """
 
     role = "controlled"
 
     def __init__(self, connection: IceConnection) -> None:
-        self._connection = connection
+        self.active = connection
+        self._next: IceConnection | None = None
+        self._settled = asyncio.Event()
+
+    async def replace(self, connection: IceConnection) -> None:
+        """Connect the new one; the old one serves until then. Cancelled, the old one stays."""
+        if self._next is not None:
+            await self._next.close()
+        self._next = connection
+        self._settled.clear()
+        try:
+            await connection.connect()
+        except BaseException:
+            await connection.close()
+            raise
+        else:
+            old, self.active = self.active, connection
+            await old.close()
+        finally:
+            if self._next is connection:
+                self._next = None
+                self._settled.set()
+
+    async def close(self) -> None:
+        """Close what is there, within about a second."""
+        for connection in (self._next, self.active):
+            if connection is not None:
+                await connection.close()
 
     async def _send(self, data: bytes) -> None:
-        await self._connection.send(data)
+        try:
+            await self.active.send(data)
+        except ConnectionError:
+            # Lost, as any datagram may be: SCTP and DTLS send again, perhaps over the next connection.
+            log.debug("nothing is connected: a datagram is dropped")
 
     async def _recv(self) -> bytes:
-        return await self._connection.recv()
+        while True:
+            connection = self.active
+            try:
+                return await connection.recv()
+            except ConnectionError:
+                if connection is self.active:
+                    if self._next is None:
+                        raise
+                    await self._settled.wait()
 
 
 class DtlsTransport(RTCDtlsTransport):
@@ -33,13 +76,13 @@ class DtlsTransport(RTCDtlsTransport):
 
     def __init__(
         self,
-        connection: IceConnection,
+        ice: IceTransport,
         certificate: RTCCertificate,
         *,
         is_client: bool,
         on_rtcp: Callable[[bytes], None],
     ) -> None:
-        super().__init__(cast("RTCIceTransport", IceAdapter(connection)), [certificate])
+        super().__init__(cast("RTCIceTransport", ice), [certificate])
         self._set_role("client" if is_client else "server")
         self._on_rtcp = on_rtcp
 

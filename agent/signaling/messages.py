@@ -20,12 +20,13 @@ from agent.model.signal import (
     FromDevice,
     Offer,
     Reject,
+    Restart,
     State,
     ToDevice,
 )
 
 Message = ToDevice | FromDevice | State | Event
-MESSAGE_TYPES: tuple[type[Message], ...] = (Offer, Answer, Candidate, Reject, Bye, State, Event)
+MESSAGE_TYPES: tuple[type[Message], ...] = (Offer, Answer, Candidate, Reject, Restart, Bye, State, Event)
 MAX_TEXT_CHARS = 512
 """As `agent.model.signal.Text`."""
 

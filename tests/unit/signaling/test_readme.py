@@ -18,6 +18,8 @@ PARSERS = {
     "bye": messages.parse_to_device,
     "answer": messages.parse_from_device,
     "reject": messages.parse_from_device,
+    "restart": messages.parse_from_device,
+    "restart": messages.parse_from_device,
     "state": messages.parse_state,
     "event": messages.parse_event,
 }
