@@ -128,7 +128,8 @@ def parse_offer(text: str) -> Offer:
         ice_pwd=pwd,
         ice_lite=is_lite,
         dtls=fingerprints,
-        is_dtls_client=peer_role != "client",
+        # DTLS is done half a round trip earlier for its server, and it is we who have something to send.
+        is_dtls_client=peer_role == "server",
         candidates=_candidate_lines(media),
     )
 

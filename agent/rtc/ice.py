@@ -6,6 +6,7 @@ TURN sends without a task a packet.
 """
 
 import asyncio
+import contextlib
 import fnmatch
 import logging
 import random
@@ -42,6 +43,10 @@ MAX_UNSENT_BYTES = 64 * 1024
 _TURN_TCP_SEND_BUFFER_BYTES = 192 * 1024
 """Left to itself the kernel would hide seconds of video in a stalled connection."""
 _CHANNEL_REFRESH_S = 500.0  # a binding lives 600 s (RFC 8656 section 12)
+SPARE_PACE_S = 0.05  # between two checks of pairs that are not in use: RFC 8445 section 14.2
+SPARE_INTERVAL_S = 15.0
+"""How often a spare pair is checked: carrier NATs forget a silent one after 30 s."""
+MAX_SPARES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,8 @@ class IceConnection(aioice.Connection):
         self._on_candidate = on_candidate
         self._on_server_error = on_server_error
         self._relays: dict[ice.StunProtocol, TurnServer] = {}
+        self._triggered: set[ice.CandidatePair] = set()
+        self._pairs_changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._close_task: asyncio.Task[None] | None = None
 
@@ -188,6 +195,32 @@ class IceConnection(aioice.Connection):
         for pair in self._check_list:
             if pair.state == ice.CandidatePair.State.IN_PROGRESS:
                 pair.task, pair.state = None, ice.CandidatePair.State.FROZEN
+        self._spawn(self._tend_spares(), "spare pairs")
+
+    def check_incoming(
+        self, message: stun.Message, addr: tuple[str, int], protocol: ice.StunProtocol
+    ) -> None:
+        """Answer a check with a check, also where one is under way (RFC 8445 section 7.3.1.4).
+
+        The one under way may have died at the viewer's NAT, which this incoming check has just opened; aioice
+        would wait for its retransmission. Once a pair, since a new request forgets the old one's response.
+        """
+        super().check_incoming(message, addr, protocol)
+        for pair in self._check_list:
+            if pair.protocol is protocol and pair.remote_addr == addr and pair not in self._triggered:
+                self._triggered.add(pair)
+                if pair.state == ice.CandidatePair.State.IN_PROGRESS and pair.task is not None:
+                    pair.task.cancel()
+                    pair.task = asyncio.create_task(self.check_start(pair), name="triggered check")
+
+    def check_complete(self, pair: ice.CandidatePair) -> None:
+        """Keep the pairs that aioice drops at the first nomination: a better one may be among them."""
+        before = list(self._check_list)
+        super().check_complete(pair)
+        for dropped in (other for other in before if other not in self._check_list):
+            dropped.task, dropped.state = None, ice.CandidatePair.State.FROZEN
+            self._check_list.append(dropped)
+        self.sort_check_list()
 
     async def query_consent(self) -> None:
         """Consent freshness (RFC 7675) on the selected pair, patient with slow links."""
@@ -242,6 +275,42 @@ class IceConnection(aioice.Connection):
             self._close_task = asyncio.create_task(self._close_all(), name="ice close")
         # Shielded: aioice's close hangs for ever when an earlier call was cancelled half-way.
         await asyncio.shield(self._close_task)
+
+    # ---- pairs that are not in use
+
+    async def _tend_spares(self) -> None:
+        """Go on checking after the first nomination, and keep what works open for a fail-over.
+
+        The browser controls: it nominates another pair when it likes, and media follows.
+        """
+        while True:
+            self._pairs_changed.clear()
+            for pair in self._check_list[:MAX_SPARES]:
+                if pair is self._nominated.get(1) or pair.task is not None:
+                    continue
+                if pair.state == ice.CandidatePair.State.SUCCEEDED:
+                    pair.task = asyncio.create_task(self._refresh(pair), name="spare pair")
+                elif pair.state != ice.CandidatePair.State.FAILED:
+                    pair.task = asyncio.create_task(self.check_start(pair), name="late check")
+                await asyncio.sleep(SPARE_PACE_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SPARE_INTERVAL_S):
+                    await self._pairs_changed.wait()
+
+    async def _refresh(self, pair: ice.CandidatePair) -> None:
+        assert self.remote_password is not None
+        request = self.build_request(pair, nominate=False)
+        try:
+            await pair.protocol.request(
+                request,
+                pair.remote_addr,
+                integrity_key=self.remote_password.encode(),
+                retransmissions=CONSENT_RETRANSMISSIONS,
+            )
+        except stun.TransactionError:
+            pair.state = ice.CandidatePair.State.FAILED  # until the viewer checks it again
+        finally:
+            pair.task = None
 
     # ---- gathering
 
@@ -308,6 +377,8 @@ class IceConnection(aioice.Connection):
             turn_transport=server.transport,
         )
         candidate.priority = candidate_priority(1, "relay", 65535 - server.rank)
+        # A foundation for each way to the server (RFC 8445 section 5.1.1.3).
+        candidate.foundation = candidate_foundation("relay", f"udp{server.rank}", candidate.host)
         self._protocols.append(protocol)
         self._relays[protocol] = server
         if server.transport == "tcp":
@@ -316,6 +387,7 @@ class IceConnection(aioice.Connection):
         for remote in self._remote_candidates:
             self._pair_remote_candidate(remote)
         self.sort_check_list()
+        self._pairs_changed.set()
         self._found(candidate)
 
     def _found(self, candidate: Candidate) -> None:
@@ -355,6 +427,7 @@ class IceConnection(aioice.Connection):
     async def _add_remote(self, candidate: Candidate) -> None:
         try:
             await self.add_remote_candidate(candidate)
+            self._pairs_changed.set()
         except OSError as exc:  # no multicast here: mDNS names stay unknown, the other candidates serve
             log.debug("viewer's candidate %s cannot be resolved: %s", candidate.host, exc)
 

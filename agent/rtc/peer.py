@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -125,7 +125,7 @@ class Peer:
 
     @property
     def is_streaming(self) -> bool:
-        """Whether the viewer has been connected."""
+        """Whether ICE has connected the viewer once."""
         return self._queue is not None
 
     def add_candidate(self, line: str) -> None:
@@ -141,20 +141,21 @@ class Peer:
     async def run(self, connect_timeout_s: float) -> str:
         """Connect and send until the session ends; the reason, in words for the viewer."""
         self._newest.gather_servers()
-        connecting = asyncio.create_task(self._connect(), name="connect")
-        try:
-            async with asyncio.timeout(connect_timeout_s):
-                await asyncio.wait((connecting, self._ended), return_when=asyncio.FIRST_COMPLETED)
-                if self._ended.done():
-                    return self._ended.result()
-                await connecting
-        except TimeoutError:
-            return self._explain(f"no path was found within {connect_timeout_s:.0f} s")
-        except ConnectionError as exc:
-            return self._explain(str(exc))
-        finally:
-            connecting.cancel()
-        return await self._stream_until_ended()
+        with ExitStack() as subscription:
+            connecting = asyncio.create_task(self._connect(subscription), name="connect")
+            try:
+                async with asyncio.timeout(connect_timeout_s):
+                    await asyncio.wait((connecting, self._ended), return_when=asyncio.FIRST_COMPLETED)
+                    if self._ended.done():
+                        return self._ended.result()
+                    await connecting
+            except TimeoutError:
+                return self._explain(f"no path was found within {connect_timeout_s:.0f} s")
+            except ConnectionError as exc:
+                return self._explain(str(exc))
+            finally:
+                connecting.cancel()
+            return await self._stream_until_ended()
 
     async def close(self) -> None:
         """Release everything within about a second, whatever the viewer and the servers do."""
@@ -191,8 +192,10 @@ class Peer:
 
     # ---- connecting
 
-    async def _connect(self) -> None:
+    async def _connect(self, subscription: ExitStack) -> None:
         await self._ice.active.connect()
+        # Before DTLS: its round trips are enough for the encoder to make the keyframe to begin with.
+        self._queue = subscription.enter_context(self._stream.subscribed())
         self._dtls.on("statechange", self._on_dtls_state)
         if self._offer.data is not None:
             self._sctp = RTCSctpTransport(self._dtls)
@@ -247,16 +250,16 @@ class Peer:
 
     async def _stream_until_ended(self) -> str:
         self._log_path("connected")
-        with self._stream.subscribed() as self._queue:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._send_frames(self._queue), name="lane"),
-                    group.create_task(self._report(), name="reports"),
-                ]
-                await self._start_data()
-                reason = await self._ended
-                for task in tasks:
-                    task.cancel()
+        assert self._queue is not None
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._send_frames(self._queue), name="lane"),
+                group.create_task(self._report(), name="reports"),
+            ]
+            await self._start_data()
+            reason = await self._ended
+            for task in tasks:
+                task.cancel()
         return reason
 
     async def _start_data(self) -> None:

@@ -16,11 +16,11 @@ PINNED = {"aioice": "0.13.0", "aiortc": "1.16.0", "pylibsrtp": "1.0.0"}
 _CLASS_NAMES: dict[type, tuple[str, ...]] = {
     # agent/rtc/ice.py overrides or calls these
     aioice.ice.Connection: (
-        "_check_list_maybe_complete",
-        "_check_list_maybe_fail",
         "_pair_remote_candidate",
-        "_remote_candidates_expected",
         "build_request",
+        "check_complete",
+        "check_incoming",
+        "check_start",
         "get_component_candidates",
         "query_consent",
         "sort_check_list",
@@ -42,9 +42,7 @@ _CLASS_NAMES: dict[type, tuple[str, ...]] = {
 _INSTANCE_NAMES: dict[type, tuple[str, ...]] = {
     aioice.ice.Connection: (
         "_check_list",
-        "_check_list_done",
         "_closing",
-        "_early_checks_done",
         "_local_candidates",
         "_local_candidates_end",
         "_local_candidates_start",
@@ -55,7 +53,7 @@ _INSTANCE_NAMES: dict[type, tuple[str, ...]] = {
     ),
     aioice.turn.TurnTransport: ("__close_task", "__inner_protocol"),
     aioice.turn.TurnClientMixin: ("channel_refresh_at", "peer_to_channel"),
-    aiortc.rtcdtlstransport.RTCDtlsTransport: ("_tx_srtp",),
+    aiortc.rtcdtlstransport.RTCDtlsTransport: ("_srtp_profiles", "_tx_srtp"),
 }
 
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
-from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport
+from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate, RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
 
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
@@ -84,6 +84,10 @@ class DtlsTransport(RTCDtlsTransport):
     ) -> None:
         super().__init__(cast("RTCIceTransport", ice), [certificate])
         self._set_role("client" if is_client else "server")
+        # Counter mode first: on a CPU without AES instructions (Pi 4 and older) it is the cheapest.
+        self._srtp_profiles = sorted(
+            SRTP_PROFILES, key=lambda profile: b"_CM_" not in profile.openssl_profile
+        )
         self._on_rtcp = on_rtcp
 
     def protect_rtp(self, packet: bytes) -> bytes:

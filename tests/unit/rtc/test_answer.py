@@ -95,7 +95,7 @@ def test_chromium_gets_constrained_baseline_under_its_own_payload_type():
     assert (video.payload_type, video.rtx_payload_type, video.profile_level_id) == (39, 40, "42e01f")
     assert set(video.feedback) == {"nack", "nack pli", "ccm fir", "transport-cc"}
     assert video.extensions == {ABS_SEND_TIME: 2, TRANSPORT_CC: 4, PLAYOUT_DELAY: 5, MID: 9}
-    assert offer.is_dtls_client
+    assert not offer.is_dtls_client
     assert (offer.ice_ufrag, offer.ice_pwd) == ("bGx6", "3bVFYq1DwTDqG5nTDPKKqvZ9")
     assert (offer.data.mid, offer.data.sctp_port) == ("1", 5000)
 
@@ -106,7 +106,7 @@ def test_the_answer_says_the_same_to_a_parser():
     video, data = answer.media
     assert video.direction == "sendonly"
     assert [c.payloadType for c in video.rtp.codecs] == [39, 40]
-    assert video.dtls.role == "client"
+    assert video.dtls.role == "server"
     assert video.dtls.fingerprints[0].value == FINGERPRINT
     assert [c.ip for c in video.ice_candidates] == ["192.0.2.7"]
     assert data.ice_candidates == [], "one bundle, one transport, its candidates once"
@@ -135,10 +135,13 @@ def test_a_section_we_do_not_serve_is_refused_in_its_place():
     assert answer.group[0].items == ["0", "1"]
 
 
-def test_a_viewer_that_insists_on_being_dtls_client_is_let():
-    offer = parse_offer(CHROMIUM.replace("a=setup:actpass", "a=setup:active"))
-    assert not offer.is_dtls_client
-    assert "a=setup:passive" in encode_answer(offer, LOCAL)
+@pytest.mark.parametrize(
+    ("offered", "answered"), [("actpass", "passive"), ("active", "passive"), ("passive", "active")]
+)
+def test_dtls_roles_fit_together(offered, answered):
+    offer = parse_offer(CHROMIUM.replace("a=setup:actpass", f"a=setup:{offered}"))
+    assert offer.is_dtls_client == (answered == "active")
+    assert f"a=setup:{answered}" in encode_answer(offer, LOCAL)
 
 
 def test_high_profile_alone_will_do_because_it_contains_baseline():
