@@ -46,6 +46,7 @@ class Wish:
     ice_servers: tuple[IceServer, ...] = ()
     """To ask where no portal names any; by default those of the settings' own portal."""
     with_camera: bool = True
+    with_broker: bool = True
 
 
 async def run_doctor(config: Path, wish: Wish, progress: Progress) -> Report:
@@ -88,11 +89,10 @@ def _outside(settings: Settings, wish: Wish) -> Outside:
 
 
 def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
-    broker = settings.broker
-    endpoint = parse_endpoint(broker.url)
-    visit = partial(_visit_broker, settings)
-    judge = partial(judge_broker, broker.url)
-    yield Check("broker", broker.url, BROKER_S, visit, judge, advice="", host=endpoint.host)
+    if wish.with_broker:
+        url = settings.broker.url
+        visit, judge = partial(_visit_broker, settings), partial(judge_broker, url)
+        yield Check("broker", url, BROKER_S, visit, judge, advice="", host=parse_endpoint(url).host)
     local = partial(asyncio.to_thread, local_addresses, settings.webrtc.exclude_interfaces)
     yield Check("network", "", SMALL_S, local, judge_network, "see `ip address`")
     board = partial(read_board, read_model)

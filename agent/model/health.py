@@ -1,6 +1,11 @@
 """What a device knows about its own ability to serve."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, with_config
+
+from agent.model.signal import STRICT, VERSION, Code, Text, UnixTime, Version
 
 NatKind = Literal[
     "open",
@@ -17,3 +22,29 @@ NatKind = Literal[
 
 `open` and `firewall` translate nothing; `cone` is any of the three before it, where the filter is not known.
 """
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class HealthFault:
+    """Something that keeps the device from serving."""
+
+    check: Code
+    """Which check of `pinhole doctor` found it."""
+    message: Text
+    advice: Text = ""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Device to portal on `health`, every 30 s: the verdict of the doctor's last visit."""
+
+    at: UnixTime
+    """When the doctor looked, by the device's clock."""
+    nat: NatKind
+    is_carrier: bool = False
+    """Behind the NAT of a carrier (RFC 6598)."""
+    faults: Annotated[tuple[HealthFault, ...], Field(max_length=16)] = ()
+    type: Literal["health"] = "health"
+    v: Version = VERSION

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agent.model.health import Health
 from agent.model.signal import State
 from agent.portal.messages import Device
 
@@ -12,6 +13,7 @@ MAX_DEVICES = 4096
 class _Entry:
     state: State
     since: float | None
+    health: Health | None = None
 
 
 class Directory:
@@ -33,6 +35,14 @@ class Directory:
             return False
         entry.since = _since(entry, state, now)
         entry.state = state
+        return True
+
+    def apply_health(self, device: str, health: Health) -> bool:
+        """Take in a verdict; False where it is the known one, or of a device without a state."""
+        entry = self._entries.get(device)
+        if entry is None or entry.health == health:
+            return False
+        entry.health = health
         return True
 
     def is_online(self, device: str) -> bool | None:
@@ -82,4 +92,5 @@ def _view(device: str, entry: _Entry) -> Device:
         viewers=state.viewers,
         has_stamp=state.has_stamp,
         version=state.version,
+        health=entry.health,
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.errors import MessageError
+from agent.model.health import Health
 from agent.model.signal import (
     OFFER_LIFETIME_S,
     Answer,
@@ -179,6 +180,12 @@ class Gateway:
             client.outbox.put_device(device)
         if state.online:
             self._end_former_life(device, state.boot_id)
+
+    def on_health(self, device: str, health: Health) -> None:
+        """What a device's doctor says."""
+        if self._directory.apply_health(device, health):
+            for client in self._clients:
+                client.outbox.put_device(device)
 
     def on_signal(self, device: str, session_id: str, message: FromDevice) -> None:
         """A device answers; only the WebSocket that opened the session hears it."""

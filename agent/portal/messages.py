@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from agent.errors import MessageError
+from agent.model.health import Health
 from agent.model.signal import CameraState, CandidateLine, IceServer, Id, Sdp, StreamInfo
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -62,6 +63,8 @@ class Device:
     viewers: int
     has_stamp: bool
     version: str
+    health: Health | None = None
+    """What its doctor says; None where it has not yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from agent.errors import MessageError
+from agent.model.health import Health
 from agent.model.signal import (
     MAX_MESSAGE_BYTES,
     VERSION,
@@ -25,8 +26,18 @@ from agent.model.signal import (
     ToDevice,
 )
 
-Message = ToDevice | FromDevice | State | Event
-MESSAGE_TYPES: tuple[type[Message], ...] = (Offer, Answer, Candidate, Reject, Restart, Bye, State, Event)
+Message = ToDevice | FromDevice | State | Event | Health
+MESSAGE_TYPES: tuple[type[Message], ...] = (
+    Offer,
+    Answer,
+    Candidate,
+    Reject,
+    Restart,
+    Bye,
+    State,
+    Event,
+    Health,
+)
 MAX_TEXT_CHARS = 512
 """As `agent.model.signal.Text`."""
 
@@ -47,6 +58,7 @@ _TO_DEVICE: TypeAdapter[ToDevice] = TypeAdapter(Annotated[ToDevice, Field(discri
 _FROM_DEVICE: TypeAdapter[FromDevice] = TypeAdapter(Annotated[FromDevice, Field(discriminator="type")])
 _STATE = TypeAdapter(State)
 _EVENT = TypeAdapter(Event)
+_HEALTH = TypeAdapter(Health)
 
 
 def encode(message: Message) -> bytes:
@@ -74,7 +86,7 @@ def parse_to_device(payload: bytes) -> ToDevice:
 
 def parse_from_device(payload: bytes) -> FromDevice:
     """Read what came in on `signal/<session>/out`. Raises MessageError."""
-    return _parse(_FROM_DEVICE, payload, ("answer", "candidate", "reject", "bye"))
+    return _parse(_FROM_DEVICE, payload, ("answer", "candidate", "reject", "restart", "bye"))
 
 
 def parse_state(payload: bytes) -> State:
@@ -85,6 +97,11 @@ def parse_state(payload: bytes) -> State:
 def parse_event(payload: bytes) -> Event:
     """Read what came in on `event/<kind>`. Raises MessageError."""
     return _parse(_EVENT, payload, ("event",))
+
+
+def parse_health(payload: bytes) -> Health:
+    """Read what came in on `health`. Raises MessageError."""
+    return _parse(_HEALTH, payload, ("health",))
 
 
 def clip(text: str) -> str:

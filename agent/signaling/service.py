@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.errors import MessageError
+from agent.model.health import Health
 from agent.model.signal import (
     OFFER_LIFETIME_S,
     Answer,
@@ -21,13 +22,14 @@ from agent.model.signal import (
 )
 from agent.signaling.messages import clip, encode, parse_to_device
 from agent.signaling.outbox import Publication
-from agent.signaling.topics import event_topic, parse_topic, signal_topic, state_topic
+from agent.signaling.topics import event_topic, health_topic, parse_topic, signal_topic, state_topic
 
 logger = logging.getLogger(__name__)
 
 SKEW_S = 5.0
 """How far our clock may be ahead of the portal's before a fresh offer looks expired."""
 MAX_SESSIONS = 256
+HEALTH_EXPIRY_S = 60.0
 LOG_INTERVAL_S = 1.0
 MAX_REJECTS_PER_S = 20
 """Answers to junk; more would push what viewers wait for out of the broker's queue."""
@@ -146,6 +148,11 @@ class SignalingService:
         """Something a person may want to know; not retained."""
         event = replace(event, message=clip(event.message))
         self._publish(event_topic(self._prefix, self._device, event.kind), encode(event))
+
+    def publish_health(self, health: Health) -> None:
+        """Telemetry: the next one comes soon, so this one may be lost, and is not kept for long."""
+        topic = health_topic(self._prefix, self._device)
+        self._publish(topic, encode(health), qos=0, expiry_s=HEALTH_EXPIRY_S)
 
     def will(self, state: State) -> Publication:
         """What the broker says for us when we vanish: this state, offline."""

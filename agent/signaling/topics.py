@@ -7,7 +7,7 @@ from typing import Literal
 from agent.errors import MessageError
 from agent.model.signal import VERSION
 
-Channel = Literal["state", "event", "in", "out"]
+Channel = Literal["state", "health", "event", "in", "out"]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """As `agent.model.signal.Id`: no `/`, `+`, `#` or `$`, so no name adds a level or a wildcard."""
@@ -28,6 +28,11 @@ def state_topic(prefix: str, device: str) -> str:
     return f"{_base(prefix, device)}/state"
 
 
+def health_topic(prefix: str, device: str) -> str:
+    """The doctor's verdict, every 30 s at QoS 0."""
+    return f"{_base(prefix, device)}/health"
+
+
 def event_topic(prefix: str, device: str, kind: str) -> str:
     """What a person may want to know."""
     return f"{_base(prefix, device)}/event/{_level(kind)}"
@@ -44,9 +49,9 @@ def device_filters(prefix: str, device: str) -> tuple[str, ...]:
 
 
 def portal_filters(prefix: str) -> tuple[str, ...]:
-    """What a portal subscribes to: every device's `state`, `event` and `out`."""
+    """What a portal subscribes to: every device's `state`, `health`, `event` and `out`."""
     base = f"{prefix}/v{VERSION}/+"
-    return (f"{base}/state", f"{base}/event/+", f"{base}/signal/+/out")
+    return (f"{base}/state", f"{base}/health", f"{base}/event/+", f"{base}/signal/+/out")
 
 
 def parse_topic(prefix: str, topic: str) -> Topic:
@@ -55,8 +60,8 @@ def parse_topic(prefix: str, topic: str) -> Topic:
     levels = topic.removeprefix(start).split("/") if topic.startswith(start) else []
     if all(map(_ID.fullmatch, levels)):
         match levels:
-            case [device, "state"]:
-                return Topic(device, "state")
+            case [device, ("state" | "health") as channel]:
+                return Topic(device, channel)
             case [device, "event", kind]:
                 return Topic(device, "event", kind)
             case [device, "signal", session, ("in" | "out") as direction]:

@@ -9,6 +9,7 @@ from parts.chromium import screenshot
 from parts.dashboard import DESKTOP, PHONE, open_page, sign_in, until_phase
 from playwright.async_api import expect
 
+from agent.model.health import Health, HealthFault
 from agent.model.signal import Event, StreamInfo
 
 HD = (StreamInfo("main", 1280, 720, 30, 2_000_000),)
@@ -199,3 +200,35 @@ async def test_the_theme_is_kept_and_signing_out_asks_for_the_password_again():
         await expect(page.get_by_label("Password", exact=True)).to_be_visible()
         await page.reload()
         await expect(page.get_by_label("Password", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize(("context", "name"), LOOKS)
+async def test_what_a_cameras_doctor_says_is_shown(context, name):
+    async with open_page(**context) as (part, page):
+        await sign_in(page, part.url)
+        fleet(part.gateway)
+        fault = HealthFault(
+            "clock", "9 s behind the portal: offers look expired", "sudo timedatectl set-ntp true"
+        )
+        part.gateway.on_health("front", Health(1000.0, "symmetric", is_carrier=True, faults=(fault,)))
+        part.gateway.on_health("yard", Health(1000.0, "open"))
+        part.gateway.on_health("gate", Health(1000.0, "open", faults=(fault,)))
+        card = page.get_by_role("link", name="Front")
+        await expect(card).to_contain_text("clock: 9 s behind the portal")
+        for quiet in ("Back yard", "Gate"):  # one has no fault, the other is offline
+            await expect(page.get_by_role("link", name=quiet).locator(".warning")).to_be_hidden()
+        await no_sideways_scroll(page)
+        await screenshot(page, f"grid-health-{name}")
+
+        await card.click()
+        await page.keyboard.press("i")
+        statistics = page.get_by_label("Statistics", exact=True)
+        await expect(statistics).to_contain_text("Symmetric NAT")
+        await expect(statistics).to_contain_text("behind carrier NAT")
+        await expect(statistics).to_contain_text("sudo timedatectl set-ntp true")
+        await no_sideways_scroll(page)
+        await screenshot(page, f"overlay-health-{name}")
+
+        part.gateway.on_health("front", Health(2000.0, "port-restricted"))
+        await expect(statistics).to_contain_text("Port-restricted NAT")
+        await expect(statistics.get_by_label("Faults of the camera")).to_be_hidden()

@@ -19,6 +19,12 @@ export function updateBadge(element, state) {
   setText(element, LABELS[state] ?? state);
 }
 
+/** What keeps an online device from serving, as one line; empty where its doctor finds nothing. */
+export function warningOf(device) {
+  const fault = device.online ? device.health?.faults[0] : null;
+  return fault ? `${fault.check}: ${fault.message}` : "";
+}
+
 /** One line about a device, for its card. */
 export function lineOf(device) {
   const state = stateOf(device);

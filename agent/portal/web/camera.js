@@ -59,6 +59,7 @@ export class CameraView {
     const stream = device?.streams[0];
     setText(this.detail, stream ? `${size(stream.width_px, stream.height_px)} · ${Math.round(stream.fps)} fps` : "");
     this.problem = device?.camera === "failed" ? device.problem : "";
+    this.overlay.updateHealth(device?.health);
     this.#onChange();
   }
 

@@ -1,6 +1,6 @@
 // All cameras: a card each, updated in place.
 
-import { badge, lineOf, stateOf, updateBadge } from "./badge.js";
+import { badge, lineOf, stateOf, updateBadge, warningOf } from "./badge.js";
 import { el, icon, setText } from "./dom.js";
 import { count, moment } from "./format.js";
 import { posterOf } from "./posters.js";
@@ -80,6 +80,9 @@ export class GridView {
     setText(card.title, device.name);
     setText(card.line, lineOf(device));
     card.line.title = card.line.textContent;
+    setText(card.warningText, warningOf(device));
+    card.warning.hidden = !warningOf(device);
+    card.warning.title = card.warningText.textContent;
     this.#updatePoster(card, device.id, state);
   }
 
@@ -105,12 +108,14 @@ export class GridView {
       age: el("span", { class: "age", hidden: true }),
       title: el("h2", {}),
       line: el("p", { class: "line" }),
+      warningText: el("span", {}),
     };
+    card.warning = el("p", { class: "warning", hidden: true }, icon("alert"), card.warningText);
     card.link = el(
       "a",
       { class: "card", href: `#/camera/${encodeURIComponent(id)}`, "data-device": id },
       el("div", { class: "poster" }, card.image, card.placeholder, card.badge, card.age),
-      el("div", { class: "caption" }, card.title, card.line),
+      el("div", { class: "caption" }, card.title, card.line, card.warning),
     );
     card.item = el("li", {}, card.link);
     this.#cards.set(id, card);

@@ -2,6 +2,7 @@
 
 import { Sparkline, el, setText } from "./dom.js";
 import { bitrate, count, duration, frameRate, milliseconds, percent, size } from "./format.js";
+import { NATS } from "./words.js";
 
 const PATHS = { host: "Direct, same network", srflx: "Direct, over the internet", relay: "Relayed by TURN" };
 
@@ -30,13 +31,27 @@ export class Overlay {
       this.#cells.set(key, cell);
       list.append(cell.row);
     }
-    this.element = el("section", { class: "overlay", "aria-label": "Statistics", hidden: true }, el("h2", {}, "Statistics"), list);
+    this.nat = { value: el("span", { class: "value" }), note: el("span", { class: "note" }) };
+    this.nat.row = el("div", { class: "row", "data-stat": "nat", hidden: true }, el("dt", {}, "Network"), el("dd", {}, this.nat.value, this.nat.note));
+    list.append(this.nat.row);
+    this.faults = el("ul", { class: "faults", "aria-label": "Faults of the camera", hidden: true });
+    this.element = el("section", { class: "overlay", "aria-label": "Statistics", hidden: true }, el("h2", {}, "Statistics"), list, this.faults);
     this.update({}, false);
   }
 
   toggle() {
     this.element.hidden = !this.element.hidden;
     return !this.element.hidden;
+  }
+
+  /** @param {object | undefined} health what the camera's doctor says; undefined before it has looked. */
+  updateHealth(health) {
+    this.nat.row.hidden = !health;
+    setText(this.nat.value, NATS[health?.nat] ?? health?.nat ?? "");
+    setText(this.nat.note, health?.is_carrier ? "behind carrier NAT" : "");
+    const faults = health?.faults ?? [];
+    this.faults.hidden = !faults.length;
+    this.faults.replaceChildren(...faults.map((fault) => el("li", {}, el("strong", {}, fault.message), fault.advice ? ` ${fault.advice}` : "")));
   }
 
   update(stats, hasStamp) {

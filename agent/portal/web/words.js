@@ -22,6 +22,19 @@ export function wordsFor(code, message = "") {
   return { title, advice: advice || message };
 }
 
+/** What stands between a camera and the internet, by the names of `agent/model/health.py`. */
+export const NATS = {
+  open: "No NAT",
+  firewall: "Firewall, no NAT",
+  "full-cone": "Full-cone NAT",
+  restricted: "Restricted NAT",
+  "port-restricted": "Port-restricted NAT",
+  cone: "Cone NAT",
+  symmetric: "Symmetric NAT",
+  "udp-blocked": "UDP is blocked",
+  unknown: "Not known",
+};
+
 export const PROGRESS = {
   asking: "Asking the camera",
   connecting: "Finding a path",

@@ -1,5 +1,6 @@
 from fakes.bus import state
 
+from agent.model.health import Health, HealthFault
 from agent.portal.devices import MAX_DEVICES, Directory
 
 
@@ -63,3 +64,23 @@ def test_the_directory_is_bounded():
     assert not directory.apply("one-more", state(), 0.0)
     assert len(directory.all()) == MAX_DEVICES
     assert directory.apply("d0", state(viewers=1), 0.0), "those that are known are still kept up to date"
+
+
+HEALTH = Health(1000.0, "symmetric", is_carrier=True, faults=(HealthFault("clock", "9 s behind", "set it"),))
+
+
+def test_a_verdict_is_shown_until_the_next_one():
+    directory = Directory()
+    directory.apply("yard", state(), 5000.0)
+    assert directory.get("yard").health is None
+    assert directory.apply_health("yard", HEALTH)
+    assert directory.get("yard").health == HEALTH
+    assert not directory.apply_health("yard", HEALTH), "the same again is no news"
+    directory.apply("yard", state(viewers=1), 6000.0)
+    assert directory.get("yard").health == HEALTH
+
+
+def test_a_verdict_of_nobody_is_not_kept():
+    directory = Directory()
+    assert not directory.apply_health("yard", HEALTH)
+    assert directory.all() == []

@@ -4,6 +4,7 @@ import pytest
 from fakes.bus import FakeBus, state
 
 from agent.errors import MessageError
+from agent.model.health import Health, HealthFault
 from agent.model.signal import Answer, Bye, Candidate, Event, IceServer, Offer, Reject, Restart
 from agent.portal.gateway import ANSWER_TIMEOUT_S, BURST, MAX_CLIENTS, MAX_SESSIONS, Clock, Gateway
 from agent.portal.turn import IceServers, TurnSecret
@@ -386,3 +387,21 @@ async def test_a_fleet_too_large_for_one_message_arrives_whole(world):
     assert 10 < len(ids) < 501
     while len(ids) < 501:
         ids.add(json.loads(await anext(stream))["device"]["id"])
+
+
+async def test_a_devices_verdict_reaches_every_browser_once(world):
+    browser = await world.browser()
+    health = Health(9000.0, "symmetric", is_carrier=True, faults=(HealthFault("clock", "wrong", "set it"),))
+    world.gateway.on_health("front", health)
+    message = json.loads(await anext(browser.stream))
+    assert message["type"] == "device"
+    assert message["device"]["health"]["nat"] == "symmetric"
+    assert message["device"]["health"]["faults"] == [
+        {"check": "clock", "message": "wrong", "advice": "set it"}
+    ]
+    world.gateway.on_health("front", health)
+    world.gateway.on_health("nobody", health)
+    world.gateway.on_state("yard", state(name="Yard"))
+    assert json.loads(await anext(browser.stream))["device"]["id"] == "yard", "the same again is no news"
+    [hello] = await Browser(world.gateway).heard()
+    assert hello["devices"][0]["health"]["is_carrier"] is True

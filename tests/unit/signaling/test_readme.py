@@ -19,9 +19,9 @@ PARSERS = {
     "answer": messages.parse_from_device,
     "reject": messages.parse_from_device,
     "restart": messages.parse_from_device,
-    "restart": messages.parse_from_device,
     "state": messages.parse_state,
     "event": messages.parse_event,
+    "health": messages.parse_health,
 }
 
 

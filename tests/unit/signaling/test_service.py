@@ -6,9 +6,10 @@ import logging
 import pytest
 
 from agent.errors import MessageError, NegotiationError
+from agent.model.health import Health, HealthFault
 from agent.model.signal import Answer, Bye, Candidate, Event, Offer, Reject, State
-from agent.signaling.messages import encode, parse_event, parse_from_device, parse_state
-from agent.signaling.service import MAX_REJECTS_PER_S, MAX_SESSIONS, SKEW_S, SignalingService
+from agent.signaling.messages import encode, parse_event, parse_from_device, parse_health, parse_state
+from agent.signaling.service import HEALTH_EXPIRY_S, MAX_REJECTS_PER_S, MAX_SESSIONS, SKEW_S, SignalingService
 
 NOW_S = 1_800_000_000.0
 STATE = State("boot1", online=True, since=NOW_S, name="Door", camera="live", viewers=2)
@@ -304,3 +305,12 @@ def test_events_go_to_a_topic_a_kind(bench):
 def test_a_device_name_that_is_no_topic_level_is_refused_at_once():
     with pytest.raises(MessageError):
         SignalingService("pinhole", "front/door", lambda *_, **__: True, Handler())
+
+
+def test_health_may_be_lost_and_is_not_kept(bench):
+    health = Health(NOW_S, "symmetric", faults=(HealthFault("clock", "9 s behind"),))
+    bench.service.publish_health(health)
+    [(topic, payload, qos, retain, expiry_s)] = bench.published
+    assert (topic, qos, retain) == ("pinhole/v1/door/health", 0, False)
+    assert expiry_s == HEALTH_EXPIRY_S
+    assert parse_health(payload) == health

@@ -7,6 +7,7 @@ from agent.signaling.topics import (
     Topic,
     device_filters,
     event_topic,
+    health_topic,
     parse_topic,
     portal_filters,
     signal_topic,
@@ -19,6 +20,7 @@ ids = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 @given(ids, ids)
 def test_topics_are_read_as_they_were_made(device, name):
     assert parse_topic("a/b", state_topic("a/b", device)) == Topic(device, "state")
+    assert parse_topic("a/b", health_topic("a/b", device)) == Topic(device, "health")
     assert parse_topic("a/b", event_topic("a/b", device, name)) == Topic(device, "event", name)
     assert parse_topic("a/b", signal_topic("a/b", device, name, "in")) == Topic(device, "in", name)
     assert parse_topic("a/b", signal_topic("a/b", device, name, "out")) == Topic(device, "out", name)
@@ -26,11 +28,13 @@ def test_topics_are_read_as_they_were_made(device, name):
 
 def test_the_wire_has_these_topics():
     assert state_topic("pinhole", "door") == "pinhole/v1/door/state"
+    assert health_topic("pinhole", "door") == "pinhole/v1/door/health"
     assert event_topic("pinhole", "door", "camera-failed") == "pinhole/v1/door/event/camera-failed"
     assert signal_topic("pinhole", "door", "s1", "in") == "pinhole/v1/door/signal/s1/in"
     assert device_filters("pinhole", "door") == ("pinhole/v1/door/signal/+/in",)
     assert portal_filters("pinhole") == (
         "pinhole/v1/+/state",
+        "pinhole/v1/+/health",
         "pinhole/v1/+/event/+",
         "pinhole/v1/+/signal/+/out",
     )
