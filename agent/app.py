@@ -13,6 +13,7 @@ from agent import __version__
 from agent.camera.capture import Capture, Details
 from agent.camera.select import open_camera
 from agent.config import BrokerSettings, Settings, read_secret
+from agent.device.link import LinkMonitor
 from agent.errors import MessageError
 from agent.media.fanout import Fanout
 from agent.media.packetizer import to_rtp_frame
@@ -31,6 +32,7 @@ from agent.portal.accounts import load_or_make_password
 from agent.portal.app import run_portal as serve_portal
 from agent.portal.gateway import Gateway
 from agent.portal.turn import load_ice_servers
+from agent.rtc.ice import host_addresses
 from agent.rtc.peer import Stream
 from agent.rtc.sessions import Sessions
 from agent.signaling import messages, topics
@@ -76,15 +78,21 @@ class Agent:
             will=self.service.will(self._state()),
         )
 
+        self.link = LinkMonitor(
+            partial(host_addresses, settings.webrtc.exclude_interfaces), self._on_link_changed
+        )
+
     async def run(self) -> None:
         """Run until cancelled, or until an essential part fails; then close in order, within 8 s."""
         self._publish_state()
         async with asyncio.TaskGroup() as group:
             camera = group.create_task(self.capture.run(), name="camera")
             group.create_task(self.broker.run(), name="broker")
+            link = group.create_task(self.link.run(), name="link")
             try:
                 await asyncio.Event().wait()
             finally:
+                link.cancel()
                 await self.sessions.close()
                 camera.cancel()
                 await asyncio.wait((camera,))
@@ -115,6 +123,10 @@ class Agent:
 
     def _on_event(self, kind: EventKind, message: str, details: Details) -> None:
         self.service.publish_event(Event(kind, time.time(), message, details))
+
+    def _on_link_changed(self, addresses: list[str]) -> None:
+        self.broker.on_link_changed(addresses)
+        self.sessions.on_link_changed()
 
     def _on_connection(self, connected: bool, _words: str) -> None:
         if connected:

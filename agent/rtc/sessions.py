@@ -18,6 +18,8 @@ from agent.rtc.peer import Peer, Stream
 log = logging.getLogger(__name__)
 
 RETRY_WHEN_FULL_S = 10.0
+SESSION_OVER = ("session-over", "this session is over: make a new one")
+SESSION_EXISTS = ("session-exists", "this session has its answer already")
 _MAX_EARLY_CANDIDATES = 64
 
 
@@ -66,7 +68,11 @@ class Sessions:
 
     def on_offer(self, session: str, offer: Offer) -> None:
         """Start to serve a viewer, or restart the ICE of one that is served."""
-        if viewer := self._viewers.get(session):
+        viewer = self._viewers.get(session)
+        if offer.restart != (viewer is not None):
+            self._signal.send_reject(session, *(SESSION_OVER if offer.restart else SESSION_EXISTS))
+            return
+        if viewer is not None:
             self._spawn(self._restart(session, viewer, offer), f"restart {session}")
             return
         if len(self._viewers) >= self._settings.max_viewers:

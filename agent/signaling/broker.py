@@ -9,7 +9,7 @@ import math
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
@@ -24,11 +24,11 @@ from agent.errors import BrokerError
 from agent.model.signal import MAX_MESSAGE_BYTES
 from agent.signaling.backoff import pause_s
 from agent.signaling.endpoint import (
+    Dialer,
     explain,
     explain_close,
     explain_code,
     make_tls_context,
-    open_socket,
     parse_endpoint,
 )
 from agent.signaling.outbox import Outbox, Publication
@@ -44,10 +44,16 @@ MAX_PACKET_BYTES = 4 * MAX_MESSAGE_BYTES
 """MQTT 5 section 3.1.2.11.4: the broker keeps larger ones from us; what is between is counted."""
 FLUSH_S = 1.0
 DISCONNECT_S = 0.5
+UNREACHED_PAUSE_S = 2.0
+"""The longest pause after an attempt that reached nobody: it cost nobody anything, and links come back."""
 STABLE_S = 10.0
 """A shorter connection does not end an outage: two clients with one id must not fight at full speed."""
 CONNECTION_LOST = 0x80
 """What paho calls an end without a reason (MQTT 5 section 2.4: unspecified error)."""
+
+
+class _UnreachedError(BrokerError):
+    """Nobody answered: the link is down, or the broker's host is."""
 
 
 class Broker:
@@ -79,6 +85,9 @@ class Broker:
         self._will = will
         self._endpoint = parse_endpoint(settings.url)
         make_tls_context(settings)  # made anew for each connection; here for its errors
+        self._dialer = Dialer(self._endpoint)
+        self._client: _Client | None = None
+        self._hurry = asyncio.Event()
         self._outbox = Outbox()
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
@@ -109,6 +118,12 @@ class Broker:
         self._wake.set()
         return kept_all
 
+    def on_link_changed(self, addresses: Collection[str]) -> None:
+        """Our addresses are now these: leave a connection that came from another, and try again at once."""
+        if self._client is not None and self._client.local_address not in addresses:
+            self._client.cut()
+        self._hurry.set()
+
     async def run(self) -> None:
         """Stay connected until cancelled; then send what waits (at most 1 s) and say goodbye (0.5 s)."""
         async with asyncio.TaskGroup() as group:
@@ -132,19 +147,24 @@ class Broker:
         clock = asyncio.get_running_loop().time
         lost_s = clock()
         while True:
-            since_s = math.inf
+            since_s, longest_s = math.inf, self._settings.reconnect_max_s
             try:
                 async with self._connection() as client:
                     since_s = client.since_s
                     await self._serve(client)
             except BrokerError as error:
                 self._announce(False, str(error))
+                if isinstance(error, _UnreachedError):
+                    longest_s = UNREACHED_PAUSE_S
             finally:
                 self._outbox.restore()
             if clock() - since_s >= STABLE_S:
                 lost_s = clock()
             draw = random.random()  # noqa: S311  spreads a fleet out, keeps no secret
-            await asyncio.sleep(pause_s(clock() - lost_s, self._settings.reconnect_max_s, draw))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s(clock() - lost_s, longest_s, draw)):
+                    await self._hurry.wait()
+            self._hurry.clear()
 
     def _announce(self, connected: bool, words: str) -> None:
         if (connected, words) == self._announced:
@@ -158,10 +178,11 @@ class Broker:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["_Client"]:
-        client = await self._connect()
+        client = self._client = await self._connect()
         try:
             yield client
         finally:
+            self._client = None
             try:
                 await client.say_goodbye()
             finally:
@@ -172,7 +193,7 @@ class Broker:
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 tls = await asyncio.to_thread(make_tls_context, self._settings)
-                sock = await open_socket(self._endpoint)
+                sock = await self._open_socket()
                 client = _Client(sock, **self._client_arguments(tls))
                 await client.__aenter__()
         except BaseException as exc:
@@ -183,6 +204,14 @@ class Broker:
                 raise BrokerError(self._explain_connect(exc, client)) from exc
             raise
         return client
+
+    async def _open_socket(self) -> socket.socket:
+        try:
+            return await self._dialer.open()
+        except ConnectionRefusedError:
+            raise
+        except OSError as exc:
+            raise _UnreachedError(explain(exc, self._endpoint)) from exc
 
     def _client_arguments(self, tls: ssl.SSLContext | None) -> dict[str, Any]:
         settings, endpoint = self._settings, self._endpoint
@@ -351,6 +380,14 @@ class _Client(aiomqtt.Client):
     def drain(self) -> list[aiomqtt.Message]:
         """What came in so far."""
         return [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
+
+    @property
+    def local_address(self) -> str:
+        """Where our end of the connection is."""
+        try:
+            return str(self._spare.getsockname()[0])
+        except OSError:
+            return ""
 
     def cut(self) -> None:
         """End the TCP connection at once, also one whose handshake still blocks a thread."""

@@ -1,6 +1,7 @@
 """Where the broker is and how to get there: URL, TLS, the TCP connection, and words for what goes wrong."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from agent.errors import BrokerError
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 DEFAULT_WEBSOCKET_PATH = "/mqtt"
 HAPPY_EYEBALLS_DELAY_S = 0.25
+TCP_CONNECT_S = 4.0
+"""SYNs go out at 0, 1 and 3 s. A dead link is tried again soon: it may just have come back."""
+UNACKNOWLEDGED_MS = 20_000
+"""A connection whose data nobody acknowledges for this long is dead (RFC 5482)."""
 """RFC 8305 section 5: mobile networks with a broken IPv6 are common."""
 
 _CODES = {
@@ -72,21 +77,41 @@ def make_tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
     return context
 
 
-async def open_socket(endpoint: Endpoint) -> socket.socket:
-    """A TCP connection to whichever of the host's addresses answers first. Raises OSError.
+class Dialer:
+    """Opens TCP connections to the broker, and remembers where it was found for when name look-up is away."""
 
-    asyncio resolves, races the addresses and can be cancelled at any time, none of which paho does. The
-    socket outlives the transport as a duplicate.
-    """
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_connection(
-        asyncio.Protocol, endpoint.host, endpoint.port, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S
-    )
-    try:
-        duplicate: socket.socket = transport.get_extra_info("socket").dup()
-    finally:
-        transport.abort()
-    return duplicate
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._known = ""
+        self._tries = 0
+
+    async def open(self) -> socket.socket:
+        """A connection to whichever of the host's addresses answers first. Raises OSError.
+
+        asyncio resolves, races the addresses and can be cancelled at any time, none of which paho does. The
+        socket outlives the transport as a duplicate.
+        """
+        # In turn, since the broker may have moved as well.
+        host = self._endpoint.host if self._tries % 2 or not self._known else self._known
+        self._tries += 1
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(TCP_CONNECT_S):
+            transport, _ = await loop.create_connection(
+                asyncio.Protocol, host, self._endpoint.port, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S
+            )
+        try:
+            duplicate: socket.socket = transport.get_extra_info("socket").dup()
+        finally:
+            transport.abort()
+        with contextlib.suppress(OSError, AttributeError):  # Linux only
+            duplicate.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+        self._known, self._tries = duplicate.getpeername()[0], 0
+        return duplicate
+
+
+async def open_socket(endpoint: Endpoint) -> socket.socket:
+    """One connection. Raises OSError."""
+    return await Dialer(endpoint).open()
 
 
 def explain(error: BaseException, endpoint: Endpoint) -> str:

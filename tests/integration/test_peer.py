@@ -87,7 +87,7 @@ async def test_a_viewer_that_never_shows_up_is_given_up_with_the_reason():
 
 
 async def test_a_second_offer_of_another_viewer_is_no_restart():
-    async with device() as cam, viewer(cam) as one, viewer(cam) as other:
+    async with device() as cam, viewer(cam) as one, viewer(cam, restart=True) as other:
         await one.connect()
         await one.next_frame()
         other.session = one.session
@@ -95,6 +95,21 @@ async def test_a_second_offer_of_another_viewer_is_no_restart():
         code, words = await one.ended
         offering.cancel()
         assert (code, "only ICE may change" in words) == ("bye", True), words
+
+
+async def test_a_restart_of_a_session_that_is_over_is_refused_and_starts_no_camera():
+    async with device() as cam, viewer(cam, restart=True) as one:
+        await one.connect()
+        assert (await one.ended)[0] == "session-over"
+        assert cam.watchers == 0
+
+
+async def test_a_changed_link_asks_every_viewer_for_a_restart():
+    async with device() as cam, viewer(cam) as one:
+        await one.connect()
+        await one.next_frame()
+        cam.sessions.on_link_changed()
+        assert one.restart_wanted == ["the camera's network changed"]
 
 
 async def test_closing_is_quick_although_a_turn_server_is_dead():

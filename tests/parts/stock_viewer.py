@@ -61,6 +61,9 @@ class Device:
     def send_reject(self, session, code, message, _retry_after_s=None):
         self.viewers[session].on_end(code, message)
 
+    def send_restart(self, session, reason):
+        self.viewers[session].on_restart_wanted(reason)
+
     def send_bye(self, session, reason):
         self.viewers[session].on_end("bye", reason)
 
@@ -109,15 +112,19 @@ class Device:
 class Viewer:
     """One stock viewer."""
 
-    def __init__(self, device, *, viewer_servers=(), device_servers=(), relay_only=False, data=True):
+    def __init__(
+        self, device, *, viewer_servers=(), device_servers=(), relay_only=False, data=True, restart=False
+    ):
         self.session = secrets.token_hex(16)
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[RTCIceServer(**s) for s in viewer_servers]))
         self.answer = asyncio.get_running_loop().create_future()
         self.ended = asyncio.get_running_loop().create_future()
         self.candidates = []
+        self.restart_wanted = []
         self.replies = asyncio.Queue()
         self.frames = asyncio.Queue()
         self._device, self._device_servers, self._relay_only = device, device_servers, relay_only
+        self._restart = restart
         self._tasks = []
         self.pc.on("track", lambda track: self._tasks.append(asyncio.create_task(self._receive(track))))
         self.channel = self.pc.createDataChannel("control") if data else None
@@ -139,6 +146,7 @@ class Viewer:
             sdp=change(self.pc.localDescription.sdp),
             ice_servers=tuple(IceServer(**s) for s in self._device_servers),
             relay_only=self._relay_only,
+            restart=self._restart,
         )
         self._device.sessions.on_offer(self.session, offer)
         await asyncio.wait((self.answer, self.ended), return_when=asyncio.FIRST_COMPLETED)
@@ -183,6 +191,9 @@ class Viewer:
     def on_end(self, code, message):
         if not self.ended.done():
             self.ended.set_result((code, message))
+
+    def on_restart_wanted(self, reason):
+        self.restart_wanted.append(reason)
 
     async def _add(self, line):
         if line:

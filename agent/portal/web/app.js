@@ -11,7 +11,7 @@ import { Signal } from "./signal.js";
 const AWAY_AFTER_MS = 1_000; // a reconnect that is quicker is nobody's business
 const TOAST_MS = 8_000;
 const MAX_TOASTS = 3;
-const SESSION_TYPES = new Set(["answer", "candidate", "reject", "bye", "error"]);
+const SESSION_TYPES = new Set(["answer", "candidate", "reject", "restart", "bye", "error"]);
 
 const root = document.getElementById("app");
 const toasts = document.getElementById("toasts");
@@ -133,6 +133,7 @@ const handlers = {
   },
   ice(message) {
     iceServers = message.ice_servers;
+    view.viewer?.onIceServers();
   },
   broker(message) {
     brokerConnected = message.connected;

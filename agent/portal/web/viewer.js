@@ -8,8 +8,10 @@ import { wordsFor } from "./words.js";
 const ANSWER_TIMEOUT_MS = 13_000; // the portal gives up after 10 s, and says so
 const CONNECT_TIMEOUT_MS = 20_000;
 const PICTURE_TIMEOUT_MS = 12_000;
-const LOST_AFTER_MS = 3_000;
-const STALLED_AFTER_MS = 8_000;
+const STALLED_AFTER_MS = 1_500; // or five frame intervals, for slow cameras
+const RESTART_EVERY_MS = 5_000;
+const GIVE_UP_AFTER_MS = 30_000; // the camera has then forgotten this session (RFC 7675)
+const JUDGE_EVERY_MS = 250;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 const UNTOLD_PAUSE_MS = 60_000;
@@ -21,14 +23,17 @@ const WAITS_FOR_PORTAL = new Set(["offline", "broker-away", "portal-away"]);
 
 /**
  * Events: "change" when `state` changed, "stats" once a second while connected.
- * `state` is {phase, title, advice, retryAt}: phase asking, connecting, waiting, playing, retrying or unsupported;
- * retryAt in ms since the epoch, or null where the portal will tell.
+ * `state` is {phase, title, advice, retryAt}: phase asking, connecting, waiting, playing, stalled, retrying or
+ * unsupported; retryAt in ms since the epoch, or null where the portal will tell. While stalled the session stays, and
+ * ICE restarts look for another path.
  */
 export class Viewer extends EventTarget {
   state = { phase: "asking", title: "", advice: "", retryAt: null };
   stats = {};
   latencies = [];
   hasStamp = false;
+  /** Of the camera's stream, as the device says. */
+  fps = 0;
   #signal;
   #device;
   #video;
@@ -43,9 +48,10 @@ export class Viewer extends EventTarget {
   #deadline = 0;
   #timer = 0;
   #ticker = 0;
+  #judging = 0;
   #ticks = 0;
-  #lostSince = 0;
   #playingSince = 0;
+  #restartedAt = 0;
   #lastFrames = 0;
   #lastFrameAt = 0;
   #stamps = new StampReader();
@@ -64,12 +70,14 @@ export class Viewer extends EventTarget {
 
   start() {
     this.#ticker = setInterval(() => this.#tick(), 1000);
+    this.#judging = setInterval(() => this.#judgeNow(performance.now()), JUDGE_EVERY_MS);
     this.#watchFrames();
     this.#connect();
   }
 
   stop() {
     clearInterval(this.#ticker);
+    clearInterval(this.#judging);
     clearTimeout(this.#timer);
     this.#hangUp();
     this.#ticker = 0;
@@ -88,6 +96,12 @@ export class Viewer extends EventTarget {
   /** What we waited for came back: the portal, the broker or the camera. */
   onReachable() {
     if (this.state.phase === "retrying" && WAITS_FOR_PORTAL.has(this.#code)) this.retryNow();
+    else if (this.state.phase === "stalled") this.#restart();
+  }
+
+  /** New credentials: a relay that was made with the old ones would end with them. */
+  onIceServers() {
+    if (this.stats.path === "relay") this.#restart();
   }
 
   /** A message of the portal's; those of other sessions are ignored. */
@@ -95,6 +109,8 @@ export class Viewer extends EventTarget {
     if (message.session !== this.#session || this.#session === null) return;
     if (message.type === "answer") this.#onAnswer(message.sdp);
     else if (message.type === "candidate") this.#onCandidate(message.candidate);
+    else if (message.type === "restart") this.#restart();
+    else if (message.type === "reject" && message.code === "session-over") this.retryNow();
     else if (message.type === "reject") this.#fail(message.code, message.message, message.retry_after_s);
     else if (message.type === "bye") this.#fail(this.#playingSince ? "ended" : "gave-up", message.reason);
     else if (message.type === "error" && this.state.phase === "asking") this.#fail(message.code, message.message);
@@ -137,6 +153,27 @@ export class Viewer extends EventTarget {
     for (const candidate of this.#localCandidates.splice(0)) this.#sendCandidate(session, candidate);
   }
 
+  /** ICE restart (RFC 8445 section 9): new candidates at both ends; DTLS and the stream go on. */
+  async #restart() {
+    const pc = this.#pc;
+    const isPlaying = this.state.phase === "playing" || this.state.phase === "stalled";
+    if (!pc || !isPlaying || !this.#signal.isUp || performance.now() - this.#restartedAt < RESTART_EVERY_MS) return;
+    this.#restartedAt = performance.now();
+    try {
+      if (pc.signalingState !== "stable") await pc.setLocalDescription({ type: "rollback" }); // the last one got no answer
+      pc.setConfiguration({ ...pc.getConfiguration(), iceServers: this.#iceServers() });
+      pc.restartIce();
+      this.#hasAnswer = false;
+      this.#remoteCandidates = [];
+      await pc.setLocalDescription();
+      if (pc !== this.#pc) return;
+      const sdp = pc.localDescription.sdp;
+      this.#signal.send({ type: "offer", session: this.#session, device: this.#device, sdp, relay_only: false });
+    } catch {
+      if (pc === this.#pc) this.#fail("lost");
+    }
+  }
+
   #sendCandidate(session, candidate) {
     if (session !== this.#session) return;
     const sdp = this.#pc?.localDescription;
@@ -177,12 +214,12 @@ export class Viewer extends EventTarget {
   #onConnectionState(pc) {
     if (pc !== this.#pc) return;
     const state = pc.connectionState;
-    this.#lostSince = state === "disconnected" ? performance.now() : 0;
     if (state === "connected" && this.state.phase === "connecting") {
       this.#enter("waiting");
       this.#deadline = performance.now() + PICTURE_TIMEOUT_MS;
     }
-    if (state === "failed") this.#fail(this.#playingSince ? "lost" : "no-path");
+    if (state === "disconnected") this.#restart();
+    if (state === "failed" && !this.#playingSince) this.#fail("no-path");
     if (state === "closed") this.#fail("lost");
   }
 
@@ -194,7 +231,7 @@ export class Viewer extends EventTarget {
   }
 
   #onFirstPicture() {
-    this.#playingSince = this.#lastFrameAt = performance.now();
+    this.#playingSince = performance.now();
     this.stats.firstPictureMs = this.#playingSince - this.#startedAt;
     this.#enter("playing");
   }
@@ -203,6 +240,8 @@ export class Viewer extends EventTarget {
   #watchFrames() {
     const onFrame = () => {
       if (!this.#ticker) return;
+      this.#lastFrameAt = performance.now();
+      if (this.state.phase === "stalled") this.#enter("playing");
       if (this.#pc && (this.state.phase === "waiting" || this.state.phase === "connecting")) this.#onFirstPicture();
       if (this.state.phase === "playing" && this.hasStamp) this.#readStamp();
       this.#video.requestVideoFrameCallback(onFrame);
@@ -230,7 +269,8 @@ export class Viewer extends EventTarget {
     if (pc !== this.#pc) return;
     const summary = this.#statsReader.summarize(report);
     Object.assign(this.stats, summary, { device: this.#control.deviceStats, latencyMs: this.#recentLatency() });
-    this.#judge(performance.now());
+    this.#noteFrames();
+    if (this.state.phase === "waiting") this.#control.askKeyframe();
     this.dispatchEvent(new Event("stats"));
   }
 
@@ -239,21 +279,32 @@ export class Viewer extends EventTarget {
     return recent.length ? recent[recent.length >> 1] : undefined;
   }
 
-  /** Is it still playing? */
-  #judge(now) {
+  /** In a hidden page no frame callback comes, yet pictures are decoded. */
+  #noteFrames() {
     const frames = this.stats.framesDecoded ?? 0;
-    if (frames > this.#lastFrames) [this.#lastFrames, this.#lastFrameAt] = [frames, now];
+    if (document.hidden && frames > this.#lastFrames) {
+      this.#lastFrameAt = performance.now();
+      if (this.state.phase === "waiting") this.#onFirstPicture();
+      if (this.state.phase === "stalled") this.#enter("playing");
+    }
+    this.#lastFrames = frames;
+  }
+
+  /** Is it still going on? */
+  #judgeNow(now) {
     const { phase } = this.state;
-    // In a hidden page no frame callback comes, yet pictures are decoded.
-    if (phase === "waiting" && frames > 0) return this.#onFirstPicture();
-    if (phase === "waiting") this.#control.askKeyframe();
     if (phase === "asking" && now > this.#deadline) return this.#fail("no-answer");
     if (phase === "connecting" && now > this.#deadline) return this.#fail("no-path");
     if (phase === "waiting" && now > this.#deadline) return this.#fail("no-picture");
-    if (this.#lostSince && now - this.#lostSince > LOST_AFTER_MS) return this.#fail("lost");
-    if (phase !== "playing") return;
-    if (now - this.#lastFrameAt > STALLED_AFTER_MS && !document.hidden) return this.#fail("stalled");
-    if (now - this.#playingSince > STEADY_AFTER_MS) this.#attempt = 0;
+    if (phase !== "playing" && phase !== "stalled") return;
+    const silentMs = now - this.#lastFrameAt;
+    // A hidden page's timers and statistics are too slow to tell a stall early.
+    const patienceMs = document.hidden ? GIVE_UP_AFTER_MS : Math.max(STALLED_AFTER_MS, 5_000 / (this.fps || 30));
+    if (silentMs > GIVE_UP_AFTER_MS) return this.#fail("lost");
+    if (silentMs > patienceMs) {
+      if (phase === "playing") this.#enter("stalled", wordsFor("stalled"));
+      this.#restart();
+    } else if (now - this.#playingSince > STEADY_AFTER_MS) this.#attempt = 0;
   }
 
   #fail(code, message = "", retryAfterS = undefined) {
@@ -279,7 +330,7 @@ export class Viewer extends EventTarget {
     this.#hasAnswer = false;
     this.#remoteCandidates = [];
     this.#localCandidates = [];
-    this.#lostSince = this.#playingSince = this.#lastFrames = 0;
+    this.#playingSince = this.#lastFrames = this.#restartedAt = 0;
     this.#statsReader = new StatsReader();
     this.latencies = [];
     this.stats = {};

@@ -8,7 +8,7 @@ const BY_CODE = {
   "no-path": ["No network path to the camera", "A firewall may block UDP at one end. A TURN server gets through; ask whoever runs the portal."],
   "no-picture": ["Connected, but no picture came", "The camera may be stuck starting up."],
   lost: ["The connection was lost", "The network at one end may have changed or dropped."],
-  stalled: ["The picture stopped", "The camera's link may be too weak right now."],
+  stalled: ["The picture stopped", "Looking for another path to the camera. Its link may be weak, or one end's network changed."],
   "too-many-viewers": ["The camera has all the viewers it can take", ""],
   "gave-up": ["The camera gave up", ""],
   ended: ["The camera ended the stream", ""],

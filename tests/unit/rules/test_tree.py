@@ -9,10 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "agent"
-ROOMS = {"camera", "media", "rtc", "signaling", "portal", "watch"}
+ROOMS = {"camera", "device", "media", "rtc", "signaling", "portal", "watch"}
 FOLDERS = {".ci", "agent", "scripts", "tests"}
 MAX_LINES = 400
-LONG_MODULES: dict[str, str] = {}
+LONG_MODULES = {
+    "signaling/broker.py": "one module owns aiomqtt and paho",
+}
 """Modules that may be longer, and why."""
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "base"}
 

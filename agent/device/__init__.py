@@ -1,0 +1,1 @@
+"""What a device knows of itself: its link."""
