@@ -1,5 +1,6 @@
 """The command line, run as a person runs it."""
 
+import json
 import subprocess
 import sys
 
@@ -21,7 +22,7 @@ def pinhole(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command_and_gives_examples():
     result = pinhole("--help")
     assert result.returncode == 0
-    for word in ("run", "portal", "demo", "watch", "config", "pinhole run --config pinhole.toml"):
+    for word in ("run", "portal", "demo", "watch", "doctor", "config", "pinhole run --config pinhole.toml"):
         assert word in result.stdout
 
 
@@ -64,6 +65,20 @@ def test_watch_needs_a_password(tmp_path):
     result = pinhole("watch", "--portal", "http://127.0.0.1:9", env={"XDG_RUNTIME_DIR": str(tmp_path)})
     assert result.returncode == 1
     assert "--password-file" in result.stderr
+
+
+def test_doctor_takes_a_password_with_its_portal_alone(tmp_path):
+    result = pinhole("doctor", "--config", "p.toml", "--password-file", "x", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "--portal" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "\x1b[2J.toml"])
+def test_doctor_without_settings_says_so_in_its_report(tmp_path, name):
+    result = pinhole("doctor", "--config", name, "--json", cwd=tmp_path)
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["can_serve"] is False
+    assert "\x1b" not in pinhole("doctor", "--config", name, cwd=tmp_path).stdout
 
 
 def test_an_escape_sequence_in_a_file_does_not_reach_the_terminal(tmp_path):

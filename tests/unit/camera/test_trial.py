@@ -1,0 +1,87 @@
+"""A camera tried for a moment: counted, and released whatever happens."""
+
+import threading
+
+import pytest
+
+from agent.camera import trial
+from agent.camera.trial import X264_MARK, try_camera
+from agent.errors import CameraError
+from agent.model.media import AccessUnit, StreamFormat
+
+FORMAT = StreamFormat(640, 360, 25)
+
+
+class Camera:
+    """Delivers what it is given, from a thread of its own."""
+
+    kind = "v4l2"
+    has_stamp = False
+
+    def __init__(self, units=(), *, start=None, failure=None):
+        self.units, self.start_error, self.failure = units, start, failure
+        self.demand = None
+        self.is_stopped = threading.Event()
+
+    def start(self, demand, on_unit, on_failure):
+        self.demand = demand
+        if self.start_error:
+            raise self.start_error
+
+        def body():
+            for unit in self.units:
+                on_unit(unit)
+            if self.failure:
+                on_failure(self.failure)
+
+        threading.Thread(target=body).start()
+        return FORMAT
+
+    def stop(self):
+        self.is_stopped.set()
+
+
+def unit(seq, *, is_keyframe=False, data=bytes(1000)):
+    return AccessUnit(data, seq * 40_000, seq, 0, is_keyframe)
+
+
+PICTURES = [unit(0, is_keyframe=True), *(unit(seq) for seq in range(1, 10))]
+
+
+async def test_what_came_is_counted_and_the_camera_released():
+    camera = Camera(PICTURES)
+    found = await try_camera(lambda: camera, 2_000_000, 0.05)
+    assert (found.kind, found.format, found.frames, found.keyframes) == ("v4l2", FORMAT, 10, 1)
+    assert found.is_software is False
+    assert camera.demand.bitrate_bps == 2_000_000
+    assert camera.is_stopped.is_set()
+
+
+async def test_libx264_is_known_by_its_name():
+    marked = unit(0, is_keyframe=True, data=b"\0\0\0\1\6\5" + X264_MARK + b" 164")
+    assert (await try_camera(lambda: Camera([marked, *PICTURES[1:]]), 1, 0.05)).is_software is True
+
+
+@pytest.mark.parametrize(
+    "camera", [Camera(start=CameraError("busy")), Camera(PICTURES, failure=CameraError("busy"))]
+)
+async def test_a_camera_that_fails_is_released(camera):
+    with pytest.raises(CameraError, match="busy"):
+        await try_camera(lambda: camera, 1, 10)
+    assert camera.is_stopped.is_set()
+
+
+async def test_a_camera_that_cannot_be_opened():
+    def open_camera():
+        raise CameraError("there is no such device")
+
+    with pytest.raises(CameraError, match="no such device"):
+        await try_camera(open_camera, 1, 10)
+
+
+async def test_silence_is_told(monkeypatch):
+    monkeypatch.setattr(trial, "START_S", 0.05)
+    camera = Camera()
+    with pytest.raises(CameraError, match="no picture within"):
+        await try_camera(lambda: camera, 1, 10)
+    assert camera.is_stopped.is_set()
