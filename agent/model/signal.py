@@ -53,6 +53,8 @@ class Offer:
     ice_servers: Annotated[tuple[IceServer, ...], Field(max_length=16)] = ()
     relay_only: bool = False
     """Offer no candidate of ours but those of TURN servers."""
+    restart: bool = False
+    """An ICE restart of a session that is open, refused where it is not."""
     type: Literal["offer"] = "offer"
     v: Version = VERSION
 

@@ -254,6 +254,7 @@ class Gateway:
         device, now = offer.device, self._clock.unix_s()
         answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
         session = client.sessions.get(offer.session)
+        restart = session is not None
         if session is None:
             session = _Session(offer.session, device, self._directory.boot_id(device), client, answer_by_s)
             self._sessions[session.id] = client.sessions[session.id] = session
@@ -266,6 +267,7 @@ class Gateway:
             sdp=offer.sdp,
             ice_servers=self._ice.grant(device, now).servers,
             relay_only=offer.relay_only,
+            restart=restart,
         )
         try:
             if not self._send(device, session.id, message):

@@ -57,9 +57,10 @@ export class CameraView {
     this.deviceState = device ? stateOf(device) : "offline";
     this.#viewer.hasStamp = device?.has_stamp ?? false;
     const stream = device?.streams[0];
+    this.#viewer.fps = stream?.fps ?? 0;
     setText(this.detail, stream ? `${size(stream.width_px, stream.height_px)} · ${Math.round(stream.fps)} fps` : "");
-    this.problem = device?.camera === "failed" ? device.problem : "";
     this.overlay.updateHealth(device?.health);
+    this.problem = device?.camera === "failed" ? device.problem : "";
     this.#onChange();
   }
 
