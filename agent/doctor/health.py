@@ -9,7 +9,6 @@ from agent.doctor.report import Finding, Report
 from agent.doctor.wiring import Wish, examine
 from agent.model.health import Health, HealthFault
 from agent.model.signal import IceServer
-from agent.rtc.interfaces import local_addresses
 from agent.signaling.messages import clip
 
 log = logging.getLogger(__name__)
@@ -33,28 +32,30 @@ class NoProgress:
 
 
 class HealthReporter:
-    """Publishes the verdict for ever; visits anew when the addresses or the ICE servers' URLs change."""
+    """Publishes the verdict for ever; visits anew now and then, and when there is a reason."""
 
     def __init__(
         self,
         visit: Callable[[tuple[IceServer, ...]], Awaitable[Report]],
-        addresses: Callable[[], object],
         publish: Callable[[Health], None],
         *,
         settle_s: float = SETTLE_S,
         interval_s: float = INTERVAL_S,
     ) -> None:
         self._visit = visit
-        self._addresses = addresses
         self._publish = publish
         self._settle_s, self._interval_s = settle_s, interval_s
         self._servers: tuple[IceServer, ...] = ()
         self._changed = asyncio.Event()
 
+    def look_again(self) -> None:
+        """Our addresses changed: what was found is of another network."""
+        self._changed.set()
+
     def on_ice_servers(self, servers: tuple[IceServer, ...]) -> None:
         """Those of the newest offer: a device has none of its own."""
         if _urls(servers) != _urls(self._servers):
-            self._changed.set()
+            self.look_again()
         self._servers = servers
 
     async def run(self) -> None:
@@ -70,19 +71,18 @@ class HealthReporter:
     async def _look_and_tell(self) -> None:
         """One visit, told again and again until it is old or something has changed."""
         self._changed.clear()
-        seen = self._addresses()
         health = to_health(await self._visit(self._servers))
         for fault in health.faults:
             log.warning(f"doctor: {fault.check}: {fault.message}: {fault.advice}")
         clock = asyncio.get_running_loop().time
         until_s = clock() + (RENEW_FAULTY_S if health.faults else RENEW_S)
-        while clock() < until_s and self._addresses() == seen:
+        while clock() < until_s:
             self._publish(health)
             if await self._has_changed():
                 return
 
     async def _has_changed(self) -> bool:
-        """Wait for the next turn; True at once where there are other ICE servers to ask."""
+        """Wait for the next turn; True at once where there is a reason to look again."""
         try:
             async with asyncio.timeout(self._interval_s):
                 await self._changed.wait()
@@ -109,7 +109,7 @@ def make_health_reporter(settings: Settings, publish: Callable[[Health], None]) 
         wish = Wish(ice_servers=servers, with_camera=False, with_broker=False)
         return await examine(settings, "settings", wish, NoProgress())
 
-    return HealthReporter(visit, lambda: local_addresses(settings.webrtc.exclude_interfaces), publish)
+    return HealthReporter(visit, publish)
 
 
 def _urls(servers: tuple[IceServer, ...]) -> set[str]:

@@ -39,10 +39,9 @@ class World:
         self.visits = []
         self.told = []
         self.failures = []
-        self.addresses = ["192.168.1.7"]
         self.stirred = asyncio.Event()
         pace = {"settle_s": 0, "interval_s": 0} | pace
-        self.reporter = HealthReporter(self._visit, lambda: tuple(self.addresses), self._tell, **pace)
+        self.reporter = HealthReporter(self._visit, self._tell, **pace)
 
     async def _visit(self, servers):
         if self.failures:
@@ -71,11 +70,12 @@ async def test_it_looks_once_and_tells_again_and_again():
     assert len({id(health) for health in world.told}) == 1
 
 
-async def test_other_addresses_are_a_reason_to_look_again():
-    world = World()
+async def test_it_looks_again_when_told_that_the_network_changed():
+    world = World(interval_s=3600)
 
     def looked_twice():
-        world.addresses[0] = "10.0.0.9"
+        if len(world.visits) == 1:
+            world.reporter.look_again()
         return len(world.visits) >= 2
 
     await world.until(looked_twice)
