@@ -14,6 +14,7 @@ from agent.camera.capture import Capture, Details
 from agent.camera.select import open_camera
 from agent.config import BrokerSettings, Settings, read_secret
 from agent.device.link import LinkMonitor
+from agent.doctor.health import make_health_reporter
 from agent.errors import MessageError
 from agent.media.fanout import Fanout
 from agent.media.packetizer import to_rtp_frame
@@ -32,7 +33,7 @@ from agent.portal.accounts import load_or_make_password
 from agent.portal.app import run_portal as serve_portal
 from agent.portal.gateway import Gateway
 from agent.portal.turn import load_ice_servers
-from agent.rtc.ice import host_addresses
+from agent.rtc.interfaces import host_addresses
 from agent.rtc.peer import Stream
 from agent.rtc.sessions import Sessions
 from agent.signaling import messages, topics
@@ -78,6 +79,7 @@ class Agent:
             will=self.service.will(self._state()),
         )
 
+        self.health = make_health_reporter(settings, self.service.publish_health)
         self.link = LinkMonitor(
             partial(host_addresses, settings.webrtc.exclude_interfaces), self._on_link_changed
         )
@@ -89,10 +91,12 @@ class Agent:
             camera = group.create_task(self.capture.run(), name="camera")
             group.create_task(self.broker.run(), name="broker")
             link = group.create_task(self.link.run(), name="link")
+            health = group.create_task(self.health.run(), name="health")
             try:
                 await asyncio.Event().wait()
             finally:
                 link.cancel()
+                health.cancel()
                 await self.sessions.close()
                 camera.cancel()
                 await asyncio.wait((camera,))
@@ -101,6 +105,7 @@ class Agent:
     # Signaling and the sessions need each other; signaling calls these.
 
     def on_offer(self, session: str, offer: Offer) -> None:
+        self.health.on_ice_servers(offer.ice_servers)
         self.sessions.on_offer(session, offer)
 
     def on_candidate(self, session: str, candidate: str) -> None:
@@ -127,6 +132,7 @@ class Agent:
     def _on_link_changed(self, addresses: list[str]) -> None:
         self.broker.on_link_changed(addresses)
         self.sessions.on_link_changed()
+        self.health.look_again()
 
     def _on_connection(self, connected: bool, _words: str) -> None:
         if connected:
@@ -195,6 +201,8 @@ class Portal:
             match parts.channel:
                 case "state":
                     self.gateway.on_state(parts.device, messages.parse_state(payload))
+                case "health":
+                    self.gateway.on_health(parts.device, messages.parse_health(payload))
                 case "event":
                     self.gateway.on_event(parts.device, messages.parse_event(payload))
                 case "out":

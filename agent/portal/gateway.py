@@ -31,11 +31,13 @@ from agent.portal.messages import (
     BrowserBye,
     BrowserCandidate,
     BrowserOffer,
+    BrowserPing,
     DeviceChanged,
     DeviceEvent,
     Error,
     Hello,
     Ice,
+    Pong,
     SessionAnswer,
     SessionBye,
     SessionCandidate,
@@ -52,12 +54,15 @@ from agent.portal.turn import IceGrant, IceServers
 MAX_CLIENTS = 256
 MAX_SESSIONS = 32
 ANSWER_TIMEOUT_S = 10.0
+ORPHAN_S = 30.0
+"""How long a session outlives its WebSocket: as long as consent to send does (RFC 7675)."""
 RATE_PER_S = 50.0
 BURST = 200.0
 ICE_RENEW_SHARE = 0.25
 """Credentials are renewed when this share of their life is left."""
 _HELLO_ROOM_BYTES = MAX_MESSAGE_BYTES - 16 * 1024  # the rest is for at most 9 ICE servers
 _NO_ANSWER = "The camera did not answer; its link may be down."
+_LEFT = "the viewer has left"
 _BROKER_AWAY = "The portal has lost the MQTT broker; it keeps trying to reach it."
 
 log = logging.getLogger(__name__)
@@ -102,7 +107,8 @@ class _Session:
     device: str
     boot_id: str | None
     client: Client
-    answer_by_s: float | None
+    answer_by_s: float | None = None
+    orphaned_until_s: float | None = None
     seq_out: int = -1
     seq_in: int = -1
 
@@ -144,10 +150,14 @@ class Gateway:
         return client
 
     def leave(self, client: Client) -> None:
-        """Forget a WebSocket and end its sessions; safe to call twice."""
+        """Forget a WebSocket; safe to call twice.
+
+        Its sessions play on for a while: a viewer whose network changed comes back over another WebSocket.
+        """
         self._clients.discard(client)
-        for session in list(client.sessions.values()):
-            self._end(session, "the viewer has left")
+        for session in client.sessions.values():
+            session.orphaned_until_s = self._clock.mono_s() + ORPHAN_S
+        client.sessions.clear()
 
     def receive(self, client: Client, text: str) -> None:
         """Act on one message from a browser."""
@@ -168,7 +178,9 @@ class Gateway:
             case BrowserBye():
                 session = client.sessions.get(message.session)
                 if session is not None:  # a bye to what is already over is no fault
-                    self._end(session, "the viewer has left")
+                    self._end(session, _LEFT)
+            case BrowserPing():
+                self._tell(client, Pong())
 
     # From the devices.
 
@@ -230,6 +242,8 @@ class Gateway:
             if session.answer_by_s is not None and now_s >= session.answer_by_s:
                 self._end(session, "no answer in time")
                 self._reject(session.client, session.id, "no-answer", _NO_ANSWER)
+            elif session.orphaned_until_s is not None and now_s >= session.orphaned_until_s:
+                self._end(session, _LEFT)
         for client in self._clients:
             if not client.is_signed_in(unix_s):
                 client.outbox.close(1008, "signed out")
@@ -252,14 +266,14 @@ class Gateway:
             self._tell(client, refusal)
             return
         device, now = offer.device, self._clock.unix_s()
-        answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
-        session = client.sessions.get(offer.session)
-        restart = session is not None
+        session = self._sessions.get(offer.session)
         if session is None:
-            session = _Session(offer.session, device, self._directory.boot_id(device), client, answer_by_s)
-            self._sessions[session.id] = client.sessions[session.id] = session
-        else:
-            session.answer_by_s = answer_by_s
+            session = _Session(offer.session, device, self._directory.boot_id(device), client)
+            session.seq_out = int(now)  # higher than what another portal may have sent in this session
+        if not offer.restart:  # a restart without an answer leaves the session as it is
+            session.answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
+        session.client, session.orphaned_until_s = client, None
+        self._sessions[session.id] = client.sessions[session.id] = session
         message = Offer(
             seq=session.next_seq(),
             expires_at=now + OFFER_LIFETIME_S,
@@ -267,7 +281,7 @@ class Gateway:
             sdp=offer.sdp,
             ice_servers=self._ice.grant(device, now).servers,
             relay_only=offer.relay_only,
-            restart=restart,
+            restart=offer.restart,
         )
         try:
             if not self._send(device, session.id, message):
@@ -280,7 +294,9 @@ class Gateway:
 
     def _refusal(self, client: Client, offer: BrowserOffer) -> Error | SessionReject | None:
         known = self._sessions.get(offer.session)
-        if known is not None and (known.client is not client or known.device != offer.device):
+        if known is not None and (
+            not offer.restart or known.device != offer.device or known.client.user != client.user
+        ):
             return Error("session-taken", "this session exists already: make a new one", offer.session)
         if known is None and len(client.sessions) >= MAX_SESSIONS:
             return SessionReject(

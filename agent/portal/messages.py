@@ -20,13 +20,18 @@ class _FromBrowser(BaseModel):
 
 
 class BrowserOffer(_FromBrowser):
-    """Open a session, or restart the ICE of one that this WebSocket opened."""
+    """Open a session, or restart the ICE of one that is open.
+
+    A restart may come over another WebSocket than the session's first offer, and through another portal: who
+    knows the session's 128 random bits is the browser that made them.
+    """
 
     type: Literal["offer"]
     session: SessionId
     device: Id
     sdp: Sdp
     relay_only: bool = False
+    restart: bool = False
 
 
 class BrowserCandidate(_FromBrowser):
@@ -44,7 +49,13 @@ class BrowserBye(_FromBrowser):
     session: SessionId
 
 
-FromBrowser = BrowserOffer | BrowserCandidate | BrowserBye
+class BrowserPing(_FromBrowser):
+    """Ask whether the portal is still there."""
+
+    type: Literal["ping"]
+
+
+FromBrowser = BrowserOffer | BrowserCandidate | BrowserBye | BrowserPing
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +175,13 @@ class SessionBye:
 
 
 @dataclass(frozen=True, slots=True)
+class Pong:
+    """The portal is still there."""
+
+    type: Literal["pong"] = "pong"
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """The last message from the browser was refused and had no effect."""
 
@@ -184,6 +202,7 @@ ToBrowser = (
     | SessionReject
     | SessionRestart
     | SessionBye
+    | Pong
     | Error
 )
 

@@ -7,7 +7,6 @@ TURN sends without a task a packet.
 
 import asyncio
 import contextlib
-import fnmatch
 import logging
 import random
 import socket
@@ -18,14 +17,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import aioice
-import ifaddr
 from aioice import ice, stun
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 from aioice.turn import TurnClientTcpProtocol, TurnTransport
-from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from agent.model.signal import IceServer
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
+from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers
 
 log = logging.getLogger(__name__)
 
@@ -50,82 +48,12 @@ MAX_SPARES = 24
 
 
 @dataclass(frozen=True, slots=True)
-class StunServer:
-    """A STUN server to learn our public address from (RFC 8489)."""
-
-    url: str
-    host: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
-class TurnServer:
-    """A TURN server to relay through (RFC 8656)."""
-
-    url: str
-    host: str
-    port: int
-    transport: str
-    """`udp` or `tcp`."""
-    is_tls: bool
-    username: str | None
-    password: str | None
-
-    @property
-    def rank(self) -> int:
-        """0 for the cheapest way: udp, then tcp, then tls."""
-        return 2 if self.is_tls else int(self.transport == "tcp")
-
-
-@dataclass(frozen=True, slots=True)
 class Path:
     """The pair in use: candidate types as in RFC 8445, and how we reach our relay where there is one."""
 
     local: str
     remote: str
     relay: str = ""
-
-
-def parse_ice_servers(servers: Sequence[IceServer]) -> tuple[list[StunServer], list[TurnServer]]:
-    """Flatten `iceServers`; a URL that we cannot use is logged and left out (RFC 7064, RFC 7065)."""
-    stuns: list[StunServer] = []
-    turns: list[TurnServer] = []
-    for server in servers:
-        for url in server.urls:
-            try:
-                uri = parse_stun_turn_uri(url)
-            except ValueError:
-                log.warning("ice server %s is not a valid URL: left out", url)
-                continue
-            host, port = uri["host"], uri["port"]
-            if uri["scheme"] == "stun":
-                stuns.append(StunServer(url, host, port))
-            elif uri["scheme"] == "stuns" or (uri["scheme"] == "turns" and uri["transport"] == "udp"):
-                log.warning(
-                    "ice server %s: STUN over TLS and TURN over DTLS are not supported: left out", url
-                )
-            else:
-                is_tls = uri["scheme"] == "turns"
-                turn = TurnServer(
-                    url, host, port, uri["transport"], is_tls, server.username, server.credential
-                )
-                turns.append(turn)
-    return stuns, turns
-
-
-def host_addresses(exclude_interfaces: Sequence[str]) -> list[str]:
-    """Addresses of this machine that a viewer may reach: no loopback, no link-local IPv6, none excluded."""
-    addresses = []
-    for adapter in ifaddr.get_adapters():
-        if any(fnmatch.fnmatch(adapter.nice_name, pattern) for pattern in exclude_interfaces):
-            continue
-        for ip in adapter.ips:
-            if isinstance(ip.ip, str):
-                if not ip.ip.startswith("127."):
-                    addresses.append(ip.ip)
-            elif ip.ip[0] != "::1" and ip.ip[2] == 0:  # a scope id marks link-local
-                addresses.append(ip.ip[0])
-    return addresses
 
 
 class IceConnection(aioice.Connection):
@@ -444,6 +372,9 @@ class IceConnection(aioice.Connection):
         relays: list[Any] = [protocol.transport for protocol in self._relays]
         for relay in relays:
             relay.close()
+        for relay in relays:  # their retransmissions would outlive the socket
+            for task in list(relay._TurnTransport__send_tasks):  # noqa: SLF001
+                task.cancel()
         closing = [relay._TurnTransport__close_task for relay in relays]  # noqa: SLF001
         if closing:
             _, stuck = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT_S)

@@ -1,11 +1,10 @@
 """The addresses of this machine, and which of them viewers are offered."""
 
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ifaddr
-
-from agent.rtc.ice import host_addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +14,21 @@ class LocalAddress:
     interface: str
     ip: str
     is_offered: bool
+
+
+def host_addresses(exclude_interfaces: Sequence[str]) -> list[str]:
+    """Addresses of this machine that a viewer may reach: no loopback, no link-local IPv6, none excluded."""
+    addresses = []
+    for adapter in ifaddr.get_adapters():
+        if any(fnmatch.fnmatch(adapter.nice_name, pattern) for pattern in exclude_interfaces):
+            continue
+        for ip in adapter.ips:
+            if isinstance(ip.ip, str):
+                if not ip.ip.startswith("127."):
+                    addresses.append(ip.ip)
+            elif ip.ip[0] != "::1" and ip.ip[2] == 0:  # a scope id marks link-local
+                addresses.append(ip.ip[0])
+    return addresses
 
 
 def local_addresses(exclude_interfaces: Sequence[str]) -> tuple[LocalAddress, ...]:

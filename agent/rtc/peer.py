@@ -28,6 +28,8 @@ BURST_INTERVAL_S = 0.003
 """A keyframe leaves 16 packets at a time, 50 Mb/s at most: coturn's relay socket holds about 50 packets."""
 REPORT_INTERVAL_S = 1.0
 CLOSE_TIMEOUT_S = 1.0
+SILENCE_S = 2.5
+"""A viewer that gets video reports at least once a second; Chromium 16 times."""
 CONTROL_LABEL = "control"
 
 
@@ -65,11 +67,15 @@ class Peer:
         certificate: RTCCertificate,
         stream: Stream,
         on_candidate: Callable[[str], None],
+        on_silence: Callable[[], None],
     ) -> None:
+        """`on_silence` is called, every few seconds, while we send and hear nothing of the viewer."""
         self._offer = offer
         self._certificate = certificate
         self._stream = stream
         self._on_candidate = on_candidate
+        self._on_silence = on_silence
+        self._heard_s = self._complained_s = 0.0
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._server_errors: dict[str, str] = {}
         self._newest = self._make_ice(offer, ice_servers, relay_only=relay_only)
@@ -89,29 +95,35 @@ class Peer:
         self._unix_anchor_ns = time.time_ns() - time.monotonic_ns()
 
     async def answer(self, addresses: Sequence[str]) -> str:
-        """The answer's SDP with host candidates for `addresses`; the rest trickles from then on."""
-        return await self._answer(self._offer, self._newest, addresses)
+        """The SDP that answers the newest offer, with host candidates for `addresses`; the rest trickles."""
+        offer, connection = self._offer, self._newest
+        candidates = await connection.gather_host(addresses)
+        for line in offer.candidates:
+            connection.add_remote(line)
+        local = Local(
+            ice_ufrag=connection.local_username,
+            ice_pwd=connection.local_password,
+            fingerprint=fingerprint_of(self._certificate),
+            candidates=candidates,
+            ssrc=self._sender.ssrc,
+            rtx_ssrc=self._sender.rtx_ssrc,
+            cname=self._sender.cname,
+        )
+        return encode_answer(offer, local)
 
-    async def restart(
-        self,
-        offer: Offer,
-        ice_servers: Sequence[IceServer],
-        addresses: Sequence[str],
-        *,
-        relay_only: bool,
-    ) -> str:
-        """The answer to an ICE restart (RFC 8839 section 4.4.1.1.1); `finish_restart` then moves over.
+    def begin_restart(self, offer: Offer, ice_servers: Sequence[IceServer], *, relay_only: bool) -> None:
+        """Take an ICE restart (RFC 8839 section 4.4.1.1.1); candidates that come from now on are for it.
 
         Raises NegotiationError where the offer is of another stream or another viewer.
         """
         before = self._offer
         if (offer.video, offer.data, offer.dtls) != (before.video, before.data, before.dtls):
             raise NegotiationError("not-a-restart", "only ICE may change within a session: make a new one")
+        self._offer = offer
         self._newest = self._make_ice(offer, ice_servers, relay_only=relay_only)
-        return await self._answer(offer, self._newest, addresses)
 
     async def finish_restart(self, timeout_s: float) -> bool:
-        """Move to the connection of the last `restart`; False where none was found and the old one stays."""
+        """Move to the newest connection; False where it found no path and the old one stays."""
         connection = self._newest
         connection.gather_servers()
         try:
@@ -215,21 +227,6 @@ class Peer:
         connection.remote_is_lite = offer.ice_lite
         return connection
 
-    async def _answer(self, offer: Offer, connection: IceConnection, addresses: Sequence[str]) -> str:
-        candidates = await connection.gather_host(addresses)
-        for line in offer.candidates:
-            connection.add_remote(line)
-        local = Local(
-            ice_ufrag=connection.local_username,
-            ice_pwd=connection.local_password,
-            fingerprint=fingerprint_of(self._certificate),
-            candidates=candidates,
-            ssrc=self._sender.ssrc,
-            rtx_ssrc=self._sender.rtx_ssrc,
-            cname=self._sender.cname,
-        )
-        return encode_answer(offer, local)
-
     def _log_path(self, what: str) -> None:
         if path := self._ice.active.path():
             log.info("viewer %s: %s to %s %s", what, path.local, path.remote, path.relay)
@@ -251,6 +248,7 @@ class Peer:
     async def _stream_until_ended(self) -> str:
         self._log_path("connected")
         assert self._queue is not None
+        self._heard_s = time.monotonic()
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._send_frames(self._queue), name="lane"),
@@ -289,6 +287,8 @@ class Peer:
             await asyncio.sleep(REPORT_INTERVAL_S)
             sent = self._sender.counters.payload_bytes
             self._bitrate_bps = int((sent - bytes_before) * 8 / REPORT_INTERVAL_S)
+            if self._bitrate_bps:
+                self._judge_silence(time.monotonic())
             bytes_before = sent
             now_ns = time.monotonic_ns()
             report = self._sender.sender_report(now_ns, now_ns + self._unix_anchor_ns)
@@ -298,9 +298,15 @@ class Peer:
             for reference in references:
                 await self._dtls.send_rtcp(rtcp.encode_dlrr(self._sender.ssrc, reference))
 
+    def _judge_silence(self, now_s: float) -> None:
+        if now_s - max(self._heard_s, self._complained_s) > SILENCE_S:
+            self._complained_s = now_s
+            self._on_silence()
+
     # ---- what the viewer says
 
     def _on_rtcp(self, data: bytes) -> None:
+        self._heard_s = time.monotonic()
         for feedback in rtcp.parse(data):
             match feedback:
                 case rtcp.Nack(seqs):

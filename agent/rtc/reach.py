@@ -11,8 +11,8 @@ from aioice.turn import TurnTransport, create_turn_endpoint
 
 from agent.errors import PathError
 from agent.model.signal import IceServer
-from agent.rtc.ice import StunServer, TurnServer, parse_ice_servers
 from agent.rtc.nat import Address, StunSocket
+from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers
 
 CLOSE_TIMEOUT_S = 0.5
 """How long to wait for a TURN server to confirm that our allocation is gone."""

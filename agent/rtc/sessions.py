@@ -12,7 +12,7 @@ from agent.config import WebrtcSettings
 from agent.errors import NegotiationError
 from agent.model.signal import Offer
 from agent.rtc.answer import parse_offer
-from agent.rtc.ice import host_addresses
+from agent.rtc.interfaces import host_addresses
 from agent.rtc.peer import Peer, Stream
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Sessions:
             self._signal.send_reject(session, *(SESSION_OVER if offer.restart else SESSION_EXISTS))
             return
         if viewer is not None:
-            self._spawn(self._restart(session, viewer, offer), f"restart {session}")
+            self._restart(session, viewer, offer)
             return
         if len(self._viewers) >= self._settings.max_viewers:
             self._signal.send_reject(
@@ -116,19 +116,22 @@ class Sessions:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _restart(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
+    def _restart(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
         try:
             peer = viewer.streaming_peer()
-            addresses = host_addresses(self._settings.exclude_interfaces)
-            negotiated = parse_offer(offer.sdp)
-            text = await peer.restart(negotiated, offer.ice_servers, addresses, relay_only=offer.relay_only)
-            self._signal.send_answer(session, text)
-            moved = await peer.finish_restart(self._settings.connect_timeout_s)
-            log.info("viewer %s: ICE restart %s", session, "done" if moved else "found no path")
+            peer.begin_restart(parse_offer(offer.sdp), offer.ice_servers, relay_only=offer.relay_only)
         except NegotiationError as exc:
             log.info("viewer %s: restart refused: %s", session, exc)
-            self._signal.send_bye(session, str(exc))
             viewer.end(str(exc))
+        else:
+            self._spawn(self._finish_restart(session, peer), f"restart {session}")
+
+    async def _finish_restart(self, session: str, peer: Peer) -> None:
+        try:
+            addresses = host_addresses(self._settings.exclude_interfaces)
+            self._signal.send_answer(session, await peer.answer(addresses))
+            moved = await peer.finish_restart(self._settings.connect_timeout_s)
+            log.info("viewer %s: ICE restart %s", session, "done" if moved else "found no path")
         except Exception:
             log.exception("viewer %s: restart failed", session)
 
@@ -156,6 +159,7 @@ class Sessions:
                 certificate=self._certificate,
                 stream=self._stream,
                 on_candidate=lambda line: self._signal.send_candidate(session, line),
+                on_silence=lambda: self._signal.send_restart(session, "the camera hears nothing of you"),
             )
             try:
                 addresses = host_addresses(self._settings.exclude_interfaces)

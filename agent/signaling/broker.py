@@ -44,6 +44,8 @@ MAX_PACKET_BYTES = 4 * MAX_MESSAGE_BYTES
 """MQTT 5 section 3.1.2.11.4: the broker keeps larger ones from us; what is between is counted."""
 FLUSH_S = 1.0
 DISCONNECT_S = 0.5
+PUBACK_TIMEOUT_S = 10.0
+"""A connection on which a message stays unconfirmed for this long is half-open: a new one is made."""
 UNREACHED_PAUSE_S = 2.0
 """The longest pause after an attempt that reached nobody: it cost nobody anything, and links come back."""
 STABLE_S = 10.0
@@ -310,7 +312,12 @@ class Broker:
             properties = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=max(1, math.ceil(left_s)))
         try:
             await client.publish(
-                publication.topic, publication.payload, publication.qos, publication.retain, properties
+                publication.topic,
+                publication.payload,
+                publication.qos,
+                publication.retain,
+                properties,
+                timeout=PUBACK_TIMEOUT_S,
             )
         except aiomqtt.MqttError as exc:
             raise BrokerError(self._explain_loss(exc, client)) from exc

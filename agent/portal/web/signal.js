@@ -2,6 +2,7 @@
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
+const PONG_WITHIN_MS = 1_500;
 
 /**
  * Events: "up" (open), "down", "signed-out", and "message" with `detail` the parsed JSON.
@@ -13,7 +14,8 @@ export class Signal extends EventTarget {
   #timer = 0;
   #stopped = true;
   #url;
-  #onOnline = () => this.#retryNow();
+  #heardAt = 0;
+  #onOnline = () => (this.#socket ? this.check() : this.#retryNow());
 
   constructor(url) {
     super();
@@ -44,6 +46,20 @@ export class Signal extends EventTarget {
     return true;
   }
 
+  /** Is this connection alive? One that does not answer is left for a new one: TCP would take minutes to notice. */
+  check() {
+    const socket = this.#socket;
+    const askedAt = performance.now();
+    if (!this.send({ type: "ping" })) return;
+    setTimeout(() => {
+      if (socket !== this.#socket || this.#heardAt >= askedAt) return;
+      socket.onclose = null; // its own close would wait for the other side
+      socket.close();
+      this.#attempt = 0;
+      this.#onClose();
+    }, PONG_WITHIN_MS);
+  }
+
   #open() {
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
@@ -52,6 +68,7 @@ export class Signal extends EventTarget {
       this.dispatchEvent(new Event("up"));
     };
     socket.onmessage = (event) => {
+      this.#heardAt = performance.now();
       this.dispatchEvent(new CustomEvent("message", { detail: JSON.parse(event.data) }));
     };
     socket.onclose = () => this.#onClose();

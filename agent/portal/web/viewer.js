@@ -96,7 +96,10 @@ export class Viewer extends EventTarget {
   /** What we waited for came back: the portal, the broker or the camera. */
   onReachable() {
     if (this.state.phase === "retrying" && WAITS_FOR_PORTAL.has(this.#code)) this.retryNow();
-    else if (this.state.phase === "stalled") this.#restart();
+    else if (this.state.phase === "stalled") {
+      this.#restartedAt = 0; // what was sent before may be lost
+      this.#restart();
+    }
   }
 
   /** New credentials: a relay that was made with the old ones would end with them. */
@@ -168,7 +171,7 @@ export class Viewer extends EventTarget {
       await pc.setLocalDescription();
       if (pc !== this.#pc) return;
       const sdp = pc.localDescription.sdp;
-      this.#signal.send({ type: "offer", session: this.#session, device: this.#device, sdp, relay_only: false });
+      this.#signal.send({ type: "offer", session: this.#session, device: this.#device, sdp, relay_only: false, restart: true });
     } catch {
       if (pc === this.#pc) this.#fail("lost");
     }
@@ -302,7 +305,10 @@ export class Viewer extends EventTarget {
     const patienceMs = document.hidden ? GIVE_UP_AFTER_MS : Math.max(STALLED_AFTER_MS, 5_000 / (this.fps || 30));
     if (silentMs > GIVE_UP_AFTER_MS) return this.#fail("lost");
     if (silentMs > patienceMs) {
-      if (phase === "playing") this.#enter("stalled", wordsFor("stalled"));
+      if (phase === "playing") {
+        this.#enter("stalled", wordsFor("stalled"));
+        this.#signal.check(); // it may be our own network that changed
+      }
       this.#restart();
     } else if (now - this.#playingSince > STEADY_AFTER_MS) this.#attempt = 0;
   }

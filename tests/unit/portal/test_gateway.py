@@ -57,6 +57,10 @@ class World:
         await browser.heard()
         return browser
 
+    def pass_time(self, seconds):
+        self.now += seconds
+        self.gateway.tick()
+
     def sent(self, kind):
         return [(device, session, m) for device, session, m in self.bus.sent if isinstance(m, kind)]
 
@@ -91,7 +95,9 @@ async def test_the_answer_and_candidates_go_both_ways(world):
     session = browser.offer()
     browser.say(type="candidate", session=session, candidate="candidate:1")
     browser.say(type="candidate", session=session, candidate="")
-    assert [(m.seq, m.candidate) for _, _, m in world.sent(Candidate)] == [(1, "candidate:1"), (2, "")]
+    [(_, _, offer)] = world.sent(Offer)
+    sent = [(m.seq - offer.seq, m.candidate) for _, _, m in world.sent(Candidate)]
+    assert sent == [(1, "candidate:1"), (2, "")]
     world.gateway.on_signal("front", session, Answer(0, "v=0 answer"))
     world.gateway.on_signal("front", session, Candidate(1, "candidate:2"))
     assert await browser.heard() == [
@@ -137,9 +143,10 @@ async def test_a_second_offer_in_a_session_restarts_its_ice(world):
     session = browser.offer()
     world.gateway.on_signal("front", session, Answer(0, "v=0 first"))
     world.gateway.on_signal("front", session, Restart(1, "the camera's network changed"))
-    browser.offer(session=session)
+    browser.offer(session=session, restart=True)
     world.gateway.on_signal("front", session, Answer(2, "v=0 second"))
-    assert [(m.seq, m.restart) for _, _, m in world.sent(Offer)] == [(0, False), (1, True)]
+    first, second = (m for _, _, m in world.sent(Offer))
+    assert (first.restart, second.restart, second.seq - first.seq) == (False, True, 1)
     assert [m["type"] for m in await browser.heard()] == ["answer", "restart", "answer"]
 
 
@@ -160,13 +167,56 @@ async def test_a_bye_of_the_viewer_reaches_the_device_once(world):
     assert await browser.heard() == []
 
 
-async def test_when_a_socket_closes_its_sessions_end(world):
+async def test_sessions_outlive_their_socket_for_a_while(world):
     browser = await world.browser()
     sessions = {browser.offer(session=digit * 32) for digit in "abc"}
+    for session in sessions:
+        world.gateway.on_signal("front", session, Answer(0, "v=0"))
     world.gateway.leave(browser.client)
+    world.gateway.leave(browser.client)
+    world.pass_time(29)
+    assert world.sent(Bye) == []
+    world.pass_time(2)
     assert {session for _, session, _ in world.sent(Bye)} == sessions
-    world.gateway.leave(browser.client)
+    world.pass_time(60)
     assert len(world.sent(Bye)) == 3
+
+
+async def test_a_restart_over_a_new_socket_takes_the_session_along(world):
+    browser, other = await world.browser(), await world.browser()
+    session = browser.offer()
+    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    world.gateway.leave(browser.client)
+    other.offer(session=session, restart=True)
+    world.gateway.on_signal("front", session, Answer(1, "v=0 again"))
+    assert [m["type"] for m in await other.heard()] == ["answer"]
+    world.pass_time(60)
+    assert world.sent(Bye) == []
+
+
+async def test_a_restart_that_nobody_answers_leaves_the_session_playing(world):
+    browser = await world.browser()
+    session = browser.offer()
+    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    browser.offer(session=session, restart=True)
+    world.pass_time(60)
+    assert world.sent(Bye) == []
+
+
+async def test_another_portals_session_can_be_restarted_here(world):
+    browser = await world.browser()
+    session = browser.offer(session="d" * 32, restart=True)
+    [(_, _, offer)] = [sent for sent in world.bus.sent if isinstance(sent[2], Offer)]
+    assert offer.restart
+    assert offer.seq > 1_000, "above what the other portal may have sent"
+    world.gateway.on_signal("front", session, Answer(12, "v=0"))
+    assert [m["type"] for m in await browser.heard()] == ["answer"]
+
+
+async def test_a_ping_is_answered(world):
+    browser = await world.browser()
+    browser.say(type="ping")
+    assert await browser.heard() == [{"type": "pong"}]
 
 
 async def test_when_the_portal_stops_streams_play_on(world):

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "agent"
-ROOMS = {"camera", "device", "media", "rtc", "signaling", "portal", "watch"}
+ROOMS = {"camera", "control", "device", "media", "rtc", "signaling", "portal", "watch"}
 FOLDERS = {".ci", "agent", "scripts", "tests"}
 MAX_LINES = 400
 LONG_MODULES = {

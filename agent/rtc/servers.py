@@ -1,0 +1,66 @@
+"""ICE servers as the portal names them (W3C WebRTC section 4.2.4), one entry a URL."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiortc.rtcicetransport import parse_stun_turn_uri
+
+from agent.model.signal import IceServer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StunServer:
+    """A STUN server to learn our public address from (RFC 8489)."""
+
+    url: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnServer:
+    """A TURN server to relay through (RFC 8656)."""
+
+    url: str
+    host: str
+    port: int
+    transport: str
+    """`udp` or `tcp`."""
+    is_tls: bool
+    username: str | None
+    password: str | None
+
+    @property
+    def rank(self) -> int:
+        """0 for the cheapest way: udp, then tcp, then tls."""
+        return 2 if self.is_tls else int(self.transport == "tcp")
+
+
+def parse_ice_servers(servers: Sequence[IceServer]) -> tuple[list[StunServer], list[TurnServer]]:
+    """Flatten `iceServers`; a URL that we cannot use is logged and left out (RFC 7064, RFC 7065)."""
+    stuns: list[StunServer] = []
+    turns: list[TurnServer] = []
+    for server in servers:
+        for url in server.urls:
+            try:
+                uri = parse_stun_turn_uri(url)
+            except ValueError:
+                log.warning("ice server %s is not a valid URL: left out", url)
+                continue
+            host, port = uri["host"], uri["port"]
+            if uri["scheme"] == "stun":
+                stuns.append(StunServer(url, host, port))
+            elif uri["scheme"] == "stuns" or (uri["scheme"] == "turns" and uri["transport"] == "udp"):
+                log.warning(
+                    "ice server %s: STUN over TLS and TURN over DTLS are not supported: left out", url
+                )
+            else:
+                is_tls = uri["scheme"] == "turns"
+                turn = TurnServer(
+                    url, host, port, uri["transport"], is_tls, server.username, server.credential
+                )
+                turns.append(turn)
+    return stuns, turns
