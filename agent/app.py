@@ -13,6 +13,8 @@ from agent import __version__
 from agent.camera.capture import Capture, Details
 from agent.camera.select import open_camera
 from agent.config import BrokerSettings, Settings, read_secret
+from agent.control.demand import Limits
+from agent.control.stream import StreamControl
 from agent.device.link import LinkMonitor
 from agent.doctor.health import make_health_reporter
 from agent.errors import MessageError
@@ -43,6 +45,9 @@ from agent.signaling.service import SignalingService
 log = logging.getLogger(__name__)
 
 MAIN_STREAM = "main"
+MIN_BPS = {"picamera": 1_000_000}
+"""The VC4 encoder may stall when it is asked for less."""
+MIN_SOFTWARE_BPS = 100_000
 
 
 class Agent:
@@ -60,12 +65,13 @@ class Agent:
             on_state=self._on_camera_state,
             on_event=self._on_event,
         )
-        self.fanout = Fanout(self.capture.request_keyframe)
+        self.fanout = Fanout()
+        self.control = StreamControl(self._limits, self.capture.set_bitrate, self.capture.request_keyframe)
         self.service = SignalingService(broker.topic_prefix, device.id, self._publish, self)
         self.sessions = Sessions(
             settings.webrtc,
             signal=self.service,
-            stream=Stream(self.fanout.subscribed, self.capture.request_keyframe, self._describe_stream),
+            stream=Stream(self.control.lane, self.fanout.subscribed, self._describe_stream),
             watching=self.capture.watching,
             on_change=self._publish_state,
         )
@@ -90,6 +96,7 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             camera = group.create_task(self.capture.run(), name="camera")
             group.create_task(self.broker.run(), name="broker")
+            control = group.create_task(self.control.run(), name="control")
             link = group.create_task(self.link.run(), name="link")
             health = group.create_task(self.health.run(), name="health")
             try:
@@ -97,6 +104,7 @@ class Agent:
             finally:
                 link.cancel()
                 health.cancel()
+                control.cancel()
                 await self.sessions.close()
                 camera.cancel()
                 await asyncio.wait((camera,))
@@ -139,7 +147,17 @@ class Agent:
             self.service.republish_state()
 
     def _describe_stream(self) -> tuple[int, int, str]:
-        return len(self.sessions), self._settings.camera.bitrate_bps, self.capture.kind
+        return len(self.sessions), self.control.bitrate_bps, self.capture.kind
+
+    def _limits(self) -> Limits:
+        camera, running = self._settings.camera, self.capture.format
+        return Limits(
+            min_bps=min(MIN_BPS.get(self.capture.kind, MIN_SOFTWARE_BPS), camera.bitrate_bps),
+            max_bps=camera.bitrate_bps,
+            fps=running.fps if running else 30.0,
+            pixels=running.width_px * running.height_px if running else 1280 * 720,
+            can_rescale=False,
+        )
 
     def _publish_state(self) -> None:
         self.service.publish_state(self._state())

@@ -41,6 +41,11 @@ class Stats:
     relay: str | None
     """URL of our TURN server where the path is a relay."""
     bitrate_bps: int
+    """Media that left in the last second, without retransmissions."""
+    target_bps: int | None
+    """What the link is believed to carry."""
+    queue_ms: int | None
+    """What waits to leave, at the target."""
     rtt_ms: float | None
     loss: float | None
     """Share lost of the last second's packets, 0 to 1, by the viewer's report."""

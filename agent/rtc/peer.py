@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Protocol
 
 from aiortc.rtcdatachannel import RTCDataChannel
 from aiortc.rtcdtlstransport import RTCCertificate
@@ -18,14 +17,12 @@ from agent.model.signal import IceServer
 from agent.rtc import channel, rtcp
 from agent.rtc.answer import Local, Offer, encode_answer
 from agent.rtc.ice import IceConnection
-from agent.rtc.sender import RtpSender
+from agent.rtc.lane import Control, Lane
+from agent.rtc.sender import RtpSender, Send
 from agent.rtc.transport import DtlsTransport, IceTransport, fingerprint_of
 
 log = logging.getLogger(__name__)
 
-BURST_PACKETS = 16
-BURST_INTERVAL_S = 0.003
-"""A keyframe leaves 16 packets at a time, 50 Mb/s at most: coturn's relay socket holds about 50 packets."""
 REPORT_INTERVAL_S = 1.0
 CLOSE_TIMEOUT_S = 1.0
 SILENCE_S = 2.5
@@ -33,24 +30,13 @@ SILENCE_S = 2.5
 CONTROL_LABEL = "control"
 
 
-class FrameQueue(Protocol):
-    """A viewer's end of the fan-out."""
-
-    dropped_frames: int
-
-    async def next(self) -> RtpFrame:
-        """The next frame to send."""
-
-    def resync(self) -> None:
-        """Go on at the next keyframe."""
-
-
 @dataclass(frozen=True, slots=True)
 class Stream:
     """What a peer may do with the camera; every peer of a device shares it."""
 
-    subscribed: Callable[[], AbstractContextManager[FrameQueue]]
-    request_keyframe: Callable[[], None]
+    control: Callable[[], AbstractContextManager[Control]]
+    """Congestion control for one viewer, who is one of the stream's viewers for as long."""
+    subscribed: Callable[[Callable[[RtpFrame], None]], AbstractContextManager[None]]
     describe: Callable[[], tuple[int, int, str]]
     """Viewers, encoder bit rate in bits a second, kind of camera."""
 
@@ -85,9 +71,7 @@ class Peer:
         )
         self._sctp: RTCSctpTransport | None = None
         self._sender = RtpSender(offer.video, self._dtls.protect_rtp)
-        self._queue: FrameQueue | None = None
-        self._rtt_s: float | None = None
-        self._loss: float | None = None
+        self._lane: Lane | None = None
         self._bitrate_bps = 0
         self._references: list[rtcp.ReferenceTime] = []
         self._started_s = time.monotonic()
@@ -132,13 +116,13 @@ class Peer:
         except (TimeoutError, ConnectionError):
             return False
         self._log_path("moved")
-        self._stream.request_keyframe()
+        self._want_keyframe()
         return True
 
     @property
     def is_streaming(self) -> bool:
         """Whether ICE has connected the viewer once."""
-        return self._queue is not None
+        return self._lane is not None
 
     def add_candidate(self, line: str) -> None:
         """One more candidate of the viewer's; empty for end-of-candidates."""
@@ -187,14 +171,18 @@ class Peer:
         """The stream as the device sees it."""
         path = self._ice.active.path()
         viewers, encoder_bps, camera_kind = self._stream.describe()
+        lane = self._lane
+        rtt_s = lane.rtt_s if lane else None
         return channel.Stats(
             path=path.local if path else None,
             relay=path.relay or None if path else None,
             bitrate_bps=self._bitrate_bps,
-            rtt_ms=None if self._rtt_s is None else round(self._rtt_s * 1000, 1),
-            loss=self._loss,
+            target_bps=lane.control.target_bps(time.monotonic_ns()) if lane else None,
+            queue_ms=lane.control.queue_ms if lane else None,
+            rtt_ms=None if rtt_s is None else round(rtt_s * 1000, 1),
+            loss=lane.loss if lane else None,
             sent_frames=self._sender.counters.frames,
-            dropped_frames=self._queue.dropped_frames if self._queue else 0,
+            dropped_frames=lane.control.dropped_frames if lane else 0,
             resent_packets=self._sender.counters.resent_packets,
             viewers=viewers,
             encoder_bps=encoder_bps,
@@ -206,8 +194,10 @@ class Peer:
 
     async def _connect(self, subscription: ExitStack) -> None:
         await self._ice.active.connect()
-        # Before DTLS: its round trips are enough for the encoder to make the keyframe to begin with.
-        self._queue = subscription.enter_context(self._stream.subscribed())
+        # Before DTLS, whose round trips are enough for the encoder to make the keyframe to begin with.
+        control = subscription.enter_context(self._stream.control())
+        self._lane = Lane(control, self._sender, self._route)
+        subscription.enter_context(self._stream.subscribed(self._lane.push))
         self._dtls.on("statechange", self._on_dtls_state)
         if self._offer.data is not None:
             self._sctp = RTCSctpTransport(self._dtls)
@@ -231,6 +221,9 @@ class Peer:
         if path := self._ice.active.path():
             log.info("viewer %s: %s to %s %s", what, path.local, path.remote, path.relay)
 
+    def _route(self) -> Send | None:
+        return self._ice.active.route()
+
     def _on_dtls_state(self) -> None:
         if self._dtls.state in ("closed", "failed"):
             self.end("the connection was lost")
@@ -247,11 +240,11 @@ class Peer:
 
     async def _stream_until_ended(self) -> str:
         self._log_path("connected")
-        assert self._queue is not None
+        assert self._lane is not None
         self._heard_s = time.monotonic()
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._send_frames(self._queue), name="lane"),
+                group.create_task(self._lane.run(), name="lane"),
                 group.create_task(self._report(), name="reports"),
             ]
             await self._start_data()
@@ -268,18 +261,6 @@ class Peer:
             await self._sctp.start(RTCSctpCapabilities(data.max_message_bytes), data.sctp_port)
         except ConnectionError as exc:  # the session is ending: `_ended` says why
             log.debug("data channel did not start: %s", exc)
-
-    async def _send_frames(self, queue: FrameQueue) -> None:
-        while True:
-            frame = await queue.next()
-            for start in range(0, len(frame.payloads), BURST_PACKETS):
-                if start:
-                    await asyncio.sleep(BURST_INTERVAL_S)
-                route = self._ice.active.route()
-                if route is None:  # stalled: what waits is too late when it moves again
-                    queue.resync()
-                    break
-                self._sender.send(frame, start, start + BURST_PACKETS, route, time.monotonic_ns())
 
     async def _report(self) -> None:
         bytes_before = 0
@@ -298,6 +279,10 @@ class Peer:
             for reference in references:
                 await self._dtls.send_rtcp(rtcp.encode_dlrr(self._sender.ssrc, reference))
 
+    def _want_keyframe(self) -> None:
+        if self._lane is not None:
+            self._lane.control.want_keyframe()
+
     def _judge_silence(self, now_s: float) -> None:
         if now_s - max(self._heard_s, self._complained_s) > SILENCE_S:
             self._complained_s = now_s
@@ -307,19 +292,12 @@ class Peer:
 
     def _on_rtcp(self, data: bytes) -> None:
         self._heard_s = time.monotonic()
+        unix_ns = time.monotonic_ns() + self._unix_anchor_ns
         for feedback in rtcp.parse(data):
-            match feedback:
-                case rtcp.Nack(seqs):
-                    if route := self._ice.active.route():
-                        self._sender.resend(seqs, self._rtt_s or 0.0, route, time.monotonic_ns())
-                case rtcp.KeyframeRequest():
-                    self._stream.request_keyframe()
-                case rtcp.ReceiverReport() if feedback.ssrc == self._sender.ssrc:
-                    now_unix_ns = time.monotonic_ns() + self._unix_anchor_ns
-                    self._rtt_s = rtcp.round_trip_s(feedback, now_unix_ns) or self._rtt_s
-                    self._loss = feedback.fraction_lost
-                case rtcp.ReferenceTime():
-                    self._references = [feedback]  # only the newest is worth an answer
+            if isinstance(feedback, rtcp.ReferenceTime):
+                self._references = [feedback]  # only the newest is worth an answer
+            elif self._lane is not None:
+                self._lane.on_feedback(feedback, unix_ns)
 
     def _on_data_channel(self, data_channel: RTCDataChannel) -> None:
         if data_channel.label != CONTROL_LABEL:
@@ -331,7 +309,7 @@ class Peer:
                 message,
                 unix_ms=time.time() * 1000,
                 stats=self.stats,
-                request_keyframe=self._stream.request_keyframe,
+                request_keyframe=self._want_keyframe,
             )
             if text is not None and data_channel.readyState == "open":
                 data_channel.send(text)

@@ -8,7 +8,12 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agent.rtc import twcc
+from agent.rtc.twcc import TransportFeedback
+
 SR, RR, SDES, BYE, APP, RTPFB, PSFB, XR = 200, 201, 202, 203, 204, 205, 206, 207
+MAX_REMB_BPS = 1_000_000_000
+"""An exponent of 63 is valid, and means nothing."""
 _NTP_EPOCH_S = 2_208_988_800  # 1970 in seconds since 1900
 
 
@@ -47,7 +52,14 @@ class ReferenceTime:
     ntp_middle: int
 
 
-Feedback = Nack | KeyframeRequest | ReceiverReport | ReferenceTime
+@dataclass(frozen=True, slots=True)
+class Remb:
+    """Receiver estimated maximum bitrate (draft-alvestrand-rmcat-remb-03)."""
+
+    bps: int
+
+
+Feedback = Nack | KeyframeRequest | ReceiverReport | ReferenceTime | Remb | TransportFeedback
 
 
 def parse(data: bytes) -> Iterator[Feedback]:
@@ -76,8 +88,13 @@ def parse(data: bytes) -> Iterator[Feedback]:
 def _parse_one(kind: int, count: int, body: bytes) -> Iterator[Feedback]:
     if kind == RTPFB and count == 1 and len(body) >= 8:
         yield Nack(tuple(_nack_seqs(body[8:])))
+    elif kind == RTPFB and count == twcc.FORMAT and len(body) >= 8:
+        yield twcc.parse(body[8:])
     elif kind == PSFB and count in (1, 4) and len(body) >= 8:
         yield KeyframeRequest()
+    elif kind == PSFB and count == 15 and body[8:12] == b"REMB" and len(body) >= 16:
+        exponent, mantissa = body[13] >> 2, int.from_bytes(body[13:16], "big") & 0x3FFFF
+        yield Remb(min(mantissa << exponent, MAX_REMB_BPS))
     elif kind in (RR, SR):
         blocks = body[4 if kind == RR else 24 :]
         for offset in range(0, min(count * 24, len(blocks) - 23), 24):

@@ -1,11 +1,12 @@
 """RTP for one viewer (RFC 3550): header, extensions, SRTP, history and retransmission (RFC 4588).
 
-Knows no socket and no clock: packets leave through a callable, time is an argument.
+Knows no socket and no clock: packets leave through a callable, time is an argument. When each one leaves is
+the lane's business.
 """
 
 import secrets
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.model.media import RtpFrame
@@ -18,13 +19,21 @@ HISTORY_PACKETS = 1024
 """2.5 s at 4 Mb/s: more than a retransmission can still be useful for."""
 RTX_MIN_INTERVAL_NS = 100_000_000
 """One resend of a sequence number in this time or a round trip, whichever is longer."""
-RTX_SHARE = 0.25
-"""Retransmissions may take this share of the media rate: without a bound they feed congestion."""
-RTX_BURST_BYTES = 64 * 1024
-"""Unused share that may pile up, so that a burst of losses can be repaired at once."""
+IP_UDP_BYTES = 28
+"""Headers that count on the link but are not ours to write (IPv4)."""
 
 _ONE_BYTE_PROFILE = 0xBEDE  # RFC 8285 section 4.2
 _EXTENSION_BIT = 0x90  # version 2, extension present
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """What left."""
+
+    transport_seq: int | None
+    """Transport-wide number modulo 2**16; None for a viewer without transport-wide feedback."""
+    size_bytes: int
+    """With IP and UDP headers."""
 
 
 @dataclass(slots=True)
@@ -34,7 +43,7 @@ class _Sent:
     is_last: bool
     payload: bytes
     is_keyframe: bool
-    resent_ns: int = 0
+    asked_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -45,7 +54,6 @@ class Counters:
     packets: int = 0
     payload_bytes: int = 0
     resent_packets: int = 0
-    refused_resends: int = 0
 
 
 class RtpSender:
@@ -65,47 +73,46 @@ class RtpSender:
         self._transport_seq = 0
         self._last_rtp_time = 0
         self._last_sent_ns = 0
-        self._rtx_budget_bytes = float(RTX_BURST_BYTES)
         self._history: list[_Sent | None] = [None] * HISTORY_PACKETS
 
-    def send(self, frame: RtpFrame, start: int, stop: int, send: Send, now_ns: int) -> None:
-        """Send `frame.payloads[start:stop]`; the last payload of the frame carries the marker."""
+    def send(self, frame: RtpFrame, index: int, send: Send, now_ns: int) -> Packet:
+        """Send one payload of a frame; its last one carries the marker."""
+        payload, final = frame.payloads[index], len(frame.payloads) - 1
         rtp_time = frame.rtp_time + self._rtp_offset & 0xFFFFFFFF
-        final = len(frame.payloads) - 1
-        for index in range(start, min(stop, final + 1)):
-            payload = frame.payloads[index]
-            sent = _Sent(self._seq, rtp_time, index == final, payload, frame.is_keyframe)
-            self._history[self._seq % HISTORY_PACKETS] = sent
-            self._seq = self._seq + 1 & 0xFFFF
-            self._emit(sent, self.ssrc, self._video.payload_type, sent.seq, payload, send, now_ns)
-            self.counters.payload_bytes += len(payload)
-            self._rtx_budget_bytes = min(RTX_BURST_BYTES, self._rtx_budget_bytes + len(payload) * RTX_SHARE)
+        sent = _Sent(self._seq, rtp_time, index == final, payload, frame.is_keyframe)
+        self._history[self._seq % HISTORY_PACKETS] = sent
+        self._seq = self._seq + 1 & 0xFFFF
         self._last_rtp_time, self._last_sent_ns = rtp_time, now_ns
-        if stop > final:
-            self.counters.frames += 1
+        self.counters.payload_bytes += len(payload)
+        self.counters.frames += index == final
+        return self._emit(sent, self.ssrc, self._video.payload_type, sent.seq, payload, send, now_ns)
 
-    def resend(self, seqs: Sequence[int], round_trip_s: float, send: Send, now_ns: int) -> None:
-        """Answer a NACK: each sequence number at most once a round trip, all within the budget."""
-        if self._video.rtx_payload_type is None:
-            return
+    def wanted_bytes(self, seq: int, round_trip_s: float, now_ns: int) -> int | None:
+        """The size of a packet that a NACK asks for, where it is worth a resend: once a round trip."""
+        sent = self._history[seq % HISTORY_PACKETS]
+        if sent is None or sent.seq != seq or self._video.rtx_payload_type is None:
+            return None
         wait_ns = max(RTX_MIN_INTERVAL_NS, int(round_trip_s * 1e9))
-        for seq in seqs:
-            sent = self._history[seq % HISTORY_PACKETS]
-            if sent is None or sent.seq != seq:
-                continue
-            if (sent.resent_ns and now_ns - sent.resent_ns < wait_ns) or self._rtx_budget_bytes < len(
-                sent.payload
-            ):
-                self.counters.refused_resends += 1
-                continue
-            sent.resent_ns = now_ns
-            self._rtx_budget_bytes -= len(sent.payload)
-            payload = struct.pack("!H", seq) + sent.payload  # original sequence number (RFC 4588 section 4)
-            self._emit(
-                sent, self.rtx_ssrc, self._video.rtx_payload_type, self._rtx_seq, payload, send, now_ns
-            )
-            self._rtx_seq = self._rtx_seq + 1 & 0xFFFF
-            self.counters.resent_packets += 1
+        if sent.asked_ns and now_ns - sent.asked_ns < wait_ns:
+            return None
+        sent.asked_ns = now_ns
+        return len(sent.payload)
+
+    def resend(self, seq: int, send: Send, now_ns: int) -> Packet | None:
+        """Send a packet again; None where it is too old."""
+        sent = self._history[seq % HISTORY_PACKETS]
+        if sent is None or sent.seq != seq or self._video.rtx_payload_type is None:
+            return None
+        self.counters.resent_packets += 1
+        payload = struct.pack("!H", seq) + sent.payload  # original sequence number (RFC 4588 section 4)
+        rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
+        return self._emit(sent, self.rtx_ssrc, self._video.rtx_payload_type, rtx_seq, payload, send, now_ns)
+
+    def pad(self, send: Send, now_ns: int) -> Packet | None:
+        """Send a large one of the newest packets again; a receiver drops the copy."""
+        newest = (self._history[self._seq - back & 0xFFFF & HISTORY_PACKETS - 1] for back in range(1, 17))
+        largest = max((sent for sent in newest if sent), key=lambda sent: len(sent.payload), default=None)
+        return self.resend(largest.seq, send, now_ns) if largest else None
 
     def sender_report(self, now_ns: int, unix_ns: int) -> bytes | None:
         """SR and SDES for now; None before the first packet."""
@@ -123,15 +130,18 @@ class RtpSender:
 
     def _emit(
         self, sent: _Sent, ssrc: int, payload_type: int, seq: int, payload: bytes, send: Send, now_ns: int
-    ) -> None:
+    ) -> Packet:
         extension = self._extension(now_ns, whole=sent.is_keyframe)
         header = struct.pack(
             "!BBHIIHH",
             _EXTENSION_BIT, payload_type | (0x80 if sent.is_last else 0), seq, sent.rtp_time, ssrc,
             _ONE_BYTE_PROFILE, len(extension) // 4,
         )  # fmt: skip
-        send(self._protect(header + extension + payload))
+        packet = self._protect(header + extension + payload)
+        send(packet)
         self.counters.packets += 1
+        counted = self._transport_seq if TRANSPORT_CC in self._video.extensions else None
+        return Packet(counted, len(packet) + IP_UDP_BYTES)
 
     def _extension(self, now_ns: int, *, whole: bool) -> bytes:
         """Header extension elements (RFC 8285); the constant ones travel with keyframes only."""

@@ -20,6 +20,8 @@ from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import candidate_from_sdp
 
 from agent.config import WebrtcSettings
+from agent.control.demand import Limits
+from agent.control.stream import StreamControl
 from agent.media.fanout import Fanout
 from agent.media.packetizer import to_rtp_frame
 from agent.model.media import AccessUnit
@@ -37,9 +39,14 @@ class Device:
         self.keyframes_asked = 0
         self.watchers = 0
         self.viewers = {}
-        self.fanout = Fanout(self._on_keyframe_wanted)
+        self.fanout = Fanout()
+        self.control = StreamControl(
+            lambda: Limits(100_000, 500_000, FPS, 320 * 240, can_rescale=False),
+            lambda _: None,
+            self._on_keyframe_wanted,
+        )
         stream = Stream(
-            self.fanout.subscribed, self._on_keyframe_wanted, lambda: (len(self.sessions), 500_000, "test")
+            self.control.lane, self.fanout.subscribed, lambda: (len(self.sessions), 500_000, "test")
         )
         self.sessions = Sessions(
             WebrtcSettings(**webrtc),
@@ -211,13 +218,17 @@ class Viewer:
 async def device(**webrtc):
     """A filming device; its sessions are closed at the end."""
     running = Device(**webrtc)
-    film = asyncio.create_task(running.film(), name="film")
+    tasks = [
+        asyncio.create_task(running.film(), name="film"),
+        asyncio.create_task(running.control.run(), name="control"),
+    ]
     try:
         yield running
     finally:
         await running.sessions.close()
-        film.cancel()
-        await asyncio.gather(film, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

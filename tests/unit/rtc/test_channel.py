@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.rtc.channel import MAX_REQUEST_BYTES, Stats, reply
 
-STATS = Stats("host", None, 2_000_000, 12.5, 0.0, 30, 0, 1, 2, 2_000_000, "synthetic", 1.5)
+STATS = Stats("host", None, 2_000_000, 3_000_000, 4, 12.5, 0.0, 30, 0, 1, 2, 2_000_000, "synthetic", 1.5)
 
 
 @pytest.fixture

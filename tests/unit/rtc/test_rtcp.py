@@ -41,10 +41,23 @@ def test_pli_and_fir_ask_for_a_keyframe(fmt):
 
 def test_a_padded_transport_feedback_does_not_hide_what_follows():
     # Chromium pads its transport-wide feedback; aiortc's parser drops the compound for it.
-    body = struct.pack("!II", 1, 2) + b"\x00" * 9 + b"\x00\x00\x03"
+    one_packet = struct.pack("!HHI", 7, 1, 5 << 8) + b"\x20\x01" + b"\x04"
+    body = struct.pack("!II", 1, 2) + one_packet + b"\x01"
     padded = struct.pack("!BBH", 0x80 | 0x20 | 15, 205, len(body) // 4) + body
     pli = bytes(RtcpPsfbPacket(fmt=1, ssrc=1, media_ssrc=2))
-    assert list(rtcp.parse(padded + pli)) == [rtcp.KeyframeRequest()]
+    feedback, request = rtcp.parse(padded + pli)
+    assert feedback.arrivals == ((7, 5 * 64_000 + 4 * 250),)
+    assert request == rtcp.KeyframeRequest()
+
+
+def test_remb_is_read_and_bounded():
+    def remb(exponent, mantissa):
+        fci = b"REMB\x01" + ((exponent << 18) | mantissa).to_bytes(3, "big") + struct.pack("!I", 2)
+        body = struct.pack("!II", 1, 0) + fci
+        return struct.pack("!BBH", 0x8F, 206, len(body) // 4) + body
+
+    assert list(rtcp.parse(remb(3, 125_000))) == [rtcp.Remb(1_000_000)]
+    assert list(rtcp.parse(remb(63, 0x3FFFF))) == [rtcp.Remb(rtcp.MAX_REMB_BPS)]
 
 
 def test_report_blocks_give_loss_and_round_trip():

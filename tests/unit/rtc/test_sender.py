@@ -6,7 +6,7 @@ from aiortc.rtp import HeaderExtensionsMap, RtpPacket, unwrap_rtx
 
 from agent.model.media import RtpFrame
 from agent.rtc.answer import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, Video
-from agent.rtc.sender import HISTORY_PACKETS, RTX_BURST_BYTES, RtpSender
+from agent.rtc.sender import HISTORY_PACKETS, IP_UDP_BYTES, RtpSender
 
 SECOND_NS = 1_000_000_000
 EXTENSIONS = {ABS_SEND_TIME: 2, TRANSPORT_CC: 4, PLAYOUT_DELAY: 5, MID: 9}
@@ -20,6 +20,7 @@ def frame(count, *, seq=0, key=False, size=100):
 class Receiver:
     def __init__(self):
         self.packets = []
+        self.raw = []
         self._map = HeaderExtensionsMap()
         self._map.configure(
             RTCRtpParameters(
@@ -28,6 +29,7 @@ class Receiver:
         )
 
     def __call__(self, data):
+        self.raw.append(data)
         self.packets.append(RtpPacket.parse(data, self._map))
 
 
@@ -41,11 +43,15 @@ def make_sender(*, rtx=97, extensions=EXTENSIONS):
     return RtpSender(video, protect=lambda packet: packet)
 
 
+def send(sender, of, receiver, now_ns):
+    """A whole frame."""
+    return [sender.send(of, index, receiver, now_ns) for index in range(len(of.payloads))]
+
+
 def test_a_frame_is_one_timestamp_consecutive_numbers_and_one_marker(receiver):
     sender = make_sender()
-    sender.send(frame(20, key=True), 0, 16, receiver, SECOND_NS)
-    sender.send(frame(20, key=True), 16, 32, receiver, SECOND_NS)
-    sender.send(frame(1, seq=1), 0, 16, receiver, SECOND_NS)
+    send(sender, frame(20, key=True), receiver, SECOND_NS)
+    send(sender, frame(1, seq=1), receiver, SECOND_NS)
     packets = receiver.packets
     assert len(packets) == 21
     numbers = [p.sequence_number for p in packets]
@@ -55,33 +61,35 @@ def test_a_frame_is_one_timestamp_consecutive_numbers_and_one_marker(receiver):
     assert (packets[20].timestamp - packets[0].timestamp) % 2**32 == 3000
     assert {(p.payload_type, p.ssrc) for p in packets} == {(96, sender.ssrc)}
     assert [p.payload for p in packets[:20]] == list(frame(20).payloads)
+    assert (sender.counters.frames, sender.counters.packets) == (2, 21)
 
 
 def test_extensions_are_readable_and_count_every_packet(receiver):
     sender = make_sender()
-    sender.send(frame(2, key=True), 0, 16, receiver, 10 * SECOND_NS)
-    sender.send(frame(1, seq=1), 0, 16, receiver, 10 * SECOND_NS + SECOND_NS // 2)
+    first_sent, _ = send(sender, frame(2, key=True), receiver, 10 * SECOND_NS)
+    (third_sent,) = send(sender, frame(1, seq=1), receiver, 10 * SECOND_NS + SECOND_NS // 2)
     first, second, third = (p.extensions for p in receiver.packets)
     assert first.mid == "0"
     assert third.mid is None, "constant extensions travel with keyframes alone"
     assert [e.transport_sequence_number for e in (first, second, third)] == [1, 2, 3]
+    assert (first_sent.transport_seq, third_sent.transport_seq) == (1, 3)
+    assert third_sent.size_bytes == len(receiver.raw[2]) + IP_UDP_BYTES
     assert third.abs_send_time - first.abs_send_time == 1 << 17  # half a second in 6.18 fixed point
 
 
 def test_a_viewer_without_extensions_gets_none(receiver):
-    make_sender(extensions={}).send(frame(1, key=True), 0, 16, receiver, SECOND_NS)
+    (sent,) = send(make_sender(extensions={}), frame(1, key=True), receiver, SECOND_NS)
     assert receiver.packets[0].payload == bytes(100)
+    assert sent.transport_seq is None
 
 
-def test_a_lost_packet_is_resent_once_a_round_trip(receiver):
+def test_a_lost_packet_is_resent_as_it_was(receiver):
     sender = make_sender()
-    sender.send(frame(4), 0, 16, receiver, SECOND_NS)
+    send(sender, frame(4), receiver, SECOND_NS)
     lost = receiver.packets[2]
     receiver.packets.clear()
-    for at_ms, expected in ((0, 1), (100, 1), (299, 1), (301, 2)):
-        sender.resend([lost.sequence_number], 0.3, receiver, 2 * SECOND_NS + at_ms * 1_000_000)
-        assert len(receiver.packets) == expected
-    resent = receiver.packets[0]
+    sent = sender.resend(lost.sequence_number, receiver, 2 * SECOND_NS)
+    (resent,) = receiver.packets
     assert (resent.payload_type, resent.ssrc) == (97, sender.rtx_ssrc)
     restored = unwrap_rtx(resent, payload_type=96, ssrc=sender.ssrc)
     assert (restored.sequence_number, restored.timestamp, restored.payload) == (
@@ -89,39 +97,48 @@ def test_a_lost_packet_is_resent_once_a_round_trip(receiver):
         lost.timestamp,
         lost.payload,
     )
-    assert sender.counters.refused_resends == 2
+    assert sent.transport_seq == 5
+    assert sender.counters.resent_packets == 1
 
 
-def test_retransmissions_stay_within_their_budget(receiver):
+def test_a_packet_is_worth_a_resend_once_a_round_trip(receiver):
     sender = make_sender()
-    big = frame(200, size=1200)
-    sender.send(big, 0, 200, receiver, SECOND_NS)
-    numbers = [p.sequence_number for p in receiver.packets]
-    receiver.packets.clear()
-    sender.resend(numbers, 0.0, receiver, 2 * SECOND_NS)
-    assert len(receiver.packets) == RTX_BURST_BYTES // 1200
-    sender.send(frame(40, seq=1, size=1200), 0, 40, receiver, 2 * SECOND_NS)
-    receiver.packets.clear()
-    sender.resend(numbers, 0.0, receiver, 3 * SECOND_NS)
-    assert len(receiver.packets) == 10, "a quarter of what was sent since"
+    send(sender, frame(1), receiver, SECOND_NS)
+    seq = receiver.packets[0].sequence_number
+    asked = [sender.wanted_bytes(seq, 0.3, 2 * SECOND_NS + ms * 1_000_000) for ms in (0, 100, 299, 301)]
+    assert asked == [100, None, None, 100]
 
 
 def test_what_is_no_longer_in_the_history_is_not_resent(receiver):
     sender = make_sender()
-    sender.send(frame(1), 0, 1, receiver, SECOND_NS)
+    send(sender, frame(1), receiver, SECOND_NS)
     old = receiver.packets[0].sequence_number
     for seq in range(HISTORY_PACKETS):
-        sender.send(frame(1, seq=seq), 0, 1, receiver, SECOND_NS)
+        send(sender, frame(1, seq=seq), receiver, SECOND_NS)
     receiver.packets.clear()
-    sender.resend([old, (old - 5) % 65536], 0.0, receiver, 2 * SECOND_NS)
+    for seq in (old, (old - 5) % 65536):
+        assert sender.wanted_bytes(seq, 0.0, 2 * SECOND_NS) is None
+        assert sender.resend(seq, receiver, 2 * SECOND_NS) is None
     assert receiver.packets == []
 
 
-def test_a_viewer_without_rtx_gets_no_retransmission(receiver):
+def test_a_viewer_without_rtx_gets_neither_retransmission_nor_padding(receiver):
     sender = make_sender(rtx=None)
-    sender.send(frame(1), 0, 1, receiver, SECOND_NS)
-    sender.resend([receiver.packets[0].sequence_number], 0.0, receiver, 2 * SECOND_NS)
+    send(sender, frame(1), receiver, SECOND_NS)
+    seq = receiver.packets[0].sequence_number
+    assert sender.wanted_bytes(seq, 0.0, 2 * SECOND_NS) is None
+    assert sender.resend(seq, receiver, SECOND_NS) is None
+    assert sender.pad(receiver, SECOND_NS) is None
     assert len(receiver.packets) == 1
+
+
+def test_padding_is_the_largest_of_the_newest_packets_again(receiver):
+    sender = make_sender()
+    assert sender.pad(receiver, SECOND_NS) is None, "nothing was sent yet"
+    send(sender, frame(2, size=900), receiver, SECOND_NS)
+    send(sender, frame(1, seq=1, size=50), receiver, SECOND_NS)
+    sender.pad(receiver, SECOND_NS)
+    assert len(receiver.packets[-1].payload) == 902
 
 
 def test_a_report_before_any_packet_would_be_empty():

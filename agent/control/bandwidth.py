@@ -1,0 +1,211 @@
+"""How much one viewer's link carries. Sans-IO: tell it what was sent and what the viewer says, ask what now.
+
+The delay decides (`delay.py`, `aimd.py`), loss above the link's own forbids (`loss.py`), probes discover
+(`probe.py`), and a window bounds what may be on its way, so that a link that stalls is not flooded and an
+outage is met with silence.
+"""
+
+from collections.abc import Sequence
+
+from agent.control import loss
+from agent.control.aimd import Delivery, RateControl
+from agent.control.delay import DelayDetector, Usage
+from agent.control.delivery import DeliveredRate
+from agent.control.flight import Flight, Outcome, SentPacket
+from agent.control.loss import LossLimit
+from agent.control.probe import Probe, Prober
+
+BUSY_WINDOW_MS = 250
+"""While a queue stands, what arrives is the link's capacity: of less time noise, of more the past."""
+RECENT_WINDOW_MS = 500
+"""Bridges the short stalls of a radio link."""
+GOOD_HALF_LIFE_S = 15.0
+FALLEN, RETRY = 0.66, 0.75
+"""Below this share of the best rate of late, probe for that one as soon as the queue has gone."""
+EMPTY_QUEUE_MS = 10.0
+STEADY_WINDOW_MS = 1000
+"""Long enough to hold a keyframe and what is saved after it."""
+PACING = 1.5
+"""Frames leave faster than the target, so that a keyframe does not hold up what follows."""
+EAGER_PACING = 2.5
+"""The same while the link's limit is not known; libwebrtc's factor."""
+WINDOW_NS = 250_000_000
+"""In flight beyond one round trip at the target: a report's interval (62 ms) and a queue worth having."""
+MIN_WINDOW_BYTES = 6000
+STALL_NS = 400_000_000
+"""Silence beyond a round trip while packets are in flight: the path is out. Chromium reports every 62 ms."""
+KEEPALIVE_NS = 150_000_000
+"""During an outage, one small packet in this time: its feedback tells that the path is back."""
+KEEPALIVE_BYTES = 200
+KEEPALIVE_ID = 0
+"""No cluster has this number."""
+RESUME = 0.5
+"""Of the last target, after an outage; a probe asks at once for all of it."""
+REMB_LIFETIME_NS = 5_000_000_000
+FIRST_RTT_NS, MAX_RTT_NS = 200_000_000, 1_000_000_000
+"""Before anything is known, and where more is a queue and no route."""
+
+
+class BandwidthEstimator:
+    """One a viewer."""
+
+    def __init__(self, start_bps: int, min_bps: int, max_bps: int) -> None:
+        self._min_bps, self._max_bps = min_bps, max_bps
+        self._flight = Flight()
+        self._delay = DelayDetector()
+        self._delivered = DeliveredRate()
+        self._loss = LossLimit()
+        self._rate = RateControl(start_bps, min_bps, max_bps)
+        self._prober = Prober()
+        self._rtt_ns = FIRST_RTT_NS
+        self._least_rtt_ns = FIRST_RTT_NS
+        self._feedback_ns: int | None = None
+        self._last_sent_ns = 0
+        self._report_ns: int | None = None
+        self._has_fallen = False
+        self._good_bps, self._good_ns = 0.0, 0
+        self.loss = 0.0
+        """Share of the last half second's packets, 0 to 1."""
+        self._remb: tuple[int, int] | None = None
+
+    def target_bps(self, now_ns: int) -> int:
+        """What to send in all: media, retransmissions, padding."""
+        target_bps = self._rate.target_bps
+        if self.is_stalled(now_ns):
+            target_bps = int(target_bps * RESUME)
+        if self._remb is not None and now_ns - self._remb[1] < REMB_LIFETIME_NS:
+            target_bps = min(target_bps, self._remb[0])
+        return target_bps
+
+    def pacing_bps(self, now_ns: int) -> int:
+        """How fast a frame may leave."""
+        factor = PACING if self._rate.knows_capacity else EAGER_PACING
+        return int(factor * self.target_bps(now_ns))
+
+    def allowance_bytes(self, now_ns: int) -> int:
+        """What may leave now without too much on its way; nothing while the path is out."""
+        if self.is_stalled(now_ns):
+            return 0
+        window_ns = self._least_rtt_ns + WINDOW_NS
+        window_bytes = self._rate.target_bps * window_ns // 8_000_000_000
+        return max(0, max(MIN_WINDOW_BYTES, window_bytes) - self._flight.bytes)
+
+    def probe_due(self, now_ns: int) -> Probe | None:
+        """What to probe now, at most once each; probes pass whatever the allowance."""
+        if self._feedback_ns is None:
+            return None
+        if self.is_stalled(now_ns):
+            if now_ns - self._last_sent_ns < KEEPALIVE_NS:
+                return None
+            return Probe(KEEPALIVE_ID, self._rate.target_bps, KEEPALIVE_BYTES)
+        return self._prober.due(self._rate.target_bps, self._max_bps, self._delay.noise_ms, now_ns)
+
+    def on_sent(self, seq: int, size_bytes: int, now_ns: int, probe: int | None = None) -> None:
+        """A packet left with this transport-wide number (modulo 2**16), as part of this probe."""
+        packet = SentPacket(seq, size_bytes, now_ns, probe)
+        self._flight.on_sent(packet)
+        self._prober.on_sent(packet)
+        self._last_sent_ns = now_ns
+
+    def on_feedback(self, arrivals: Sequence[tuple[int, int | None]], now_ns: int) -> None:
+        """A report: (transport-wide number, arrival in µs of a clock that never starts over, or None)."""
+        was_stalled = self.is_stalled(now_ns)
+        outcome = self._flight.on_feedback(arrivals)
+        if not outcome.received:
+            self._follow_loss(outcome, now_ns)
+            return
+        self._note_rtt(now_ns - max(packet.sent_ns for packet in outcome.received))
+        self._feedback_ns = now_ns
+        if was_stalled:
+            self._resume(now_ns)
+            return
+        self._note_delivery(outcome)
+        self._follow_delay(outcome, now_ns)
+        self._follow_probe(outcome, now_ns)
+        self._follow_loss(outcome, now_ns)
+
+    def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
+        """An RTCP report; decides only for a viewer without transport-wide feedback."""
+        if self._feedback_ns is None:
+            self.loss = fraction_lost
+            if rtt_s is not None:
+                self._rtt_ns = int(rtt_s * 1e9)
+            elapsed_s = 0.0 if self._report_ns is None else (now_ns - self._report_ns) / 1e9
+            self._rate.replace(loss.after_report(self._rate.target_bps, fraction_lost, elapsed_s))
+        self._report_ns = now_ns
+
+    def on_remb(self, bps: int, now_ns: int) -> None:
+        """The viewer's own estimate (draft-alvestrand-rmcat-remb-03): a limit for the next 5 s."""
+        self._remb = (max(bps, self._min_bps), now_ns)
+
+    def is_stalled(self, now_ns: int) -> bool:
+        """Whether the path is out: packets are in flight, and nothing is heard."""
+        oldest_ns = self._flight.oldest_sent_ns()
+        if self._feedback_ns is None or oldest_ns is None:
+            return False
+        return now_ns - max(self._feedback_ns, oldest_ns) > STALL_NS + self._rtt_ns
+
+    def _resume(self, now_ns: int) -> None:
+        """The path is back, and may be another one: go on carefully and probe for what it carried before."""
+        before_bps = self._rate.target_bps
+        # A second outage soon after the first must not halve what was halved already.
+        self._rate.restart(int(RESUME * max(before_bps, self._good_bps * RESUME)), now_ns)
+        self._prober.ask(int(max(before_bps, RETRY * self._good_bps)), now_ns)
+        self._delay.restart()
+        self._delivered.restart()
+        self._loss.restart()
+
+    def _note_rtt(self, rtt_ns: int) -> None:
+        rtt_ns = min(rtt_ns, MAX_RTT_NS)
+        if self._feedback_ns is None:
+            self._rtt_ns = rtt_ns
+        self._rtt_ns += (rtt_ns - self._rtt_ns) // 8  # RFC 6298's weight
+        # The least round trip creeps up, so that a longer route is believed within a minute.
+        self._least_rtt_ns = min(rtt_ns, self._least_rtt_ns + (rtt_ns - self._least_rtt_ns) // 256)
+
+    def _note_delivery(self, outcome: Outcome) -> None:
+        first_us = outcome.received[0].arrival_us
+        # Feedback that was lost is not media that was lost: what it covered counts as delivered.
+        self._delivered.add((first_us, packet.size_bytes) for packet in outcome.unknown)
+        self._delivered.add((packet.arrival_us, packet.size_bytes) for packet in outcome.received)
+
+    def _follow_delay(self, outcome: Outcome, now_ns: int) -> None:
+        usage = self._delay.update(outcome.received)
+        if not self._delivered.is_known:
+            return
+        before_bps = self._rate.target_bps
+        delivery = Delivery(
+            busy_bps=self._delivered.bps(BUSY_WINDOW_MS),
+            recent_bps=self._delivered.bps(RECENT_WINDOW_MS),
+            steady_bps=self._delivered.bps(STEADY_WINDOW_MS),
+            rtt_ns=self._rtt_ns,
+        )
+        self._remember(delivery.steady_bps, now_ns)
+        self._rate.update(usage, self._delay.queue_ms, delivery, now_ns)
+        if usage is not Usage.NORMAL:
+            self._prober.postpone(now_ns)
+            self._has_fallen |= self._rate.target_bps < before_bps
+        elif self._has_fallen and self._delay.queue_ms < EMPTY_QUEUE_MS:
+            self._has_fallen = False
+            if self._rate.target_bps < FALLEN * self._good_bps:
+                self._prober.ask(int(RETRY * self._good_bps), now_ns)
+
+    def _remember(self, steady_bps: int, now_ns: int) -> None:
+        """The best rate of late, halved in `GOOD_HALF_LIFE_S`: what a radio link may soon carry again."""
+        elapsed_s = (now_ns - self._good_ns) / 1e9
+        self._good_bps = max(float(steady_bps), self._good_bps * 0.5 ** (elapsed_s / GOOD_HALF_LIFE_S))
+        self._good_ns = now_ns
+
+    def _follow_probe(self, outcome: Outcome, now_ns: int) -> None:
+        found = self._prober.on_outcome(outcome.received, outcome.lost, self._rate.target_bps, now_ns)
+        if found is not None:
+            self._rate.raise_to(found.bps, is_capacity=found.is_capacity)
+
+    def _follow_loss(self, outcome: Outcome, now_ns: int) -> None:
+        if not self._delivered.is_known:
+            return
+        delivered_bps = self._delivered.bps(STEADY_WINDOW_MS)
+        allowed_bps = self._loss.update(len(outcome.received), len(outcome.lost), delivered_bps, now_ns)
+        self.loss = self._loss.ratio
+        if allowed_bps is not None:
+            self._rate.limit(allowed_bps)

@@ -1,0 +1,134 @@
+"""Whether a queue grows on the way to a viewer, from one-way delays. Pure.
+
+Google congestion control (draft-ietf-rmcat-gcc-02) looks at the trend of the delay alone, so it neither sees
+a queue that stands still nor tells a jittery radio link from a filling queue. Like SCReAM (RFC 8298) we
+measure the queue itself, as delay above the least delay of the last while, and use the trend to tell
+whether it fills or drains. The threshold follows the link's own noise, as GCC's does.
+"""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum
+
+from agent.control.flight import SentPacket
+
+SMOOTHING_MS = 90.0
+"""Time constant of the smoothed delay: about one and a half of Chromium's reports (62 ms)."""
+BASE_BUCKET_US = 1_000_000
+BASE_BUCKETS = 20
+"""The least delay counts for 20 s: long enough to meet an empty queue, short enough to follow a new route."""
+TREND_WINDOW_US = 300_000
+MAX_TREND_POINTS = 64
+"""A bound for reports whose clock goes astray."""
+MIN_THRESHOLD_MS, MAX_THRESHOLD_MS = 20.0, 60.0
+NOISE_GAIN = 2.5
+REBASE_US = 1_500_000
+"""A queue that stands this long whatever we cut is not ours: a longer route, or others that fill it."""
+DRAINING_SLOPE = -0.05
+"""ms of delay a ms: a queue that shrinks by 5 % of real time needs no further cut."""
+
+
+class Usage(Enum):
+    """How the path is used."""
+
+    NORMAL = "normal"
+    OVER = "over"
+    """A queue stands or grows."""
+    UNDER = "under"
+    """A queue drains."""
+
+
+class DelayDetector:
+    """Feed it what arrived, report by report."""
+
+    def __init__(self) -> None:
+        self.queue_ms = 0.0
+        self.usage = Usage.NORMAL
+        self._smoothed_ms: float | None = None
+        self._noise_ms = 2.0
+        self._last_us = 0
+        self._least_ms: deque[tuple[int, float]] = deque(maxlen=BASE_BUCKETS)
+        self._recent: deque[tuple[float, float]] = deque(maxlen=MAX_TREND_POINTS)
+        self._over_since_us: int | None = None
+
+    @property
+    def noise_ms(self) -> float:
+        """How far a report's delay usually is from the smoothed one."""
+        return self._noise_ms
+
+    @property
+    def threshold_ms(self) -> float:
+        """A queue longer than this is overuse."""
+        return min(MAX_THRESHOLD_MS, max(MIN_THRESHOLD_MS, 10 + NOISE_GAIN * self._noise_ms))
+
+    def update(self, received: Sequence[SentPacket]) -> Usage:
+        """Take the packets of one report, at least one of them."""
+        arrival_us = max(packet.arrival_us for packet in received)
+        # The least of a report: a frame's packets queue behind each other, and radio links hold some back.
+        delay_ms = min(packet.arrival_us / 1e3 - packet.sent_ns / 1e6 for packet in received)
+        smoothed_ms = self._smooth(delay_ms, arrival_us)
+        self.queue_ms = max(0.0, smoothed_ms - self._base_ms(smoothed_ms, arrival_us))
+        self._recent.append((arrival_us / 1e3, smoothed_ms))
+        while self._recent[0][0] < (arrival_us - TREND_WINDOW_US) / 1e3:
+            self._recent.popleft()
+        self.usage = self._judge(_slope(self._recent))
+        self._rebase(arrival_us)
+        return self.usage
+
+    def restart(self) -> None:
+        """After an outage the path may be another one."""
+        self._smoothed_ms = self._over_since_us = None
+        self._least_ms.clear()
+        self._recent.clear()
+        self.queue_ms, self.usage = 0.0, Usage.NORMAL
+
+    def _smooth(self, delay_ms: float, arrival_us: int) -> float:
+        if self._smoothed_ms is None:
+            self._smoothed_ms = delay_ms
+        elapsed_ms = max(0.0, (arrival_us - self._last_us) / 1e3)
+        error_ms = delay_ms - self._smoothed_ms
+        self._smoothed_ms += error_ms * (1 - math.exp(-elapsed_ms / SMOOTHING_MS))
+        # What is far outside is a queue and no noise (GCC section 5.4 leaves such samples out, too).
+        if abs(error_ms) < self.threshold_ms:
+            self._noise_ms += (abs(error_ms) - self._noise_ms) * 0.05
+        self._last_us = max(self._last_us, arrival_us)
+        return self._smoothed_ms
+
+    def _base_ms(self, smoothed_ms: float, arrival_us: int) -> float:
+        bucket = arrival_us // BASE_BUCKET_US
+        if self._least_ms and self._least_ms[-1][0] >= bucket:
+            last, least_ms = self._least_ms[-1]
+            self._least_ms[-1] = (last, min(least_ms, smoothed_ms))
+        else:
+            self._least_ms.append((bucket, smoothed_ms))
+        return min(least_ms for _, least_ms in self._least_ms)
+
+    def _rebase(self, arrival_us: int) -> None:
+        if self.usage is not Usage.OVER:
+            self._over_since_us = None
+        elif self._over_since_us is None:
+            self._over_since_us = arrival_us
+        elif arrival_us - self._over_since_us > REBASE_US:
+            self._least_ms.clear()
+            self._over_since_us = None
+
+    def _judge(self, slope: float) -> Usage:
+        if self.queue_ms < self.threshold_ms / 2:
+            return Usage.NORMAL
+        if slope < DRAINING_SLOPE:
+            return Usage.UNDER
+        if self.queue_ms >= self.threshold_ms:
+            return Usage.OVER
+        # Between the two, what was overused still drains: to climb before it has gone keeps it standing.
+        return Usage.NORMAL if self.usage is Usage.NORMAL else Usage.UNDER
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> float:
+    """Least squares through (ms, ms)."""
+    if len(points) < 2:
+        return 0.0
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0

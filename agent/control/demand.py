@@ -1,0 +1,151 @@
+"""From what each viewer's link carries to one demand on the encoder. Pure.
+
+Everybody gets the same encoded stream, so somebody decides for all. The rule: the highest bitrate that at
+least half of the viewers can carry (of two, the faster one). The slowest never decides alone: its own pacer
+drops to keyframes, and a preview stream is its remedy. Nor does the fastest of many, because then most would
+drop. A viewer whose path is out has no voice while another one watches.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NS_PER_S = 1_000_000_000
+
+OVERHEAD = 0.11
+"""Of the target: headers (6 % at 1200 bytes a packet), and room for keyframes and the encoder's own noise."""
+RESEND_TIMES = 2
+"""What is lost is sent again, perhaps twice."""
+MAX_LOSS = 0.10
+CALM_QUEUE_MS, QUEUE_SPAN_MS = 60, 400
+"""A backlog in the pacer beyond the first takes a share of the bitrate; 400 ms take all of it, ..."""
+MIN_PUSHBACK = 0.5
+"""... but half stays."""
+HYSTERESIS = 0.03
+"""A change of less is not worth a call into the encoder."""
+RISE, RISE_INTERVAL_NS = 1.25, 100_000_000
+"""Up by at most this in this time, so that one optimistic estimate costs little; down at once."""
+MIN_BITS_PER_PIXEL, RETURN_BITS_PER_PIXEL = 0.02, 0.03
+"""Below the first, fewer and smaller pictures look better: 720p30 at 550 kb/s. Back at the second."""
+DOWN_AFTER_NS, UP_AFTER_NS = 1 * NS_PER_S, 5 * NS_PER_S
+KEYFRAME_GAP_NS = 500_000_000
+SLOW_KEYFRAME_GAP_NS = 4 * NS_PER_S
+"""For a viewer whose link cannot carry the stream: each IDR costs all the others."""
+SLOW = 0.8
+"""A viewer that carries less than this share of the bitrate is slow."""
+
+_LADDER = ((1.0, 1.0), (0.5, 1.0), (0.5, 0.5), (1 / 3, 0.5))
+"""Shares of the full frame rate and of each side: motion goes first: a camera mostly sees what stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the camera and its encoder can do."""
+
+    min_bps: int
+    """picamera (VC4) 1 Mb/s, because it may stall below; libx264 100 kb/s."""
+    max_bps: int
+    fps: float
+    pixels: int
+    can_rescale: bool
+    """Whether frame rate and size change while the encoder runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """What one viewer's lane reports."""
+
+    target_bps: int
+    loss: float
+    queue_ms: int
+    is_stalled: bool
+    wants_keyframe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDemand:
+    """What to ask of the encoder."""
+
+    bitrate_bps: int
+    fps: float
+    scale: float
+    """Of each side of the full picture."""
+    keyframe: bool
+
+
+class Demand:
+    """One a stream."""
+
+    def __init__(self, limits: Limits, start_bps: int) -> None:
+        self._limits = limits
+        self._bitrate_bps = max(limits.min_bps, min(limits.max_bps, start_bps))
+        self._rung = 0
+        self._raised_ns = -RISE_INTERVAL_NS
+        self._keyframe_ns = -SLOW_KEYFRAME_GAP_NS
+        self._rung_since_ns: int | None = None
+
+    def update(self, viewers: Sequence[Viewer], now_ns: int) -> StreamDemand:
+        """Follow the viewers; without any, all stays as it is."""
+        if viewers:
+            self._follow(media_bps(viewers), now_ns)
+            self._climb_or_descend(now_ns)
+        fps, scale = _LADDER[self._rung]
+        return StreamDemand(
+            self._bitrate_bps, self._limits.fps * fps, scale, self._keyframe_due(viewers, now_ns)
+        )
+
+    def _follow(self, wanted_bps: int, now_ns: int) -> None:
+        wanted_bps = max(self._limits.min_bps, min(self._limits.max_bps, wanted_bps))
+        is_extreme = wanted_bps in {self._limits.min_bps, self._limits.max_bps}
+        if not is_extreme and abs(wanted_bps - self._bitrate_bps) < HYSTERESIS * self._bitrate_bps:
+            return
+        if wanted_bps > self._bitrate_bps:
+            if now_ns - self._raised_ns < RISE_INTERVAL_NS:
+                return
+            self._raised_ns = now_ns
+            wanted_bps = min(wanted_bps, int(RISE * self._bitrate_bps))
+        self._bitrate_bps = wanted_bps
+
+    def _climb_or_descend(self, now_ns: int) -> None:
+        """One rung at a time, once its reason has lasted."""
+        if not self._limits.can_rescale:
+            return
+        is_poor = self._bits_per_pixel(self._rung) < MIN_BITS_PER_PIXEL and self._rung + 1 < len(_LADDER)
+        is_rich = self._rung > 0 and self._bits_per_pixel(self._rung - 1) >= RETURN_BITS_PER_PIXEL
+        if not (is_poor or is_rich):
+            self._rung_since_ns = None
+            return
+        if self._rung_since_ns is None:
+            self._rung_since_ns = now_ns
+        if now_ns - self._rung_since_ns >= (DOWN_AFTER_NS if is_poor else UP_AFTER_NS):
+            self._rung += 1 if is_poor else -1
+            self._rung_since_ns = None
+
+    def _bits_per_pixel(self, rung: int) -> float:
+        fps, scale = _LADDER[rung]
+        return self._bitrate_bps / (self._limits.pixels * scale**2 * self._limits.fps * fps)
+
+    def _keyframe_due(self, viewers: Sequence[Viewer], now_ns: int) -> bool:
+        """One for all who ask; who cannot follow anyway waits longer."""
+        asking = [viewer for viewer in viewers if viewer.wants_keyframe]
+        if not asking:
+            return False
+        is_slow = all(share_bps(viewer) < SLOW * self._bitrate_bps for viewer in asking)
+        # Alone, or all slow together: the floor is above them, and nobody else pays.
+        gap_ns = SLOW_KEYFRAME_GAP_NS if is_slow and len(asking) < len(viewers) else KEYFRAME_GAP_NS
+        if now_ns - self._keyframe_ns < gap_ns:
+            return False
+        self._keyframe_ns = now_ns
+        return True
+
+
+def share_bps(viewer: Viewer) -> int:
+    """The encoder's bitrate that one viewer can take, in bits a second."""
+    resends = RESEND_TIMES * min(MAX_LOSS, max(0.0, viewer.loss))
+    backlog = max(0, viewer.queue_ms - CALM_QUEUE_MS) / QUEUE_SPAN_MS
+    return int(viewer.target_bps * (1 - OVERHEAD - resends) * max(MIN_PUSHBACK, 1 - backlog))
+
+
+def media_bps(viewers: Sequence[Viewer]) -> int:
+    """The highest bitrate that at least half of the viewers (at least one) can carry."""
+    voices = [viewer for viewer in viewers if not viewer.is_stalled] or viewers
+    return sorted(share_bps(viewer) for viewer in voices)[len(voices) // 2]

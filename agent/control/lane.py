@@ -1,0 +1,94 @@
+"""One viewer's estimate and pacer as one thing: what its lane asks and tells. Pure."""
+
+from collections.abc import Sequence
+
+from agent.control.bandwidth import BandwidthEstimator
+from agent.control.demand import Viewer
+from agent.control.pacer import Pacer
+from agent.model.media import RtpFrame
+from agent.model.pacing import Departure
+
+FIRST_PACING_BPS = 6_000_000
+"""Until the viewer's first report: the first picture is waited for, and most queues hold one keyframe."""
+POLL_NS = 50_000_000
+"""How often to look for a probe, or for the end of a stall, while nothing else is due."""
+
+
+class LaneControl:
+    """Decides when each packet to one viewer leaves. Times are `time.monotonic_ns()`."""
+
+    def __init__(self, start_bps: int, min_bps: int, max_bps: int) -> None:
+        self._estimator = BandwidthEstimator(start_bps, min_bps, max_bps)
+        self._pacer = Pacer()
+        self._has_report = False
+        self._has_lost_picture = False
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames that never left: too late, or without the keyframe they need."""
+        return self._pacer.dropped_frames
+
+    @property
+    def queue_ms(self) -> int:
+        """What waits to leave, at the target."""
+        return self._pacer.queue_ms
+
+    def target_bps(self, now_ns: int) -> int:
+        """What the link is believed to carry."""
+        return self._estimator.target_bps(now_ns)
+
+    def push(self, frame: RtpFrame, now_ns: int) -> None:
+        """A new frame of the stream."""
+        self._has_lost_picture = self._has_lost_picture and not frame.is_keyframe
+        self._pacer.push(frame, now_ns)
+
+    def resend(self, seq: int, size_bytes: int, now_ns: int) -> None:
+        """The viewer misses this packet."""
+        self._pacer.resend(seq, size_bytes, now_ns)
+
+    def want_keyframe(self) -> None:
+        """The viewer cannot decode what it has."""
+        self._has_lost_picture = True
+
+    def take(self, now_ns: int) -> list[Departure]:
+        """What leaves now."""
+        target_bps, pacing_bps = self._estimator.target_bps(now_ns), self._estimator.pacing_bps(now_ns)
+        if not self._has_report:
+            pacing_bps = max(pacing_bps, FIRST_PACING_BPS)
+        self._pacer.set_rate(target_bps, pacing_bps, now_ns)
+        if probe := self._estimator.probe_due(now_ns):
+            self._pacer.probe(probe)
+        return self._pacer.take(now_ns, self._estimator.allowance_bytes(now_ns))
+
+    def next_ns(self, now_ns: int) -> int:
+        """When to `take` again, unless a frame or a report comes before."""
+        due_ns = self._pacer.next_ns()
+        return now_ns + POLL_NS if due_ns is None else min(due_ns, now_ns + POLL_NS)
+
+    def on_sent(self, transport_seq: int, size_bytes: int, now_ns: int, probe: int | None) -> None:
+        """A packet left; `size_bytes` with IP and UDP headers. For viewers with transport-wide feedback."""
+        self._estimator.on_sent(transport_seq, size_bytes, now_ns, probe)
+
+    def on_feedback(self, arrivals: Sequence[tuple[int, int | None]], now_ns: int) -> None:
+        """A transport-wide report."""
+        self._has_report = True
+        self._estimator.on_feedback(arrivals, now_ns)
+
+    def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
+        """An RTCP receiver report."""
+        self._has_report = True
+        self._estimator.on_receiver_report(fraction_lost, rtt_s, now_ns)
+
+    def on_remb(self, bps: int, now_ns: int) -> None:
+        """The viewer's own estimate."""
+        self._estimator.on_remb(bps, now_ns)
+
+    def viewer(self, now_ns: int) -> Viewer:
+        """The voice of this viewer in the demand on the encoder."""
+        return Viewer(
+            target_bps=self._estimator.target_bps(now_ns),
+            loss=self._estimator.loss,
+            queue_ms=self._pacer.queue_ms,
+            is_stalled=self._estimator.is_stalled(now_ns),
+            wants_keyframe=self._pacer.wants_keyframe or self._has_lost_picture,
+        )

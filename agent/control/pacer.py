@@ -1,0 +1,185 @@
+"""When each packet leaves to one viewer. Sans-IO: push frames, `take` what may leave, come back at `next_ns`.
+
+Retransmissions go first, within a budget; then media, in order; padding only fills a probe. What would come
+too late is dropped as whole frames up to the next keyframe, because all of them need what was dropped.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from agent.control.probe import Probe
+from agent.model.media import RtpFrame
+from agent.model.pacing import Departure, Media, Padding, Resend
+
+BURST_NS = 4_000_000
+"""Packets leave in bursts of this: timers of an event loop are no finer, and Wi-Fi sends bursts anyway."""
+MAX_QUEUE_MS = 250
+"""Frames without keyframes, at the target: what waits longer is late for a live picture."""
+MAX_AGE_NS = 1_500_000_000
+"""Whatever stands in front: a keyframe that took this long has been overtaken by events."""
+PACKET_OVERHEAD_BYTES = 50
+"""RTP header with extensions and SRTP tag; for sums, as each packet's real size is known once it is built."""
+PADDING_BYTES = 1200
+RESEND_SHARE = 0.25
+"""Of the target: without a bound, retransmissions feed the congestion that lost the packets."""
+RESEND_BURST_MS = 250
+"""Unused budget piles up for this long, so that a burst of losses is repaired at once."""
+RESEND_MAX_AGE_NS = 400_000_000
+MAX_RESENDS = 256
+MIN_RESEND_BURST_BYTES = 6000
+
+
+@dataclass(slots=True)
+class _Queued:
+    frame: RtpFrame
+    at_ns: int
+    next_index: int = 0
+
+
+class Pacer:
+    """One a viewer."""
+
+    def __init__(self) -> None:
+        self.dropped_frames = 0
+        self.refused_resends = 0
+        self._frames: deque[_Queued] = deque()
+        self._resends: deque[tuple[int, int, int]] = deque()  # seq, size, since
+        self._queued_bytes = 0
+        self._resend_bytes = float(MIN_RESEND_BURST_BYTES)
+        self._needs_keyframe = True
+        self._is_blocked = False
+        self._probe: Probe | None = None
+        self._probe_left_bytes = 0
+        self._slack_bytes = 0
+        self._free_ns = self._take_ns = 0
+        self._target_bps = 0
+        self._pacing_bps = 1
+        self._budget_ns: int | None = None
+
+    @property
+    def queue_ms(self) -> int:
+        """What waits, at the target."""
+        return self._queued_bytes * 8000 // self._target_bps if self._target_bps else 0
+
+    @property
+    def wants_keyframe(self) -> bool:
+        """The picture cannot go on without one, and the link would take it."""
+        return self._needs_keyframe and not self._is_blocked
+
+    def set_rate(self, target_bps: int, pacing_bps: int, now_ns: int) -> None:
+        """Follow the estimate."""
+        self._refill(now_ns)
+        self._target_bps, self._pacing_bps = target_bps, max(1, pacing_bps)
+
+    def probe(self, probe: Probe) -> None:
+        """Send a train, of what waits and padding."""
+        self._probe, self._probe_left_bytes = probe, probe.size_bytes
+
+    def push(self, frame: RtpFrame, now_ns: int) -> None:
+        """Queue a frame by reference, or drop it where the picture has a hole before it."""
+        self._drop_late(now_ns)
+        if self._needs_keyframe:
+            if not frame.is_keyframe:
+                self.dropped_frames += 1
+                return
+            self._needs_keyframe = False
+        self._frames.append(_Queued(frame, now_ns))
+        self._queued_bytes += _size(frame)
+        if frame.is_keyframe:  # it may take its time, and so may what piles up behind it meanwhile
+            self._slack_bytes = _size(frame)
+
+    def resend(self, seq: int, size_bytes: int, now_ns: int, copies: int = 1) -> None:
+        """Queue a retransmission of a packet of this size.
+
+        Where the link loses a few percent, a second copy costs as much again and spares the round trip
+        that a lost retransmission takes, which is what freezes a picture.
+        """
+        self._refill(now_ns)
+        for _ in range(copies):
+            if len(self._resends) >= MAX_RESENDS or self._resend_bytes < size_bytes:
+                self.refused_resends += 1
+                return
+            self._resend_bytes -= size_bytes
+            self._resends.append((seq, size_bytes, now_ns))
+
+    def take(self, now_ns: int, allowance_bytes: int) -> list[Departure]:
+        """What leaves now; `allowance_bytes` bounds all but probes."""
+        self._is_blocked = allowance_bytes <= 0
+        self._drop_late(now_ns)
+        departures: list[Departure] = []
+        self._free_ns = max(self._free_ns, now_ns - BURST_NS)
+        while self._free_ns <= now_ns and (chosen := self._next(allowance_bytes)):
+            departure, size_bytes = chosen
+            departures.append(departure)
+            allowance_bytes -= size_bytes
+            rate_bps = self._probe.rate_bps if self._probe else self._pacing_bps
+            self._free_ns += size_bytes * 8_000_000_000 // rate_bps
+            self._count_probe(size_bytes)
+        self._is_blocked = allowance_bytes <= 0
+        self._take_ns = now_ns
+        return departures
+
+    def next_ns(self) -> int | None:
+        """When to call `take` next; None while nothing waits, or the allowance blocks all that waits."""
+        has_media = bool(self._frames or self._resends) and not self._is_blocked
+        if not has_media and self._probe is None:
+            return None
+        return max(self._free_ns, self._take_ns + BURST_NS)
+
+    def _next(self, allowance_bytes: int) -> tuple[Departure, int] | None:
+        probe = self._probe.id if self._probe else None
+        if allowance_bytes > 0 and self._resends:
+            seq, size_bytes, _ = self._resends.popleft()
+            return Resend(seq, probe), size_bytes
+        if allowance_bytes > 0 and self._frames:
+            return self._next_media(probe)
+        if self._probe:
+            size_bytes = min(PADDING_BYTES, max(1, self._probe_left_bytes))
+            return Padding(size_bytes, probe), size_bytes
+        return None
+
+    def _next_media(self, probe: int | None) -> tuple[Media, int]:
+        head = self._frames[0]
+        departure = Media(head.frame, head.next_index, probe)
+        size_bytes = len(head.frame.payloads[head.next_index]) + PACKET_OVERHEAD_BYTES
+        head.next_index += 1
+        self._queued_bytes -= size_bytes
+        if head.next_index == len(head.frame.payloads):
+            self._frames.popleft()
+            if not self._frames:
+                self._slack_bytes = 0
+        return departure, size_bytes
+
+    def _count_probe(self, size_bytes: int) -> None:
+        if self._probe is not None:
+            self._probe_left_bytes -= size_bytes
+            if self._probe_left_bytes <= 0:
+                self._probe = None
+
+    def _drop_late(self, now_ns: int) -> None:
+        while self._resends and now_ns - self._resends[0][2] > RESEND_MAX_AGE_NS:
+            self._resends.popleft()
+            self.refused_resends += 1
+        if self._frames and self._is_late(now_ns):
+            self.dropped_frames += len(self._frames)
+            self._frames.clear()
+            self._queued_bytes = self._slack_bytes = 0
+            self._needs_keyframe = True
+
+    def _is_late(self, now_ns: int) -> bool:
+        age_ns = now_ns - self._frames[0].at_ns
+        if self._is_blocked:
+            return age_ns > MAX_QUEUE_MS * 1_000_000
+        limit_bytes = MAX_QUEUE_MS * self._target_bps // 8000 + self._slack_bytes
+        return age_ns > MAX_AGE_NS or self._queued_bytes > limit_bytes
+
+    def _refill(self, now_ns: int) -> None:
+        elapsed_ns = 0 if self._budget_ns is None else now_ns - self._budget_ns
+        self._budget_ns = now_ns
+        share_bps = RESEND_SHARE * self._target_bps
+        limit_bytes = max(MIN_RESEND_BURST_BYTES, share_bps * RESEND_BURST_MS / 8000)
+        self._resend_bytes = min(limit_bytes, self._resend_bytes + share_bps * elapsed_ns / 8e9)
+
+
+def _size(frame: RtpFrame) -> int:
+    return frame.size_bytes + PACKET_OVERHEAD_BYTES * len(frame.payloads)

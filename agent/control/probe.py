@@ -1,0 +1,157 @@
+"""Probes: short trains of packets, faster than the target, that show whether the link carries more. Pure.
+
+A train costs a few kilobytes and queues for a few milliseconds where it fails, so it may be tried often;
+libwebrtc's probe controller is its model.
+"""
+
+from dataclasses import dataclass, field
+
+from agent.control.flight import SentPacket
+
+MIN_PROBE_BYTES = 2500
+"""Five packets of half the size, where the rate is low."""
+PROBE_MS, MAX_PROBE_MS = 30.0, 100.0
+NOISE_TIMES = 6
+"""A train lasts several times as long as the link's noise, or its slope says nothing."""
+MIN_TRAIN = 4
+"""Packets."""
+STEP = 1.6
+"""A probe asks for this multiple of the target: it shows a step, and queues little where it fails."""
+EAGER_INTERVAL_NS, INTERVAL_NS, MAX_INTERVAL_NS = 500_000_000, 2_000_000_000, 4_000_000_000
+"""Between probes that found nothing: after a fall, otherwise, and after many in vain."""
+TIMEOUT_NS = 2_000_000_000
+SATURATED = 0.9
+"""A train that arrives slower than this share of its own rate has met the link's capacity."""
+UTILISATION = 0.95
+"""What of a measured capacity to use."""
+FOUND = 1.1
+"""A result worth taking is above the target by this, and by more where the link is noisy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Send `size_bytes` at `rate_bps`, with padding where there is too little media."""
+
+    id: int
+    rate_bps: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a train has shown."""
+
+    bps: int
+    is_capacity: bool
+    """The link carries no more: the train arrived slower than it left."""
+
+
+@dataclass(slots=True)
+class _Cluster:
+    probe: Probe
+    started_ns: int
+    sent_bytes: int = 0
+    lost_bytes: int = 0
+    received: list[SentPacket] = field(default_factory=list)
+
+
+class Prober:
+    """At most one probe under way."""
+
+    def __init__(self) -> None:
+        self._cluster: _Cluster | None = None
+        self._next_id = 0
+        self._next_ns = 0
+        self._interval_ns = INTERVAL_NS
+        self._wanted_bps: int | None = None
+        self._doubt = 1.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a probe is under way."""
+        return self._cluster is not None
+
+    def ask(self, rate_bps: int, now_ns: int) -> None:
+        """Probe for this rate as soon as possible, and often from then on: after a fall or an outage."""
+        self._wanted_bps, self._next_ns = rate_bps, now_ns
+        self._interval_ns = EAGER_INTERVAL_NS
+        self._cluster = None
+
+    def postpone(self, now_ns: int) -> None:
+        """The link is full: not now."""
+        self._next_ns = max(self._next_ns, now_ns + INTERVAL_NS // 2)
+
+    def due(self, target_bps: int, limit_bps: int, noise_ms: float, now_ns: int) -> Probe | None:
+        """The next probe, once its time has come."""
+        if self._cluster is not None and now_ns - self._cluster.started_ns > TIMEOUT_NS:
+            self._finish(None, now_ns)
+        if self._cluster is not None or now_ns < self._next_ns:
+            return None
+        wanted_bps = self._wanted_bps or 0
+        rate_bps = min(wanted_bps if wanted_bps > FOUND * target_bps else int(STEP * target_bps), limit_bps)
+        if rate_bps < FOUND * target_bps:
+            return None
+        duration_ms = min(MAX_PROBE_MS, max(PROBE_MS, NOISE_TIMES * noise_ms))
+        size_bytes = max(MIN_PROBE_BYTES, int(rate_bps * duration_ms / 8000))
+        self._doubt = 1 + noise_ms / duration_ms
+        self._next_id += 1
+        self._cluster = _Cluster(Probe(self._next_id, rate_bps, size_bytes), now_ns)
+        return self._cluster.probe
+
+    def on_sent(self, packet: SentPacket) -> None:
+        """Note a packet of the train."""
+        if self._cluster is not None and packet.probe == self._cluster.probe.id:
+            self._cluster.sent_bytes += packet.size_bytes
+
+    def on_outcome(
+        self, received: list[SentPacket], lost: list[SentPacket], target_bps: int, now_ns: int
+    ) -> Found | None:
+        """What a finished probe found the link to carry, where it is well above the target."""
+        cluster = self._cluster
+        if cluster is None:
+            return None
+        cluster.received += [p for p in received if p.probe == cluster.probe.id]
+        cluster.lost_bytes += sum(p.size_bytes for p in lost if p.probe == cluster.probe.id)
+        arrived_bytes = sum(p.size_bytes for p in cluster.received)
+        if cluster.sent_bytes < cluster.probe.size_bytes:
+            return None
+        if arrived_bytes + cluster.lost_bytes < cluster.sent_bytes:
+            return None
+        found = _measure(cluster.received, self._doubt) if arrived_bytes >= cluster.sent_bytes * 0.7 else None
+        if found is not None and found.bps < FOUND * target_bps:
+            found = None
+        self._finish(found, now_ns)
+        return found
+
+    def _finish(self, found: Found | None, now_ns: int) -> None:
+        self._cluster, self._wanted_bps = None, None
+        if found is None:
+            self._next_ns = now_ns + self._interval_ns
+            self._interval_ns = min(MAX_INTERVAL_NS, self._interval_ns * 2)
+        else:
+            self._next_ns = now_ns + (INTERVAL_NS // 2 if found.is_capacity else 0)
+            self._interval_ns = INTERVAL_NS
+
+
+def _measure(packets: list[SentPacket], doubt: float) -> Found | None:
+    if len(packets) < MIN_TRAIN:
+        return None
+    send_bps = _rate_bps([(p.sent_ns / 1e9, p.size_bytes) for p in packets])
+    receive_bps = _rate_bps([(p.arrival_us / 1e6, p.size_bytes) for p in packets])
+    if receive_bps < SATURATED * send_bps:
+        return Found(int(UTILISATION * receive_bps / doubt), is_capacity=True)
+    return Found(int(min(send_bps, receive_bps) / doubt), is_capacity=False)
+
+
+def _rate_bps(points: list[tuple[float, int]]) -> float:
+    """Bits a second, by the slope of the bytes before each packet over its time."""
+    total, xs, ys = 0, [], []
+    for at_s, size_bytes in points:
+        xs.append(at_s)
+        ys.append(total * 8.0)
+        total += size_bytes
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    # Bytes are given and times are noisy, so the regression is of time on bytes.
+    spread = sum((y - mean_y) ** 2 for y in ys)
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread
+    return 1 / slope if slope > 1e-9 else float("1e9")

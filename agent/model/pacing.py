@@ -1,0 +1,34 @@
+"""What leaves to one viewer next: decided by the pacer, sent by the viewer's lane."""
+
+from dataclasses import dataclass
+
+from agent.model.media import RtpFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """Send `frame.payloads[index]`."""
+
+    frame: RtpFrame
+    index: int
+    probe: int | None
+    """The probe that it is part of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """Send the packet with this RTP sequence number again."""
+
+    seq: int
+    probe: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """Send this much that means nothing, or again what was sent last."""
+
+    size_bytes: int
+    probe: int | None
+
+
+Departure = Media | Resend | Padding

@@ -1,0 +1,104 @@
+"""What carries one viewer's packets: asks the control what leaves when, and tells it what the viewer says."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from agent.model.media import RtpFrame
+from agent.model.pacing import Departure, Media, Resend
+from agent.rtc import rtcp
+from agent.rtc.sender import Packet, RtpSender, Send
+from agent.rtc.twcc import ArrivalClock, TransportFeedback
+
+STALLED_POLL_S = 0.02
+
+
+class Control(Protocol):
+    """Congestion control for one viewer; times are `time.monotonic_ns()`."""
+
+    @property
+    def dropped_frames(self) -> int: ...
+    @property
+    def queue_ms(self) -> int: ...
+    def target_bps(self, now_ns: int) -> int: ...
+    def push(self, frame: RtpFrame, now_ns: int) -> None: ...
+    def resend(self, seq: int, size_bytes: int, now_ns: int) -> None: ...
+    def want_keyframe(self) -> None: ...
+    def take(self, now_ns: int) -> list[Departure]: ...
+    def next_ns(self, now_ns: int) -> int: ...
+    def on_sent(self, transport_seq: int, size_bytes: int, now_ns: int, probe: int | None) -> None: ...
+    def on_feedback(self, arrivals: Sequence[tuple[int, int | None]], now_ns: int) -> None: ...
+    def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None: ...
+    def on_remb(self, bps: int, now_ns: int) -> None: ...
+
+
+class Lane:
+    """One viewer's lane. `route` gives a function that sends now, or None while the path is stalled."""
+
+    def __init__(self, control: Control, sender: RtpSender, route: Callable[[], Send | None]) -> None:
+        self.control = control
+        self.rtt_s: float | None = None
+        self.loss: float | None = None
+        self._sender = sender
+        self._route = route
+        self._clock = ArrivalClock()
+        self._wake = asyncio.Event()
+
+    def push(self, frame: RtpFrame) -> None:
+        """A new frame of the stream."""
+        self.control.push(frame, time.monotonic_ns())
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            route = self._route()
+            if route is None:  # what waits too long meanwhile, the control drops
+                await asyncio.sleep(STALLED_POLL_S)
+                continue
+            now_ns = time.monotonic_ns()
+            for departure in self.control.take(now_ns):
+                self._send(departure, route, now_ns)
+            due_ns = self.control.next_ns(now_ns)
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, (due_ns - time.monotonic_ns()) / 1e9)):
+                    await self._wake.wait()
+
+    def on_feedback(self, feedback: rtcp.Feedback, unix_ns: int) -> None:
+        """What the viewer says of the stream; `unix_ns` as in our sender reports."""
+        now_ns = time.monotonic_ns()
+        match feedback:
+            case TransportFeedback():
+                unwrap = self._clock.unwrap
+                arrivals = [(seq, None if at is None else unwrap(at)) for seq, at in feedback.arrivals]
+                self.control.on_feedback(arrivals, now_ns)
+                self._wake.set()
+            case rtcp.Nack(seqs):
+                for seq in seqs:
+                    size_bytes = self._sender.wanted_bytes(seq, self.rtt_s or 0.0, now_ns)
+                    if size_bytes is not None:
+                        self.control.resend(seq, size_bytes, now_ns)
+                self._wake.set()
+            case rtcp.KeyframeRequest():
+                self.control.want_keyframe()
+            case rtcp.Remb(bps):
+                self.control.on_remb(bps, now_ns)
+            case rtcp.ReceiverReport() if feedback.ssrc == self._sender.ssrc:
+                self.rtt_s = rtcp.round_trip_s(feedback, unix_ns) or self.rtt_s
+                self.loss = feedback.fraction_lost
+                self.control.on_receiver_report(feedback.fraction_lost, self.rtt_s, now_ns)
+
+    def _send(self, departure: Departure, route: Send, now_ns: int) -> None:
+        packet: Packet | None
+        match departure:
+            case Media(frame, index):
+                packet = self._sender.send(frame, index, route, now_ns)
+            case Resend(seq):
+                packet = self._sender.resend(seq, route, now_ns)
+            case _:
+                packet = self._sender.pad(route, now_ns)
+        if packet is not None and packet.transport_seq is not None:
+            self.control.on_sent(packet.transport_seq, packet.size_bytes, now_ns, departure.probe)

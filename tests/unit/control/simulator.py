@@ -1,0 +1,386 @@
+"""One viewer over an emulated link in simulated time: encoder, estimator, pacer, link, viewer as in Chromium.
+
+The link is the one of the network lab (`netlab.shape`), so that figures here and there are of the same kind.
+"""
+
+import random
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from netlab.shape import Direction, Shape
+
+from agent.control.bandwidth import BandwidthEstimator
+from agent.control.demand import Demand, Limits
+from agent.control.demand import Viewer as ViewerState
+from agent.control.pacer import Pacer
+from agent.model.media import RtpFrame
+from agent.model.pacing import Media, Padding, Resend
+
+MS = 1_000_000
+S = 1_000_000_000
+FRAME_NS = S // 30
+REPORT_NS = 62 * MS
+"""Chromium's interval of transport-wide feedback."""
+OVERHEAD_BYTES = 28 + 50
+"""IP, UDP, RTP with extensions, SRTP."""
+PAYLOAD = bytes(1150)
+KEYFRAME_GAP_NS = 500 * MS
+KEYFRAME_TIMES = 5.0
+"""An IDR has the size of so many other pictures."""
+FREEZE_NS = 183 * MS
+"""Chromium counts an interval above the mean plus 150 ms."""
+
+
+class Wire:
+    """A packet; the link only asks for its length."""
+
+    __slots__ = ("frame", "index", "media_seq", "sent_ns", "size_bytes", "transport_seq")
+
+    def __init__(self, transport_seq, size_bytes, sent_ns, media_seq=None, frame=None, index=0):
+        self.transport_seq, self.size_bytes, self.sent_ns = transport_seq, size_bytes, sent_ns
+        self.media_seq, self.frame, self.index = media_seq, frame, index
+
+    def __len__(self):
+        return self.size_bytes
+
+
+@dataclass
+class Encoder:
+    """Follows the bitrate picture by picture, with noise; pays for an IDR over the next second."""
+
+    rng: random.Random
+    bps: int
+    max_bps: int
+    noise: float = 0.15
+    debt_bytes: float = 0.0
+    seq: int = 0
+    wants_keyframe: bool = True
+    keyframe_ns: int = -S
+    share: float = 1.0
+    """Less than 1: a scene that needs less than the encoder may spend."""
+
+    def encode(self, now_ns):
+        mean = min(self.bps, self.max_bps) * self.share / 8 / 30
+        is_key = self.wants_keyframe and now_ns - self.keyframe_ns >= KEYFRAME_GAP_NS
+        size = mean * self.rng.lognormvariate(0, self.noise)
+        if is_key:
+            self.wants_keyframe, self.keyframe_ns = False, now_ns
+            self.debt_bytes += size * (KEYFRAME_TIMES - 1)
+            size *= KEYFRAME_TIMES
+        else:
+            paid = min(self.debt_bytes, mean * 0.25)
+            self.debt_bytes -= paid
+            size = max(200.0, size - paid)
+        payloads = [PAYLOAD] * (int(size) // len(PAYLOAD)) + [PAYLOAD[: int(size) % len(PAYLOAD) or 1]]
+        frame = RtpFrame(tuple(payloads), now_ns * 9 // 100_000, self.seq, 0, is_key, sum(map(len, payloads)))
+        self.seq += 1
+        return frame
+
+
+class Viewer:
+    """Reports, asks again for what is missing, and plays frames in order."""
+
+    def __init__(self, return_ns):
+        self.return_ns = return_ns
+        self.mail = []  # (due_ns, what, argument)
+        self.pending = {}
+        self.next_base = None
+        self.highest_media = None
+        self.missing = {}
+        self.got = {}
+        self.expected = None
+        self.played = []  # (played_ns, captured_ns)
+        self.media_bytes = []
+        self.received_bytes = []
+        self.report_ns = REPORT_NS
+        self.keyframe_asked_ns = -S
+
+    def receive(self, wire, at_ns):
+        self.received_bytes.append((at_ns, wire.size_bytes))
+        self.pending[wire.transport_seq] = at_ns // 1000
+        if wire.media_seq is None:
+            return
+        if self.highest_media is None:
+            self.highest_media = self.expected = wire.media_seq
+            self.highest_media -= 1
+        for seq in range(self.highest_media + 1, wire.media_seq):
+            self.missing[seq] = [at_ns, 0]
+        self.highest_media = max(self.highest_media, wire.media_seq)
+        self.missing.pop(wire.media_seq, None)
+        if wire.media_seq >= self.expected:
+            self.got[wire.media_seq] = wire
+        self._play(at_ns)
+
+    def _play(self, at_ns):
+        while True:
+            wire = self.got.get(self.expected)
+            if wire is None:
+                self._skip_to_keyframe(at_ns)
+                return
+            self._accept(wire, at_ns)
+
+    def _accept(self, wire, at_ns):
+        del self.got[wire.media_seq]
+        self.expected = wire.media_seq + 1
+        frame = wire.frame
+        if wire.index == len(frame.payloads) - 1:
+            self.played.append((at_ns, frame.rtp_time * 100_000 // 9))
+
+    def _skip_to_keyframe(self, at_ns):
+        """A whole keyframe makes what is missing before it needless."""
+        if not self.got:
+            return
+        for seq, wire in sorted(self.got.items()):
+            if wire.frame.is_keyframe and wire.index == 0:
+                run = [seq + i for i in range(len(wire.frame.payloads))]
+                if all(s in self.got for s in run):
+                    for old in [s for s in self.got if s < seq]:
+                        del self.got[old]
+                    for old in [s for s in self.missing if s < seq]:
+                        del self.missing[old]
+                    self.expected = seq
+                    self._play(at_ns)
+                    return
+
+    def tick(self, now_ns, rtt_ns):
+        """Every few ms: NACKs, keyframe requests, reports; returns what travels back."""
+        out = []
+        wanted = []
+        for seq, state in list(self.missing.items()):
+            since, tries = state
+            if now_ns - since > 2 * S or tries >= 10:
+                del self.missing[seq]
+            elif now_ns >= since + tries * rtt_ns:
+                state[1] += 1
+                wanted.append(seq)
+        if wanted:
+            out.append(("nack", wanted))
+        stuck = bool(self.got) and self.played and now_ns - self.played[-1][0] > 300 * MS
+        if stuck and now_ns - self.keyframe_asked_ns > 300 * MS:
+            self.keyframe_asked_ns = now_ns
+            out.append(("pli", None))
+        if now_ns >= self.report_ns:
+            self.report_ns = now_ns + REPORT_NS
+            if self.pending:
+                last = max(self.pending)
+                first = min(self.pending) if self.next_base is None else min(self.next_base, *self.pending)
+                arrivals = [(seq & 0xFFFF, self.pending.get(seq)) for seq in range(first, last + 1)]
+                out.append(("twcc", arrivals))
+                self.next_base = max(last + 1, self.next_base or 0)
+                self.pending.clear()
+        return out
+
+
+@dataclass
+class Sample:
+    at_s: float
+    target_bps: int
+    queue_ms: float
+
+
+@dataclass
+class Result:
+    """What a run showed."""
+
+    played: list
+    received: list
+    samples: list = field(default_factory=list)
+    dropped_frames: int = 0
+    keyframes: int = 0
+    lost_packets: int = 0
+    sent: list = field(default_factory=list)
+    resent: int = 0
+    padding_bytes: int = 0
+    seconds: float = 0.0
+
+    @property
+    def sent_packets(self):
+        return len(self.sent)
+
+    def mean_bps(self, start_s, stop_s):
+        total = sum(size for at, size in self.received if start_s * S <= at < stop_s * S)
+        return total * 8 / (stop_s - start_s)
+
+    def delays_ms(self, start_s=5.0, stop_s=1e9):
+        return sorted((at - cap) / MS for at, cap in self.played if start_s * S <= cap < stop_s * S)
+
+    def delay_ms(self, share, start_s=5.0, stop_s=1e9):
+        delays = self.delays_ms(start_s, stop_s)
+        return delays[min(len(delays) - 1, int(share * len(delays)))] if delays else float("inf")
+
+    def queue_ms(self, share, start_s=5.0, stop_s=1e9):
+        queues = sorted(s.queue_ms for s in self.samples if start_s <= s.at_s < stop_s)
+        return queues[min(len(queues) - 1, int(share * len(queues)))]
+
+    def freezes(self, start_s=5.0):
+        times = [at for at, _ in self.played if at >= start_s * S] + [int(self.seconds * S)]
+        gaps = [b - a for a, b in pairwise(times)]
+        frozen = [g for g in gaps if g > FREEZE_NS]
+        return len(frozen), sum(frozen) / S
+
+    def reaches(self, bps, after_s, window_s=0.5):
+        """Seconds after `after_s` until half a second's mean is at least `bps`."""
+        at = after_s
+        while at < self.seconds - window_s:
+            if self.mean_bps(at, at + window_s) >= bps:
+                return at + window_s - after_s
+            at += 0.1
+        return float("inf")
+
+    def target_below(self, bps, after_s):
+        """Seconds after `after_s` until the target is below `bps`, to stay there for a second."""
+        for i, sample in enumerate(self.samples):
+            if sample.at_s >= after_s and all(s.target_bps <= bps for s in self.samples[i : i + 20]):
+                return sample.at_s - after_s
+        return float("inf")
+
+
+class Simulation:
+    """All parts, and the mail that travels back."""
+
+    def __init__(
+        self, uplink, *, seconds, changes, return_ms, feedback_loss, rates, seed, share, copies, make
+    ):
+        self.now = 0
+        self.end_ns = int(seconds * S)
+        self.rng = random.Random(seed)
+        self.shape, self.link = uplink, Direction(uplink, random.Random(seed + 1), 0)
+        start_bps, min_bps, max_bps = rates
+        self.estimator, self.pacer = make(start_bps, min_bps, max_bps), Pacer()
+        self.demand = Demand(Limits(min_bps, max_bps, 30.0, 1280 * 720, can_rescale=False), start_bps)
+        self.encoder = Encoder(self.rng, start_bps, max_bps, share=share)
+        self.viewer = Viewer(return_ms * MS)
+        self.result = Result(self.viewer.played, self.viewer.received_bytes, seconds=seconds)
+        self.changes = sorted(changes, key=lambda change: change[0], reverse=True)
+        self.return_ns, self.feedback_loss, self.copies = int(return_ms * MS), feedback_loss, copies
+        self.rtt_ns = int((return_ms + uplink.delay_ms + 20) * MS)
+        self.mail, self.history, self.resent_ns = [], {}, {}
+        self.transport_seq = self.media_seq = 0
+        self.frame_ns = self.tick_ns = self.sample_ns = 0
+        self.picture_lost = False
+
+    def run(self):
+        while self.now < self.end_ns:
+            times = [self.frame_ns, self.tick_ns, self.link.next_ns(), self.pacer.next_ns()]
+            times += [self.mail[0][0]] if self.mail else []
+            self.now = max(self.now, min(at for at in times if at is not None))
+            self.change_link()
+            for at_ns, wire in self.link.pop(self.now):
+                self.viewer.receive(wire, at_ns)
+            while self.mail and self.mail[0][0] <= self.now:
+                _, kind, what = self.mail.pop(0)
+                self.on_mail(kind, what)
+            self.on_clock()
+            self.pump()
+        counters = self.link.counters
+        self.result.lost_packets = counters.lost_packets + counters.overflow_packets
+        self.result.dropped_frames = self.pacer.dropped_frames
+        return self.result
+
+    def change_link(self):
+        while self.changes and self.changes[-1][0] * S <= self.now:
+            self.shape = self.shape.changed(**self.changes.pop()[1])
+            self.link.reshape(self.shape, self.now)
+
+    def on_mail(self, kind, what):
+        if kind == "twcc":
+            self.estimator.on_feedback(what, self.now)
+            self.follow()
+        elif kind == "pli":
+            self.picture_lost = True
+        else:
+            for seq in what:
+                if seq in self.history and self.now - self.resent_ns.get(seq, -S) >= self.rtt_ns * 0.9:
+                    self.resent_ns[seq] = self.now
+                    self.pacer.resend(seq, self.history[seq][2], self.now, self.copies)
+
+    def on_clock(self):
+        if self.now >= self.frame_ns:
+            self.frame_ns += FRAME_NS
+            self.follow()
+            frame = self.encoder.encode(self.now)
+            self.result.keyframes += frame.is_keyframe
+            self.pacer.push(frame, self.now)
+        if self.now >= self.tick_ns:
+            self.tick_ns += 5 * MS
+            for kind, what in self.viewer.tick(self.now, self.rtt_ns):
+                if self.shape.is_up and self.rng.random() >= self.feedback_loss:
+                    self.mail.append((self.now + self.return_ns, kind, what))
+        if self.now >= self.sample_ns:
+            self.sample_ns += 50 * MS
+            queue_ms = self.link._queue_bytes * 8e3 / (self.shape.rate_bps or 1e9)
+            sample = Sample(self.now / S, self.estimator.target_bps(self.now), queue_ms)
+            self.result.samples.append(sample)
+
+    def follow(self):
+        """From the estimate to the pacer and the encoder."""
+        estimator, pacer, now = self.estimator, self.pacer, self.now
+        target_bps = estimator.target_bps(now)
+        pacer.set_rate(target_bps, estimator.pacing_bps(now), now)
+        wants_keyframe = pacer.wants_keyframe or self.picture_lost
+        stalled = estimator.is_stalled(now)
+        viewer = ViewerState(target_bps, estimator.loss, pacer.queue_ms, stalled, wants_keyframe)
+        wanted = self.demand.update([viewer], now)
+        self.encoder.bps = wanted.bitrate_bps
+        if wanted.keyframe:
+            self.encoder.wants_keyframe, self.picture_lost = True, False
+
+    def pump(self):
+        if probe := self.estimator.probe_due(self.now):
+            self.pacer.probe(probe)
+        for departure in self.pacer.take(self.now, self.estimator.allowance_bytes(self.now)):
+            if isinstance(departure, Media):
+                size_bytes = len(departure.frame.payloads[departure.index]) + OVERHEAD_BYTES
+                self.history[self.media_seq] = (departure.frame, departure.index, size_bytes)
+                self.history.pop(self.media_seq - 2000, None)
+                self.leave(departure.probe, self.media_seq)
+                self.media_seq += 1
+            elif isinstance(departure, Resend):
+                self.result.resent += 1
+                self.leave(departure.probe, departure.seq)
+            elif isinstance(departure, Padding):
+                self.result.padding_bytes += departure.size_bytes
+                self.send(
+                    Wire(self.transport_seq, departure.size_bytes + OVERHEAD_BYTES, self.now), departure.probe
+                )
+
+    def leave(self, probe, seq):
+        frame, index, size_bytes = self.history[seq]
+        self.send(Wire(self.transport_seq, size_bytes, self.now, seq, frame, index), probe)
+
+    def send(self, wire, probe):
+        self.estimator.on_sent(wire.transport_seq & 0xFFFF, wire.size_bytes, self.now, probe)
+        self.link.push(wire, self.now)
+        self.transport_seq += 1
+        self.result.sent.append(self.now)
+
+
+def simulate(
+    uplink: Shape,
+    seconds: float,
+    *,
+    changes=(),
+    return_ms=50.0,
+    feedback_loss=0.0,
+    start_bps=1_000_000,
+    min_bps=100_000,
+    max_bps=6_000_000,
+    seed=1,
+    share=1.0,
+    copies=1,
+    make=BandwidthEstimator,
+):
+    """Run one viewer. `changes` are (at_s, {field of Shape: value}); `share` is what the scene needs."""
+    rates = (start_bps, min_bps, max_bps)
+    return Simulation(
+        uplink,
+        seconds=seconds,
+        changes=changes,
+        return_ms=return_ms,
+        feedback_loss=feedback_loss,
+        rates=rates,
+        seed=seed,
+        share=share,
+        copies=copies,
+        make=make,
+    ).run()

@@ -1,0 +1,49 @@
+"""What delays say of the queue."""
+
+from agent.control.delay import DelayDetector, Usage
+from agent.control.flight import SentPacket
+
+
+def feed(detector, delays_ms, start_ms=0):
+    """One report each 60 ms."""
+    now_ms, seen = start_ms, []
+    for delay_ms in delays_ms:
+        packet = SentPacket(0, 1000, now_ms * 1_000_000, None, int((now_ms + delay_ms) * 1000))
+        seen.append(detector.update([packet]))
+        now_ms += 60
+    return seen
+
+
+def test_a_queue_that_fills_stands_and_drains():
+    detector = DelayDetector()
+    assert set(feed(detector, [30] * 20)) == {Usage.NORMAL}
+    assert feed(detector, [30 + 10 * i for i in range(12)], 1200)[-1] is Usage.OVER
+    assert detector.queue_ms > 60
+    assert feed(detector, [150 - 20 * i for i in range(5)], 1920)[-1] is Usage.UNDER
+    assert feed(detector, [30] * 12, 2220)[-1] is Usage.NORMAL
+
+
+def test_what_was_overused_is_normal_only_once_the_queue_has_gone():
+    detector = DelayDetector()
+    feed(detector, [30] * 20)
+    feed(detector, [90] * 8, 1200)
+    between_ms = 30 + 0.75 * detector.threshold_ms
+    assert feed(detector, [between_ms] * 12, 1680)[-1] is Usage.UNDER
+    fresh = DelayDetector()
+    feed(fresh, [30] * 20)
+    assert feed(fresh, [30 + 0.75 * fresh.threshold_ms] * 12, 1200)[-1] is Usage.NORMAL
+
+
+def test_a_longer_route_is_overuse_for_a_while_only():
+    detector = DelayDetector()
+    feed(detector, [30] * 20)
+    seen = feed(detector, [110] * 60, 1200)
+    assert Usage.OVER in seen
+    assert set(seen[-20:]) == {Usage.NORMAL}
+
+
+def test_noise_raises_the_threshold():
+    calm, noisy = DelayDetector(), DelayDetector()
+    feed(calm, [30] * 100)
+    feed(noisy, [30 + 25 * (i % 2) for i in range(100)])
+    assert noisy.threshold_ms > 1.4 * calm.threshold_ms

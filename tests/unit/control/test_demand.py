@@ -1,0 +1,128 @@
+"""One demand from many viewers."""
+
+import dataclasses
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.control.demand import Demand, Limits, Viewer, media_bps, share_bps
+
+S = 1_000_000_000
+X264 = Limits(100_000, 4_000_000, 30.0, 1280 * 720, can_rescale=True)
+PICAMERA = Limits(1_000_000, 4_000_000, 30.0, 1280 * 720, can_rescale=False)
+
+
+def viewer(mbps, **rest):
+    usual = {"loss": 0.0, "queue_ms": 0, "is_stalled": False, "wants_keyframe": False}
+    return Viewer(target_bps=int(mbps * 1e6), **(usual | rest))
+
+
+def settle(demand, viewers, start_s=0.0, seconds=10.0):
+    for step in range(int(seconds * 20)):
+        last = demand.update(viewers, int((start_s + step / 20) * S))
+    return last
+
+
+def test_a_slow_viewer_does_not_decide_for_a_fast_one():
+    alone = settle(Demand(X264, 1_000_000), [viewer(3)])
+    assert settle(Demand(X264, 1_000_000), [viewer(3), viewer(0.4)]) == alone
+
+
+def test_the_fastest_of_many_does_not_decide_for_all():
+    assert media_bps([viewer(1), viewer(1.1), viewer(4)]) == share_bps(viewer(1.1))
+
+
+@given(st.lists(st.floats(0.05, 20), min_size=1, max_size=12))
+def test_at_least_half_can_carry_what_is_sent_and_not_more_could_be(targets):
+    viewers = [viewer(target) for target in targets]
+    bps = media_bps(viewers)
+    shares = [share_bps(one) for one in viewers]
+    assert 2 * sum(share >= bps for share in shares) >= len(shares)
+    assert 2 * sum(share > bps for share in shares) < len(shares)
+
+
+def test_a_viewer_whose_path_is_out_has_no_voice_beside_another():
+    gone = viewer(0.2, is_stalled=True)
+    assert media_bps([gone, gone, viewer(2)]) == share_bps(viewer(2))
+    assert media_bps([gone]) == share_bps(gone)
+
+
+def test_loss_and_backlog_leave_room():
+    assert share_bps(viewer(1)) > share_bps(viewer(1, loss=0.02)) > share_bps(viewer(1, loss=0.1))
+    assert share_bps(viewer(1, loss=0.1)) == share_bps(viewer(1, loss=0.9))
+    assert share_bps(viewer(1, queue_ms=60)) == share_bps(viewer(1))
+    assert share_bps(viewer(1, queue_ms=10_000)) == share_bps(viewer(1)) // 2
+
+
+def test_down_at_once_and_up_in_steps():
+    demand = Demand(X264, 2_000_000)
+    assert demand.update([viewer(0.5)], 0).bitrate_bps == share_bps(viewer(0.5))
+    first = demand.update([viewer(4)], S // 20).bitrate_bps
+    assert first <= 1.25 * share_bps(viewer(0.5))
+    assert demand.update([viewer(4)], S // 20 + 1).bitrate_bps == first
+    assert settle(demand, [viewer(4)], 1, 2).bitrate_bps == share_bps(viewer(4))
+
+
+def test_small_changes_are_not_passed_on():
+    demand = Demand(X264, 1_000_000)
+    before = settle(demand, [viewer(1)]).bitrate_bps
+    assert demand.update([viewer(1.02)], 11 * S).bitrate_bps == before
+    assert demand.update([viewer(0.98)], 12 * S).bitrate_bps == before
+
+
+def test_the_floor_is_the_encoders():
+    assert settle(Demand(PICAMERA, 2_000_000), [viewer(0.2)]).bitrate_bps == 1_000_000
+    assert settle(Demand(X264, 2_000_000), [viewer(0.01)]).bitrate_bps == 100_000
+    assert settle(Demand(X264, 2_000_000), [viewer(50)]).bitrate_bps == 4_000_000
+
+
+def test_frame_rate_goes_first_then_size_and_both_come_back():
+    demand = Demand(X264, 2_000_000)
+    full = settle(demand, [viewer(2)])
+    assert (full.fps, full.scale) == (30.0, 1.0)
+    poor = settle(demand, [viewer(0.4)], 10)
+    assert (poor.fps, poor.scale) == (15.0, 1.0)
+    worse = settle(demand, [viewer(0.15)], 20)
+    assert (worse.fps, worse.scale) == (15.0, 0.5)
+    back = settle(demand, [viewer(2)], 30, 30)
+    assert (back.fps, back.scale) == (30.0, 1.0)
+
+
+def test_a_rate_at_the_border_does_not_swing_the_picture():
+    demand = Demand(X264, 2_000_000)
+    rungs = {
+        demand.update([viewer(0.62 + 0.08 * (step // 40 % 2))], step * S // 20).fps
+        for step in range(40, 2400)
+    }
+    assert rungs in ({30.0}, {30.0, 15.0})
+    settled = {
+        demand.update([viewer(0.62 + 0.08 * (step // 40 % 2))], step * S // 20).fps
+        for step in range(2400, 4800)
+    }
+    assert len(settled) == 1
+
+
+def test_an_encoder_that_cannot_rescale_keeps_its_picture():
+    demand = settle(Demand(dataclasses.replace(X264, can_rescale=False), 2_000_000), [viewer(0.1)])
+    assert (demand.fps, demand.scale) == (30.0, 1.0)
+
+
+def count_keyframes(viewers, seconds=20):
+    demand = Demand(X264, 2_000_000)
+    return sum(demand.update(viewers, step * S // 20).keyframe for step in range(seconds * 20))
+
+
+def test_many_wishes_are_one_keyframe():
+    assert count_keyframes([viewer(3, wants_keyframe=True)] * 8) == 40
+
+
+def test_a_slow_viewer_gets_few_keyframes_while_others_watch():
+    slow = viewer(0.4, wants_keyframe=True)
+    assert count_keyframes([viewer(3), slow]) == 5
+    assert count_keyframes([viewer(3, wants_keyframe=True), slow]) == 40
+
+
+def test_without_viewers_nothing_changes():
+    demand = Demand(X264, 1_500_000)
+    assert demand.update([], 0).bitrate_bps == 1_500_000
+    assert not demand.update([], 1).keyframe

@@ -1,0 +1,147 @@
+"""What leaves when: order, spread, bounds, and frames dropped as a whole."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.control.pacer import MAX_QUEUE_MS, PACKET_OVERHEAD_BYTES, Pacer
+from agent.control.probe import Probe
+from agent.model.media import RtpFrame
+from agent.model.pacing import Media, Padding, Resend
+
+MS = 1_000_000
+OPEN = 10**9
+PACKET = 1000 - PACKET_OVERHEAD_BYTES
+
+
+def frame(seq, packets=1, key=False):
+    return RtpFrame((bytes(PACKET),) * packets, seq * 3000, seq, 0, key, PACKET * packets)
+
+
+def pacer_at(target_bps, pacing_bps=None):
+    pacer = Pacer()
+    pacer.set_rate(target_bps, pacing_bps or target_bps * 2, 0)
+    return pacer
+
+
+def drain(pacer, start_ns, stop_ns, allowance=OPEN):
+    """Take at the times it asks for; (at_ns, departure)."""
+    now, out = start_ns, []
+    while now <= stop_ns:
+        out += [(now, departure) for departure in pacer.take(now, allowance)]
+        at = pacer.next_ns()
+        if at is None:
+            break
+        now = max(at, now + 1)
+    return out
+
+
+def test_a_keyframe_is_spread_at_the_pacing_rate():
+    pacer = pacer_at(1_000_000, 2_000_000)  # a packet of 1000 bytes takes 4 ms
+    pacer.push(frame(0, 20, key=True), 0)
+    out = drain(pacer, 0, 1000 * MS)
+    assert [departure.index for _, departure in out] == list(range(20))
+    for (at, _), n in zip(out, range(20), strict=True):
+        assert abs(at - n * 4 * MS) <= 4 * MS
+    assert pacer.next_ns() is None
+    assert pacer.queue_ms == 0
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=10), st.integers(1_000_000, 50_000_000))
+def test_all_leaves_in_order_and_never_faster_than_the_rate_and_a_burst(sizes, pacing_bps):
+    pacer = pacer_at(100_000_000, pacing_bps)
+    for seq, packets in enumerate(sizes):
+        pacer.push(frame(seq, packets, key=seq == 0), 0)
+    out = drain(pacer, 0, 10**10)
+    assert [(d.frame.seq, d.index) for _, d in out] == [(s, i) for s, n in enumerate(sizes) for i in range(n)]
+    for sent, (at, _) in enumerate(out, 1):
+        assert (sent - 2) * 8000 * 10**9 <= pacing_bps * (at + 4 * MS)
+
+
+def test_retransmissions_go_first_within_a_quarter_of_the_target():
+    pacer = pacer_at(800_000)
+    pacer.push(frame(0, 3, key=True), 0)
+    for seq in range(40):
+        pacer.resend(seq, 1000, 0)
+    first = [departure for _, departure in drain(pacer, 0, 40 * MS)]
+    assert [type(departure) for departure in first[:7]] == [Resend] * 6 + [Media]
+    assert pacer.refused_resends == 34
+    for at_s in range(1, 11):  # a second gives 25 000 bytes, of which a quarter of a second's may pile up
+        for seq in range(40):
+            pacer.resend(seq, 1000, at_s * 1000 * MS)
+        drain(pacer, at_s * 1000 * MS, at_s * 1000 * MS + 400 * MS)
+    assert pacer.refused_resends == 34 + 10 * 34
+
+
+def test_a_resend_that_waited_too_long_is_forgotten():
+    pacer = pacer_at(1_000_000)
+    pacer.resend(7, 1000, 0)
+    assert pacer.take(500 * MS, OPEN) == []
+    assert pacer.refused_resends == 1
+
+
+def test_what_is_too_late_goes_with_all_that_needs_it():
+    pacer = pacer_at(800_000)  # a frame of 10 packets is 100 ms
+    pacer.push(frame(0, 1, key=True), 0)
+    drain(pacer, 0, 20 * MS)
+    for seq in range(1, 5):
+        pacer.push(frame(seq, 10), 30 * MS)
+    assert pacer.take(31 * MS, OPEN) == []
+    assert pacer.dropped_frames == 4
+    assert pacer.wants_keyframe
+    pacer.push(frame(5, 1), 40 * MS)
+    assert drain(pacer, 40 * MS, 100 * MS) == []
+    assert pacer.dropped_frames == 5
+    pacer.push(frame(6, 1, key=True), 120 * MS)
+    pacer.push(frame(7, 1), 121 * MS)
+    assert not pacer.wants_keyframe
+    assert [departure.frame.seq for _, departure in drain(pacer, 121 * MS, 200 * MS)] == [6, 7]
+
+
+def test_a_large_keyframe_may_take_its_time_and_its_followers_too():
+    pacer = pacer_at(800_000, 1_200_000)
+    pacer.push(frame(0, 50, key=True), 0)  # 500 ms at the target, 333 ms at the pacing rate
+    now, sent = 0, []
+    for seq in range(1, 60):
+        now = seq * 33 * MS
+        sent += drain(pacer, now - 33 * MS, now - 1)
+        pacer.push(frame(seq, 3), now)
+    sent += drain(pacer, now, now + 1000 * MS)
+    assert pacer.dropped_frames == 0
+    assert len(sent) == 50 + 59 * 3
+
+
+def test_without_an_allowance_nothing_leaves_and_old_frames_are_dropped():
+    pacer = pacer_at(1_000_000)
+    pacer.push(frame(0, 2, key=True), 0)
+    assert pacer.take(1 * MS, 0) == []
+    assert pacer.next_ns() is None
+    assert pacer.take((MAX_QUEUE_MS + 1) * MS, 0) == []
+    assert pacer.dropped_frames == 1
+    assert not pacer.wants_keyframe  # it could not leave either
+    pacer.take((MAX_QUEUE_MS + 2) * MS, OPEN)
+    assert pacer.wants_keyframe
+
+
+def test_the_allowance_bounds_a_burst():
+    pacer = pacer_at(100_000_000)
+    pacer.push(frame(0, 30, key=True), 0)
+    assert len(pacer.take(10 * MS, 3000)) == 3
+
+
+def test_a_probe_leaves_at_its_own_rate_with_media_first_and_padding_after():
+    pacer = pacer_at(1_000_000, 1_500_000)
+    pacer.push(frame(0, 3, key=True), 0)
+    pacer.probe(Probe(5, 4_000_000, 10_000))
+    out = drain(pacer, 0, 1000 * MS)
+    assert [type(departure) for _, departure in out[:4]] == [Media, Media, Media, Padding]
+    assert all(departure.probe == 5 for _, departure in out)
+    padding = sum(departure.size_bytes for _, departure in out if isinstance(departure, Padding))
+    assert padding == 7000
+    assert out[-1][0] <= 22 * MS  # 10 000 bytes at 4 Mb/s take 20 ms
+
+
+def test_a_probe_passes_a_closed_allowance_as_padding():
+    pacer = pacer_at(1_000_000)
+    pacer.push(frame(0, 3, key=True), 0)
+    pacer.probe(Probe(0, 1_000_000, 200))
+    assert pacer.take(1 * MS, 0) == [Padding(200, 0)]

@@ -1,0 +1,122 @@
+"""Whole runs over emulated links: what a viewer would notice. Margins are wide enough for any seed."""
+
+import pytest
+from netlab.shape import Shape, random_trace
+from unit.control.simulator import S, simulate
+
+MBPS = 1e6
+
+
+def link(mbps, queue_bytes=60_000, delay_ms=30.0, **rest):
+    return Shape(rate_bps=mbps * MBPS, queue_bytes=queue_bytes, delay_ms=delay_ms, **rest)
+
+
+@pytest.mark.parametrize(("mbps", "queue_bytes"), [(4, 150_000), (1.5, 60_000), (0.4, 30_000)])
+def test_a_steady_link_is_used_without_a_queue(mbps, queue_bytes):
+    run = simulate(link(mbps, queue_bytes), 40, start_bps=min(1_000_000, int(mbps * MBPS)))
+    assert run.mean_bps(5, 40) >= 0.80 * mbps * MBPS
+    assert run.queue_ms(0.95) <= 80
+    assert run.freezes()[0] == 0
+    assert run.dropped_frames == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_jittery_link_that_loses_two_percent_is_not_throttled(seed):
+    shape = link(1.5, delay_ms=50, jitter_ms=20, loss=0.02)
+    run = simulate(shape, 60, seed=seed)
+    assert run.mean_bps(5, 60) >= 0.75 * 1.5 * MBPS
+    assert run.queue_ms(0.95) <= 80
+    assert run.delay_ms(0.95) <= 260  # of which one retransmission takes about 130
+
+
+def test_a_second_copy_of_a_resend_spares_freezes_on_a_short_route():
+    shape = link(1.5, delay_ms=20, loss=0.02)
+    once, twice = (
+        sum(simulate(shape, 60, seed=seed, copies=copies).freezes()[0] for seed in (1, 2, 3))
+        for copies in (1, 2)
+    )
+    assert twice < once
+
+
+def test_steps_of_the_capacity_are_followed():
+    changes = [(20, {"rate_bps": 1.2 * MBPS}), (40, {"rate_bps": 3 * MBPS})]
+    run = simulate(link(4, 200_000), 60, changes=changes)
+    assert run.mean_bps(5, 20) >= 0.85 * 4 * MBPS
+    assert run.mean_bps(22, 40) >= 0.80 * 1.2 * MBPS
+    assert run.mean_bps(45, 60) >= 0.85 * 3 * MBPS
+    assert run.target_below(1.25 * MBPS, 20) <= 1.0
+    assert run.reaches(0.85 * 3 * MBPS, 40) <= 5.0
+    assert run.queue_ms(0.95) <= 150
+
+
+def test_an_outage_is_met_with_silence_and_the_rate_is_back_soon():
+    changes = [
+        (15, {"rate_bps": 0.4 * MBPS}),
+        (25, {"rate_bps": 1.5 * MBPS}),
+        (35, {"is_up": False}),
+        (40, {"is_up": True}),
+    ]
+    run = simulate(link(1.5, delay_ms=50), 60, changes=changes)
+    count, frozen_s = run.freezes()
+    assert count <= 3
+    assert frozen_s <= 7
+    assert run.reaches(0.80 * 1.5 * MBPS, 40) <= 5.0
+    assert run.mean_bps(17, 25) >= 0.75 * 0.4 * MBPS
+    silent = [sent for sent in run.sent if 37 * S <= sent < 40 * S]
+    assert 5 <= len(silent) <= 40  # enough to notice the end of it, too few to flood what comes back
+
+
+@pytest.mark.parametrize("loss", [0.05, 0.08])
+def test_loss_that_is_not_ours_does_not_throttle(loss):
+    run = simulate(link(1.5, loss=loss), 60)
+    assert run.mean_bps(5, 60) >= 0.60 * 1.5 * MBPS
+
+
+def test_a_link_without_a_queue_to_speak_of_is_not_overrun():
+    run = simulate(link(1.5, queue_bytes=9_000), 60)
+    assert run.lost_packets <= 0.04 * run.sent_packets
+    assert run.mean_bps(5, 60) >= 0.70 * 1.5 * MBPS
+
+
+def test_lost_feedback_is_not_lost_media():
+    run = simulate(link(1.5), 40, feedback_loss=0.2)
+    assert run.mean_bps(5, 40) >= 0.75 * 1.5 * MBPS
+    assert run.queue_ms(0.95) <= 120
+
+
+def test_a_longer_route_is_no_queue():
+    run = simulate(link(1.5), 40, changes=[(15, {"delay_ms": 110.0})])
+    assert run.mean_bps(22, 40) >= 0.75 * 1.5 * MBPS
+
+
+def test_a_wandering_link_is_used_better_and_quicker_than_at_a_fixed_rate():
+    shape = Shape(trace=random_trace(3, 60, 1.5 * MBPS), queue_bytes=100_000, delay_ms=30)
+    ours = simulate(shape, 60)
+    fixed = simulate(shape, 60, start_bps=1_200_000, min_bps=1_200_000, max_bps=1_200_001)
+    assert ours.delay_ms(0.95) < 0.7 * fixed.delay_ms(0.95)
+    assert ours.mean_bps(5, 60) >= 0.6 * 1.5 * MBPS
+
+
+def test_a_calm_scene_costs_little_and_a_busy_one_finds_its_rate_proven():
+    run = simulate(link(3, 150_000), 30, share=0.2)
+    assert run.padding_bytes * 8 / 30 <= 0.05 * 3 * MBPS
+    assert run.samples[-1].target_bps >= 0.6 * 3 * MBPS
+    assert run.queue_ms(0.95) <= 40
+
+
+def test_a_run_repeats_exactly():
+    first, second = (simulate(link(1.5, jitter_ms=10, loss=0.01), 5) for _ in range(2))
+    assert first.played == second.played
+    assert first.samples == second.samples
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_after_a_short_fall_the_link_is_soon_used_again(seed):
+    falls = (15, 25, 35)
+    changes = [
+        change
+        for at in falls
+        for change in ((at, {"rate_bps": 0.2 * MBPS}), (at + 1.5, {"rate_bps": 3 * MBPS}))
+    ]
+    run = simulate(link(3, 100_000), 45, changes=changes, seed=seed)
+    assert max(run.reaches(2.2 * MBPS, at + 1.5) for at in falls) <= 4
