@@ -53,8 +53,22 @@ class Process:
     """A program that runs in a host of the lab."""
 
     name: str
-    popen: subprocess.Popen[bytes]
+    argv: Sequence[str]
+    env: Mapping[str, str]
     log_file: Path
+    popen: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self) -> None:
+        """Start it, or start it again after a `stop`; the log goes on."""
+        with self.log_file.open("ab") as log:
+            self.popen = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=self.env,
+            )
 
     def log(self) -> str:
         """What it said so far."""
@@ -116,13 +130,8 @@ class Namespaces:
     ) -> Process:
         """Start a program in `host`; it ends with the lab, or with us."""
         log_file = self.folder / f"{name}.log"
-        with log_file.open("ab") as log:
-            popen = subprocess.Popen(
-                [self._enter(host), *argv],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env=_environment() | dict(env or {}),
-            )  # fmt: skip
-        process = Process(name, popen, log_file)
+        process = Process(name, [self._enter(host), *argv], _environment() | dict(env or {}), log_file)
+        process.start()
         self.processes.append(process)
         return process
 

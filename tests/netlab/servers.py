@@ -28,6 +28,12 @@ TURN_URLS = {
     "tls": f"turns:turn.test:{TURNS_PORT}?transport=tcp",
 }
 
+_READY = {
+    "mosquitto": r"mosquitto version \S+ running",
+    "coturn": r"Total General servers",
+    "portal": r"dashboard at http\S+/",
+}
+
 
 @dataclass
 class Service:
@@ -60,6 +66,13 @@ def start_service(
     return Service(lab, broker, turn, portal, agent, f"http://portal.test:{PORTAL_PORT}", password)
 
 
+def restart(process: Process) -> None:
+    """Start a program again that was stopped, and wait until it serves. Raises LabError."""
+    said = len(process.log())
+    process.start()
+    _await(process, _READY[process.name], said)
+
+
 def start_broker(lab: Internet) -> Process:
     """Mosquitto on the server, for everybody in the lab."""
     file = lab.spaces.folder / "mosquitto.conf"
@@ -69,7 +82,7 @@ def start_broker(lab: Internet) -> Process:
         "log_dest stderr\nlog_type all\n"
     )
     broker = lab.spaces.start("server", "mosquitto", [str(MOSQUITTO), "-c", str(file)])
-    _await(broker, r"mosquitto version \S+ running")
+    _await(broker, _READY[broker.name])
     return broker
 
 
@@ -108,7 +121,7 @@ verbose
 """
     )
     turn = lab.spaces.start("server", "coturn", [str(TURNSERVER), "-c", str(file)])
-    _await(turn, r"Total General servers")
+    _await(turn, _READY[turn.name])
     return turn
 
 
@@ -128,7 +141,7 @@ def _start_portal(
         f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\n'
     )
     portal = lab.spaces.start("server", "portal", _pinhole("portal", file))
-    _await(portal, r"dashboard at http\S+/")
+    _await(portal, _READY[portal.name])
     return portal
 
 
@@ -145,9 +158,9 @@ def _pinhole(command: str, file: Path) -> list[str]:
     return [sys.executable, "-m", "agent", command, "--config", str(file)]
 
 
-def _await(process: Process, pattern: str) -> None:
+def _await(process: Process, pattern: str, start: int = 0) -> None:
     deadline_s = time.monotonic() + START_TIMEOUT_S
-    while not re.search(pattern, process.log()):
+    while not re.search(pattern, process.log()[start:]):
         if process.popen.poll() is not None or time.monotonic() > deadline_s:
             last = (process.log().splitlines() or ["it said nothing"])[-1]
             raise LabError(f"{process.name} did not start: {last}\n{process.log()}")

@@ -1,0 +1,47 @@
+"""The picture comes back by itself; `scripts/netlab recovery` shows the same as a table.
+
+The bounds are twice the goals: they tell back from gone on a busy machine, the command measures.
+"""
+
+import shutil
+
+import pytest
+from netlab.recovery import SCENARIOS, run_scenario
+from netlab.servers import MOSQUITTO, TURNSERVER
+from parts.need import need
+
+TELLING = ("outage-5s", "device-address", "viewer-address", "broker", "portal", "turn")
+FACTOR = 2.0
+MINUTES = 60
+
+
+pytestmark = pytest.mark.usefixtures("can_emulate")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _has_parts():
+    need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
+    need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
+    need(shutil.which("chromium"), "needs chromium: sudo apt-get install chromium")
+
+
+def named(is_telling):
+    return [
+        pytest.param(scenario, id=scenario.name)
+        for scenario in SCENARIOS
+        if (scenario.name in TELLING) == is_telling
+    ]
+
+
+@pytest.mark.parametrize("scenario", named(is_telling=True))
+async def test_the_picture_comes_back_by_itself(scenario):
+    result = await run_scenario(scenario)
+    assert result.faults(FACTOR) == [], result.logs
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(15 * MINUTES)
+@pytest.mark.parametrize("scenario", named(is_telling=False))
+async def test_it_comes_back_after_everything_else_too(scenario):
+    result = await run_scenario(scenario)
+    assert result.faults(FACTOR) == [], result.logs
