@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from agent.model.media import RtpFrame
-from agent.model.pacing import Departure, Media, Resend
+from agent.model.pacing import Departure, Media, Padding, Resend
 from agent.rtc import rtcp
 from agent.rtc.sender import Packet, RtpSender, Send
 from agent.rtc.twcc import ArrivalClock, TransportFeedback
@@ -92,13 +92,17 @@ class Lane:
                 self.control.on_receiver_report(feedback.fraction_lost, self.rtt_s, now_ns)
 
     def _send(self, departure: Departure, route: Send, now_ns: int) -> None:
-        packet: Packet | None
         match departure:
             case Media(frame, index):
-                packet = self._sender.send(frame, index, route, now_ns)
+                self._count(self._sender.send(frame, index, route, now_ns), departure, now_ns)
             case Resend(seq):
-                packet = self._sender.resend(seq, route, now_ns)
-            case _:
-                packet = self._sender.pad(route, now_ns)
+                self._count(self._sender.resend(seq, route, now_ns), departure, now_ns)
+            case Padding(size_bytes):
+                # At a low rate even the largest packet is smaller than what a probe asks for.
+                while size_bytes > 0 and (packet := self._sender.pad(route, now_ns)):
+                    self._count(packet, departure, now_ns)
+                    size_bytes -= packet.size_bytes
+
+    def _count(self, packet: Packet | None, departure: Departure, now_ns: int) -> None:
         if packet is not None and packet.transport_seq is not None:
             self.control.on_sent(packet.transport_seq, packet.size_bytes, now_ns, departure.probe)
