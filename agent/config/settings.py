@@ -216,7 +216,10 @@ class CameraSettings(Section):
         examples=[30],
     )
     bitrate_bps: int = Field(
-        default=2_000_000, ge=100_000, le=25_000_000, description="Encoder bit rate in bits a second."
+        default=2_000_000,
+        ge=100_000,
+        le=25_000_000,
+        description="The most that the encoder makes, in bits a second; it follows the viewers' links.",
     )
     keyframe_interval_s: float = Field(
         default=10,

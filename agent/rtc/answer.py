@@ -144,6 +144,9 @@ def encode_answer(offer: Offer, local: Local) -> str:
         "t=0 0",
         "a=group:BUNDLE " + " ".join(accepted),
         "a=msid-semantic: WMS pinhole",
+        # Ours; unknown attributes are ignored (RFC 8866 section 5.13). With restarts, several answers may be
+        # under way, and the browser could not tell the newest offer's from the others.
+        f"a=x-answers:{offer.ice_ufrag}",
     ]
     for section in offer.sections:
         if not _is_accepted(section, offer):

@@ -124,9 +124,12 @@ class Sessions:
             log.info("viewer %s: restart refused: %s", session, exc)
             viewer.end(str(exc))
         else:
-            self._spawn(self._finish_restart(session, peer), f"restart {session}")
+            viewer.newest = offer
+            self._spawn(self._finish_restart(session, viewer, peer, offer), f"restart {session}")
 
-    async def _finish_restart(self, session: str, peer: Peer) -> None:
+    async def _finish_restart(self, session: str, viewer: "_Viewer", peer: Peer, offer: Offer) -> None:
+        if viewer.newest is not offer:  # several waited at the broker while our link was down
+            return
         try:
             addresses = host_addresses(self._settings.exclude_interfaces)
             self._signal.send_answer(session, await peer.answer(addresses))
@@ -178,6 +181,8 @@ class _Viewer:
 
     def __init__(self) -> None:
         self.left = False
+        self.newest: Offer | None = None
+        """The latest restart."""
         self._peer: Peer | None = None
         self._early: list[str] = []
         self._reason: str | None = None

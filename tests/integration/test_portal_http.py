@@ -156,6 +156,7 @@ async def test_signaling_over_the_websocket():
             await socket.send_json({"type": "nonsense"})
             assert (await socket.receive_json(timeout=10))["code"] == "unknown-type"
             assert [type(m).__name__ for _, _, m in part.bus.sent] == ["Offer", "Candidate"]
+            await socket.send_json({"type": "bye", "session": OFFER["session"]})
         for _ in range(100):
             if len(part.bus.sent) == 3:
                 break

@@ -78,7 +78,8 @@ def test_an_outage_comes_and_goes_while_packets_flow():
     gaps = [b - a for a, b in zip(received.arrivals_s, received.arrivals_s[1:], strict=False)]
     assert max(gaps) == pytest.approx(0.6, abs=0.15)
     assert sorted(gaps)[-2] < 0.2
-    assert outage == 220 - len(received.numbers)
+    others = outage - (220 - len(received.numbers))
+    assert 0 <= others <= 5, "the kernel's own packets are lost too"
 
 
 def test_it_is_punctual_at_20_megabits():

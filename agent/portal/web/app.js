@@ -127,9 +127,10 @@ const handlers = {
     if (!isFirst) view.viewer?.onReachable();
   },
   device({ device }) {
+    const wasOnline = devices.get(device.id)?.online;
     devices.set(device.id, device);
     refresh();
-    if (device.online && device.id === route.id) view.viewer?.onReachable();
+    if (device.online && !wasOnline && device.id === route.id) view.viewer?.onReachable();
   },
   ice(message) {
     iceServers = message.ice_servers;

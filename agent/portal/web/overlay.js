@@ -11,6 +11,7 @@ const ROWS = [
   ["latency", "Latency", (s) => [milliseconds(s.latencyMs), "camera to screen"]],
   ["rtt", "Round trip", (s) => [milliseconds(s.rttMs), ""]],
   ["bitrate", "Bit rate", (s) => [bitrate(s.bitrateBps), s.device?.encoder_bps ? `encoder ${bitrate(s.device.encoder_bps)}` : ""]],
+  ["link", "Link carries", (s) => [bitrate(s.device?.target_bps), s.device?.queue_ms ? `${milliseconds(s.device.queue_ms)} waiting` : ""]],
   ["fps", "Frames", (s) => [frameRate(s.fps), s.freezes ? count(s.freezes, "freeze", "freezes") : "no freezes"]],
   ["loss", "Packet loss", (s) => [percent(s.loss), ""]],
   ["size", "Picture", (s) => [size(s.width, s.height), "H.264"]],
@@ -21,7 +22,7 @@ const ROWS = [
 
 export class Overlay {
   #cells = new Map();
-  #lines = { bitrate: new Sparkline(), latency: new Sparkline() };
+  #lines = { bitrate: new Sparkline(), link: new Sparkline(), latency: new Sparkline() };
 
   constructor() {
     const list = el("dl", {});
@@ -62,6 +63,7 @@ export class Overlay {
     }
     this.#cells.get("latency").row.hidden = !hasStamp;
     this.#lines.bitrate.push(stats.bitrateBps);
+    this.#lines.link.push(stats.device?.target_bps);
     this.#lines.latency.push(stats.latencyMs);
   }
 }

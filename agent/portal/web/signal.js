@@ -56,7 +56,8 @@ export class Signal extends EventTarget {
       socket.onclose = null; // its own close would wait for the other side
       socket.close();
       this.#attempt = 0;
-      this.#onClose();
+      this.dispatchEvent(new Event("down"));
+      if (!this.#stopped) this.#open(); // at once: it is our network that changed, not the portal that stopped
     }, PONG_WITHIN_MS);
   }
 

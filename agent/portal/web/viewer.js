@@ -11,6 +11,7 @@ const PICTURE_TIMEOUT_MS = 12_000;
 const STALLED_AFTER_MS = 1_500; // or five frame intervals, for slow cameras
 const RESTART_EVERY_MS = 5_000;
 const GIVE_UP_AFTER_MS = 30_000; // the camera has then forgotten this session (RFC 7675)
+const SUSPICIOUS_AFTER_MS = 700;
 const JUDGE_EVERY_MS = 250;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
@@ -54,6 +55,7 @@ export class Viewer extends EventTarget {
   #restartedAt = 0;
   #lastFrames = 0;
   #lastFrameAt = 0;
+  #checkedAt = 0;
   #stamps = new StampReader();
   #startedAt = 0;
   #statsReader = new StatsReader();
@@ -186,6 +188,8 @@ export class Viewer extends EventTarget {
 
   async #onAnswer(sdp) {
     const pc = this.#pc;
+    // A restart that was sent again has two answers; only the newest offer's counts.
+    if (pc.signalingState !== "have-local-offer" || !isAnswerTo(sdp, pc.localDescription.sdp)) return;
     try {
       await pc.setRemoteDescription({ type: "answer", sdp });
       if (pc !== this.#pc) return;
@@ -304,11 +308,13 @@ export class Viewer extends EventTarget {
     // A hidden page's timers and statistics are too slow to tell a stall early.
     const patienceMs = document.hidden ? GIVE_UP_AFTER_MS : Math.max(STALLED_AFTER_MS, 5_000 / (this.fps || 30));
     if (silentMs > GIVE_UP_AFTER_MS) return this.#fail("lost");
+    const isChecked = this.#checkedAt > this.#lastFrameAt && now - this.#checkedAt < RESTART_EVERY_MS;
+    if (silentMs > (patienceMs * SUSPICIOUS_AFTER_MS) / STALLED_AFTER_MS && !isChecked) {
+      this.#checkedAt = now;
+      this.#signal.check(); // it may be our own network that changed
+    }
     if (silentMs > patienceMs) {
-      if (phase === "playing") {
-        this.#enter("stalled", wordsFor("stalled"));
-        this.#signal.check(); // it may be our own network that changed
-      }
+      if (phase === "playing") this.#enter("stalled", wordsFor("stalled"));
       this.#restart();
     } else if (now - this.#playingSince > STEADY_AFTER_MS) this.#attempt = 0;
   }
@@ -354,6 +360,12 @@ export class Viewer extends EventTarget {
 function newSession() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** An answer names its offer by the ICE user name fragment; those of other devices than ours name none. */
+function isAnswerTo(sdp, offer) {
+  const asked = /^a=x-answers:(\S+)/m.exec(sdp)?.[1];
+  return asked === undefined || offer.includes(`a=ice-ufrag:${asked}\r\n`);
 }
 
 const isH264 = (codec) => codec.mimeType.toLowerCase() === "video/h264";
