@@ -40,7 +40,8 @@ MAX_UNSENT_BYTES = 64 * 1024
 """More than this in a socket's own buffer, and the path counts as stalled."""
 _TURN_TCP_SEND_BUFFER_BYTES = 192 * 1024
 """Left to itself the kernel would hide seconds of video in a stalled connection."""
-_CHANNEL_REFRESH_S = 500.0  # a binding lives 600 s (RFC 8656 section 12)
+_CHANNEL_REFRESH_S = 240.0  # a binding lives 600 s, its permission 300 s (RFC 8656 sections 12 and 9)
+_CHANNEL_RETRY_S = 5.0
 SPARE_PACE_S = 0.05  # between two checks of pairs that are not in use: RFC 8445 section 14.2
 SPARE_INTERVAL_S = 15.0
 """How often a spare pair is checked: carrier NATs forget a silent one after 30 s."""
@@ -78,6 +79,7 @@ class IceConnection(aioice.Connection):
         self._on_candidate = on_candidate
         self._on_server_error = on_server_error
         self._relays: dict[ice.StunProtocol, TurnServer] = {}
+        self._refresh_due_s: dict[tuple[TurnTransport, int], float] = {}
         self._triggered: set[ice.CandidatePair] = set()
         self._pairs_changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -335,19 +337,21 @@ class IceConnection(aioice.Connection):
         channel = client.peer_to_channel.get(address)
         if channel is None:  # cannot happen after a check went this way; bind by the slow way
             return lambda data: relay.sendto(data, address)
-        if time.time() > client.channel_refresh_at[channel]:
+        # A schedule of our own: aioice's is in wall time, and a clock set back would let the channel expire.
+        now_s, key = time.monotonic(), (relay, channel)
+        if now_s >= self._refresh_due_s.get(key, 0.0):
             # Marked as done first, so that one request goes out and not one a packet.
-            client.channel_refresh_at[channel] = time.time() + _CHANNEL_REFRESH_S
-            self._spawn(self._refresh_channel(client, channel, address), "channel refresh")
+            self._refresh_due_s[key] = now_s + _CHANNEL_REFRESH_S
+            self._spawn(self._refresh_channel(relay, channel, address), "channel refresh")
         send = client._send  # noqa: SLF001
         pack = struct.Struct("!HH").pack  # ChannelData (RFC 8656 section 12.4)
         return lambda data: send(pack(channel, len(data)) + data)
 
-    async def _refresh_channel(self, client: "_TurnClient", channel: int, address: tuple[str, int]) -> None:
+    async def _refresh_channel(self, relay: TurnTransport, channel: int, address: tuple[str, int]) -> None:
         try:
-            await client.channel_bind(channel, address)
+            await _inner(relay).channel_bind(channel, address)
         except (stun.TransactionError, ConnectionError) as exc:
-            client.channel_refresh_at[channel] = 0.0
+            self._refresh_due_s[relay, channel] = time.monotonic() + _CHANNEL_RETRY_S
             log.info("TURN channel could not be refreshed: %s", exc)
 
     # ---- the rest

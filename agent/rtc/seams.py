@@ -52,7 +52,7 @@ _INSTANCE_NAMES: dict[type, tuple[str, ...]] = {
         "_remote_candidates",
     ),
     aioice.turn.TurnTransport: ("__close_task", "__inner_protocol", "__send_tasks"),
-    aioice.turn.TurnClientMixin: ("channel_refresh_at", "peer_to_channel"),
+    aioice.turn.TurnClientMixin: ("peer_to_channel",),
     aiortc.rtcdtlstransport.RTCDtlsTransport: ("_srtp_profiles", "_tx_srtp"),
 }
 

@@ -119,6 +119,18 @@ def test_a_device_whose_clock_is_behind_still_answers(bench):
     assert len(bench.handler.heard) == 1
 
 
+@pytest.mark.parametrize("step_s", [-3600, 3600], ids=["back", "forward"])
+def test_a_step_of_the_clock_ends_no_session_and_offers_are_taken_when_it_is_right_again(bench, step_s):
+    bench.receive(offer())
+    stepped_s = NOW_S + step_s
+    bench.receive(Candidate(1, "candidate:1"), now_s=stepped_s)
+    bench.receive(offer(2, sdp="v=0 restart"), now_s=stepped_s)
+    bench.receive(offer(0), "s2", now_s=NOW_S)
+    assert [heard[:2] for heard in bench.handler.heard if heard[0] != "offer"] == [("candidate", "s1")]
+    assert bench.handler.heard[-1] == ("offer", "s2", "v=0")
+    assert bench.sent == [], "not even a restart that looks expired ends what plays"
+
+
 def test_a_session_can_be_renegotiated(bench):
     bench.receive(offer(0))
     bench.receive(offer(1, sdp="v=0 restart"))
