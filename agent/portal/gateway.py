@@ -4,6 +4,7 @@ No socket, task or topic in here: `app.py` feeds it text from browsers, the comp
 devices, and `tick` is called twice a second.
 """
 
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -83,6 +84,8 @@ class Clock:
 class Client:
     """One WebSocket of a signed-in user."""
 
+    number: int
+    """Later ones are higher."""
     user: str
     is_signed_in: Callable[[float], bool]
     outbox: Outbox
@@ -128,6 +131,7 @@ class Gateway:
         self._clock = clock or Clock()
         self._directory = Directory()
         self._clients: set[Client] = set()
+        self._numbers = itertools.count()
         self._sessions: dict[str, _Session] = {}
 
     # From the browsers.
@@ -138,6 +142,7 @@ class Gateway:
             return None
         grant = self._ice.grant(user, self._clock.unix_s())
         client = Client(
+            number=next(self._numbers),
             user=user,
             is_signed_in=is_signed_in,
             outbox=Outbox(self._encode_device),
@@ -272,6 +277,7 @@ class Gateway:
             session.seq_out = int(now)  # higher than what another portal may have sent in this session
         if not offer.restart:  # a restart without an answer leaves the session as it is
             session.answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
+        session.client.sessions.pop(session.id, None)  # its end is no longer the session's
         session.client, session.orphaned_until_s = client, None
         self._sessions[session.id] = client.sessions[session.id] = session
         message = Offer(
@@ -294,9 +300,7 @@ class Gateway:
 
     def _refusal(self, client: Client, offer: BrowserOffer) -> Error | SessionReject | None:
         known = self._sessions.get(offer.session)
-        if known is not None and (
-            not offer.restart or known.device != offer.device or known.client.user != client.user
-        ):
+        if known is not None and not _may_restart(known, client, offer):
             return Error("session-taken", "this session exists already: make a new one", offer.session)
         if known is None and len(client.sessions) >= MAX_SESSIONS:
             return SessionReject(
@@ -368,3 +372,12 @@ class Gateway:
         text = encode_to_browser(message)
         for client in self._clients:
             client.outbox.put(text)
+
+
+def _may_restart(session: _Session, client: Client, offer: BrowserOffer) -> bool:
+    """Say whether an offer belongs to the session, and is not older than its newest WebSocket.
+
+    What was sent on a WebSocket that had lost its network comes late, when that network is back.
+    """
+    is_same = session.device == offer.device and session.client.user == client.user
+    return offer.restart and is_same and client.number >= session.client.number

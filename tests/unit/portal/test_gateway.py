@@ -194,6 +194,27 @@ async def test_a_restart_over_a_new_socket_takes_the_session_along(world):
     assert world.sent(Bye) == []
 
 
+async def test_the_end_of_the_socket_that_a_session_left_does_not_end_the_session(world):
+    browser, other = await world.browser(), await world.browser()
+    session = browser.offer()
+    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    other.offer(session=session, restart=True)
+    world.gateway.leave(browser.client)
+    world.pass_time(60)
+    assert world.sent(Bye) == []
+
+
+async def test_what_comes_late_on_an_older_socket_does_not_take_the_session_back(world):
+    browser, other = await world.browser(), await world.browser()
+    session = browser.offer()
+    other.offer(session=session, restart=True)
+    browser.offer(session=session, restart=True)
+    assert len(world.sent(Offer)) == 2
+    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    assert [m["type"] for m in await other.heard()] == ["answer"]
+    assert [m.get("code") for m in await browser.heard()] == ["session-taken"]
+
+
 async def test_a_restart_that_nobody_answers_leaves_the_session_playing(world):
     browser = await world.browser()
     session = browser.offer()
