@@ -185,8 +185,10 @@ async def _round(scenario: Scenario, stage: Stage, page: Page) -> Round:
                 phases.append(glance.phase)
             if acting.done():
                 restored_s = restored_s or acting.result()
-                if informed_s is None and glance.is_informed:
-                    informed_s = glance.now_s - restored_s
+                if not glance.is_informed:
+                    informed_s = None
+                elif informed_s is None:
+                    informed_s = max(0.0, glance.now_s - restored_s)
                 if _is_over(glance, restored_s, informed_s, scenario.patience_s):
                     break
             await asyncio.sleep(POLL_S)
