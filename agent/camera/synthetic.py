@@ -22,6 +22,10 @@ class SyntheticCamera:
 
     def __init__(self, settings: CameraSettings) -> None:
         self._settings = settings
+        self._width, self._height = settings.width_px or WIDTH_PX, settings.height_px or HEIGHT_PX
+        self._fps = settings.fps or FPS
+        # Painted when the camera is chosen: at a viewer's click its 50 ms would hold up the answer.
+        self._picture = TestPicture(self._width, self._height, self._fps)
         self._worker: Worker | None = None
         self._encoder: H264Encoder | None = None
 
@@ -31,10 +35,8 @@ class SyntheticCamera:
         on_unit: Callable[[AccessUnit], None],
         on_failure: Callable[[Exception], None],
     ) -> StreamFormat:
-        width, height = self._settings.width_px or WIDTH_PX, self._settings.height_px or HEIGHT_PX
-        fps = self._settings.fps or FPS
+        width, height, fps, picture = self._width, self._height, self._fps, self._picture
         encoder = H264Encoder(width, height, fps, self._settings.keyframe_interval_s, demand)
-        picture = TestPicture(width, height, fps)
 
         def body(stopping: threading.Event) -> None:
             pace = Pace(_now_us(), fps)

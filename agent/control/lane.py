@@ -8,7 +8,7 @@ from agent.control.pacer import Pacer
 from agent.model.media import RtpFrame
 from agent.model.pacing import Departure
 
-FIRST_PACING_BPS = 6_000_000
+FIRST_PACING_BPS = 12_000_000
 """Until the viewer's first report: the first picture is waited for, and most queues hold one keyframe."""
 POLL_NS = 50_000_000
 """How often to look for a probe, or for the end of a stall, while nothing else is due."""

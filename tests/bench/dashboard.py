@@ -1,12 +1,15 @@
 """Chromium on the real dashboard, for the benches: ours and stock aiortc behind the same portal, in turn."""
 
 import asyncio
+import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from parts.coturn import SECRET
 from parts.mosquitto import mosquitto
 from parts.stack import ROOT, running_stack
 
@@ -25,19 +28,41 @@ CLICK = """() => new Promise((resolve, reject) => {
 
 
 @contextmanager
-def ours(linger_s=10):
-    """Our agent and portal; yields the portal's URL and password."""
+def ours(linger_s=10, turn=None):
+    """Our agent and portal; yields the portal's URL and password. With a running coturn as a user has it."""
     camera = f'source = "synthetic"\nlinger_s = {linger_s}'
-    with mosquitto() as broker, running_stack(f'url = "{broker.settings().url}"', camera=camera) as stack:
+    with (
+        mosquitto() as broker,
+        servers(turn) as portal,
+        running_stack(f'url = "{broker.settings().url}"', camera=camera, portal=portal) as stack,
+    ):
         yield stack.url, stack.password()
 
 
 @contextmanager
-def stock():
+def servers(turn):
+    """Portal settings with STUN and TURN over udp and tcp, for both ends; none without a coturn."""
+    if turn is None:
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="pinhole-bench-") as folder:
+        secret = Path(folder) / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(SECRET)
+        urls = json.dumps([turn.url("udp"), turn.url("tcp")])
+        yield (
+            f'[[portal.ice_servers]]\nurls = ["stun:127.0.0.1:{turn.port}"]\n'
+            f'[portal.turn]\nurls = {urls}\nsecret_file = "{secret}"\n'
+        )
+
+
+@contextmanager
+def stock(turn=None):
     """The same portal, and a device on stock aiortc."""
     with (
         mosquitto() as broker,
-        running_stack(f'url = "{broker.settings().url}"', agent=False) as stack,
+        servers(turn) as portal,
+        running_stack(f'url = "{broker.settings().url}"', agent=False, portal=portal) as stack,
     ):
         device = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("stock_device.py")), broker.settings().url],

@@ -8,20 +8,22 @@ from pathlib import Path
 
 from dashboard import back, click, ours, signed_in, stock, summary
 from parts.chromium import chromium
+from parts.coturn import coturn
 from rich.console import Console
 from rich.table import Table
 
 PAUSE_S = 0.7  # between two clicks: longer than closing takes
 
 
-async def main(rounds, json_file):
+async def main(rounds, with_servers, json_file):
     console = Console()
     times = {"camera resting": [], "camera running": [], "stock aiortc": []}
     with ExitStack() as stack:
+        turn = stack.enter_context(coturn()) if with_servers else None
         places = {
-            "camera resting": stack.enter_context(ours(linger_s=0)),
-            "camera running": stack.enter_context(ours(linger_s=60)),
-            "stock aiortc": stack.enter_context(stock()),
+            "camera resting": stack.enter_context(ours(linger_s=0, turn=turn)),
+            "camera running": stack.enter_context(ours(linger_s=60, turn=turn)),
+            "stock aiortc": stack.enter_context(stock(turn)),
         }
         async with chromium() as browser:
             for number in range(rounds + 1):
@@ -47,6 +49,11 @@ async def main(rounds, json_file):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench first-frame", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument(
+        "--no-servers",
+        action="store_true",
+        help="without STUN and TURN servers, which no camera beyond a LAN can do without",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.rounds, arguments.json))
+    asyncio.run(main(arguments.rounds, not arguments.no_servers, arguments.json))

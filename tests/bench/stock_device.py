@@ -9,7 +9,14 @@ import sys
 import time
 from fractions import Fraction
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription, VideoStreamTrack
+from aiortc import (
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+    VideoStreamTrack,
+)
 from aiortc.sdp import candidate_from_sdp
 
 from agent.camera.picture import TestPicture
@@ -63,7 +70,8 @@ class StockSessions:
             self._spawn(peer.close())
 
     async def _answer(self, session, offer):
-        peer = self._peers[session] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        servers = [RTCIceServer(list(s.urls), s.username, s.credential) for s in offer.ice_servers]
+        peer = self._peers[session] = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         peer.on("datachannel", lambda channel: channel.on("message", lambda text: _reply(channel, text)))
         await peer.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         peer.addTrack(PictureTrack())
