@@ -1,11 +1,13 @@
 """What a year would make large, made visible in minutes: memory, descriptors, threads."""
 
 import asyncio
+import sys
 import time
 
 import psutil
 import pytest
 from data.footage import write
+from parts.coturn import SECRET, coturn
 from parts.mosquitto import mosquitto
 from parts.stack import running_stack
 
@@ -13,6 +15,7 @@ from agent.watch.viewer import Wish, run_watch
 
 MIB = 2**20
 CYCLES, WARM_UP = 100, 10
+RELAYED_CYCLES = 500
 SETTLE_S = 3.0
 MINUTES = 10
 
@@ -22,20 +25,47 @@ def census(process):
     return process.num_fds(), process.num_threads()
 
 
+async def grown_bytes(stack, cycles, *, relay_only=False):
+    """How much larger so many viewers make the agent, which must be left with what it had open."""
+    agent = psutil.Process(stack.agent.pid)
+    wish = Wish(portal=stack.url, password=stack.password(), seconds=0.2, relay_only=relay_only)
+    for cycle in range(WARM_UP + cycles):
+        if cycle == WARM_UP:
+            await asyncio.sleep(SETTLE_S)
+            before_bytes, before = agent.memory_info().rss, census(agent)
+        await run_watch(wish, json_wanted=True)
+        if cycle % 100 == 99:
+            print(
+                f"{cycle + 1} viewers: {agent.memory_info().rss / MIB:.1f} MiB", file=sys.stderr, flush=True
+            )
+    await asyncio.sleep(SETTLE_S)
+    assert census(agent) == before
+    return agent.memory_info().rss - before_bytes
+
+
 @pytest.mark.timeout(400)
-async def test_a_hundred_viewers_leave_nothing_behind(capsys):
+async def test_a_hundred_viewers_leave_nothing_behind():
     with mosquitto() as broker, running_stack(f'url = "{broker.settings().url}"') as stack:
-        agent = psutil.Process(stack.agent.pid)
-        wish = Wish(portal=stack.url, password=stack.password(), seconds=0.2)
-        for cycle in range(WARM_UP + CYCLES):
-            if cycle == WARM_UP:
-                await asyncio.sleep(SETTLE_S)
-                before_bytes, before = agent.memory_info().rss, census(agent)
-            await run_watch(wish, json_wanted=True)
-        capsys.readouterr()
-        await asyncio.sleep(SETTLE_S)
-        assert census(agent) == before
-        assert agent.memory_info().rss - before_bytes < 3 * MIB
+        assert await grown_bytes(stack, CYCLES) < 3 * MIB
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+async def test_five_hundred_relayed_viewers_leave_nothing_behind_on_either_side(tmp_path):
+    secret = tmp_path / "turn-secret"
+    secret.touch(mode=0o600)
+    secret.write_text(SECRET)
+    with coturn() as turn, mosquitto() as broker:
+        settings = (
+            f'[portal.turn]\nurls = ["{turn.url("udp")}", "{turn.url("tcp")}"]\nsecret_file = "{secret}"\n'
+        )
+        with running_stack(f'url = "{broker.settings().url}"', portal=settings) as stack:
+            grown = await grown_bytes(stack, RELAYED_CYCLES, relay_only=True)
+            made, gone = turn.allocations()
+            assert made >= 2 * RELAYED_CYCLES, "both ends relay"
+            assert gone == made
+            assert "viewer connected: relay to relay" in stack.log("agent")
+            assert grown < 5 * MIB
 
 
 @pytest.mark.slow

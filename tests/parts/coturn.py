@@ -50,6 +50,11 @@ class Coturn:
         """What it said so far."""
         return (self.folder / "coturn.log").read_text(errors="replace")
 
+    def allocations(self) -> tuple[int, int]:
+        """How many it made so far, and how many of them are gone."""
+        log = self.log()
+        return log.count("ALLOCATE processed, success"), log.count(": delete: realm=")
+
 
 @contextmanager
 def coturn() -> Iterator[Coturn]:
@@ -96,6 +101,7 @@ userdb={folder}/turn.db
 pidfile={folder}/turn.pid
 log-file=stdout
 simple-log
+verbose
 """
 
 
