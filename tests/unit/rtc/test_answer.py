@@ -117,6 +117,11 @@ def test_the_answer_says_the_same_to_a_parser():
     assert answer.group[0].items == ["0", "1"]
 
 
+def test_the_answer_names_its_offer_since_several_may_be_under_way():
+    offer = parse_offer(CHROMIUM)
+    assert f"\r\na=x-answers:{offer.ice_ufrag}\r\n" in encode_answer(offer, LOCAL)
+
+
 def test_without_a_data_channel_only_video_is_answered():
     offer = parse_offer(CHROMIUM.split("m=application")[0])
     assert offer.data is None
