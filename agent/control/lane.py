@@ -40,6 +40,7 @@ class LaneControl:
     def push(self, frame: RtpFrame, now_ns: int) -> None:
         """A new frame of the stream."""
         self._has_lost_picture = self._has_lost_picture and not frame.is_keyframe
+        self._follow(now_ns)  # also before the first `take`: what is late depends on the rate
         self._pacer.push(frame, now_ns)
 
     def resend(self, seq: int, size_bytes: int, now_ns: int) -> None:
@@ -52,10 +53,7 @@ class LaneControl:
 
     def take(self, now_ns: int) -> list[Departure]:
         """What leaves now."""
-        target_bps, pacing_bps = self._estimator.target_bps(now_ns), self._estimator.pacing_bps(now_ns)
-        if not self._has_report:
-            pacing_bps = max(pacing_bps, FIRST_PACING_BPS)
-        self._pacer.set_rate(target_bps, pacing_bps, now_ns)
+        self._follow(now_ns)
         if probe := self._estimator.probe_due(now_ns):
             self._pacer.probe(probe)
         return self._pacer.take(now_ns, self._estimator.allowance_bytes(now_ns))
@@ -92,3 +90,9 @@ class LaneControl:
             is_stalled=self._estimator.is_stalled(now_ns),
             wants_keyframe=self._pacer.wants_keyframe or self._has_lost_picture,
         )
+
+    def _follow(self, now_ns: int) -> None:
+        target_bps, pacing_bps = self._estimator.target_bps(now_ns), self._estimator.pacing_bps(now_ns)
+        if not self._has_report:
+            pacing_bps = max(pacing_bps, FIRST_PACING_BPS)
+        self._pacer.set_rate(target_bps, pacing_bps, now_ns)
