@@ -60,6 +60,7 @@ export class Viewer extends EventTarget {
   #startedAt = 0;
   #statsReader = new StatsReader();
   #code = null;
+  #refusal = "";
 
   /** @param {() => RTCIceServer[]} iceServers asked anew for each attempt, since credentials expire. */
   constructor({ signal, device, video, iceServers }) {
@@ -150,6 +151,7 @@ export class Viewer extends EventTarget {
     this.#control = new Control(channel);
     pc.ontrack = (event) => this.#onTrack(pc, event);
     pc.onicecandidate = (event) => this.#sendCandidate(session, event.candidate?.candidate ?? "");
+    pc.onicecandidateerror = (event) => this.#onServerError(event);
     pc.onconnectionstatechange = () => this.#onConnectionState(pc);
     await pc.setLocalDescription();
     if (pc !== this.#pc) return;
@@ -210,6 +212,11 @@ export class Viewer extends EventTarget {
     }
     // One that cannot be used leaves the others.
     this.#pc.addIceCandidate({ candidate, sdpMid: "0", sdpMLineIndex: 0 }).catch(() => {});
+  }
+
+  /** A code below 700 is the server's own (RFC 8489); 701 only says that it cannot be reached. */
+  #onServerError({ url, errorCode, errorText }) {
+    if (errorCode < 700) this.#refusal = `${url}: ${errorCode} ${errorText}`;
   }
 
   #onTrack(pc, event) {
@@ -320,6 +327,7 @@ export class Viewer extends EventTarget {
   }
 
   #fail(code, message = "", retryAfterS = undefined) {
+    if (code === "no-path" && this.#refusal) [code, message] = ["turn-refused", this.#refusal];
     clearTimeout(this.#timer);
     this.#hangUp();
     this.#code = code;
@@ -346,8 +354,9 @@ export class Viewer extends EventTarget {
     this.#statsReader = new StatsReader();
     this.latencies = [];
     this.stats = {};
+    this.#refusal = "";
     if (!pc) return;
-    pc.ontrack = pc.onicecandidate = pc.onconnectionstatechange = null;
+    pc.ontrack = pc.onicecandidate = pc.onicecandidateerror = pc.onconnectionstatechange = null;
     pc.close();
   }
 

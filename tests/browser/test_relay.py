@@ -1,0 +1,31 @@
+"""Through a real coturn in Chromium, and what the dashboard says when the relay refuses."""
+
+from parts.chromium import chromium, screenshot
+from parts.coturn import coturn
+from parts.dashboard import DESKTOP
+from parts.mosquitto import mosquitto
+from parts.stack import running_stack
+from playwright.async_api import expect
+
+
+async def test_a_refusing_turn_server_is_named_to_the_viewer(tmp_path):
+    credential = tmp_path / "credential"
+    credential.touch(mode=0o600)
+    credential.write_text("wrong")
+    with coturn() as turn, mosquitto() as broker:
+        portal = (
+            f'[[portal.ice_servers]]\nurls = ["{turn.url("udp")}"]\nusername = "viewer"\n'
+            f'credential_file = "{credential}"\n'
+        )
+        # The device offers no address of its own, so that only the relay could serve.
+        webrtc = 'exclude_interfaces = ["*"]\nconnect_timeout_s = 5'
+        settings = f'url = "{broker.settings().url}"'
+        with running_stack(settings, portal=portal, webrtc=webrtc) as stack:
+            async with chromium() as browser:
+                page = await browser.new_page(viewport=DESKTOP)
+                await page.goto(stack.url)
+                await page.get_by_label("Password", exact=True).fill(stack.password())
+                await page.get_by_role("button", name="Sign in").click()
+                await page.get_by_role("link", name="Test camera").click()
+                await expect(page.get_by_text("401")).to_be_visible(timeout=30_000)
+                await screenshot(page, "turn-refused-1440")
