@@ -369,6 +369,7 @@ class IceConnection(aioice.Connection):
         task.add_done_callback(self._tasks.discard)
 
     async def _close_all(self) -> None:
+        self._queue.put_nowait(None)  # who reads need not wait for a goodbye to a dead server
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

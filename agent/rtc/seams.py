@@ -49,6 +49,7 @@ _INSTANCE_NAMES: dict[type, tuple[str, ...]] = {
         "_nominated",
         "_protocols",
         "_query_consent_task",
+        "_queue",
         "_remote_candidates",
     ),
     aioice.turn.TurnTransport: ("__close_task", "__inner_protocol", "__send_tasks"),

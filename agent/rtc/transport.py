@@ -26,11 +26,19 @@ class IceTransport:
         self.active = connection
         self._next: IceConnection | None = None
         self._settled = asyncio.Event()
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def replace(self, connection: IceConnection) -> None:
-        """Connect the new one; the old one serves until then. Cancelled, the old one stays."""
+        """Connect the new one; the old one serves until then. Cancelled, the old one stays.
+
+        Raises ConnectionError where a newer one took its place, or the session is over.
+        """
         if self._next is not None:
             await self._next.close()
+        if self._closed:
+            await connection.close()
+            raise ConnectionError("the session is over")
         self._next = connection
         self._settled.clear()
         try:
@@ -40,7 +48,10 @@ class IceTransport:
             raise
         else:
             old, self.active = self.active, connection
-            await old.close()
+            # In the background: it may wait for a TURN server that no longer hears us.
+            task = asyncio.create_task(old.close(), name="retired path")
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
         finally:
             if self._next is connection:
                 self._next = None
@@ -48,9 +59,9 @@ class IceTransport:
 
     async def close(self) -> None:
         """Close what is there, within about a second."""
-        for connection in (self._next, self.active):
-            if connection is not None:
-                await connection.close()
+        self._closed = True
+        closing = [one.close() for one in (self._next, self.active) if one is not None]
+        await asyncio.gather(*closing, *self._retiring)
 
     async def _send(self, data: bytes) -> None:
         try:
