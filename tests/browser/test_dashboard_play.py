@@ -12,7 +12,7 @@ from parts.dashboard import PATIENCE_MS, open_page, sign_in, until_phase
 from parts.portal import PASSWORD, portal
 from playwright.async_api import expect
 
-from agent.model.signal import StreamInfo
+from agent.model.signal import Answer, Restart, StreamInfo
 
 CAMERA = {"streams": (StreamInfo("main", WIDTH_PX, HEIGHT_PX, 25, 1_000_000),), "has_stamp": True}
 
@@ -103,6 +103,24 @@ async def test_a_stream_plays_on_while_the_portal_restarts():
                 while (await page.evaluate("() => pinhole.stats()"))["framesDecoded"] <= before:
                     await asyncio.sleep(0.1)
             assert len(device.offers) == 1, "the stream was never interrupted"
+
+
+async def test_an_answer_to_an_older_restart_does_not_harm_what_plays():
+    async with dashboard() as (part, device, page):
+        await open_and_play(page)
+        device.mode = "silent"
+        [session] = device.sessions
+        part.gateway.on_signal("front", session, Restart(1, "the camera's network changed"))
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            while len(device.offers) < 2:
+                await asyncio.sleep(0.1)
+        part.gateway.on_signal("front", session, Answer(2, "v=0\r\na=x-answers:older\r\n"))
+        before = (await page.evaluate("() => pinhole.stats()"))["framesDecoded"]
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            while (await page.evaluate("() => pinhole.stats()")).get("framesDecoded", 0) <= before:
+                await asyncio.sleep(0.1)
+        assert device.offers[1].restart
+        assert device.ended == []
 
 
 async def test_a_snapshot_is_a_jpeg_of_the_full_size():

@@ -66,6 +66,11 @@ class FakeDevice:
         self.offers: list[Offer] = []
         self.ended: list[str] = []
 
+    @property
+    def sessions(self):
+        """Those that are served now."""
+        return tuple(self._peers)
+
     def on_message(self, session, message):
         """Take one message from the bus."""
         match message:
