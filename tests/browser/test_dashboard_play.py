@@ -105,21 +105,22 @@ async def test_a_stream_plays_on_while_the_portal_restarts():
             assert len(device.offers) == 1, "the stream was never interrupted"
 
 
+async def frames_decoded(page):
+    return (await page.evaluate("() => pinhole.stats()")).get("framesDecoded", 0)
+
+
 async def test_an_answer_to_an_older_restart_does_not_harm_what_plays():
-    async with dashboard() as (part, device, page):
+    async with dashboard() as (part, device, page), asyncio.timeout(PATIENCE_MS / 1000):
         await open_and_play(page)
         device.mode = "silent"
         [session] = device.sessions
         part.gateway.on_signal("front", session, Restart(1, "the camera's network changed"))
-        async with asyncio.timeout(PATIENCE_MS / 1000):
-            while len(device.offers) < 2:
-                await asyncio.sleep(0.1)
-        part.gateway.on_signal("front", session, Answer(2, "v=0\r\na=x-answers:older\r\n"))
-        before = (await page.evaluate("() => pinhole.stats()"))["framesDecoded"]
-        async with asyncio.timeout(PATIENCE_MS / 1000):
-            while (await page.evaluate("() => pinhole.stats()")).get("framesDecoded", 0) <= before:
-                await asyncio.sleep(0.1)
+        while len(device.offers) < 2 or not (before := await frames_decoded(page)):
+            await asyncio.sleep(0.1)
         assert device.offers[1].restart
+        part.gateway.on_signal("front", session, Answer(2, "v=0\r\na=x-answers:older\r\n"))
+        while await frames_decoded(page) <= before:
+            await asyncio.sleep(0.1)
         assert device.ended == []
 
 

@@ -52,7 +52,7 @@ export class Viewer extends EventTarget {
   #judging = 0;
   #ticks = 0;
   #playingSince = 0;
-  #restartedAt = 0;
+  #restartedAt = -Infinity;
   #lastFrames = 0;
   #lastFrameAt = 0;
   #checkedAt = 0;
@@ -100,7 +100,7 @@ export class Viewer extends EventTarget {
   onReachable() {
     if (this.state.phase === "retrying" && WAITS_FOR_PORTAL.has(this.#code)) this.retryNow();
     else if (this.state.phase === "stalled") {
-      this.#restartedAt = 0; // what was sent before may be lost
+      this.#restartedAt = -Infinity; // what was sent before may be lost
       this.#restart();
     }
   }
@@ -350,7 +350,8 @@ export class Viewer extends EventTarget {
     this.#hasAnswer = false;
     this.#remoteCandidates = [];
     this.#localCandidates = [];
-    this.#playingSince = this.#lastFrames = this.#restartedAt = 0;
+    this.#playingSince = this.#lastFrames = 0;
+    this.#restartedAt = -Infinity;
     this.#statsReader = new StatsReader();
     this.latencies = [];
     this.stats = {};
