@@ -11,6 +11,7 @@ const BY_CODE = {
   lost: ["The connection was lost", "The network at one end may have changed or dropped."],
   stalled: ["The picture stopped", "Looking for another path to the camera. Its link may be weak, or one end's network changed."],
   "too-many-viewers": ["The camera has all the viewers it can take", ""],
+  expired: ["The request came too late, or the camera's clock is wrong", ""],
   "gave-up": ["The camera gave up", ""],
   ended: ["The camera ended the stream", ""],
   unsupported: ["This browser cannot play H.264", "Use a current Chrome, Edge or Safari, or add H.264 support to this browser."],
