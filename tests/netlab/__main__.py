@@ -4,7 +4,7 @@ import typer
 from netlab.matrix_command import matrix
 from netlab.recovery_command import recovery
 
-app = typer.Typer(no_args_is_help=False, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 app.command()(matrix)
 app.command()(recovery)
 
