@@ -104,6 +104,8 @@ class Peer:
         if (offer.video, offer.data, offer.dtls) != (before.video, before.data, before.dtls):
             raise NegotiationError("not-a-restart", "only ICE may change within a session: make a new one")
         self._offer = offer
+        if self._newest is not self._ice.active:  # a restart that was overtaken by this one
+            self._ice.retire(self._newest)
         self._newest = self._make_ice(offer, ice_servers, relay_only=relay_only)
 
     async def finish_restart(self, timeout_s: float) -> bool:

@@ -48,14 +48,17 @@ class IceTransport:
             raise
         else:
             old, self.active = self.active, connection
-            # In the background: it may wait for a TURN server that no longer hears us.
-            task = asyncio.create_task(old.close(), name="retired path")
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            self.retire(old)
         finally:
             if self._next is connection:
                 self._next = None
                 self._settled.set()
+
+    def retire(self, connection: IceConnection) -> None:
+        """Close one that is not needed; in the background, for its TURN server may no longer hear us."""
+        task = asyncio.create_task(connection.close(), name="retired path")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
     async def close(self) -> None:
         """Close what is there, within about a second."""
