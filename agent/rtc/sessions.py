@@ -1,6 +1,7 @@
 """All viewers of this device: admission, signaling in and out, and their end."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
@@ -150,6 +151,9 @@ class Sessions:
             self._signal.send_bye(session, "the camera had an internal error")
         finally:
             del self._viewers[session]
+            if not self._viewers:
+                # The libraries leave reference cycles, 5 KiB a session where collection is left to chance.
+                gc.collect()
             self._on_change()
 
     async def _negotiate_and_run(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
