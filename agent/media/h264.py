@@ -2,11 +2,6 @@
 
 from collections.abc import Iterator
 
-NAL_SLICE = 1
-NAL_IDR = 5
-NAL_SEI = 6
-NAL_SPS = 7
-NAL_PPS = 8
 NAL_AUD = 9
 NAL_FILLER = 12
 
@@ -32,8 +27,3 @@ def split_nals(data: bytes) -> Iterator[bytes]:
         if nal:
             yield nal
         start = following
-
-
-def is_keyframe(data: bytes) -> bool:
-    """Whether an access unit is an IDR picture."""
-    return any(nal_type(nal) == NAL_IDR for nal in split_nals(data))

@@ -154,20 +154,12 @@ class IceConnection(aioice.Connection):
 
     async def query_consent(self) -> None:
         """Consent freshness (RFC 7675) on the selected pair, patient with slow links."""
-        assert self.remote_password is not None
-        key = self.remote_password.encode()
         confirmed = time.monotonic()
         while time.monotonic() - confirmed < CONSENT_LIFETIME_S:
             await asyncio.sleep(CONSENT_INTERVAL_S * random.uniform(0.8, 1.2))  # noqa: S311
             for pair in list(self._nominated.values()):
-                request = self.build_request(pair, nominate=False)
-                try:
-                    await pair.protocol.request(
-                        request, pair.remote_addr, integrity_key=key, retransmissions=CONSENT_RETRANSMISSIONS
-                    )
-                except stun.TransactionError:
-                    continue
-                confirmed = time.monotonic()
+                if await self._is_answered(pair):
+                    confirmed = time.monotonic()
         log.info("consent expired: the viewer has not answered for %.0f s", CONSENT_LIFETIME_S)
         self._query_consent_task = None
         await self.close()
@@ -228,19 +220,25 @@ class IceConnection(aioice.Connection):
                     await self._pairs_changed.wait()
 
     async def _refresh(self, pair: ice.CandidatePair) -> None:
+        try:
+            if not await self._is_answered(pair):
+                pair.state = ice.CandidatePair.State.FAILED  # until the viewer checks it again
+        finally:
+            pair.task = None
+
+    async def _is_answered(self, pair: ice.CandidatePair) -> bool:
+        """Whether the viewer answers a check on this pair that nominates nothing; patient with slow links."""
         assert self.remote_password is not None
-        request = self.build_request(pair, nominate=False)
         try:
             await pair.protocol.request(
-                request,
+                self.build_request(pair, nominate=False),
                 pair.remote_addr,
                 integrity_key=self.remote_password.encode(),
                 retransmissions=CONSENT_RETRANSMISSIONS,
             )
         except stun.TransactionError:
-            pair.state = ice.CandidatePair.State.FAILED  # until the viewer checks it again
-        finally:
-            pair.task = None
+            return False
+        return True
 
     # ---- gathering
 

@@ -73,7 +73,7 @@ class Peer:
         self._sender = RtpSender(offer.video, self._dtls.protect_rtp)
         self._lane: Lane | None = None
         self._bitrate_bps = 0
-        self._references: list[rtcp.ReferenceTime] = []
+        self._reference: rtcp.ReferenceTime | None = None
         self._started_s = time.monotonic()
         # Sender reports need wall time. Taken once: a later step of the clock must not look like a jump.
         self._unix_anchor_ns = time.time_ns() - time.monotonic_ns()
@@ -277,8 +277,8 @@ class Peer:
             report = self._sender.sender_report(now_ns, now_ns + self._unix_anchor_ns)
             if report is not None:
                 await self._dtls.send_rtcp(report)
-            references, self._references = self._references, []
-            for reference in references:
+            reference, self._reference = self._reference, None
+            if reference is not None:
                 await self._dtls.send_rtcp(rtcp.encode_dlrr(self._sender.ssrc, reference))
 
     def _want_keyframe(self) -> None:
@@ -297,7 +297,7 @@ class Peer:
         unix_ns = time.monotonic_ns() + self._unix_anchor_ns
         for feedback in rtcp.parse(data):
             if isinstance(feedback, rtcp.ReferenceTime):
-                self._references = [feedback]  # only the newest is worth an answer
+                self._reference = feedback  # only the newest is worth an answer
             elif self._lane is not None:
                 self._lane.on_feedback(feedback, unix_ns)
 

@@ -6,7 +6,7 @@ from aiortc.codecs.h264 import H264PayloadDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.media.h264 import is_keyframe, split_nals
+from agent.media.h264 import split_nals
 from agent.media.packetizer import MAX_PAYLOAD_BYTES, packetize, to_rtp_frame
 from agent.model.media import AccessUnit
 
@@ -67,11 +67,6 @@ def test_a_frame_leaves_out_what_no_receiver_needs():
 
 def test_an_access_unit_without_a_picture_is_no_frame():
     assert to_rtp_frame(AccessUnit(b"garbage", 0, 0, 0, is_keyframe=False)) is None
-
-
-def test_keyframes_are_known_by_their_idr_slice():
-    assert is_keyframe(START + _nal(7, b"s") + START + _nal(5, b"x"))
-    assert not is_keyframe(START + _nal(1, b"x"))
 
 
 def test_the_decoder_sees_the_pictures_that_went_in():
