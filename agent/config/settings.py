@@ -294,6 +294,18 @@ class TurnSettings(Section):
             yield "urls", "must be turn: or turns: URLs; stun: belongs under [[portal.ice_servers]]"
 
 
+def _database_url(value: str, info: ValidationInfo) -> str:
+    """A SQLite file is relative to the settings file, as every path."""
+    scheme, separator, rest = value.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return f"sqlite:///{_resolve(Path(rest[1:]), info)}"
+    if scheme != "postgresql" or not separator or not rest:
+        raise ValueError("must be sqlite:///FILE or postgresql://USER@HOST/NAME")
+    if urlsplit(value).password:
+        raise ValueError("must not carry a password: use database_password_file")
+    return value
+
+
 class PortalSettings(Section):
     """The web server: dashboard, sign-in, signaling gateway."""
 
@@ -305,6 +317,14 @@ class PortalSettings(Section):
         default=Path("portal-password"),
         validate_default=True,
         description="The shared password; made at first start where there is none.",
+    )
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        default="sqlite:///portal.db",
+        validate_default=True,
+        description="Where accounts are kept: sqlite:///FILE or postgresql://USER@HOST/NAME.",
+    )
+    database_password_file: ConfigPath | None = Field(
+        default=None, description="File that holds PostgreSQL's password.", examples=["database-password"]
     )
     cert_file: ConfigPath | None = Field(
         default=None,

@@ -28,6 +28,8 @@ FOREIGN = {
     "pylibsrtp": "rtc/",
     "amqtt": "demo/broker.py",
     "typer": "cli.py",
+    "sqlalchemy": "portal/",
+    "alembic": "portal/",
 }
 """Where each foreign library may be imported: a file, a folder (with /), or several."""
 

@@ -1,0 +1,169 @@
+"""The portal's database: SQLite in one file by default, PostgreSQL where several portals share it.
+
+The only module that opens a database. Others bring tables (subclasses of `Table`) and functions of a Session:
+
+    users = await store.run(lambda db: db.scalars(select(User)).all())
+
+One call is one transaction: it is committed when the function returns, and undone when it raises.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from agent.errors import PortalError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+THREADS = 4
+MAX_WAITING = 256
+BUSY_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 10
+_MIGRATION_LOCK = 0x70696E68
+"""PostgreSQL's advisory lock while one portal migrates: any number that nobody else takes."""
+
+T = TypeVar("T")
+
+
+class Table(DeclarativeBase):
+    """Base of every table of the portal. Times are Unix seconds."""
+
+    # Constraints have names, so that later migrations can change them on both databases.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class StoreError(PortalError):
+    """The database cannot be opened, reached or used."""
+
+
+class Store:
+    """An open database. Its work runs in threads: the event loop never waits for a disk or a server."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        self._waiting = 0
+
+    @classmethod
+    def open(cls, url: str, password: str | None = None) -> Self:
+        """Open `sqlite:///FILE` or `postgresql://USER@HOST/NAME`, and bring its tables up to date.
+
+        Blocks; safe to call from several portals at once. Raises StoreError.
+        """
+        parsed = make_url(url)
+        engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed, password)
+        try:
+            _migrate(engine)
+        except CommandError as exc:
+            engine.dispose()
+            raise StoreError(f"portal.database_url {_shown(parsed)}: made by a newer Pinhole? {exc}") from exc
+        except (SQLAlchemyError, sqlite3.Error, OSError) as exc:
+            engine.dispose()
+            raise StoreError(f"portal.database_url {_shown(parsed)}: {_reason(exc)}") from exc
+        return cls(engine)
+
+    async def run(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction, in a thread. Raises StoreError, and whatever `work` raises."""
+        if self._waiting >= MAX_WAITING:
+            raise StoreError("the database is behind: too many requests are waiting for it")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self.run_here, work)
+        finally:
+            self._waiting -= 1
+
+    def run_here(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction, in this thread: for commands, and for tests."""
+        try:
+            # Values stay readable after the commit.
+            with Session(self.engine, expire_on_commit=False) as db, db.begin():
+                return work(db)
+        except DBAPIError as exc:
+            raise StoreError(f"the database failed: {_reason(exc)}") from exc
+
+    def close(self) -> None:
+        """Let running work end, and close every connection."""
+        self._threads.shutdown(cancel_futures=True)
+        self.engine.dispose()
+
+
+def _sqlite(url: URL) -> Engine:
+    file = Path(url.database or "")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Made before SQLite would: password hashes are nobody else's, and its other files take this mode.
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as exc:
+        raise StoreError(f"portal.database_url {file}: {exc.strerror}") from exc
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # the driver shall begin no transaction: `begin` below does
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: safe against a crash of the program
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # At once a writer: two readers that both turn writers would fail instead of waiting.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: URL, password: str | None) -> Engine:
+    url = url.set(drivername="postgresql+psycopg")
+    if password is not None:
+        url = url.set(password=password)
+    try:
+        return create_engine(
+            url,
+            pool_pre_ping=True,  # a server that restarted costs no request
+            pool_size=THREADS,
+            max_overflow=0,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+        )
+    except ModuleNotFoundError as exc:
+        raise StoreError(
+            "portal.database_url: PostgreSQL needs its driver: install pinhole[postgresql]"
+        ) from exc
+
+
+def _migrate(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with engine.begin() as connection:  # on SQLite this holds the file's lock
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "heads")
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)
+
+
+def _reason(exc: BaseException) -> str:
+    """The database's own words on one line."""
+    origin = exc.orig if isinstance(exc, DBAPIError) and exc.orig else exc
+    return " ".join(str(origin).split())

@@ -1,0 +1,168 @@
+"""The tables of accounts. Times are Unix seconds; others' secrets are stored hashed."""
+
+from sqlalchemy import CheckConstraint, Float, ForeignKey, Integer, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from agent.portal.store import Table
+
+NAME_CHARS = 128
+DEVICE_CHARS = 64
+KEY_CHARS = 64
+"""SHA-256 of a random token, in hex."""
+
+
+def _owner(target: str, *, optional: bool = False, primary: bool = False) -> Mapped[int]:
+    """A row that goes with the one it belongs to."""
+    return mapped_column(
+        ForeignKey(target, ondelete="CASCADE"), nullable=optional, primary_key=primary, index=not primary
+    )
+
+
+class User(Table):
+    """Somebody who signs in."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(NAME_CHARS), unique=True)
+    """In lower case, so that nobody can pose as `Admin`."""
+    role: Mapped[str | None] = mapped_column(String(16))
+    """What the user may do with every camera: viewer, operator, admin; None where grants decide alone."""
+    password_hash: Mapped[str | None] = mapped_column(String(256))
+    totp_secret: Mapped[str | None] = mapped_column(String(64))
+    totp_step: Mapped[int] = mapped_column(Integer, default=0)
+    """The newest time step whose code was used: each works once (RFC 6238 section 5.2)."""
+    issuer: Mapped[str | None] = mapped_column(String(256))
+    subject: Mapped[str | None] = mapped_column(String(256))
+    """Who this is at the company's OpenID provider."""
+    disabled: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[float] = mapped_column(Float)
+
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+
+class Group(Table):
+    """Cameras that are granted together."""
+
+    __tablename__ = "camera_groups"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(NAME_CHARS), unique=True)
+
+
+class GroupCamera(Table):
+    """A camera in a group."""
+
+    __tablename__ = "group_cameras"
+
+    group_id: Mapped[int] = _owner("camera_groups.id", primary=True)
+    device: Mapped[str] = mapped_column(String(DEVICE_CHARS), primary_key=True)
+
+
+class Grant(Table):
+    """What a user may do with one camera, or with each camera of one group."""
+
+    __tablename__ = "grants"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = _owner("users.id")
+    role: Mapped[str] = mapped_column(String(16))
+    device: Mapped[str | None] = mapped_column(String(DEVICE_CHARS))
+    group_id: Mapped[int | None] = _owner("camera_groups.id", optional=True)
+
+    __table_args__ = (
+        UniqueConstraint("user_id", "device"),
+        UniqueConstraint("user_id", "group_id"),
+        CheckConstraint("(device IS NULL) <> (group_id IS NULL)", name="one_target"),
+    )
+
+
+class Share(Table):
+    """A link with which anybody may watch one camera for a while."""
+
+    __tablename__ = "shares"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(KEY_CHARS), unique=True)
+    device: Mapped[str] = mapped_column(String(DEVICE_CHARS))
+    label: Mapped[str] = mapped_column(String(NAME_CHARS))
+    made_by: Mapped[str] = mapped_column(String(NAME_CHARS))
+    created_at: Mapped[float] = mapped_column(Float)
+    expires_at: Mapped[float] = mapped_column(Float)
+    opened: Mapped[int] = mapped_column(Integer, default=0)
+    """How many browsers opened it."""
+
+
+class WebSession(Table):
+    """A signed-in browser, or one that opened a share link. It ends when its row goes."""
+
+    __tablename__ = "web_sessions"
+
+    key: Mapped[str] = mapped_column(String(KEY_CHARS), primary_key=True)
+    user_id: Mapped[int | None] = _owner("users.id", optional=True)
+    share_id: Mapped[int | None] = _owner("shares.id", optional=True)
+    created_at: Mapped[float] = mapped_column(Float)
+    expires_at: Mapped[float] = mapped_column(Float)
+    address: Mapped[str] = mapped_column(String(64))
+    browser: Mapped[str] = mapped_column(String(200))
+
+    __table_args__ = (CheckConstraint("(user_id IS NULL) <> (share_id IS NULL)", name="one_owner"),)
+
+
+class OneTimeLink(Table):
+    """Lets a user choose a new password, once."""
+
+    __tablename__ = "one_time_links"
+
+    key: Mapped[str] = mapped_column(String(KEY_CHARS), primary_key=True)
+    user_id: Mapped[int] = _owner("users.id")
+    expires_at: Mapped[float] = mapped_column(Float)
+
+
+class CompanySignIn(Table):
+    """A browser that was sent to the company's provider and has not come back yet."""
+
+    __tablename__ = "company_sign_ins"
+
+    key: Mapped[str] = mapped_column(String(KEY_CHARS), primary_key=True)
+    """Hash of `state`."""
+    browser: Mapped[str] = mapped_column(String(KEY_CHARS))
+    """Hash of the cookie of the browser that left: nobody else may come back in its place."""
+    nonce: Mapped[str] = mapped_column(String(64))
+    verifier: Mapped[str] = mapped_column(String(128))
+    """PKCE's code_verifier (RFC 7636)."""
+    expires_at: Mapped[float] = mapped_column(Float)
+
+
+class Attempt(Table):
+    """Wrong passwords of late, by user name or by address."""
+
+    __tablename__ = "attempts"
+
+    key: Mapped[str] = mapped_column(String(160), primary_key=True)
+    failures: Mapped[int] = mapped_column(Integer)
+    last_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class AuditEntry(Table):
+    """Who did what, when and from where."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float] = mapped_column(Float, index=True)
+    actor: Mapped[str] = mapped_column(String(NAME_CHARS), index=True)
+    action: Mapped[str] = mapped_column(String(32))
+    device: Mapped[str] = mapped_column(String(DEVICE_CHARS), index=True)
+    """Empty where it concerns no camera."""
+    address: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[str] = mapped_column(String(400))
+
+
+class Revision(Table):
+    """One row: a number that grows with every change of who may do what, so that all portals look again."""
+
+    __tablename__ = "revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Integer)

@@ -1,0 +1,105 @@
+"""The portal's database, on both kinds of server."""
+
+import asyncio
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import func, select, update
+
+from agent.portal.store import Store, StoreError, Table
+from agent.portal.tables import Attempt, Revision
+
+
+def bump(db):
+    db.execute(update(Revision).values(number=Revision.number + 1))
+
+
+def number(db):
+    return db.scalars(select(Revision.number)).one()
+
+
+def test_the_migrations_make_what_the_code_expects(store):
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"render_as_batch": True})
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def test_several_portals_may_start_at_once_on_an_empty_database(database_url):
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(Store.open, [database_url] * 4))
+    assert [store.run_here(number) for store in stores] == [0] * 4
+    for store in stores:
+        store.close()
+
+
+def test_what_one_portal_writes_another_reads_and_a_restart_keeps_it(store, database_url):
+    other = Store.open(database_url)
+    store.run_here(bump)
+    assert other.run_here(number) == 1
+    other.close()
+    again = Store.open(database_url)
+    assert again.run_here(number) == 1
+    again.close()
+
+
+async def test_concurrent_writers_wait_for_each_other(store, database_url):
+    other = Store.open(database_url)
+    await asyncio.gather(*(each.run(bump) for each in (store, other) for _ in range(20)))
+    assert await store.run(number) == 40
+    other.close()
+
+
+def test_work_that_raises_leaves_nothing_behind(store):
+    def fail(db):
+        db.add(Attempt(key="x", failures=1, last_at=0))
+        db.flush()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.run_here(fail)
+    assert store.run_here(lambda db: db.scalar(select(func.count()).select_from(Attempt))) == 0
+
+
+def test_a_fault_of_the_database_is_told_in_words(store):
+    twice = [Attempt(key="x", failures=1, last_at=0), Attempt(key="x", failures=2, last_at=0)]
+    with pytest.raises(StoreError, match="the database failed: "):
+        store.run_here(lambda db: (db.add(twice[0]), db.flush(), db.expunge_all(), db.add(twice[1])))
+
+
+def test_the_sqlite_file_is_its_owners_alone(tmp_path):
+    former = os.umask(0o022)
+    try:
+        store = Store.open(f"sqlite:///{tmp_path}/portal.db")
+        store.run_here(bump)
+    finally:
+        os.umask(former)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o600}
+    store.close()
+
+
+def test_a_database_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "file").write_text("not a database, but long enough to look like one" * 50)
+    for url in (
+        f"sqlite:///{tmp_path}/file",
+        f"sqlite:///{tmp_path}/file/portal.db",
+        "postgresql:///x?host=/nowhere",
+    ):
+        with pytest.raises(StoreError, match=r"portal\.database_url"):
+            Store.open(url)
+
+
+async def test_a_database_server_that_restarts_costs_no_request(postgres):
+    store = Store.open(postgres.new_database())
+    await store.run(bump)
+    postgres.stop()
+    try:
+        with pytest.raises(StoreError):
+            await store.run(bump)
+    finally:
+        postgres.start()
+    assert await store.run(number) == 1
+    store.close()
