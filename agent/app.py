@@ -15,7 +15,9 @@ from agent.camera.select import open_camera
 from agent.config import BrokerSettings, Settings, read_secret
 from agent.control.demand import Limits
 from agent.control.stream import StreamControl
+from agent.device.heartbeat import Heartbeat
 from agent.device.link import LinkMonitor
+from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
 from agent.errors import MessageError
 from agent.media.fanout import Fanout
@@ -89,6 +91,7 @@ class Agent:
         self.link = LinkMonitor(
             partial(host_addresses, settings.webrtc.exclude_interfaces), self._on_link_changed
         )
+        self.heartbeat = Heartbeat(self._vitals)
 
     async def run(self) -> None:
         """Run until cancelled, or until an essential part fails; then close in order, within 8 s."""
@@ -99,9 +102,12 @@ class Agent:
             control = group.create_task(self.control.run(), name="control")
             link = group.create_task(self.link.run(), name="link")
             health = group.create_task(self.health.run(), name="health")
+            heartbeat = group.create_task(self.heartbeat.run(), name="heartbeat")
             try:
                 await asyncio.Event().wait()
             finally:
+                self.heartbeat.stopping()
+                heartbeat.cancel()
                 link.cancel()
                 health.cancel()
                 control.cancel()
@@ -145,6 +151,23 @@ class Agent:
     def _on_connection(self, connected: bool, _words: str) -> None:
         if connected:
             self.service.republish_state()
+        self.heartbeat.beat()
+
+    def _vitals(self) -> Verdict:
+        broker, capture = self.broker, self.capture
+        return judge(
+            Vitals(
+                is_connected=broker.connected,
+                broker=broker.words,
+                camera=capture.state,
+                camera_kind=capture.kind,
+                problem=capture.problem,
+                is_watched=capture.is_watched,
+                quiet_s=capture.quiet_s,
+                viewers=len(self.sessions),
+                now_unix_s=time.time(),
+            )
+        )
 
     def _describe_stream(self) -> tuple[int, int, str]:
         return len(self.sessions), self.control.bitrate_bps, self.capture.kind

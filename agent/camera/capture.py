@@ -91,6 +91,7 @@ class Capture:
         self._unwatched_since_s = 0.0
         self._live_since_s: float | None = None
         self._last_unit_s = 0.0
+        self._last_step_s = time.monotonic()
         self._failure: Exception | None = None
         self._failures = self._silences = 0
         self._retry_at_s = 0.0
@@ -99,6 +100,16 @@ class Capture:
     def dropped(self) -> int:
         """Pictures that the event loop was too late for, or that came before a keyframe."""
         return self._dropped_before + (self._run.handover.dropped if self._run else 0)
+
+    @property
+    def is_watched(self) -> bool:
+        """Somebody wants pictures."""
+        return self._watchers > 0
+
+    @property
+    def quiet_s(self) -> float:
+        """Since the last picture, and since this supervisor last did something."""
+        return time.monotonic() - max(self._last_unit_s, self._last_step_s)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -111,6 +122,8 @@ class Capture:
 
     def acquire(self) -> None:
         """One watcher more."""
+        if not self._watchers:
+            self._last_step_s = time.monotonic()  # the rest is over: what comes next is due from now
         self._watchers += 1
         self._changed.set()
 
@@ -179,6 +192,7 @@ class Capture:
     async def _run_once(self) -> CameraError | None:
         """From a start to the stop after the linger (None), or to a failure."""
         self._epoch += 1
+        self._last_step_s = time.monotonic()
         self.restarts += self._failures > 0
         self._live_since_s = self._failure = None
         if not self.problem:
@@ -273,6 +287,7 @@ class Capture:
         if live_s >= self._patience.healthy_s:
             self._failures = self._silences = 0
         self._failures += 1
+        self._last_step_s = time.monotonic()
         self._silences = self._silences + 1 if isinstance(error, SilentError | HungError) else 0
         self._retry_at_s = time.monotonic() + self._pause_s()
         log.warning(f"camera: {error}; failure {self._failures} in a row")

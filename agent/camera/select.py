@@ -1,12 +1,14 @@
 """Which camera the settings mean."""
 
 import logging
+from pathlib import Path
 
 from agent.camera import picamera, v4l2
 from agent.camera.replay import ReplayCamera
 from agent.camera.source import Camera
 from agent.camera.synthetic import SyntheticCamera
 from agent.config import CameraSettings
+from agent.errors import CameraError
 
 log = logging.getLogger(__name__)
 
@@ -18,14 +20,22 @@ def open_camera(settings: CameraSettings) -> Camera:
     """
     kind, _, argument = settings.source.partition(":")
     if kind == "picamera":
+        _need_pi_camera(int(argument or 0))
         return picamera.PiCamera(settings, int(argument or 0))
     if kind == "v4l2":
+        if not Path(argument).exists():
+            raise CameraError(f"{argument} is not there: check the cable, and `v4l2-ctl --list-devices`")
         return v4l2.V4l2Camera(settings, argument)
     if kind == "replay":
         return ReplayCamera(settings, argument)
     if kind == "synthetic":
         return SyntheticCamera(settings)
     return _first_attached(settings)
+
+
+def _need_pi_camera(index: int) -> None:
+    if (count := len(picamera.attached())) <= index:
+        raise CameraError(f"no Pi camera {index}: {count} attached; check the cable and its connectors")
 
 
 def _first_attached(settings: CameraSettings) -> Camera:

@@ -102,6 +102,11 @@ class Broker:
         return self._announced[0]
 
     @property
+    def words(self) -> str:
+        """Where the broker is, or why it is not reached."""
+        return self._announced[1] or f"connecting to {self._endpoint.url}"
+
+    @property
     def dropped(self) -> int:
         """Publications lost so far: too many waited, or they expired."""
         return self._outbox.dropped

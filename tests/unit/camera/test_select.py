@@ -27,17 +27,23 @@ def test_auto_takes_the_best_and_says_why(monkeypatch, caplog, pi, usb, kind: st
     assert word in caplog.text
 
 
-@pytest.mark.parametrize("source", ["picamera", "picamera:1", "v4l2:/dev/video3", "synthetic"])
-def test_a_named_source_is_taken_as_it_is(source: str) -> None:
+@pytest.mark.parametrize("source", ["picamera", "picamera:1", "v4l2:/dev/null", "synthetic"])
+def test_a_named_source_is_taken_as_it_is(monkeypatch, source: str) -> None:
+    monkeypatch.setattr(select.picamera, "attached", lambda: ["imx708", "imx219"])
     assert select.open_camera(CameraSettings(source=source)).kind == source.partition(":")[0]
 
 
 @pytest.mark.usefixtures("picamera2")
 def test_a_second_pi_camera_has_a_number() -> None:
-    camera = select.open_camera(CameraSettings(source="picamera:1"))
-    assert isinstance(camera, PiCamera)
-    with pytest.raises(CameraError, match="no Pi camera 1"):
-        camera.start(None, None, None)
+    assert isinstance(select.open_camera(CameraSettings(source="picamera")), PiCamera)
+    with pytest.raises(CameraError, match="no Pi camera 1: 1 attached"):
+        select.open_camera(CameraSettings(source="picamera:1"))
+
+
+@pytest.mark.parametrize("source", ["picamera", "v4l2:/dev/video-none"])
+def test_a_camera_that_is_not_there_is_told_before_anybody_watches(source: str) -> None:
+    with pytest.raises(CameraError, match="check the cable"):
+        select.open_camera(CameraSettings(source=source))
 
 
 def test_a_replay_of_nothing_is_refused_at_once() -> None:
