@@ -1,8 +1,7 @@
 """ICE (RFC 8445) with trickle both ways (RFC 8838), on aioice's `Connection`.
 
 Added to it: several STUN and TURN servers, all tried at once; candidates reported as they come; a filter for
-interfaces; late nominations of a better pair; consent that tolerates long round trips; a bounded close;
-TURN sends without a task a packet.
+interfaces; late nominations of a better pair; consent that tolerates long round trips; a bounded close.
 """
 
 import asyncio
@@ -10,38 +9,29 @@ import contextlib
 import logging
 import random
 import socket
-import struct
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import aioice
 from aioice import ice, stun
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
-from aioice.turn import TurnClientTcpProtocol, TurnTransport
 
 from agent.model.signal import IceServer
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
+from agent.rtc.relay import MAX_UNSENT_BYTES, RelayTransport, Send, relayed_candidate
 from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers
 
 log = logging.getLogger(__name__)
 
 GATHER_TIMEOUT_S = 10.0
 """A server that has not answered by then is given up."""
-CLOSE_TIMEOUT_S = 0.5
-"""How long to wait for a TURN server to confirm that an allocation is gone."""
 CONSENT_LIFETIME_S = 30.0  # RFC 7675 section 5.1
 CONSENT_INTERVAL_S = 5.0
 CONSENT_RETRANSMISSIONS = 2
 """0.5 + 1 + 2 s: a check survives a round trip of 3.5 s; aioice's own gives up after 0.5 s."""
 MAX_REMOTE_CANDIDATES = 64
-MAX_UNSENT_BYTES = 64 * 1024
-"""More than this in a socket's own buffer, and the path counts as stalled."""
-_TURN_TCP_SEND_BUFFER_BYTES = 192 * 1024
-"""Left to itself the kernel would hide seconds of video in a stalled connection."""
-_CHANNEL_REFRESH_S = 240.0  # a binding lives 600 s, its permission 300 s (RFC 8656 sections 12 and 9)
-_CHANNEL_RETRY_S = 5.0
 SPARE_PACE_S = 0.05  # between two checks of pairs that are not in use: RFC 8445 section 14.2
 SPARE_INTERVAL_S = 15.0
 """How often a spare pair is checked: carrier NATs forget a silent one after 30 s."""
@@ -79,7 +69,6 @@ class IceConnection(aioice.Connection):
         self._on_candidate = on_candidate
         self._on_server_error = on_server_error
         self._relays: dict[ice.StunProtocol, TurnServer] = {}
-        self._refresh_due_s: dict[tuple[TurnTransport, int], float] = {}
         self._triggered: set[ice.CandidatePair] = set()
         self._pairs_changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -172,7 +161,7 @@ class IceConnection(aioice.Connection):
         relay = self._relays.get(pair.protocol)
         return Path(pair.local_candidate.type, pair.remote_candidate.type, relay.url if relay else "")
 
-    def route(self) -> Callable[[bytes], None] | None:
+    def route(self) -> Send | None:
         """A function that sends datagrams to the viewer now; None where there is no pair or it is stalled.
 
         Look it up for each burst: browsers change the pair while video flows.
@@ -180,11 +169,10 @@ class IceConnection(aioice.Connection):
         pair = self._nominated.get(1)
         if pair is None:
             return None
-        # A StunProtocol's transport is either asyncio's own or aioice's TurnTransport, which its type hides.
-        transport: Any = pair.protocol.transport
+        transport: Any = pair.protocol.transport  # typeshed gives a datagram transport no buffer size
         address = pair.remote_addr
-        if isinstance(transport, TurnTransport):
-            return self._relay_route(transport, address)
+        if isinstance(transport, RelayTransport):
+            return None if transport.is_stalled else transport.route(address)
         if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return None
         sendto = transport.sendto
@@ -247,7 +235,9 @@ class IceConnection(aioice.Connection):
             p for p in self._protocols if p.local_candidate.type == "host" and "." in p.local_candidate.host
         ]
         jobs = [self._gather_one(s.url, self._reflexive(base, s)) for s in self._stuns for base in bases]
-        jobs += [self._gather_one(s.url, self._relay(s)) for s in self._turns]
+        # The cheapest way first, of equals the one that is named first: so the portal spreads load.
+        turns = sorted(self._turns, key=lambda server: server.rank)
+        jobs += [self._gather_one(s.url, self._relay(s, rank)) for rank, s in enumerate(turns)]
         async with asyncio.TaskGroup() as group:
             for job in jobs:
                 group.create_task(job, name="ice server")
@@ -293,25 +283,11 @@ class IceConnection(aioice.Connection):
         )
         self._found(candidate)
 
-    async def _relay(self, server: TurnServer) -> None:
-        candidate, protocol = await ice.relayed_candidate(
-            component=1,
-            hide_related_address=self._relay_only,
-            protocol_factory=lambda: ice.StunProtocol(self),
-            turn_server=(server.host, server.port),
-            turn_username=server.username,
-            turn_password=server.password,
-            turn_ssl=server.is_tls,
-            turn_transport=server.transport,
-        )
-        candidate.priority = candidate_priority(1, "relay", 65535 - server.rank)
-        # A foundation for each way to the server (RFC 8445 section 5.1.1.3).
-        candidate.foundation = candidate_foundation("relay", f"udp{server.rank}", candidate.host)
+    async def _relay(self, server: TurnServer, rank: int) -> None:
+        protocol = ice.StunProtocol(self)
+        candidate = await relayed_candidate(server, protocol, rank=rank, hide_related=self._relay_only)
         self._protocols.append(protocol)
         self._relays[protocol] = server
-        if server.transport == "tcp":
-            sock = _inner(cast("TurnTransport", protocol.transport)).transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _TURN_TCP_SEND_BUFFER_BYTES)
         for remote in self._remote_candidates:
             self._pair_remote_candidate(remote)
         self.sort_check_list()
@@ -324,33 +300,6 @@ class IceConnection(aioice.Connection):
             return
         self._local_candidates.append(candidate)
         self._on_candidate("candidate:" + candidate.to_sdp())
-
-    # ---- sending through a relay
-
-    def _relay_route(self, relay: TurnTransport, address: tuple[str, int]) -> Callable[[bytes], None] | None:
-        client = _inner(relay)
-        transport = client.transport
-        if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            return None
-        channel = client.peer_to_channel.get(address)
-        if channel is None:  # cannot happen after a check went this way; bind by the slow way
-            return lambda data: relay.sendto(data, address)
-        # A schedule of our own: aioice's is in wall time, and a clock set back would let the channel expire.
-        now_s, key = time.monotonic(), (relay, channel)
-        if now_s >= self._refresh_due_s.get(key, 0.0):
-            # Marked as done first, so that one request goes out and not one a packet.
-            self._refresh_due_s[key] = now_s + _CHANNEL_REFRESH_S
-            self._spawn(self._refresh_channel(relay, channel, address), "channel refresh")
-        send = client._send  # noqa: SLF001
-        pack = struct.Struct("!HH").pack  # ChannelData (RFC 8656 section 12.4)
-        return lambda data: send(pack(channel, len(data)) + data)
-
-    async def _refresh_channel(self, relay: TurnTransport, channel: int, address: tuple[str, int]) -> None:
-        try:
-            await _inner(relay).channel_bind(channel, address)
-        except (stun.TransactionError, ConnectionError) as exc:
-            self._refresh_due_s[relay, channel] = time.monotonic() + _CHANNEL_RETRY_S
-            log.info("TURN channel could not be refreshed: %s", exc)
 
     # ---- the rest
 
@@ -372,24 +321,6 @@ class IceConnection(aioice.Connection):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        relays: list[Any] = [protocol.transport for protocol in self._relays]
-        for relay in relays:
-            relay.close()
-        for relay in relays:  # their retransmissions would outlive the socket
-            for task in list(relay._TurnTransport__send_tasks):  # noqa: SLF001
-                task.cancel()
-        closing = [relay._TurnTransport__close_task for relay in relays]  # noqa: SLF001
-        if closing:
-            _, stuck = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT_S)
-            for task in stuck:
-                task.cancel()
-        for relay in relays:  # abort: close() would wait for a stalled peer or a TLS goodbye
-            _inner(relay).transport.abort()
+        relays = [protocol.transport for protocol in self._relays]
+        await asyncio.gather(*(relay.delete() for relay in relays if isinstance(relay, RelayTransport)))
         await super().close()
-
-
-_TurnClient = TurnClientTcpProtocol  # the UDP one has the same interface, but for its transport's type
-
-
-def _inner(relay: TurnTransport) -> _TurnClient:
-    return cast("_TurnClient", getattr(relay, "_TurnTransport__inner_protocol"))  # noqa: B009

@@ -4,20 +4,17 @@ import asyncio
 import ssl
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from aioice import stun
-from aioice.turn import TurnTransport, create_turn_endpoint
 
 from agent.errors import PathError
 from agent.model.signal import IceServer
 from agent.rtc.nat import Address, StunSocket
+from agent.rtc.relay import RelayTransport
 from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers
 
-CLOSE_TIMEOUT_S = 0.5
-"""How long to wait for a TURN server to confirm that our allocation is gone."""
 ALLOCATION_LIFETIME_S = 60
-"""Should that fail, it is gone after this."""
+"""Should our goodbye to a TURN server be lost, the allocation is gone after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +101,13 @@ async def _bind(target: Target) -> tuple[Address, None]:
 
 
 async def _allocate(target: Target) -> tuple[Address, Address]:
-    relay, _ = await create_turn_endpoint(
-        asyncio.DatagramProtocol,
-        server_addr=(target.host, target.port),
-        username=target.username,
-        password=target.password,
-        lifetime=ALLOCATION_LIFETIME_S,
-        ssl=target.transport == "tls",
-        transport="udp" if target.transport == "udp" else "tcp",
+    transport = "udp" if target.transport == "udp" else "tcp"
+    is_tls = target.transport == "tls"
+    server = TurnServer(
+        target.url, target.host, target.port, transport, is_tls, target.username, target.password
     )
+    relay = await RelayTransport.open(server, asyncio.DatagramProtocol(), ALLOCATION_LIFETIME_S)
     try:
         return relay.get_extra_info("related_address"), relay.get_extra_info("sockname")
     finally:
-        await _close(relay)
-
-
-async def _close(relay: TurnTransport) -> None:
-    """Delete the allocation; aioice alone would wait up to a minute for a server that has gone silent."""
-    transport: Any = relay
-    transport.close()
-    closing = transport._TurnTransport__close_task  # noqa: SLF001  # asserted in seams.py
-    await asyncio.wait((closing,), timeout=CLOSE_TIMEOUT_S)
-    closing.cancel()
-    transport._TurnTransport__inner_protocol.transport.abort()  # noqa: SLF001
+        await relay.delete()

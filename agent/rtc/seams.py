@@ -26,9 +26,9 @@ _CLASS_NAMES: dict[type, tuple[str, ...]] = {
         "sort_check_list",
     ),
     aioice.ice.StunProtocol: ("request", "send_data"),
-    aioice.turn.TurnTransport: ("_close", "_send_done", "sendto"),
-    aioice.turn.TurnClientUdpProtocol: ("_send", "channel_bind"),
-    aioice.turn.TurnClientTcpProtocol: ("_send", "_padded", "channel_bind"),
+    # agent/rtc/relay.py
+    aioice.turn.TurnClientUdpProtocol: ("_send", "channel_bind", "connect", "delete", "request"),
+    aioice.turn.TurnClientTcpProtocol: ("_send", "_padded", "channel_bind", "connect", "delete", "request"),
     # agent/rtc/transport.py
     aiortc.rtcdtlstransport.RTCDtlsTransport: (
         "_handle_rtcp_data",
@@ -52,8 +52,16 @@ _INSTANCE_NAMES: dict[type, tuple[str, ...]] = {
         "_queue",
         "_remote_candidates",
     ),
-    aioice.turn.TurnTransport: ("__close_task", "__inner_protocol", "__send_tasks"),
-    aioice.turn.TurnClientMixin: ("peer_to_channel",),
+    aioice.turn.TurnClientMixin: (
+        "channel_number",
+        "channel_to_peer",
+        "mapped_address",
+        "peer_to_channel",
+        "peer_to_failed_channel",
+        "receiver",
+        "refresh_task",
+        "relayed_address",
+    ),
     aiortc.rtcdtlstransport.RTCDtlsTransport: ("_srtp_profiles", "_tx_srtp"),
 }
 

@@ -1,0 +1,249 @@
+"""A TURN allocation (RFC 8656) as the datagram transport that aioice's ICE sends by.
+
+In place of aioice's `TurnTransport`: no task for each datagram, channels bound by the monotonic clock, no
+queue on a stalled TCP connection, servers that relay IPv6 alone, and an end that waits for nobody.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any, Self, cast
+
+from aioice import ice, stun
+from aioice.candidate import Candidate, candidate_foundation, candidate_priority
+from aioice.turn import TurnClientTcpProtocol, TurnClientUdpProtocol
+
+from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
+from agent.rtc.servers import TurnServer
+
+log = logging.getLogger(__name__)
+
+Address = tuple[str, int]
+Send = Callable[[bytes], None]
+
+LIFETIME_S = 600
+"""Of an allocation; aioice refreshes it after five sixths (RFC 8656 section 3.2)."""
+MAX_UNSENT_BYTES = 64 * 1024
+"""More than this in a socket's own buffer, and the path counts as stalled."""
+MAX_WAITING = 32
+"""Datagrams kept for one peer while its channel is being bound; the oldest go first."""
+HAPPY_EYEBALLS_S = 0.25  # RFC 8305 section 5
+DELETE_TIMEOUT_S = 0.5
+"""How long to wait for the server to confirm that an allocation is gone."""
+_TCP_SEND_BUFFER_BYTES = 192 * 1024
+"""Left to itself the kernel would hide seconds of video in a stalled connection."""
+_UDP_RECEIVE_BUFFER_BYTES = 256 * 1024
+_REFRESH_S = 240.0  # a binding lives 600 s, its permission 300 s (RFC 8656 sections 12 and 9)
+_RETRY_S = 5.0
+_FAMILY_NOT_SUPPORTED = 440
+_IPV6 = 0x02 << 24  # REQUESTED-ADDRESS-FAMILY (RFC 8656 section 18.6)
+_HEADER = struct.Struct("!HH")  # ChannelData (RFC 8656 section 12.4)
+
+# aioice knows no other family than the server's own choice.
+_family = (0x0017, "REQUESTED-ADDRESS-FAMILY", stun.pack_unsigned, stun.unpack_unsigned)
+stun.ATTRIBUTES_BY_TYPE[_family[0]] = stun.ATTRIBUTES_BY_NAME[_family[1]] = _family
+
+
+class RelayTransport(asyncio.DatagramTransport):
+    """Sends through one allocation; what arrives goes to the protocol that it was opened with."""
+
+    def __init__(self, client: "_Client") -> None:
+        super().__init__()
+        self._client = client
+        self._due_s: dict[Address, float] = {}
+        self._waiting: dict[Address, list[bytes]] = {}
+        self._binding: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(
+        cls, server: TurnServer, receiver: asyncio.DatagramProtocol, lifetime_s: int = LIFETIME_S
+    ) -> Self:
+        """Allocate. Does not end by itself where nobody answers; raises OSError, stun.TransactionError."""
+        client = await _connect(server, lifetime_s)
+        try:
+            await _allocate(client)
+        except BaseException:
+            client.transport.abort()
+            raise
+        relay = cls(client)
+        client.receiver = receiver
+        receiver.connection_made(relay)
+        return relay
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """`sockname` is the relayed address, `related_address` ours as the server sees it."""
+        known = {"sockname": self._client.relayed_address, "related_address": self._client.mapped_address}
+        return known.get(name, default)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the server takes nothing at present, or is gone: what is sent now would be late or lost."""
+        transport = self._client.transport
+        return transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES
+
+    def route(self, peer: Address) -> Send:
+        """A function that sends to this peer, for a burst of datagrams: the channel is looked up once."""
+        channel = self._client.peer_to_channel.get(peer)
+        if channel is None:  # cannot happen after a check went this way
+            return lambda data: self.sendto(data, peer)
+        now_s = time.monotonic()
+        if now_s >= self._due_s.get(peer, 0.0):
+            # Marked as done first, so that one request goes out and not one a packet.
+            self._due_s[peer] = now_s + _REFRESH_S
+            self._spawn(self._refresh(channel, peer), "channel refresh")
+        send, pack = self._client._send, _HEADER.pack  # noqa: SLF001
+        return lambda data: send(pack(channel, len(data)) + data)
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        """Send, or keep it until the peer has a channel; dropped, as any datagram may be, while stalled."""
+        if self.is_stalled:
+            return
+        if addr in self._client.peer_to_channel:
+            self.route(addr)(data)
+            return
+        waiting = self._waiting.get(addr)
+        if waiting is None:
+            self._waiting[addr] = [data]
+            self._spawn(self._bind(addr), "channel")
+        else:
+            waiting.append(data)
+            del waiting[:-MAX_WAITING]
+
+    def is_closing(self) -> bool:
+        """Whether nothing is sent any more."""
+        return self._client.transport.is_closing()
+
+    def close(self) -> None:
+        """Abort: see `delete` for a goodbye."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Leave at once; a stalled server or a TLS goodbye is not waited for."""
+        for task in self._binding:
+            task.cancel()
+        if self._client.refresh_task:
+            self._client.refresh_task.cancel()
+        self._client.transport.abort()
+
+    async def delete(self) -> None:
+        """Delete the allocation on the server, within half a second, and leave. Never raises."""
+        for task in self._binding:
+            task.cancel()
+        with contextlib.suppress(TimeoutError, ConnectionError, stun.TransactionError):
+            async with asyncio.timeout(DELETE_TIMEOUT_S):
+                await self._client.delete()
+        self.abort()
+
+    async def _bind(self, peer: Address) -> None:
+        client = self._client
+        # A failed binding is tried again with its number: always allowed (RFC 8656 section 12).
+        channel = client.peer_to_failed_channel.pop(peer, None)
+        if channel is None:
+            channel, client.channel_number = client.channel_number, client.channel_number + 1
+        try:
+            await client.channel_bind(channel, peer)
+        except (stun.TransactionError, ConnectionError) as exc:
+            client.peer_to_failed_channel[peer] = channel
+            log.info("no TURN channel to %s: %s", peer[0], exc)
+            del self._waiting[peer]
+            return
+        client.channel_to_peer[channel], client.peer_to_channel[peer] = peer, channel
+        self._due_s[peer] = time.monotonic() + _REFRESH_S
+        for data in self._waiting.pop(peer):
+            self.sendto(data, peer)
+
+    async def _refresh(self, channel: int, peer: Address) -> None:
+        try:
+            await self._client.channel_bind(channel, peer)
+        except (stun.TransactionError, ConnectionError) as exc:
+            self._due_s[peer] = time.monotonic() + _RETRY_S
+            log.info("TURN channel could not be refreshed: %s", exc)
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._binding.add(task)
+        task.add_done_callback(self._binding.discard)
+
+
+async def relayed_candidate(
+    server: TurnServer, receiver: ice.StunProtocol, *, rank: int, hide_related: bool
+) -> Candidate:
+    """Allocate, and make `receiver` the ICE protocol of this relay. Raises as `RelayTransport.open` does."""
+    relay = await RelayTransport.open(server, receiver)
+    host, port = relay.get_extra_info("sockname")
+    related: Address = relay.get_extra_info("related_address")
+    if hide_related:  # RFC 9429 section 3.5.3, in the form of RFC 8839 section 5.1
+        related = ("::" if ":" in host else "0.0.0.0", 9)  # noqa: S104  an address that says nothing
+    receiver.local_candidate = Candidate(
+        # A foundation for each way to the server (RFC 8445 section 5.1.1.3).
+        foundation=candidate_foundation("relay", f"udp{server.rank}", host),
+        component=1,
+        transport="udp",
+        priority=candidate_priority(1, "relay", 65535 - rank),
+        host=host,
+        port=port,
+        type="relay",
+        related_address=related[0],
+        related_port=related[1],
+    )
+    return receiver.local_candidate
+
+
+class _UdpClient(TurnClientUdpProtocol):
+    family: int | None = None
+
+    async def request(self, request: stun.Message) -> tuple[stun.Message, Address]:
+        _name_family(self.family, request)
+        return await super().request(request)
+
+
+class _TcpClient(TurnClientTcpProtocol):
+    family: int | None = None
+
+    async def request(self, request: stun.Message) -> tuple[stun.Message, Address]:
+        _name_family(self.family, request)
+        return await super().request(request)
+
+
+_Client = _TcpClient  # the UDP one has the same interface, but for its transport's type
+
+
+def _name_family(family: int | None, request: stun.Message) -> None:
+    if family is not None and request.message_method == stun.Method.ALLOCATE:
+        request.attributes["REQUESTED-ADDRESS-FAMILY"] = family
+
+
+async def _connect(server: TurnServer, lifetime_s: int) -> _Client:
+    loop, address = asyncio.get_running_loop(), (server.host, server.port)
+    arguments = (address, server.username, server.password, lifetime_s, lifetime_s)
+    transport: Any  # typeshed gives a datagram transport no buffer size, and the two nothing in common
+    client: Any
+    if server.transport == "udp":
+        transport, client = await loop.create_datagram_endpoint(
+            lambda: _UdpClient(*arguments), remote_addr=address
+        )
+        size = (socket.SO_RCVBUF, _UDP_RECEIVE_BUFFER_BYTES)
+    else:
+        transport, client = await loop.create_connection(
+            lambda: _TcpClient(*arguments),
+            *address,
+            ssl=server.is_tls or None,
+            happy_eyeballs_delay=HAPPY_EYEBALLS_S,
+        )
+        size = (socket.SO_SNDBUF, _TCP_SEND_BUFFER_BYTES)
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, *size)
+    return cast("_Client", client)
+
+
+async def _allocate(client: _Client) -> None:
+    try:
+        await client.connect()
+    except stun.TransactionFailed as exc:
+        if exc.response.error_code != _FAMILY_NOT_SUPPORTED:
+            raise
+        client.family = _IPV6  # it relays no IPv4: the default, where a request names no family
+        await client.connect()
