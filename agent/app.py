@@ -1,6 +1,7 @@
 """Builds every part, wires them, and closes them in order. No logic of its own."""
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -103,6 +104,7 @@ class Agent:
             link = group.create_task(self.link.run(), name="link")
             health = group.create_task(self.health.run(), name="health")
             heartbeat = group.create_task(self.heartbeat.run(), name="heartbeat")
+            sockets = group.create_task(self.sessions.run(), name="sockets")
             try:
                 await asyncio.Event().wait()
             finally:
@@ -111,6 +113,7 @@ class Agent:
                 link.cancel()
                 health.cancel()
                 control.cancel()
+                sockets.cancel()
                 await self.sessions.close()
                 camera.cancel()
                 await asyncio.wait((camera,))
@@ -257,6 +260,7 @@ class Portal:
 
 async def run_agent(settings: Settings) -> None:
     """`pinhole run`."""
+    gc.freeze()  # what is loaded by now stays: a collection is then short, and no viewer waits for it
     await Agent(settings).run()
 
 

@@ -20,8 +20,9 @@ from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 
 from agent.model.signal import IceServer
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
-from agent.rtc.relay import MAX_UNSENT_BYTES, RelayTransport, Send, relayed_candidate
-from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers
+from agent.rtc.pool import PooledSocket, Take
+from agent.rtc.relay import MAX_UNSENT_BYTES, Address, RelayTransport, Send, relayed_candidate
+from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers, reflexive_servers
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class IceConnection(aioice.Connection):
         policy = ice.TransportPolicy.RELAY if relay_only else ice.TransportPolicy.ALL
         super().__init__(ice_controlling=False, transport_policy=policy)
         self._relay_only = relay_only
-        self._stuns, self._turns = parse_ice_servers(servers)
+        self._stuns, self._turns = reflexive_servers(servers), parse_ice_servers(servers)[1]
         self._on_candidate = on_candidate
         self._on_server_error = on_server_error
         self._relays: dict[ice.StunProtocol, TurnServer] = {}
@@ -74,14 +75,21 @@ class IceConnection(aioice.Connection):
         self._tasks: set[asyncio.Task[None]] = set()
         self._close_task: asyncio.Task[None] | None = None
 
-    async def gather_host(self, addresses: Sequence[str]) -> tuple[str, ...]:
-        """Open a socket for each address; the candidates that go into the answer."""
+    async def gather_host(self, addresses: Sequence[str], take: Take) -> tuple[str, ...]:
+        """A socket for each address, new or from the pool; the candidates that go into the answer."""
         self._local_candidates_start = True
         if not self._relay_only:
-            candidates = await self.get_component_candidates(component=1, addresses=list(addresses))
-            for index, candidate in enumerate(candidates):  # RFC 8445 section 5.1.2.1: unique preferences
+            pooled = {address: found for address in addresses if (found := take(address))}
+            others = [address for address in addresses if address not in pooled]
+            hosts = await self.get_component_candidates(component=1, addresses=others)
+            hosts += [self._adopt(one) for one in pooled.values()]
+            hosts.sort(key=lambda candidate: list(addresses).index(candidate.host))
+            for index, candidate in enumerate(hosts):  # RFC 8445 section 5.1.2.1: unique preferences
                 candidate.priority = candidate_priority(1, "host", 65535 - index)
-            self._local_candidates += candidates
+            self._local_candidates += hosts
+            for host in hosts:
+                if host.host in pooled:
+                    self._found(_reflexive_candidate(host, pooled[host.host].mapped))
         self._local_candidates_end = True  # connect() may start; more come by trickle
         return tuple(candidate.to_sdp() for candidate in self._local_candidates)
 
@@ -230,9 +238,24 @@ class IceConnection(aioice.Connection):
 
     # ---- gathering
 
+    def _adopt(self, pooled: PooledSocket) -> Candidate:
+        """Make a pooled socket ours, as `get_component_candidates` makes one."""
+        protocol = ice.StunProtocol(self)
+        pooled.transport.set_protocol(protocol)
+        protocol.connection_made(pooled.transport)
+        host, port = pooled.transport.get_extra_info("sockname")[:2]
+        foundation = candidate_foundation("host", "udp", host)
+        protocol.local_candidate = Candidate(foundation, 1, "udp", 0, host, port, "host")
+        self._protocols.append(protocol)
+        return protocol.local_candidate
+
     async def _gather_servers(self) -> None:
+        known = {(c.related_address, c.related_port) for c in self._local_candidates if c.type == "srflx"}
+        hosts = [p for p in self._protocols if p.local_candidate.type == "host"]
         bases = [
-            p for p in self._protocols if p.local_candidate.type == "host" and "." in p.local_candidate.host
+            p
+            for p in hosts
+            if "." in p.local_candidate.host and (p.local_candidate.host, p.local_candidate.port) not in known
         ]
         jobs = [self._gather_one(s.url, self._reflexive(base, s)) for s in self._stuns for base in bases]
         # The cheapest way first, of equals the one that is named first: so the portal spreads load.
@@ -269,19 +292,7 @@ class IceConnection(aioice.Connection):
         mapped = response.attributes.get("XOR-MAPPED-ADDRESS")
         if mapped is None:
             raise ConnectionError("the answer holds no XOR-MAPPED-ADDRESS")
-        local = base.local_candidate
-        candidate = Candidate(
-            foundation=candidate_foundation("srflx", "udp", local.host),
-            component=1,
-            transport="udp",
-            priority=candidate_priority(1, "srflx"),
-            host=mapped[0],
-            port=mapped[1],
-            type="srflx",
-            related_address=local.host,
-            related_port=local.port,
-        )
-        self._found(candidate)
+        self._found(_reflexive_candidate(base.local_candidate, mapped))
 
     async def _relay(self, server: TurnServer, rank: int) -> None:
         protocol = ice.StunProtocol(self)
@@ -299,7 +310,8 @@ class IceConnection(aioice.Connection):
         if self._closing or next(same, None):  # without a NAT the reflexive address is the host's own
             return
         self._local_candidates.append(candidate)
-        self._on_candidate("candidate:" + candidate.to_sdp())
+        if self._local_candidates_end:  # else it goes into the answer
+            self._on_candidate("candidate:" + candidate.to_sdp())
 
     # ---- the rest
 
@@ -324,3 +336,17 @@ class IceConnection(aioice.Connection):
         relays = [protocol.transport for protocol in self._relays]
         await asyncio.gather(*(relay.delete() for relay in relays if isinstance(relay, RelayTransport)))
         await super().close()
+
+
+def _reflexive_candidate(base: Candidate, mapped: Address) -> Candidate:
+    return Candidate(
+        foundation=candidate_foundation("srflx", "udp", base.host),
+        component=1,
+        transport="udp",
+        priority=candidate_priority(1, "srflx"),
+        host=mapped[0],
+        port=mapped[1],
+        type="srflx",
+        related_address=base.host,
+        related_port=base.port,
+    )

@@ -18,6 +18,7 @@ from agent.rtc import channel, rtcp
 from agent.rtc.answer import Local, Offer, encode_answer
 from agent.rtc.ice import IceConnection
 from agent.rtc.lane import Control, Lane
+from agent.rtc.pool import Take
 from agent.rtc.sender import RtpSender, Send
 from agent.rtc.transport import DtlsTransport, IceTransport, fingerprint_of
 
@@ -78,10 +79,13 @@ class Peer:
         # Sender reports need wall time. Taken once: a later step of the clock must not look like a jump.
         self._unix_anchor_ns = time.time_ns() - time.monotonic_ns()
 
-    async def answer(self, addresses: Sequence[str]) -> str:
-        """The SDP that answers the newest offer, with host candidates for `addresses`; the rest trickles."""
+    async def answer(self, addresses: Sequence[str], take: Take) -> str:
+        """The SDP that answers the newest offer, with host candidates for `addresses`; the rest trickles.
+
+        What `take` has for an address is used, and its public address stands in the answer too.
+        """
         offer, connection = self._offer, self._newest
-        candidates = await connection.gather_host(addresses)
+        candidates = await connection.gather_host(addresses, take)
         for line in offer.candidates:
             connection.add_remote(line)
         local = Local(

@@ -64,3 +64,9 @@ def parse_ice_servers(servers: Sequence[IceServer]) -> tuple[list[StunServer], l
                 )
                 turns.append(turn)
     return stuns, turns
+
+
+def reflexive_servers(servers: Sequence[IceServer]) -> list[StunServer]:
+    """Whom to ask for our public address: STUN servers; where there is none, TURN over UDP is STUN too."""
+    stuns, turns = parse_ice_servers(servers)
+    return stuns or [StunServer(one.url, one.host, one.port) for one in turns if one.transport == "udp"]

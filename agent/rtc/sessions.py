@@ -5,6 +5,7 @@ import gc
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Protocol
 
 from aiortc.rtcdtlstransport import RTCCertificate
@@ -15,6 +16,7 @@ from agent.model.signal import Offer
 from agent.rtc.answer import parse_offer
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.peer import Peer, Stream
+from agent.rtc.pool import CandidatePool
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +63,20 @@ class Sessions:
         self._watching = watching
         self._on_change = on_change
         self._certificate = RTCCertificate.generateCertificate()
+        self._pool = CandidatePool(partial(host_addresses, settings.exclude_interfaces))
         self._viewers: dict[str, _Viewer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._viewers)
 
+    async def run(self) -> None:
+        """Keep sockets ready for the next viewer, until cancelled; viewers are served without it too."""
+        await self._pool.run()
+
     def on_offer(self, session: str, offer: Offer) -> None:
         """Start to serve a viewer, or restart the ICE of one that is served."""
+        self._pool.learn(offer.ice_servers)
         viewer = self._viewers.get(session)
         if offer.restart != (viewer is not None):
             self._signal.send_reject(session, *(SESSION_OVER if offer.restart else SESSION_EXISTS))
@@ -102,6 +110,7 @@ class Sessions:
 
     def on_link_changed(self) -> None:
         """Our addresses changed: every viewer is asked to restart ICE, which finds the new ones."""
+        self._pool.reset()
         for session in self._viewers:
             self._signal.send_restart(session, "the camera's network changed")
 
@@ -133,7 +142,7 @@ class Sessions:
             return
         try:
             addresses = host_addresses(self._settings.exclude_interfaces)
-            self._signal.send_answer(session, await peer.answer(addresses))
+            self._signal.send_answer(session, await peer.answer(addresses, self._pool.take))
             moved = await peer.finish_restart(self._settings.connect_timeout_s)
             log.info("viewer %s: ICE restart %s", session, "done" if moved else "found no path")
         except Exception:
@@ -170,7 +179,7 @@ class Sessions:
             )
             try:
                 addresses = host_addresses(self._settings.exclude_interfaces)
-                self._signal.send_answer(session, await peer.answer(addresses))
+                self._signal.send_answer(session, await peer.answer(addresses, self._pool.take))
                 viewer.attach(peer)
                 reason = await peer.run(self._settings.connect_timeout_s)
                 log.info("viewer %s ended: %s", session, reason)

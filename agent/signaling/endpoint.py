@@ -13,11 +13,11 @@ from agent.errors import BrokerError
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 DEFAULT_WEBSOCKET_PATH = "/mqtt"
 HAPPY_EYEBALLS_DELAY_S = 0.25
+"""RFC 8305 section 5: mobile networks with a broken IPv6 are common."""
 TCP_CONNECT_S = 4.0
 """SYNs go out at 0, 1 and 3 s. A dead link is tried again soon: it may just have come back."""
 UNACKNOWLEDGED_MS = 20_000
 """A connection whose data nobody acknowledges for this long is dead (RFC 5482)."""
-"""RFC 8305 section 5: mobile networks with a broken IPv6 are common."""
 
 _CODES = {
     0x84: "it does not speak MQTT {version}: set broker.version",

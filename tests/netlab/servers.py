@@ -78,7 +78,7 @@ def start_broker(lab: Internet) -> Process:
     file = lab.spaces.folder / "mosquitto.conf"
     # "user root": it must not become a user who cannot read our folder, or does not exist in our namespace.
     file.write_text(
-        f"user root\nlistener {BROKER_PORT}\nallow_anonymous true\npersistence false\n"
+        f"user root\nlistener {BROKER_PORT}\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n"
         "log_dest stderr\nlog_type all\n"
     )
     broker = lab.spaces.start("server", "mosquitto", [str(MOSQUITTO), "-c", str(file)])

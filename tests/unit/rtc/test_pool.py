@@ -1,0 +1,119 @@
+"""The candidate pool: real sockets on loopback, and a STUN server that answers as told."""
+
+import asyncio
+
+import pytest
+from aioice import stun
+
+from agent.model.signal import IceServer
+from agent.rtc.ice import IceConnection
+from agent.rtc.pool import CandidatePool
+
+US = "127.0.0.1"
+MAPPED = ("203.0.113.30", 40000)
+
+
+class StunServer(asyncio.DatagramProtocol):
+    def __init__(self):
+        self.asked = 0
+        self.answered = asyncio.Event()
+        self.is_silent = False
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        request = stun.parse_message(data)
+        self.asked += 1
+        if self.is_silent:
+            return
+        response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
+        response.attributes["XOR-MAPPED-ADDRESS"] = MAPPED
+        self.transport.sendto(bytes(response), addr)
+        self.answered.set()
+
+
+@pytest.fixture
+async def server():
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_datagram_endpoint(StunServer, local_addr=(US, 0))
+    yield protocol
+    transport.close()
+
+
+@pytest.fixture
+def servers(server):
+    port = server.transport.get_extra_info("sockname")[1]
+    return (IceServer((f"stun:{US}:{port}",)),)
+
+
+@pytest.fixture
+async def pool():
+    pool = CandidatePool(lambda: [US, "2001:db8::1"])
+    running = asyncio.create_task(pool.run())
+    yield pool
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def taken(pool):
+    """What it has, within a second."""
+    async with asyncio.timeout(1):
+        while (found := pool.take(US)) is None:
+            await asyncio.sleep(0.001)
+    return found
+
+
+async def test_nothing_is_ready_before_an_offer_has_named_a_server(pool):
+    await asyncio.sleep(0)
+    assert pool.take(US) is None
+
+
+async def test_the_socket_of_an_answer_is_known_to_the_internet_and_followed_by_another(pool, servers):
+    pool.learn(servers)
+    first, second = await taken(pool), await taken(pool)
+    assert first.mapped == second.mapped == MAPPED
+    ports = {one.transport.get_extra_info("sockname") for one in (first, second)}
+    assert len(ports) == 2
+    first.transport.abort()
+    second.transport.abort()
+
+
+async def test_a_server_that_does_not_answer_makes_nothing_ready(pool, server, servers):
+    server.is_silent = True
+    pool.learn(servers)
+    while not server.asked:
+        await asyncio.sleep(0.001)
+    assert pool.take(US) is None
+
+
+async def test_what_was_learnt_on_another_network_is_forgotten(pool, server, servers):
+    pool.learn(servers)
+    (await taken(pool)).transport.abort()
+    await server.answered.wait()
+    pool.reset()
+    assert pool.take(US) is None
+    (await taken(pool)).transport.abort()
+
+
+async def test_turn_over_udp_serves_where_no_stun_server_is_named(pool, server):
+    port = server.transport.get_extra_info("sockname")[1]
+    pool.learn((IceServer((f"turn:{US}:{port}?transport=udp",), "user", "secret"),))
+    (await taken(pool)).transport.abort()
+
+
+async def test_an_answer_holds_both_addresses_of_a_pooled_socket(pool, servers):
+    pool.learn(servers)
+    one = await taken(pool)
+    said = []
+    connection = IceConnection(servers, relay_only=False, on_candidate=said.append, on_server_error=print)
+    lines = await connection.gather_host([US], {US: one}.get)
+    port = one.transport.get_extra_info("sockname")[1]
+    host, reflexive = lines
+    assert f"{US} {port} typ host" in host
+    assert f"{MAPPED[0]} {MAPPED[1]} typ srflx raddr {US} rport {port}" in reflexive
+    assert said == []
+    connection.gather_servers()
+    while said != [""]:
+        await asyncio.sleep(0.001)
+    await connection.close()
