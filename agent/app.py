@@ -132,9 +132,18 @@ class Agent:
         self.sessions.on_bye(session, reason)
 
     def _publish(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: float | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        expiry_s: float | None = None,
+        is_urgent: bool = False,
     ) -> bool:
-        return self.broker.publish(topic, payload, qos=qos, retain=retain, expiry_s=expiry_s)
+        return self.broker.publish(
+            topic, payload, qos=qos, retain=retain, expiry_s=expiry_s, is_urgent=is_urgent
+        )
 
     def _on_unit(self, unit: AccessUnit) -> None:
         if len(self.fanout) and (frame := to_rtp_frame(unit)):

@@ -46,6 +46,8 @@ FLUSH_S = 1.0
 DISCONNECT_S = 0.5
 PUBACK_TIMEOUT_S = 10.0
 """A connection on which a message stays unconfirmed for this long is half-open: a new one is made."""
+URGENT_S = 2.5
+"""The same where a viewer's silence makes one suspect it."""
 UNREACHED_PAUSE_S = 2.0
 """The longest pause after an attempt that reached nobody: it cost nobody anything, and links come back."""
 STABLE_S = 10.0
@@ -112,18 +114,36 @@ class Broker:
         return self._outbox.dropped
 
     def publish(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: float | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        expiry_s: float | None = None,
+        is_urgent: bool = False,
     ) -> bool:
         """Queue a message, for later if there is no connection. False where one had to be dropped for it.
 
-        A retained message replaces an older one on its topic and goes before all others.
+        A retained message replaces an older one on its topic and goes before all others. An urgent one that
+        nobody confirms soon ends its connection, for a new one: there is reason to think that the link broke.
         """
-        now_s = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
         expires_s = None if expiry_s is None else now_s + expiry_s
-        kept_all = self._outbox.put(Publication(topic, payload, qos, retain, expires_s), now_s)
+        publication = Publication(topic, payload, qos, retain, expires_s)
+        kept_all = self._outbox.put(publication, now_s)
+        if is_urgent and self._client is not None:
+            loop.call_later(URGENT_S, self._doubt, self._client, publication)
         self._empty.clear()
         self._wake.set()
         return kept_all
+
+    def _doubt(self, client: "_Client", publication: Publication) -> None:
+        if client is self._client and self._outbox.holds(publication):
+            logger.info("broker: no word of it for %.1f s: trying a new connection", URGENT_S)
+            client.cut()
+            self._hurry.set()
 
     def on_link_changed(self, addresses: Collection[str]) -> None:
         """Our addresses are now these: leave a connection that came from another, and try again at once."""

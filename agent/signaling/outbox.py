@@ -63,6 +63,10 @@ class Outbox:
         """The broker has it."""
         self._taken.pop(id(publication), None)
 
+    def holds(self, publication: Publication) -> bool:
+        """Whether it waits, or is on its way unconfirmed."""
+        return publication in self._queue or id(publication) in self._taken
+
     def restore(self) -> None:
         """The connection is gone: what was not confirmed is first in line again, in its order."""
         taken, self._taken = list(self._taken.values()), {}

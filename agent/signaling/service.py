@@ -54,7 +54,14 @@ class Publish(Protocol):
     """`Broker.publish`."""
 
     def __call__(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: float | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        expiry_s: float | None = None,
+        is_urgent: bool = False,
     ) -> bool: ...
 
 
@@ -124,8 +131,8 @@ class SignalingService:
         self._close(session)
 
     def send_restart(self, session: str, reason: str) -> None:
-        """Our addresses changed: please offer an ICE restart."""
-        self._send(session, Restart(self._next_seq(session), clip(reason)))
+        """Our addresses changed, or we hear nothing of the viewer: please offer an ICE restart."""
+        self._send(session, Restart(self._next_seq(session), clip(reason)), is_urgent=True)
 
     def send_bye(self, session: str, reason: str) -> None:
         """The session is over."""
@@ -208,9 +215,11 @@ class SignalingService:
         if self._reject_window.admits(now_unix_s):
             self.send_reject(name, error.code, str(error))
 
-    def _send(self, name: str, message: Answer | Candidate | Reject | Restart | Bye) -> None:
+    def _send(
+        self, name: str, message: Answer | Candidate | Reject | Restart | Bye, *, is_urgent: bool = False
+    ) -> None:
         topic = signal_topic(self._prefix, self._device, name, "out")
-        self._publish(topic, encode(message), expiry_s=OFFER_LIFETIME_S)
+        self._publish(topic, encode(message), expiry_s=OFFER_LIFETIME_S, is_urgent=is_urgent)
 
     def _next_seq(self, name: str) -> int:
         session = self._remember(name)

@@ -11,7 +11,8 @@ from parts.mosquitto import PASSWORD, Mosquitto, mosquitto
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
-from agent.signaling.broker import MAX_INFLIGHT, MAX_PACKET_BYTES, Broker
+from agent.signaling import broker as broker_module
+from agent.signaling.broker import MAX_INFLIGHT, MAX_PACKET_BYTES, URGENT_S, Broker
 from agent.signaling.outbox import MAX_QUEUED, Publication
 
 WAIT_S = 20.0
@@ -424,3 +425,60 @@ async def cuttable(settings):
         server.close()
         cut()
         await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def muteable(settings):
+    """A TCP relay in front of the broker, and a function that lets its connections stay open and silent."""
+    port = int(settings.url.rsplit(":", 1)[1])
+    mutes, tasks = [], set()
+
+    async def pump(reader, writer, is_mute):
+        while data := await reader.read(65536):
+            if not is_mute.is_set():
+                writer.write(data)
+
+    async def relay(reader, writer):
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port)
+        is_mute = asyncio.Event()
+        mutes.append(is_mute)
+        for one in (pump(reader, up_writer, is_mute), pump(up_reader, writer, is_mute)):
+            tasks.add(asyncio.create_task(one))
+
+    def mute():
+        for is_mute in mutes:
+            is_mute.set()
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    try:
+        through = server.sockets[0].getsockname()[1]
+        yield settings.model_copy(update={"url": f"mqtt://127.0.0.1:{through}"}), mute
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_half_open_connection_is_left_as_soon_as_something_urgent_stays_unconfirmed(
+    shared: Mosquitto,
+):
+    async with (
+        muteable(shared.settings()) as (settings, mute),
+        running(shared.settings(), "urgent-listener", topics=["urgent"]) as listener,
+        running(settings, "half-open") as client,
+    ):
+        mute()
+        client.broker.publish("urgent", b"restart", is_urgent=True)
+        async with asyncio.timeout(URGENT_S + BACK_WITHIN_S):
+            await listener.heard(b"restart")
+
+
+async def test_something_urgent_that_is_confirmed_leaves_the_connection_alone(shared: Mosquitto, monkeypatch):
+    monkeypatch.setattr(broker_module, "URGENT_S", 0.2)
+    async with running(shared.settings(), "calm", topics=["calm"]) as client:
+        client.broker.publish("calm", b"restart", is_urgent=True)
+        await client.heard(b"restart")
+        await asyncio.sleep(0.3)
+        assert client.broker.connected
+        assert len(client.connections) == 1

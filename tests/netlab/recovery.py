@@ -279,7 +279,7 @@ SCENARIOS = (
         is_long=True,
     ),
     Scenario("device-address", "the device gets another address", _move_device, ASKED, rounds=3),
-    Scenario("viewer-address", "the viewer gets another address", _move_viewer, UNTOLD, rounds=3),
+    Scenario("viewer-address", "the viewer gets another address", _move_viewer, ASKED, rounds=3),
     Scenario(
         "carrier-rebind",
         "the carrier's NAT gets another address",

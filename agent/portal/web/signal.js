@@ -2,7 +2,8 @@
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
-const PONG_WITHIN_MS = 1_500;
+const RIVAL_AFTER_MS = 300;
+const GIVE_UP_AFTER_MS = 1_500;
 
 /**
  * Events: "up" (open), "down", "signed-out", and "message" with `detail` the parsed JSON.
@@ -15,7 +16,8 @@ export class Signal extends EventTarget {
   #stopped = true;
   #url;
   #heardAt = 0;
-  #onOnline = () => (this.#socket ? this.check() : this.#retryNow());
+  #rival = null;
+  #onNetwork = () => (this.#socket ? this.check() : this.#retryNow());
 
   constructor(url) {
     super();
@@ -29,14 +31,17 @@ export class Signal extends EventTarget {
   start() {
     if (!this.#stopped) return;
     this.#stopped = false;
-    window.addEventListener("online", this.#onOnline);
-    this.#open();
+    window.addEventListener("online", this.#onNetwork);
+    navigator.connection?.addEventListener("change", this.#onNetwork);
+    this.#adopt(new WebSocket(this.#url));
   }
 
   stop() {
     this.#stopped = true;
-    window.removeEventListener("online", this.#onOnline);
+    window.removeEventListener("online", this.#onNetwork);
+    navigator.connection?.removeEventListener("change", this.#onNetwork);
     clearTimeout(this.#timer);
+    this.#dropRival();
     this.#socket?.close(1000);
   }
 
@@ -46,23 +51,39 @@ export class Signal extends EventTarget {
     return true;
   }
 
-  /** Is this connection alive? One that does not answer is left for a new one: TCP would take minutes to notice. */
+  /**
+   * Is this connection alive? Where it does not answer at once, another is opened beside it, and who speaks first
+   * stays: TCP would take minutes to notice that our own network changed.
+   */
   check() {
     const socket = this.#socket;
     const askedAt = performance.now();
-    if (!this.send({ type: "ping" })) return;
+    if (this.#rival || !this.send({ type: "ping" })) return;
+    const isOver = () => this.#stopped || socket !== this.#socket || this.#heardAt >= askedAt;
     setTimeout(() => {
-      if (socket !== this.#socket || this.#heardAt >= askedAt) return;
-      socket.onclose = null; // its own close would wait for the other side
-      socket.close();
-      this.#attempt = 0;
-      this.dispatchEvent(new Event("down"));
-      if (!this.#stopped) this.#open(); // at once: it is our network that changed, not the portal that stopped
-    }, PONG_WITHIN_MS);
+      if (isOver() || this.#rival) return;
+      const rival = (this.#rival = new WebSocket(this.#url));
+      const replace = () => {
+        if (rival !== this.#rival || isOver()) return;
+        this.#rival = socket.onclose = socket.onmessage = null; // its own close would wait for the other side
+        socket.close();
+        this.#attempt = 0;
+        this.#adopt(rival);
+        this.dispatchEvent(new Event("down"));
+        if (rival.readyState === WebSocket.OPEN) rival.onopen();
+      };
+      rival.onopen = replace;
+      rival.onclose = () => this.#dropRival();
+      setTimeout(replace, GIVE_UP_AFTER_MS - RIVAL_AFTER_MS);
+    }, RIVAL_AFTER_MS);
   }
 
-  #open() {
-    const socket = new WebSocket(this.#url);
+  #dropRival() {
+    this.#rival?.close();
+    this.#rival = null;
+  }
+
+  #adopt(socket) {
     this.#socket = socket;
     socket.onopen = () => {
       this.#attempt = 0;
@@ -70,6 +91,7 @@ export class Signal extends EventTarget {
     };
     socket.onmessage = (event) => {
       this.#heardAt = performance.now();
+      this.#dropRival();
       this.dispatchEvent(new CustomEvent("message", { detail: JSON.parse(event.data) }));
     };
     socket.onclose = () => this.#onClose();
@@ -88,12 +110,12 @@ export class Signal extends EventTarget {
       return;
     }
     const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#attempt++);
-    this.#timer = setTimeout(() => this.#open(), Math.random() * ceiling);
+    this.#timer = setTimeout(() => this.#adopt(new WebSocket(this.#url)), Math.random() * ceiling);
   }
 
   #retryNow() {
     if (this.#stopped || this.#socket) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#open(), Math.random() * FIRST_PAUSE_MS);
+    this.#timer = setTimeout(() => this.#adopt(new WebSocket(this.#url)), Math.random() * FIRST_PAUSE_MS);
   }
 }

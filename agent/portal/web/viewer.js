@@ -11,8 +11,8 @@ const PICTURE_TIMEOUT_MS = 12_000;
 const STALLED_AFTER_MS = 1_500; // or five frame intervals, for slow cameras
 const RESTART_EVERY_MS = 5_000;
 const GIVE_UP_AFTER_MS = 30_000; // the camera has then forgotten this session (RFC 7675)
-const SUSPICIOUS_AFTER_MS = 700;
-const JUDGE_EVERY_MS = 250;
+const SUSPICIOUS_AFTER_MS = 500;
+const JUDGE_EVERY_MS = 125;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 const UNTOLD_PAUSE_MS = 60_000;
@@ -99,7 +99,7 @@ export class Viewer extends EventTarget {
   /** What we waited for came back: the portal, the broker or the camera. */
   onReachable() {
     if (this.state.phase === "retrying" && WAITS_FOR_PORTAL.has(this.#code)) this.retryNow();
-    else if (this.state.phase === "stalled") {
+    else if (this.state.phase === "stalled" || this.#isSuspicious(performance.now())) {
       this.#restartedAt = -Infinity; // what was sent before may be lost
       this.#restart();
     }
@@ -312,11 +312,10 @@ export class Viewer extends EventTarget {
     if (phase === "waiting" && now > this.#deadline) return this.#fail("no-picture");
     if (phase !== "playing" && phase !== "stalled") return;
     const silentMs = now - this.#lastFrameAt;
-    // A hidden page's timers and statistics are too slow to tell a stall early.
-    const patienceMs = document.hidden ? GIVE_UP_AFTER_MS : Math.max(STALLED_AFTER_MS, 5_000 / (this.fps || 30));
+    const patienceMs = this.#patienceMs;
     if (silentMs > GIVE_UP_AFTER_MS) return this.#fail("lost");
     const isChecked = this.#checkedAt > this.#lastFrameAt && now - this.#checkedAt < RESTART_EVERY_MS;
-    if (silentMs > (patienceMs * SUSPICIOUS_AFTER_MS) / STALLED_AFTER_MS && !isChecked) {
+    if (this.#isSuspicious(now) && !isChecked) {
       this.#checkedAt = now;
       this.#signal.check(); // it may be our own network that changed
     }
@@ -324,6 +323,16 @@ export class Viewer extends EventTarget {
       if (phase === "playing") this.#enter("stalled", wordsFor("stalled"));
       this.#restart();
     } else if (now - this.#playingSince > STEADY_AFTER_MS) this.#attempt = 0;
+  }
+
+  get #patienceMs() {
+    // A hidden page's timers and statistics are too slow to tell a stall early.
+    return document.hidden ? GIVE_UP_AFTER_MS : Math.max(STALLED_AFTER_MS, 5_000 / (this.fps || 30));
+  }
+
+  #isSuspicious(now) {
+    const isPlaying = this.state.phase === "playing" || this.state.phase === "stalled";
+    return isPlaying && now - this.#lastFrameAt > (this.#patienceMs * SUSPICIOUS_AFTER_MS) / STALLED_AFTER_MS;
   }
 
   #fail(code, message = "", retryAfterS = undefined) {

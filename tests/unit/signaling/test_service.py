@@ -42,7 +42,7 @@ class Bench:
         self.handler = Handler()
         self.service = SignalingService("pinhole", "door", self._publish, self.handler)
 
-    def _publish(self, topic, payload, *, qos=1, retain=False, expiry_s=None):
+    def _publish(self, topic, payload, *, qos=1, retain=False, expiry_s=None, is_urgent=False):  # noqa: ARG002
         self.published.append((topic, payload, qos, retain, expiry_s))
         return True
 
