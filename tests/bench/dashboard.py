@@ -66,7 +66,7 @@ def stock(turn=None):
     ):
         device = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("stock_device.py")), broker.settings().url],
-            cwd=ROOT, env=stack.env | {"PYTHONPATH": str(ROOT)},
+            cwd=ROOT, env=stack.env | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         )  # fmt: skip
         try:
             yield stack.url, stack.password()

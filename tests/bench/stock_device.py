@@ -1,13 +1,17 @@
 """A device on stock aiortc, to compare with: `RTCPeerConnection` and aiortc's own encoder.
 
-Same broker, same signaling, same picture. `python tests/bench/stock_device.py BROKER_URL` runs until ended.
+Same broker, same signaling, same picture. `python tests/bench/stock_device.py BROKER_URL` runs until ended;
+with a file of footage (`scene.py`) and a file for targets before it, that is its picture instead.
 """
 
 import asyncio
 import json
+import logging
 import sys
 import time
+import tomllib
 from fractions import Fraction
+from pathlib import Path
 
 from aiortc import (
     RTCConfiguration,
@@ -18,6 +22,7 @@ from aiortc import (
     VideoStreamTrack,
 )
 from aiortc.sdp import candidate_from_sdp
+from bench.scene import FPS, HEIGHT_PX, WIDTH_PX, Scene, tick_of, video_frame
 
 from agent.camera.picture import TestPicture
 from agent.config import BrokerSettings
@@ -27,7 +32,6 @@ from agent.signaling.service import SignalingService
 from agent.signaling.topics import device_filters
 
 PREFIX, DEVICE = "pinhole", "cam"
-WIDTH_PX, HEIGHT_PX, FPS = 1280, 720, 30
 
 
 class PictureTrack(VideoStreamTrack):
@@ -48,11 +52,28 @@ class PictureTrack(VideoStreamTrack):
         return frame
 
 
+class FootageTrack(VideoStreamTrack):
+    """The bench's footage, stamped."""
+
+    def __init__(self, scene):
+        super().__init__()
+        self._scene = scene
+        self._tick = tick_of(time.time() * 1000) + 1
+
+    async def recv(self):
+        await asyncio.sleep(max(0.0, self._tick / FPS - time.time()))
+        frame = video_frame(self._scene.picture(self._tick), WIDTH_PX, HEIGHT_PX, "yuv420p")
+        frame.pts, frame.time_base = self._tick * 90_000 // FPS, Fraction(1, 90_000)
+        self._tick = max(self._tick + 1, tick_of(time.time() * 1000))
+        return frame
+
+
 class StockSessions:
     """Answers each offer with an `RTCPeerConnection`, as aiortc's own examples do."""
 
-    def __init__(self):
+    def __init__(self, make_track):
         self.signal = None
+        self._make_track = make_track
         self._peers = {}
         self._tasks = set()
 
@@ -74,7 +95,7 @@ class StockSessions:
         peer = self._peers[session] = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         peer.on("datachannel", lambda channel: channel.on("message", lambda text: _reply(channel, text)))
         await peer.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
-        peer.addTrack(PictureTrack())
+        peer.addTrack(self._make_track())
         codecs = RTCRtpSender.getCapabilities("video").codecs
         peer.getTransceivers()[0].setCodecPreferences([c for c in codecs if c.mimeType == "video/H264"])
         await peer.setLocalDescription(await peer.createAnswer())
@@ -92,15 +113,15 @@ def _reply(channel, text):
         channel.send(json.dumps({"type": "pong", "id": request["id"], "unix_ms": time.time() * 1000}))
 
 
-async def main(url):
-    sessions = StockSessions()
+async def serve(url, sessions, name, *, has_stamp):
+    """Answer the portal as the device `cam` until cancelled."""
     broker = None
 
     def publish(topic, payload, **options):
         return broker.publish(topic, payload, **options)
 
     service = sessions.signal = SignalingService(PREFIX, DEVICE, publish, sessions)
-    state = State(boot_id="stock", online=True, since=time.time(), name="Stock aiortc", has_stamp=True)
+    state = State(boot_id="stock", online=True, since=time.time(), name=name, has_stamp=has_stamp)
     broker = Broker(
         BrokerSettings(url=url),
         client_id=f"stock-{DEVICE}",
@@ -114,5 +135,19 @@ async def main(url):
     await broker.run()
 
 
+def broker_url(argument):
+    """The URL itself, or the one in a file of settings."""
+    path = Path(argument)
+    return tomllib.loads(path.read_text())["broker"]["url"] if path.suffix == ".toml" else argument
+
+
+def main(arguments):
+    logging.basicConfig(level=logging.INFO)
+    *footage, broker = arguments
+    scene = Scene(Path(footage[0])) if footage else None
+    sessions = StockSessions((lambda: FootageTrack(scene)) if scene else PictureTrack)
+    asyncio.run(serve(broker_url(broker), sessions, "Stock aiortc", has_stamp=not footage))
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    main(sys.argv[1:])

@@ -16,7 +16,7 @@ import struct
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,10 @@ class Emulator:
     late_packets: int = 0
 
     def on_command(self, command: dict[str, Any], now_ns: int) -> dict[str, Any]:
-        """Carry out {"change": …}, {"plan": …} or {"ask": "statistics"}. Raises ShapeError, KeyError."""
+        """Carry out {"change": …}, {"plan": …} or {"passages": file}. Raises ShapeError, KeyError."""
+        if "passages" in command:
+            passages = {name: [astuple(p) for p in one.passages] for name, one in self.directions.items()}
+            Path(command["passages"]).write_text(json.dumps(passages))
         if "change" in command:
             self._change(command.get("direction", "both"), command["change"], now_ns)
         for order, (at_s, direction, changes) in enumerate(command.get("plan", [])):
@@ -134,7 +137,7 @@ def _answer(emulator: Emulator, control: socket.socket) -> None:
     data, sender = control.recvfrom(MAX_COMMAND_BYTES)
     try:
         reply = emulator.on_command(json.loads(data), time.monotonic_ns())
-    except (ShapeError, KeyError, TypeError, ValueError) as exc:
+    except (ShapeError, KeyError, TypeError, ValueError, OSError) as exc:
         reply = {"error": str(exc) or repr(exc)}
     with suppress(OSError):  # whoever asked has gone
         control.sendto(json.dumps(reply).encode(), sender)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from netlab.emulator import MAX_COMMAND_BYTES
 from netlab.namespaces import LabError, Namespaces, Process
-from netlab.shape import Counters, Shape
+from netlab.shape import Counters, Passage, Shape
 
 TESTS = Path(__file__).parents[1]
 TUN = Path("/dev/net/tun")
@@ -53,8 +53,15 @@ class Link:
         said = self._ask({})
         return Statistics(Counters(**said.pop("uplink")), Counters(**said.pop("downlink")), **said)
 
+    def passages(self) -> dict[str, list[Passage]]:
+        """Return what passed the bottleneck so far, by direction; holds the link up for a moment."""
+        file = self.process.log_file.with_name("passages.json")
+        self._ask({"passages": str(file)})
+        said = json.loads(file.read_text())
+        return {name: [Passage(*one) for one in passages] for name, passages in said.items()}
+
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
-        data = json.dumps(command).encode()
+        data = json.dumps(command, separators=(",", ":")).encode()
         if len(data) > MAX_COMMAND_BYTES:
             raise LabError("too much at once: give a long trace at the start")
         try:

@@ -1,5 +1,6 @@
 """What runs on the lab's hosts: broker, TURN and STUN, portal; and the device's agent."""
 
+import os
 import re
 import secrets
 import sys
@@ -11,6 +12,7 @@ from typing import Literal, get_args
 
 import trustme
 from netlab.internet import Internet
+from netlab.link import TESTS
 from netlab.namespaces import LabError, Process
 from netlab.plan import SERVER_IP, SERVER_IP6
 from parts.coturn import PROGRAM as TURNSERVER
@@ -49,9 +51,15 @@ class Service:
 
 
 def start_service(
-    lab: Internet, transports: Sequence[Transport] = TRANSPORTS, *, camera: str = 'source = "synthetic"'
+    lab: Internet,
+    transports: Sequence[Transport] = TRANSPORTS,
+    *,
+    camera: str = 'source = "synthetic"',
+    program: Sequence[str] = ("-m", "agent", "run", "--config"),
 ) -> Service:
     """Start all of it and wait until the device is online; ends with the lab. `camera` is TOML.
+
+    `program` is what Python runs on the device; the path of its settings follows.
 
     Portal and agent are told of a STUN server and of TURN over `transports`. Raises LabError.
     """
@@ -60,7 +68,7 @@ def start_service(
     turn = start_turn(lab, secret)
     common = f'[broker]\nurl = "mqtt://broker.test:{BROKER_PORT}"\n'
     portal = _start_portal(lab, common, transports, secret, password)
-    agent = _start_agent(lab, common, camera)
+    agent = _start_agent(lab, common, camera, program)
     for process in (portal, agent):
         _await(process, r"connected to \S+")
     return Service(lab, broker, turn, portal, agent, f"http://portal.test:{PORTAL_PORT}", password)
@@ -145,13 +153,15 @@ def _start_portal(
     return portal
 
 
-def _start_agent(lab: Internet, common: str, camera: str) -> Process:
+def _start_agent(lab: Internet, common: str, camera: str, program: Sequence[str]) -> Process:
     folder = lab.spaces.folder
     file = folder / "agent.toml"
     file.write_text(f'{common}[device]\nid = "cam"\nname = "Test camera"\n[camera]\n{camera}\n')
-    return lab.spaces.start(
-        "device", "agent", _pinhole("run", file), env={"SSL_CERT_FILE": str(folder / "ca.pem")}
-    )
+    env = {
+        "SSL_CERT_FILE": str(folder / "ca.pem"),
+        "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS))),
+    }
+    return lab.spaces.start("device", "agent", [sys.executable, *program, str(file)], env=env)
 
 
 def _pinhole(command: str, file: Path) -> list[str]:

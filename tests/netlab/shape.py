@@ -16,6 +16,8 @@ NS_PER_S = 1_000_000_000
 OPPORTUNITY_BYTES = 1500
 """What leaves at each line of a trace in mahimahi's format."""
 MAX_TRACE_LINES = 10_000_000
+MAX_PASSAGES = 500_000
+"""Twenty minutes at 4 Mb/s."""
 
 
 class ShapeError(ValueError):
@@ -179,6 +181,16 @@ class Counters:
     max_queue_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One packet at the bottleneck's far end."""
+
+    at_ns: int
+    size_bytes: int
+    waited_ns: int
+    """In the queue, and while it passed."""
+
+
 @dataclass(slots=True)
 class _Packet:
     frame: bytes
@@ -205,6 +217,7 @@ class Direction:
         self._free_ns = self.start_ns
         self._last_ns = self.start_ns
         self._is_bad = False
+        self.passages: deque[Passage] = deque(maxlen=MAX_PASSAGES)
         self._bottleneck = self._build_bottleneck(self.start_ns)
 
     def reshape(self, shape: Shape, now_ns: int) -> None:
@@ -263,6 +276,7 @@ class Direction:
             self._queue.popleft()
             self._queue_bytes -= head.size_bytes
             self._free_ns, self._head_done_ns = self._head_done_ns, None
+            self.passages.append(Passage(self._free_ns, head.size_bytes, self._free_ns - head.arrived_ns))
             if self._is_lost():
                 self.counters.lost_packets += 1
             else:

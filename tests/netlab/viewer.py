@@ -10,14 +10,19 @@ from typing import Any
 
 from netlab.internet import Internet
 from netlab.namespaces import LabError
-from netlab.servers import Service
+from netlab.servers import PORTAL_PORT, Service
 from parts.chromium import ARGS
 from playwright.async_api import Page, async_playwright
 
 PATIENCE_S = 30.0
 POLL_S = 0.05
 # The lab's CA is in no trust store, and TURN over TLS is checked like a web site.
-_ARGS = [*ARGS, "--ignore-certificate-errors"]
+# The portal's address is plain HTTP, and what a bench reads of a picture takes a secure context.
+_ARGS = [
+    *ARGS,
+    "--ignore-certificate-errors",
+    f"--unsafely-treat-insecure-origin-as-secure=http://portal.test:{PORTAL_PORT}",
+]
 _SIGN_IN = """async (password) => (await fetch("api/login", {
   method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({password})
 })).status"""
@@ -33,9 +38,10 @@ class Playback:
 
 
 @asynccontextmanager
-async def viewing(lab: Internet, service: Service) -> AsyncIterator[Page]:
-    """Yield a page of the dashboard, signed in, that shows the grid."""
-    program = lab.spaces.script("viewer", lab.spaces.folder / "chromium", str(shutil.which("chromium")))
+async def viewing(lab: Internet, service: Service, host: str = "viewer") -> AsyncIterator[Page]:
+    """Yield a page of the dashboard in a browser on `host`, signed in, that shows the grid."""
+    file = lab.spaces.folder / f"chromium-{host}"
+    program = lab.spaces.script(host, file, str(shutil.which("chromium")))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=_ARGS)
         try:

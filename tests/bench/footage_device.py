@@ -1,0 +1,63 @@
+"""Our agent with the bench's footage for a camera: `footage_device.py FOOTAGE TARGETS SETTINGS`.
+
+Each bitrate that the camera is asked for goes to the file TARGETS as a line of JSON: [Unix ms, bits/s].
+"""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+from bench.scene import FPS, HEIGHT_PX, WIDTH_PX, Scene, tick_of, video_frame
+
+import agent.app
+from agent import cli
+from agent.camera.encoder import H264Encoder
+from agent.camera.worker import Worker
+from agent.model.media import StreamFormat
+
+
+class FootageCamera:
+    """As `ReplayCamera`, with a stamp in each picture."""
+
+    kind = "replay"
+    has_stamp = False  # the dashboard need not read it too
+
+    def __init__(self, footage, targets, settings):
+        self._scene, self._targets, self._settings = Scene(footage), targets, settings
+        self._worker = self._encoder = None
+
+    def start(self, demand, on_unit, on_failure):
+        encoder = H264Encoder(WIDTH_PX, HEIGHT_PX, FPS, self._settings.keyframe_interval_s, demand)
+
+        def body(stopping: threading.Event):
+            tick = tick_of(time.time() * 1000) + 1
+            while not stopping.wait(max(0, tick / FPS - time.time())):
+                frame = video_frame(self._scene.picture(tick), WIDTH_PX, HEIGHT_PX, "yuv420p")
+                on_unit(encoder.encode(frame, time.monotonic_ns() // 1000))
+                tick = max(tick + 1, tick_of(time.time() * 1000))
+
+        self._encoder = encoder
+        self.apply(demand)
+        self._worker = Worker("camera-footage", body, on_failure)
+        self._worker.start()
+        return StreamFormat(WIDTH_PX, HEIGHT_PX, FPS, encoder.profile_level_id)
+
+    def apply(self, demand):
+        if self._encoder:
+            self._encoder.apply(demand)
+            with self._targets.open("a") as file:
+                file.write(json.dumps([time.time() * 1000, demand.bitrate_bps]) + "\n")
+
+    def stop(self):
+        worker, self._worker, self._encoder = self._worker, None, None
+        if worker:
+            worker.stop()
+
+
+if __name__ == "__main__":
+    footage, targets, settings_file = map(Path, sys.argv[1:])
+    agent.app.open_camera = lambda settings: FootageCamera(footage, targets, settings)
+    sys.argv = ["pinhole", "run", "--config", str(settings_file)]
+    cli.main()

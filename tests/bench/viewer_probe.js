@@ -1,0 +1,69 @@
+// Notes what a viewer sees: each picture's time and stamp, the statistics, and now and then a picture's luma.
+async ({ statsEveryMs, shotEveryMs }) => {
+  const { decodeBits, nowMs, CELLS } = await import(new URL("stamp.js", document.querySelector("script[type=module]").src));
+  const video = document.querySelector("video");
+  const pc = probe.peers.at(-1);
+  const bench = (window.bench = { startMs: nowMs(), frames: [], stats: [], shots: [] });
+  let busy = false;
+  let shotAt = nowMs() + shotEveryMs;
+
+  const luma = async (frame, rect) => {
+    const data = new Uint8Array(frame.allocationSize({ rect }));
+    const [layout] = await frame.copyTo(data, { rect });
+    const rows = [];
+    for (let row = 0; row < rect.height; row += 1) {
+      rows.push(data.subarray(layout.offset + row * layout.stride, layout.offset + row * layout.stride + rect.width));
+    }
+    return rows;
+  };
+
+  const read = async (now) => {
+    const frame = new VideoFrame(video);
+    try {
+      const { width, height } = frame.visibleRect;
+      const cell = Math.floor(width / CELLS);
+      const row = (Math.max(2, Math.floor(height / 45)) >> 1) & ~1;
+      const [line] = await luma(frame, { x: 0, y: row, width, height: 2 });
+      const stamp = decodeBits(Array.from({ length: CELLS }, (_, i) => line[i * cell + (cell >> 1)] > 127));
+      bench.frames.push([now, stamp]);
+      if (stamp !== null && now >= shotAt) {
+        shotAt = now + shotEveryMs;
+        bench.shots.push({ now, stamp, width, height, rows: await luma(frame, { x: 0, y: 0, width, height }) });
+      }
+    } finally {
+      frame.close();
+    }
+  };
+
+  const onFrame = () => {
+    video.requestVideoFrameCallback(onFrame);
+    const now = nowMs();
+    if (busy) bench.frames.push([now, null]);
+    else {
+      busy = true;
+      read(now).finally(() => { busy = false; });
+    }
+  };
+  video.requestVideoFrameCallback(onFrame);
+
+  const wanted = [
+    "bytesReceived", "headerBytesReceived", "packetsReceived", "packetsLost", "retransmittedBytesReceived",
+    "fecBytesReceived", "fecPacketsReceived", "fecPacketsDiscarded", "retransmittedPacketsReceived",
+    "freezeCount", "totalFreezesDuration", "framesDecoded", "framesDropped", "keyFramesDecoded", "nackCount", "pliCount",
+    "jitterBufferDelay", "jitterBufferEmittedCount", "frameWidth", "frameHeight",
+  ];
+  const note = async () => {
+    const report = await pc.getStats();
+    const one = [...report.values()].find((s) => s.type === "inbound-rtp" && s.kind === "video");
+    if (one) bench.stats.push({ now: nowMs(), ...Object.fromEntries(wanted.map((key) => [key, one[key] ?? 0])) });
+  };
+  setInterval(note, statsEveryMs);
+
+  window.takeShot = () => {
+    const shot = bench.shots.shift();
+    if (!shot) return null;
+    let text = "";
+    for (const row of shot.rows) text += String.fromCharCode(...row);
+    return { ...shot, rows: undefined, luma: btoa(text) };
+  };
+}
