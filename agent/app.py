@@ -7,7 +7,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from agent import __version__
@@ -21,9 +22,9 @@ from agent.device.link import LinkMonitor
 from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
 from agent.errors import MessageError
-from agent.media.fanout import Fanout
+from agent.media.fanout import Fanout, Sink
 from agent.media.packetizer import to_rtp_frame
-from agent.model.media import AccessUnit
+from agent.model.media import STREAMS, AccessUnit, StreamName
 from agent.model.signal import (
     OFFER_LIFETIME_S,
     CameraState,
@@ -39,18 +40,12 @@ from agent.portal.app import run_portal as serve_portal
 from agent.portal.gateway import Gateway
 from agent.portal.turn import load_ice_servers
 from agent.rtc.interfaces import host_addresses
-from agent.rtc.peer import Stream
 from agent.rtc.sessions import Sessions
 from agent.signaling import messages, topics
 from agent.signaling.broker import Broker
 from agent.signaling.service import SignalingService
 
 log = logging.getLogger(__name__)
-
-MAIN_STREAM = "main"
-MIN_BPS = {"picamera": 1_000_000}
-"""The VC4 encoder may stall when it is asked for less."""
-MIN_SOFTWARE_BPS = 100_000
 
 
 class Agent:
@@ -68,14 +63,14 @@ class Agent:
             on_state=self._on_camera_state,
             on_event=self._on_event,
         )
-        self.fanout = Fanout()
-        self.control = StreamControl(self._limits, self.capture.set_bitrate, self.capture.request_keyframe)
+        self.fanouts: dict[StreamName, Fanout] = {stream: Fanout() for stream in STREAMS}
+        self.control = StreamControl(self.capture, self._limits, self._subscribed)
         self.service = SignalingService(broker.topic_prefix, device.id, self._publish, self)
         self.sessions = Sessions(
             settings.webrtc,
             signal=self.service,
-            stream=Stream(self.control.lane, self.fanout.subscribed, self._describe_stream),
-            watching=self.capture.watching,
+            viewing=self.control.viewer,
+            describe=self._describe,
             on_change=self._publish_state,
         )
         self.broker = Broker(
@@ -145,9 +140,15 @@ class Agent:
             topic, payload, qos=qos, retain=retain, expiry_s=expiry_s, is_urgent=is_urgent
         )
 
-    def _on_unit(self, unit: AccessUnit) -> None:
-        if len(self.fanout) and (frame := to_rtp_frame(unit)):
-            self.fanout.push(frame)
+    def _on_unit(self, stream: StreamName, unit: AccessUnit) -> None:
+        fanout = self.fanouts[stream]
+        if len(fanout) and (frame := to_rtp_frame(unit)):
+            fanout.push(frame)
+
+    @contextmanager
+    def _subscribed(self, stream: StreamName, sink: Sink) -> Iterator[None]:
+        with self.capture.watching(stream), self.fanouts[stream].subscribed(sink):
+            yield
 
     def _on_camera_state(self, _state: CameraState, _problem: str) -> None:
         self._publish_state()
@@ -181,27 +182,30 @@ class Agent:
             )
         )
 
-    def _describe_stream(self) -> tuple[int, int, str]:
-        return len(self.sessions), self.control.bitrate_bps, self.capture.kind
+    def _describe(self, stream: StreamName) -> tuple[int, int, str]:
+        return len(self.sessions), self.control.bitrate_bps(stream), self.capture.kind
 
-    def _limits(self) -> Limits:
-        camera, running = self._settings.camera, self.capture.format
-        return Limits(
-            min_bps=min(MIN_BPS.get(self.capture.kind, MIN_SOFTWARE_BPS), camera.bitrate_bps),
-            max_bps=camera.bitrate_bps,
-            fps=running.fps if running else 30.0,
-            pixels=running.width_px * running.height_px if running else 1280 * 720,
-            can_rescale=False,
-        )
+    def _limits(self) -> dict[StreamName, Limits]:
+        return {
+            stream: Limits(
+                min_bps=min(of.min_bitrate_bps, self.capture.most_bps[stream]),
+                max_bps=self.capture.most_bps[stream],
+                fps=of.fps,
+                pixels=of.width_px * of.height_px,
+                can_rescale=of.can_rescale,
+                can_skip=of.can_skip,
+            )
+            for stream, of in self.capture.expected_formats().items()
+        }
 
     def _publish_state(self) -> None:
         self.service.publish_state(self._state())
 
     def _state(self, *, online: bool = True) -> State:
-        capture, camera = self.capture, self._settings.camera
-        running = capture.format
-        stream = running and StreamInfo(
-            MAIN_STREAM, running.width_px, running.height_px, running.fps, camera.bitrate_bps
+        capture = self.capture
+        streams = tuple(
+            StreamInfo(stream, of.width_px, of.height_px, of.fps, capture.most_bps[stream])
+            for stream, of in capture.formats.items()
         )
         return State(
             boot_id=self._boot_id,
@@ -212,7 +216,7 @@ class Agent:
             camera=capture.state if online else "idle",
             camera_kind=capture.kind,
             problem=capture.problem,
-            streams=(stream,) if stream else (),
+            streams=streams,
             viewers=len(self.sessions) if online else 0,
             has_stamp=capture.has_stamp,
         )

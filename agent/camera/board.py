@@ -15,11 +15,13 @@ class Board:
     fps: float
     buffer_count: int
     """Frame buffers of libcamera: they come from CMA, and 512 MB boards have little."""
+    has_preview: bool = True
+    """Whether there is memory and time for a second stream."""
 
 
 _DEFAULT = Board(1280, 720, 30, 5)
 _BOARDS = (
-    ("Zero 2", Board(1280, 720, 25, 4)),
+    ("Zero 2", Board(1280, 720, 25, 4, has_preview=False)),
     ("Pi 4", Board(1920, 1080, 30, 5)),
     ("Compute Module 4", Board(1920, 1080, 30, 5)),
 )

@@ -11,10 +11,10 @@ from functools import partial
 
 from agent.camera.keyframes import KeyframeGate
 from agent.camera.run import HungError, Run, call_in_thread, call_soon
-from agent.camera.source import Camera
+from agent.camera.source import Camera, Formats, OnUnit
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+from agent.model.media import STREAMS, EncoderDemand, StreamFormat, StreamName
 from agent.model.signal import CameraState, EventKind
 
 log = logging.getLogger(__name__)
@@ -49,18 +49,38 @@ class Patience:
 DEFAULT_PATIENCE = Patience()
 
 
+@dataclasses.dataclass(slots=True)
+class Outlet:
+    """One stream, as its watchers want it."""
+
+    demand: EncoderDemand
+    keyframe_gap_s: dataclasses.InitVar[float]
+    watchers: int = 0
+    gate: KeyframeGate = dataclasses.field(init=False)
+    timer: asyncio.TimerHandle | None = None
+    """Until the next forced IDR may come."""
+
+    def __post_init__(self, keyframe_gap_s: float) -> None:
+        self.gate = KeyframeGate(keyframe_gap_s)
+
+    def cancel_timer(self) -> None:
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
+
+
 class Capture:
     """The on-demand life cycle of one camera. All methods and callbacks belong to the event loop's thread.
 
-    The first watcher starts the camera, `settings.linger_s` after the last one it stops. A camera that fails
-    or falls silent is started again, with a growing pause, while somebody watches.
+    The first watcher of any stream starts the camera, `settings.linger_s` after the last one it stops. A
+    camera that fails or falls silent is started again, with a growing pause, while somebody watches.
     """
 
     def __init__(
         self,
         open_camera: Callable[[], Camera],
         settings: CameraSettings,
-        on_unit: Callable[[AccessUnit], None],
+        on_unit: OnUnit,
         on_state: Callable[[CameraState, str], None],
         on_event: Callable[[EventKind, str, Details], None],
         patience: Patience = DEFAULT_PATIENCE,
@@ -70,23 +90,27 @@ class Capture:
         self.problem = ""
         self.kind = ""
         self.has_stamp = False
-        self.format: StreamFormat | None = None
-        """Of the running camera, or of its last run."""
+        self.formats: Formats = {}
+        """Of the running camera's streams, or of its last run's."""
         self.frames = 0
         self.restarts = 0
         self._open_camera = open_camera
         self._settings = settings
         self._on_unit, self._on_state, self._on_event = on_unit, on_state, on_event
         self._patience = patience
-        self._bitrate_bps = settings.bitrate_bps
-        self._gate = KeyframeGate(patience.keyframe_gap_s)
-        self._keyframe_timer: asyncio.TimerHandle | None = None
+        self.most_bps: dict[StreamName, int] = {
+            "main": settings.bitrate_bps,
+            "preview": settings.preview.bitrate_bps,
+        }
+        self._outlets = {
+            stream: Outlet(EncoderDemand(self.most_bps[stream], is_active=False), patience.keyframe_gap_s)
+            for stream in STREAMS
+        }
         self._camera: Camera | None = None
         self._running: Camera | None = None
         self._run: Run | None = None
         self._dropped_before = 0
         self._epoch = -1
-        self._watchers = 0
         self._changed = asyncio.Event()
         self._unwatched_since_s = 0.0
         self._live_since_s: float | None = None
@@ -99,52 +123,71 @@ class Capture:
     @property
     def dropped(self) -> int:
         """Pictures that the event loop was too late for, or that came before a keyframe."""
-        return self._dropped_before + (self._run.handover.dropped if self._run else 0)
+        handovers = self._run.handovers.values() if self._run else ()
+        return self._dropped_before + sum(handover.dropped for handover in handovers)
 
     @property
     def is_watched(self) -> bool:
         """Somebody wants pictures."""
-        return self._watchers > 0
+        return any(outlet.watchers for outlet in self._outlets.values())
 
     @property
     def quiet_s(self) -> float:
         """Since the last picture, and since this supervisor last did something."""
         return time.monotonic() - max(self._last_unit_s, self._last_step_s)
 
+    def expected_formats(self) -> Formats:
+        """Those of the running camera or of its last run; before the first one, a guess."""
+        if self.formats:
+            return self.formats
+        guess: Formats = {"main": StreamFormat(1280, 720, 30)}
+        if self._settings.preview.enabled is not False:
+            guess["preview"] = StreamFormat(self._settings.preview.width_px, 360, self._settings.preview.fps)
+        return guess
+
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Keep the camera running inside the block."""
-        self.acquire()
+    def watching(self, stream: StreamName) -> Iterator[None]:
+        """Keep the camera running, and this stream encoded, inside the block."""
+        if not self.is_watched:
+            self._last_step_s = time.monotonic()  # the rest is over: what comes next is due from now
+        self._outlets[stream].watchers += 1
+        self._activate()
+        self._changed.set()
         try:
             yield
         finally:
-            self.release()
+            self._outlets[stream].watchers -= 1
+            self._unwatched_since_s = time.monotonic()
+            self._activate()
+            self._changed.set()
 
-    def acquire(self) -> None:
-        """One watcher more."""
-        if not self._watchers:
-            self._last_step_s = time.monotonic()  # the rest is over: what comes next is due from now
-        self._watchers += 1
-        self._changed.set()
-
-    def release(self) -> None:
-        """One watcher less."""
-        assert self._watchers > 0, "released more often than acquired"
-        self._watchers -= 1
-        self._unwatched_since_s = time.monotonic()
-        self._changed.set()
-
-    def set_bitrate(self, bitrate_bps: int) -> None:
-        """From the next picture on."""
-        if bitrate_bps != self._bitrate_bps:
-            self._bitrate_bps = bitrate_bps
+    def demand(self, stream: StreamName, bitrate_bps: int, fps_share: float, scale: float) -> None:
+        """What a stream's encoder is to make, from the next picture on; see `EncoderDemand`."""
+        outlet = self._outlets[stream]
+        wanted = EncoderDemand(bitrate_bps, False, fps_share, scale, outlet.demand.is_active)
+        if wanted != outlet.demand:
+            outlet.demand = wanted
             if self._running:
-                self._running.apply(EncoderDemand(bitrate_bps))
+                self._running.apply(stream, wanted)
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, stream: StreamName) -> None:
         """An IDR as soon as the last forced one is old enough; many requests are one."""
-        self._gate.request()
-        self._force_keyframe_when_due()
+        self._outlets[stream].gate.request()
+        self._force_keyframe_when_due(stream)
+
+    def _activate(self) -> None:
+        """Encode what somebody watches; while nobody does, what was watched last, for who comes back."""
+        if not self.is_watched:
+            return
+        # Who asks for a stream that this camera has not will get main.
+        missing = any(self._outlets[s].watchers for s in STREAMS if s not in self.expected_formats())
+        for stream, outlet in self._outlets.items():
+            is_active = outlet.watchers > 0 or (stream == "main" and missing)
+            if is_active != outlet.demand.is_active:
+                outlet.demand = dataclasses.replace(outlet.demand, is_active=is_active)
+                if self._running:
+                    begins = dataclasses.replace(outlet.demand, keyframe=is_active)
+                    self._running.apply(stream, begins)
 
     async def run(self) -> None:
         """Run until cancelled, and stop the camera then.
@@ -179,9 +222,9 @@ class Capture:
         """Return when somebody watches and the pause after the last failure is over."""
         while True:
             pause_s = self._retry_at_s - time.monotonic()
-            if self._watchers and pause_s <= 0:
+            if self.is_watched and pause_s <= 0:
                 return
-            await self._change(pause_s if self._watchers else None)
+            await self._change(pause_s if self.is_watched else None)
 
     async def _change(self, limit_s: float | None = None) -> None:
         with contextlib.suppress(TimeoutError):
@@ -211,41 +254,50 @@ class Capture:
             wake=lambda: call_soon(loop, self._deliver),
             on_failure=lambda run, error: call_soon(loop, self._note_failure, run, error),
         )
-        demand = EncoderDemand(self._bitrate_bps)
-        start = partial(run.start, demand)
+        demands = {stream: outlet.demand for stream, outlet in self._outlets.items()}
         try:
-            self.format = await call_in_thread("camera-start", self._patience.start_s, start)
+            start = partial(run.start, demands)
+            self.formats = await call_in_thread("camera-start", self._patience.start_s, start)
             self._running = camera
-            if self._bitrate_bps != demand.bitrate_bps:
-                camera.apply(EncoderDemand(self._bitrate_bps))
+            self._activate()
+            for stream, outlet in self._outlets.items():
+                if outlet.demand != demands[stream]:
+                    camera.apply(stream, outlet.demand)
             self._deliver()
-            await self._supervise(self.format)
+            await self._supervise()
         finally:
             run.end()
             self._dropped_before, self._run, self._running = self.dropped, None, None
-            self._cancel_keyframe_timer()
+            for outlet in self._outlets.values():
+                outlet.cancel_timer()
             await self._stop(run)
         if self._camera is None:
             raise HungError(f"the {self.kind} camera does not stop")
 
-    async def _supervise(self, stream_format: StreamFormat) -> None:
+    async def _supervise(self) -> None:
         """Return when nobody has watched for the linger; raise CameraError on a failure or silence."""
-        patience = max(self._patience.silence_s, self._patience.silence_frames / stream_format.fps)
         started_s = time.monotonic()
         while True:
+            patience = max(self._patience.silence_s, self._patience.silence_frames / self._least_fps())
             now_s = time.monotonic()
             if self._failure:
                 raise CameraError(str(self._failure)) from self._failure
             silent_at_s = max(started_s, self._last_unit_s) + patience
             if now_s >= silent_at_s:
                 raise SilentError(f"no picture from the {self.kind} camera for {patience:g} s")
-            if self._watchers:
+            if self.is_watched:
                 await self._change(silent_at_s - now_s)
                 continue
             linger_ends_s = self._unwatched_since_s + self._settings.linger_s
             if now_s >= linger_ends_s:
                 return
             await self._change(min(silent_at_s, linger_ends_s) - now_s)
+
+    def _least_fps(self) -> float:
+        return min(
+            stream_format.fps * self._outlets[stream].demand.fps_share
+            for stream, stream_format in self.formats.items()
+        )
 
     async def _stop(self, run: Run) -> None:
         try:
@@ -258,17 +310,18 @@ class Capture:
         run = self._run
         if run is None or self._running is None:
             return  # pictures that overtake the return of their own start wait for it
-        handover = run.handover
-        for unit in handover.take():
-            self.frames += 1
-            self._last_unit_s = time.monotonic()
-            if unit.is_keyframe:
-                self._gate.delivered()
-            if self._live_since_s is None:
-                self._went_live()
-            self._on_unit(dataclasses.replace(unit, epoch=self._epoch))
-        if handover.keyframe_needed and self._live_since_s is not None:
-            self.request_keyframe()
+        for stream, handover in run.handovers.items():
+            for unit in handover.take():
+                self.frames += 1
+                self._last_unit_s = time.monotonic()
+                if unit.is_keyframe:
+                    self._outlets[stream].gate.delivered()
+                if self._live_since_s is None:
+                    self._went_live()
+                self._on_unit(stream, dataclasses.replace(unit, epoch=self._epoch))
+            is_broken = handover.keyframe_needed and handover.dropped > 0
+            if is_broken and self._outlets[stream].demand.is_active and self._live_since_s is not None:
+                self.request_keyframe(stream)
 
     def _went_live(self) -> None:
         self._live_since_s = self._last_unit_s
@@ -309,18 +362,14 @@ class Capture:
             self.state, self.problem = state, problem
             self._on_state(state, problem)
 
-    def _force_keyframe_when_due(self) -> None:
-        self._cancel_keyframe_timer()
+    def _force_keyframe_when_due(self, stream: StreamName) -> None:
+        outlet = self._outlets[stream]
+        outlet.cancel_timer()
         if not self._running:
             return  # a camera starts with a keyframe
         now_s = time.monotonic()
-        if self._gate.take(now_s):
-            self._running.apply(EncoderDemand(self._bitrate_bps, keyframe=True))
-        elif (due_s := self._gate.due_s()) is not None:
+        if outlet.gate.take(now_s):
+            self._running.apply(stream, dataclasses.replace(outlet.demand, keyframe=True))
+        elif (due_s := outlet.gate.due_s()) is not None:
             loop = asyncio.get_running_loop()
-            self._keyframe_timer = loop.call_later(due_s - now_s, self._force_keyframe_when_due)
-
-    def _cancel_keyframe_timer(self) -> None:
-        if self._keyframe_timer:
-            self._keyframe_timer.cancel()
-            self._keyframe_timer = None
+            outlet.timer = loop.call_later(due_s - now_s, self._force_keyframe_when_due, stream)

@@ -38,6 +38,8 @@ def level_idc(width_px: int, height_px: int, fps: float) -> int:
 class H264Encoder:
     """Constrained baseline, no B-frames, SPS and PPS before each IDR.
 
+    `width_px` and `height_px` are the full size, which a demand may scale.
+
     The bitrate is live: x264 is opened as CBR with `HEADROOM`, where it follows a new bitrate within a few
     pictures (opened as plain ABR it takes minutes: it settles accounts with its whole past). Its VBV size is
     fixed in bits, so an IDR that comes anyway renews the encoder where the bitrate has moved far from what it
@@ -54,10 +56,11 @@ class H264Encoder:
         self.width_px, self.height_px, self.fps = width_px, height_px, fps
         self._level_idc = level_idc(width_px, height_px, fps)
         self._keyframe_every = max(1, round(keyframe_interval_s * fps))
-        self._bitrate_bps = demand.bitrate_bps
         self._keyframe_wanted = threading.Event()
         self._seq = 0
         self._since_keyframe = self._keyframe_every
+        self._is_active = False
+        self.apply(demand)
         self._open()
 
     @property
@@ -66,10 +69,16 @@ class H264Encoder:
         return f"42c0{self._level_idc:02x}"
 
     def apply(self, demand: EncoderDemand) -> None:
-        """Take the bitrate, and remember a wanted keyframe, for the next picture."""
-        self._bitrate_bps = demand.bitrate_bps
-        if demand.keyframe:
+        """Take bitrate and size, and remember a wanted keyframe, for the next picture.
+
+        A new size starts with a keyframe, and so does what comes after a pause.
+        """
+        # x264 believes in its full frame rate: of fewer pictures each may be larger.
+        self._bitrate_bps = round(demand.bitrate_bps / demand.fps_share)
+        self._wanted_size = _scaled(self.width_px, demand.scale), _scaled(self.height_px, demand.scale)
+        if demand.keyframe or (demand.is_active and not self._is_active):
             self._keyframe_wanted.set()
+        self._is_active = demand.is_active
 
     def encode(self, frame: av.VideoFrame, capture_us: int) -> AccessUnit:
         """Encode a picture of any size and pixel format; `frame.pts` and `pict_type` are overwritten.
@@ -82,11 +91,12 @@ class H264Encoder:
             raise CameraError(f"libx264 failed: {exc}") from exc
 
     def _encode(self, frame: av.VideoFrame, capture_us: int) -> AccessUnit:
-        if (frame.width, frame.height, frame.format.name) != (self.width_px, self.height_px, "yuv420p"):
-            frame = frame.reformat(self.width_px, self.height_px, "yuv420p", dst_color_range="MPEG")
         keyframe = self._take_keyframe()
         if keyframe:
-            self._renew_vbv()
+            self._renew()
+        width, height = self._size
+        if (frame.width, frame.height, frame.format.name) != (width, height, "yuv420p"):
+            frame = frame.reformat(width, height, "yuv420p", dst_color_range="MPEG")
         self._context.bit_rate = self._bitrate_bps
         frame.pts, frame.time_base = self._pts, self._context.time_base
         self._pts += 1
@@ -106,23 +116,25 @@ class H264Encoder:
         if wanted:  # never clear what `apply` may have set just now
             self._keyframe_wanted.clear()
         within_headroom = 1 / HEADROOM <= self._bitrate_bps / self._opened_bps <= HEADROOM
-        return wanted or not within_headroom or self._since_keyframe >= self._keyframe_every
+        is_resized = self._wanted_size != self._size
+        return wanted or is_resized or not within_headroom or self._since_keyframe >= self._keyframe_every
 
-    def _renew_vbv(self) -> None:
+    def _renew(self) -> None:
         ratio = self._bitrate_bps / self._opened_bps
-        if not 1 / VBV_MISMATCH < ratio < VBV_MISMATCH:
+        if self._wanted_size != self._size or not 1 / VBV_MISMATCH < ratio < VBV_MISMATCH:
             self._open()
 
     def _open(self) -> None:
-        self._opened_bps = self._bitrate_bps
+        self._opened_bps, self._size = self._bitrate_bps, self._wanted_size
+        width, height = self._size
         self._pts = 0
         ceiling_bps = HEADROOM * self._opened_bps
         # x264 wants room for one picture at the ceiling, and says so in its log otherwise.
         vbv_bits = max(int(self._opened_bps * VBV_S), math.ceil(ceiling_bps / self.fps) + 1000)
-        large = self.width_px * self.height_px >= SLICE_THREADS_FROM_PX
+        large = width * height >= SLICE_THREADS_FROM_PX
         try:
             context = av.CodecContext.create("libx264", "w")
-            context.width, context.height, context.pix_fmt = self.width_px, self.height_px, "yuv420p"
+            context.width, context.height, context.pix_fmt = width, height, "yuv420p"
             context.framerate = Fraction(self.fps).limit_denominator(1001)
             context.time_base = 1 / context.framerate
             context.bit_rate = ceiling_bps
@@ -141,8 +153,10 @@ class H264Encoder:
             }
             context.open()
         except (av.FFmpegError, ValueError) as exc:
-            raise CameraError(
-                f"libx264 cannot encode {self.width_px}x{self.height_px} at {self.fps:g} fps: {exc}"
-            ) from exc
+            raise CameraError(f"libx264 cannot encode {width}x{height} at {self.fps:g} fps: {exc}") from exc
         context.bit_rate = self._bitrate_bps
         self._context = context
+
+
+def _scaled(side_px: int, scale: float) -> int:
+    return max(16, round(side_px * scale) & ~1)

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -16,18 +17,25 @@ import av
 from agent.camera import videodev
 from agent.camera.annexb import UnitMaker
 from agent.camera.board import Board, board_of, read_model
+from agent.camera.duo import preview_size
 from agent.camera.encoder import H264Encoder
+from agent.camera.gate import PictureGate
+from agent.camera.source import Demands, Formats, OnUnit
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+from agent.model.media import EncoderDemand, StreamFormat, StreamName
 
 log = logging.getLogger(__name__)
 
 STOP_S = 2.5
 """Below the 3 s that `Camera.stop` may take; after a timeout of its frontend libcamera may never return."""
 BITRATE_STEP_BPS, BITRATE_MIN_BPS, BITRATE_MAX_BPS = 25_000, 1_000_000, 25_000_000
-"""The VC4 encoder's steps and top; below 1 Mb/s its firmware may stall."""
+"""The VC4 encoder's steps and top; below 1 Mb/s its firmware may stall, unless the settings know better."""
+HARDWARE_PREVIEW_FPS = 10.0
+"""The encoder's floor is for its full rate; of so many pictures of 30 it makes a third: 333 kb/s."""
+SOFTWARE_MIN_BITRATE_BPS = 100_000
 CLOCK_SLACK_US = 1_000_000
+LIBCAMERA_NAMES: dict[StreamName, str] = {"main": "main", "preview": "lores"}
 
 
 def attached() -> list[str]:
@@ -43,10 +51,10 @@ def attached() -> list[str]:
     return [str(camera.get("Model", "camera")) for camera in cameras if "/usb" not in str(camera.get("Id"))]
 
 
-def hardware_bitrate_bps(bitrate_bps: int) -> int:
+def hardware_bitrate_bps(bitrate_bps: float, floor_bps: int = BITRATE_MIN_BPS) -> int:
     """What the VC4 encoder takes next to the wanted bitrate."""
     rounded = round(bitrate_bps / BITRATE_STEP_BPS) * BITRATE_STEP_BPS
-    return max(BITRATE_MIN_BPS, min(BITRATE_MAX_BPS, rounded))
+    return max(floor_bps, min(BITRATE_MAX_BPS, rounded))
 
 
 def hardware_profile_level_id(width_px: int, height_px: int, fps: float, bitrate_bps: int) -> str:
@@ -80,49 +88,32 @@ class PiCamera:
         self._index = index
         self._board: Board = board_of(read_model() if model is None else model)
         self._picam: Any = None
-        self._encoder: Any = None
-        self._libx264: H264Encoder | None = None
+        self._streams: dict[StreamName, Steered] = {}
 
-    def start(
-        self,
-        demand: EncoderDemand,
-        on_unit: Callable[[AccessUnit], None],
-        on_failure: Callable[[Exception], None],
-    ) -> StreamFormat:
+    def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
         picamera2 = _import()
         try:
             self._picam = self._open(picamera2)
-            return self._start(picamera2, demand, on_unit, on_failure)
+            return self._start(picamera2, demands, on_unit, on_failure)
         except Exception as exc:
             error = exc if isinstance(exc, CameraError) else self._translated(exc)
             self.stop()
             raise error from exc
 
-    def apply(self, demand: EncoderDemand) -> None:
-        encoder = self._encoder
-        if self._libx264:
-            self._libx264.apply(demand)
-            return
-        node = getattr(encoder, "vd", None)
-        if encoder is None or node is None or node.closed:
-            return
-        try:
-            videodev.set_control(node, videodev.CID_BITRATE, hardware_bitrate_bps(demand.bitrate_bps))
-        except OSError as exc:
-            log.warning(f"camera: the encoder refused {demand.bitrate_bps} b/s: {exc}")
-        if demand.keyframe:
-            encoder.force_key_frame()
+    def apply(self, stream: StreamName, demand: EncoderDemand) -> None:
+        if steered := self._streams.get(stream):
+            steered.apply(demand)
 
     def stop(self) -> None:
-        picam, encoder = self._picam, self._encoder
-        self._picam = self._encoder = self._libx264 = None
+        picam, encoders = self._picam, [steered.encoder for steered in self._streams.values()]
+        self._picam, self._streams = None, {}
         if picam is None:
             return
         done = threading.Event()
 
         def release() -> None:
             _quietly(picam.stop)
-            if encoder is not None:
+            if encoders:
                 _quietly(picam.stop_encoder)
             _quietly(picam.close)
             done.set()
@@ -142,70 +133,77 @@ class PiCamera:
     def _start(
         self,
         picamera2: ModuleType,
-        demand: EncoderDemand,
-        on_unit: Callable[[AccessUnit], None],
+        demands: Demands,
+        on_unit: OnUnit,
         on_failure: Callable[[Exception], None],
-    ) -> StreamFormat:
+    ) -> Formats:
         fps = self._settings.fps or self._board.fps
-        width, height = self._configure(fps)
-        encoder, profile = self._make_encoder(picamera2, width, height, fps, demand, on_failure)
+        formats: Formats = {}
+        for stream, (width, height) in self._configure(fps).items():
+            steered = self._steer(picamera2, stream, (width, height), fps, demands[stream], on_failure)
+            self._streams[stream], formats[stream] = steered, steered.format
+            output = _make_output(picamera2, self._on_frame(stream, steered, fps, on_unit))
+            self._picam.start_encoder(steered.encoder, output, name=LIBCAMERA_NAMES[stream])
+        self._picam.start()
+        return formats
+
+    @staticmethod
+    def _on_frame(
+        stream: StreamName, steered: "Steered", fps: float, on_unit: OnUnit
+    ) -> Callable[[bytes, int], None]:
         maker = UnitMaker(fps)
 
         def on_frame(data: bytes, timestamp_us: int) -> None:
-            capture_us = capture_time_us(timestamp_us, encoder.firsttimestamp, time.monotonic_ns() // 1000)
-            unit = maker.make(data, capture_us)
+            now_us = time.monotonic_ns() // 1000
+            unit = maker.make(data, capture_time_us(timestamp_us, steered.encoder.firsttimestamp, now_us))
             if unit:
-                on_unit(unit)
+                on_unit(stream, unit)
 
-        self._picam.start_encoder(encoder, _make_output(picamera2, on_frame))
-        self._encoder = encoder
-        self._picam.start()
-        return StreamFormat(width, height, fps, profile)
+        return on_frame
 
-    def _configure(self, fps: float) -> tuple[int, int]:
-        """Set size, rate and rotation; the size that libcamera agreed to."""
+    def _configure(self, fps: float) -> dict[StreamName, tuple[int, int]]:
+        """Set sizes, rate and rotation; the sizes that libcamera agreed to."""
         import libcamera  # noqa: PLC0415  # comes with picamera2
 
         width = self._settings.width_px or self._board.width_px
         height = self._settings.height_px or self._board.height_px
+        enabled = self._settings.preview.enabled
+        has_preview = self._board.has_preview if enabled is None else enabled
+        lores = {"size": preview_size(self._settings, width, height), "format": "YUV420"}
         turned = self._settings.rotate == 180
         frame_us = round(1_000_000 / fps)
         self._picam.configure(
             self._picam.create_video_configuration(
                 main={"size": (width, height), "format": "YUV420"},
+                lores=lores if has_preview else None,
                 transform=libcamera.Transform(hflip=turned, vflip=turned),
                 buffer_count=self._board.buffer_count,
                 controls={"FrameDurationLimits": (frame_us, frame_us)},
             )
         )
-        agreed = self._picam.camera_configuration()["main"]["size"]
-        return int(agreed[0]), int(agreed[1])
+        agreed = self._picam.camera_configuration()
+        streams: tuple[StreamName, ...] = ("main", "preview") if has_preview else ("main",)
+        return {stream: _size(agreed[LIBCAMERA_NAMES[stream]]) for stream in streams}
 
-    def _make_encoder(
+    def _steer(
         self,
         picamera2: ModuleType,
-        width: int,
-        height: int,
+        stream: StreamName,
+        size: tuple[int, int],
         fps: float,
         demand: EncoderDemand,
         on_failure: Callable[[Exception], None],
-    ) -> tuple[Any, str]:
-        """The encoder and its profile-level-id."""
-        encoders = picamera2.encoders
-        if encoders.H264Encoder is encoders.LibavH264Encoder:  # picamera2's way to say: no hardware encoder
-            self._libx264 = H264Encoder(width, height, fps, self._settings.keyframe_interval_s, demand)
-            return _make_software_encoder(
-                picamera2, self._libx264, on_failure
-            ), self._libx264.profile_level_id
-        bitrate_bps = hardware_bitrate_bps(demand.bitrate_bps)
-        encoder = encoders.H264Encoder(
-            bitrate=bitrate_bps,
-            repeat=True,
-            iperiod=max(1, round(self._settings.keyframe_interval_s * fps)),
-            framerate=fps,
-            profile="constrained baseline",
-        )
-        return encoder, hardware_profile_level_id(width, height, fps, bitrate_bps)
+    ) -> "Steered":
+        encoders, settings = picamera2.encoders, self._settings
+        is_software = encoders.H264Encoder is encoders.LibavH264Encoder  # picamera2's way to say so
+        wanted_fps = fps if stream == "main" else settings.preview.fps
+        if stream == "preview" and not is_software:
+            wanted_fps = min(wanted_fps, HARDWARE_PREVIEW_FPS)
+        stream_fps = min(fps, wanted_fps)
+        gate = PictureGate(demand, stream_fps / fps)
+        if is_software:
+            return _software(picamera2, settings, size, stream_fps, demand, gate, on_failure)
+        return _hardware(picamera2, settings, size, (fps, stream_fps), demand, gate)
 
     @staticmethod
     def _translated(exc: Exception) -> CameraError:
@@ -220,6 +218,93 @@ class PiCamera:
                 f"no memory for the frame buffers: choose a smaller picture, or more CMA ({said})"
             )
         return CameraError(f"the Pi camera does not start: {said}")
+
+
+@dataclass(frozen=True, slots=True)
+class Steered:
+    """One of picamera2's encoders, and how it obeys."""
+
+    encoder: Any
+    format: StreamFormat
+    apply: Callable[[EncoderDemand], None]
+
+
+def _hardware(
+    picamera2: ModuleType,
+    settings: CameraSettings,
+    size: tuple[int, int],
+    rates: tuple[float, float],
+    demand: EncoderDemand,
+    gate: PictureGate,
+) -> Steered:
+    """The VC4 encoder. Told the camera's rate and given fewer pictures, it has a floor lower by as much."""
+    fps, stream_fps = rates
+    share = stream_fps / fps
+    floor_bps = settings.min_bitrate_bps or BITRATE_MIN_BPS
+
+    def setting_bps(of: EncoderDemand) -> int:
+        return hardware_bitrate_bps(of.bitrate_bps / (share * of.fps_share), floor_bps)
+
+    encoder = _gated(picamera2.encoders.H264Encoder, gate)(
+        bitrate=setting_bps(demand),
+        repeat=True,
+        iperiod=max(1, round(settings.keyframe_interval_s * stream_fps)),
+        framerate=fps,
+        profile="constrained baseline",
+    )
+
+    def apply(now: EncoderDemand) -> None:
+        node = encoder.vd
+        gate.apply(now)
+        if node is None or node.closed:
+            return
+        try:
+            videodev.set_control(node, videodev.CID_BITRATE, setting_bps(now))
+        except OSError as exc:
+            log.warning(f"camera: the encoder refused {now.bitrate_bps} b/s: {exc}")
+        if now.keyframe:
+            encoder.force_key_frame()
+
+    profile = hardware_profile_level_id(*size, fps, setting_bps(demand))
+    stream_format = StreamFormat(*size, stream_fps, profile, round(floor_bps * share), can_rescale=False)
+    return Steered(encoder, stream_format, apply)
+
+
+def _software(
+    picamera2: ModuleType,
+    settings: CameraSettings,
+    size: tuple[int, int],
+    fps: float,
+    demand: EncoderDemand,
+    gate: PictureGate,
+    on_failure: Callable[[Exception], None],
+) -> Steered:
+    """Our libx264, where there is no hardware encoder."""
+    libx264 = H264Encoder(*size, fps, settings.keyframe_interval_s, demand)
+
+    def apply(now: EncoderDemand) -> None:
+        libx264.apply(now)
+        gate.apply(now)
+
+    encoder = _gated(_software_encoder(picamera2, libx264, on_failure), gate)()
+    floor_bps = settings.min_bitrate_bps or SOFTWARE_MIN_BITRATE_BPS
+    return Steered(encoder, StreamFormat(*size, fps, libx264.profile_level_id, floor_bps), apply)
+
+
+def _gated(base: Any, gate: PictureGate) -> Any:
+    """The encoder class, with pictures left out before it; picamera2 calls `encode` for each."""
+
+    class Gated(base):  # type: ignore[misc]
+        def encode(self, stream: Any, request: Any) -> None:
+            if gate.take():
+                super().encode(stream, request)
+
+    return Gated
+
+
+def _size(stream: Any) -> tuple[int, int]:
+    width, height = stream["size"]
+    return int(width), int(height)
 
 
 def capture_time_us(timestamp_us: int, first_us: int | None, now_us: int) -> int:
@@ -263,10 +348,10 @@ def _make_output(picamera2: ModuleType, on_frame: Callable[[bytes, int], None]) 
     return UnitOutput()
 
 
-def _make_software_encoder(
+def _software_encoder(
     picamera2: ModuleType, libx264: H264Encoder, on_failure: Callable[[Exception], None]
 ) -> Any:
-    """Our libx264 behind picamera2's encoder interface.
+    """A class that puts our libx264 behind picamera2's encoder interface.
 
     picamera2's own LibavH264Encoder opens x264 with frame threads, which delay pictures, and as ABR without
     VBV, which does not follow a live bitrate.
@@ -294,7 +379,7 @@ def _make_software_encoder(
                 return
             self.outputframe(unit.data, unit.is_keyframe, timestamp_us)
 
-    return SoftwareEncoder()
+    return SoftwareEncoder
 
 
 def _quietly(call: Callable[[], None]) -> None:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import av
 
-from agent.camera.encoder import H264Encoder
+from agent.camera.duo import Duo
 from agent.camera.pace import Pace
+from agent.camera.source import Demands, Formats, OnUnit
 from agent.camera.worker import Worker
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+from agent.model.media import EncoderDemand, StreamName
 
 log = logging.getLogger(__name__)
 
@@ -54,38 +55,34 @@ class ReplayCamera:
         self._settings = settings
         self._path = Path(path)
         self._worker: Worker | None = None
-        self._encoder: H264Encoder | None = None
+        self._duo: Duo | None = None
         if not self._path.is_file():
             raise CameraError(f"replay: there is no file {path}")
 
-    def start(
-        self,
-        demand: EncoderDemand,
-        on_unit: Callable[[AccessUnit], None],
-        on_failure: Callable[[Exception], None],
-    ) -> StreamFormat:
+    def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
         width, height, fps = self._probe()
-        encoder = H264Encoder(width, height, fps, self._settings.keyframe_interval_s, demand)
+        duo = Duo(self._settings, width, height, fps, demands)
 
         def body(stopping: threading.Event) -> None:
             pace = Pace(_now_us(), fps)
             for frame in self._frames():
                 if stopping.wait(max(0, pace.due_us - _now_us()) / 1e6):
                     return
-                on_unit(encoder.encode(frame, _now_us()))
+                for stream, unit in duo.encode(frame, _now_us()):
+                    on_unit(stream, unit)
                 pace.advance(_now_us())
 
-        self._encoder = encoder
+        self._duo = duo
         self._worker = Worker("camera-replay", body, on_failure)
         self._worker.start()
-        return StreamFormat(width, height, fps, encoder.profile_level_id)
+        return duo.formats
 
-    def apply(self, demand: EncoderDemand) -> None:
-        if self._encoder:
-            self._encoder.apply(demand)
+    def apply(self, stream: StreamName, demand: EncoderDemand) -> None:
+        if self._duo:
+            self._duo.apply(stream, demand)
 
     def stop(self) -> None:
-        worker, self._worker, self._encoder = self._worker, None, None
+        worker, self._worker, self._duo = self._worker, None, None
         if worker:
             worker.stop()
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from agent.camera.handover import Handover
-from agent.camera.source import Camera
+from agent.camera.source import Camera, Demands, Formats
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+from agent.model.media import STREAMS, AccessUnit, StreamName
 
 T = TypeVar("T")
 
@@ -65,19 +65,19 @@ class Run:
         self, camera: Camera, wake: Callable[[], None], on_failure: Callable[["Run", Exception], None]
     ) -> None:
         """`wake` and `on_failure` are called from the camera's threads."""
-        self.handover = Handover(wake)
+        self.handovers: dict[StreamName, Handover] = {stream: Handover(wake) for stream in STREAMS}
         self._camera = camera
         self._on_failure = on_failure
         # A stop that overtakes a slow start waits for it, and so cleans up behind it however late it returns.
         self._calls = threading.Lock()
         self._ended = False
 
-    def start(self, demand: EncoderDemand) -> StreamFormat:
+    def start(self, demands: Demands) -> Formats:
         """Blocks. Raises CameraError."""
         with self._calls:
             if self._ended:
                 raise CameraError("the camera was stopped before it started")
-            return self._camera.start(demand, self._unit, self._failure)
+            return self._camera.start(demands, self._unit, self._failure)
 
     def end(self) -> None:
         """Let nothing out any more; returns at once."""
@@ -88,9 +88,9 @@ class Run:
         with self._calls:
             self._camera.stop()
 
-    def _unit(self, unit: AccessUnit) -> None:
+    def _unit(self, stream: StreamName, unit: AccessUnit) -> None:
         if not self._ended:
-            self.handover.put(unit)
+            self.handovers[stream].put(unit)
 
     def _failure(self, error: Exception) -> None:
         if not self._ended:

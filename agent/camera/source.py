@@ -1,13 +1,18 @@
 """The one Protocol behind which every camera stands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+from agent.model.media import AccessUnit, EncoderDemand, StreamFormat, StreamName
+
+OnUnit = Callable[[StreamName, AccessUnit], None]
+Demands = Mapping[StreamName, EncoderDemand]
+"""One for each of `agent.model.media.STREAMS`."""
+Formats = dict[StreamName, StreamFormat]
 
 
 class Camera(Protocol):
-    """A camera with its encoder.
+    """A camera with its encoders: `main` always, `preview` where it has one and the settings want it.
 
     The calls may block and are made from a worker thread, one at a time, except `apply`, which may be called
     from any thread while the camera runs and returns at once.
@@ -18,22 +23,18 @@ class Camera(Protocol):
     has_stamp: bool
     """Whether the picture carries the time stamp of `agent.model.stamp`."""
 
-    def start(
-        self,
-        demand: EncoderDemand,
-        on_unit: Callable[[AccessUnit], None],
-        on_failure: Callable[[Exception], None],
-    ) -> StreamFormat:
-        """Start to deliver pictures; the first one is a keyframe, with `seq` and `epoch` 0.
+    def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
+        """Start to deliver pictures of the streams whose demand is active; returns what each stream is.
 
-        The epoch stays 0: who runs the camera counts its starts.
-        `on_unit` and `on_failure` are called from a thread of the camera's own and return at once.
+        The first picture of a stream is a keyframe, with `seq` 0, and the first one after a pause is a
+        keyframe. The epoch stays 0: who runs the camera counts its starts.
+        `on_unit` and `on_failure` are called from threads of the camera's own and return at once.
         `on_failure` is called at most once, when the camera stops delivering by itself.
         Raises CameraError, with everything released, when the camera cannot start.
         """
 
-    def apply(self, demand: EncoderDemand) -> None:
-        """Change the running encoder's bitrate, and force an IDR where `demand.keyframe` is set."""
+    def apply(self, stream: StreamName, demand: EncoderDemand) -> None:
+        """Change a running encoder, pause it or go on, and force an IDR where `demand.keyframe` is set."""
 
     def stop(self) -> None:
         """Release everything within 3 s, also after a failure; safe to call twice.

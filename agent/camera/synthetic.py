@@ -4,12 +4,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from agent.camera.encoder import H264Encoder
+from agent.camera.duo import Duo
 from agent.camera.pace import Pace
 from agent.camera.picture import TestPicture
+from agent.camera.source import Demands, Formats, OnUnit
 from agent.camera.worker import Worker
 from agent.config import CameraSettings
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+from agent.model.media import EncoderDemand, StreamName
 
 WIDTH_PX, HEIGHT_PX, FPS = 1280, 720, 30.0
 
@@ -27,36 +28,32 @@ class SyntheticCamera:
         # Painted when the camera is chosen: at a viewer's click its 50 ms would hold up the answer.
         self._picture = TestPicture(self._width, self._height, self._fps)
         self._worker: Worker | None = None
-        self._encoder: H264Encoder | None = None
+        self._duo: Duo | None = None
 
-    def start(
-        self,
-        demand: EncoderDemand,
-        on_unit: Callable[[AccessUnit], None],
-        on_failure: Callable[[Exception], None],
-    ) -> StreamFormat:
-        width, height, fps, picture = self._width, self._height, self._fps, self._picture
-        encoder = H264Encoder(width, height, fps, self._settings.keyframe_interval_s, demand)
+    def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
+        fps, picture = self._fps, self._picture
+        duo = Duo(self._settings, self._width, self._height, fps, demands)
 
         def body(stopping: threading.Event) -> None:
             pace = Pace(_now_us(), fps)
             while not stopping.wait(max(0, pace.due_us - _now_us()) / 1e6):
                 capture_us = _now_us()
                 frame = picture.draw(capture_us, time.time_ns() // 1_000_000)
-                on_unit(encoder.encode(frame, capture_us))
+                for stream, unit in duo.encode(frame, capture_us):
+                    on_unit(stream, unit)
                 pace.advance(_now_us())
 
-        self._encoder = encoder
+        self._duo = duo
         self._worker = Worker("camera-synthetic", body, on_failure)
         self._worker.start()
-        return StreamFormat(width, height, fps, encoder.profile_level_id)
+        return duo.formats
 
-    def apply(self, demand: EncoderDemand) -> None:
-        if self._encoder:
-            self._encoder.apply(demand)
+    def apply(self, stream: StreamName, demand: EncoderDemand) -> None:
+        if self._duo:
+            self._duo.apply(stream, demand)
 
     def stop(self) -> None:
-        worker, self._worker, self._encoder = self._worker, None, None
+        worker, self._worker, self._duo = self._worker, None, None
         if worker:
             worker.stop()
 

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from agent.camera.run import HungError, Run, call_in_thread, call_soon
-from agent.camera.source import Camera
+from agent.camera.source import Camera, Demands
 from agent.errors import CameraError
 from agent.model.media import EncoderDemand, StreamFormat
 
@@ -52,15 +52,15 @@ async def try_camera(open_camera: Callable[[], Camera], bitrate_bps: int, second
     run = Run(camera, wake=lambda: call_soon(loop, changed.set), on_failure=on_failure)
     started_s = time.monotonic()
     try:
-        stream_format = await call_in_thread(
-            "camera-start", START_S, partial(run.start, EncoderDemand(bitrate_bps))
-        )
+        demand = EncoderDemand(bitrate_bps)
+        demands: Demands = {"main": demand, "preview": replace(demand, is_active=False)}
+        formats = await call_in_thread("camera-start", START_S, partial(run.start, demands))
         tally = await _watch(run, changed, failures, seconds)
     finally:
         run.end()
         with contextlib.suppress(HungError):  # its thread is left behind; what it was about has been told
             await call_in_thread("camera-stop", STOP_S, run.stop)
-    return tally.trial(camera.kind, stream_format, started_s)
+    return tally.trial(camera.kind, formats["main"], started_s)
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ async def _watch(run: Run, changed: asyncio.Event, failures: list[Exception], se
         changed.clear()
         if failures:
             raise CameraError(str(failures[0])) from failures[0]
-        for unit in run.handover.take():
+        for unit in run.handovers["main"].take():
             tally.last_s = time.monotonic()
             if tally.first_s is None:
                 tally.first_s = tally.last_s

@@ -14,22 +14,23 @@ import av
 
 from agent.camera import videodev
 from agent.camera.annexb import UnitMaker, profile_level_id
-from agent.camera.encoder import H264Encoder
+from agent.camera.duo import Duo
+from agent.camera.source import Demands, Formats, OnUnit
 from agent.camera.worker import Worker
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+from agent.model.media import AccessUnit, EncoderDemand, StreamFormat, StreamName
 
 log = logging.getLogger(__name__)
 
 WIDTH_PX, HEIGHT_PX, FPS = 1280, 720, 30.0
+MIN_BITRATE_BPS = 500_000
+"""Of a camera's own encoder, of which nothing is known: below, many make slabs or stop."""
 CLOCK_SLACK_US = 1_000_000
 """A driver's time stamp that is older than this, or from the future, is on another clock than ours."""
 
 _RAW = {"YUYV": "yuyv422", "NV12": "nv12", "YU12": "yuv420p", "UYVY": "uyvy422", "RGB3": "rgb24"}
 """FourCC to FFmpeg's name, the cheapest for us first."""
-
-Sink = Callable[[bytes, int], None]
 
 
 def usb_cameras() -> list[videodev.Device]:
@@ -51,34 +52,43 @@ def input_format(device: videodev.Device) -> str | None:
 
 
 class Transcoder:
-    """Decodes what the camera gives, scales it to the asked size and encodes it."""
+    """Decodes what the camera gives, scales it to the asked sizes and encodes it."""
 
-    def __init__(self, stream: "av.VideoStream", encoder: H264Encoder) -> None:
+    def __init__(self, stream: "av.VideoStream", duo: Duo) -> None:
         self._stream = stream
-        self.apply = encoder.apply
-        self._encoder = encoder
+        self._duo = duo
+        self.formats = duo.formats
+        self.apply = duo.apply
 
-    def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[AccessUnit]:
+    def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[tuple[StreamName, AccessUnit]]:
         try:
             frames = self._stream.decode(packet)
         except av.error.InvalidDataError:
             return  # many cameras begin with a broken JPEG; silence is noticed by who runs the camera
         for frame in frames:
-            yield self._encoder.encode(frame, capture_us)
+            yield from self._duo.encode(frame, capture_us)
 
     def close(self) -> None:
         """Nothing is held."""
 
 
 class PassThrough:
-    """Hands on the camera's own H.264, and steers its encoder through a second descriptor of the device."""
+    """Hands on the camera's own H.264, and steers its encoder through a second descriptor of the device.
 
-    def __init__(self, path: str, maker: UnitMaker, demand: EncoderDemand) -> None:
+    There is no preview: it would have to be decoded first.
+    """
+
+    def __init__(
+        self, path: str, maker: UnitMaker, stream_format: StreamFormat, demand: EncoderDemand
+    ) -> None:
         self._maker = maker
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self.apply(demand)
+        self.formats: Formats = {"main": stream_format}
+        self.apply("main", demand)
 
-    def apply(self, demand: EncoderDemand) -> None:
+    def apply(self, stream: StreamName, demand: EncoderDemand) -> None:
+        if stream != "main":
+            return
         try:
             videodev.set_control(self._fd, videodev.CID_BITRATE, demand.bitrate_bps)
             if demand.keyframe:
@@ -86,10 +96,10 @@ class PassThrough:
         except OSError as exc:
             log.warning(f"camera: the encoder refused {demand}: {exc}")
 
-    def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[AccessUnit]:
+    def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[tuple[StreamName, AccessUnit]]:
         unit = self._maker.make(bytes(packet), capture_us)
         if unit:
-            yield unit
+            yield "main", unit
 
     def close(self) -> None:
         os.close(self._fd)
@@ -116,17 +126,12 @@ class V4l2Camera:
         self._chain: Transcoder | PassThrough | None = None
         self._worker: Worker | None = None
 
-    def start(
-        self,
-        demand: EncoderDemand,
-        on_unit: Callable[[AccessUnit], None],
-        on_failure: Callable[[Exception], None],
-    ) -> StreamFormat:
+    def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
         try:
             format_name = self._format()
             self._container = self._open(format_name)
             stream = self._container.streams.video[0]
-            chain, stream_format = self._build(stream, format_name, demand)
+            chain = self._build(stream, format_name, demands)
         except (OSError, av.FFmpegError) as exc:
             self._release()
             raise self._translated(exc) from exc
@@ -137,12 +142,12 @@ class V4l2Camera:
         body = self._reader(self._container, stream, chain, on_unit)
         self._worker = Worker("camera-v4l2", body, on_failure)
         self._worker.start()
-        return stream_format
+        return chain.formats
 
-    def apply(self, demand: EncoderDemand) -> None:
+    def apply(self, stream: StreamName, demand: EncoderDemand) -> None:
         chain = self._chain
         if chain:
-            chain.apply(demand)
+            chain.apply(stream, demand)
 
     def stop(self) -> None:
         worker, self._worker = self._worker, None
@@ -171,39 +176,43 @@ class V4l2Camera:
         }
         return self._open_container(self._path, format="v4l2", options=options)
 
-    def _build(
-        self, stream: Any, format_name: str, demand: EncoderDemand
-    ) -> tuple[Transcoder | PassThrough, StreamFormat]:
+    def _build(self, stream: Any, format_name: str, demands: Demands) -> Transcoder | PassThrough:
         fps = float(stream.average_rate or self._settings.fps or FPS)
         given = stream.codec_context
         if format_name == "h264":
             headers = given.extradata or b""
-            maker = UnitMaker(fps, headers)
-            plain = StreamFormat(given.width, given.height, fps)
-            profile = profile_level_id(headers) or plain.profile_level_id
-            return PassThrough(self._path, maker, demand), replace(plain, profile_level_id=profile)
+            plain = StreamFormat(
+                given.width,
+                given.height,
+                fps,
+                min_bitrate_bps=self._settings.min_bitrate_bps or MIN_BITRATE_BPS,
+                can_skip=False,
+                can_rescale=False,
+            )
+            known = replace(plain, profile_level_id=profile_level_id(headers) or plain.profile_level_id)
+            return PassThrough(self._path, UnitMaker(fps, headers), known, demands["main"])
         width, height = (
             self._settings.width_px or given.width & ~1,
             self._settings.height_px or given.height & ~1,
         )
         given.thread_count = 1  # more threads delay pictures, and one decodes JPEG quickly enough
-        encoder = H264Encoder(width, height, fps, self._settings.keyframe_interval_s, demand)
-        return Transcoder(stream, encoder), StreamFormat(width, height, fps, encoder.profile_level_id)
+        return Transcoder(stream, Duo(self._settings, width, height, fps, demands))
 
     def _reader(
         self,
         container: Any,
         stream: Any,
         chain: Transcoder | PassThrough,
-        on_unit: Callable[[AccessUnit], None],
+        on_unit: OnUnit,
     ) -> Callable[[threading.Event], None]:
         def body(stopping: threading.Event) -> None:
             try:
                 for packet in container.demux(stream):
-                    for unit in chain.units(packet, capture_time_us(packet, time.monotonic_ns() // 1000)):
+                    capture_us = capture_time_us(packet, time.monotonic_ns() // 1000)
+                    for name, unit in chain.units(packet, capture_us):
                         if stopping.is_set():
                             return
-                        on_unit(unit)
+                        on_unit(name, unit)
             except (OSError, av.FFmpegError) as exc:
                 raise self._translated(exc) from exc
 

@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 from agent.config.settings import Section, Settings, section_of
 
 WIDTH = 100
+_KINDS = {"integer": "whole number", "array": "list", "string": "text", "boolean": "true or false"}
 
 HEADER = """\
 # pinhole.toml: the settings of an agent, of a portal, or of both.
@@ -97,9 +98,12 @@ def _rule(schema: dict[str, Any]) -> str:
         return _rule(next(choice for choice in schema["anyOf"] if choice.get("type") != "null"))
     if "enum" in schema:
         return " or ".join(_toml(value) for value in schema["enum"])
-    kind: str = {"integer": "whole number", "array": "list", "string": "text"}.get(
-        schema["type"], schema["type"]
-    )
+    kind: str = {
+        "integer": "whole number",
+        "array": "list",
+        "string": "text",
+        "boolean": "true or false",
+    }.get(schema["type"], schema["type"])
     if schema.get("format") == "path":
         return "path"
     low = f"{_number(schema['minimum'])}" if "minimum" in schema else ""

@@ -184,6 +184,25 @@ class BrokerSettings(Section):
                     yield key, "needs TLS: an mqtts:// or wss:// url"
 
 
+class PreviewSettings(Section):
+    """The small second stream: for grids, and for viewers whose link cannot carry the full picture."""
+
+    enabled: bool | None = Field(
+        default=None,
+        description="true or false. Default: where the board has room for it, so not on a Zero 2 W.",
+        examples=[False],
+    )
+    width_px: int = Field(
+        default=640, ge=64, le=1280, multiple_of=2, description="Its height follows the full picture's shape."
+    )
+    fps: float = Field(
+        default=15, ge=1, le=30, description="Frames a second; a Pi's hardware encoder makes at most 10."
+    )
+    bitrate_bps: int = Field(
+        default=500_000, ge=100_000, le=5_000_000, description="The most that its encoder makes."
+    )
+
+
 class CameraSettings(Section):
     """Which camera, and what it delivers."""
 
@@ -221,6 +240,15 @@ class CameraSettings(Section):
         le=25_000_000,
         description="The most that the encoder makes, in bits a second; it follows the viewers' links.",
     )
+    min_bitrate_bps: int | None = Field(
+        default=None,
+        ge=50_000,
+        le=5_000_000,
+        description="The least that the encoder is set to; below it pictures are left out, then viewers "
+        "get the preview. Default: 100 kb/s for libx264, 500 kb/s for a USB camera's own encoder, 1 Mb/s "
+        "for a Pi's, which may stall below.",
+        examples=[1_000_000],
+    )
     keyframe_interval_s: float = Field(
         default=10,
         ge=0.5,
@@ -233,6 +261,7 @@ class CameraSettings(Section):
     rotate: Literal[0, 180] = Field(
         default=0, description="Turn the picture: 0 or 180 degrees (picamera only)."
     )
+    preview: PreviewSettings = Field(default_factory=PreviewSettings)
 
     def _rules(self) -> Iterator[tuple[str, str]]:
         yield from _both(self.width_px, "width_px", self.height_px, "height_px")

@@ -64,6 +64,11 @@ class RateControl:
         """Whether the link's limit was met and still holds."""
         return self._capacity_bps is not None
 
+    def set_max_bps(self, max_bps: int) -> None:
+        """More is of no use."""
+        self._max_bps = max_bps
+        self._clamp()
+
     def update(self, usage: Usage, queue_ms: float, delivery: Delivery, now_ns: int) -> None:
         """Follow one report."""
         elapsed_s = 0.0 if self._last_ns is None else min(0.5, (now_ns - self._last_ns) / 1e9)

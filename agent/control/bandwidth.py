@@ -77,6 +77,11 @@ class BandwidthEstimator:
             target_bps = min(target_bps, self._remb[0])
         return target_bps
 
+    def set_max_bps(self, max_bps: int) -> None:
+        """More is of no use."""
+        self._max_bps = max_bps
+        self._rate.set_max_bps(max_bps)
+
     def pacing_bps(self, now_ns: int) -> int:
         """How fast a frame may leave."""
         factor = PACING if self._rate.knows_capacity else EAGER_PACING

@@ -1,9 +1,9 @@
-"""From what each viewer's link carries to one demand on the encoder. Pure.
+"""From what each viewer's link carries to one demand on a stream's encoder. Pure.
 
-Everybody gets the same encoded stream, so somebody decides for all. The rule: the highest bitrate that at
-least half of the viewers can carry (of two, the faster one). The slowest never decides alone: its own pacer
-drops to keyframes, and a preview stream is its remedy. Nor does the fastest of many, because then most would
-drop. A viewer whose path is out has no voice while another one watches.
+Everybody on a stream gets the same pictures, so somebody decides for all. The rule: at least half of the
+viewers can carry the bitrate (of two, the faster one decides), and those who carry nearly as much are waited
+for. Whom the preview serves as well has no voice beside others, and neither has a viewer whose path is out.
+Who cannot follow is moved to the preview, where there is one (`placement.py`).
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,11 @@ SLOW_KEYFRAME_GAP_NS = 4 * NS_PER_S
 SLOW = 0.8
 """A viewer that carries less than this share of the bitrate is slow."""
 
+HEALTHY = 0.8
+"""Who carries this share of what the faster half carries is waited for; who carries less is slow."""
+
 _LADDER = ((1.0, 1.0), (0.5, 1.0), (0.5, 0.5), (1 / 3, 0.5))
+_LADDER_OF_ONE_SIZE = ((1.0, 1.0), (0.5, 1.0), (1 / 3, 1.0))
 """Shares of the full frame rate and of each side: motion goes first: a camera mostly sees what stands."""
 
 
@@ -42,12 +46,26 @@ class Limits:
     """What the camera and its encoder can do."""
 
     min_bps: int
-    """picamera (VC4) 1 Mb/s, because it may stall below; libx264 100 kb/s."""
+    """Of the encoder at its full frame rate: VC4 1 Mb/s, because it may stall below; libx264 100 kb/s."""
     max_bps: int
     fps: float
     pixels: int
     can_rescale: bool
-    """Whether frame rate and size change while the encoder runs."""
+    """Whether the size changes while the encoder runs."""
+    can_skip: bool = False
+    """Whether pictures can be left out."""
+
+    @property
+    def ladder(self) -> tuple[tuple[float, float], ...]:
+        """Shares of the frame rate and of each side that the encoder can be asked for, the best first."""
+        if not self.can_skip:
+            return _LADDER[:1]
+        return _LADDER if self.can_rescale else _LADDER_OF_ONE_SIZE
+
+    @property
+    def floor_bps(self) -> int:
+        """The least that the stream can be, with the fewest pictures."""
+        return int(self.min_bps * min(share for share, _ in self.ladder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +84,8 @@ class StreamDemand:
     """What to ask of the encoder."""
 
     bitrate_bps: int
-    fps: float
+    fps_share: float
+    """Of the full frame rate."""
     scale: float
     """Of each side of the full picture."""
     keyframe: bool
@@ -76,41 +95,47 @@ class Demand:
     """One a stream."""
 
     def __init__(self, limits: Limits, start_bps: int) -> None:
-        self._limits = limits
-        self._bitrate_bps = max(limits.min_bps, min(limits.max_bps, start_bps))
+        self.limits = limits
+        """May change at any time, as when a budget is used up."""
+        self._wanted_bps = max(limits.floor_bps, min(limits.max_bps, start_bps))
         self._rung = 0
         self._raised_ns = -RISE_INTERVAL_NS
         self._keyframe_ns = -SLOW_KEYFRAME_GAP_NS
         self._rung_since_ns: int | None = None
 
-    def update(self, viewers: Sequence[Viewer], now_ns: int) -> StreamDemand:
-        """Follow the viewers; without any, all stays as it is."""
+    @property
+    def bitrate_bps(self) -> int:
+        """What the stream is now."""
+        share, _ = self.limits.ladder[self._rung]
+        return max(self._wanted_bps, int(self.limits.min_bps * share))
+
+    def update(self, viewers: Sequence[Viewer], now_ns: int, preview_bps: int = 0) -> StreamDemand:
+        """Follow the viewers; without any, all stays as it is. `preview_bps`: what else they could have."""
+        self._rung = min(self._rung, len(self.limits.ladder) - 1)
         if viewers:
-            self._follow(media_bps(viewers), now_ns)
+            self._follow(media_bps(viewers, preview_bps), now_ns)
             self._climb_or_descend(now_ns)
-        fps, scale = _LADDER[self._rung]
-        return StreamDemand(
-            self._bitrate_bps, self._limits.fps * fps, scale, self._keyframe_due(viewers, now_ns)
-        )
+        fps_share, scale = self.limits.ladder[self._rung]
+        return StreamDemand(self.bitrate_bps, fps_share, scale, self._keyframe_due(viewers, now_ns))
 
     def _follow(self, wanted_bps: int, now_ns: int) -> None:
-        wanted_bps = max(self._limits.min_bps, min(self._limits.max_bps, wanted_bps))
-        is_extreme = wanted_bps in {self._limits.min_bps, self._limits.max_bps}
-        if not is_extreme and abs(wanted_bps - self._bitrate_bps) < HYSTERESIS * self._bitrate_bps:
+        floor_bps, max_bps = self.limits.floor_bps, self.limits.max_bps
+        wanted_bps = max(floor_bps, min(max_bps, wanted_bps))
+        is_extreme = wanted_bps in {floor_bps, max_bps}
+        if not is_extreme and abs(wanted_bps - self._wanted_bps) < HYSTERESIS * self._wanted_bps:
             return
-        if wanted_bps > self._bitrate_bps:
+        if wanted_bps > self._wanted_bps:
             if now_ns - self._raised_ns < RISE_INTERVAL_NS:
                 return
             self._raised_ns = now_ns
-            wanted_bps = min(wanted_bps, int(RISE * self._bitrate_bps))
-        self._bitrate_bps = wanted_bps
+            wanted_bps = min(wanted_bps, int(RISE * self._wanted_bps))
+        self._wanted_bps = wanted_bps
 
     def _climb_or_descend(self, now_ns: int) -> None:
         """One rung at a time, once its reason has lasted."""
-        if not self._limits.can_rescale:
-            return
-        is_poor = self._bits_per_pixel(self._rung) < MIN_BITS_PER_PIXEL and self._rung + 1 < len(_LADDER)
-        is_rich = self._rung > 0 and self._bits_per_pixel(self._rung - 1) >= RETURN_BITS_PER_PIXEL
+        is_last = self._rung + 1 == len(self.limits.ladder)
+        is_poor = not is_last and self._richness(self._rung) < MIN_BITS_PER_PIXEL
+        is_rich = self._rung > 0 and self._richness(self._rung - 1) >= RETURN_BITS_PER_PIXEL
         if not (is_poor or is_rich):
             self._rung_since_ns = None
             return
@@ -120,16 +145,19 @@ class Demand:
             self._rung += 1 if is_poor else -1
             self._rung_since_ns = None
 
-    def _bits_per_pixel(self, rung: int) -> float:
-        fps, scale = _LADDER[rung]
-        return self._bitrate_bps / (self._limits.pixels * scale**2 * self._limits.fps * fps)
+    def _richness(self, rung: int) -> float:
+        """Bits a pixel; none where the encoder's floor is above what the viewers carry."""
+        fps_share, scale = self.limits.ladder[rung]
+        if self._wanted_bps < int(self.limits.min_bps * fps_share):
+            return 0.0
+        return self._wanted_bps / (self.limits.pixels * scale**2 * self.limits.fps * fps_share)
 
     def _keyframe_due(self, viewers: Sequence[Viewer], now_ns: int) -> bool:
         """One for all who ask; who cannot follow anyway waits longer."""
         asking = [viewer for viewer in viewers if viewer.wants_keyframe]
         if not asking:
             return False
-        is_slow = all(share_bps(viewer) < SLOW * self._bitrate_bps for viewer in asking)
+        is_slow = all(share_bps(viewer) < SLOW * self.bitrate_bps for viewer in asking)
         # Alone, or all slow together: the floor is above them, and nobody else pays.
         gap_ns = SLOW_KEYFRAME_GAP_NS if is_slow and len(asking) < len(viewers) else KEYFRAME_GAP_NS
         if now_ns - self._keyframe_ns < gap_ns:
@@ -145,7 +173,10 @@ def share_bps(viewer: Viewer) -> int:
     return int(viewer.target_bps * (1 - OVERHEAD - resends) * max(MIN_PUSHBACK, 1 - backlog))
 
 
-def media_bps(viewers: Sequence[Viewer]) -> int:
-    """The highest bitrate that at least half of the viewers (at least one) can carry."""
+def media_bps(viewers: Sequence[Viewer], preview_bps: int = 0) -> int:
+    """The bitrate that at least half of the viewers with a voice, and at least one, can carry."""
     voices = [viewer for viewer in viewers if not viewer.is_stalled] or viewers
-    return sorted(share_bps(viewer) for viewer in voices)[len(voices) // 2]
+    shares = sorted(share_bps(viewer) for viewer in voices)
+    shares = [share for share in shares if share > preview_bps] or shares[-1:]
+    middle_bps = shares[len(shares) // 2]
+    return next(share for share in shares if share >= HEALTHY * middle_bps)

@@ -37,6 +37,10 @@ class LaneControl:
         """What the link is believed to carry."""
         return self._estimator.target_bps(now_ns)
 
+    def set_max_bps(self, max_bps: int) -> None:
+        """What the viewer's stream can need at most: the link is not probed for more."""
+        self._estimator.set_max_bps(max_bps)
+
     def push(self, frame: RtpFrame, now_ns: int) -> None:
         """A new frame of the stream."""
         self._has_lost_picture = self._has_lost_picture and not frame.is_keyframe

@@ -1,69 +1,192 @@
-"""All viewers of one encoded stream: their lanes, and one demand on the encoder."""
+"""All viewers of a camera: which stream each one gets, and one demand on each stream's encoder."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Protocol
 
-from agent.control.demand import Demand, Limits
+from agent.control.demand import OVERHEAD, Demand, Limits, Viewer, share_bps
+from agent.control.feed import Feed, Sink, Subscribe
 from agent.control.lane import LaneControl
+from agent.control.placement import Placement
+from agent.model.media import STREAMS, StreamName
 
 FOLLOW_INTERVAL_S = 0.05
 START_BPS = 1_500_000
 """What most mobile uplinks carry; a link that carries less is known within a second, more within a few."""
+MIN_LANE_BPS = 50_000
+"""Less is an outage: the estimate need not go lower."""
 HEADROOM = 1.5
 """Over the encoder's most, for resends and keyframes: a link is not probed for more."""
+SERVED = 1.2
+"""Who carries no more than this multiple of the preview's bitrate is as well served by the preview."""
+
+
+class Encoders(Protocol):
+    """The camera's side."""
+
+    def demand(self, stream: StreamName, bitrate_bps: int, fps_share: float, scale: float) -> None:
+        """From the next picture on."""
+
+    def request_keyframe(self, stream: StreamName) -> None:
+        """As soon as there can be one."""
+
+
+class ViewerControl:
+    """One viewer: its wish, the stream that it gets, and its lane."""
+
+    def __init__(
+        self, wanted: StreamName, feed: Feed, lane: LaneControl, on_begin: Callable[[], None]
+    ) -> None:
+        self.wanted: StreamName = wanted
+        """May change at any time."""
+        self.lane = lane
+        self.is_streaming = False
+        self.placement = Placement()
+        self.feed = feed
+        self._on_begin = on_begin
+
+    @property
+    def stream(self) -> StreamName:
+        """What the viewer gets now."""
+        return self.feed.stream
+
+    @contextmanager
+    def streaming(self, sink: Sink) -> Iterator[None]:
+        """Frames go to `sink` for the length of the block, from a keyframe on."""
+        self.feed.begin(sink)
+        self.is_streaming = True
+        self._on_begin()
+        try:
+            yield
+        finally:
+            self.is_streaming = False
+            self.feed.end()
 
 
 class StreamControl:
-    """Follows the viewers' links with the bitrate, and asks for keyframes, one for all who need it."""
+    """Follows the viewers' links: each stream's bitrate, each viewer's stream, keyframes where needed."""
 
     def __init__(
         self,
-        limits: Callable[[], Limits],
-        set_bitrate: Callable[[int], None],
-        request_keyframe: Callable[[], None],
+        encoders: Encoders,
+        limits: Callable[[], Mapping[StreamName, Limits]],
+        subscribe: Subscribe,
+        uplink_bps: int | None = None,
     ) -> None:
-        """`limits` is asked when the first viewer comes: by then it is known which camera there is."""
+        """`limits` of each stream that there is, asked all the time, for the camera may come late.
+
+        `uplink_bps` is what all viewers together may take.
+        """
+        self._encoders = encoders
         self._limits = limits
-        self._set_bitrate = set_bitrate
-        self._request_keyframe = request_keyframe
-        self._lanes: set[LaneControl] = set()
-        self._demand: Demand | None = None
-        self.bitrate_bps = 0
-        """What the encoder is asked for."""
+        self._subscribe = subscribe
+        self._uplink_bps = uplink_bps
+        self._viewers: list[ViewerControl] = []
+        self._demands: dict[StreamName, Demand] = {}
+        self._asked: dict[StreamName, tuple[int, float, float]] = {}
 
     @contextmanager
-    def lane(self) -> Iterator[LaneControl]:
-        """A viewer's control for the length of the block; it gets a keyframe as soon as there can be one."""
+    def viewer(self, wanted: StreamName) -> Iterator[ViewerControl]:
+        """A viewer from its offer to its end; the stream it wants is encoded from now on."""
         limits = self._limits()
-        if self._demand is None:
-            self._demand = Demand(limits, START_BPS)
-        start_bps = min(START_BPS, limits.max_bps)
-        lane = LaneControl(start_bps, limits.min_bps // 2, int(limits.max_bps * HEADROOM))
-        self._lanes.add(lane)
-        self._request_keyframe()
-        try:
-            yield lane
-        finally:
-            self._lanes.discard(lane)
-            if not self._lanes:
-                self._demand = None
+        most = limits.get(wanted) or limits["main"]
+        lane = LaneControl(min(START_BPS, most.max_bps), MIN_LANE_BPS, int(most.max_bps * HEADROOM))
+        with Feed(self._subscribe, wanted if wanted in limits else "main") as feed:
+            one = ViewerControl(wanted, feed, lane, lambda: self._encoders.request_keyframe(feed.stream))
+            self._viewers.append(one)
+            try:
+                yield one
+            finally:
+                self._viewers.remove(one)
+                if not self._viewers:
+                    self._demands.clear()
+
+    def bitrate_bps(self, stream: StreamName) -> int:
+        """What a stream's encoder is asked for; 0 while nobody watches."""
+        return self._asked[stream][0] if stream in self._demands else 0
+
+    def watchers(self) -> Mapping[StreamName, int]:
+        """How many viewers want each stream."""
+        return {stream: sum(one.wanted == stream for one in self._viewers) for stream in STREAMS}
 
     def follow(self) -> None:
-        """Look at all lanes once."""
-        if self._demand is None:
+        """Look at all viewers once."""
+        streaming = [one for one in self._viewers if one.is_streaming]
+        if not streaming:
             return
         now_ns = time.monotonic_ns()
-        wanted = self._demand.update([lane.viewer(now_ns) for lane in self._lanes], now_ns)
-        if wanted.bitrate_bps != self.bitrate_bps:
-            self.bitrate_bps = wanted.bitrate_bps
-            self._set_bitrate(wanted.bitrate_bps)
-        if wanted.keyframe:
-            self._request_keyframe()
+        limits = self._within_uplink(self._limits())
+        states = {one: one.lane.viewer(now_ns) for one in streaming}
+        self._place(states, limits, now_ns)
+        for stream, of in limits.items():
+            self._follow_stream(stream, of, states, limits, now_ns)
 
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
             self.follow()
             await asyncio.sleep(FOLLOW_INTERVAL_S)
+
+    def _place(
+        self, states: Mapping[ViewerControl, Viewer], limits: Mapping[StreamName, Limits], now_ns: int
+    ) -> None:
+        main = limits["main"]
+        for one, state in states.items():
+            most = limits.get(one.wanted, main)
+            one.lane.set_max_bps(int(most.max_bps * HEADROOM))
+            stream: StreamName = one.wanted if one.wanted in limits else "main"
+            if stream == "main" and "preview" in limits and not state.is_stalled:
+                main_bps = self._demands["main"].bitrate_bps if "main" in self._demands else main.floor_bps
+                stream = one.placement.update(share_bps(state), main_bps, main.floor_bps, now_ns)
+            elif stream == "main" and "preview" in limits:
+                continue  # while the path is out nothing is known
+            if one.feed.move(stream):
+                self._encoders.request_keyframe(stream)
+
+    def _follow_stream(
+        self,
+        stream: StreamName,
+        limits: Limits,
+        states: Mapping[ViewerControl, Viewer],
+        all_limits: Mapping[StreamName, Limits],
+        now_ns: int,
+    ) -> None:
+        voices = [
+            state if one.stream == stream else replace(state, wants_keyframe=False)
+            for one, state in states.items()
+            if one.stream == stream or (one.wanted == stream and stream == "main")
+        ]
+        if not voices:
+            self._demands.pop(stream, None)
+            return
+        demand = self._demands.setdefault(stream, Demand(limits, START_BPS))
+        demand.limits = limits
+        preview = all_limits.get("preview") if stream == "main" else None
+        wanted = demand.update(voices, now_ns, int(preview.max_bps * SERVED) if preview else 0)
+        asked = wanted.bitrate_bps, wanted.fps_share, wanted.scale
+        if asked != self._asked.get(stream):
+            self._asked[stream] = asked
+            self._encoders.demand(stream, *asked)
+        if wanted.keyframe:
+            self._encoders.request_keyframe(stream)
+
+    def _within_uplink(self, limits: Mapping[StreamName, Limits]) -> Mapping[StreamName, Limits]:
+        """The same, with no more for each viewer than the uplink has for all of them."""
+        if self._uplink_bps is None:
+            return limits
+        counts = self.watchers()
+        media_bps = self._uplink_bps * (1 - OVERHEAD)
+        preview = limits.get("preview")
+        if preview and counts["preview"]:
+            share_of_previews = min(preview.max_bps, media_bps / max(1, sum(counts.values())))
+            preview = replace(preview, max_bps=max(preview.floor_bps, int(share_of_previews)))
+            media_bps -= share_of_previews * counts["preview"]
+        main = limits["main"]
+        main_bps = max(main.floor_bps, min(main.max_bps, int(media_bps / max(1, counts["main"]))))
+        held: dict[StreamName, Limits] = {"main": replace(main, max_bps=main_bps)}
+        if preview:
+            held["preview"] = preview
+        return held

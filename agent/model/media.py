@@ -1,17 +1,28 @@
 """Media as it flows from the camera to the viewers, and the demand that flows back."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+StreamName = Literal["main", "preview"]
+STREAMS: tuple[StreamName, ...] = get_args(StreamName)
+"""The full picture, and a small one for grids and for links that cannot carry the full one."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
-    """What a camera delivers from one start to its stop."""
+    """One stream of a camera from a start to its stop, and what its encoder can do meanwhile."""
 
     width_px: int
     height_px: int
     fps: float
     profile_level_id: str = "42e01f"
     """H.264 profile-level-id as in RFC 6184 section 8.1, six lower-case hex digits."""
+    min_bitrate_bps: int = 100_000
+    """The least that the encoder may be set to, at its full frame rate."""
+    can_skip: bool = True
+    """Whether pictures can be left out before the encoder."""
+    can_rescale: bool = True
+    """Whether the size changes while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +56,15 @@ class RtpFrame:
 
 @dataclass(frozen=True, slots=True)
 class EncoderDemand:
-    """What the viewers together want from the encoder."""
+    """What the viewers of one stream together want from its encoder."""
 
     bitrate_bps: int
+    """Of what comes out, whatever the two shares below."""
     keyframe: bool = False
     """True asks once, for the next picture to be an IDR."""
+    fps_share: float = 1.0
+    """Of the stream's full frame rate."""
+    scale: float = 1.0
+    """Of each side of the stream's full picture."""
+    is_active: bool = True
+    """False: nobody watches, and nothing is encoded."""

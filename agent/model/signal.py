@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, with_config
 
+from agent.model.media import StreamName
+
 VERSION: Literal[1] = 1
 MAX_MESSAGE_BYTES = 64 * 1024
 OFFER_LIFETIME_S = 30.0
@@ -55,6 +57,8 @@ class Offer:
     """Offer no candidate of ours but those of TURN servers."""
     restart: bool = False
     """An ICE restart of a session that is open, refused where it is not."""
+    stream: StreamName = "main"
+    """What the viewer wants to see; it may change its mind over the data channel."""
     type: Literal["offer"] = "offer"
     v: Version = VERSION
 

@@ -288,6 +288,7 @@ class Gateway:
             ice_servers=self._ice.grant(device, now).servers,
             relay_only=offer.relay_only,
             restart=offer.restart,
+            stream=offer.stream,
         )
         try:
             if not self._send(device, session.id, message):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from agent.errors import MessageError
 from agent.model.health import Health
+from agent.model.media import StreamName
 from agent.model.signal import CameraState, CandidateLine, IceServer, Id, Sdp, StreamInfo
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -32,6 +33,7 @@ class BrowserOffer(_FromBrowser):
     sdp: Sdp
     relay_only: bool = False
     restart: bool = False
+    stream: StreamName = "main"
 
 
 class BrowserCandidate(_FromBrowser):

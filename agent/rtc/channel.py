@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from agent.model.media import StreamName
+
 MAX_REQUEST_BYTES = 1024
 
 
@@ -33,15 +35,29 @@ class KeyframeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamWish:
+    """Asks for another stream, from its next keyframe on."""
+
+    name: StreamName
+    type: Literal["stream"]
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What the device knows of one viewer's stream."""
 
+    stream: StreamName
+    """What the viewer gets now, ..."""
+    wanted: StreamName
+    """... and what it asked for: its link may not carry that."""
     path: str | None
     """`host`, `srflx`, `prflx` or `relay`: our end of the pair in use."""
     relay: str | None
     """URL of our TURN server where the path is a relay."""
     bitrate_bps: int
     """Media that left in the last second, without retransmissions."""
+    sent_bps: int
+    """All that left in the last second, with retransmissions, padding and headers."""
     target_bps: int | None
     """What the link is believed to carry."""
     queue_ms: int | None
@@ -58,8 +74,8 @@ class Stats:
     uptime_s: float
 
 
-Request = Annotated[Ping | StatsRequest | KeyframeRequest, Field(discriminator="type")]
-_REQUEST: TypeAdapter[Ping | StatsRequest | KeyframeRequest] = TypeAdapter(Request)
+Request = Ping | StatsRequest | KeyframeRequest | StreamWish
+_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
 
 def reply(
@@ -68,6 +84,7 @@ def reply(
     unix_ms: float,
     stats: Callable[[], Stats],
     request_keyframe: Callable[[], None],
+    want_stream: Callable[[StreamName], None],
 ) -> str | None:
     """The answer to one message, or None where it needs none."""
     if len(message) > MAX_REQUEST_BYTES:
@@ -83,6 +100,9 @@ def reply(
             return json.dumps({"type": "stats", **asdict(stats())})
         case KeyframeRequest():
             request_keyframe()
+            return None
+        case StreamWish():
+            want_stream(request.name)
             return None
 
 

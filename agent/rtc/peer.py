@@ -5,14 +5,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from typing import Protocol
 
 from aiortc.rtcdatachannel import RTCDataChannel
 from aiortc.rtcdtlstransport import RTCCertificate
 from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 
 from agent.errors import NegotiationError
-from agent.model.media import RtpFrame
+from agent.model.media import RtpFrame, StreamName
 from agent.model.signal import IceServer
 from agent.rtc import channel, rtcp
 from agent.rtc.answer import Local, Offer, encode_answer
@@ -32,15 +32,21 @@ LISTEN_INTERVAL_S = 0.2
 CONTROL_LABEL = "control"
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """What a peer may do with the camera; every peer of a device shares it."""
+class Viewing(Protocol):
+    """One viewer of the camera, as the rest of the agent knows it."""
 
-    control: Callable[[], AbstractContextManager[Control]]
-    """Congestion control for one viewer, who is one of the stream's viewers for as long."""
-    subscribed: Callable[[Callable[[RtpFrame], None]], AbstractContextManager[None]]
-    describe: Callable[[], tuple[int, int, str]]
-    """Viewers, encoder bit rate in bits a second, kind of camera."""
+    wanted: StreamName
+    """The stream that the viewer asks for."""
+
+    @property
+    def stream(self) -> StreamName: ...
+    @property
+    def lane(self) -> Control: ...
+    def streaming(self, sink: Callable[[RtpFrame], None]) -> AbstractContextManager[None]: ...
+
+
+Describe = Callable[[StreamName], tuple[int, int, str]]
+"""Viewers in all, a stream's encoder bitrate in bits a second, kind of camera."""
 
 
 class Peer:
@@ -53,14 +59,16 @@ class Peer:
         *,
         relay_only: bool,
         certificate: RTCCertificate,
-        stream: Stream,
+        viewing: Viewing,
+        describe: Describe,
         on_candidate: Callable[[str], None],
         on_silence: Callable[[], None],
     ) -> None:
         """`on_silence` is called, every few seconds, while we send and hear nothing of the viewer."""
         self._offer = offer
         self._certificate = certificate
-        self._stream = stream
+        self._viewing = viewing
+        self._describe = describe
         self._on_candidate = on_candidate
         self._on_silence = on_silence
         self._heard_s = self._complained_s = 0.0
@@ -74,7 +82,7 @@ class Peer:
         self._sctp: RTCSctpTransport | None = None
         self._sender = RtpSender(offer.video, self._dtls.protect_rtp)
         self._lane: Lane | None = None
-        self._bitrate_bps = 0
+        self._bitrate_bps = self._sent_bps = 0
         self._reference: rtcp.ReferenceTime | None = None
         self._started_s = time.monotonic()
         # Sender reports need wall time. Taken once: a later step of the clock must not look like a jump.
@@ -177,13 +185,17 @@ class Peer:
     def stats(self) -> channel.Stats:
         """The stream as the device sees it."""
         path = self._ice.active.path()
-        viewers, encoder_bps, camera_kind = self._stream.describe()
+        viewing = self._viewing
+        viewers, encoder_bps, camera_kind = self._describe(viewing.stream)
         lane = self._lane
         rtt_s = lane.rtt_s if lane else None
         return channel.Stats(
+            stream=viewing.stream,
+            wanted=viewing.wanted,
             path=path.local if path else None,
             relay=path.relay or None if path else None,
             bitrate_bps=self._bitrate_bps,
+            sent_bps=self._sent_bps,
             target_bps=lane.control.target_bps(time.monotonic_ns()) if lane else None,
             queue_ms=lane.control.queue_ms if lane else None,
             rtt_ms=None if rtt_s is None else round(rtt_s * 1000, 1),
@@ -202,9 +214,8 @@ class Peer:
     async def _connect(self, subscription: ExitStack) -> None:
         await self._ice.active.connect()
         # Before DTLS, whose round trips are enough for the encoder to make the keyframe to begin with.
-        control = subscription.enter_context(self._stream.control())
-        self._lane = Lane(control, self._sender, self._route)
-        subscription.enter_context(self._stream.subscribed(self._lane.push))
+        self._lane = Lane(self._viewing.lane, self._sender, self._route)
+        subscription.enter_context(self._viewing.streaming(self._lane.push))
         self._dtls.on("statechange", self._on_dtls_state)
         if self._offer.data is not None:
             self._sctp = RTCSctpTransport(self._dtls)
@@ -271,12 +282,13 @@ class Peer:
             log.debug("data channel did not start: %s", exc)
 
     async def _report(self) -> None:
-        bytes_before = 0
+        media_before = bytes_before = 0
         while True:
             await asyncio.sleep(REPORT_INTERVAL_S)
-            sent = self._sender.counters.payload_bytes
-            self._bitrate_bps = int((sent - bytes_before) * 8 / REPORT_INTERVAL_S)
-            bytes_before = sent
+            media, sent = self._sender.counters.payload_bytes, self._sender.counters.sent_bytes
+            self._bitrate_bps = int((media - media_before) * 8 / REPORT_INTERVAL_S)
+            self._sent_bps = int((sent - bytes_before) * 8 / REPORT_INTERVAL_S)
+            media_before, bytes_before = media, sent
             now_ns = time.monotonic_ns()
             report = self._sender.sender_report(now_ns, now_ns + self._unix_anchor_ns)
             if report is not None:
@@ -288,6 +300,9 @@ class Peer:
     def _want_keyframe(self) -> None:
         if self._lane is not None:
             self._lane.control.want_keyframe()
+
+    def _want_stream(self, name: StreamName) -> None:
+        self._viewing.wanted = name
 
     async def _listen(self) -> None:
         is_prompt = "transport-cc" in self._offer.video.feedback
@@ -321,6 +336,7 @@ class Peer:
                 unix_ms=time.time() * 1000,
                 stats=self.stats,
                 request_keyframe=self._want_keyframe,
+                want_stream=self._want_stream,
             )
             if text is not None and data_channel.readyState == "open":
                 data_channel.send(text)

@@ -53,6 +53,8 @@ class Counters:
     frames: int = 0
     packets: int = 0
     payload_bytes: int = 0
+    sent_bytes: int = 0
+    """All of it, with retransmissions, IP and UDP headers."""
     resent_packets: int = 0
 
 
@@ -140,6 +142,7 @@ class RtpSender:
         packet = self._protect(header + extension + payload)
         send(packet)
         self.counters.packets += 1
+        self.counters.sent_bytes += len(packet) + IP_UDP_BYTES
         counted = self._transport_seq if TRANSPORT_CC in self._video.extensions else None
         return Packet(counted, len(packet) + IP_UDP_BYTES)
 

@@ -12,10 +12,11 @@ from aiortc.rtcdtlstransport import RTCCertificate
 
 from agent.config import WebrtcSettings
 from agent.errors import NegotiationError
+from agent.model.media import StreamName
 from agent.model.signal import Offer
 from agent.rtc.answer import parse_offer
 from agent.rtc.interfaces import host_addresses
-from agent.rtc.peer import Peer, Stream
+from agent.rtc.peer import Describe, Peer, Viewing
 from agent.rtc.pool import CandidatePool
 
 log = logging.getLogger(__name__)
@@ -53,14 +54,14 @@ class Sessions:
         settings: WebrtcSettings,
         *,
         signal: SignalOut,
-        stream: Stream,
-        watching: Callable[[], AbstractContextManager[None]],
+        viewing: Callable[[StreamName], AbstractContextManager[Viewing]],
+        describe: Describe,
         on_change: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._signal = signal
-        self._stream = stream
-        self._watching = watching
+        self._viewing = viewing
+        self._describe = describe
         self._on_change = on_change
         self._certificate = RTCCertificate.generateCertificate()
         self._pool = CandidatePool(partial(host_addresses, settings.exclude_interfaces))
@@ -167,13 +168,14 @@ class Sessions:
 
     async def _negotiate_and_run(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
         negotiated = parse_offer(offer.sdp)
-        with self._watching():  # the camera starts while the two ends find each other
+        with self._viewing(offer.stream) as viewing:  # the camera starts while the two ends find each other
             peer = Peer(
                 negotiated,
                 offer.ice_servers,
                 relay_only=offer.relay_only,
                 certificate=self._certificate,
-                stream=self._stream,
+                viewing=viewing,
+                describe=self._describe,
                 on_candidate=lambda line: self._signal.send_candidate(session, line),
                 on_silence=lambda: self._signal.send_restart(session, "the camera hears nothing of you"),
             )

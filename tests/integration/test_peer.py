@@ -177,3 +177,21 @@ async def _settle(cam):
 
 def _census():
     return len(asyncio.all_tasks()), len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_viewer_changes_streams_within_a_session_and_the_picture_never_stops():
+    async with device(preview=True) as cam, viewer(cam, stream="preview") as one:
+        await one.connect()
+        picture = await one.next_frame()
+        assert (picture.width, cam.watchers) == (160, 1)
+        assert (await one.ask('{"type":"stats"}'))["stream"] == "preview"
+        for name, width in (("main", 320), ("preview", 160)):
+            one.channel.send(f'{{"type":"stream","name":"{name}"}}')
+            before = picture
+            while picture.width != width:
+                picture = await one.next_frame()
+                assert picture.pts > before.pts
+                assert picture.pts - before.pts < 90_000, "no second without a picture"
+                before = picture
+            stats = await one.ask('{"type":"stats"}')
+            assert (stats["stream"], stats["wanted"], cam.watchers) == (name, name, 1)

@@ -26,33 +26,33 @@ from agent.media.fanout import Fanout
 from agent.media.packetizer import to_rtp_frame
 from agent.model.media import AccessUnit
 from agent.model.signal import IceServer, Offer
-from agent.rtc.peer import Stream
 from agent.rtc.sessions import Sessions
 
 FPS = 25
+SIZES = {"main": (320, 240), "preview": (160, 120)}
 
 
 class Device:
     """A device without camera and broker: a small encoder, and signaling that goes to the viewers."""
 
-    def __init__(self, **webrtc):
+    def __init__(self, *, preview=False, **webrtc):
         self.keyframes_asked = 0
         self.watchers = 0
         self.viewers = {}
-        self.fanout = Fanout()
+        self.streams = {"main": Fanout()} | ({"preview": Fanout()} if preview else {})
+        self.demands = {}
         self.control = StreamControl(
-            lambda: Limits(100_000, 500_000, FPS, 320 * 240, can_rescale=False),
-            lambda _: None,
-            self._on_keyframe_wanted,
-        )
-        stream = Stream(
-            self.control.lane, self.fanout.subscribed, lambda: (len(self.sessions), 500_000, "test")
+            self,
+            lambda: {
+                stream: Limits(100_000, 500_000, FPS, 320 * 240, can_rescale=False) for stream in self.streams
+            },
+            self._subscribed,
         )
         self.sessions = Sessions(
             WebrtcSettings(**webrtc),
             signal=self,
-            stream=stream,
-            watching=self._watching,
+            viewing=self.control.viewer,
+            describe=lambda _: (len(self.sessions), 500_000, "test"),
             on_change=lambda: None,
         )
         self._keyframe_wanted = False
@@ -74,53 +74,71 @@ class Device:
     def send_bye(self, session, reason):
         self.viewers[session].on_end("bye", reason)
 
-    def _on_keyframe_wanted(self):
+    def demand(self, stream, bitrate_bps, fps_share, scale):
+        self.demands[stream] = (bitrate_bps, fps_share, scale)
+
+    def request_keyframe(self, _stream):
         self.keyframes_asked += 1
         self._keyframe_wanted = True
 
     @contextlib.contextmanager
-    def _watching(self):
+    def _subscribed(self, stream, sink):
         self.watchers += 1
         try:
-            yield
+            with self.streams[stream].subscribed(sink):
+                yield
         finally:
             self.watchers -= 1
 
     async def film(self):
         """Encode a picture 25 times a second until cancelled; an IDR where one was asked for."""
-        encoder = av.CodecContext.create("libx264", "w")
-        encoder.width, encoder.height, encoder.pix_fmt = 320, 240, "yuv420p"
-        encoder.time_base, encoder.framerate = Fraction(1, FPS), FPS
-        encoder.options = {
-            "preset": "ultrafast",
-            "tune": "zerolatency",
-            "profile": "baseline",
-            "forced-idr": "1",
-        }
-        encoder.gop_size = 10_000
+        encoders = {stream: _encoder(*SIZES[stream]) for stream in self.streams}
         seq = 0
         while True:
-            picture = av.VideoFrame(320, 240, "yuv420p")
-            for plane in picture.planes:
-                plane.update(bytes([40 + seq % 160]) * plane.buffer_size)
-            picture.pts = seq
-            picture.pict_type = av.video.frame.PictureType.I if self._keyframe_wanted else 0
-            self._keyframe_wanted = False
-            for packet in encoder.encode(picture):
-                data, key = bytes(packet), packet.is_keyframe
-                if key and data.find(b"\0\0\1\x67") < 0:
-                    data = encoder.extradata + data
-                unit = AccessUnit(data, time.monotonic_ns() // 1000, seq, 0, is_keyframe=key)
-                self.fanout.push(to_rtp_frame(unit))
+            keyframe, self._keyframe_wanted = self._keyframe_wanted, False
+            capture_us = time.monotonic_ns() // 1000
+            for stream, encoder in encoders.items():
+                unit = _encode(encoder, seq, capture_us, keyframe=keyframe)
+                self.streams[stream].push(to_rtp_frame(unit))
             seq += 1
             await asyncio.sleep(1 / FPS)
+
+
+def _encoder(width_px, height_px):
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = width_px, height_px, "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, FPS), FPS
+    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "forced-idr": "1"}
+    encoder.gop_size = 10_000
+    return encoder
+
+
+def _encode(encoder, seq, capture_us, *, keyframe):
+    picture = av.VideoFrame(encoder.width, encoder.height, "yuv420p")
+    for plane in picture.planes:
+        plane.update(bytes([40 + seq % 160]) * plane.buffer_size)
+    picture.pts = seq
+    picture.pict_type = av.video.frame.PictureType.I if keyframe else 0
+    (packet,) = encoder.encode(picture)
+    data, key = bytes(packet), packet.is_keyframe
+    if key and data.find(b"\0\0\1\x67") < 0:
+        data = encoder.extradata + data
+    return AccessUnit(data, capture_us, seq, 0, is_keyframe=key)
 
 
 class Viewer:
     """One stock viewer."""
 
     def __init__(
-        self, device, *, viewer_servers=(), device_servers=(), relay_only=False, data=True, restart=False
+        self,
+        device,
+        *,
+        viewer_servers=(),
+        device_servers=(),
+        relay_only=False,
+        data=True,
+        restart=False,
+        stream="main",
     ):
         self.session = secrets.token_hex(16)
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[RTCIceServer(**s) for s in viewer_servers]))
@@ -131,7 +149,7 @@ class Viewer:
         self.replies = asyncio.Queue()
         self.frames = asyncio.Queue()
         self._device, self._device_servers, self._relay_only = device, device_servers, relay_only
-        self._restart = restart
+        self._restart, self._stream = restart, stream
         self._tasks = []
         self.pc.on("track", lambda track: self._tasks.append(asyncio.create_task(self._receive(track))))
         self.channel = self.pc.createDataChannel("control") if data else None
@@ -154,6 +172,7 @@ class Viewer:
             ice_servers=tuple(IceServer(**s) for s in self._device_servers),
             relay_only=self._relay_only,
             restart=self._restart,
+            stream=self._stream,
         )
         self._device.sessions.on_offer(self.session, offer)
         await asyncio.wait((self.answer, self.ended), return_when=asyncio.FIRST_COMPLETED)
@@ -215,9 +234,9 @@ class Viewer:
 
 
 @asynccontextmanager
-async def device(**webrtc):
+async def device(**options):
     """A filming device; its sessions are closed at the end."""
-    running = Device(**webrtc)
+    running = Device(**options)
     tasks = [
         asyncio.create_task(running.film(), name="film"),
         asyncio.create_task(running.control.run(), name="control"),

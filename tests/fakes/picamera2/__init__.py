@@ -70,6 +70,7 @@ class Picamera2:
     ):
         return {
             "main": dict(main),
+            "lores": None if lores is None else dict(lores),
             "transform": transform,
             "buffer_count": buffer_count,
             "controls": controls,
@@ -78,10 +79,13 @@ class Picamera2:
     def configure(self, camera_config=None):
         if scene.no_memory:
             raise OSError(12, "Cannot allocate memory")
-        width, height = camera_config["main"]["size"]
-        stream = {**camera_config["main"], "size": (width // scene.align_px * scene.align_px, height)}
-        stream["stride"] = -(-stream["size"][0] // 64) * 64
-        self.camera_config = {**camera_config, "main": stream}
+        self.camera_config = dict(camera_config)
+        for name in ("main", "lores"):
+            if camera_config[name] is not None:
+                width, height = camera_config[name]["size"]
+                stream = {**camera_config[name], "size": (width // scene.align_px * scene.align_px, height)}
+                stream["stride"] = -(-stream["size"][0] // 64) * 64
+                self.camera_config[name] = stream
 
     def camera_configuration(self):
         return self.camera_config
@@ -91,6 +95,7 @@ class Picamera2:
             raise RuntimeError("Camera has not been configured")
         stream = self.camera_config[name or "main"]
         encoder.output = output
+        encoder.name = name or "main"
         encoder.width, encoder.height = stream["size"]
         encoder.format, encoder.stride = stream["format"], stream["stride"]
         encoder.start(quality=quality)
@@ -123,7 +128,7 @@ class Picamera2:
             scene.sensor_us += interval_us
             if self.started and not scene.frontend_timeout:
                 for encoder in self._encoders:
-                    encoder.encode("main", Request(scene.sensor_us, self.camera_config["main"]))
+                    encoder.encode(encoder.name, Request(scene.sensor_us, self.camera_config[encoder.name]))
 
 
 class Request:

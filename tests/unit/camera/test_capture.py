@@ -35,23 +35,27 @@ class FakeCamera:
         self.hang_in_start: threading.Event | None = None
         self.hang_in_stop: threading.Event | None = None
         self._seq = 0
-        self.on_unit: Callable[[AccessUnit], None] = lambda _: None
+        self.on_unit: Callable[..., None] = lambda *_: None
+        self.asked: dict[str, EncoderDemand] = {}
         self.on_failure: Callable[[Exception], None] = lambda _: None
 
-    def start(self, demand, on_unit, on_failure) -> StreamFormat:
+    def start(self, demands, on_unit, on_failure):
         self.starts += 1
         if self.hang_in_start:
             self.hang_in_start.wait(SOON_S)
         if self.refusals:
             raise CameraError(self.refusals.pop(0))
-        self.demands.append(demand)
+        self.demands.append(demands["main"])
+        self.asked = dict(demands)
         self.on_unit, self.on_failure, self.running, self._seq = on_unit, on_failure, True, 0
         if self.gives_first:
             self.send(keyframe=True)
-        return StreamFormat(640, 360, 30)
+        return {"main": StreamFormat(640, 360, 30), "preview": StreamFormat(320, 180, 15)}
 
-    def apply(self, demand: EncoderDemand) -> None:
-        self.demands.append(demand)
+    def apply(self, stream, demand) -> None:
+        self.asked[stream] = demand
+        if stream == "main":
+            self.demands.append(demand)
 
     def stop(self) -> None:
         self.stops += 1
@@ -59,8 +63,8 @@ class FakeCamera:
             self.hang_in_stop.wait(SOON_S)
         self.running = False
 
-    def send(self, *, keyframe: bool = False) -> None:
-        self.on_unit(AccessUnit(b"", 0, self._seq, 0, keyframe))
+    def send(self, *, keyframe: bool = False, stream="main") -> None:
+        self.on_unit(stream, AccessUnit(b"", 0, self._seq, 0, keyframe))
         self._seq += 1
 
 
@@ -70,12 +74,13 @@ class Stage:
     def __init__(self, *cameras: FakeCamera, patience: Patience = CALM, linger_s: float = 0.02) -> None:
         self.cameras = list(cameras)
         self.units: list[AccessUnit] = []
+        self.streams: list[str] = []
         self.states: list[tuple[str, str]] = []
         self.events: list[tuple[str, str]] = []
         self.capture = Capture(
             self._open,
             CameraSettings(linger_s=linger_s),
-            self.units.append,
+            lambda stream, unit: (self.streams.append(stream), self.units.append(unit)),
             lambda state, problem: self.states.append((state, problem)),
             lambda kind, message, _: self.events.append((kind, message)),
             patience,
@@ -112,9 +117,9 @@ async def test_the_first_watcher_starts_the_camera_and_the_last_one_stops_it() -
     camera = FakeCamera()
     async with stage(camera) as it:
         assert (it.capture.kind, it.capture.state, camera.starts) == ("fake", "idle", 0)
-        with it.capture.watching(), it.capture.watching():
+        with it.capture.watching("main"), it.capture.watching("main"):
             await it.until(lambda: it.units)
-            assert it.capture.format == StreamFormat(640, 360, 30)
+            assert it.capture.formats["main"] == StreamFormat(640, 360, 30)
         await it.until(lambda: camera.stops)
         await it.until(lambda: it.capture.state == "idle")
     assert [state for state, _ in it.states] == ["idle", "starting", "live", "idle"]
@@ -125,7 +130,7 @@ async def test_a_watcher_who_returns_within_the_linger_finds_the_camera_running(
     camera = FakeCamera()
     async with stage(camera, linger_s=30) as it:
         for _ in range(3):
-            with it.capture.watching():
+            with it.capture.watching("main"):
                 await it.until(lambda: it.units)
             await asyncio.sleep(0.01)
         assert (camera.starts, camera.stops) == (1, 0)
@@ -135,7 +140,7 @@ async def test_each_start_is_an_epoch() -> None:
     camera = FakeCamera()
     async with stage(camera, linger_s=0) as it:
         for count in (1, 2):
-            with it.capture.watching():
+            with it.capture.watching("main"):
                 await it.until(lambda count=count: len(it.units) == count)
             await it.until(lambda count=count: camera.stops == count)
             await it.until(lambda: it.capture.state == "idle")
@@ -147,7 +152,7 @@ async def test_a_refused_start_is_told_once_and_tried_again_while_somebody_watch
     camera = FakeCamera()
     camera.refusals = ["the camera is busy"] * 4
     async with stage(camera) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: it.units)
     expected = [("idle", ""), ("starting", ""), ("failed", "the camera is busy"), ("live", "")]
     assert it.states == [*expected, *it.states[4:]]
@@ -160,7 +165,7 @@ async def test_nobody_watching_means_no_retry() -> None:
     camera = FakeCamera()
     camera.refusals = ["the camera is busy"] * 1000
     async with stage(camera) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: camera.starts)
         await asyncio.sleep(0.05)
         starts = camera.starts
@@ -173,7 +178,7 @@ async def test_no_camera_at_all_is_a_state_before_anybody_watches() -> None:
     async with stage() as it:
         assert it.states == [("failed", "no camera is attached")]
         it.cameras.append(FakeCamera())
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: it.capture.state == "live")
         assert it.capture.kind == "fake"
 
@@ -182,10 +187,10 @@ async def test_another_kind_of_camera_does_not_step_in() -> None:
     camera, other = FakeCamera(), FakeCamera()
     camera.hang_in_stop, other.kind = threading.Event(), "synthetic"
     async with stage(camera, other, linger_s=0, patience=SHORT) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: it.units)
         await it.until(lambda: it.capture.state == "failed")
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: "gone" in it.capture.problem)
         assert other.starts == 0
     camera.hang_in_stop.set()
@@ -194,7 +199,7 @@ async def test_another_kind_of_camera_does_not_step_in() -> None:
 async def test_a_camera_that_reports_a_failure_is_restarted() -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: it.units)
             await asyncio.to_thread(camera.on_failure, CameraError("unplugged"))
             await it.until(lambda: len(it.units) == 2)
@@ -206,7 +211,7 @@ async def test_a_camera_that_reports_a_failure_is_restarted() -> None:
 async def test_a_silent_camera_is_restarted_and_then_ends_the_process() -> None:
     camera = FakeCamera(gives_first=False)
     async with stage(camera, patience=SHORT) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             async with asyncio.timeout(SOON_S):
                 with pytest.raises(CameraError, match="3 restarts did not help: no picture"):
                     await it.task
@@ -217,7 +222,7 @@ async def test_a_silent_camera_is_restarted_and_then_ends_the_process() -> None:
 async def test_a_camera_that_falls_silent_once_recovers() -> None:
     camera = FakeCamera()
     async with stage(camera, patience=SHORT) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: camera.starts == 2)
             await it.until(lambda: len(it.events) == 2)
     assert [event[0] for event in it.events] == ["camera-failed", "camera-recovered"]
@@ -228,11 +233,11 @@ async def test_a_stop_that_hangs_is_left_behind_and_another_camera_opened() -> N
     camera, second = FakeCamera(), FakeCamera()
     camera.hang_in_stop = threading.Event()
     async with stage(camera, second, linger_s=0, patience=SHORT) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: it.units)
         await it.until(lambda: it.capture.state == "failed")
         assert "does not stop" in it.capture.problem
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: second.starts)
             await it.until(lambda: it.capture.state == "live")
             count = len(it.units)
@@ -246,7 +251,7 @@ async def test_a_start_that_hangs_is_cleaned_up_when_it_returns_at_last() -> Non
     camera, second = FakeCamera(), FakeCamera()
     camera.hang_in_start = threading.Event()
     async with stage(camera, second, patience=SHORT) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: second.running)
             camera.hang_in_start.set()
             await it.until(lambda: camera.stops)
@@ -258,7 +263,7 @@ async def test_cancelling_during_a_slow_start_leaves_nothing_running() -> None:
     camera = FakeCamera()
     camera.hang_in_start = threading.Event()
     async with stage(camera) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: camera.starts)
             it.task.cancel()
             camera.hang_in_start.set()
@@ -271,7 +276,7 @@ async def test_cancelling_while_the_stop_hangs_still_ends() -> None:
     camera = FakeCamera()
     camera.hang_in_stop = threading.Event()
     async with stage(camera, patience=SHORT) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: it.units)
             it.task.cancel()
             await asyncio.wait({it.task}, timeout=SOON_S)
@@ -283,10 +288,10 @@ async def test_many_keyframe_requests_are_one_and_a_remembered_one() -> None:
     camera = FakeCamera()
     patience = dataclasses.replace(CALM, keyframe_gap_s=0.1)
     async with stage(camera, patience=patience) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: it.units)
             for _ in range(50):
-                it.capture.request_keyframe()
+                it.capture.request_keyframe("main")
             assert [demand.keyframe for demand in camera.demands] == [False, True]
             await it.until(lambda: len(camera.demands) == 3)
             await asyncio.sleep(0.15)
@@ -296,8 +301,8 @@ async def test_many_keyframe_requests_are_one_and_a_remembered_one() -> None:
 async def test_a_request_while_the_camera_starts_is_served_by_its_first_picture() -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
-        with it.capture.watching():
-            it.capture.request_keyframe()
+        with it.capture.watching("main"):
+            it.capture.request_keyframe("main")
             await it.until(lambda: it.units)
             await asyncio.sleep(0.08)
             assert not any(demand.keyframe for demand in camera.demands)
@@ -306,13 +311,13 @@ async def test_a_request_while_the_camera_starts_is_served_by_its_first_picture(
 async def test_the_bitrate_is_kept_over_starts_and_live() -> None:
     camera = FakeCamera()
     async with stage(camera, linger_s=0) as it:
-        it.capture.set_bitrate(700_000)
-        with it.capture.watching():
+        it.capture.demand("main", 700_000, 1.0, 1.0)
+        with it.capture.watching("main"):
             await it.until(lambda: it.units)
-            it.capture.set_bitrate(900_000)
-            it.capture.set_bitrate(900_000)
+            it.capture.demand("main", 900_000, 1.0, 1.0)
+            it.capture.demand("main", 900_000, 1.0, 1.0)
         await it.until(lambda: it.capture.state == "idle")
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: camera.starts == 2)
             await it.until(lambda: len(it.units) == 2)
     assert [demand.bitrate_bps for demand in camera.demands] == [700_000, 900_000, 900_000]
@@ -321,7 +326,7 @@ async def test_the_bitrate_is_kept_over_starts_and_live() -> None:
 async def test_a_loop_that_stalls_gets_a_keyframe_and_not_the_past() -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
-        with it.capture.watching():
+        with it.capture.watching("main"):
             await it.until(lambda: it.units)
             for _ in range(100):  # the loop stands still here
                 camera.send()
@@ -331,3 +336,50 @@ async def test_a_loop_that_stalls_gets_a_keyframe_and_not_the_past() -> None:
             await it.until(lambda: it.units[-1].is_keyframe and it.units[-1].seq > 0)
             assert it.capture.dropped == 37
             assert it.capture.frames == 66
+
+
+async def test_only_what_somebody_watches_is_encoded() -> None:
+    camera = FakeCamera()
+    async with stage(camera, linger_s=30) as it:
+        with it.capture.watching("main"):
+            await it.until(lambda: it.units)
+            assert not camera.asked["preview"].is_active
+            with it.capture.watching("preview"):
+                assert camera.asked["preview"] == EncoderDemand(500_000, keyframe=True)
+                camera.send(stream="preview", keyframe=True)
+                await it.until(lambda: "preview" in it.streams)
+            assert not camera.asked["preview"].is_active
+            assert camera.asked["main"].is_active
+        assert camera.asked["main"].is_active, "who comes back within the linger finds a picture"
+        with it.capture.watching("preview"):
+            assert camera.asked["preview"].is_active
+            assert not camera.asked["main"].is_active
+
+
+async def test_a_camera_may_start_for_the_preview_alone() -> None:
+    camera = FakeCamera(gives_first=False)
+    async with stage(camera) as it:
+        with it.capture.watching("preview"):
+            await it.until(lambda: camera.running)
+            assert (camera.asked["main"].is_active, camera.asked["preview"].is_active) == (False, True)
+            camera.send(stream="preview", keyframe=True)
+            await it.until(lambda: it.capture.state == "live")
+
+
+async def test_streams_have_keyframes_of_their_own() -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
+        with it.capture.watching("main"), it.capture.watching("preview"):
+            await it.until(lambda: it.units)
+            it.capture.request_keyframe("preview")
+            await it.until(lambda: camera.asked["preview"].keyframe)
+            assert not camera.asked["main"].keyframe
+
+
+async def test_a_share_of_the_pictures_and_a_smaller_size_reach_the_encoder() -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
+        with it.capture.watching("main"):
+            await it.until(lambda: it.units)
+            it.capture.demand("main", 300_000, 0.5, 0.5)
+            assert camera.asked["main"] == EncoderDemand(300_000, fps_share=0.5, scale=0.5)

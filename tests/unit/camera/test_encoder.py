@@ -159,3 +159,33 @@ def test_the_time_stamps_of_a_picture_do_not_matter() -> None:
 def test_an_impossible_size_is_a_clear_error() -> None:
     with pytest.raises(CameraError, match="15x10 cannot be encoded"):
         H264Encoder(15, 10, 30, 10, EncoderDemand(1_000_000))
+
+
+def test_a_new_size_starts_with_a_keyframe_and_back_again() -> None:
+    coder = encoder()
+    frames = noise()
+    units = encode(coder, frames, 3)
+    coder.apply(EncoderDemand(300_000, scale=0.5))
+    units += encode(coder, frames, 3)
+    coder.apply(EncoderDemand(1_000_000))
+    units += encode(coder, frames, 3)
+    assert [unit.is_keyframe for unit in units] == [True, False, False] * 3
+    sizes = [(picture.width, picture.height) for picture in decode(units)]
+    assert sizes == [(320, 180)] * 3 + [(160, 90)] * 3 + [(320, 180)] * 3
+
+
+def test_half_of_the_pictures_share_the_whole_bitrate() -> None:
+    coder = encoder()
+    frames = noise()
+    coder.apply(EncoderDemand(600_000, fps_share=0.5))
+    units = encode(coder, frames, 75)[15:]
+    assert rate_bps(units) / 2 == pytest.approx(600_000, rel=0.2), "half as many a second"
+
+
+def test_what_comes_after_a_pause_is_a_keyframe() -> None:
+    coder = encoder()
+    frames = noise()
+    encode(coder, frames, 3)
+    coder.apply(EncoderDemand(1_000_000, is_active=False))
+    coder.apply(EncoderDemand(1_000_000))
+    assert [unit.is_keyframe for unit in encode(coder, frames, 2)] == [True, False]

@@ -2,6 +2,7 @@ import threading
 import time
 
 import pytest
+from parts.one_stream import start
 
 from agent.camera import picamera, videodev
 from agent.camera.picamera import PiCamera, capture_time_us, hardware_bitrate_bps, hardware_profile_level_id
@@ -10,13 +11,14 @@ from agent.errors import CameraError
 from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
 
 DEMAND = EncoderDemand(2_000_000)
+PAUSED = EncoderDemand(400_000, is_active=False)
 SMALL = {"width_px": 320, "height_px": 180}
 
 
 class Film:
     """A PiCamera started on the stand-in, and what came out of it."""
 
-    def __init__(self, picamera2, **settings) -> None:
+    def __init__(self, picamera2, *, demand=DEMAND, preview_demand=PAUSED, **settings) -> None:
         picamera2.scene.sensor_us = (
             time.monotonic_ns() // 1000 - 800_000
         )  # pictures are never from the future
@@ -24,9 +26,15 @@ class Film:
         self.camera = PiCamera(CameraSettings(**settings), 0, model)
         self.units: list[AccessUnit] = []
         self.failures: list[Exception] = []
-        self.format = self.camera.start(DEMAND, self.units.append, self.failures.append)
+        self.previews: list[AccessUnit] = []
+        self.formats = self.camera.start(
+            {"main": demand, "preview": preview_demand},
+            lambda stream, unit: (self.units if stream == "main" else self.previews).append(unit),
+            self.failures.append,
+        )
+        self.format = self.formats["main"]
         self.picam = picamera2.scene.opened[-1]
-        self.encoder = next(iter(self.picam._encoders))
+        self.encoder = next(one for one in self.picam._encoders if one.name == "main")
 
 
 @pytest.fixture(autouse=True)
@@ -93,12 +101,12 @@ def test_the_encoder_is_set_for_browsers(picamera2) -> None:
 def test_a_demand_reaches_the_running_hardware_encoder(picamera2) -> None:
     film = Film(picamera2, **SMALL)
     film.picam.take(3)
-    film.camera.apply(EncoderDemand(1_510_000, keyframe=True))
+    film.camera.apply("main", EncoderDemand(1_510_000, keyframe=True))
     assert film.encoder.vd.controls == [(videodev.CID_BITRATE, 1_500_000)]
     film.picam.take(2)
     assert [unit.is_keyframe for unit in film.units] == [True, False, False, True, False]
     film.camera.stop()
-    film.camera.apply(DEMAND)
+    film.camera.apply("main", DEMAND)
 
 
 @pytest.mark.parametrize(
@@ -118,16 +126,16 @@ def test_hardware_levels() -> None:
 @pytest.mark.parametrize(
     ("model", "expected", "buffers"),
     [
-        ("Raspberry Pi Zero 2 W Rev 1.0", StreamFormat(1280, 720, 25, "42e028"), 4),
-        ("Raspberry Pi 3 Model B Plus Rev 1.3", StreamFormat(1280, 720, 30, "42e028"), 5),
-        ("Raspberry Pi 4 Model B Rev 1.4", StreamFormat(1920, 1080, 30, "42e028"), 5),
-        ("Raspberry Pi Compute Module 4 Rev 1.1", StreamFormat(1920, 1080, 30, "42e028"), 5),
-        ("something else", StreamFormat(1280, 720, 30, "42e028"), 5),
+        ("Raspberry Pi Zero 2 W Rev 1.0", (1280, 720, 25), 4),
+        ("Raspberry Pi 3 Model B Plus Rev 1.3", (1280, 720, 30), 5),
+        ("Raspberry Pi 4 Model B Rev 1.4", (1920, 1080, 30), 5),
+        ("Raspberry Pi Compute Module 4 Rev 1.1", (1920, 1080, 30), 5),
+        ("something else", (1280, 720, 30), 5),
     ],
 )
-def test_board_defaults(picamera2, model: str, expected: StreamFormat, buffers: int) -> None:
+def test_board_defaults(picamera2, model: str, expected: tuple[int, int, int], buffers: int) -> None:
     film = Film(picamera2, model=model)
-    assert film.format == expected
+    assert film.format == StreamFormat(*expected, "42e028", 1_000_000, can_rescale=False)
     assert film.picam.camera_config["buffer_count"] == buffers
     film.camera.stop()
 
@@ -151,7 +159,7 @@ def test_a_pi_5_encodes_by_libx264_and_obeys(pi5) -> None:
     film = Film(pi5, **SMALL, model="Raspberry Pi 5 Model B Rev 1.0")
     assert film.format.profile_level_id == "42c01f"
     film.picam.take(3)
-    film.camera.apply(EncoderDemand(700_000, keyframe=True))
+    film.camera.apply("main", EncoderDemand(700_000, keyframe=True))
     film.picam.take(2)
     assert [unit.is_keyframe for unit in film.units] == [True, False, False, True, False]
     assert [unit.seq for unit in film.units] == list(range(5))
@@ -218,7 +226,7 @@ def test_a_start_that_fails_half_way_releases_the_camera(picamera2) -> None:
 def test_a_board_without_picamera2_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "picamera2", None)
     with pytest.raises(CameraError, match="apt install --no-install-recommends python3-picamera2"):
-        PiCamera(CameraSettings(), 0, "").start(DEMAND, lambda _: None, lambda _: None)
+        start(PiCamera(CameraSettings(), 0, ""), DEMAND, lambda _: None)
     assert picamera.attached() == []
 
 
@@ -232,7 +240,51 @@ def test_it_starts_again_after_a_stop(picamera2) -> None:
     film.picam.take(3)
     film.camera.stop()
     again: list[AccessUnit] = []
-    film.camera.start(DEMAND, again.append, film.failures.append)
+    start(film.camera, DEMAND, again.append, film.failures.append)
     picamera2.scene.opened[-1].take(2)
     assert [(unit.seq, unit.is_keyframe) for unit in again] == [(0, True), (1, False)]
+    film.camera.stop()
+
+
+def test_the_preview_comes_from_lores_and_the_second_encoder(picamera2) -> None:
+    film = Film(picamera2, demand=PAUSED, preview_demand=EncoderDemand(400_000))
+    assert film.formats["preview"] == StreamFormat(640, 360, 10, "42e028", 333_333, can_rescale=False)
+    assert film.picam.camera_config["lores"]["size"] == (640, 360)
+    film.picam.take(9)
+    assert (len(film.units), len(film.previews)) == (0, 3), "a third of the pictures, and nothing unwatched"
+    assert film.previews[0].is_keyframe
+    preview = next(one for one in film.picam._encoders if one.name == "lores")
+    assert (preview.bitrate, preview.framerate) == (1_200_000, 30), "three times as much for a third"
+    film.camera.apply("main", EncoderDemand(2_000_000, keyframe=True))
+    film.picam.take(2)
+    assert [unit.is_keyframe for unit in film.units] == [True, False]
+    film.camera.stop()
+
+
+def test_below_its_floor_the_hardware_encoder_gets_fewer_pictures(picamera2) -> None:
+    film = Film(picamera2, **SMALL)
+    film.picam.take(2)
+    film.camera.apply("main", EncoderDemand(500_000, fps_share=0.5))
+    assert film.encoder.vd.controls == [(videodev.CID_BITRATE, 1_000_000)]
+    film.picam.take(8)
+    assert len(film.units) == 2 + 4
+    film.camera.stop()
+
+
+def test_a_floor_that_was_proven_lower_is_used(picamera2) -> None:
+    film = Film(picamera2, **SMALL, min_bitrate_bps=500_000)
+    assert film.format.min_bitrate_bps == 500_000
+    film.camera.apply("main", EncoderDemand(600_000))
+    assert film.encoder.vd.controls == [(videodev.CID_BITRATE, 600_000)]
+    film.camera.stop()
+
+
+def test_a_small_board_has_one_stream_unless_it_is_told_otherwise(picamera2) -> None:
+    small = "Raspberry Pi Zero 2 W Rev 1.0"
+    film = Film(picamera2, model=small)
+    assert set(film.formats) == {"main"}
+    assert film.picam.camera_config["lores"] is None
+    film.camera.stop()
+    film = Film(picamera2, model=small, preview={"enabled": True})
+    assert set(film.formats) == {"main", "preview"}
     film.camera.stop()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import av
 import pytest
+from parts.one_stream import start
 
 from agent.camera.replay import ReplayCamera, fit, rate
 from agent.config import CameraSettings
@@ -44,7 +45,7 @@ def play(path: Path, count: int, **settings) -> tuple[list[AccessUnit], list[Exc
         failures.append(error)
         done.set()
 
-    stream_format = camera.start(EncoderDemand(2_000_000), on_unit, on_failure)
+    stream_format = start(camera, EncoderDemand(2_000_000), on_unit, on_failure)
     assert done.wait(30)
     camera.stop()
     camera.stop()
@@ -122,7 +123,7 @@ def test_what_is_no_video_is_a_clear_error(tmp_path: Path, content: bytes) -> No
     path.write_bytes(content)
     camera = ReplayCamera(CameraSettings(), str(path))
     with pytest.raises(CameraError, match=r"clip\.mp4"):
-        camera.start(EncoderDemand(1_000_000), lambda _: None, lambda _: None)
+        start(camera, EncoderDemand(1_000_000), lambda _: None)
 
 
 def test_a_damaged_file_plays_what_is_left(tmp_path: Path) -> None:
@@ -140,7 +141,8 @@ def test_a_file_that_vanishes_between_two_loops_is_told(tmp_path: Path) -> None:
     camera = ReplayCamera(CameraSettings(), str(path))
     failed = threading.Event()
     failures: list[Exception] = []
-    camera.start(
+    start(
+        camera,
         EncoderDemand(1_000_000),
         lambda _: path.unlink(missing_ok=True),
         lambda e: (failures.append(e), failed.set()),

@@ -1,6 +1,7 @@
 import threading
 
 import av
+from parts.one_stream import start
 
 from agent.camera.synthetic import SyntheticCamera
 from agent.config import CameraSettings
@@ -17,11 +18,11 @@ def watch(
     def on_unit(unit: AccessUnit) -> None:
         units.append(unit)
         if demand := (demand_after or {}).get(len(units)):
-            camera.apply(demand)
+            camera.apply("main", demand)
         if len(units) == count:
             done.set()
 
-    stream_format = camera.start(EncoderDemand(1_000_000), on_unit, lambda _: done.set())
+    stream_format = start(camera, EncoderDemand(1_000_000), on_unit, lambda _: done.set())
     assert (stream_format.width_px, stream_format.height_px, stream_format.fps) == (320, 180, 60)
     assert done.wait(30)
     camera.stop()
@@ -60,3 +61,23 @@ def test_nothing_comes_after_the_stop_and_it_starts_again() -> None:
     assert len(first) == count
     assert (second[0].seq, second[0].is_keyframe) == (0, True)
     it.stop()
+
+
+def test_the_preview_is_small_slower_and_alone_where_nobody_watches_main() -> None:
+    units, done = [], threading.Event()
+    it = SyntheticCamera(CameraSettings(source="synthetic", width_px=1280, height_px=720, fps=60))
+
+    def on_unit(unit: AccessUnit) -> None:
+        units.append(unit)
+        if len(units) == 4:
+            done.set()
+
+    stream_format = start(it, EncoderDemand(400_000), on_unit, stream="preview")
+    assert (stream_format.width_px, stream_format.height_px, stream_format.fps) == (640, 360, 15)
+    assert done.wait(30)
+    it.stop()
+    picture = av.CodecContext.create("h264", "r").decode(av.Packet(units[0].data))[0]
+    assert (picture.width, picture.height) == (640, 360)
+    plane = picture.planes[0]
+    assert stamp.decode_luma(bytes(plane), plane.line_size, 640, 360) is not None
+    assert units[2].capture_us - units[1].capture_us >= 1_000_000 / 16

@@ -23,19 +23,19 @@ class Camera:
         self.demand = None
         self.is_stopped = threading.Event()
 
-    def start(self, demand, on_unit, on_failure):
-        self.demand = demand
+    def start(self, demands, on_unit, on_failure):
+        self.demand = demands["main"]
         if self.start_error:
             raise self.start_error
 
         def body():
             for unit in self.units:
-                on_unit(unit)
+                on_unit("main", unit)
             if self.failure:
                 on_failure(self.failure)
 
         threading.Thread(target=body).start()
-        return FORMAT
+        return {"main": FORMAT}
 
     def stop(self):
         self.is_stopped.set()

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import av
 import pytest
+from parts.one_stream import start
 
 from agent.camera import v4l2, videodev
 from agent.camera.annexb import nal_units
@@ -58,7 +59,7 @@ def run(camera: V4l2Camera) -> tuple[list[AccessUnit], list[Exception], object]:
     units: list[AccessUnit] = []
     failures: list[Exception] = []
     ended = threading.Event()
-    stream_format = camera.start(DEMAND, units.append, lambda error: (failures.append(error), ended.set()))
+    stream_format = start(camera, DEMAND, units.append, lambda error: (failures.append(error), ended.set()))
     assert ended.wait(30)
     camera.stop()
     camera.stop()
@@ -140,9 +141,9 @@ def test_a_controllable_h264_camera_is_passed_through_and_steered(monkeypatch, t
     def on_unit(unit: AccessUnit) -> None:
         units.append(unit)
         if len(units) == 1:
-            camera.apply(EncoderDemand(700_000, keyframe=True))
+            camera.apply("main", EncoderDemand(700_000, keyframe=True))
 
-    stream_format = camera.start(DEMAND, on_unit, lambda _: ended.set())
+    stream_format = start(camera, DEMAND, on_unit, lambda _: ended.set())
     assert ended.wait(30)
     camera.stop()
     assert stream_format.profile_level_id == "42c01f"
@@ -165,7 +166,7 @@ def test_a_device_that_cannot_be_probed(error: OSError, words: str) -> None:
         raise error
 
     with pytest.raises(CameraError, match=words):
-        V4l2Camera(CameraSettings(), "/dev/video0", probe).start(DEMAND, lambda _: None, lambda _: None)
+        start(V4l2Camera(CameraSettings(), "/dev/video0", probe), DEMAND, lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_a_device_that_cannot_be_probed(error: OSError, words: str) -> None:
 def test_a_device_that_cannot_be_opened(error: Exception, words: str) -> None:
     camera = V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(error))
     with pytest.raises(CameraError, match=words):
-        camera.start(DEMAND, lambda _: None, lambda _: None)
+        start(camera, DEMAND, lambda _: None, lambda _: None)
     camera.stop()
 
 
@@ -197,9 +198,7 @@ def test_a_camera_that_is_unplugged_while_it_runs() -> None:
 
 def test_a_device_without_a_format_for_us_says_what_it_offers() -> None:
     with pytest.raises(CameraError, match="it offers Z16, Y8I"):
-        V4l2Camera(CameraSettings(), "/dev/video2", probed("Z16", "Y8I")).start(
-            DEMAND, lambda _: None, lambda _: None
-        )
+        start(V4l2Camera(CameraSettings(), "/dev/video2", probed("Z16", "Y8I")), DEMAND, lambda _: None)
 
 
 def test_a_stop_cannot_wait_for_ever_on_a_silent_device(monkeypatch) -> None:
@@ -213,7 +212,7 @@ def test_a_stop_cannot_wait_for_ever_on_a_silent_device(monkeypatch) -> None:
 
     container = SimpleNamespace(streams=whole.streams, demux=demux, close=whole.close)
     camera = V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(container))
-    camera.start(DEMAND, lambda _: None, lambda _: None)
+    start(camera, DEMAND, lambda _: None, lambda _: None)
     with pytest.raises(CameraError, match="camera-v4l2 hangs"):
         camera.stop()
     silence.set()

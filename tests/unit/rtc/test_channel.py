@@ -8,7 +8,25 @@ from hypothesis import strategies as st
 
 from agent.rtc.channel import MAX_REQUEST_BYTES, Stats, reply
 
-STATS = Stats("host", None, 2_000_000, 3_000_000, 4, 12.5, 0.0, 30, 0, 1, 2, 2_000_000, "synthetic", 1.5)
+STATS = Stats(
+    "main",
+    "main",
+    "host",
+    None,
+    2_000_000,
+    2_100_000,
+    3_000_000,
+    4,
+    12.5,
+    0.0,
+    30,
+    0,
+    1,
+    2,
+    2_000_000,
+    "synthetic",
+    1.5,
+)
 
 
 @pytest.fixture
@@ -20,7 +38,11 @@ def keyframes():
 def ask(keyframes):
     def ask(message):
         text = reply(
-            message, unix_ms=5.5, stats=lambda: STATS, request_keyframe=lambda: keyframes.append("asked")
+            message,
+            unix_ms=5.5,
+            stats=lambda: STATS,
+            request_keyframe=lambda: keyframes.append("asked"),
+            want_stream=keyframes.append,
         )
         return text if text is None else json.loads(text)
 
@@ -41,12 +63,18 @@ def test_keyframe_is_asked_for_and_needs_no_answer(ask, keyframes):
     assert keyframes == ["asked"]
 
 
+def test_another_stream_is_a_wish_and_needs_no_answer(ask, keyframes):
+    assert ask('{"type":"stream","name":"preview"}') is None
+    assert keyframes == ["preview"]
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [
         ("", "invalid"),
         ("[]", "invalid"),
         ('{"type":"reboot"}', "invalid"),
+        ('{"type":"stream","name":"third"}', "invalid"),
         ('{"type":"ping"}', "invalid"),
         ('{"type":"ping","id":"7"}', "invalid"),
         ('{"type":"ping","id":-1}', "invalid"),
@@ -63,5 +91,11 @@ def test_what_it_does_not_know_is_an_error_with_a_code(ask, keyframes, message, 
 
 @given(st.binary(max_size=300) | st.text(max_size=300))
 def test_nothing_a_viewer_sends_can_raise(message):
-    text = reply(message, unix_ms=0.0, stats=lambda: STATS, request_keyframe=lambda: None)
+    text = reply(
+        message,
+        unix_ms=0.0,
+        stats=lambda: STATS,
+        request_keyframe=lambda: None,
+        want_stream=lambda _: None,
+    )
     assert text is None or json.loads(text)["type"] in {"pong", "stats", "error"}

@@ -14,7 +14,7 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 def commands() -> list[str]:
     """Lines of the `sh` blocks in every README, without comments."""
-    readmes = [ROOT / folder / "README.md" for folder in (".", "agent", "firmware-config", "tests")]
+    readmes = [ROOT / "README.md", ROOT / "agent" / "README.md", ROOT / "tests" / "README.md"]
     lines = [
         line
         for readme in readmes

@@ -1,1 +1,0 @@
-"""Writes Pinhole's cards: an image, the boot files, and who the device is."""

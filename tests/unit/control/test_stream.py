@@ -1,0 +1,181 @@
+"""All viewers of a camera with two streams."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from agent.control import stream as module
+from agent.control.demand import Limits, Viewer
+from agent.control.stream import StreamControl
+from agent.model.media import RtpFrame
+
+MAIN = Limits(100_000, 2_000_000, 30.0, 1280 * 720, can_rescale=True, can_skip=True)
+PREVIEW = Limits(100_000, 500_000, 15.0, 640 * 360, can_rescale=True, can_skip=True)
+S = 1_000_000_000
+
+
+@dataclass
+class Camera:
+    """Takes demands, and gives a picture of each stream when told to."""
+
+    limits: dict = field(default_factory=lambda: {"main": MAIN, "preview": PREVIEW})
+    asked: dict = field(default_factory=dict)
+    keyframes: list = field(default_factory=list)
+    sinks: dict = field(default_factory=lambda: {"main": [], "preview": []})
+    at: int = 0
+
+    def demand(self, stream, bitrate_bps, _fps_share, _scale):
+        self.asked[stream] = bitrate_bps
+
+    def request_keyframe(self, stream):
+        self.keyframes.append(stream)
+
+    @contextmanager
+    def subscribe(self, stream, sink):
+        self.sinks[stream].append(sink)
+        yield
+        self.sinks[stream].remove(sink)
+
+    def picture(self):
+        self.at += 3000
+        for sinks in self.sinks.values():
+            frame = RtpFrame((b"x",), self.at, 0, 0, is_keyframe=True, size_bytes=1)
+            for sink in tuple(sinks):
+                sink(frame)
+
+    @property
+    def encoded(self):
+        return {stream for stream, sinks in self.sinks.items() if sinks}
+
+
+class Lane:
+    """A viewer's lane whose link the test sets."""
+
+    def __init__(self, *_):
+        self.mbps, self.max_bps, self.is_stalled = 5.0, None, False
+
+    def set_max_bps(self, max_bps):
+        self.max_bps = max_bps
+
+    def viewer(self, _now_ns):
+        return Viewer(int(self.mbps * 1e6), 0.0, 0, self.is_stalled, wants_keyframe=False)
+
+
+@pytest.fixture
+def camera():
+    return Camera()
+
+
+@pytest.fixture
+def play(monkeypatch, camera):
+    """Let seconds pass: `play(control, seconds)`."""
+    monkeypatch.setattr(module, "LaneControl", Lane)
+    now_ns = 0
+    monkeypatch.setattr(module.time, "monotonic_ns", lambda: now_ns)
+
+    def play(control, seconds=10):
+        nonlocal now_ns
+        for _ in range(int(seconds * 20)):
+            now_ns += S // 20
+            control.follow()
+            camera.picture()
+
+    return play
+
+
+@contextmanager
+def watching(control, wanted="main", mbps=5.0):
+    with control.viewer(wanted) as one, one.streaming(lambda _: None):
+        one.lane.mbps = mbps
+        yield one
+
+
+def make(camera, uplink_bps=None):
+    return StreamControl(camera, lambda: camera.limits, camera.subscribe, uplink_bps)
+
+
+def test_the_wish_decides_and_may_change(camera, play):
+    control = make(camera)
+    with watching(control, "preview") as one:
+        play(control)
+        assert (one.stream, camera.encoded, camera.asked) == ("preview", {"preview"}, {"preview": 500_000})
+        assert one.lane.max_bps == 750_000, "its link is not probed for more than a preview"
+        one.wanted = "main"
+        play(control, 1)
+        assert (one.stream, camera.encoded) == ("main", {"main"})
+    assert camera.encoded == set()
+
+
+def test_a_slow_viewer_gets_the_preview_and_the_fast_one_loses_nothing(camera, play):
+    control = make(camera)
+    with watching(control) as fast:
+        play(control)
+        alone_bps = camera.asked["main"]
+        with watching(control, mbps=0.4) as slow:
+            play(control)
+            assert (fast.stream, slow.stream) == ("main", "preview")
+            assert camera.asked["main"] == alone_bps
+            assert 300_000 < camera.asked["preview"] < 400_000
+            slow.lane.mbps = 4.0
+            play(control)
+            assert (slow.stream, camera.encoded) == ("main", {"main"})
+
+
+def test_many_slow_viewers_decide_no_more_than_one(camera, play):
+    control = make(camera)
+    with watching(control) as fast, watching(control, mbps=0.4) as one, watching(control, mbps=0.3) as other:
+        play(control)
+        assert [v.stream for v in (fast, one, other)] == ["main", "preview", "preview"]
+        assert camera.asked["main"] == 2_000_000
+
+
+def test_alone_on_a_slow_link_main_follows_down_to_its_floor(camera, play):
+    control = make(camera)
+    with watching(control, mbps=0.4) as one:
+        play(control)
+        assert (one.stream, camera.asked["main"] < 400_000) == ("main", True)
+
+
+def test_below_the_floor_of_a_hardware_encoder_the_preview_serves(camera, play):
+    camera.limits["main"] = Limits(1_000_000, 2_000_000, 30.0, 1280 * 720, can_rescale=False, can_skip=True)
+    control = make(camera)
+    with watching(control, mbps=0.25) as one:
+        play(control)
+        assert (one.stream, camera.encoded) == ("preview", {"preview"})
+        one.lane.mbps = 1.5
+        play(control)
+        assert one.stream == "main"
+
+
+def test_a_camera_with_one_stream_gives_it_to_all(camera, play):
+    del camera.limits["preview"]
+    control = make(camera)
+    with watching(control, "preview") as one, watching(control, mbps=0.2) as slow:
+        play(control)
+        assert (one.stream, slow.stream) == ("main", "main")
+
+
+def test_a_viewer_whose_path_is_out_stays_where_it_is(camera, play):
+    control = make(camera)
+    with watching(control), watching(control) as lost:
+        play(control)
+        lost.lane.mbps, lost.lane.is_stalled = 0.1, True
+        play(control)
+        assert lost.stream == "main"
+
+
+def test_all_viewers_together_stay_within_the_uplink(camera, play):
+    control = make(camera, uplink_bps=2_500_000)
+    with watching(control), watching(control), watching(control, "preview"):
+        play(control)
+        assert 2 * camera.asked["main"] + camera.asked["preview"] < 2_500_000 * 0.9
+        assert camera.asked["main"] > 700_000
+
+
+def test_a_new_viewer_gets_a_keyframe(camera):
+    control = make(camera)
+    with watching(control):
+        assert camera.keyframes == ["main"]
+        with watching(control, "preview"):
+            assert camera.keyframes == ["main", "preview"]
