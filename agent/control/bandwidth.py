@@ -82,6 +82,16 @@ class BandwidthEstimator:
         self._max_bps = max_bps
         self._rate.set_max_bps(max_bps)
 
+    @property
+    def usual_loss(self) -> float:
+        """Share of the last ten seconds' packets, 0 to 1; steadier than `loss`."""
+        return self._loss.usual
+
+    @property
+    def route_s(self) -> float:
+        """The round trip without queues."""
+        return self._least_rtt_ns / 1e9
+
     def pacing_bps(self, now_ns: int) -> int:
         """How fast a frame may leave."""
         factor = PACING if self._rate.knows_capacity else EAGER_PACING

@@ -77,6 +77,8 @@ class Viewer:
     queue_ms: int
     is_stalled: bool
     wants_keyframe: bool
+    repair_share: float = 0.0
+    """Bytes of parity for each byte of media."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,8 @@ def share_bps(viewer: Viewer) -> int:
     """The encoder's bitrate that one viewer can take, in bits a second."""
     resends = RESEND_TIMES * min(MAX_LOSS, max(0.0, viewer.loss))
     backlog = max(0, viewer.queue_ms - CALM_QUEUE_MS) / QUEUE_SPAN_MS
-    return int(viewer.target_bps * (1 - OVERHEAD - resends) * max(MIN_PUSHBACK, 1 - backlog))
+    room = (1 - OVERHEAD - resends) / (1 + viewer.repair_share)
+    return int(viewer.target_bps * room * max(MIN_PUSHBACK, 1 - backlog))
 
 
 def media_bps(viewers: Sequence[Viewer], preview_bps: int = 0) -> int:

@@ -4,10 +4,16 @@ from collections.abc import Sequence
 
 from agent.control.bandwidth import BandwidthEstimator
 from agent.control.demand import Viewer
+from agent.control.fec import Protection
 from agent.control.pacer import Pacer
 from agent.model.media import RtpFrame
 from agent.model.pacing import Departure
 
+COPIES_LOSS = 0.008
+"""From this loss on a retransmission goes twice where there is no parity: one more round trip is a freeze."""
+PLAYOUT_MS, BARE_PLAYOUT_MS = 40, 80
+"""How much later a viewer on a lossy link shows each picture, so that what is sent again stops it for less;
+the second where no parity repairs most of it at once."""
 FIRST_PACING_BPS = 12_000_000
 """Until the viewer's first report: the first picture is waited for, and most queues hold one keyframe."""
 POLL_NS = 50_000_000
@@ -19,7 +25,8 @@ class LaneControl:
 
     def __init__(self, start_bps: int, min_bps: int, max_bps: int) -> None:
         self._estimator = BandwidthEstimator(start_bps, min_bps, max_bps)
-        self._pacer = Pacer()
+        self._protection = Protection()
+        self._pacer = Pacer(self._protection.repairs)
         self._has_report = False
         self._has_lost_picture = False
 
@@ -41,6 +48,17 @@ class LaneControl:
         """What the viewer's stream can need at most: the link is not probed for more."""
         self._estimator.set_max_bps(max_bps)
 
+    @property
+    def playout_ms(self) -> int:
+        """How long the viewer should hold each picture back."""
+        if not self._protection.is_needed:
+            return 0
+        return PLAYOUT_MS if self._protection.is_on else BARE_PLAYOUT_MS
+
+    def offer_parity(self) -> None:
+        """The viewer takes forward error correction."""
+        self._protection.is_offered = True
+
     def push(self, frame: RtpFrame, now_ns: int) -> None:
         """A new frame of the stream."""
         self._has_lost_picture = self._has_lost_picture and not frame.is_keyframe
@@ -49,7 +67,9 @@ class LaneControl:
 
     def resend(self, seq: int, size_bytes: int, now_ns: int) -> None:
         """The viewer misses this packet."""
-        self._pacer.resend(seq, size_bytes, now_ns)
+        loss = self._estimator.usual_loss
+        copies = 2 if loss >= COPIES_LOSS and not self._protection.is_on else 1
+        self._pacer.resend(seq, size_bytes, now_ns, copies)
 
     def want_keyframe(self) -> None:
         """The viewer cannot decode what it has."""
@@ -75,6 +95,7 @@ class LaneControl:
         """A transport-wide report."""
         self._has_report = True
         self._estimator.on_feedback(arrivals, now_ns)
+        self._protection.update(self._estimator.usual_loss, self._estimator.route_s)
 
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
         """An RTCP receiver report."""
@@ -91,6 +112,7 @@ class LaneControl:
             target_bps=self._estimator.target_bps(now_ns),
             loss=self._estimator.loss,
             queue_ms=self._pacer.queue_ms,
+            repair_share=self._pacer.repair_share,
             is_stalled=self._estimator.is_stalled(now_ns),
             wants_keyframe=self._pacer.wants_keyframe or self._has_lost_picture,
         )

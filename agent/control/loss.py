@@ -30,6 +30,13 @@ class LossLimit:
         self._ratios: deque[float] = deque(maxlen=BUCKETS)
 
     @property
+    def usual(self) -> float:
+        """Of the last ten seconds; what one burst of congestion lost counts for little."""
+        return (
+            sum(min(MAX_INHERENT, one) for one in self._ratios) / len(self._ratios) if self._ratios else 0.0
+        )
+
+    @property
     def ratio(self) -> float:
         """Of the last bucket."""
         return self._ratios[-1] if self._ratios else 0.0

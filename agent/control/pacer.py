@@ -5,11 +5,12 @@ too late is dropped as whole frames up to the next keyframe, because all of them
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.control.probe import Probe
 from agent.model.media import RtpFrame
-from agent.model.pacing import Departure, Media, Padding, Resend
+from agent.model.pacing import Departure, Media, Padding, Repair, Resend
 
 BURST_NS = 4_000_000
 """Packets leave in bursts of this: timers of an event loop are no finer, and Wi-Fi sends bursts anyway."""
@@ -26,6 +27,10 @@ RESEND_BURST_MS = 250
 """Unused budget piles up for this long, so that a burst of losses is repaired at once."""
 RESEND_MAX_AGE_NS = 400_000_000
 MAX_RESENDS = 256
+MIN_GROUP, MAX_GROUP, MAX_GROUP_FRAMES = 4, 96, 3
+"""Packets that share parity: at least a picture's; of small pictures several, as long as that saves time."""
+PARITY_BYTES = 34
+"""Of a repair packet, beyond the largest that it protects: its header and mask, and that one's RTP header."""
 MIN_RESEND_BURST_BYTES = 6000
 
 
@@ -39,7 +44,13 @@ class _Queued:
 class Pacer:
     """One a viewer."""
 
-    def __init__(self) -> None:
+    def __init__(self, repairs: Callable[[int], int] = lambda _: 0) -> None:
+        """`repairs` says how many packets of parity a group of so many is worth."""
+        self._count_repairs = repairs
+        self._repairs: deque[tuple[int, int, int, int]] = deque()  # count, part, parts, size
+        self._group_packets = self._group_frames = self._group_bytes = self._group_largest = 0
+        self.repair_share = 0.0
+        """Of late, parity's bytes for each byte of media."""
         self.dropped_frames = 0
         self.refused_resends = 0
         self._frames: deque[_Queued] = deque()
@@ -121,7 +132,7 @@ class Pacer:
 
     def next_ns(self) -> int | None:
         """When to call `take` next; None while nothing waits, or the allowance blocks all that waits."""
-        has_media = bool(self._frames or self._resends) and not self._is_blocked
+        has_media = bool(self._frames or self._resends or self._repairs) and not self._is_blocked
         if not has_media and self._probe is None:
             return None
         return max(self._free_ns, self._take_ns + BURST_NS)
@@ -131,6 +142,9 @@ class Pacer:
         if allowance_bytes > 0 and self._resends:
             seq, size_bytes, _ = self._resends.popleft()
             return Resend(seq, probe), size_bytes
+        if allowance_bytes > 0 and self._repairs:
+            count, part, parts, size_bytes = self._repairs.popleft()
+            return Repair(count, part, parts, probe), size_bytes
         if allowance_bytes > 0 and self._frames:
             return self._next_media(probe)
         if self._probe:
@@ -144,11 +158,27 @@ class Pacer:
         size_bytes = len(head.frame.payloads[head.next_index]) + PACKET_OVERHEAD_BYTES
         head.next_index += 1
         self._queued_bytes -= size_bytes
+        self._group_packets += 1
+        self._group_bytes += size_bytes
+        self._group_largest = max(self._group_largest, size_bytes)
         if head.next_index == len(head.frame.payloads):
             self._frames.popleft()
+            self._group_frames += 1
+            self._protect()
             if not self._frames:
                 self._slack_bytes = 0
         return departure, size_bytes
+
+    def _protect(self) -> None:
+        """Follow a picture, or a few small ones, with the parity that they are worth."""
+        count = min(MAX_GROUP, self._group_packets)
+        parts = self._count_repairs(count)
+        if parts and count < MIN_GROUP and self._group_frames < MAX_GROUP_FRAMES:
+            return
+        size_bytes = self._group_largest + PARITY_BYTES
+        self._repairs.extend((count, part, parts, size_bytes) for part in range(parts))
+        self.repair_share += (parts * size_bytes / self._group_bytes - self.repair_share) / 16
+        self._group_packets = self._group_frames = self._group_bytes = self._group_largest = 0
 
     def _count_probe(self, size_bytes: int) -> None:
         if self._probe is not None:
@@ -163,6 +193,7 @@ class Pacer:
         if self._frames and self._is_late(now_ns):
             self.dropped_frames += len(self._frames)
             self._frames.clear()
+            self._repairs.clear()
             self._queued_bytes = self._slack_bytes = 0
             self._needs_keyframe = True
 

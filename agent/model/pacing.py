@@ -31,4 +31,14 @@ class Padding:
     probe: int | None
 
 
-Departure = Media | Resend | Padding
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Send parity over the last `count` packets of media: number `part` of `parts`."""
+
+    count: int
+    part: int
+    parts: int
+    probe: int | None
+
+
+Departure = Media | Resend | Repair | Padding

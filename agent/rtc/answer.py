@@ -51,6 +51,8 @@ class Video:
     mid: str
     payload_type: int
     rtx_payload_type: int | None
+    fec_payload_type: int | None
+    """Of flexfec-03."""
     profile_level_id: str
     feedback: tuple[str, ...]
     extensions: dict[str, int]
@@ -93,6 +95,7 @@ class Local:
     candidates: tuple[str, ...]
     ssrc: int
     rtx_ssrc: int
+    fec_ssrc: int
     cname: str
 
 
@@ -177,10 +180,12 @@ def _choose_video(media: sdp.MediaDescription) -> Video:
         for c in media.rtp.codecs
         if c.mimeType.lower() == "video/rtx" and c.parameters.get("apt") == codec.payloadType
     )
+    fec = (c.payloadType for c in media.rtp.codecs if c.mimeType.lower() == "video/flexfec-03")
     return Video(
         mid=media.rtp.muxId,
         payload_type=codec.payloadType,
         rtx_payload_type=next(rtx, None),
+        fec_payload_type=next(fec, None),
         profile_level_id=str(codec.parameters["profile-level-id"]).lower(),
         feedback=tuple(f for f in _OUR_FEEDBACK if f in offered_feedback),
         extensions={
@@ -244,10 +249,11 @@ def _rejected(section: Section) -> list[str]:
 
 
 def _video_section(video: Video, local: Local) -> list[str]:
-    pt, rtx = video.payload_type, video.rtx_payload_type
+    pt, rtx, fec = video.payload_type, video.rtx_payload_type, video.fec_payload_type
+    payload_types = " ".join(str(one) for one in (pt, rtx, fec) if one is not None)
     parameters = f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={video.profile_level_id}"
     lines = [
-        f"m=video 9 UDP/TLS/RTP/SAVPF {pt}" + (f" {rtx}" if rtx is not None else ""),
+        f"m=video 9 UDP/TLS/RTP/SAVPF {payload_types}",
         "c=IN IP4 0.0.0.0",
         "a=rtcp:9 IN IP4 0.0.0.0",
         f"a=mid:{video.mid}",
@@ -267,10 +273,18 @@ def _video_section(video: Video, local: Local) -> list[str]:
             f"a=fmtp:{rtx} apt={pt}",
             f"a=ssrc-group:FID {local.ssrc} {local.rtx_ssrc}",
         ]
+    if fec is not None:
+        lines += [
+            f"a=rtpmap:{fec} flexfec-03/90000",
+            f"a=fmtp:{fec} repair-window=10000000",
+            f"a=ssrc-group:FEC-FR {local.ssrc} {local.fec_ssrc}",  # RFC 5956 section 4.3
+        ]
     # The first a=ssrc line must be the media's: Chromium takes the first for the stream.
     lines.append(f"a=ssrc:{local.ssrc} cname:{local.cname}")
     if rtx is not None:
         lines.append(f"a=ssrc:{local.rtx_ssrc} cname:{local.cname}")
+    if fec is not None:
+        lines.append(f"a=ssrc:{local.fec_ssrc} cname:{local.cname}")
     return lines
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from agent.model.media import RtpFrame
-from agent.model.pacing import Departure, Media, Padding, Resend
+from agent.model.pacing import Departure, Media, Padding, Repair, Resend
 from agent.rtc import rtcp
 from agent.rtc.sender import Packet, RtpSender, Send
 from agent.rtc.twcc import ArrivalClock, TransportFeedback
@@ -22,6 +22,9 @@ class Control(Protocol):
     def dropped_frames(self) -> int: ...
     @property
     def queue_ms(self) -> int: ...
+    @property
+    def playout_ms(self) -> int: ...
+    def offer_parity(self) -> None: ...
     def target_bps(self, now_ns: int) -> int: ...
     def push(self, frame: RtpFrame, now_ns: int) -> None: ...
     def resend(self, seq: int, size_bytes: int, now_ns: int) -> None: ...
@@ -45,6 +48,8 @@ class Lane:
         self._route = route
         self._clock = ArrivalClock()
         self._wake = asyncio.Event()
+        if sender.takes_repairs:
+            control.offer_parity()
 
     def push(self, frame: RtpFrame) -> None:
         """A new frame of the stream."""
@@ -75,6 +80,7 @@ class Lane:
                 unwrap = self._clock.unwrap
                 arrivals = [(seq, None if at is None else unwrap(at)) for seq, at in feedback.arrivals]
                 self.control.on_feedback(arrivals, now_ns)
+                self._sender.playout_ms = self.control.playout_ms
                 self._wake.set()
             case rtcp.Nack(seqs):
                 for seq in seqs:
@@ -97,6 +103,8 @@ class Lane:
                 self._count(self._sender.send(frame, index, route, now_ns), departure, now_ns)
             case Resend(seq):
                 self._count(self._sender.resend(seq, route, now_ns), departure, now_ns)
+            case Repair(count, part, parts):
+                self._count(self._sender.repair(count, part, parts, route, now_ns), departure, now_ns)
             case Padding(size_bytes):
                 # At a low rate even the largest packet is smaller than what a probe asks for.
                 while size_bytes > 0 and (packet := self._sender.pad(route, now_ns)):

@@ -104,6 +104,7 @@ class Peer:
             candidates=candidates,
             ssrc=self._sender.ssrc,
             rtx_ssrc=self._sender.rtx_ssrc,
+            fec_ssrc=self._sender.fec_ssrc,
             cname=self._sender.cname,
         )
         return encode_answer(offer, local)

@@ -6,10 +6,12 @@ the lane's business.
 
 import secrets
 import struct
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.model.media import RtpFrame
+from agent.rtc import flexfec
 from agent.rtc.answer import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, Video
 from agent.rtc.rtcp import encode_sender_report
 
@@ -43,6 +45,7 @@ class _Sent:
     is_last: bool
     payload: bytes
     is_keyframe: bool
+    is_first: bool
     asked_ns: int = 0
 
 
@@ -56,6 +59,7 @@ class Counters:
     sent_bytes: int = 0
     """All of it, with retransmissions, IP and UDP headers."""
     resent_packets: int = 0
+    repair_packets: int = 0
 
 
 class RtpSender:
@@ -64,13 +68,18 @@ class RtpSender:
     def __init__(self, video: Video, protect: Callable[[bytes], bytes]) -> None:
         self.ssrc = secrets.randbits(32)
         self.rtx_ssrc = (self.ssrc + 1 + secrets.randbits(31)) & 0xFFFFFFFF
+        self.fec_ssrc = (self.rtx_ssrc + 1 + secrets.randbits(30)) & 0xFFFFFFFF
         self.cname = secrets.token_hex(8)
         self.counters = Counters()
+        self.playout_ms = 0
+        """How long the viewer is asked to hold each picture back."""
         self._video = video
         self._protect = protect
         # RFC 3550 section 5.1: random; in the lower half, so that SRTP's rollover counter starts unambiguous.
         self._seq = secrets.randbelow(1 << 15)
         self._rtx_seq = secrets.randbelow(1 << 15)
+        self._fec_seq = secrets.randbelow(1 << 15)
+        self._recent: deque[bytes] = deque(maxlen=flexfec.MAX_SPAN)  # media as parity sees it
         self._rtp_offset = secrets.randbits(32)
         self._transport_seq = 0
         self._last_rtp_time = 0
@@ -81,7 +90,7 @@ class RtpSender:
         """Send one payload of a frame; its last one carries the marker."""
         payload, final = frame.payloads[index], len(frame.payloads) - 1
         rtp_time = frame.rtp_time + self._rtp_offset & 0xFFFFFFFF
-        sent = _Sent(self._seq, rtp_time, index == final, payload, frame.is_keyframe)
+        sent = _Sent(self._seq, rtp_time, index == final, payload, frame.is_keyframe, is_first=index == 0)
         self._history[self._seq % HISTORY_PACKETS] = sent
         self._seq = self._seq + 1 & 0xFFFF
         self._last_rtp_time, self._last_sent_ns = rtp_time, now_ns
@@ -110,6 +119,22 @@ class RtpSender:
         rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
         return self._emit(sent, self.rtx_ssrc, self._video.rtx_payload_type, rtx_seq, payload, send, now_ns)
 
+    @property
+    def takes_repairs(self) -> bool:
+        """Whether the viewer takes forward error correction."""
+        return self._video.fec_payload_type is not None
+
+    def repair(self, count: int, part: int, parts: int, send: Send, now_ns: int) -> Packet | None:
+        """Send parity over the last `count` packets of media: number `part` of `parts`."""
+        packets = list(self._recent)[-count:]
+        if self._video.fec_payload_type is None or part >= len(packets):
+            return None
+        payload = flexfec.encode(packets, self._seq - len(packets) & 0xFFFF, self.ssrc, part, parts)
+        fec_seq, self._fec_seq = self._fec_seq, self._fec_seq + 1 & 0xFFFF
+        sent = _Sent(fec_seq, self._last_rtp_time, False, payload, False, is_first=False)
+        self.counters.repair_packets += 1
+        return self._emit(sent, self.fec_ssrc, self._video.fec_payload_type, fec_seq, payload, send, now_ns)
+
     def pad(self, send: Send, now_ns: int) -> Packet | None:
         """Send a large one of the newest packets again; a receiver drops the copy."""
         newest = (self._history[self._seq - back & 0xFFFF & HISTORY_PACKETS - 1] for back in range(1, 17))
@@ -133,21 +158,24 @@ class RtpSender:
     def _emit(
         self, sent: _Sent, ssrc: int, payload_type: int, seq: int, payload: bytes, send: Send, now_ns: int
     ) -> Packet:
-        extension = self._extension(now_ns, whole=sent.is_keyframe)
+        extension = self._extension(now_ns, whole=sent.is_keyframe, first=sent.is_first)
         header = struct.pack(
             "!BBHIIHH",
             _EXTENSION_BIT, payload_type | (0x80 if sent.is_last else 0), seq, sent.rtp_time, ssrc,
             _ONE_BYTE_PROFILE, len(extension) // 4,
         )  # fmt: skip
-        packet = self._protect(header + extension + payload)
+        plain = header + extension + payload
+        if ssrc == self.ssrc and self.takes_repairs:
+            self._recent.append(plain)
+        packet = self._protect(plain)
         send(packet)
         self.counters.packets += 1
         self.counters.sent_bytes += len(packet) + IP_UDP_BYTES
         counted = self._transport_seq if TRANSPORT_CC in self._video.extensions else None
         return Packet(counted, len(packet) + IP_UDP_BYTES)
 
-    def _extension(self, now_ns: int, *, whole: bool) -> bytes:
-        """Header extension elements (RFC 8285); the constant ones travel with keyframes only."""
+    def _extension(self, now_ns: int, *, whole: bool, first: bool) -> bytes:
+        """Header extension elements (RFC 8285); what changes seldom travels seldom."""
         ids = self._video.extensions
         parts: list[bytes] = []
         if number := ids.get(ABS_SEND_TIME):
@@ -158,11 +186,12 @@ class RtpSender:
         if number := ids.get(TRANSPORT_CC):
             self._transport_seq = self._transport_seq + 1 & 0xFFFF
             parts += (bytes((number << 4 | 1,)), self._transport_seq.to_bytes(2, "big"))
-        if whole:
-            if number := ids.get(PLAYOUT_DELAY):  # 0 to 0: show each frame when it is decoded
-                parts.append(bytes((number << 4 | 2, 0, 0, 0)))
-            if number := ids.get(MID):
-                mid = self._video.mid.encode()
-                parts.append(bytes((number << 4 | len(mid) - 1,)) + mid)
+        if (whole or first) and (number := ids.get(PLAYOUT_DELAY)):
+            # Least and most, 12 bits each, in 10 ms; 0 to 0: show each frame when it is decoded.
+            delay = self.playout_ms // 10
+            parts.append(bytes((number << 4 | 2,)) + (delay << 12 | delay).to_bytes(3, "big"))
+        if whole and (number := ids.get(MID)):
+            mid = self._video.mid.encode()
+            parts.append(bytes((number << 4 | len(mid) - 1,)) + mid)
         joined = b"".join(parts)
         return joined + bytes(-len(joined) % 4)

@@ -12,9 +12,10 @@ from netlab.shape import Direction, Shape
 from agent.control.bandwidth import BandwidthEstimator
 from agent.control.demand import Demand, Limits
 from agent.control.demand import Viewer as ViewerState
-from agent.control.pacer import Pacer
+from agent.control.fec import Protection
+from agent.control.pacer import PARITY_BYTES, Pacer
 from agent.model.media import RtpFrame
-from agent.model.pacing import Media, Padding, Resend
+from agent.model.pacing import Media, Padding, Repair, Resend
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -34,9 +35,10 @@ FREEZE_NS = 183 * MS
 class Wire:
     """A packet; the link only asks for its length."""
 
-    __slots__ = ("frame", "index", "media_seq", "sent_ns", "size_bytes", "transport_seq")
+    __slots__ = ("frame", "index", "media_seq", "repairs", "sent_ns", "size_bytes", "transport_seq")
 
-    def __init__(self, transport_seq, size_bytes, sent_ns, media_seq=None, frame=None, index=0):
+    def __init__(self, transport_seq, size_bytes, sent_ns, media_seq=None, frame=None, index=0, repairs=()):
+        self.repairs = repairs
         self.transport_seq, self.size_bytes, self.sent_ns = transport_seq, size_bytes, sent_ns
         self.media_seq, self.frame, self.index = media_seq, frame, index
 
@@ -87,6 +89,7 @@ class Viewer:
         self.next_base = None
         self.highest_media = None
         self.missing = {}
+        self.arrived = set()
         self.got = {}
         self.expected = None
         self.played = []  # (played_ns, captured_ns)
@@ -98,8 +101,15 @@ class Viewer:
     def receive(self, wire, at_ns):
         self.received_bytes.append((at_ns, wire.size_bytes))
         self.pending[wire.transport_seq] = at_ns // 1000
-        if wire.media_seq is None:
-            return
+        if wire.repairs:
+            lost = [one for one in wire.repairs if one.media_seq not in self.arrived]
+            if len(lost) == 1:
+                self.accept(lost[0], at_ns)
+        elif wire.media_seq is not None:
+            self.accept(wire, at_ns)
+
+    def accept(self, wire, at_ns):
+        self.arrived.add(wire.media_seq)
         if self.highest_media is None:
             self.highest_media = self.expected = wire.media_seq
             self.highest_media -= 1
@@ -191,6 +201,7 @@ class Result:
     sent: list = field(default_factory=list)
     resent: int = 0
     padding_bytes: int = 0
+    parity_bytes: int = 0
     seconds: float = 0.0
 
     @property
@@ -239,14 +250,16 @@ class Simulation:
     """All parts, and the mail that travels back."""
 
     def __init__(
-        self, uplink, *, seconds, changes, return_ms, feedback_loss, rates, seed, share, copies, make
+        self, uplink, *, seconds, changes, return_ms, feedback_loss, rates, seed, share, copies, make, parity
     ):
         self.now = 0
         self.end_ns = int(seconds * S)
         self.rng = random.Random(seed)
         self.shape, self.link = uplink, Direction(uplink, random.Random(seed + 1), 0)
         start_bps, min_bps, max_bps = rates
-        self.estimator, self.pacer = make(start_bps, min_bps, max_bps), Pacer()
+        self.protection = Protection()
+        self.protection.is_offered = parity
+        self.estimator, self.pacer = make(start_bps, min_bps, max_bps), Pacer(self.protection.repairs)
         self.demand = Demand(Limits(min_bps, max_bps, 30.0, 1280 * 720, can_rescale=False), start_bps)
         self.encoder = Encoder(self.rng, start_bps, max_bps, share=share)
         self.viewer = Viewer(return_ms * MS)
@@ -285,6 +298,7 @@ class Simulation:
     def on_mail(self, kind, what):
         if kind == "twcc":
             self.estimator.on_feedback(what, self.now)
+            self.protection.update(self.estimator.usual_loss, self.estimator.route_s)
             self.follow()
         elif kind == "pli":
             self.picture_lost = True
@@ -319,7 +333,9 @@ class Simulation:
         pacer.set_rate(target_bps, estimator.pacing_bps(now), now)
         wants_keyframe = pacer.wants_keyframe or self.picture_lost
         stalled = estimator.is_stalled(now)
-        viewer = ViewerState(target_bps, estimator.loss, pacer.queue_ms, stalled, wants_keyframe)
+        viewer = ViewerState(
+            target_bps, estimator.loss, pacer.queue_ms, stalled, wants_keyframe, pacer.repair_share
+        )
         wanted = self.demand.update([viewer], now)
         self.encoder.bps = wanted.bitrate_bps
         if wanted.keyframe:
@@ -338,6 +354,8 @@ class Simulation:
             elif isinstance(departure, Resend):
                 self.result.resent += 1
                 self.leave(departure.probe, departure.seq)
+            elif isinstance(departure, Repair):
+                self.send_parity(departure)
             elif isinstance(departure, Padding):
                 self.result.padding_bytes += departure.size_bytes
                 self.send(
@@ -347,6 +365,17 @@ class Simulation:
     def leave(self, probe, seq):
         frame, index, size_bytes = self.history[seq]
         self.send(Wire(self.transport_seq, size_bytes, self.now, seq, frame, index), probe)
+
+    def send_parity(self, repair):
+        seqs = range(self.media_seq - repair.count + repair.part, self.media_seq, repair.parts)
+        wires = [
+            Wire(0, size_bytes, 0, seq, frame, index)
+            for seq in seqs
+            for frame, index, size_bytes in [self.history[seq]]
+        ]
+        size_bytes = max(len(wire) for wire in wires) + PARITY_BYTES
+        self.result.parity_bytes += size_bytes
+        self.send(Wire(self.transport_seq, size_bytes, self.now, repairs=wires), repair.probe)
 
     def send(self, wire, probe):
         self.estimator.on_sent(wire.transport_seq & 0xFFFF, wire.size_bytes, self.now, probe)
@@ -368,6 +397,7 @@ def simulate(
     seed=1,
     share=1.0,
     copies=1,
+    parity=True,
     make=BandwidthEstimator,
 ):
     """Run one viewer. `changes` are (at_s, {field of Shape: value}); `share` is what the scene needs."""
@@ -383,4 +413,5 @@ def simulate(
         share=share,
         copies=copies,
         make=make,
+        parity=parity,
     ).run()

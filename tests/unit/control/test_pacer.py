@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from agent.control.pacer import MAX_QUEUE_MS, PACKET_OVERHEAD_BYTES, Pacer
 from agent.control.probe import Probe
 from agent.model.media import RtpFrame
-from agent.model.pacing import Media, Padding, Resend
+from agent.model.pacing import Media, Padding, Repair, Resend
 
 MS = 1_000_000
 OPEN = 10**9
@@ -145,3 +145,29 @@ def test_a_probe_passes_a_closed_allowance_as_padding():
     pacer.push(frame(0, 3, key=True), 0)
     pacer.probe(Probe(0, 1_000_000, 200))
     assert pacer.take(1 * MS, 0) == [Padding(200, 0)]
+
+
+def test_parity_follows_its_picture_and_small_pictures_share_it():
+    pacer = Pacer(repairs=lambda packets: 1 if packets < 10 else 2)
+    pacer.set_rate(8_000_000, 80_000_000, 0)
+    for seq, packets in enumerate((12, 5, 1, 2, 1, 1, 1)):
+        pacer.push(frame(seq, packets, key=seq == 0), 0)
+    out = [departure for _, departure in drain(pacer, 0, 1000 * MS)]
+    order = [(d.frame.seq, d.index) if isinstance(d, Media) else (d.count, d.part, d.parts) for d in out]
+    assert order == [
+        *((0, index) for index in range(12)), (12, 0, 2), (12, 1, 2),
+        *((1, index) for index in range(5)), (5, 0, 1),
+        (2, 0), (3, 0), (3, 1), (4, 0), (4, 0, 1),
+        (5, 0), (6, 0),
+    ]  # fmt: skip
+    assert 0 < pacer.repair_share < 0.34
+
+
+def test_parity_of_what_was_dropped_is_dropped_too():
+    pacer = Pacer(repairs=lambda _: 1)
+    pacer.set_rate(800_000, 800_000, 0)
+    pacer.push(frame(0, 60, key=True), 0)
+    drain(pacer, 0, 2000 * MS)
+    pacer.push(frame(1, 60), 2000 * MS)
+    pacer.push(frame(2, 60), 2300 * MS)
+    assert not any(isinstance(d, Repair) for _, d in drain(pacer, 2300 * MS, 4000 * MS))

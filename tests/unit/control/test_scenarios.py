@@ -26,13 +26,30 @@ def test_a_jittery_link_that_loses_two_percent_is_not_throttled(seed):
     run = simulate(shape, 60, seed=seed)
     assert run.mean_bps(5, 60) >= 0.75 * 1.5 * MBPS
     assert run.queue_ms(0.95) <= 80
-    assert run.delay_ms(0.95) <= 260  # of which one retransmission takes about 130
+    assert run.delay_ms(0.95) <= 160
 
 
-def test_a_second_copy_of_a_resend_spares_freezes_on_a_short_route():
+def test_parity_pays_where_packets_are_lost_and_a_retransmission_takes_long():
+    shape = link(1.5, delay_ms=50, jitter_ms=20, loss=0.02)
+    without, protected = (
+        [simulate(shape, 60, seed=seed, parity=parity) for seed in (1, 2, 3)] for parity in (False, True)
+    )
+    assert sum(run.freezes()[0] for run in protected) <= sum(run.freezes()[0] for run in without) / 2
+    assert all(
+        one.delay_ms(0.95) < other.delay_ms(0.95) - 40 for one, other in zip(protected, without, strict=True)
+    )
+
+
+def test_parity_costs_nothing_where_it_would_not_pay():
+    assert simulate(link(1.5, delay_ms=50), 30).parity_bytes == 0, "nothing is lost"
+    near = simulate(link(1.5, delay_ms=5, loss=0.02), 30, return_ms=5)
+    assert near.parity_bytes == 0, "what is lost comes again within two pictures"
+
+
+def test_a_second_copy_of_a_resend_spares_freezes_where_there_is_no_parity():
     shape = link(1.5, delay_ms=20, loss=0.02)
     once, twice = (
-        sum(simulate(shape, 60, seed=seed, copies=copies).freezes()[0] for seed in (1, 2, 3))
+        sum(simulate(shape, 60, seed=seed, copies=copies, parity=False).freezes()[0] for seed in (1, 2, 3))
         for copies in (1, 2)
     )
     assert twice < once

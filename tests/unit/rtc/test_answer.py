@@ -19,7 +19,9 @@ from agent.rtc.answer import (
 )
 
 FINGERPRINT = ":".join(["AB"] * 32)
-LOCAL = Local("ufra", "p" * 22, FINGERPRINT, ("1 1 udp 2130706431 192.0.2.7 5000 typ host",), 111, 222, "cn")
+LOCAL = Local(
+    "ufra", "p" * 22, FINGERPRINT, ("1 1 udp 2130706431 192.0.2.7 5000 typ host",), 111, 222, 333, "cn"
+)
 
 # What Chromium 156 offers for one recvonly video and one data channel, without the codecs of no interest.
 CHROMIUM = f"""v=0
@@ -105,13 +107,13 @@ def test_the_answer_says_the_same_to_a_parser():
     answer = sdp.SessionDescription.parse(encode_answer(offer, LOCAL))
     video, data = answer.media
     assert video.direction == "sendonly"
-    assert [c.payloadType for c in video.rtp.codecs] == [39, 40]
+    assert [c.payloadType for c in video.rtp.codecs] == [39, 40, 49]
     assert video.dtls.role == "server"
     assert video.dtls.fingerprints[0].value == FINGERPRINT
     assert [c.ip for c in video.ice_candidates] == ["192.0.2.7"]
     assert data.ice_candidates == [], "one bundle, one transport, its candidates once"
     assert video.ssrc_group[0].items == [111, 222]
-    assert [s.ssrc for s in video.ssrc] == [111, 222], "Chromium plays the first one"
+    assert [s.ssrc for s in video.ssrc] == [111, 222, 333], "Chromium plays the first one"
     assert {e.id for e in video.rtp.headerExtensions} == {2, 4, 5, 9}
     assert data.sctp_port == 5000
     assert answer.group[0].items == ["0", "1"]

@@ -38,8 +38,8 @@ def receiver():
     return Receiver()
 
 
-def make_sender(*, rtx=97, extensions=EXTENSIONS):
-    video = Video("0", 96, rtx, "42e01f", (), extensions)
+def make_sender(*, rtx=97, fec=None, extensions=EXTENSIONS):
+    video = Video("0", 96, rtx, fec, "42e01f", (), extensions)
     return RtpSender(video, protect=lambda packet: packet)
 
 
@@ -143,3 +143,32 @@ def test_padding_is_the_largest_of_the_newest_packets_again(receiver):
 
 def test_a_report_before_any_packet_would_be_empty():
     assert make_sender().sender_report(SECOND_NS, 0) is None
+
+
+def test_parity_has_a_stream_of_its_own_and_covers_the_last_packets(receiver):
+    sender = make_sender(fec=49)
+    send(sender, frame(4, key=True), receiver, SECOND_NS)
+    send(sender, frame(3, seq=1), receiver, SECOND_NS)
+    first = receiver.packets[4].sequence_number
+    sent = sender.repair(3, 0, 1, receiver, 2 * SECOND_NS)
+    parity = receiver.packets[-1]
+    assert (parity.payload_type, parity.ssrc) == (49, sender.fec_ssrc)
+    assert int.from_bytes(parity.payload[16:18], "big") == first
+    assert sent.transport_seq == 8, "the estimate counts it like any other packet"
+    assert parity.payload[20 + 12 :] != bytes(88)
+
+
+def test_a_viewer_that_takes_no_parity_gets_none(receiver):
+    sender = make_sender()
+    send(sender, frame(3), receiver, SECOND_NS)
+    receiver.packets.clear()
+    assert sender.repair(3, 0, 1, receiver, SECOND_NS) is None
+    assert receiver.packets == []
+
+
+def test_the_playout_delay_travels_with_each_pictures_first_packet():
+    sender, raw = make_sender(extensions={PLAYOUT_DELAY: 5}), []
+    sender.playout_ms = 40
+    send(sender, frame(2), raw.append, SECOND_NS)
+    assert raw[0][16:20] == bytes((5 << 4 | 2, 0, 0x40, 4)), "least and most in 10 ms"
+    assert len(raw[0]) - len(raw[1]) == 4
