@@ -23,6 +23,8 @@ class Board:
         }.items():
             self.program(name, body)
 
+        (folder / "portal-keys.json").touch()
+
     def program(self, name, body):
         file = self.folder / name
         file.write_text(f"#!/bin/sh\n{body}\n")
@@ -43,6 +45,7 @@ class Board:
                 "PATH": f"{self.folder}:/usr/bin:/bin",
                 "STATE_DIRECTORY": str(self.folder),
                 "PINHOLE": str(self.folder / "pinhole"),
+                "IDENTITY": str(self.folder / "portal-keys.json"),
                 "UPTIME_FILE": str(self.folder / "uptime"),
             },
             timeout=20, check=True, capture_output=True,
@@ -84,6 +87,11 @@ def test_a_day_of_uptime_begins_anew(board):
 
 def test_settings_that_are_wrong_need_a_person_not_a_reboot(board):
     board.program("pinhole", 'echo "camera.fps: at most 60"; exit 1')
+    assert board.rescue(5 * DAY_S) == AGAIN
+
+
+def test_a_device_that_is_not_enrolled_is_not_rebooted(board):
+    (board.folder / "portal-keys.json").unlink()
     assert board.rescue(5 * DAY_S) == AGAIN
 
 

@@ -1,0 +1,1 @@
+"""Writes Pinhole's cards: an image, the boot files, and who the device is."""

@@ -1,0 +1,79 @@
+"""What people give: claims, addresses, names. Every fault is named, and nothing gets into foreign syntax."""
+
+import pytest
+from flash.bootfiles import Site, Wifi, change_cmdline, render, rootfs_archive
+from flash.claims import make_claim, read_claims
+from flash.errors import FlashError
+from hypothesis import given
+from hypothesis import strategies as st
+
+CLAIM = make_claim("door", "AAAA-1111")
+
+
+def test_all_faults_of_a_csv_come_at_once(tmp_path):
+    file = tmp_path / "claims.csv"
+    file.write_text(
+        "device,code\ncam-1,AAAA-1111\n-x,BBBB-2222\ncam-1,CCCC-3333\ncam-4,AAAA-1111\ncam-5,\ncam-6\n"
+    )
+    with pytest.raises(FlashError) as caught:
+        read_claims(file)
+    assert [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]] == [
+        "line 3", "line 4", "line 5", "line 6", "line 7",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "device\ncam\n", "name,code\ncam,AAAA-1111\n", "\xff\xfe"])
+def test_what_is_no_csv_of_claims(tmp_path, text):
+    file = tmp_path / "claims.csv"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(FlashError):
+        read_claims(file)
+
+
+@pytest.mark.parametrize(
+    ("site", "words"),
+    [
+        ({"portal": "cams.example.org"}, "https:// address"),
+        ({"portal": "http://cams.example.org"}, "for all to read"),
+        ({"portal": "https://x\nPINHOLE_CODE=evil"}, "https:// address"),
+        ({"user": "root"}, "not root"),
+        ({"user": "a b"}, "small letter"),
+        ({"timezone": "Europe/Berlin\nruncmd: x"}, "time zone"),
+        ({"ssh_keys": ("-----BEGIN OPENSSH PRIVATE KEY-----",)}, "no SSH public key"),
+        ({"wifi": Wifi("x" * 33, "long enough", "DE")}, "1 to 32 bytes"),
+        ({"wifi": Wifi("yard", "short", "DE")}, "8 to 63"),
+        ({"wifi": Wifi("yard", "long enough", "de")}, "capital letters"),
+        ({"settings": "[camera"}, "no TOML"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_before_anything_is_written(site, words):
+    with pytest.raises(FlashError, match=words):
+        Site(**({"portal": "https://cams.example.org"} | site))
+
+
+@pytest.mark.parametrize("portal", ["http://127.0.0.1:8080", "http://192.168.1.5:8080", "http://lab.local"])
+def test_a_portal_in_the_same_network_may_do_without_tls(portal):
+    assert b"PINHOLE_PORTAL=" + portal.encode() in render(Site(portal=portal), CLAIM, "")["pinhole/claim.env"]
+
+
+@given(ssid=st.text(min_size=1, max_size=32), password=st.text(min_size=8, max_size=63))
+def test_any_wifi_is_refused_or_comes_back_from_toml_as_it_was(ssid, password):
+    import tomllib
+
+    try:
+        site = Site(portal="https://cams.example.org", wifi=Wifi(ssid, password, "DE"))
+    except FlashError:
+        return
+    wlan = tomllib.loads(render(site, CLAIM, "")["custom.toml"].decode())["wlan"]
+    assert (wlan["ssid"], wlan["password"]) == (ssid, password)
+
+
+def test_the_command_line_keeps_its_root_and_changes_once():
+    changes = {"remove": ["console=serial0,*", "quiet"], "add": ["panic=10"]}
+    once = change_cmdline("console=serial0,115200 root=PARTUUID=1-02 quiet\n", changes)
+    assert once == "root=PARTUUID=1-02 panic=10\n"
+    assert change_cmdline(once, changes) == once
+
+
+def test_the_archive_is_the_same_each_time():
+    assert rootfs_archive() == rootfs_archive()
