@@ -97,13 +97,17 @@ class Clock:
         self.rtt_ms = rtt_ms
 
 
-def as_json(meter: Meter, device: str | None, path: str | None, errors: list[str]) -> dict[str, Any]:
-    """The object that `--json` prints; what is not known is null."""
+def as_json(
+    meter: Meter, device: str | None, path: str | None, errors: list[str], now: tuple[float, float]
+) -> dict[str, Any]:
+    """The object that `--json` prints; what is not known is null. `now` is Unix and monotonic time, in s."""
+    unix_s, now_s = now
     median = meter.latency_ms(0.5)
     return {
         "device": device,
         "seconds": meter.seconds,
         "first_frame_ms": meter.first_frame_ms,
+        "first_frame_at": None if meter.first_at_s is None else round(unix_s - (now_s - meter.first_at_s), 3),
         "frames": meter.frames,
         "fps": meter.fps,
         "width_px": meter.width_px,

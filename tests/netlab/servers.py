@@ -17,7 +17,6 @@ from netlab.namespaces import LabError, Process
 from netlab.plan import SERVER_IP, SERVER_IP6
 from parts.coturn import PROGRAM as TURNSERVER
 from parts.mosquitto import PROGRAM as MOSQUITTO
-from parts.portal import PASSWORD, add_user
 
 START_TIMEOUT_S = 20.0
 PORTAL_PORT, TURN_PORT, TURNS_PORT, BROKER_PORT = 8080, 3478, 5349, 1883
@@ -48,6 +47,7 @@ class Service:
     portal: Process
     agent: Process
     url: str
+    password: str
 
 
 def start_service(
@@ -63,15 +63,15 @@ def start_service(
 
     Portal and agent are told of a STUN server and of TURN over `transports`. Raises LabError.
     """
-    secret = secrets.token_urlsafe(16)
+    secret, password = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
     broker = start_broker(lab)
     turn = start_turn(lab, secret)
     common = f'[broker]\nurl = "mqtt://broker.test:{BROKER_PORT}"\n'
-    portal = _start_portal(lab, common, transports, secret)
+    portal = _start_portal(lab, common, transports, secret, password)
     agent = _start_agent(lab, common, camera, program)
     for process in (portal, agent):
         _await(process, r"connected to \S+")
-    return Service(lab, broker, turn, portal, agent, f"http://portal.test:{PORTAL_PORT}")
+    return Service(lab, broker, turn, portal, agent, f"http://portal.test:{PORTAL_PORT}", password)
 
 
 def restart(process: Process) -> None:
@@ -133,9 +133,11 @@ verbose
     return turn
 
 
-def _start_portal(lab: Internet, common: str, transports: Sequence[Transport], secret: str) -> Process:
+def _start_portal(
+    lab: Internet, common: str, transports: Sequence[Transport], secret: str, password: str
+) -> Process:
     folder = lab.spaces.folder
-    for name, text in (("turn-secret", secret), ("portal-password", PASSWORD)):
+    for name, text in (("turn-secret", secret), ("portal-password", password)):
         (folder / name).touch(mode=0o600)
         (folder / name).write_text(text)
     urls = ", ".join(f'"{TURN_URLS[transport]}"' for transport in transports)
@@ -146,7 +148,6 @@ def _start_portal(lab: Internet, common: str, transports: Sequence[Transport], s
         f'[[portal.ice_servers]]\nurls = ["stun:turn.test:{TURN_PORT}"]\n'
         f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\n'
     )
-    add_user(file)
     portal = lab.spaces.start("server", "portal", _pinhole("portal", file))
     _await(portal, _READY[portal.name])
     return portal

@@ -15,16 +15,13 @@ export class Signal extends EventTarget {
   #timer = 0;
   #stopped = true;
   #url;
-  #isSignedInUrl;
   #heardAt = 0;
   #rival = null;
   #onNetwork = () => (this.#socket ? this.check() : this.#retryNow());
 
-  /** `isSignedInUrl` answers 401 to who may no longer come in. */
-  constructor(url, isSignedInUrl) {
+  constructor(url) {
     super();
     this.#url = url;
-    this.#isSignedInUrl = isSignedInUrl;
   }
 
   get isUp() {
@@ -105,7 +102,7 @@ export class Signal extends EventTarget {
     this.dispatchEvent(new Event("down"));
     if (this.#stopped) return;
     // A refused upgrade looks to a page like a dead portal: ask which it is.
-    const answer = await fetch(this.#isSignedInUrl, { cache: "no-store" }).catch(() => null);
+    const answer = await fetch("api/session", { cache: "no-store" }).catch(() => null);
     if (this.#stopped) return;
     if (answer?.status === 401) {
       this.stop();

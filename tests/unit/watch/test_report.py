@@ -10,7 +10,7 @@ from agent.watch.report import Clock, Meter, as_json
 
 
 def test_nothing_seen_is_nulls_and_zeros():
-    report = as_json(Meter(), None, None, ["offline"])
+    report = as_json(Meter(), None, None, ["offline"], (0.0, 0.0))
     assert report["first_frame_ms"] is None
     assert report["frames"] == 0
     assert report["fps"] == 0.0
@@ -25,8 +25,9 @@ def test_a_session_of_three_seconds():
         meter.on_frame(10.25 + number / 30, 1280, 720, 40 + number % 2)
     meter.on_received(10.0, 1_000)
     meter.on_received(13.0, 751_000)
-    report = as_json(meter, "gate", "host", [])
+    report = as_json(meter, "gate", "host", [], (1_000_000.0, 13.25))
     assert report["first_frame_ms"] == 250.0
+    assert report["first_frame_at"] == 999_997.0
     assert report["seconds"] == 3.0
     assert report["frames"] == 91
     assert report["fps"] == 30.0
