@@ -309,8 +309,8 @@ class TurnSettings(Section):
 
     urls: list[IceUrl] = Field(
         min_length=1,
-        max_length=8,
-        description="turn: and turns: URLs of the same server or servers.",
+        max_length=64,
+        description="turn: and turns: URLs of one server or of several; a session gets three of them.",
         examples=[["turn:turn.example.org:3478?transport=udp", "turns:turn.example.org:5349?transport=tcp"]],
     )
     secret_file: ConfigPath = Field(

@@ -140,9 +140,10 @@ class Gateway:
         """Take in a WebSocket; None where there are too many. `is_signed_in` is asked with Unix time."""
         if len(self._clients) >= MAX_CLIENTS:
             return None
-        grant = self._ice.grant(user, self._clock.unix_s())
+        number = next(self._numbers)
+        grant = self._ice.grant(user, self._clock.unix_s(), f"{user} {number}")
         client = Client(
-            number=next(self._numbers),
+            number=number,
             user=user,
             is_signed_in=is_signed_in,
             outbox=Outbox(self._encode_device),
@@ -253,7 +254,7 @@ class Gateway:
             if not client.is_signed_in(unix_s):
                 client.outbox.close(1008, "signed out")
             elif client.ice.expires_at is not None and self._is_stale(client.ice.expires_at, unix_s):
-                client.ice = self._ice.grant(client.user, unix_s)
+                client.ice = self._ice.grant(client.user, unix_s, f"{client.user} {client.number}")
                 self._tell(client, Ice(client.ice.servers, client.ice.expires_at))
 
     def close(self) -> None:
@@ -285,7 +286,7 @@ class Gateway:
             expires_at=now + OFFER_LIFETIME_S,
             user=client.user,
             sdp=offer.sdp,
-            ice_servers=self._ice.grant(device, now).servers,
+            ice_servers=self._ice.grant(device, now, session.id).servers,
             relay_only=offer.relay_only,
             restart=offer.restart,
             stream=offer.stream,

@@ -3,11 +3,17 @@
 import base64
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 
 from agent.config import IceServerSettings, PortalSettings, read_secret
 from agent.errors import PortalError
 from agent.model.signal import IceServer
+
+MAX_TURN_SERVERS = 3
+"""For one session: each allocation costs a server something, and a browser time."""
+MAX_URLS = 8
+"""Of one entry of `iceServers` (agent/model/signal.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +41,31 @@ class IceServers:
     fixed: tuple[IceServer, ...] = ()
     turn: TurnSecret | None = None
 
-    def grant(self, name: str, now: float) -> IceGrant:
-        """ICE servers for a user or a device; `now` is Unix time in seconds."""
+    def grant(self, name: str, now: float, spread: str | None = None) -> IceGrant:
+        """ICE servers for a user or a device; `now` is Unix time in seconds.
+
+        With `spread`, anything that differs from session to session, at most three TURN servers in an order
+        of its own: both ends take the first that works, so the load is spread. Without it, all of them.
+        """
         if self.turn is None:
             return IceGrant(self.fixed, None)
         expires_at = int(now) + self.turn.ttl_s
         username, credential = rest_credential(self.turn.secret, name, expires_at)
-        relay = IceServer(urls=self.turn.urls, username=username, credential=credential)
-        return IceGrant((*self.fixed, relay), float(expires_at))
+        groups = _by_host(self.turn.urls)
+        if spread is not None:
+            first = int.from_bytes(hashlib.sha256(spread.encode()).digest()[:8]) % len(groups)
+            groups = (groups[first:] + groups[:first])[:MAX_TURN_SERVERS]
+        relays = (IceServer(urls=urls, username=username, credential=credential) for urls in groups)
+        return IceGrant((*self.fixed, *relays), float(expires_at))
+
+
+def _by_host(urls: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The URLs of one server together, at most eight of each; servers as they are named."""
+    hosts: dict[str, list[str]] = {}
+    for url in urls:
+        address = url.partition(":")[2].partition("?")[0]
+        hosts.setdefault(re.sub(r":\d+$", "", address).lower(), []).append(url)
+    return [tuple(found[:MAX_URLS]) for found in hosts.values()]
 
 
 def rest_credential(secret: str, name: str, expires_at: int) -> tuple[str, str]:

@@ -14,10 +14,12 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 HOSTS = ("exchange", "server", "home", "viewer", "carrier", "modem", "device")
 
 SERVER_IP, SECOND_SERVER_IP, SERVER_IP6 = "203.0.113.10", "203.0.113.11", "2001:db8::10"  # two for RFC 5780
+MORE_SERVER_IPS = ("203.0.113.12", "203.0.113.13")  # for more TURN servers; the last is nobody's
 HOME_IP, CARRIER_IP = "203.0.113.20", "203.0.113.30"
 NEXT_IPS = {"home": "203.0.113.21", "carrier": "203.0.113.31"}  # after a reconnect
 # Chromium looks STUN and TURN servers up by their full name, with the last dot.
 NAMES = "broker.test turn.test turn.test. portal.test"
+MORE_TURN_HOSTS = ("turn2.test", "dead-turn.test")
 # Nobody has this address: what goes to the default route of the public segment is lost, as in the internet.
 # Without a route coturn would see ENETUNREACH, and it then drops the whole allocation.
 _NOBODY = "02:00:00:00:00:01"
@@ -89,7 +91,8 @@ class _Net:
 def hosts_file(plan: Plan) -> str:
     """What every host of the lab sees as /etc/hosts."""
     ips = {"ipv4": [SERVER_IP], "dual": [SERVER_IP, SERVER_IP6], "ipv6": [SERVER_IP6]}[plan.family]
-    return "\n".join(["127.0.0.1 localhost", "::1 localhost", *(f"{ip} {NAMES}" for ip in ips), ""])
+    more = [f"{ip} {host} {host}." for ip, host in zip(MORE_SERVER_IPS, MORE_TURN_HOSTS, strict=True)]
+    return "\n".join(["127.0.0.1 localhost", "::1 localhost", *(f"{ip} {NAMES}" for ip in ips), *more, ""])
 
 
 def wires(plan: Plan) -> list[str]:
@@ -115,7 +118,9 @@ def addresses(plan: Plan) -> dict[str, list[str]]:
         hosts[host].append(f"link set dev lte address {mac}")
     for host, name in _INTERFACES:
         hosts[host].append(f"link set dev {name} up")
-    hosts["server"] += [f"address add {ip}/24 dev wan" for ip in (SERVER_IP, SECOND_SERVER_IP)]
+    hosts["server"] += [
+        f"address add {ip}/24 dev wan" for ip in (SERVER_IP, SECOND_SERVER_IP, MORE_SERVER_IPS[0])
+    ]
     hosts["server"] += _default_to_nowhere("203.0.113.1")
     if plan.family != "ipv4":
         hosts["server"] += [f"address add {SERVER_IP6}/64 dev wan nodad", *_default_to_nowhere("2001:db8::1")]

@@ -28,6 +28,11 @@ STEADY_S = 2.0
 REST_S = 6.0
 """Between two rounds: what a restart leaves behind must not be charged to the next one."""
 SERVER_AWAY_S = 5.0
+BETWEEN_SERVERS_S = 270.0
+"""Three deaths in a session of ten minutes."""
+CREDENTIAL_S = 60
+OUTLIVED_S = 150.0
+"""Two credentials and a half."""
 POLL_S = 0.1
 
 
@@ -78,6 +83,16 @@ class Scenario:
     is_long: bool = False
     is_once: bool = False
     """A lab can do it once only."""
+    rest_s: float = REST_S
+    ttl_s: int = 3600
+    """How long a TURN credential lives."""
+    later_goals: tuple[Goal, ...] = ()
+    """Of the second round and those that follow, where they are others."""
+
+    def goal_of(self, number: int) -> Goal:
+        """The goal of one round, counted from 0."""
+        goals = (self.goal, *self.later_goals)
+        return goals[number % len(goals)]
 
     @property
     def plan(self) -> Plan:
@@ -128,8 +143,11 @@ class Result:
         """What is worse than `factor` times the goal; empty where all is well."""
         if self.error:
             return [self.error.splitlines()[0]]
-        goal = self.scenario.goal.relaxed(factor)
-        return [fault for one in self.rounds for fault in one.faults(goal)]
+        return [
+            fault
+            for number, one in enumerate(self.rounds)
+            for fault in one.faults(self.scenario.goal_of(number).relaxed(factor))
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the logs, for machines."""
@@ -149,7 +167,7 @@ async def run_scenario(
     try:
         async with _playing(scenario) as (lab, service, page):
             for number in range(rounds):
-                await asyncio.sleep(REST_S if number else WARM_UP_S)
+                await asyncio.sleep(scenario.rest_s if number else WARM_UP_S)
                 result.rounds.append(await _round(scenario, Stage(lab, service, number), page))
                 on_round(result.rounds[-1])
             processes = (service.agent, service.portal, service.turn, service.broker)
@@ -165,7 +183,7 @@ async def run_scenario(
 @asynccontextmanager
 async def _playing(scenario: Scenario) -> AsyncIterator[tuple[Internet, Service, Page]]:
     with internet(scenario.plan) as lab:
-        service = start_service(lab)
+        service = start_service(lab, ttl_s=scenario.ttl_s)
         async with viewing(lab, service) as page:
             await watch_peers(page)
             await play(page)
@@ -262,6 +280,17 @@ def _death(choose: Callable[[Service], Process]) -> Act:
     return act
 
 
+def _in_turn(*acts: Act) -> Act:
+    async def act(stage: Stage) -> None:
+        await acts[stage.round % len(acts)](stage)
+
+    return act
+
+
+async def _outlive_credentials(_stage: Stage) -> None:
+    await asyncio.sleep(OUTLIVED_S)
+
+
 ASKED = Goal(frozen_s=3.0)
 """One end knows that its network changed, and asks for a restart."""
 UNTOLD = Goal(frozen_s=9.0)
@@ -297,5 +326,25 @@ SCENARIOS = (
         _death(lambda s: s.turn),
         Goal(back_s=5),
         device_nat="symmetric",
+    ),
+    Scenario(
+        "servers",
+        "broker, portal and TURN are killed in turn in ten minutes",
+        _in_turn(_death(lambda s: s.broker), _death(lambda s: s.portal), _death(lambda s: s.turn)),
+        UNTOUCHED,
+        rounds=3,
+        device_nat="symmetric",
+        is_long=True,
+        rest_s=BETWEEN_SERVERS_S,
+        later_goals=(UNTOUCHED, Goal(back_s=5)),
+    ),
+    Scenario(
+        "credentials",
+        "a relayed stream outlives its TURN credentials twice",
+        _outlive_credentials,
+        UNTOUCHED,
+        device_nat="symmetric",
+        is_long=True,
+        ttl_s=CREDENTIAL_S,
     ),
 )

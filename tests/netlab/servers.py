@@ -14,7 +14,7 @@ import trustme
 from netlab.internet import Internet
 from netlab.link import TESTS
 from netlab.namespaces import LabError, Process
-from netlab.plan import SERVER_IP, SERVER_IP6
+from netlab.plan import MORE_SERVER_IPS, MORE_TURN_HOSTS, SERVER_IP, SERVER_IP6
 from parts.coturn import PROGRAM as TURNSERVER
 from parts.mosquitto import PROGRAM as MOSQUITTO
 
@@ -24,15 +24,12 @@ RELAY_PORTS = (49152, 65535)
 REALM = "turn.test"
 Transport = Literal["udp", "tcp", "tls"]
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
-TURN_URLS = {
-    "udp": f"turn:turn.test:{TURN_PORT}?transport=udp",
-    "tcp": f"turn:turn.test:{TURN_PORT}?transport=tcp",
-    "tls": f"turns:turn.test:{TURNS_PORT}?transport=tcp",
-}
+TURN_HOST = "turn.test"
 
 _READY = {
     "mosquitto": r"mosquitto version \S+ running",
     "coturn": r"Total General servers",
+    "coturn2": r"Total General servers",
     "portal": r"dashboard at http\S+/",
 }
 
@@ -48,6 +45,7 @@ class Service:
     agent: Process
     url: str
     password: str
+    second_turn: Process | None = None
 
 
 def start_service(
@@ -56,22 +54,40 @@ def start_service(
     *,
     camera: str = 'source = "synthetic"',
     program: Sequence[str] = ("-m", "agent", "run", "--config"),
+    has_more_turn: bool = False,
+    ttl_s: int = 3600,
 ) -> Service:
     """Start all of it and wait until the device is online; ends with the lab. `camera` is TOML.
 
     `program` is what Python runs on the device; the path of its settings follows.
 
-    Portal and agent are told of a STUN server and of TURN over `transports`. Raises LabError.
+    Portal and agent are told of a STUN server and of TURN over `transports`, with credentials that live for
+    `ttl_s`; with `has_more_turn` of a second TURN server, and of one that is dead. Raises LabError.
     """
     secret, password = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
     broker = start_broker(lab)
     turn = start_turn(lab, secret)
+    second_turn = _start_second_turn(lab, secret) if has_more_turn else None
     common = f'[broker]\nurl = "mqtt://broker.test:{BROKER_PORT}"\n'
-    portal = _start_portal(lab, common, transports, secret, password)
+    hosts = (TURN_HOST, *MORE_TURN_HOSTS) if has_more_turn else (TURN_HOST,)
+    urls = [url for host in hosts for url in turn_urls(host, transports)]
+    portal = _start_portal(lab, common, urls, ttl_s, secret, password)
     agent = _start_agent(lab, common, camera, program)
     for process in (portal, agent):
         _await(process, r"connected to \S+")
-    return Service(lab, broker, turn, portal, agent, f"http://portal.test:{PORTAL_PORT}", password)
+    return Service(
+        lab, broker, turn, portal, agent, f"http://portal.test:{PORTAL_PORT}", password, second_turn
+    )
+
+
+def turn_urls(host: str, transports: Sequence[Transport]) -> list[str]:
+    """A TURN server's URLs."""
+    urls = {
+        "udp": f"turn:{host}:{TURN_PORT}?transport=udp",
+        "tcp": f"turn:{host}:{TURN_PORT}?transport=tcp",
+        "tls": f"turns:{host}:{TURNS_PORT}?transport=tcp",
+    }
+    return [urls[transport] for transport in transports]
 
 
 def restart(process: Process) -> None:
@@ -99,13 +115,25 @@ def start_turn(lab: Internet, secret: str) -> Process:
     folder = lab.spaces.folder
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
-    certificate = ca.issue_cert("turn.test")
+    certificate = ca.issue_cert(TURN_HOST, *MORE_TURN_HOSTS)
     certificate.private_key_pem.write_to_path(str(folder / "turn-key.pem"))
     certificate.cert_chain_pems[0].write_to_path(str(folder / "turn.pem"))
     relays = [ip for ip in lab.plan.server_ips if ip in (SERVER_IP, SERVER_IP6)]
-    file = folder / "turnserver.conf"
+    return _run_turn(lab, "coturn", lab.plan.server_ips, relays, secret)
+
+
+def _start_second_turn(lab: Internet, secret: str) -> Process:
+    ip = MORE_SERVER_IPS[0]
+    return _run_turn(lab, "coturn2", [ip], [ip], secret)
+
+
+def _run_turn(
+    lab: Internet, name: str, listening_ips: Sequence[str], relays: Sequence[str], secret: str
+) -> Process:
+    folder = lab.spaces.folder
+    file = folder / f"{name}.conf"
     file.write_text(
-        "".join(f"listening-ip={ip}\n" for ip in lab.plan.server_ips)
+        "".join(f"listening-ip={ip}\n" for ip in listening_ips)
         + "".join(f"relay-ip={ip}\n" for ip in relays)
         + f"""listening-port={TURN_PORT}
 tls-listening-port={TURNS_PORT}
@@ -121,32 +149,32 @@ proc-group=root
 fingerprint
 no-cli
 no-dtls
-userdb={folder}/turn.db
-pidfile={folder}/turn.pid
+userdb={folder}/{name}.db
+pidfile={folder}/{name}.pid
 log-file=stdout
 simple-log
 verbose
 """
     )
-    turn = lab.spaces.start("server", "coturn", [str(TURNSERVER), "-c", str(file)])
+    turn = lab.spaces.start("server", name, [str(TURNSERVER), "-c", str(file)])
     _await(turn, _READY[turn.name])
     return turn
 
 
 def _start_portal(
-    lab: Internet, common: str, transports: Sequence[Transport], secret: str, password: str
+    lab: Internet, common: str, turn_urls: Sequence[str], ttl_s: int, secret: str, password: str
 ) -> Process:
     folder = lab.spaces.folder
     for name, text in (("turn-secret", secret), ("portal-password", password)):
         (folder / name).touch(mode=0o600)
         (folder / name).write_text(text)
-    urls = ", ".join(f'"{TURN_URLS[transport]}"' for transport in transports)
+    urls = ", ".join(f'"{url}"' for url in turn_urls)
     file = folder / "portal.toml"
     host = "::" if SERVER_IP6 in lab.plan.server_ips else "0.0.0.0"
     file.write_text(
         f'{common}[portal]\nhost = "{host}"\nport = {PORTAL_PORT}\n'
         f'[[portal.ice_servers]]\nurls = ["stun:turn.test:{TURN_PORT}"]\n'
-        f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\n'
+        f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\nttl_s = {ttl_s}\n'
     )
     portal = lab.spaces.start("server", "portal", _pinhole("portal", file))
     _await(portal, _READY[portal.name])

@@ -43,5 +43,6 @@ async def test_the_picture_comes_back_by_itself(scenario):
 @pytest.mark.timeout(15 * MINUTES)
 @pytest.mark.parametrize("scenario", named(is_telling=False))
 async def test_it_comes_back_after_everything_else_too(scenario):
-    result = await run_scenario(scenario)
+    rounds = len(scenario.later_goals) + 1
+    result = await run_scenario(scenario, rounds=rounds)
     assert result.faults(FACTOR) == [], result.logs

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 
 from agent.config import IceServerSettings, PortalSettings, TurnSettings
@@ -66,3 +68,37 @@ def test_a_secret_that_cannot_be_read_names_its_file(tmp_path):
 def test_a_turn_server_without_credentials_is_refused():
     with pytest.raises((PortalError, ConfigError, ValueError), match="username"):
         load_ice_servers(PortalSettings(ice_servers=[IceServerSettings(urls=["turn:t.example:3478"])]))
+
+
+URLS = tuple(f"turn:turn{n}.test:3478?transport={way}" for n in range(5) for way in ("udp", "tcp"))
+
+
+def hosts_of(grant):
+    return [server.urls[0].split(":")[1] for server in grant.servers]
+
+
+def test_each_server_is_an_entry_with_all_its_ways():
+    grant = IceServers(turn=TurnSecret(URLS, "secret", 60)).grant("viewer", 1000.0)
+    assert hosts_of(grant) == [f"turn{n}.test" for n in range(5)]
+    assert all(len(server.urls) == 2 for server in grant.servers)
+    assert len({server.credential for server in grant.servers}) == 1
+
+
+def test_sessions_begin_with_different_servers_and_know_three():
+    ice = IceServers(turn=TurnSecret(URLS, "secret", 60))
+    found = [hosts_of(ice.grant("cam", 1000.0, f"session {n}")) for n in range(200)]
+    assert all(len(set(hosts)) == 3 for hosts in found)
+    first = Counter(hosts[0] for hosts in found)
+    assert len(first) == 5
+    assert min(first.values()) > 200 / 5 / 2
+
+
+def test_a_renewed_grant_keeps_to_its_servers():
+    ice = IceServers(turn=TurnSecret(URLS, "secret", 60))
+    assert hosts_of(ice.grant("cam", 1000.0, "a")) == hosts_of(ice.grant("cam", 2000.0, "a"))
+
+
+def test_an_address_in_brackets_is_one_server():
+    urls = ("turn:[2001:db8::1]:3478?transport=udp", "turn:[2001:db8::1]?transport=tcp", "turn:203.0.113.1")
+    grant = IceServers(turn=TurnSecret(urls, "secret", 60)).grant("viewer", 1000.0)
+    assert [len(server.urls) for server in grant.servers] == [2, 1]
