@@ -56,17 +56,19 @@ def start_service(
     program: Sequence[str] = ("-m", "agent", "run", "--config"),
     has_more_turn: bool = False,
     ttl_s: int = 3600,
+    relay_ips: Sequence[str] = (SERVER_IP, SERVER_IP6),
 ) -> Service:
     """Start all of it and wait until the device is online; ends with the lab. `camera` is TOML.
 
     `program` is what Python runs on the device; the path of its settings follows.
 
     Portal and agent are told of a STUN server and of TURN over `transports`, with credentials that live for
-    `ttl_s`; with `has_more_turn` of a second TURN server, and of one that is dead. Raises LabError.
+    `ttl_s`; with `has_more_turn` of a second TURN server, and of one that is dead. TURN relays at those
+    `relay_ips` that the lab has. Raises LabError.
     """
     secret, password = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
     broker = start_broker(lab)
-    turn = start_turn(lab, secret)
+    turn = start_turn(lab, secret, relay_ips)
     second_turn = _start_second_turn(lab, secret) if has_more_turn else None
     common = f'[broker]\nurl = "mqtt://broker.test:{BROKER_PORT}"\n'
     hosts = (TURN_HOST, *MORE_TURN_HOSTS) if has_more_turn else (TURN_HOST,)
@@ -110,7 +112,7 @@ def start_broker(lab: Internet) -> Process:
     return broker
 
 
-def start_turn(lab: Internet, secret: str) -> Process:
+def start_turn(lab: Internet, secret: str, relay_ips: Sequence[str] = (SERVER_IP, SERVER_IP6)) -> Process:
     """Start coturn on every address of the server: TURN over udp, tcp and tls, and RFC 5780's STUN."""
     folder = lab.spaces.folder
     ca = trustme.CA()
@@ -118,7 +120,7 @@ def start_turn(lab: Internet, secret: str) -> Process:
     certificate = ca.issue_cert(TURN_HOST, *MORE_TURN_HOSTS)
     certificate.private_key_pem.write_to_path(str(folder / "turn-key.pem"))
     certificate.cert_chain_pems[0].write_to_path(str(folder / "turn.pem"))
-    relays = [ip for ip in lab.plan.server_ips if ip in (SERVER_IP, SERVER_IP6)]
+    relays = [ip for ip in lab.plan.server_ips if ip in relay_ips]
     return _run_turn(lab, "coturn", lab.plan.server_ips, relays, secret)
 
 

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 from netlab.internet import internet
-from netlab.plan import MORE_TURN_HOSTS, Plan
+from netlab.plan import MORE_TURN_HOSTS, SERVER_IP6, Plan
 from netlab.servers import MOSQUITTO, TURNSERVER, start_service
-from netlab.viewer import play, viewing
+from netlab.viewer import play, statistics, viewing
 from parts.need import need
 
 VIEWERS = 8
@@ -43,3 +43,14 @@ async def test_viewers_are_spread_over_the_servers_that_live_and_the_dead_one_ha
         assert min(first, second) > MIN_SHARE * (first + second), (first, second)
         assert service.agent.log().count("viewer connected") == VIEWERS
         assert MORE_TURN_HOSTS[1] in service.agent.log(), "the dead one was tried"
+
+
+async def test_a_server_that_relays_ipv6_alone_serves_a_device_without_udp():
+    """It refuses who asks for no family (440); Chromium does not ask again, so the device's relay must do."""
+    with internet(Plan("port-restricted", "udp-blocked", "ipv6")) as lab:
+        service = start_service(lab, relay_ips=[SERVER_IP6])
+        async with viewing(lab, service) as page:
+            await play(page)
+            device = (await statistics(page))["device"]
+        assert device["path"] == "relay"
+        assert "refused" not in service.agent.log()
