@@ -22,7 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
 from agent.model.signal import MAX_MESSAGE_BYTES
-from agent.signaling.backoff import pause_s
+from agent.signaling.backoff import Twins, pause_s
 from agent.signaling.endpoint import (
     Dialer,
     explain,
@@ -52,12 +52,17 @@ UNREACHED_PAUSE_S = 2.0
 """The longest pause after an attempt that reached nobody: it cost nobody anything, and links come back."""
 STABLE_S = 10.0
 """A shorter connection does not end an outage: two clients with one id must not fight at full speed."""
+TAKEN_OVER = 0x8E  # MQTT 5 section 2.4
 CONNECTION_LOST = 0x80
 """What paho calls an end without a reason (MQTT 5 section 2.4: unspecified error)."""
 
 
 class _UnreachedError(BrokerError):
     """Nobody answered: the link is down, or the broker's host is."""
+
+
+class _ClosedError(BrokerError):
+    """The broker closed a connection that was in order; a restart does that, and a client with our id."""
 
 
 class Broker:
@@ -172,7 +177,7 @@ class Broker:
 
     async def _connect_forever(self) -> None:
         clock = asyncio.get_running_loop().time
-        lost_s = clock()
+        lost_s, twins = clock(), Twins()
         while True:
             since_s, longest_s = math.inf, self._settings.reconnect_max_s
             try:
@@ -180,7 +185,11 @@ class Broker:
                     since_s = client.since_s
                     await self._serve(client)
             except BrokerError as error:
-                self._announce(False, str(error))
+                if isinstance(error, _ClosedError):
+                    twins.on_end(clock() - since_s)
+                else:
+                    twins.on_other_end()
+                self._announce(False, self._explain_twin() if twins.are_likely else str(error))
                 if isinstance(error, _UnreachedError):
                     longest_s = UNREACHED_PAUSE_S
             finally:
@@ -189,7 +198,7 @@ class Broker:
                 lost_s = clock()
             draw = random.random()  # noqa: S311  spreads a fleet out, keeps no secret
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s(clock() - lost_s, longest_s, draw)):
+                async with asyncio.timeout(twins.truce_s(draw) or pause_s(clock() - lost_s, longest_s, draw)):
                     await self._hurry.wait()
             self._hurry.clear()
 
@@ -300,7 +309,7 @@ class Broker:
             try:
                 codes = await client.subscribe(topic, qos=1)
             except aiomqtt.MqttError as exc:
-                raise BrokerError(self._explain_loss(exc, client)) from exc
+                raise self._loss(exc, client) from exc
             refusals = [code for code in cast("list[ReasonCode]", codes) if code.is_failure]
             if refusals:
                 fault = f"it refuses the subscription to {topic} ({refusals[0]}): check its access rules"
@@ -313,7 +322,7 @@ class Broker:
                 for message in (first, *client.drain()):
                     self._on_message(message.topic.value, message.payload)
         except aiomqtt.MqttError as exc:
-            raise BrokerError(self._explain_loss(exc, client)) from exc
+            raise self._loss(exc, client) from exc
 
     async def _send(self, client: "_Client", group: asyncio.TaskGroup) -> None:
         room = asyncio.Semaphore(MAX_INFLIGHT)
@@ -345,7 +354,7 @@ class Broker:
                 timeout=PUBACK_TIMEOUT_S,
             )
         except aiomqtt.MqttError as exc:
-            raise BrokerError(self._explain_loss(exc, client)) from exc
+            raise self._loss(exc, client) from exc
         self._outbox.confirm(publication)
         room.release()
         self._wake.set()  # `_next` sees whether that was the last
@@ -373,15 +382,20 @@ class Broker:
             return explain_close(self._endpoint)
         return explain(cause, self._endpoint)
 
-    def _explain_loss(self, error: aiomqtt.MqttError, client: "_Client") -> str:
-        code = getattr(error.__cause__, "rc", None)
+    def _loss(self, error: aiomqtt.MqttError, client: "_Client") -> BrokerError:
+        url, code = self._endpoint.url, getattr(error.__cause__, "rc", None)
         if isinstance(code, ReasonCode) and code.value != CONNECTION_LOST:
-            return explain_code(code.value, self._endpoint, self._settings.version, self._client_id)
+            kind = _ClosedError if code.value == TAKEN_OVER else BrokerError
+            return kind(explain_code(code.value, self._endpoint, self._settings.version, self._client_id))
+        # Mosquitto 2.0 closes the older of two twins without a word; a link that fails leaves an error.
+        kind = _ClosedError if client.socket_errors.last is None and not client.was_cut else BrokerError
         if asyncio.get_running_loop().time() - client.since_s >= STABLE_S:
-            return f"{self._endpoint.url}: the connection was lost"
-        # Mosquitto 2.0 closes the older of two twins without a word.
+            return kind(f"{url}: the connection was lost")
         words = f"the connection was lost soon after it began: another client with the id {self._client_id}?"
-        return f"{self._endpoint.url}: {words}"
+        return kind(f"{url}: {words}")
+
+    def _explain_twin(self) -> str:
+        return explain_code(TAKEN_OVER, self._endpoint, self._settings.version, self._client_id)
 
 
 class _Client(aiomqtt.Client):
@@ -396,6 +410,7 @@ class _Client(aiomqtt.Client):
         quiet = logging.Logger("paho", level=logging.WARNING)  # noqa: LOG001  not in the tree on purpose
         quiet.addHandler(self.socket_errors)
         self.refusal = ""
+        self.was_cut = False
         self.since_s = asyncio.get_running_loop().time()
         super().__init__(
             timeout=timeout,
@@ -423,6 +438,7 @@ class _Client(aiomqtt.Client):
 
     def cut(self) -> None:
         """End the TCP connection at once, also one whose handshake still blocks a thread."""
+        self.was_cut = True
         with suppress(OSError):
             self._spare.shutdown(socket.SHUT_RDWR)
         self._spare.close()
