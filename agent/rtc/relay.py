@@ -34,8 +34,9 @@ MAX_WAITING = 32
 HAPPY_EYEBALLS_S = 0.25  # RFC 8305 section 5
 DELETE_TIMEOUT_S = 0.5
 """How long to wait for the server to confirm that an allocation is gone."""
-_TCP_SEND_BUFFER_BYTES = 192 * 1024
-"""Left to itself the kernel would hide seconds of video in a stalled connection."""
+_TCP_UNSENT_BYTES = 32 * 1024
+"""In the kernel, beyond what is under way: left to itself it would hide seconds of video there."""
+_TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)  # linux/tcp.h; in Python's socket since 3.12
 _UDP_RECEIVE_BUFFER_BYTES = 256 * 1024
 _REFRESH_S = 240.0  # a binding lives 600 s, its permission 300 s (RFC 8656 sections 12 and 9)
 _RETRY_S = 5.0
@@ -226,7 +227,7 @@ async def _connect(server: TurnServer, lifetime_s: int) -> _Client:
         transport, client = await loop.create_datagram_endpoint(
             lambda: _UdpClient(*arguments), remote_addr=address
         )
-        size = (socket.SO_RCVBUF, _UDP_RECEIVE_BUFFER_BYTES)
+        option = (socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_RECEIVE_BUFFER_BYTES)
     else:
         transport, client = await loop.create_connection(
             lambda: _TcpClient(*arguments),
@@ -234,8 +235,8 @@ async def _connect(server: TurnServer, lifetime_s: int) -> _Client:
             ssl=server.is_tls or None,
             happy_eyeballs_delay=HAPPY_EYEBALLS_S,
         )
-        size = (socket.SO_SNDBUF, _TCP_SEND_BUFFER_BYTES)
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, *size)
+        option = (socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _TCP_UNSENT_BYTES)
+    transport.get_extra_info("socket").setsockopt(*option)
     return cast("_Client", client)
 
 

@@ -1,4 +1,4 @@
-"""Several TURN servers, one of them dead: the others share the viewers, and nobody waits for that one."""
+"""TURN servers: several, one of them dead; one that relays IPv6 alone; and one behind a link that stalls."""
 
 import asyncio
 import re
@@ -8,12 +8,17 @@ import pytest
 from netlab.internet import internet
 from netlab.plan import MORE_TURN_HOSTS, SERVER_IP6, Plan
 from netlab.servers import MOSQUITTO, TURNSERVER, start_service
+from netlab.shape import Shape
 from netlab.viewer import play, statistics, viewing
 from parts.need import need
 
 VIEWERS = 8
 WATCH_S = 1.0
 MIN_SHARE = 0.1
+STALL_S = 4.0
+LATE_MS = 1000
+MAX_LATE_FRAMES = 30
+"""What was under way when the link stalled; of the four seconds after that nothing."""
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +59,23 @@ async def test_a_server_that_relays_ipv6_alone_serves_a_device_without_udp():
             device = (await statistics(page))["device"]
         assert device["path"] == "relay"
         assert "refused" not in service.agent.log()
+
+
+@pytest.mark.usefixtures("can_emulate")
+async def test_over_tcp_a_stalled_link_costs_pictures_and_no_delay():
+    """What would be late is dropped, up to the next keyframe: TCP would deliver every old picture first."""
+    link = Shape(delay_ms=30, rate_bps=4e6)
+    with internet(Plan("port-restricted", "udp-blocked", uplink=link, downlink=link)) as lab:
+        service = start_service(lab, ["tcp"])
+        async with viewing(lab, service) as page:
+            await play(page)
+            await asyncio.sleep(3)
+            lab.link.change(is_up=False)
+            await asyncio.sleep(STALL_S)
+            lab.link.change(is_up=True)
+            seen = await page.evaluate("() => pinhole.latencies.length")
+            await page.wait_for_function(f"() => pinhole.latencies.length > {seen + 60}", timeout=20_000)
+            latencies_ms = (await page.evaluate("() => pinhole.latencies"))[seen:]
+        late_ms = [one for one in latencies_ms if one > LATE_MS]
+        assert len(late_ms) < MAX_LATE_FRAMES, latencies_ms
+        assert max(latencies_ms[-15:]) < LATE_MS, latencies_ms
