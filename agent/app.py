@@ -35,9 +35,15 @@ from agent.model.signal import (
     StreamInfo,
     ToDevice,
 )
-from agent.portal.accounts import load_or_make_password
+from agent.portal.accounts.audit import Audit
+from agent.portal.accounts.company import load_company
+from agent.portal.accounts.passwords import Passwords
+from agent.portal.accounts.service import Accounts
+from agent.portal.accounts.users import first_link
 from agent.portal.app import run_portal as serve_portal
+from agent.portal.client import Client
 from agent.portal.gateway import Gateway
+from agent.portal.store import open_store
 from agent.portal.turn import load_ice_servers
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
@@ -229,7 +235,12 @@ class Portal:
         self._settings = settings
         broker, portal = settings.broker, settings.portal
         self._prefix = broker.topic_prefix
-        self.gateway = Gateway(self._send, load_ice_servers(portal), __version__)
+        self.gateway = Gateway(
+            self._send, load_ice_servers(portal), __version__, note_watching=self._note_watching
+        )
+        self.store = open_store(portal)
+        self.audit = Audit(self.store, portal.audit_file)
+        self.accounts = Accounts(self.store, self.audit, Passwords(), load_company(portal.oidc))
         self.broker = Broker(
             broker,
             client_id=f"pinhole-portal-{socket.gethostname()}-{portal.port or os.getpid()}",
@@ -241,11 +252,34 @@ class Portal:
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
         """Serve until cancelled."""
-        portal = self._settings.portal
-        password = load_or_make_password(portal.password_file)
+        first = await self.store.run(lambda db: first_link(db, time.time()))
+
+        def ready(url: str) -> None:
+            on_ready(url)
+            if first:
+                link = f"{url}/#/welcome/{first}"
+                log.warning(f"nobody can sign in yet: choose the administrator's password at {link}")
+
+        try:
+            async with asyncio.TaskGroup() as essential:
+                audit = essential.create_task(self.audit.run(), name="audit")
+                try:
+                    await self._serve(ready)
+                finally:
+                    audit.cancel()  # after the sessions have ended, for it notes that
+        finally:
+            self.accounts.passwords.close()
+            self.store.close()
+
+    async def _serve(self, on_ready: Callable[[str], None]) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.broker.run(), name="broker")
-            group.create_task(serve_portal(portal, password, self.gateway, on_ready), name="portal")
+            portal = serve_portal(self._settings.portal, self.accounts, self.gateway, on_ready)
+            group.create_task(portal, name="portal")
+
+    def _note_watching(self, client: Client, device: str, begins: bool, detail: str) -> None:
+        action = "watch" if begins else "watch-end"
+        self.audit.add(client.user, action, device=device, address=client.address, detail=detail)
 
     def _send(self, device: str, session: str, message: ToDevice) -> bool:
         topic = topics.signal_topic(self._prefix, device, session, "in")

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from agent import __version__
+from agent.cli_portal import group_app, user_app
 from agent.config import load, read_secret
 from agent.config.document import example
 from agent.errors import ConfigError, PinholeError
@@ -34,6 +35,10 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+portal_app = typer.Typer(invoke_without_command=True)
+portal_app.add_typer(user_app, name="user")
+portal_app.add_typer(group_app, name="group")
+app.add_typer(portal_app, name="portal")
 config_app = typer.Typer(no_args_is_help=True, help="Check a settings file, or print one to start from.")
 app.add_typer(config_app, name="config")
 
@@ -94,12 +99,28 @@ def run(config: ConfigOption) -> None:
     _serve(run_agent(settings))
 
 
-@app.command()
-def portal(config: ConfigOption) -> None:
-    """Run the portal: dashboard, sign-in, and signaling between browsers and the broker.
+@portal_app.callback()
+def portal(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", metavar="FILE", help="The settings, see [b]pinhole config example[/]."
+        ),
+    ] = None,
+) -> None:
+    """Run the portal, or manage who may come in.
 
-    Example: [b]pinhole portal --config /etc/pinhole/pinhole.toml[/]
+    The portal is dashboard, sign-in, and signaling between browsers and the broker. At its first start it
+    prints a one-time link with which the administrator chooses a password.
+
+    Examples: [b]pinhole portal --config /etc/pinhole/pinhole.toml[/]
+              [b]pinhole portal user add ann --role viewer -c /etc/pinhole/pinhole.toml[/]
     """
+    if context.invoked_subcommand is not None:
+        return
+    if config is None:
+        raise typer.BadParameter("is needed to run the portal", param_hint="--config")
     settings = load(config)
     _log_to_stderr(settings.log.level)
     from agent.app import run_portal
@@ -124,7 +145,7 @@ def demo(
 ) -> None:
     """Run broker, portal and agent together on this machine, with no set-up.
 
-    Prints the dashboard's address and password; Ctrl-C ends all of it and leaves nothing behind.
+    Prints the dashboard's address, user and password; Ctrl-C ends all of it and leaves nothing behind.
 
     Examples: [b]pinhole demo[/]
               [b]pinhole demo --camera replay:garden.mp4 --port 9000[/]
@@ -144,12 +165,16 @@ def watch(
     device: Annotated[
         str | None, typer.Option(metavar="ID", help="Needed where there are several cameras.")
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who signs in. Default: the running demo's user.")
+    ] = None,
     password_file: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="File with the portal's password. Default: the running demo's, else ask."
-        ),
+        typer.Option(metavar="FILE", help="File with the password. Default: the running demo's, else ask."),
     ] = None,
+    code: Annotated[
+        str, typer.Option(metavar="CODE", help="What your authenticator shows, where you have one.")
+    ] = "",
     seconds: Annotated[
         float | None, typer.Option(min=0.1, max=86400, help="Stop after this long from the first frame.")
     ] = None,
@@ -168,19 +193,23 @@ def watch(
 
     Examples: [b]pinhole watch[/]
               [b]pinhole watch --seconds 10 --json[/]
-              [b]pinhole watch --portal https://cams.example.org --device front-door --snapshot now.jpg[/]
+              [b]pinhole watch --portal https://cams.example.org --user ann --device front-door[/]
     """
     _log_to_stderr("error")
     from agent.demo.folder import find_running
+    from agent.watch.portal import SignIn
     from agent.watch.viewer import Wish, run_watch
 
     running = find_running() if portal is None or password_file is None else None
     if running and portal in (None, running.url):
-        portal, password_file = running.url, password_file or running.password_file
+        portal, user = running.url, user or running.user
+        password_file = password_file or running.password_file
+    if user is None:
+        raise ConfigError("say who signs in: --user NAME --password-file FILE (and no demo runs here)")
     wish = Wish(
         portal=portal or "http://127.0.0.1:8080",
         device=device,
-        password=_password(password_file),
+        sign_in=SignIn(user, _password(password_file), code),
         seconds=seconds,
         relay_only=relay_only,
         record=record,
@@ -196,11 +225,11 @@ def doctor(
         str | None,
         typer.Option(metavar="URL", help="Compare clocks with it, and ask it for its ICE servers."),
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sign in: ICE servers are for who is signed in.")
+    ] = None,
     password_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="File with the portal's password: ICE servers are for who is signed in."
-        ),
+        Path | None, typer.Option(metavar="FILE", help="File with this user's password.")
     ] = None,
     with_camera: Annotated[
         bool, typer.Option("--camera/--no-camera", help="Whether to run the camera for two seconds.")
@@ -213,16 +242,18 @@ def doctor(
     most. Exit code 0 where the device can serve, 1 where not; warnings do not change it.
 
     Examples: [b]pinhole doctor --config pinhole.toml[/]
-              [b]pinhole doctor --config pinhole.toml --portal https://cams.example.org --password-file pw[/]
+              [b]pinhole doctor -c pinhole.toml --portal https://example.org --user ann --password-file p[/]
     """
     _log_to_stderr("error")
     from agent.doctor.report import encode
     from agent.doctor.screen import Screen
     from agent.doctor.wiring import Wish, run_doctor
+    from agent.watch.portal import SignIn
 
-    if password_file and not portal:
-        raise typer.BadParameter("needs --portal URL too", param_hint="--password-file")
-    wish = Wish(portal, read_secret(password_file) if password_file else None, with_camera=with_camera)
+    if (user is None) != (password_file is None) or (user and not portal):
+        raise typer.BadParameter("needs --portal, --user and --password-file", param_hint="signing in")
+    sign_in = SignIn(user, read_secret(password_file)) if user and password_file else None
+    wish = Wish(portal, sign_in, with_camera=with_camera)
     can_serve = False
 
     async def visit() -> None:
@@ -258,11 +289,11 @@ def print_example() -> None:
 
 
 def _password(file: Path | None) -> str:
-    """The portal's password: from its file, or typed in; never an argument, which others can read."""
+    """A user's password: from its file, or typed in; never an argument, which others can read."""
     if file:
         return read_secret(file)
     if not sys.stdin.isatty():
-        raise ConfigError("the portal's password is needed: --password-file FILE (and no demo runs here)")
+        raise ConfigError("the password is needed: --password-file FILE (and no demo runs here)")
     return str(typer.prompt("Portal password", hide_input=True))
 
 

@@ -1,5 +1,6 @@
 """`pinhole.toml` as typed settings."""
 
+import ipaddress
 import re
 import socket
 from collections.abc import Iterator
@@ -335,6 +336,56 @@ def _database_url(value: str, info: ValidationInfo) -> str:
     return value
 
 
+class OidcSettings(Section):
+    """Sign-in at the company's OpenID provider. Its redirect address is `<public_url>/api/company/return`."""
+
+    name: str = Field(
+        default="company account",
+        min_length=1,
+        max_length=60,
+        description="What the button says after “Sign in with”.",
+    )
+    issuer: str = Field(
+        pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])",
+        description="The provider's address, as its metadata names it.",
+        examples=["https://login.example.org"],
+    )
+    client_id: str = Field(
+        min_length=1, max_length=256, description="What it calls us.", examples=["pinhole"]
+    )
+    client_secret_file: ConfigPath | None = Field(
+        default=None,
+        description="File that holds the client's secret, where it has one.",
+        examples=["oidc-secret"],
+    )
+    name_claim: str = Field(
+        default="email",
+        pattern=r"^[A-Za-z0-9_:/.-]{1,128}$",
+        description="The ID token's claim that is the user name here; an email must be verified.",
+    )
+    allow_new: bool = Field(
+        default=False,
+        description="Make an account, without any camera, for whoever the provider lets in.",
+    )
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as exc:
+        raise ValueError("must be an address or a network, as in 10.0.0.0/8") from exc
+    return value
+
+
+def _public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be https:// and a host")
+    if parts.path not in ("", "/"):
+        raise ValueError("must end after host and port")
+    return value.rstrip("/")
+
+
 class PortalSettings(Section):
     """The web server: dashboard, sign-in, signaling gateway."""
 
@@ -342,10 +393,15 @@ class PortalSettings(Section):
         default="127.0.0.1", description="Address to listen on; 0.0.0.0 and :: for every interface."
     )
     port: Port = Field(default=8080, description="Port to listen on; 0 takes any free one.")
-    password_file: ConfigPath = Field(
-        default=Path("portal-password"),
-        validate_default=True,
-        description="The shared password; made at first start where there is none.",
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = Field(
+        default=None,
+        description="Where browsers reach it, for the links that it makes. Default: host and port.",
+        examples=["https://cams.example.org"],
+    )
+    trusted_proxies: list[Annotated[str, AfterValidator(_network)]] = Field(
+        default=["127.0.0.1", "::1"],
+        max_length=32,
+        description="Addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.",
     )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         default="sqlite:///portal.db",
@@ -354,6 +410,11 @@ class PortalSettings(Section):
     )
     database_password_file: ConfigPath | None = Field(
         default=None, description="File that holds PostgreSQL's password.", examples=["database-password"]
+    )
+    audit_file: ConfigPath = Field(
+        default=Path("portal-audit.jsonl"),
+        validate_default=True,
+        description="Who watched what and when, as JSON lines; ten files of 10 MiB at most.",
     )
     cert_file: ConfigPath | None = Field(
         default=None,
@@ -370,8 +431,12 @@ class PortalSettings(Section):
         default=None, description="TURN servers that take expiring credentials."
     )
 
+    oidc: OidcSettings | None = Field(default=None, description="Sign-in with company accounts.")
+
     def _rules(self) -> Iterator[tuple[str, str]]:
         yield from _both(self.cert_file, "cert_file", self.key_file, "key_file")
+        if self.oidc and self.public_url is None:
+            yield "public_url", "is needed for portal.oidc: the provider sends browsers back there"
 
 
 class LogSettings(Section):

@@ -16,12 +16,16 @@ from pathlib import Path
 
 from agent.errors import PinholeError
 
+USER = "demo"
+"""Who signs in to a demo."""
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """A demo that is ready."""
 
     url: str
+    user: str
     password_file: Path
 
 
@@ -31,7 +35,7 @@ def find_running() -> Running | None:
     for file in urls:
         with _locked(file.parent) as dead:
             if not dead:
-                return Running(file.read_text().strip(), file.parent / "portal-password")
+                return Running(file.read_text().strip(), USER, file.parent / "portal-password")
     return None
 
 

@@ -17,14 +17,17 @@ from rich.console import Console
 from agent.config import Settings, load
 from agent.demo.broker import USERNAME, DemoBroker, demo_broker
 from agent.demo.child import Child
-from agent.demo.folder import demo_folder
+from agent.demo.folder import USER, demo_folder
 from agent.errors import PinholeError
+from agent.portal.accounts.desk import Desk
 
 READY_TIMEOUT_S = 60.0
 """A Zero 2 W takes half a minute to load the media libraries from its card."""
 AGENT_STOP_S, PORTAL_STOP_S = 3.5, 1.0
 """What each may take after SIGINT. With the harder signals and the broker, 7.5 s at worst."""
 PORT_TRIES = 50
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Without 0 o 1 l i, which people mix up: four groups of four are 79 bits."""
 
 Say = Callable[..., None]
 """rich's `Console.print`."""
@@ -45,6 +48,7 @@ async def run_demo(camera: str, port: int) -> None:
             if free != port and port:
                 say(f"         port {port} is taken: the dashboard takes {free}")
             settings = _write_settings(folder, broker.port, free, _absolute(camera))
+            _add_user(settings, folder)
             await _supervise(settings, folder, broker, say)
 
 
@@ -72,7 +76,8 @@ async def _announce(settings: Settings, folder: Path, broker: DemoBroker, say: S
     say(f"camera   {_describe(settings.camera.source, state)}")
     password = (folder / "portal-password").read_text().strip()
     (folder / "url").write_text(url + "\n")
-    say(f"\n  [bold]Open      [link={url}]{url}[/link][/]\n  [bold]Password  [/]", end="")
+    say(f"\n  [bold]Open      [link={url}]{url}[/link][/]")
+    say(f"  [bold]User      {USER}[/]\n  [bold]Password  [/]", end="")
     say(password, markup=False, style="bold")
     if "SSH_CONNECTION" in os.environ:
         own = f"{settings.portal.port}:127.0.0.1:{settings.portal.port}"
@@ -144,6 +149,13 @@ port = {port}
 """
     )
     return load(file)
+
+
+def _add_user(settings: Settings, folder: Path) -> None:
+    password = "-".join("".join(secrets.choice(ALPHABET) for _ in range(4)) for _ in range(4))
+    _write_private(folder / "portal-password", password + "\n")
+    with Desk.open(settings.portal) as desk:
+        desk.add_user(USER, "admin", password=password)
 
 
 def _free_port(wanted: int) -> int:

@@ -101,7 +101,7 @@ class Examination:
         url, ask = self._portal_url, self._outside.ice_servers
         if ask is None:
             return None
-        advice = "check --password-file, and that the portal runs"
+        advice = "check --user and --password-file, and that the portal runs"
         return await self._check(
             Check("portal", "sign-in", PORTAL_S, ask, judge_sign_in, advice, "warning", _host(url))
         )

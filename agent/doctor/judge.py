@@ -156,7 +156,7 @@ def judge_sign_in(servers: Sequence[IceServer]) -> Finding:
 def no_servers(*, is_portals_word: bool) -> Finding:
     """Nobody to ask what we are behind."""
     words = "not known: the portal hands ICE servers out, and credentials, with each session"
-    advice = "ask it: --portal URL --password-file FILE"
+    advice = "ask it: --portal URL --user NAME --password-file FILE"
     if is_portals_word:
         words, advice = "the portal knows no ICE server", "see [[portal.ice_servers]] and [portal.turn]"
     return Finding("nat", "", "warning", words, advice, details={"kind": "unknown"})

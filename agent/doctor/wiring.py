@@ -30,7 +30,7 @@ from agent.rtc.reach import reach, targets
 from agent.signaling.endpoint import parse_endpoint
 from agent.signaling.probe import BrokerVisit, visit_broker
 from agent.signaling.topics import device_filters
-from agent.watch.portal import PortalClient
+from agent.watch.portal import PortalClient, SignIn
 
 BROKER_S, CAMERA_S, SMALL_S = 12.0, 15.0, 7.0
 CAMERA_TRIAL_S = 2.0
@@ -41,7 +41,7 @@ class Wish:
     """What to look at besides the settings."""
 
     portal_url: str | None = None
-    password: str | None = None
+    sign_in: SignIn | None = None
     """The portal's; without it nobody signs in, and the portal names no ICE servers."""
     ice_servers: tuple[IceServer, ...] = ()
     """To ask where no portal names any; by default those of the settings' own portal."""
@@ -79,8 +79,8 @@ def _outside(settings: Settings, wish: Wish) -> Outside:
         synchronisation=read_synchronisation,
         addresses=partial(local_addresses, settings.webrtc.exclude_interfaces),
         visit_portal=partial(visit_portal, wish.portal_url) if wish.portal_url else None,
-        ice_servers=partial(_ask_portal, wish.portal_url, wish.password)
-        if wish.portal_url and wish.password
+        ice_servers=partial(_ask_portal, wish.portal_url, wish.sign_in)
+        if wish.portal_url and wish.sign_in
         else None,
         targets=targets,
         reach=reach,
@@ -109,8 +109,8 @@ def _own_servers(settings: Settings) -> tuple[IceServer, ...]:
     return load_ice_servers(settings.portal).grant(f"{settings.device.id}-doctor", time.time()).servers
 
 
-async def _ask_portal(url: str, password: str) -> tuple[IceServer, ...]:
-    async with PortalClient.connect(url, password) as client:
+async def _ask_portal(url: str, sign_in: SignIn) -> tuple[IceServer, ...]:
+    async with PortalClient.connect(url, sign_in) as client:
         given = client.hello.ice_servers
     return tuple(IceServer(tuple(one.urls), one.username, one.credential) for one in given if one.urls)
 

@@ -4,30 +4,35 @@ import asyncio
 import contextlib
 import logging
 import ssl
-import time
 from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.config import PortalSettings
 from agent.errors import PortalError
-from agent.portal.accounts import MAX_PASSWORD_CHARS, SESSION_LIFETIME_S, Accounts, SharedPassword
+from agent.portal.accounts.access import Identity
+from agent.portal.accounts.service import Accounts
+from agent.portal.api.account import Account
+from agent.portal.api.admin import Admin
+from agent.portal.api.route import Need, add
+from agent.portal.api.shares import Shares
+from agent.portal.api.signin import SignIn
 from agent.portal.assets import Asset, Assets, load_assets
-from agent.portal.gateway import Client, Gateway
+from agent.portal.client import Client
+from agent.portal.gateway import Gateway
 from agent.portal.guard import (
+    PROXIES,
     add_security_headers,
     client_address,
-    is_https,
+    parse_proxies,
     refusal,
     refuse_foreign_origins,
 )
 from agent.portal.messages import MAX_MESSAGE_BYTES
-from agent.portal.throttle import Throttle
+from agent.portal.store import StoreError
 
-COOKIE = "pinhole_session"
-MAX_BODY_BYTES = 4096
-BODY_TIMEOUT_S = 10.0
+MAX_BODY_BYTES = 512 * 1024
+"""A group of all cameras that there may be."""
 SEND_TIMEOUT_S = 10.0
 HEARTBEAT_S = 20.0
 TICK_S = 0.5
@@ -37,12 +42,6 @@ STOP_TIMEOUT_S = 2.0
 log = logging.getLogger(__name__)
 
 
-class _Login(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    password: str = Field(max_length=MAX_PASSWORD_CHARS)
-
-
 class _Routes:
     """The handlers, and what they share."""
 
@@ -50,16 +49,16 @@ class _Routes:
         self._gateway = gateway
         self._accounts = accounts
         self._assets = assets
-        self._throttle = Throttle()
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_get("/", self.page)
-        app.router.add_get("/static/{version}/{name}", self.static)
-        app.router.add_get("/healthz", self.health)
-        app.router.add_get("/api/session", self.session)
-        app.router.add_post("/api/login", self.login)
-        app.router.add_post("/api/logout", self.logout)
-        app.router.add_get("/api/ws", self.websocket)
+        for path, need, serve in (
+            ("/", Need.NOTHING, self.page),
+            ("/static/{version}/{name}", Need.NOTHING, self.static),
+            ("/healthz", Need.NOTHING, self.health),
+            ("/api/ws", Need.USER, self.websocket),
+            ("/api/share/ws", Need.LINK, self.websocket),
+        ):
+            add(app, self._accounts, "GET", path, need, serve)
 
     async def page(self, _request: web.Request) -> web.Response:
         return _send(self._assets.page, "no-cache")
@@ -79,91 +78,50 @@ class _Routes:
         }
         return web.json_response(body, status=200 if broker else 503, headers={"Cache-Control": "no-store"})
 
-    async def session(self, request: web.Request) -> web.Response:
-        user = self._user_of(request)
-        if user is None:
-            return refusal(401, "signed-out", "Sign in first.")
-        return web.json_response({"user": user}, headers={"Cache-Control": "no-store"})
-
-    async def login(self, request: web.Request) -> web.Response:
-        address, now_s = client_address(request), time.monotonic()
-        wait_s = self._throttle.wait_s(address, now_s)
-        if wait_s > 0:
-            response = refusal(429, "too-many-attempts", "Too many wrong passwords from your address.")
-            response.headers["Retry-After"] = str(int(wait_s) + 1)
-            return response
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                login = _Login.model_validate_json(await request.read())
-        except ValidationError:
-            return refusal(400, "malformed", 'The body must be {"password": "…"}.')
-        except TimeoutError:
-            return refusal(408, "too-slow", "The request did not arrive in time.")
-        token = self._accounts.sign_in(login.password, time.time())
-        if token is None:
-            self._throttle.on_failure(address, now_s)
-            log.warning("wrong password from %s", address)
-            return refusal(401, "wrong-password", "That is not the password.")
-        self._throttle.on_success(address)
-        response = web.json_response({"user": self._accounts.user_of(token, time.time())})
-        response.set_cookie(
-            COOKIE,
-            token,
-            max_age=SESSION_LIFETIME_S,
-            httponly=True,
-            samesite="Strict",
-            secure=is_https(request),
-        )
-        return response
-
-    async def logout(self, request: web.Request) -> web.Response:
-        response = web.json_response({})
-        response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=is_https(request))
-        return response
-
-    async def websocket(self, request: web.Request) -> web.StreamResponse:
-        token = request.cookies.get(COOKIE, "")
-        user = self._accounts.user_of(token, time.time())
-        if user is None:
-            return refusal(401, "signed-out", "Sign in first.")
+    async def websocket(self, request: web.Request, who: Identity) -> web.StreamResponse:
         socket = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT_S, heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False
         )
         if not socket.can_prepare(request).ok:
             return refusal(400, "not-a-websocket", "This address speaks WebSocket only.")
-        client = self._gateway.join(user, lambda now: self._accounts.user_of(token, now) is not None)
+        client = self._gateway.join(who, client_address(request))
         if client is None:
             return refusal(503, "too-many-clients", "Too many dashboards are open on this portal.")
         try:
             await socket.prepare(request)
             await _exchange(socket, client, self._gateway)
         except ConnectionError:
-            log.debug("websocket of %s broke", user)
+            log.debug("websocket of %s broke", who.name)
         finally:
             self._gateway.leave(client)
         return socket
 
-    def _user_of(self, request: web.Request) -> str | None:
-        return self._accounts.user_of(request.cookies.get(COOKIE, ""), time.time())
 
-
-def create_app(gateway: Gateway, accounts: Accounts, assets: Assets) -> web.Application:
+def create_app(
+    settings: PortalSettings, gateway: Gateway, accounts: Accounts, assets: Assets
+) -> web.Application:
     """Build the application; it starts no task of its own."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[refuse_foreign_origins])
+    app[PROXIES] = parse_proxies(settings.trusted_proxies)
     app.on_response_prepare.append(add_security_headers)
     _Routes(gateway, accounts, assets).add_to(app)
+    allow_new = settings.oidc is not None and settings.oidc.allow_new
+    SignIn(accounts, settings.public_url, allow_new=allow_new).add_to(app)
+    Account(accounts).add_to(app)
+    Admin(accounts).add_to(app)
+    Shares(accounts).add_to(app)
     return app
 
 
 async def run_portal(
-    settings: PortalSettings, password: str, gateway: Gateway, on_ready: Callable[[str], None]
+    settings: PortalSettings, accounts: Accounts, gateway: Gateway, on_ready: Callable[[str], None]
 ) -> None:
     """Serve until cancelled, then close every WebSocket with 1001 and end within 2 s.
 
     `on_ready` gets the dashboard's URL. Raises PortalError where the address or certificate cannot be used.
     """
     tls = _tls(settings)
-    app = create_app(gateway, SharedPassword(password), load_assets())
+    app = create_app(settings, gateway, accounts, load_assets())
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
     await runner.setup()
     try:
@@ -172,10 +130,9 @@ async def run_portal(
         except OSError as exc:
             where = f"portal.host {settings.host}, portal.port {settings.port}"
             raise PortalError(f"{where}: cannot listen: {exc.strerror or exc}") from exc
-        on_ready(_url(settings.host, runner.addresses[0][1], tls is not None))
-        while True:
-            gateway.tick()
-            await asyncio.sleep(TICK_S)
+        own_url = _url(settings.host, runner.addresses[0][1], tls is not None)
+        on_ready(settings.public_url or own_url)
+        await _tick(gateway, accounts)
     finally:
         gateway.close()
         try:
@@ -183,6 +140,26 @@ async def run_portal(
                 await runner.cleanup()
         except TimeoutError:
             log.warning("the portal did not close in %s s", STOP_TIMEOUT_S)
+
+
+async def _tick(gateway: Gateway, accounts: Accounts) -> None:
+    """Twice a second: the gateway's own time, and what any portal changed about who may do what."""
+    known, is_away = -1, False
+    while True:
+        gateway.tick()
+        try:
+            # First the number: a change in between is seen next time.
+            revision = await accounts.revision()
+            if revision != known:
+                asked = gateway.live_sessions()
+                gateway.apply(await accounts.identities(asked), asked)
+                known = revision
+            is_away = False
+        except StoreError as exc:
+            if not is_away:
+                log.warning("who is signed in stays so: %s", exc)
+            is_away = True
+        await asyncio.sleep(TICK_S)
 
 
 async def _exchange(socket: web.WebSocketResponse, client: Client, gateway: Gateway) -> None:

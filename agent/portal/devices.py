@@ -59,6 +59,10 @@ class Directory:
         """Raises KeyError where the device is unknown."""
         return _view(device, self._entries[device])
 
+    def ids(self) -> tuple[str, ...]:
+        """Of every device."""
+        return tuple(self._entries)
+
     def all(self) -> list[Device]:
         """Every device, in the order in which they were first seen."""
         return [_view(device, entry) for device, entry in self._entries.items()]

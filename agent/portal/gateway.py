@@ -6,9 +6,7 @@ devices, and `tick` is called twice a second.
 
 import itertools
 import logging
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 
 from agent.errors import MessageError
 from agent.model.health import Health
@@ -25,6 +23,8 @@ from agent.model.signal import (
     State,
     ToDevice,
 )
+from agent.portal.accounts.access import Identity
+from agent.portal.client import BURST, Client, Clock, Session
 from agent.portal.devices import Directory
 from agent.portal.messages import (
     MAX_MESSAGE_BYTES,
@@ -35,6 +35,7 @@ from agent.portal.messages import (
     BrowserPing,
     DeviceChanged,
     DeviceEvent,
+    DeviceGone,
     Error,
     Hello,
     Ice,
@@ -50,20 +51,22 @@ from agent.portal.messages import (
     parse_from_browser,
 )
 from agent.portal.outbox import Outbox
-from agent.portal.turn import IceGrant, IceServers
+from agent.portal.turn import IceServers
 
 MAX_CLIENTS = 256
+MAX_CLIENTS_PER_OWNER = 32
+"""Of one user, or of one share link."""
 MAX_SESSIONS = 32
 ANSWER_TIMEOUT_S = 10.0
 ORPHAN_S = 30.0
 """How long a session outlives its WebSocket: as long as consent to send does (RFC 7675)."""
-RATE_PER_S = 50.0
-BURST = 200.0
 ICE_RENEW_SHARE = 0.25
 """Credentials are renewed when this share of their life is left."""
 _HELLO_ROOM_BYTES = MAX_MESSAGE_BYTES - 16 * 1024  # the rest is for at most 9 ICE servers
 _NO_ANSWER = "The camera did not answer; its link may be down."
 _LEFT = "the viewer has left"
+_SHUT_OUT = "the viewer may no longer come in"
+_OTHER_RIGHTS = "What you may do with this camera has changed."
 _BROKER_AWAY = "The portal has lost the MQTT broker; it keeps trying to reach it."
 
 log = logging.getLogger(__name__)
@@ -72,80 +75,45 @@ SendToDevice = Callable[[str, str, ToDevice], bool]
 """`send(device, session, message)` hands a message to the broker; False where that is away or behind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Where time comes from; tests bring their own."""
-
-    unix_s: Callable[[], float] = time.time
-    mono_s: Callable[[], float] = time.monotonic
-
-
-@dataclass(eq=False, slots=True)
-class Client:
-    """One WebSocket of a signed-in user."""
-
-    number: int
-    """Later ones are higher."""
-    user: str
-    is_signed_in: Callable[[float], bool]
-    outbox: Outbox
-    ice: IceGrant
-    tokens: float
-    refilled_s: float
-    sessions: "dict[str, _Session]" = field(default_factory=dict)
-
-    def may_send(self, now_s: float) -> bool:
-        """A token bucket: 50 messages a second, 200 at once."""
-        self.tokens = min(BURST, self.tokens + (now_s - self.refilled_s) * RATE_PER_S)
-        self.refilled_s = now_s
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
-
-
-@dataclass(eq=False, slots=True)
-class _Session:
-    id: str
-    device: str
-    boot_id: str | None
-    client: Client
-    answer_by_s: float | None = None
-    orphaned_until_s: float | None = None
-    seq_out: int = -1
-    seq_in: int = -1
-
-    def next_seq(self) -> int:
-        self.seq_out += 1
-        return self.seq_out
+NoteWatching = Callable[[Client, str, bool, str], None]
+"""`note(client, device, begins, detail)` for the audit log: somebody begins or ends to watch."""
 
 
 class Gateway:
     """Every client, session and device of this portal."""
 
-    def __init__(self, send: SendToDevice, ice: IceServers, version: str, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        send: SendToDevice,
+        ice: IceServers,
+        version: str,
+        clock: Clock | None = None,
+        note_watching: NoteWatching = lambda *_: None,
+    ) -> None:
         self.version = version
         self.broker_connected = False
         self._send = send
         self._ice = ice
         self._clock = clock or Clock()
+        self.note_watching = note_watching
         self._directory = Directory()
         self._clients: set[Client] = set()
         self._numbers = itertools.count()
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, Session] = {}
 
     # From the browsers.
 
-    def join(self, user: str, is_signed_in: Callable[[float], bool]) -> Client | None:
-        """Take in a WebSocket; None where there are too many. `is_signed_in` is asked with Unix time."""
-        if len(self._clients) >= MAX_CLIENTS:
+    def join(self, identity: Identity, address: str = "") -> Client | None:
+        """Take in a WebSocket; None where there are too many, in all or of this user or link."""
+        own = sum(client.is_of(identity) for client in self._clients)
+        if len(self._clients) >= MAX_CLIENTS or own >= MAX_CLIENTS_PER_OWNER:
             return None
         number = next(self._numbers)
-        grant = self._ice.grant(user, self._clock.unix_s(), f"{user} {number}")
+        grant = self._ice.grant(identity.name, self._clock.unix_s(), f"{identity.name} {number}")
         client = Client(
             number=number,
-            user=user,
-            is_signed_in=is_signed_in,
+            identity=identity,
+            address=address,
             outbox=Outbox(self._encode_device),
             ice=grant,
             tokens=BURST,
@@ -188,22 +156,39 @@ class Gateway:
             case BrowserPing():
                 self._tell(client, Pong())
 
+    # From the accounts.
+
+    def live_sessions(self) -> set[str]:
+        """Keys of the sign-ins that have a WebSocket here, or a stream."""
+        streaming = {session.client.identity.session for session in self._sessions.values()}
+        return streaming | {client.identity.session for client in self._clients}
+
+    def apply(self, identities: Mapping[str, Identity], asked: set[str]) -> None:
+        """Take in who of those asked about may still do what; who is missing is out, at once."""
+        clients = self._clients | {session.client for session in self._sessions.values()}
+        for client in clients:
+            if client.identity.session not in asked:  # came in since, with newer knowledge
+                continue
+            identity = identities.get(client.identity.session)
+            if identity is None:
+                self._shut_out(client)
+            elif identity.access != client.identity.access:
+                self._change_access(client, identity)
+
     # From the devices.
 
     def on_state(self, device: str, state: State) -> None:
         """A device's presence changed."""
         if not self._directory.apply(device, state, self._clock.unix_s()):
             return
-        for client in self._clients:
-            client.outbox.put_device(device)
+        self._show(device)
         if state.online:
             self._end_former_life(device, state.boot_id)
 
     def on_health(self, device: str, health: Health) -> None:
         """What a device's doctor says."""
         if self._directory.apply_health(device, health):
-            for client in self._clients:
-                client.outbox.put_device(device)
+            self._show(device)
 
     def on_signal(self, device: str, session_id: str, message: FromDevice) -> None:
         """A device answers; only the WebSocket that opened the session hears it."""
@@ -214,6 +199,9 @@ class Gateway:
         match message:
             case Answer():
                 session.answer_by_s = None
+                if session.watching_since_s is None:
+                    session.watching_since_s = self._clock.mono_s()
+                    self.note_watching(session.client, device, True, f"session {session.id[:8]}")
                 self._tell(session.client, SessionAnswer(session_id, message.sdp))
             case Candidate():
                 self._tell(session.client, SessionCandidate(session_id, message.candidate))
@@ -231,7 +219,9 @@ class Gateway:
 
     def on_event(self, device: str, event: Event) -> None:
         """Something happened at a device."""
-        self._broadcast(DeviceEvent(device, event.kind, event.message, event.at))
+        text = encode_to_browser(DeviceEvent(device, event.kind, event.message, event.at))
+        for client in self._watchers(device):
+            client.outbox.put(text)
 
     def on_broker(self, connected: bool) -> None:
         """The link to the broker came or went."""
@@ -250,9 +240,9 @@ class Gateway:
                 self._reject(session.client, session.id, "no-answer", _NO_ANSWER)
             elif session.orphaned_until_s is not None and now_s >= session.orphaned_until_s:
                 self._end(session, _LEFT)
-        for client in self._clients:
-            if not client.is_signed_in(unix_s):
-                client.outbox.close(1008, "signed out")
+        for client in list(self._clients):
+            if client.identity.expires_at <= unix_s:
+                self._shut_out(client)
             elif client.ice.expires_at is not None and self._is_stale(client.ice.expires_at, unix_s):
                 client.ice = self._ice.grant(client.user, unix_s, f"{client.user} {client.number}")
                 self._tell(client, Ice(client.ice.servers, client.ice.expires_at))
@@ -274,7 +264,7 @@ class Gateway:
         device, now = offer.device, self._clock.unix_s()
         session = self._sessions.get(offer.session)
         if session is None:
-            session = _Session(offer.session, device, self._directory.boot_id(device), client)
+            session = Session(offer.session, device, self._directory.boot_id(device), client)
             session.seq_out = int(now)  # higher than what another portal may have sent in this session
         if not offer.restart:  # a restart without an answer leaves the session as it is
             session.answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
@@ -313,8 +303,9 @@ class Gateway:
         if not self.broker_connected:
             return SessionReject(offer.session, "broker-away", _BROKER_AWAY)
         online = self._directory.is_online(offer.device)
-        if online is None:
-            return SessionReject(offer.session, "offline", "No camera of this name has ever reported here.")
+        # The same words for a camera that is not granted: not even its existence is told.
+        if online is None or not client.may_watch(offer.device):
+            return SessionReject(offer.session, "offline", "There is no camera of this name here.")
         if not online:
             return SessionReject(
                 offer.session, "offline", "The camera is offline. Check its power and its network."
@@ -330,14 +321,47 @@ class Gateway:
             return
         self._send(session.device, session.id, Candidate(session.next_seq(), message.candidate))
 
-    def _end(self, session: _Session, reason: str) -> None:
+    def _end(self, session: Session, reason: str) -> None:
         """Close our side of a session and tell the device; a bye that is lost costs it a timeout."""
         self._forget(session)
         self._send(session.device, session.id, Bye(session.next_seq(), reason))
 
-    def _forget(self, session: _Session) -> None:
+    def _forget(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
         session.client.sessions.pop(session.id, None)
+        if session.watching_since_s is not None:
+            duration_s = self._clock.mono_s() - session.watching_since_s
+            detail = f"session {session.id[:8]}, {duration_s:.0f} s"
+            session.watching_since_s = None
+            self.note_watching(session.client, session.device, False, detail)
+
+    def _shut_out(self, client: Client) -> None:
+        """End all that somebody had here who may no longer come in."""
+        for session in [each for each in self._sessions.values() if each.client is client]:
+            self._end(session, _SHUT_OUT)
+        client.outbox.close(1008, "signed out")
+
+    def _change_access(self, client: Client, identity: Identity) -> None:
+        before, client.identity = client.identity.access, identity
+        now = identity.access
+        for session in [each for each in self._sessions.values() if each.client is client]:
+            # What the device was told in the offer holds for the session: other rights are another session.
+            if now.permissions(session.device) != before.permissions(session.device):
+                self._end(session, _OTHER_RIGHTS)
+                self._tell(client, SessionBye(session.id, _OTHER_RIGHTS))
+        for device in self._directory.ids():
+            if now.may(device, "watch"):
+                client.outbox.put_device(device)
+            elif before.may(device, "watch"):
+                client.outbox.forget_device(device)
+                self._tell(client, DeviceGone(device))
+
+    def _watchers(self, device: str) -> Iterable[Client]:
+        return (client for client in self._clients if client.may_watch(device))
+
+    def _show(self, device: str) -> None:
+        for client in self._watchers(device):
+            client.outbox.put_device(device)
 
     def _end_former_life(self, device: str, boot_id: str) -> None:
         """An agent that started anew knows nothing of its former sessions."""
@@ -347,7 +371,7 @@ class Gateway:
                 self._tell(session.client, SessionBye(session.id, "The camera restarted."))
 
     def _greet(self, client: Client) -> None:
-        devices = self._directory.all()
+        devices = [device for device in self._directory.all() if client.may_watch(device.id)]
         fitting = count_fitting(devices, _HELLO_ROOM_BYTES)
         ice, first = client.ice, tuple(devices[:fitting])
         self._tell(
@@ -376,10 +400,10 @@ class Gateway:
             client.outbox.put(text)
 
 
-def _may_restart(session: _Session, client: Client, offer: BrowserOffer) -> bool:
+def _may_restart(session: Session, client: Client, offer: BrowserOffer) -> bool:
     """Say whether an offer belongs to the session, and is not older than its newest WebSocket.
 
     What was sent on a WebSocket that had lost its network comes late, when that network is back.
     """
-    is_same = session.device == offer.device and session.client.user == client.user
+    is_same = session.device == offer.device and client.is_of(session.client.identity)
     return offer.restart and is_same and client.number >= session.client.number

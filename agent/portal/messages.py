@@ -102,6 +102,14 @@ class DeviceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceGone:
+    """A device that the user may no longer watch."""
+
+    device: str
+    type: Literal["gone"] = "gone"
+
+
+@dataclass(frozen=True, slots=True)
 class Ice:
     """New credentials, before the old ones expire."""
 
@@ -196,6 +204,7 @@ class Error:
 ToBrowser = (
     Hello
     | DeviceChanged
+    | DeviceGone
     | Ice
     | BrokerChanged
     | DeviceEvent

@@ -36,6 +36,10 @@ class Outbox:
             self._changed[device] = None
             self._wake.set()
 
+    def forget_device(self, device: str) -> None:
+        """Tell nothing of it that is still queued."""
+        self._changed.pop(device, None)
+
     def close(self, code: int, reason: str) -> None:
         """End the stream after what is queued, or at once where it overflowed; the first reason stays."""
         if self.close_code is None:

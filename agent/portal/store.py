@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from agent.config import PortalSettings, read_secret
 from agent.errors import PortalError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -104,6 +105,12 @@ class Store:
         """Let running work end, and close every connection."""
         self._threads.shutdown(cancel_futures=True)
         self.engine.dispose()
+
+
+def open_store(settings: PortalSettings) -> Store:
+    """As `Store.open`, by the settings. Raises StoreError or ConfigError."""
+    file = settings.database_password_file
+    return Store.open(settings.database_url, read_secret(file) if file else None)
 
 
 def _sqlite(url: URL) -> Engine:

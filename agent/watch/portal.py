@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -113,6 +114,16 @@ Message = Hello | Devices | DeviceChanged | Answer | Candidate | Reject | Bye | 
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Who signs in."""
+
+    user: str
+    password: str
+    code: str = ""
+    """What the user's authenticator shows, where there is one."""
+
+
 class PortalClient:
     """A signed-in WebSocket."""
 
@@ -122,7 +133,7 @@ class PortalClient:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connect(cls, url: str, password: str) -> AsyncIterator[Self]:
+    async def connect(cls, url: str, sign_in: SignIn) -> AsyncIterator[Self]:
         """Sign in and wait for `hello`. Raises PortalError that says what is wrong and what to do."""
         base = url.rstrip("/")
         if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
@@ -133,7 +144,7 @@ class PortalClient:
         async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout) as http:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await _sign_in(http, base, password)
+                    await _sign_in(http, base, sign_in)
                     socket = await http.ws_connect(f"{base}/api/ws", max_msg_size=MAX_MESSAGE_BYTES)
                     hello = await _receive(socket)
             except (aiohttp.ClientError, OSError) as exc:
@@ -189,10 +200,13 @@ def _choose(devices: dict[str, Device], wanted: str | None) -> Device:
     return device
 
 
-async def _sign_in(http: aiohttp.ClientSession, base: str, password: str) -> None:
-    async with http.post(f"{base}/api/login", json={"password": password}, allow_redirects=False) as answer:
+async def _sign_in(http: aiohttp.ClientSession, base: str, sign_in: SignIn) -> None:
+    async with http.post(f"{base}/api/login", json=asdict(sign_in), allow_redirects=False) as answer:
         if answer.status == 401:
-            raise PortalError("the portal refuses the password")
+            refused = await answer.json()
+            if refused.get("code") in ("code-needed", "wrong-code"):
+                raise PortalError("the portal wants the code of your authenticator: --code CODE")
+            raise PortalError("the portal refuses user name or password")
         if answer.status == 429:
             pause = answer.headers.get("Retry-After", "some")
             raise PortalError(f"too many attempts with a wrong password: try again in {pause} s")

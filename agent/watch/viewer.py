@@ -20,7 +20,7 @@ from agent.errors import NegotiationError, PinholeError, PortalError
 from agent.watch.files import Recorder, write_jpeg
 from agent.watch.panel import draw
 from agent.watch.peer import GATHER_TIMEOUT_S, Peer
-from agent.watch.portal import Answer, Bye, Candidate, Device, PortalClient, Refused, Reject
+from agent.watch.portal import Answer, Bye, Candidate, Device, PortalClient, Refused, Reject, SignIn
 from agent.watch.report import Meter, as_json
 
 FIRST_FRAME_TIMEOUT_S = 20.0
@@ -36,7 +36,7 @@ class Wish:
     """What to watch, and what to keep of it."""
 
     portal: str
-    password: str
+    sign_in: SignIn
     device: str | None = None
     seconds: float | None = None
     """From the first picture; without it until cancelled."""
@@ -78,7 +78,7 @@ async def run_watch(wish: Wish, *, json_wanted: bool) -> None:
 
 async def _watch(wish: Wish, session: _Session) -> None:
     async with (
-        PortalClient.connect(wish.portal, wish.password) as portal,
+        PortalClient.connect(wish.portal, wish.sign_in) as portal,
         contextlib.AsyncExitStack() as stack,
     ):
         session.device = await portal.find(wish.device)

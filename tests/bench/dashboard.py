@@ -11,6 +11,7 @@ from pathlib import Path
 
 from parts.coturn import SECRET
 from parts.mosquitto import mosquitto
+from parts.portal import PASSWORD, USER
 from parts.stack import ROOT, running_stack
 
 # Counts from the click itself; 4 ms is as fine as a page's timers go.
@@ -29,14 +30,14 @@ CLICK = """() => new Promise((resolve, reject) => {
 
 @contextmanager
 def ours(linger_s=10, turn=None):
-    """Our agent and portal; yields the portal's URL and password. With a running coturn as a user has it."""
+    """Our agent and portal; yields the portal's URL. With a running coturn as a user has it."""
     camera = f'source = "synthetic"\nlinger_s = {linger_s}'
     with (
         mosquitto() as broker,
         servers(turn) as portal,
         running_stack(f'url = "{broker.settings().url}"', camera=camera, portal=portal) as stack,
     ):
-        yield stack.url, stack.password()
+        yield stack.url
 
 
 @contextmanager
@@ -69,19 +70,21 @@ def stock(turn=None):
             cwd=ROOT, env=stack.env | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         )  # fmt: skip
         try:
-            yield stack.url, stack.password()
+            yield stack.url
         finally:
             device.terminate()
             device.wait()
 
 
 @asynccontextmanager
-async def signed_in(browser, url, password):
+async def signed_in(browser, url):
     """A page that shows the grid with the camera online."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
     try:
         page = await context.new_page()
-        await page.request.post(f"{url}/api/login", data={"password": password}, headers={"Origin": url})
+        await page.request.post(
+            f"{url}/api/login", data={"user": USER, "password": PASSWORD}, headers={"Origin": url}
+        )
         await page.goto(url)
         await page.wait_for_selector('a[href="#/camera/cam"]', timeout=20_000)
         yield page

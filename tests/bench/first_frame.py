@@ -28,7 +28,7 @@ async def main(rounds, with_servers, json_file):
         async with chromium() as browser:
             for number in range(rounds + 1):
                 for name, place in places.items():
-                    async with signed_in(browser, *place) as page:
+                    async with signed_in(browser, place) as page:
                         elapsed_ms = await click(page, settle_s=PAUSE_S)
                         await back(page)
                         await asyncio.sleep(PAUSE_S)

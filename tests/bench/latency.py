@@ -35,7 +35,7 @@ async def main(seconds, rounds, json_file):
         async with chromium() as browser:
             for number in range(rounds):
                 for name, place in places.items():
-                    async with signed_in(browser, *place) as page:
+                    async with signed_in(browser, place) as page:
                         latencies, fps, frozen = await measure(page, seconds)
                     seen[name] += latencies
                     rates[name].append(fps)

@@ -9,7 +9,7 @@ from fakes.bus import state
 from fakes.device import HEIGHT_PX, WIDTH_PX, FakeDevice
 from parts.chromium import screenshot
 from parts.dashboard import PATIENCE_MS, open_page, sign_in, until_phase
-from parts.portal import PASSWORD, portal
+from parts.portal import PASSWORD, USER, portal
 from playwright.async_api import expect
 
 from agent.model.signal import Answer, Restart, StreamInfo
@@ -53,7 +53,7 @@ async def test_a_click_plays_the_camera_with_its_statistics_and_latency():
         latencies = await page.evaluate("() => pinhole.latencies")
         assert latencies
         assert all(-1000 < latency < 10_000 for latency in latencies), "both ends share this machine's clock"
-        assert device.offers[0].user == "viewer"
+        assert device.offers[0].user == USER
         await screenshot(page, "playing-1440")
 
 
@@ -96,7 +96,8 @@ async def test_a_stream_plays_on_while_the_portal_restarts():
         await expect(page.get_by_role("alert").filter(has_text="Reconnecting to the portal")).to_be_visible()
         before = (await page.evaluate("() => pinhole.stats()"))["framesDecoded"]
         await screenshot(page, "portal-away-1440")
-        async with portal(port=part.port, gateway=part.gateway, bus=part.bus):
+        store = part.accounts.store
+        async with portal(port=part.port, gateway=part.gateway, bus=part.bus, store=store):
             await expect(page.get_by_text("Reconnecting to the portal")).to_be_hidden(timeout=PATIENCE_MS)
             await expect(page.locator('.stage[data-phase="playing"]')).to_be_visible()
             async with asyncio.timeout(PATIENCE_MS / 1000):
@@ -140,6 +141,7 @@ async def test_a_link_to_a_camera_plays_it_after_the_sign_in_and_after_a_reload(
         await page.context.clear_cookies()
         await page.goto(f"{part.url}/#/camera/front")
         await page.reload()
+        await page.get_by_label("User name", exact=True).fill(USER)
         await page.get_by_label("Password", exact=True).fill(PASSWORD)
         await page.keyboard.press("Enter")
         await until_phase(page, "playing")

@@ -6,7 +6,7 @@ import pytest
 from fakes.bus import state
 from fakes.device import FakeDevice
 from parts.chromium import screenshot
-from parts.dashboard import DESKTOP, PHONE, open_page, sign_in, until_phase
+from parts.dashboard import DESKTOP, PHONE, enter_password, open_page, sign_in, until_phase
 from playwright.async_api import expect
 
 from agent.model.health import Health, HealthFault
@@ -45,9 +45,8 @@ async def no_sideways_scroll(page):
 async def test_every_view_fits_and_says_what_is_the_matter(context, name):
     async with open_page(**context) as (part, page):
         await page.goto(part.url)
-        await page.get_by_label("Password", exact=True).fill("wrong")
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_role("alert")).to_contain_text("That is not the password")
+        await enter_password(page, password="wrong")
+        await expect(page.get_by_role("alert")).to_contain_text("That is not the right user name")
         await no_sideways_scroll(page)
         await screenshot(page, f"sign-in-{name}")
 

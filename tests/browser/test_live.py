@@ -3,7 +3,7 @@
 import re
 
 from parts.chromium import chromium, screenshot
-from parts.dashboard import DESKTOP, until_phase
+from parts.dashboard import DESKTOP, enter_password, until_phase
 from parts.mosquitto import mosquitto
 from parts.stack import running_stack
 from playwright.async_api import expect
@@ -23,8 +23,7 @@ async def test_the_test_picture_plays_with_its_stamp_readable():
         async with chromium() as browser:
             page = await browser.new_page(viewport=DESKTOP)
             await page.goto(stack.url)
-            await page.get_by_label("Password", exact=True).fill(stack.password())
-            await page.get_by_role("button", name="Sign in").click()
+            await enter_password(page)
             await page.get_by_role("link", name="Test camera").click()
             await until_phase(page, "playing")
             await page.keyboard.press("i")

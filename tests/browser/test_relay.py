@@ -2,7 +2,7 @@
 
 from parts.chromium import chromium, screenshot
 from parts.coturn import coturn
-from parts.dashboard import DESKTOP
+from parts.dashboard import DESKTOP, enter_password
 from parts.mosquitto import mosquitto
 from parts.stack import running_stack
 from playwright.async_api import expect
@@ -24,8 +24,7 @@ async def test_a_refusing_turn_server_is_named_to_the_viewer(tmp_path):
             async with chromium() as browser:
                 page = await browser.new_page(viewport=DESKTOP)
                 await page.goto(stack.url)
-                await page.get_by_label("Password", exact=True).fill(stack.password())
-                await page.get_by_role("button", name="Sign in").click()
+                await enter_password(page)
                 await page.get_by_role("link", name="Test camera").click()
                 await expect(page.get_by_text("401")).to_be_visible(timeout=30_000)
                 await screenshot(page, "turn-refused-1440")

@@ -21,6 +21,7 @@ OPTIONS = {
     "--device": (None, "ssh host, such as pi@door.local; without it this machine plays the device"),
     "--portal": (None, "the portal's URL"),
     "--device-id": (None, "the device's id on the portal, where there are several"),
+    "--user": (None, "who signs in there"),
     "--password-file": (None, "file with the portal's password"),
     "--camera": (None, "the kind that must be in use: picamera, v4l2, replay or synthetic"),
     "--ssh-option": ([], "for ssh -o; repeatable"),
@@ -72,7 +73,11 @@ def rig(request, tmp_path_factory, results):
     if portal is None:
         pytest.fail("--portal URL is needed too")
     options = ["--portal", portal, *option(request.config, "--watch-option")]
-    for name, flag in (("--device-id", "--device"), ("--password-file", "--password-file")):
+    for name, flag in (
+        ("--device-id", "--device"),
+        ("--user", "--user"),
+        ("--password-file", "--password-file"),
+    ):
         if value := option(request.config, name):
             options += [flag, value]
     ssh = by_ssh(host, option(request.config, "--ssh-option"), tmp_path_factory.mktemp("ssh"))

@@ -52,7 +52,7 @@ def local_rig() -> Iterator[Rig]:
             is_service=False,
             is_hardware=False,
         )
-        options = ("--portal", running.url, "--password-file", str(running.password_file))
+        options = ("--portal", running.url, *running.sign_in)
         yield Rig(device, Viewer(options, running.env))
 
 

@@ -159,7 +159,7 @@ def test_watch_tells_a_wrong_password_and_an_unknown_camera(start, tmp_path):
     wrong.chmod(0o600)
     refused = demo.watch("--password-file", str(wrong), "--json")
     assert refused.returncode == 1
-    assert json.loads(refused.stdout)["errors"] == ["the portal refuses the password"]
+    assert json.loads(refused.stdout)["errors"] == ["the portal refuses user name or password"]
     lost = demo.watch("--device", "elsewhere")
     assert lost.returncode == 1
     assert "no camera elsewhere; there are:" in lost.stderr

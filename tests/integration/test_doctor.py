@@ -159,7 +159,7 @@ def test_turn_over_each_transport_by_the_portals_credentials(tmp_path, broker, t
     with running_stack(f'url = "{broker.settings().url}"', portal=portal, ca_file=turn.ca_file) as stack:
         code, report = doctor(
             settings(tmp_path, broker), "--no-camera", "--portal", stack.url,
-            "--password-file", str(stack.password_file), env={"SSL_CERT_FILE": str(turn.ca_file)},
+            *stack.sign_in, env={"SSL_CERT_FILE": str(turn.ca_file)},
         )  # fmt: skip
         (found,) = of(report, "ice")
         assert (code, found["verdict"]) == (0, "good"), found
@@ -193,7 +193,7 @@ def test_a_wrong_portal_password_is_a_warning_and_the_clock_is_compared_all_the_
     with running_stack(f'url = "{broker.settings().url}"', agent=False) as stack:
         code, report = doctor(
             settings(tmp_path, broker), "--no-camera", "--portal", stack.url,
-            "--password-file", str(secret(tmp_path, "wrong", "wrong")),
+            "--user", "ann", "--password-file", str(secret(tmp_path, "wrong", "wrong")),
         )  # fmt: skip
         assert code == 0
         assert [finding["verdict"] for finding in of(report, "portal")] in (

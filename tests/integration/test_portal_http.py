@@ -8,15 +8,13 @@ import aiohttp
 import pytest
 import trustme
 from fakes.bus import state
-from parts.portal import PASSWORD, portal
+from parts.portal import PASSWORD, USER, portal
 
-from agent.config import PortalSettings
 from agent.errors import PortalError
-from agent.portal.app import STOP_TIMEOUT_S, run_portal
-from agent.portal.gateway import Gateway
-from agent.portal.throttle import FREE_FAILURES
-from agent.portal.turn import IceServers
+from agent.portal.accounts.attempts import FREE_FAILURES
+from agent.portal.app import STOP_TIMEOUT_S
 
+JSON = {"Content-Type": "application/json"}
 OFFER = {"type": "offer", "session": "a" * 32, "device": "front", "sdp": "v=0"}
 
 
@@ -24,8 +22,8 @@ def client():
     return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))  # cookies of an IP address
 
 
-async def login(http, part, password=PASSWORD, **kwargs):
-    return await http.post(f"{part.url}/api/login", json={"password": password}, **kwargs)
+async def login(http, part, password=PASSWORD, user=USER, **kwargs):
+    return await http.post(f"{part.url}/api/login", json={"user": user, "password": password}, **kwargs)
 
 
 async def test_the_page_and_its_files_are_served_with_types_and_caching():
@@ -85,43 +83,71 @@ async def test_sign_in_and_out():
         assert "HttpOnly" in cookie
         assert "SameSite=Strict" in cookie
         assert "Secure" not in cookie
-        assert await (await http.get(f"{part.url}/api/session")).json() == {"user": "viewer"}
-        await http.post(f"{part.url}/api/logout")
+        assert (await (await http.get(f"{part.url}/api/session")).json())["user"] == USER
+        await http.post(f"{part.url}/api/logout", json={})
         assert (await http.get(f"{part.url}/api/session")).status == 401
 
 
 async def test_the_cookie_is_secure_behind_a_proxy_that_speaks_https():
     async with portal() as part, client() as http:
         answer = await login(http, part, headers={"X-Forwarded-Proto": "https"})
+        assert answer.headers["Set-Cookie"].startswith("__Host-pinhole=")
         assert "Secure" in answer.headers["Set-Cookie"]
+        assert "max-age" in answer.headers["Strict-Transport-Security"]
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b'{"password":1}', b'{"password":"x","more":1}', b"\xff", b'{"password":"\\ud800"}'],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"user":"ann","password":1}',
+        b'{"user":"ann","password":"x","more":1}',
+        b"\xff",
+        b'{"user":"ann","password":"\\ud800"}',
+        b'{"password":"x"}',
+    ],
 )
 async def test_a_damaged_login_is_refused_in_words(body):
     async with portal() as part, client() as http:
-        answer = await http.post(f"{part.url}/api/login", data=body)
+        answer = await http.post(f"{part.url}/api/login", data=body, headers=JSON)
         assert answer.status == 400
         assert (await answer.json())["code"] == "malformed"
 
 
 async def test_a_large_body_is_refused():
     async with portal() as part, client() as http:
-        answer = await http.post(f"{part.url}/api/login", data=b"x" * 100_000)
+        answer = await http.post(f"{part.url}/api/login", data=b"x" * 600_000, headers=JSON)
         assert answer.status == 413
 
 
 async def test_guessing_is_slowed_down_for_the_guesser_alone():
     async with portal() as part, client() as http:
         guesser, other = {"X-Forwarded-For": "192.0.2.7"}, {"X-Forwarded-For": "192.0.2.8"}
-        for _ in range(FREE_FAILURES):
-            assert (await login(http, part, "wrong", headers=guesser)).status == 401
+        for number in range(FREE_FAILURES):
+            assert (await login(http, part, "wrong", f"user{number}", headers=guesser)).status == 401
         answer = await login(http, part, headers=guesser)
         assert answer.status == 429
         assert int(answer.headers["Retry-After"]) >= 1
         assert (await login(http, part, headers=other)).status == 200
+
+
+async def test_guessing_at_one_user_is_slowed_down_from_everywhere():
+    async with portal() as part, client() as http:
+        for number in range(FREE_FAILURES):
+            headers = {"X-Forwarded-For": f"192.0.2.{number}"}
+            assert (await login(http, part, "wrong", headers=headers)).status == 401
+        assert (await login(http, part)).status == 429
+
+
+async def test_what_stranger_put_into_the_forwarding_header_is_not_believed():
+    async with portal(trusted_proxies=["198.51.100.1"]) as part, client() as http:
+        for number in range(FREE_FAILURES):
+            headers = {"X-Forwarded-For": f"192.0.2.{number}", "X-Forwarded-Proto": "https"}
+            answer = await login(http, part, "wrong", f"user{number}", headers=headers)
+            assert "Strict-Transport-Security" not in answer.headers
+        assert (await login(http, part, headers={"X-Forwarded-For": "192.0.2.99"})).status == 429
 
 
 async def test_pages_of_other_sites_are_refused():
@@ -220,8 +246,8 @@ async def test_https_with_a_certificate(tmp_path):
 
 
 async def start(**settings):
-    gateway = Gateway(lambda *_: True, IceServers(), "1")
-    await run_portal(PortalSettings(**settings), PASSWORD, gateway, lambda _url: None)
+    async with portal(**settings):
+        pass
 
 
 async def test_an_address_in_use_is_named():

@@ -9,8 +9,10 @@ import pytest
 from data.footage import write
 from parts.coturn import SECRET, coturn
 from parts.mosquitto import mosquitto
+from parts.portal import PASSWORD, USER
 from parts.stack import running_stack
 
+from agent.watch.portal import SignIn
 from agent.watch.viewer import Wish, run_watch
 
 MIB = 2**20
@@ -28,7 +30,7 @@ def census(process):
 async def grown_bytes(stack, cycles, *, relay_only=False):
     """How much larger so many viewers make the agent, which must be left with what it had open."""
     agent = psutil.Process(stack.agent.pid)
-    wish = Wish(portal=stack.url, password=stack.password(), seconds=0.2, relay_only=relay_only)
+    wish = Wish(portal=stack.url, sign_in=SignIn(USER, PASSWORD), seconds=0.2, relay_only=relay_only)
     for cycle in range(WARM_UP + cycles):
         if cycle == WARM_UP:
             await asyncio.sleep(SETTLE_S)

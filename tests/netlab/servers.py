@@ -17,6 +17,7 @@ from netlab.namespaces import LabError, Process
 from netlab.plan import MORE_SERVER_IPS, MORE_TURN_HOSTS, SERVER_IP, SERVER_IP6
 from parts.coturn import PROGRAM as TURNSERVER
 from parts.mosquitto import PROGRAM as MOSQUITTO
+from parts.portal import PASSWORD, add_user
 
 START_TIMEOUT_S = 20.0
 PORTAL_PORT, TURN_PORT, TURNS_PORT, BROKER_PORT = 8080, 3478, 5349, 1883
@@ -44,7 +45,6 @@ class Service:
     portal: Process
     agent: Process
     url: str
-    password: str
     second_turn: Process | None = None
 
 
@@ -66,20 +66,18 @@ def start_service(
     `ttl_s`; with `has_more_turn` of a second TURN server, and of one that is dead. TURN relays at those
     `relay_ips` that the lab has. Raises LabError.
     """
-    secret, password = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
+    secret = secrets.token_urlsafe(16)
     broker = start_broker(lab)
     turn = start_turn(lab, secret, relay_ips)
     second_turn = _start_second_turn(lab, secret) if has_more_turn else None
     common = f'[broker]\nurl = "mqtt://broker.test:{BROKER_PORT}"\n'
     hosts = (TURN_HOST, *MORE_TURN_HOSTS) if has_more_turn else (TURN_HOST,)
     urls = [url for host in hosts for url in turn_urls(host, transports)]
-    portal = _start_portal(lab, common, urls, ttl_s, secret, password)
+    portal = _start_portal(lab, common, urls, ttl_s, secret)
     agent = _start_agent(lab, common, camera, program)
     for process in (portal, agent):
         _await(process, r"connected to \S+")
-    return Service(
-        lab, broker, turn, portal, agent, f"http://portal.test:{PORTAL_PORT}", password, second_turn
-    )
+    return Service(lab, broker, turn, portal, agent, f"http://portal.test:{PORTAL_PORT}", second_turn)
 
 
 def turn_urls(host: str, transports: Sequence[Transport]) -> list[str]:
@@ -163,11 +161,9 @@ verbose
     return turn
 
 
-def _start_portal(
-    lab: Internet, common: str, turn_urls: Sequence[str], ttl_s: int, secret: str, password: str
-) -> Process:
+def _start_portal(lab: Internet, common: str, turn_urls: Sequence[str], ttl_s: int, secret: str) -> Process:
     folder = lab.spaces.folder
-    for name, text in (("turn-secret", secret), ("portal-password", password)):
+    for name, text in (("turn-secret", secret), ("portal-password", PASSWORD)):
         (folder / name).touch(mode=0o600)
         (folder / name).write_text(text)
     urls = ", ".join(f'"{url}"' for url in turn_urls)
@@ -178,6 +174,7 @@ def _start_portal(
         f'[[portal.ice_servers]]\nurls = ["stun:turn.test:{TURN_PORT}"]\n'
         f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\nttl_s = {ttl_s}\n'
     )
+    add_user(file)
     portal = lab.spaces.start("server", "portal", _pinhole("portal", file))
     _await(portal, _READY[portal.name])
     return portal

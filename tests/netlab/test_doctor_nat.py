@@ -9,6 +9,7 @@ from netlab.namespaces import LabError
 from netlab.nat import NATS
 from netlab.plan import CARRIER_IP, Plan
 from netlab.servers import BROKER_PORT, PORTAL_PORT, TURN_PORT, start_broker, start_service, start_turn
+from parts.portal import USER
 
 EXPECTED = {
     "none": "open",
@@ -39,7 +40,7 @@ def doctor(lab, *arguments, config="agent.toml"):
 def signed_in(lab):
     return (
         "--portal", f"http://portal.test:{PORTAL_PORT}",
-        "--password-file", str(lab.spaces.folder / "portal-password"),
+        "--user", USER, "--password-file", str(lab.spaces.folder / "portal-password"),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from netlab.internet import Internet
 from netlab.namespaces import LabError
 from netlab.servers import PORTAL_PORT, Service
 from parts.chromium import ARGS
+from parts.portal import PASSWORD, USER
 from playwright.async_api import Page, async_playwright
 
 PATIENCE_S = 30.0
@@ -23,8 +24,8 @@ _ARGS = [
     "--ignore-certificate-errors",
     f"--unsafely-treat-insecure-origin-as-secure=http://portal.test:{PORTAL_PORT}",
 ]
-_SIGN_IN = """async (password) => (await fetch("api/login", {
-  method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({password})
+_SIGN_IN = """async ([user, password]) => (await fetch("api/login", {
+  method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({user, password})
 })).status"""
 
 
@@ -47,7 +48,7 @@ async def viewing(lab: Internet, service: Service, host: str = "viewer") -> Asyn
         try:
             page = await browser.new_page()
             await page.goto(service.url)
-            status = await page.evaluate(_SIGN_IN, service.password)
+            status = await page.evaluate(_SIGN_IN, [USER, PASSWORD])
             if status >= 300:
                 raise LabError(f"the portal refuses to sign us in: {status}")
             await page.goto(f"{service.url}/?in")

@@ -3,7 +3,7 @@
 from contextlib import asynccontextmanager
 
 from parts.chromium import chromium
-from parts.portal import PASSWORD, portal
+from parts.portal import PASSWORD, USER, portal
 from playwright.async_api import expect
 
 PATIENCE_MS = 30_000
@@ -26,9 +26,15 @@ async def open_page(*, viewport=None, **context):
 async def sign_in(page, url):
     """Load the dashboard and sign in."""
     await page.goto(url)
-    await page.get_by_label("Password", exact=True).fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
+    await enter_password(page)
     await expect(page.get_by_role("heading", name="Cameras", exact=True)).to_be_visible()
+
+
+async def enter_password(page, user=USER, password=PASSWORD):
+    """Fill in the sign-in page and send it."""
+    await page.get_by_label("User name", exact=True).fill(user)
+    await page.get_by_label("Password", exact=True).fill(password)
+    await page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 async def until_phase(page, phase):

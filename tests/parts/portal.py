@@ -1,17 +1,34 @@
 """A real portal on loopback, with a bus in memory instead of the broker."""
 
 import asyncio
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from argon2 import PasswordHasher
 from fakes.bus import FakeBus
 
-from agent.config import PortalSettings
+from agent.config import OidcSettings, PortalSettings, load
+from agent.portal.accounts.audit import Audit
+from agent.portal.accounts.company import Company
+from agent.portal.accounts.desk import Desk
+from agent.portal.accounts.passwords import Passwords
+from agent.portal.accounts.service import Accounts
 from agent.portal.app import run_portal
 from agent.portal.gateway import Gateway
+from agent.portal.store import Store
 from agent.portal.turn import IceServers
 
-PASSWORD = "correct-horse-battery"
+USER, PASSWORD = "ann", "correct-horse-battery"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Argon2 with no cost to speak of: what it costs is the library's to test."""
+
+
+def add_user(config: Path) -> None:
+    """Add `ann`, who may do everything, to the portal of a settings file."""
+    with Desk.open(load(config).portal) as desk:
+        desk.add_user(USER, "admin", password=PASSWORD)
 
 
 @dataclass
@@ -22,6 +39,9 @@ class PortalPart:
     gateway: Gateway
     bus: FakeBus
     task: asyncio.Task
+    accounts: Accounts
+    desk: Desk
+    folder: Path
 
     async def stop(self):
         self.task.cancel()
@@ -33,19 +53,44 @@ class PortalPart:
 
 
 @asynccontextmanager
-async def portal(*, ice=None, gateway=None, bus=None, **settings):
-    """Yield a portal whose broker is there; keywords go into PortalSettings."""
+async def portal(*, ice=None, gateway=None, bus=None, store=None, role="admin", clock=None, **settings):
+    """Yield a portal whose broker is there, with the user `ann`; keywords go into PortalSettings."""
     bus = bus or FakeBus()
-    gateway = gateway or Gateway(bus.send, ice or IceServers(), "1.2.3")
-    gateway.on_broker(connected=True)
-    ready = asyncio.get_running_loop().create_future()
-    run = run_portal(PortalSettings(**({"port": 0} | settings)), PASSWORD, gateway, ready.set_result)
-    task = asyncio.create_task(run, name="portal")
-    await asyncio.wait([ready, task], timeout=10, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
-        task.result()
-    part = PortalPart(ready.result(), gateway, bus, task)
-    try:
-        yield part
-    finally:
-        await part.stop()
+    with tempfile.TemporaryDirectory(prefix="pinhole-portal-") as name:
+        folder = Path(name)
+        own = store is None
+        store = store or Store.open(f"sqlite:///{folder}/portal.db")
+        passwords = Passwords(CHEAP)
+        parsed = PortalSettings(**({"port": 0} | settings))
+        audit = Audit(store, folder / "audit.jsonl")
+        oidc = parsed.oidc
+        provider = Company(oidc, "secret") if isinstance(oidc, OidcSettings) else None
+        accounts = Accounts(store, audit, passwords, provider, **({"clock": clock} if clock else {}))
+        desk = Desk(store, CHEAP)
+        if USER not in {user.name for user in desk.users()}:
+            desk.add_user(USER, role, password=PASSWORD)
+
+        def note(client, device, begins, detail):
+            action = "watch" if begins else "watch-end"
+            audit.add(client.user, action, device=device, address=client.address, detail=detail)
+
+        gateway = gateway or Gateway(bus.send, ice or IceServers(), "1.2.3")
+        gateway.note_watching = note
+        gateway.on_broker(connected=True)
+        ready = asyncio.get_running_loop().create_future()
+        run = run_portal(parsed, accounts, gateway, ready.set_result)
+        writing = asyncio.create_task(audit.run(), name="audit")
+        task = asyncio.create_task(run, name="portal")
+        await asyncio.wait([ready, task], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        part = PortalPart(ready.result(), gateway, bus, task, accounts, desk, folder)
+        try:
+            yield part
+        finally:
+            await part.stop()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            passwords.close()
+            if own:
+                store.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parts.portal import PASSWORD, USER, add_user
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30.0
@@ -23,7 +24,7 @@ STOP_TIMEOUT_S = 10.0
 
 @dataclass
 class Stack:
-    """A device `cam` and a portal."""
+    """A device `cam` and a portal, with a user `ann` who may do everything."""
 
     folder: Path
     portal: subprocess.Popen[bytes]
@@ -32,13 +33,9 @@ class Stack:
     env: dict[str, str]
 
     @property
-    def password_file(self) -> Path:
-        """Holds the dashboard's password."""
-        return self.folder / "portal-password"
-
-    def password(self) -> str:
-        """The dashboard's password."""
-        return self.password_file.read_text().strip()
+    def sign_in(self) -> tuple[str, ...]:
+        """What `watch` and `doctor` need to sign in."""
+        return ("--user", USER, "--password-file", str(self.folder / "portal-password"))
 
     def log(self, name: str) -> str:
         """What `agent` or `portal` said so far."""
@@ -52,7 +49,7 @@ class Stack:
         """The same, left to run; `end_watch` waits for it."""
         return subprocess.Popen(
             [sys.executable, "-m", "agent", "watch", "--portal", self.url,
-             "--password-file", str(self.password_file), "--json", *arguments],
+             *self.sign_in, "--json", *arguments],
             cwd=ROOT, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
@@ -90,6 +87,9 @@ def running_stack(
             f'[device]\nid = "cam"\nname = "Test camera"\n[broker]\n{broker}\n[camera]\n{camera}\n'
             f"[webrtc]\n{webrtc}\n[portal]\nport = 0\n{portal}\n"
         )
+        (folder / "portal-password").write_text(PASSWORD)
+        (folder / "portal-password").chmod(0o600)
+        add_user(config)
         env = os.environ | ({"SSL_CERT_FILE": str(ca_file)} if ca_file else {})
         commands = {"portal": "portal"} | ({"agent": "run"} if agent else {})
         processes = {name: _start(name, command, config, env) for name, command in commands.items()}

@@ -1,11 +1,13 @@
 // The dashboard: what the portal says goes into `devices`, the hash chooses the view.
 
+import { post } from "./api.js";
 import { CameraView } from "./camera.js";
 import { announce, el, icon, iconButton } from "./dom.js";
 import { GridView } from "./grid.js";
 import { showHelp } from "./help.js";
 import { clearPosters, posterOf } from "./posters.js";
-import { SignInView } from "./signin.js";
+import { PAGE_NAMES, SettingsView } from "./settings.js";
+import { NoticeView, SignInView, WelcomeView } from "./signin.js";
 import { Signal } from "./signal.js";
 
 const AWAY_AFTER_MS = 1_000; // a reconnect that is quicker is nobody's business
@@ -16,7 +18,10 @@ const SESSION_TYPES = new Set(["answer", "candidate", "reject", "restart", "bye"
 const root = document.getElementById("app");
 const toasts = document.getElementById("toasts");
 const banner = el("div", { class: "banner", role: "alert", hidden: true });
-const signal = new Signal(`${location.origin.replace(/^http/, "ws")}${location.pathname.replace(/[^/]*$/, "")}api/ws`);
+const base = `${location.origin.replace(/^http/, "ws")}${location.pathname.replace(/[^/]*$/, "")}`;
+/** A page that a share link opened shows that camera and nothing else, for as long as it is open. */
+const isShared = /^#\/shared?\//.test(location.hash);
+const signal = isShared ? new Signal(`${base}api/share/ws`, "api/share") : new Signal(`${base}api/ws`, "api/session");
 
 let devices = null;
 let iceServers = [];
@@ -51,9 +56,10 @@ function show(next) {
 }
 
 function routeOf(hash) {
-  const match = /^#\/camera\/([^/]+)$/.exec(hash);
+  const [, name, id] = /^#\/([a-z]+)(?:\/([^/]+))?$/.exec(hash) ?? [];
+  if (PAGE_NAMES.includes(name)) return { name, id: null };
   try {
-    return match ? { name: "camera", id: decodeURIComponent(match[1]) } : { name: "grid", id: null };
+    return name === (isShared ? "shared" : "camera") && id ? { name: "camera", id: decodeURIComponent(id) } : { name: "grid", id: null };
   } catch {
     return { name: "grid", id: null }; // a damaged escape in the address
   }
@@ -66,7 +72,9 @@ function navigate() {
   const from = route.id;
   route = next;
   if (next.name === "camera") openCamera(next.id);
-  else openGrid(from);
+  else if (isShared) location.reload(); // somebody left the shared camera: the page begins afresh
+  else if (next.name === "grid") openGrid(from);
+  else show(new SettingsView(next.name, () => devices));
 }
 
 function openGrid(from) {
@@ -74,6 +82,7 @@ function openGrid(from) {
   const actions = [
     iconButton("moon", "Change between dark and light", toggleTheme, { class: "icon-button theme-toggle" }),
     iconButton("help", "Keyboard shortcuts (?)", showHelp, { class: "icon-button wide-only" }),
+    iconButton("person", "Account and settings", () => { location.hash = "#/account"; }),
     iconButton("sign-out", "Sign out", signOut),
   ];
   show(new GridView(actions));
@@ -83,7 +92,7 @@ function openGrid(from) {
 }
 
 function openCamera(id) {
-  show(new CameraView({ id, signal, iceServers: () => iceServers, poster: posterOf(id), showHelp }));
+  show(new CameraView({ id, signal, iceServers: () => iceServers, poster: posterOf(id), showHelp, isShared }));
   if (devices) startCamera();
 }
 
@@ -95,12 +104,39 @@ function startCamera() {
 }
 
 function openSignIn() {
-  document.title = "Sign in – Pinhole";
+  const [, problem] = /^#\/company\/([a-z-]+)$/.exec(location.hash) ?? [];
+  if (problem) history.replaceState(null, "", "#/");
+  showOutside("Sign in", isShared ? linkIsOver() : new SignInView(enter, problem));
+}
+
+function linkIsOver(words = "It has expired or was revoked. Ask whoever sent it to you for a new one.") {
+  return new NoticeView("This link is no longer good", words);
+}
+
+/** A view for who is not signed in. */
+function showOutside(title, next) {
+  document.title = `${title} – Pinhole`;
   route = { name: "signin", id: null };
   devices = null;
   hideBanner();
-  show(new SignInView(enter));
+  show(next);
   view.focus();
+}
+
+/** The links that bring a secret along: it leaves the address bar before anything else happens. */
+async function begin() {
+  const [, kind, token] = /^#\/(welcome|share)\/([\w-]+)$/.exec(location.hash) ?? [];
+  if (kind === "welcome") {
+    history.replaceState(null, "", "#/");
+    return showOutside("Welcome", new WelcomeView(token, enter));
+  }
+  if (kind === "share") {
+    const { device, status, problem } = await post("api/share/open", { token });
+    if (problem) return showOutside("Link", linkIsOver(status === 404 ? undefined : problem));
+    history.replaceState(null, "", `#/shared/${encodeURIComponent(device)}`);
+  }
+  // The WebSocket tells by itself whether we are signed in: no round trip before it.
+  return enter();
 }
 
 function enter() {
@@ -110,7 +146,7 @@ function enter() {
 }
 
 async function signOut() {
-  await fetch("api/logout", { method: "POST" }).catch(() => null);
+  await post("api/logout");
   signal.stop();
   clearPosters();
   location.hash = "#/";
@@ -132,6 +168,10 @@ const handlers = {
     refresh();
     if (device.online && !wasOnline && device.id === route.id) view.viewer?.onReachable();
   },
+  gone({ device }) {
+    devices.delete(device);
+    refresh();
+  },
   ice(message) {
     iceServers = message.ice_servers;
     view.viewer?.onIceServers();
@@ -150,6 +190,7 @@ const handlers = {
 function refresh() {
   updateBanner();
   if (route.name === "camera") view.update(devices.get(route.id));
+  else if (route.name !== "grid") view?.update?.();
   if (route.name !== "grid" || gridFrame) return;
   // A fleet that comes back at once is drawn once.
   gridFrame = requestAnimationFrame(() => {
@@ -199,9 +240,9 @@ function paintThemeToggle() {
 
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (event.target.matches?.("input")) return;
+  if (event.target.matches?.("input, select, textarea")) return;
   if (event.key === "?") showHelp();
-  else if (event.key === "Escape" && route.name === "camera" && !document.fullscreenElement) location.hash = "#/";
+  else if (event.key === "Escape" && !isShared && !["signin", "grid"].includes(route.name) && !document.fullscreenElement) location.hash = "#/";
   else if (!view?.onKey?.(event.key)) return;
   event.preventDefault();
 }
@@ -229,5 +270,4 @@ window.addEventListener("keydown", onKey);
 window.addEventListener("pagehide", () => view?.close());
 window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 
-// The WebSocket tells by itself whether we are signed in: no round trip before it.
-enter();
+begin();

@@ -19,7 +19,7 @@ export class CameraView {
   #idle = 0;
   #said = "";
 
-  constructor({ id, signal, iceServers, poster, showHelp }) {
+  constructor({ id, signal, iceServers, poster, showHelp, isShared = false }) {
     this.#id = id;
     this.video = el("video", { autoplay: true, playsinline: true, disableremoteplayback: true, "aria-label": "Live picture" });
     this.video.muted = true; // the property: the attribute alone does not allow autoplay
@@ -33,7 +33,7 @@ export class CameraView {
     this.snapshotButton = iconButton("snapshot", "Save a snapshot (s)", () => this.#snapshot());
     this.pipButton = iconButton("pip", "Picture in picture", () => this.#pictureInPicture());
     if (!document.pictureInPictureEnabled) this.pipButton.hidden = true;
-    this.element = this.#layout(showHelp);
+    this.element = this.#layout(showHelp, isShared);
     if (poster) this.#showPoster(poster);
     this.#viewer = new Viewer({ signal, device: id, video: this.video, iceServers });
     this.#viewer.addEventListener("change", () => this.#onChange());
@@ -84,8 +84,8 @@ export class CameraView {
     return true;
   }
 
-  #layout(showHelp) {
-    const back = el("a", { class: "icon-button", href: "#/", "aria-label": "All cameras", title: "All cameras (Esc)" }, icon("back"));
+  #layout(showHelp, isShared) {
+    const back = isShared ? null : el("a", { class: "icon-button", href: "#/", "aria-label": "All cameras", title: "All cameras (Esc)" }, icon("back"));
     const fullscreen = iconButton("fullscreen", "Full screen (f)", () => this.#fullscreen());
     const help = iconButton("help", "Keyboard shortcuts (?)", showHelp, { class: "icon-button wide-only" });
     const buttons = el("div", { class: "controls" }, this.statsButton, this.snapshotButton, this.pipButton, fullscreen, help);
@@ -95,7 +95,7 @@ export class CameraView {
       { class: "stage", tabindex: "-1", onpointermove: () => this.#wake(), onpointerdown: () => this.#wake(), onfocusin: () => this.#wake(), ondblclick: (event) => event.target === this.video && this.#fullscreen() },
       this.still,
       this.video,
-      el("div", { class: "bar" }, back, names, this.badge, buttons),
+      el("div", { class: "bar" }, ...(back ? [back] : []), names, this.badge, buttons),
       this.overlay.element,
       this.message,
     );

@@ -15,13 +15,16 @@ export class Signal extends EventTarget {
   #timer = 0;
   #stopped = true;
   #url;
+  #isSignedInUrl;
   #heardAt = 0;
   #rival = null;
   #onNetwork = () => (this.#socket ? this.check() : this.#retryNow());
 
-  constructor(url) {
+  /** `isSignedInUrl` answers 401 to who may no longer come in. */
+  constructor(url, isSignedInUrl) {
     super();
     this.#url = url;
+    this.#isSignedInUrl = isSignedInUrl;
   }
 
   get isUp() {
@@ -102,7 +105,7 @@ export class Signal extends EventTarget {
     this.dispatchEvent(new Event("down"));
     if (this.#stopped) return;
     // A refused upgrade looks to a page like a dead portal: ask which it is.
-    const answer = await fetch("api/session", { cache: "no-store" }).catch(() => null);
+    const answer = await fetch(this.#isSignedInUrl, { cache: "no-store" }).catch(() => null);
     if (this.#stopped) return;
     if (answer?.status === 401) {
       this.stop();

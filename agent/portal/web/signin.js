@@ -1,79 +1,116 @@
-// The sign-in page.
+// The ways in: sign in, choose a password with a one-time link, or find that a link is good no more.
 
-import { el, icon, iconButton, setText } from "./dom.js";
+import { get, post } from "./api.js";
+import { el, icon, setText } from "./dom.js";
+import { codeField, field, form, passwordField } from "./form.js";
 
-/** Calls `onSignedIn` once the portal has taken the password. */
+const COMPANY_PROBLEMS = {
+  "no-account": "There is no account for you here yet. Ask an administrator to add it.",
+  "no-name": "Your company account does not tell your name here. Ask an administrator.",
+  unverified: "Your company account has no verified e-mail address.",
+  taken: "Your name here belongs to another account. Ask an administrator.",
+  disabled: "Your account is disabled. Ask an administrator.",
+  "not-begun": "That sign-in took too long, or was begun elsewhere. Try again.",
+  busy: "Too many people are signing in. Try again in a few minutes.",
+  unreachable: "Your company’s sign-in cannot be reached.",
+};
+
+/** Calls `onSignedIn` once the portal has let us in. */
 export class SignInView {
   #onSignedIn;
 
-  constructor(onSignedIn) {
+  constructor(onSignedIn, companyProblem = null) {
     this.#onSignedIn = onSignedIn;
-    this.input = el("input", {
-      id: "password",
-      type: "password",
-      name: "password",
-      autocomplete: "current-password",
-      autocapitalize: "none",
-      spellcheck: "false",
-      maxlength: "256",
-      required: true,
-      "aria-describedby": "password-hint signin-error",
-    });
-    this.error = el("p", { id: "signin-error", class: "form-error", role: "alert" });
-    this.button = el("button", { type: "submit", class: "button primary wide" }, "Sign in");
-    this.element = el(
-      "main",
-      { class: "signin" },
-      el(
-        "form",
-        { class: "signin-card", onsubmit: (event) => this.#submit(event) },
-        el("div", { class: "brand large" }, icon("logo"), "Pinhole"),
-        el("h1", {}, "Sign in to your cameras"),
-        // Password managers file what they keep under a user name.
-        el("input", { type: "text", name: "username", autocomplete: "username", value: "viewer", hidden: true }),
-        el("label", { for: "password" }, "Password"),
-        el("div", { class: "field" }, this.input, iconButton("eye", "Show password", () => this.#toggle())),
-        this.error,
-        this.button,
-        el("p", { id: "password-hint", class: "hint" }, "The portal made the password at its first start. It is in the portal’s password file; the demo prints it."),
-      ),
-    );
+    this.user = field("User name", { name: "username", autocomplete: "username", maxlength: "128", required: true });
+    this.password = passwordField("Password", "password");
+    this.code = codeField();
+    this.code.hidden = true;
+    this.form = form("Sign in", () => this.#submit(), this.user, this.password, this.code);
+    this.form.send.classList.add("wide");
+    this.company = el("div", { class: "company", hidden: true });
+    this.element = card(el("h1", {}, "Sign in to your cameras"), this.form, this.company);
+    if (companyProblem) setText(this.form.error, COMPANY_PROBLEMS[companyProblem] ?? "Your company’s sign-in did not let you in.");
+    this.#offerCompany();
   }
 
   focus() {
-    this.input.focus();
+    this.user.input.focus();
   }
 
   close() {}
 
-  #toggle() {
-    this.input.type = this.input.type === "password" ? "text" : "password";
-    this.input.focus();
+  async #submit() {
+    const body = { user: this.user.input.value.trim(), password: this.password.input.value };
+    if (!this.code.hidden) body.code = this.code.input.value.replaceAll(" ", "");
+    const { code, problem } = await post("api/login", body);
+    if (!problem) {
+      this.#onSignedIn();
+      return null;
+    }
+    const wantsCode = code === "code-needed";
+    if (wantsCode) this.code.hidden = false;
+    const input = this.code.hidden ? this.password.input : this.code.input;
+    input.select();
+    input.focus();
+    return wantsCode ? "" : problem;
   }
 
-  async #submit(event) {
-    event.preventDefault();
-    this.button.disabled = true;
-    setText(this.error, "");
-    const problem = await signIn(this.input.value.trim());
-    this.button.disabled = false;
-    if (!problem) return this.#onSignedIn();
-    setText(this.error, problem);
-    this.input.select();
-    this.input.focus();
+  async #offerCompany() {
+    const { company } = await get("api/ways");
+    if (!company) return;
+    this.company.hidden = false;
+    this.company.replaceChildren(el("span", { class: "or" }, "or"), el("a", { class: "button wide", href: "api/company" }, `Sign in with ${company}`));
   }
 }
 
-/** @returns {Promise<string | null>} what went wrong, in words, or null. */
-async function signIn(password) {
-  const answer = await fetch("api/login", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ password }),
-  }).catch(() => null);
-  if (!answer) return "The portal cannot be reached. Check your connection and try again.";
-  if (answer.ok) return null;
-  if (answer.status === 401) return "That is not the password. Check for typing errors.";
-  if (answer.status === 429) return `Too many attempts. Wait ${answer.headers.get("Retry-After")} s, then try again.`;
-  return `The portal refused (${answer.status}). Try again.`;
+/** A one-time link: choose a password, and be signed in. */
+export class WelcomeView {
+  #token;
+  #onSignedIn;
+
+  constructor(token, onSignedIn) {
+    this.#token = token;
+    this.#onSignedIn = onSignedIn;
+    this.body = el("div", {}, el("p", { class: "hint" }, "Looking at your link …"));
+    this.element = card(el("h1", {}, "Choose your password"), this.body);
+    this.#look();
+  }
+
+  focus() {}
+
+  close() {}
+
+  async #look() {
+    const { user, problem } = await post("api/welcome/look", { token: this.#token });
+    if (problem) {
+      this.body.replaceChildren(el("p", { class: "form-error", role: "alert" }, problem), el("a", { class: "button wide", href: "#/" }, "Sign in"));
+      return;
+    }
+    const name = field("User name", { name: "username", autocomplete: "username", value: user, readonly: true });
+    const password = passwordField("New password, 12 characters or more", "password", true);
+    const submit = async () => {
+      const answer = await post("api/welcome", { token: this.#token, password: password.input.value });
+      if (!answer.problem) this.#onSignedIn();
+      return answer.problem;
+    };
+    const choose = form("Save and sign in", submit, name, password);
+    choose.send.classList.add("wide");
+    this.body.replaceChildren(choose);
+    password.input.focus();
+  }
+}
+
+/** A share link that has expired or was revoked. */
+export class NoticeView {
+  constructor(title, text) {
+    this.element = card(el("h1", {}, title), el("p", { class: "hint" }, text));
+  }
+
+  focus() {}
+
+  close() {}
+}
+
+function card(...children) {
+  return el("main", { class: "signin" }, el("div", { class: "signin-card" }, el("div", { class: "brand large" }, icon("logo"), "Pinhole"), ...children));
 }

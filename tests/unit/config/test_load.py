@@ -129,7 +129,8 @@ def test_paths_are_relative_to_the_file(write, tmp_path):
     )
     assert settings.camera.source == f"replay:{tmp_path}/clip.mp4"
     assert settings.broker.password_file == tmp_path / "s/p"
-    assert settings.portal.password_file == tmp_path / "portal-password"
+    assert settings.portal.audit_file == tmp_path / "portal-audit.jsonl"
+    assert settings.portal.database_url == f"sqlite:///{tmp_path}/portal.db"
 
 
 def test_a_bare_name_is_a_systemd_credential_where_there_is_one(write, tmp_path, monkeypatch):
@@ -138,10 +139,10 @@ def test_a_bare_name_is_a_systemd_credential_where_there_is_one(write, tmp_path,
     (credentials / "broker-password").write_text("x")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     settings = load(
-        write("[broker]\nusername='u'\npassword_file='broker-password'\n[portal]\npassword_file='mine'\n")
+        write("[broker]\nusername='u'\npassword_file='broker-password'\n[portal]\naudit_file='mine'\n")
     )
     assert settings.broker.password_file == credentials / "broker-password"
-    assert settings.portal.password_file == tmp_path / "mine"
+    assert settings.portal.audit_file == tmp_path / "mine"
 
 
 def test_a_password_in_the_wrong_place_is_not_repeated(write):

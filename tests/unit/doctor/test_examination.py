@@ -180,7 +180,7 @@ async def test_servers_of_the_settings_are_asked_where_the_portal_gives_none():
     world = World(given=None)
     report = await world.examine(servers=(STUN,))
     assert [finding.subject for finding in of(report, "ice")] == ["stun:192.0.2.1:3478"]
-    world = World(given=PortalError("the portal refuses the password"))
+    world = World(given=PortalError("the portal refuses user name or password"))
     report = await world.examine(servers=(STUN,))
     assert sorted(verdicts(report, "portal")) == ["good", "warning"]
     assert len(of(report, "ice")) == 1

@@ -6,20 +6,35 @@ from fakes.bus import FakeBus, state
 from agent.errors import MessageError
 from agent.model.health import Health, HealthFault
 from agent.model.signal import Answer, Bye, Candidate, Event, IceServer, Offer, Reject, Restart
-from agent.portal.gateway import ANSWER_TIMEOUT_S, BURST, MAX_CLIENTS, MAX_SESSIONS, Clock, Gateway
+from agent.portal.accounts.access import Access, Identity
+from agent.portal.client import BURST, Clock
+from agent.portal.gateway import (
+    ANSWER_TIMEOUT_S,
+    MAX_CLIENTS,
+    MAX_CLIENTS_PER_OWNER,
+    MAX_SESSIONS,
+    Gateway,
+)
 from agent.portal.turn import IceServers, TurnSecret
 
 STUN = IceServer(("stun:s.example:3478",))
 TURN = IceServers((STUN,), TurnSecret(("turn:t.example:3478",), "hush", 3600))
 
 
+EVERYTHING = Access("viewer")
+FOREVER = 1e12
+
+
+def identity(user="viewer", access=EVERYTHING, expires_at=FOREVER):
+    return Identity(f"session of {user}", user, access, expires_at, user_id=sum(user.encode()))
+
+
 class Browser:
     """One client of a gateway, and what it was told."""
 
-    def __init__(self, gateway, user="viewer"):
+    def __init__(self, gateway, user="viewer", access=EVERYTHING):
         self.gateway = gateway
-        self.signed_in = True
-        self.client = gateway.join(user, lambda _now: self.signed_in)
+        self.client = gateway.join(identity(user, access))
         self.stream = self.client.outbox.stream()
 
     def say(self, **message):
@@ -393,11 +408,13 @@ async def test_ice_credentials_are_renewed_before_they_expire(world):
 
 async def test_whose_sign_in_expires_is_closed(world):
     browser = await world.browser()
-    world.gateway.tick()
+    browser.client.identity = identity(expires_at=world.now + 5)
+    session = browser.offer()
+    world.pass_time(4)
     assert browser.client.outbox.close_code is None
-    browser.signed_in = False
-    world.gateway.tick()
+    world.pass_time(1)
     assert browser.client.outbox.close_code == 1008
+    assert [to for _, to, _ in world.sent(Bye)] == [session]
 
 
 async def test_bad_messages_are_answered_and_harm_nothing(world):
@@ -442,10 +459,18 @@ async def test_sessions_of_a_socket_are_bounded(world):
 
 
 async def test_sockets_are_bounded(world):
-    clients = [world.gateway.join("viewer", lambda _now: True) for _ in range(MAX_CLIENTS)]
-    assert world.gateway.join("viewer", lambda _now: True) is None
+    clients = [world.gateway.join(identity(f"user{n // 30}")) for n in range(MAX_CLIENTS)]
+    assert world.gateway.join(identity("ann")) is None
     world.gateway.leave(clients[0])
-    assert world.gateway.join("viewer", lambda _now: True) is not None
+    assert world.gateway.join(identity("ann")) is not None
+
+
+async def test_one_user_cannot_take_every_socket(world):
+    clients = [world.gateway.join(identity("greedy")) for _ in range(MAX_CLIENTS_PER_OWNER)]
+    assert world.gateway.join(identity("greedy")) is None
+    assert world.gateway.join(identity("ann")) is not None
+    world.gateway.leave(clients[0])
+    assert world.gateway.join(identity("greedy")) is not None
 
 
 async def test_a_fleet_too_large_for_one_message_arrives_whole(world):
@@ -476,3 +501,117 @@ async def test_a_devices_verdict_reaches_every_browser_once(world):
     assert json.loads(await anext(browser.stream))["device"]["id"] == "yard", "the same again is no news"
     [hello] = await Browser(world.gateway).heard()
     assert hello["devices"][0]["health"]["is_carrier"] is True
+
+
+# Who may do what.
+
+FRONT = Access(cameras={"front": "viewer"})
+
+
+@pytest.fixture
+def two(world):
+    """A world with a second camera, `back`, and what the audit log was told."""
+    world.gateway.on_state("back", state(name="Back door"))
+    world.notes = []
+    world.gateway.note_watching = lambda client, device, begins, detail: world.notes.append(
+        (client.user, device, begins, detail)
+    )
+    return world
+
+
+def allow(world, *identities):
+    """The accounts say who may still come in."""
+    world.gateway.apply({each.session: each for each in identities}, world.gateway.live_sessions())
+
+
+async def test_a_camera_that_is_not_granted_is_not_even_listed(two):
+    browser = Browser(two.gateway, access=FRONT)
+    [hello] = await browser.heard()
+    assert [device["id"] for device in hello["devices"]] == ["front"]
+    two.gateway.on_state("back", state(online=False, since=1001.0))
+    two.gateway.on_health("back", Health(1000.0, (HealthFault("board", "hot", "cool it"),)))
+    two.gateway.on_event("back", Event("camera-lost", 1000.0, "gone"))
+    assert await browser.heard() == []
+    two.gateway.on_event("front", Event("camera-lost", 1000.0, "gone"))
+    assert [m["type"] for m in await browser.heard()] == ["event"]
+
+
+async def test_an_offer_to_a_camera_that_is_not_granted_reads_like_one_to_none(two):
+    browser = await two.browser()
+    browser.client.identity = identity(access=FRONT)
+    browser.offer(device="back")
+    browser.offer(session="b" * 32, device="nowhere")
+    refused, unknown = await browser.heard()
+    assert refused | {"session": ""} == unknown | {"session": ""}
+    assert two.sent(Offer) == []
+
+
+async def test_who_is_shut_out_loses_streams_and_socket_at_once(two):
+    browser, other = await two.browser(), Browser(two.gateway, "other")
+    session, kept = browser.offer(), other.offer(session="b" * 32)
+    two.gateway.on_signal("front", session, Answer(0, "v=0"))
+    allow(two, other.client.identity)
+    assert [to for _, to, _ in two.sent(Bye)] == [session]
+    assert browser.client.outbox.close_code == 1008
+    assert other.client.outbox.close_code is None
+    two.gateway.on_signal("front", kept, Answer(0, "v=0"))
+    assert [m["type"] for m in await other.heard()][-1] == "answer"
+
+
+async def test_a_stream_whose_socket_is_away_ends_too(two):
+    browser = await two.browser()
+    session = browser.offer()
+    two.gateway.leave(browser.client)
+    allow(two)
+    assert [to for _, to, _ in two.sent(Bye)] == [session]
+
+
+async def test_a_grant_that_goes_takes_stream_and_camera_along(two):
+    browser = await two.browser()
+    front, back = browser.offer(), browser.offer(session="b" * 32, device="back")
+    allow(two, identity(access=FRONT))
+    assert [(device, to) for device, to, _ in two.sent(Bye)] == [("back", back)]
+    said = await browser.heard()
+    assert [(m["type"], m.get("session"), m.get("device")) for m in said if m["type"] != "device"] == [
+        ("bye", back, None),
+        ("gone", None, "back"),
+    ]
+    two.gateway.on_signal("front", front, Answer(0, "v=0"))
+    assert [m["type"] for m in await browser.heard()] == ["answer"]
+
+
+async def test_a_new_grant_shows_its_camera(two):
+    browser = Browser(two.gateway, access=FRONT)
+    await browser.heard()
+    allow(two, identity(access=Access("viewer")))
+    async for text in browser.stream:
+        message = json.loads(text)
+        if message["type"] == "device" and message["device"]["id"] == "back":
+            break
+
+
+async def test_other_rights_make_another_session(two):
+    browser = await two.browser()
+    session = browser.offer()
+    allow(two, identity(access=Access("operator")))
+    assert [to for _, to, _ in two.sent(Bye)] == [session]
+
+
+async def test_who_came_in_while_the_accounts_were_asked_stays(two):
+    asked = two.gateway.live_sessions()
+    browser = await two.browser()
+    two.gateway.apply({}, asked)
+    assert browser.client.outbox.close_code is None
+
+
+async def test_the_audit_log_hears_who_watches_and_for_how_long(two):
+    browser = await two.browser()
+    session = browser.offer()
+    assert two.notes == []
+    two.gateway.on_signal("front", session, Answer(0, "v=0"))
+    two.pass_time(9)
+    browser.say(type="bye", session=session)
+    assert two.notes == [
+        ("viewer", "front", True, "session aaaaaaaa"),
+        ("viewer", "front", False, "session aaaaaaaa, 9 s"),
+    ]

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,8 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 def commands() -> list[str]:
     """Lines of the `sh` blocks in every README, without comments."""
-    readmes = [
-        ROOT / folder / "README.md" for folder in (".", "agent", "firmware-config", "tests", "tests/hil")
-    ]
+    folders = (".", "agent", "agent/portal", "firmware-config", "tests", "tests/hil")
+    readmes = [file for folder in folders if (file := ROOT / folder / "README.md").exists()]
     lines = [
         line
         for readme in readmes
@@ -44,8 +44,9 @@ def test_a_command_in_the_docs_exists(line):
 
 def known_by_help(words: list[str]) -> None:
     """The command exists, and its help knows every option that the line uses."""
-    command = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
-    command = command if command[:1] == ["config"] else command[:1]
+    depth = {"config": 2, "portal": 3}.get(words[0], 1)  # how many words name a command of a group
+    command = list(takewhile(re.compile("[a-z-]+").fullmatch, words[:depth]))
+    command = [word for word in command if not word.startswith("-")]
     result = subprocess.run(
         [sys.executable, "-m", "agent", *command, "--help"],
         capture_output=True,

@@ -1,0 +1,67 @@
+"""What somebody may do with which camera; pure values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["viewer", "operator", "admin"]
+Permission = Literal["watch", "control", "manage"]
+
+PERMISSIONS: dict[Role, tuple[Permission, ...]] = {
+    "viewer": ("watch",),
+    "operator": ("watch", "control"),
+    "admin": ("watch", "control", "manage"),
+}
+"""Weakest first: each role may do what those before it may."""
+ROLES: tuple[Role, ...] = tuple(PERMISSIONS)
+
+
+def parse_role(text: str | None) -> Role | None:
+    """A role by its name; None for anything else."""
+    return next((role for role in ROLES if role == text), None)
+
+
+def stronger(one: Role | None, other: Role | None) -> Role | None:
+    """The stronger of two roles; None is weaker than any."""
+    return max((one, other), key=lambda role: -1 if role is None else ROLES.index(role))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One user's grants, with groups resolved into cameras."""
+
+    everywhere: Role | None = None
+    cameras: Mapping[str, Role] = field(default_factory=dict)
+
+    def role(self, device: str) -> Role | None:
+        """The role for one camera; None where it must not even be listed."""
+        return stronger(self.everywhere, self.cameras.get(device))
+
+    def permissions(self, device: str) -> tuple[Permission, ...]:
+        """What a signed offer for this camera carries."""
+        role = self.role(device)
+        return PERMISSIONS[role] if role else ()
+
+    def may(self, device: str, permission: Permission) -> bool:
+        """Whether one act is allowed with one camera."""
+        return permission in self.permissions(device)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this is an administrator of the portal: of every camera and every account."""
+        return self.everywhere == "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Somebody whose session is good: a user, or whoever opened a share link."""
+
+    session: str
+    """The session's key in the store; not the cookie."""
+    name: str
+    """A user's name, or `link:` and a share link's label; no user name holds a colon."""
+    access: Access
+    expires_at: float
+    """Unix time in seconds."""
+    user_id: int | None = None
+    share_id: int | None = None

@@ -1,0 +1,67 @@
+"""Slows down whoever guesses: by user name and by address, the same on every portal and after a restart."""
+
+import ipaddress
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from agent.portal.tables import Attempt
+
+FREE_FAILURES = 5
+MAX_WAIT_S = 300.0
+FORGET_AFTER_S = 3600.0
+
+
+def keys_of(name: str, address: str) -> tuple[str, str]:
+    """What one attempt counts for."""
+    return f"user {name[:128]}", f"from {_network(address)}"
+
+
+def begin(db: Session, keys: tuple[str, ...], now: float) -> float:
+    """Count an attempt as failed until `succeed` says otherwise, so that many at once are many failures.
+
+    Returns how long to wait, in seconds, where there were too many; then nothing is counted. After five
+    failures it is 1 s, then 2 s, 4 s … up to 5 min, and it is forgotten after an hour of rest.
+    """
+    db.execute(delete(Attempt).where(Attempt.last_at < now - FORGET_AFTER_S))
+    insert = sqlite.insert if db.get_bind().dialect.name == "sqlite" else postgresql.insert
+    for key in sorted(keys):
+        db.execute(insert(Attempt).values(key=key, failures=0, last_at=now).on_conflict_do_nothing())
+    found = db.scalars(
+        select(Attempt).where(Attempt.key.in_(keys)).order_by(Attempt.key).with_for_update()
+    ).all()
+    wait_s = max((_wait_s(attempt, now) for attempt in found), default=0.0)
+    if wait_s <= 0:
+        for attempt in found:
+            attempt.failures, attempt.last_at = min(attempt.failures + 1, 64), now
+    return wait_s
+
+
+def succeed(db: Session, name_key: str, address_key: str) -> None:
+    """Forget what was counted for the user; the address gets back this one attempt alone.
+
+    Else whoever has an account could guess at others for ever, with a success of their own in between.
+    """
+    db.execute(delete(Attempt).where(Attempt.key == name_key))
+    attempt = db.get(Attempt, address_key)
+    if attempt is not None:
+        attempt.failures = max(0, attempt.failures - 1)
+
+
+def _wait_s(attempt: Attempt, now: float) -> float:
+    if attempt.failures < FREE_FAILURES:
+        return 0.0
+    pause_s = min(MAX_WAIT_S, 2.0 ** (attempt.failures - FREE_FAILURES))
+    return max(0.0, attempt.last_at + pause_s - now)
+
+
+def _network(address: str) -> str:
+    """An IPv6 host owns a /64 of addresses (RFC 4291 section 2.5.1): they count as one."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    if parsed.version == 4 or (parsed.version == 6 and parsed.ipv4_mapped):
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

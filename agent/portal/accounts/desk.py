@@ -1,0 +1,163 @@
+"""What the command line does with accounts; each act is one transaction, and in the audit log's table."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Self, TypeVar
+
+from argon2 import PasswordHasher
+from sqlalchemy.orm import Session
+
+from agent.config import PortalSettings
+from agent.portal.accounts import users
+from agent.portal.accounts.access import Role, parse_role
+from agent.portal.accounts.passwords import STRONG, check_new
+from agent.portal.accounts.users import AccountError, UserView
+from agent.portal.store import Store, open_store
+from agent.portal.tables import AuditEntry, User
+
+T = TypeVar("T")
+ACTOR = "command line"
+
+
+class Desk:
+    """Blocks. Every method raises AccountError where it cannot be done."""
+
+    def __init__(self, store: Store, hasher: PasswordHasher = STRONG) -> None:
+        self._store = store
+        self._hasher = hasher
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, settings: PortalSettings) -> Iterator[Self]:
+        """The accounts of these settings. Raises StoreError."""
+        store = open_store(settings)
+        try:
+            yield cls(store)
+        finally:
+            store.close()
+
+    def add_user(
+        self,
+        name: str,
+        role: str | None,
+        *,
+        cameras: Iterable[str] = (),
+        groups: Iterable[str] = (),
+        password: str | None = None,
+        company: bool = False,
+    ) -> str | None:
+        """Add a user who watches these cameras and groups.
+
+        Returns the token of a one-time link, where they neither have a password nor a company account.
+        """
+        stored = self._hash(name, password) if password is not None else None
+
+        def work(db: Session) -> str | None:
+            user = users.add(db, name, _role(role), time.time(), stored)
+            for camera in cameras:
+                users.grant(db, user, "viewer", camera=camera)
+            for group in groups:
+                users.grant(db, user, "viewer", group=group)
+            _note(db, "user-added", f"{user.name} {role or ''}")
+            return None if stored or company else users.new_link(db, user, time.time())
+
+        return self._store.run_here(work)
+
+    def users(self) -> list[UserView]:
+        """Every user."""
+        return self._store.run_here(users.views)
+
+    def set_password(self, name: str, password: str) -> None:
+        """Set a password; the user is signed out everywhere."""
+        stored = self._hash(name, password)
+        self._change(name, "password", lambda db, user: users.set_password(db, user, stored))
+
+    def set_role(self, name: str, role: str) -> None:
+        """What a user may do with every camera; `none` leaves what is granted."""
+        wanted = None if role == "none" else _role(role)
+        self._change(name, f"role {role}", lambda db, user: users.set_role(db, user, wanted))
+
+    def grant(self, name: str, role: str, *, camera: str | None, group: str | None) -> None:
+        """Let a user do with one camera or group what a role may."""
+        wanted = _role(role)
+        assert wanted is not None
+        self._change(
+            name,
+            f"grant {role} of {camera or group}",
+            lambda db, user: users.grant(db, user, wanted, camera=camera, group=group),
+        )
+
+    def revoke(self, name: str, *, camera: str | None, group: str | None) -> None:
+        """Take a grant away."""
+
+        def work(db: Session, user: User) -> None:
+            if not users.revoke(db, user, camera=camera, group=group):
+                raise AccountError(f"{user.name} has no grant for {camera or group}.")
+
+        self._change(name, f"revoke {camera or group}", work)
+
+    def set_disabled(self, name: str, *, disabled: bool) -> None:
+        """Shut a user out, or let one in again."""
+        words = "disabled" if disabled else "enabled"
+        self._change(name, words, lambda db, user: users.set_disabled(db, user, disabled))
+
+    def remove(self, name: str) -> None:
+        """Forget a user."""
+        self._change(name, "removed", users.remove)
+
+    def reset_link(self, name: str, *, without_code: bool) -> str:
+        """The token of a link for a new password."""
+
+        def work(db: Session, user: User) -> str:
+            if without_code:
+                users.remove_code(user)
+            return users.new_link(db, user, time.time())
+
+        return self._change(name, "reset link", work)
+
+    def groups(self) -> dict[str, list[str]]:
+        """Every group with its cameras."""
+        return self._store.run_here(users.groups)
+
+    def put_group(self, name: str, cameras: Iterable[str]) -> None:
+        """Make a group, or say anew which cameras are in it."""
+        wanted = tuple(cameras)
+
+        def work(db: Session) -> None:
+            users.put_group(db, name, wanted)
+            _note(db, "group-set", f"{name}: {', '.join(wanted)}")
+
+        self._store.run_here(work)
+
+    def remove_group(self, name: str) -> None:
+        """Forget a group, and with it what it granted."""
+
+        def work(db: Session) -> None:
+            users.remove_group(db, name)
+            _note(db, "group-removed", name)
+
+        self._store.run_here(work)
+
+    def _hash(self, name: str, password: str) -> str:
+        check_new(password, name)
+        return self._hasher.hash(password)
+
+    def _change(self, name: str, words: str, work: Callable[[Session, User], T]) -> T:
+        def run(db: Session) -> T:
+            result = work(db, users.find(db, name))
+            _note(db, "user-changed", f"{name} {words}")
+            return result
+
+        return self._store.run_here(run)
+
+
+def _role(text: str | None) -> Role | None:
+    role = parse_role(text)
+    if text is not None and role is None:
+        raise AccountError(f"{text!r} is no role: viewer, operator or admin.")
+    return role
+
+
+def _note(db: Session, action: str, detail: str) -> None:
+    db.add(AuditEntry(at=time.time(), actor=ACTOR, action=action, device="", address="", detail=detail[:400]))

@@ -1,0 +1,224 @@
+"""Signing in and out, as the portal's routes and its gateway use it."""
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from agent.errors import PortalError
+from agent.portal.accounts import attempts, company, sessions, shares, users
+from agent.portal.accounts.access import Identity
+from agent.portal.accounts.audit import Audit
+from agent.portal.accounts.codes import accepted_step
+from agent.portal.accounts.company import Company
+from agent.portal.accounts.passwords import Passwords, check_new
+from agent.portal.accounts.tokens import MAX_TOKEN_CHARS, key_of
+from agent.portal.store import Store
+from agent.portal.tables import User
+
+log = logging.getLogger(__name__)
+
+
+class SignInError(PortalError):
+    """Nobody comes in; `code` is wrong-password, code-needed, wrong-code or too-many-attempts."""
+
+    def __init__(self, code: str, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """From where somebody speaks to us."""
+
+    address: str = ""
+    browser: str = ""
+
+
+SignedIn = tuple[str, Identity]
+"""The cookie's value, and whose it is."""
+
+_WRONG = SignInError("wrong-password", "That is not the right user name and password.")
+
+
+class Accounts:
+    """The store, and what must not wait for it or flood it."""
+
+    def __init__(
+        self,
+        store: Store,
+        audit: Audit,
+        passwords: Passwords,
+        provider: Company | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = store
+        self.audit = audit
+        self.passwords = passwords
+        self.company = provider
+        self.now = clock
+
+    async def identity(self, token: str) -> Identity | None:
+        """Whose cookie this is; None where its session is over, expired or made up."""
+        if not 0 < len(token) <= MAX_TOKEN_CHARS:
+            return None
+        key = key_of(token)
+        return (await self.identities([key])).get(key)
+
+    async def identities(self, keys: Collection[str]) -> dict[str, Identity]:
+        """The same for the keys of many sessions."""
+        if not keys:
+            return {}
+        return await self.store.run(lambda db: sessions.identities(db, keys, self.now()))
+
+    async def revision(self) -> int:
+        """Grows with every change of who may do what, on any portal of this store."""
+        return await self.store.run(users.revision)
+
+    async def sign_in(self, name: str, password: str, code: str, visitor: Visitor) -> SignedIn:
+        """Check name, password and, where the user has one, the authenticator's code.
+
+        Raises SignInError or BusyError. A name that nobody has takes as long and says the same.
+        """
+        name = name.strip().casefold()
+        keys = attempts.keys_of(name, visitor.address)
+        now = self.now()
+        wait_s = await self.store.run(lambda db: attempts.begin(db, keys, now))
+        if wait_s > 0:
+            message = "Too many wrong passwords. Wait a little before you try again."
+            raise SignInError("too-many-attempts", message, wait_s)
+        stored = await self.store.run(lambda db: _password_of(db, name))
+        if not await self.passwords.verify(stored, password):
+            self.audit.add(name, "sign-in-failed", address=visitor.address)
+            log.warning("wrong password for %s from %s", ascii(name), visitor.address)
+            raise _WRONG
+        try:
+            signed_in = await self.store.run(lambda db: self._finish_sign_in(db, name, stored, code, visitor))
+        except SignInError as exc:
+            if exc.code == "wrong-code":
+                self.audit.add(name, "sign-in-failed", address=visitor.address, detail="wrong code")
+            raise
+        self.audit.add(name, "sign-in", address=visitor.address)
+        return signed_in
+
+    def _finish_sign_in(
+        self, db: Session, name: str, stored: str | None, code: str, visitor: Visitor
+    ) -> SignedIn:
+        now = self.now()
+        user = users.find(db, name)
+        if user.disabled or user.password_hash != stored:  # changed while it was hashed
+            raise _WRONG
+        if user.totp_secret is not None:
+            if not code:
+                raise SignInError("code-needed", "Enter the code that your authenticator app shows.")
+            # The row is locked, so that one code is not taken twice at once.
+            db.refresh(user, with_for_update=True)
+            step = accepted_step(user.totp_secret, code, user.totp_step, now)
+            if step is None:
+                raise SignInError("wrong-code", "That code is not right, or was used already.")
+            user.totp_step = step
+        attempts.succeed(db, *attempts.keys_of(name, visitor.address))
+        return _open(db, user, now, visitor)
+
+    async def sign_out(self, who: Identity, visitor: Visitor) -> None:
+        """End this session, here and on every portal."""
+        await self.store.run(lambda db: sessions.end_session(db, who.session))
+        self.audit.add(who.name, "sign-out", address=visitor.address)
+
+    async def welcome(self, token: str, password: str, visitor: Visitor) -> SignedIn:
+        """Take the password that somebody chose with a one-time link, and sign them in.
+
+        Raises UnknownError, PasswordError or BusyError.
+        """
+        name = await self.store.run(lambda db: users.user_of_link(db, token, self.now()).name)
+        check_new(password, name)
+        password_hash = await self.passwords.hash(password)
+
+        def take(db: Session) -> SignedIn:
+            user = users.user_of_link(db, token, self.now())
+            users.set_password(db, user, password_hash)
+            attempts.succeed(db, *attempts.keys_of(user.name, visitor.address))
+            return _open(db, user, self.now(), visitor)
+
+        signed_in = await self.store.run(take)
+        self.audit.add(name, "password-set", address=visitor.address, detail="with a one-time link")
+        return signed_in
+
+    async def check_again(self, who: Identity, password: str, visitor: Visitor) -> None:
+        """Ask a signed-in user for the password before something weighty. Raises SignInError."""
+        keys = attempts.keys_of(who.name, visitor.address)
+        wait_s = await self.store.run(lambda db: attempts.begin(db, keys, self.now()))
+        if wait_s > 0:
+            raise SignInError("too-many-attempts", "Too many wrong passwords. Wait a little.", wait_s)
+        stored = await self.store.run(lambda db: users.find(db, who.name).password_hash)
+        if not await self.passwords.verify(stored, password):
+            raise SignInError("wrong-password", "That is not your password.")
+        await self.store.run(lambda db: attempts.succeed(db, *keys))
+
+    async def open_share(self, token: str, visitor: Visitor) -> tuple[str, Identity, str]:
+        """Let in whoever has a share link; returns the camera's id too. Raises UnknownError."""
+
+        def work(db: Session) -> tuple[str, Identity, str]:
+            share = shares.opened(db, token, self.now())
+            opened = sessions.open_session(
+                db, share, self.now(), address=visitor.address, browser=visitor.browser
+            )
+            return *opened, share.device
+
+        cookie, who, device = await self.store.run(work)
+        self.audit.add(who.name, "link-opened", device=device, address=visitor.address)
+        return cookie, who, device
+
+    async def depart_to_company(self, redirect_uri: str, browser_token: str) -> str:
+        """The address at the provider to send this browser to. Raises CompanyError."""
+        provider = self._provider()
+        departure = await provider.depart(redirect_uri)
+        await self.store.run(lambda db: company.remember(db, departure, browser_token, self.now()))
+        return departure.url
+
+    async def arrive_from_company(
+        self,
+        redirect_uri: str,
+        browser_token: str,
+        visitor: Visitor,
+        *,
+        state: str,
+        code: str,
+        error: str,
+        iss: str | None,
+        allow_new: bool,
+    ) -> SignedIn:
+        """Sign in who comes back from the provider. Raises CompanyError."""
+        pending = await self.store.run(lambda db: company.take(db, state, browser_token, self.now()))
+        if error:
+            raise company.CompanyError("refused", f"the provider says {error!a}")
+        person = await self._provider().arrive(redirect_uri, code, iss, pending, self.now())
+
+        def work(db: Session) -> SignedIn:
+            user = company.user_of(db, person, allow_new=allow_new, now=self.now())
+            db.flush()
+            return _open(db, user, self.now(), visitor)
+
+        signed_in = await self.store.run(work)
+        self.audit.add(signed_in[1].name, "sign-in", address=visitor.address, detail=person.issuer)
+        return signed_in
+
+    def _provider(self) -> Company:
+        if self.company is None:
+            raise company.CompanyError("refused", "This portal has no company sign-in.")
+        return self.company
+
+
+def _open(db: Session, user: User, now: float, visitor: Visitor) -> SignedIn:
+    return sessions.open_session(db, user, now, address=visitor.address, browser=visitor.browser)
+
+
+def _password_of(db: Session, name: str) -> str | None:
+    try:
+        user = users.find(db, name)
+    except users.UnknownError:
+        return None
+    return None if user.disabled else user.password_hash

@@ -1,0 +1,16 @@
+"""Random tokens that browsers and people keep, and the keys under which the store knows them."""
+
+import hashlib
+import secrets
+
+MAX_TOKEN_CHARS = 128
+
+
+def new_token() -> str:
+    """256 random bits, fit for a cookie or a link."""
+    return secrets.token_urlsafe(32)
+
+
+def key_of(token: str) -> str:
+    """What is stored: who reads the database cannot pose as anybody."""
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

@@ -1,0 +1,112 @@
+"""What users do with their own account: password, authenticator, other browsers."""
+
+from aiohttp import web
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from agent.portal.accounts import codes, sessions, users
+from agent.portal.accounts.access import Identity
+from agent.portal.accounts.passwords import MAX_CHARS, check_new
+from agent.portal.accounts.service import Accounts, SignInError
+from agent.portal.api.route import Body, Need, add, read, visitor
+
+
+class NewPassword(Body):
+    """A change of password."""
+
+    old: str = Field(max_length=MAX_CHARS)
+    new: str = Field(max_length=MAX_CHARS)
+
+
+class OnePassword(Body):
+    """The password, asked for again."""
+
+    password: str = Field(max_length=MAX_CHARS)
+
+
+class NewCode(OnePassword):
+    """A new authenticator: its secret, and the code that shows that it was read."""
+
+    secret: str = Field(pattern=r"^[A-Z2-7]{32}$")
+    code: str = Field(max_length=16)
+
+
+class Account:
+    """The handlers."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def add_to(self, app: web.Application) -> None:
+        """Add every route of this file."""
+        for method, path, serve in (
+            ("GET", "/api/account", self.show),
+            ("POST", "/api/account/password", self.change_password),
+            ("POST", "/api/account/code/new", self.new_code),
+            ("POST", "/api/account/code", self.set_code),
+            ("POST", "/api/account/code/remove", self.remove_code),
+            ("POST", "/api/account/sign-out-others", self.sign_out_others),
+        ):
+            add(app, self._accounts, method, path, Need.USER, serve)
+
+    async def show(self, _request: web.Request, who: Identity) -> web.Response:
+        now = self._accounts.now()
+
+        def work(db: Session) -> dict[str, object]:
+            user = users.find(db, who.name)
+            return {
+                "user": user.name,
+                "role": user.role,
+                "has_password": user.password_hash is not None,
+                "has_code": user.totp_secret is not None,
+                "is_company": user.subject is not None,
+                "sessions": sessions.count_sessions(db, user.id, now),
+            }
+
+        return web.json_response(await self._accounts.store.run(work))
+
+    async def change_password(self, request: web.Request, who: Identity) -> web.Response:
+        change = await read(request, NewPassword)
+        await self._accounts.check_again(who, change.old, visitor(request))
+        check_new(change.new, who.name)
+        password_hash = await self._accounts.passwords.hash(change.new)
+        await self._accounts.store.run(
+            lambda db: users.set_password(db, users.find(db, who.name), password_hash, who.session)
+        )
+        return self._done(request, who, "password-set")
+
+    async def new_code(self, _request: web.Request, who: Identity) -> web.Response:
+        secret = codes.new_secret()
+        uri = codes.enrolment_uri(secret, who.name)
+        return web.json_response({"secret": secret, "uri": uri, "svg": codes.qr_code(uri)})
+
+    async def set_code(self, request: web.Request, who: Identity) -> web.Response:
+        new = await read(request, NewCode)
+        await self._accounts.check_again(who, new.password, visitor(request))
+        step = codes.accepted_step(new.secret, new.code, 0, self._accounts.now())
+        if step is None:
+            raise SignInError("wrong-code", "That code is not right. Check that your phone's clock is.")
+
+        def work(db: Session) -> None:
+            user = users.find(db, who.name)
+            user.totp_secret, user.totp_step = new.secret, step
+            users.end_sessions(db, user, who.session)
+
+        await self._accounts.store.run(work)
+        return self._done(request, who, "code-set")
+
+    async def remove_code(self, request: web.Request, who: Identity) -> web.Response:
+        again = await read(request, OnePassword)
+        await self._accounts.check_again(who, again.password, visitor(request))
+        await self._accounts.store.run(lambda db: users.remove_code(users.find(db, who.name)))
+        return self._done(request, who, "code-removed")
+
+    async def sign_out_others(self, request: web.Request, who: Identity) -> web.Response:
+        await self._accounts.store.run(
+            lambda db: users.end_sessions(db, users.find(db, who.name), who.session)
+        )
+        return self._done(request, who, "signed-out-others")
+
+    def _done(self, request: web.Request, who: Identity, action: str) -> web.Response:
+        self._accounts.audit.add(who.name, action, address=visitor(request).address)
+        return web.json_response({})

@@ -1,0 +1,142 @@
+"""Who may ask what: every route is made here, with the need that it declares."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent.errors import PortalError
+from agent.portal.accounts.access import Identity
+from agent.portal.accounts.passwords import BusyError
+from agent.portal.accounts.service import Accounts, SignInError, Visitor
+from agent.portal.accounts.users import UnknownError
+from agent.portal.guard import client_address, is_https, refusal
+from agent.portal.store import StoreError
+
+COOKIE, LINK_COOKIE = "pinhole", "pinhole-link"
+"""A user's session, and that of a share link: both may be open in one browser."""
+BODY_TIMEOUT_S = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Need(Enum):
+    """What a route asks of whoever calls it."""
+
+    NOTHING = "nothing"
+    USER = "a signed-in user"
+    ADMIN = "a signed-in administrator"
+    LINK = "an open share link"
+
+
+class Body(BaseModel):
+    """Base of everything that a browser sends."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, str_max_length=512)
+
+
+Served = Callable[[web.Request, Identity], Awaitable[web.StreamResponse]]
+Public = Callable[[web.Request], Awaitable[web.StreamResponse]]
+B = TypeVar("B", bound=Body)
+
+
+class Route:
+    """One address: its need is checked first; errors become answers here and nowhere else."""
+
+    def __init__(self, accounts: Accounts, need: Need, serve: Served | Public) -> None:
+        self.need = need
+        self._accounts = accounts
+        self._serve: Callable[..., Awaitable[web.StreamResponse]] = serve
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer, with 401 for who is not signed in and 403 for who may not."""
+        try:
+            return await self._serve_allowed(request)
+        except (ValidationError, TimeoutError, PortalError) as exc:
+            return _answer(exc)
+
+    async def _serve_allowed(self, request: web.Request) -> web.StreamResponse:
+        if self.need is Need.NOTHING:
+            return await self._serve(request)
+        who = await self._accounts.identity(read_cookie(request, self.need))
+        if who is None or (who.user_id is None) != (self.need is Need.LINK):
+            return refusal(401, "signed-out", "Sign in first.")
+        if self.need is Need.ADMIN and not who.access.is_admin:
+            return refusal(403, "not-allowed", "Only an administrator may do this.")
+        return await self._serve(request, who)
+
+
+def add(
+    app: web.Application, accounts: Accounts, method: str, path: str, need: Need, serve: Served | Public
+) -> None:
+    """The one way to add a route."""
+    app.router.add_route(method, path, Route(accounts, need, serve).handle)
+
+
+async def read(request: web.Request, model: type[B]) -> B:
+    """The body as a type. Raises ValidationError or TimeoutError."""
+    async with asyncio.timeout(BODY_TIMEOUT_S):
+        return model.model_validate_json(await request.read())
+
+
+def visitor(request: web.Request) -> Visitor:
+    """From where somebody speaks to us."""
+    return Visitor(client_address(request), request.headers.get("User-Agent", ""))
+
+
+def cookie_name(request: web.Request, need: Need = Need.USER) -> str:
+    """With https the name itself binds a cookie to this host and to https (RFC 6265bis section 4.1.3.2)."""
+    name = LINK_COOKIE if need is Need.LINK else COOKIE
+    return f"__Host-{name}" if is_https(request) else name
+
+
+def read_cookie(request: web.Request, need: Need) -> str:
+    """The session's token, or an empty text."""
+    return request.cookies.get(cookie_name(request, need), "")
+
+
+def set_cookie(
+    request: web.Request, response: web.StreamResponse, token: str, who: Identity, now: float
+) -> None:
+    """Hand a session to a browser: scripts cannot read it, pages of other sites cannot send it."""
+    response.set_cookie(
+        cookie_name(request, Need.USER if who.share_id is None else Need.LINK),
+        token,
+        max_age=max(0, int(who.expires_at - now)),
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=is_https(request),
+    )
+
+
+def drop_cookie(request: web.Request, response: web.StreamResponse) -> None:
+    """Take the user's session from a browser."""
+    response.del_cookie(
+        cookie_name(request), path="/", httponly=True, samesite="Strict", secure=is_https(request)
+    )
+
+
+def _answer(exc: Exception) -> web.Response:
+    match exc:
+        case ValidationError():
+            return refusal(400, "malformed", "That is not what this address takes.")
+        case TimeoutError():
+            return refusal(408, "too-slow", "The request did not arrive in time.")
+        case SignInError(code="too-many-attempts"):
+            response = refusal(429, exc.code, str(exc))
+            response.headers["Retry-After"] = str(int(exc.retry_after_s) + 1)
+        case SignInError():
+            response = refusal(401, exc.code, str(exc))
+        case BusyError() | StoreError():
+            log.warning("refused a request: %s", exc)
+            response = refusal(503, "busy", "The portal is busy or has lost its database. Try again soon.")
+        case UnknownError():
+            response = refusal(404, "unknown", str(exc))
+        case _:
+            response = refusal(400, "refused", str(exc))
+    return response

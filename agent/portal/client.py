@@ -1,0 +1,79 @@
+"""One browser's WebSocket, as the gateway knows it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agent.portal.accounts.access import Identity
+from agent.portal.outbox import Outbox
+from agent.portal.turn import IceGrant
+
+RATE_PER_S = 50.0
+BURST = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where time comes from; tests bring their own."""
+
+    unix_s: Callable[[], float] = time.time
+    mono_s: Callable[[], float] = time.monotonic
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """One WebSocket of somebody who may come in."""
+
+    number: int
+    """Later ones are higher."""
+    identity: Identity
+    address: str
+    outbox: Outbox
+    ice: IceGrant
+    tokens: float
+    refilled_s: float
+    sessions: "dict[str, Session]" = field(default_factory=dict)
+
+    @property
+    def user(self) -> str:
+        """The name in offers and in the log."""
+        return self.identity.name
+
+    def may_watch(self, device: str) -> bool:
+        """Whether this camera exists, as far as the client is told."""
+        return self.identity.access.may(device, "watch")
+
+    def is_of(self, other: Identity) -> bool:
+        """Whether both are the same user, or came with the same link."""
+        mine = self.identity
+        return (mine.user_id, mine.share_id) == (other.user_id, other.share_id)
+
+    def may_send(self, now_s: float) -> bool:
+        """A token bucket: 50 messages a second, 200 at once."""
+        self.tokens = min(BURST, self.tokens + (now_s - self.refilled_s) * RATE_PER_S)
+        self.refilled_s = now_s
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """A browser's stream from one device."""
+
+    id: str
+    device: str
+    boot_id: str | None
+    client: Client
+    answer_by_s: float | None = None
+    orphaned_until_s: float | None = None
+    watching_since_s: float | None = None
+    """When the device answered; monotonic."""
+    seq_out: int = -1
+    seq_in: int = -1
+
+    def next_seq(self) -> int:
+        """The number of the next message to the device."""
+        self.seq_out += 1
+        return self.seq_out

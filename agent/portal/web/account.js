@@ -1,0 +1,83 @@
+// One's own account: password, authenticator, other browsers.
+
+import { get, post } from "./api.js";
+import { el, setText } from "./dom.js";
+import { codeField, form, passwordField } from "./form.js";
+
+export class AccountPage {
+  constructor({ me }) {
+    this.me = me;
+    this.element = el("div", { class: "panels" });
+  }
+
+  async load() {
+    const account = await get("api/account");
+    if (account.problem) return this.element.replaceChildren(el("p", { class: "form-error" }, account.problem));
+    const role = account.role ? `${account.role} of every camera` : "what is granted, camera by camera";
+    const who = el("section", { class: "box" }, el("h2", {}, account.user), el("p", { class: "hint" }, `Your role: ${role}.`), this.#others(account.sessions));
+    const own = account.has_password ? [this.#password(), this.#code(account.has_code)] : [];
+    return this.element.replaceChildren(who, ...own);
+  }
+
+  #others(count) {
+    const words = el("p", { class: "hint" }, count > 1 ? `You are signed in in ${count} browsers.` : "You are signed in in this browser alone.");
+    if (count < 2) return words;
+    const submit = async () => {
+      const { problem } = await post("api/account/sign-out-others");
+      if (!problem) this.load();
+      return problem;
+    };
+    return el("div", {}, words, form("Sign out the others", submit));
+  }
+
+  #password() {
+    const old = passwordField("Your password now", "old");
+    const next = passwordField("New password, 12 characters or more", "new", true);
+    const done = el("p", { class: "form-done", role: "status" });
+    const submit = async () => {
+      setText(done, "");
+      const { problem } = await post("api/account/password", { old: old.input.value, new: next.input.value });
+      if (problem) return problem;
+      old.input.value = next.input.value = "";
+      setText(done, "Saved. Your other browsers are signed out.");
+      return null;
+    };
+    return el("section", { class: "box" }, el("h2", {}, "Password"), form("Change password", submit, old, next), done);
+  }
+
+  #code(hasCode) {
+    const box = el("section", { class: "box" }, el("h2", {}, "Authenticator"));
+    if (hasCode) {
+      const password = passwordField("Your password", "code-password");
+      const submit = () => this.#send("api/account/code/remove", { password: password.input.value });
+      box.append(el("p", { class: "hint" }, "On: signing in asks for a code of your authenticator app."), form("Turn off", submit, password));
+      return box;
+    }
+    const begin = el("button", { type: "button", class: "button", onclick: () => this.#showCode(box) }, "Set up");
+    box.append(el("p", { class: "hint" }, "Off. With an authenticator app on your phone, a stolen password alone lets nobody in."), begin);
+    return box;
+  }
+
+  async #showCode(box) {
+    const { secret, svg, problem } = await post("api/account/code/new");
+    if (problem) return;
+    const picture = el("img", { class: "qr", src: `data:image/svg+xml;utf8,${encodeURIComponent(svg)}`, alt: "QR code for your authenticator app", width: "220", height: "220" });
+    const password = passwordField("Your password", "code-password");
+    const code = codeField("The code that it shows");
+    const submit = () => this.#send("api/account/code", { secret, password: password.input.value, code: code.input.value.replaceAll(" ", "") });
+    box.replaceChildren(
+      el("h2", {}, "Authenticator"),
+      el("p", { class: "hint" }, "Scan this with your authenticator app, or type the key in."),
+      picture,
+      el("code", {}, secret.match(/.{4}/g).join(" ")),
+      form("Turn on", submit, code, password),
+    );
+    code.input.focus();
+  }
+
+  async #send(path, body) {
+    const { problem } = await post(path, body);
+    if (!problem) await this.load();
+    return problem;
+  }
+}

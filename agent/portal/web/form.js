@@ -1,0 +1,71 @@
+// Parts of forms, shared by the pages about accounts.
+
+import { el, icon, iconButton, setText } from "./dom.js";
+
+/** A labelled input; `.input` holds its value. */
+export function field(label, attributes = {}) {
+  const id = `field-${attributes.name}`;
+  const input = el("input", { id, type: "text", autocapitalize: "none", spellcheck: "false", ...attributes });
+  const row = el("div", { class: "form-row" }, el("label", { for: id }, label), el("div", { class: "field" }, input));
+  return Object.assign(row, { input });
+}
+
+/** A password that can be shown. `isNew` tells password managers to suggest one. */
+export function passwordField(label, name, isNew = false) {
+  const row = field(label, { name, type: "password", maxlength: "256", required: true, autocomplete: isNew ? "new-password" : "current-password" });
+  const { input } = row;
+  const toggle = () => {
+    input.type = input.type === "password" ? "text" : "password";
+    input.focus();
+  };
+  row.querySelector(".field").append(iconButton("eye", "Show password", toggle));
+  return row;
+}
+
+/** The six digits of an authenticator. */
+export function codeField(label = "Code of your authenticator") {
+  return field(label, { name: "code", inputmode: "numeric", autocomplete: "one-time-code", pattern: "[0-9 ]*", maxlength: "7" });
+}
+
+/** A choice; `options` are [value, words]. */
+export function choice(label, name, options) {
+  const id = `field-${name}`;
+  const input = el("select", { id, name }, ...options.map(([value, words]) => el("option", { value }, words)));
+  const row = el("div", { class: "form-row" }, el("label", { for: id }, label), el("div", { class: "field" }, input));
+  return Object.assign(row, { input });
+}
+
+/**
+ * A form with a button and a line for what went wrong. `submit` returns a problem in words, or null.
+ * The button rests while it runs, so that nothing is sent twice.
+ */
+export function form(button, submit, ...rows) {
+  const error = el("p", { class: "form-error", role: "alert" });
+  const send = el("button", { type: "submit", class: "button primary" }, button);
+  const onsubmit = async (event) => {
+    event.preventDefault();
+    send.disabled = true;
+    setText(error, "");
+    const problem = await submit();
+    send.disabled = false;
+    setText(error, problem ?? "");
+  };
+  return Object.assign(el("form", { class: "form", onsubmit }, ...rows, error, send), { error, send });
+}
+
+/** A link that is shown once, with a button that copies it. */
+export function secretLink(url, words) {
+  const input = el("input", { type: "text", readonly: true, value: url, "aria-label": "Link", onfocus: () => input.select() });
+  const copy = el("button", { type: "button", class: "button" }, "Copy");
+  copy.addEventListener("click", async () => {
+    input.select();
+    await navigator.clipboard?.writeText(url).catch(() => null);
+    setText(copy, "Copied");
+  });
+  return el("div", { class: "secret-link", role: "status" }, icon("link"), el("p", {}, words), el("div", { class: "copy-row" }, input, copy));
+}
+
+/** The address of a view of this dashboard. */
+export function addressOf(hash) {
+  return `${location.origin}${location.pathname}${hash}`;
+}

@@ -1,0 +1,59 @@
+// The frame around the pages about accounts: a way back, and the pages that this user may see.
+
+import { AccountPage } from "./account.js";
+import { get } from "./api.js";
+import { AuditPage } from "./audit.js";
+import { el, icon } from "./dom.js";
+import { GroupsPage } from "./groups.js";
+import { LinksPage } from "./links.js";
+import { UsersPage } from "./users.js";
+
+const PAGES = [
+  { name: "account", title: "Account", page: AccountPage, may: () => true },
+  { name: "links", title: "Share links", page: LinksPage, may: (me) => me.operator },
+  { name: "users", title: "Users", page: UsersPage, may: (me) => me.admin },
+  { name: "groups", title: "Groups", page: GroupsPage, may: (me) => me.admin },
+  { name: "audit", title: "Audit log", page: AuditPage, may: (me) => me.admin },
+];
+
+export const PAGE_NAMES = PAGES.map(({ name }) => name);
+
+export class SettingsView {
+  #name;
+  #devices;
+  #isFilled = false;
+
+  /** @param {() => Map<string, object> | null} devices what the portal has said of the cameras. */
+  constructor(name, devices) {
+    this.#name = name;
+    this.#devices = devices;
+    const back = el("a", { class: "icon-button", href: "#/", "aria-label": "All cameras", title: "All cameras (Esc)" }, icon("back"));
+    this.nav = el("nav", { class: "tabs", "aria-label": "Settings" });
+    this.content = el("main", { class: "content settings" });
+    this.element = el("div", { class: "page" }, el("header", { class: "top" }, back, this.nav), this.content);
+    this.update();
+  }
+
+  focus() {}
+
+  close() {}
+
+  /** The pages name cameras: they come once the portal has said which there are. */
+  update() {
+    if (this.#isFilled || !this.#devices()) return;
+    this.#isFilled = true;
+    this.#fill();
+  }
+
+  async #fill() {
+    const me = await get("api/session");
+    if (me.problem) return this.content.replaceChildren(el("p", { class: "form-error" }, me.problem));
+    const allowed = PAGES.filter(({ may }) => may(me));
+    const current = allowed.find(({ name }) => name === this.#name) ?? allowed[0];
+    this.nav.replaceChildren(...allowed.map(({ name, title }) => el("a", { href: `#/${name}`, "aria-current": name === current.name ? "page" : null }, title)));
+    document.title = `${current.title} – Pinhole`;
+    const page = new current.page({ me, cameras: () => [...(this.#devices() ?? new Map()).values()] });
+    this.content.replaceChildren(el("h1", {}, current.title), page.element);
+    return page.load();
+  }
+}
