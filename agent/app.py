@@ -1,54 +1,41 @@
-"""Builds every part, wires them, and closes them in order. No logic of its own."""
+"""Builds every part of the agent, wires them, and closes them in order. No logic of its own."""
 
 import asyncio
 import gc
 import logging
-import os
 import secrets
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
 from agent import __version__
 from agent.camera.capture import Capture, Details
 from agent.camera.select import open_camera
-from agent.config import BrokerSettings, Settings, read_secret
+from agent.config import Settings, read_password
 from agent.control.demand import Limits
 from agent.control.stream import StreamControl
 from agent.device.heartbeat import Heartbeat
 from agent.device.link import LinkMonitor
 from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
-from agent.errors import MessageError
 from agent.media.fanout import Fanout, Sink
 from agent.media.packetizer import to_rtp_frame
+from agent.model.keys import KeySet
 from agent.model.media import STREAMS, AccessUnit, StreamName
 from agent.model.signal import (
-    OFFER_LIFETIME_S,
     CameraState,
     Event,
     EventKind,
     Offer,
     State,
     StreamInfo,
-    ToDevice,
 )
-from agent.portal.accounts.audit import Audit
-from agent.portal.accounts.company import load_company
-from agent.portal.accounts.passwords import Passwords
-from agent.portal.accounts.service import Accounts
-from agent.portal.accounts.users import first_link
-from agent.portal.app import run_portal as serve_portal
-from agent.portal.client import Client
-from agent.portal.gateway import Gateway
-from agent.portal.store import open_store
-from agent.portal.turn import load_ice_servers
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
-from agent.signaling import messages, topics
+from agent.signaling import topics
 from agent.signaling.broker import Broker
+from agent.signaling.identity import load_identity, save_portal_keys
 from agent.signaling.service import SignalingService
 
 log = logging.getLogger(__name__)
@@ -71,7 +58,16 @@ class Agent:
         )
         self.fanouts: dict[StreamName, Fanout] = {stream: Fanout() for stream in STREAMS}
         self.control = StreamControl(self.capture, self._limits, self._subscribed)
-        self.service = SignalingService(broker.topic_prefix, device.id, self._publish, self)
+        identity = load_identity(device.state_dir)
+        self.service = SignalingService(
+            broker.topic_prefix,
+            device.id,
+            self._publish,
+            self,
+            key=identity.key,
+            portal_keys=identity.portal_keys,
+            boot_id=self._boot_id,
+        )
         self.sessions = Sessions(
             settings.webrtc,
             signal=self.service,
@@ -82,9 +78,9 @@ class Agent:
         self.broker = Broker(
             broker,
             client_id=f"pinhole-{device.id}",
-            password=_broker_password(broker),
+            password=read_password(broker),
             subscriptions=topics.device_filters(broker.topic_prefix, device.id),
-            on_message=lambda topic, payload: self.service.on_message(topic, payload, time.time()),
+            on_message=self._on_message,
             on_connection=self._on_connection,
             will=self.service.will(self._state()),
         )
@@ -131,6 +127,12 @@ class Agent:
 
     def on_bye(self, session: str, reason: str) -> None:
         self.sessions.on_bye(session, reason)
+
+    def on_portal_keys(self, keys: KeySet) -> None:
+        save_portal_keys(self._settings.device.state_dir, keys)
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        self.service.on_message(topic, payload, time.time(), time.monotonic())
 
     def _publish(
         self,
@@ -228,93 +230,7 @@ class Agent:
         )
 
 
-class Portal:
-    """The parts of the portal, wired."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        broker, portal = settings.broker, settings.portal
-        self._prefix = broker.topic_prefix
-        self.gateway = Gateway(
-            self._send, load_ice_servers(portal), __version__, note_watching=self._note_watching
-        )
-        self.store = open_store(portal)
-        self.audit = Audit(self.store, portal.audit_file)
-        self.accounts = Accounts(self.store, self.audit, Passwords(), load_company(portal.oidc))
-        self.broker = Broker(
-            broker,
-            client_id=f"pinhole-portal-{socket.gethostname()}-{portal.port or os.getpid()}",
-            password=_broker_password(broker),
-            subscriptions=topics.portal_filters(self._prefix),
-            on_message=self._on_message,
-            on_connection=self._on_connection,
-        )
-
-    async def run(self, on_ready: Callable[[str], None]) -> None:
-        """Serve until cancelled."""
-        first = await self.store.run(lambda db: first_link(db, time.time()))
-
-        def ready(url: str) -> None:
-            on_ready(url)
-            if first:
-                link = f"{url}/#/welcome/{first}"
-                log.warning(f"nobody can sign in yet: choose the administrator's password at {link}")
-
-        try:
-            async with asyncio.TaskGroup() as essential:
-                audit = essential.create_task(self.audit.run(), name="audit")
-                try:
-                    await self._serve(ready)
-                finally:
-                    audit.cancel()  # after the sessions have ended, for it notes that
-        finally:
-            self.accounts.passwords.close()
-            self.store.close()
-
-    async def _serve(self, on_ready: Callable[[str], None]) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.broker.run(), name="broker")
-            portal = serve_portal(self._settings.portal, self.accounts, self.gateway, on_ready)
-            group.create_task(portal, name="portal")
-
-    def _note_watching(self, client: Client, device: str, begins: bool, detail: str) -> None:
-        action = "watch" if begins else "watch-end"
-        self.audit.add(client.user, action, device=device, address=client.address, detail=detail)
-
-    def _send(self, device: str, session: str, message: ToDevice) -> bool:
-        topic = topics.signal_topic(self._prefix, device, session, "in")
-        payload = messages.encode(message)
-        return self.broker.connected and self.broker.publish(topic, payload, expiry_s=OFFER_LIFETIME_S)
-
-    def _on_message(self, topic: str, payload: bytes) -> None:
-        try:
-            parts = topics.parse_topic(self._prefix, topic)
-            match parts.channel:
-                case "state":
-                    self.gateway.on_state(parts.device, messages.parse_state(payload))
-                case "health":
-                    self.gateway.on_health(parts.device, messages.parse_health(payload))
-                case "event":
-                    self.gateway.on_event(parts.device, messages.parse_event(payload))
-                case "out":
-                    self.gateway.on_signal(parts.device, parts.name, messages.parse_from_device(payload))
-        except MessageError as exc:
-            log.warning("refused a message on %s (%s): %s", ascii(topic), exc.code, exc)
-
-    def _on_connection(self, connected: bool, _words: str) -> None:
-        self.gateway.on_broker(connected)
-
-
 async def run_agent(settings: Settings) -> None:
     """`pinhole run`."""
     gc.freeze()  # what is loaded by now stays: a collection is then short, and no viewer waits for it
     await Agent(settings).run()
-
-
-async def run_portal(settings: Settings, on_ready: Callable[[str], None]) -> None:
-    """`pinhole portal`; `on_ready` gets the dashboard's URL."""
-    await Portal(settings).run(on_ready)
-
-
-def _broker_password(settings: BrokerSettings) -> str | None:
-    return read_secret(settings.password_file) if settings.password_file else None

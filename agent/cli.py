@@ -123,7 +123,7 @@ def portal(
         raise typer.BadParameter("is needed to run the portal", param_hint="--config")
     settings = load(config)
     _log_to_stderr(settings.log.level)
-    from agent.app import run_portal
+    from agent.server import run_portal
 
     log = logging.getLogger("agent.portal")
     _serve(run_portal(settings, lambda url: log.info(f"dashboard at {url}")))

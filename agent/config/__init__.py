@@ -1,6 +1,6 @@
 """`pinhole.toml` as typed settings. Every fault is reported at once: key, value, rule."""
 
-from agent.config.file import load, read_secret
+from agent.config.file import load, read_password, read_secret
 from agent.config.settings import (
     BrokerSettings,
     CameraSettings,
@@ -26,5 +26,6 @@ __all__ = [
     "TurnSettings",
     "WebrtcSettings",
     "load",
+    "read_password",
     "read_secret",
 ]

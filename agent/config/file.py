@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from agent.config.settings import RuleError, Section, Settings, section_of
+from agent.config.settings import BrokerSettings, RuleError, Section, Settings, section_of
 from agent.errors import ConfigError
 
 MAX_FILE_BYTES = 256 * 1024
@@ -59,6 +59,11 @@ def read_secret(path: Path) -> str:
     if not secret.strip() or len(data) > MAX_SECRET_BYTES or "\n" in secret:
         raise ConfigError(f"{path}: must hold the secret and nothing else: one line of 1 to 4095 bytes")
     return secret
+
+
+def read_password(settings: BrokerSettings) -> str | None:
+    """The broker's password, where there is one. Raises ConfigError."""
+    return read_secret(settings.password_file) if settings.password_file else None
 
 
 def _parse(path: Path) -> dict[str, Any]:

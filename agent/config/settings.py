@@ -120,6 +120,10 @@ class DeviceSettings(Section):
     name: str = Field(
         default="", max_length=80, description="What people read on the dashboard. Default: the id."
     )
+    state_dir: ConfigPath = Field(
+        default=Path("/var/lib/pinhole"),
+        description="Folder of this device's key and of what `pinhole enroll` got for it.",
+    )
 
     @property
     def display_name(self) -> str:
@@ -415,6 +419,11 @@ class PortalSettings(Section):
         default=Path("portal-audit.jsonl"),
         validate_default=True,
         description="Who watched what and when, as JSON lines; ten files of 10 MiB at most.",
+    )
+    state_dir: ConfigPath = Field(
+        default=Path("portal-state"),
+        validate_default=True,
+        description="Folder of the keys that sign offers; portals that serve the same cameras share it.",
     )
     cert_file: ConfigPath | None = Field(
         default=None,

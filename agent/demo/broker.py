@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import hmac
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 from agent.errors import PinholeError
 
@@ -44,14 +42,10 @@ class DemoBroker:
         self._broker = broker
         self.port = port
 
-    def retained(self, topic: str) -> dict[str, Any]:
-        """The JSON object that is retained on a topic, or an empty one."""
+    def retained(self, topic: str) -> bytes:
+        """What is retained on a topic, or nothing."""
         message = self._broker.retained_messages.get(topic)
-        try:
-            value = json.loads(message.data) if message else {}
-        except ValueError:
-            return {}
-        return value if isinstance(value, dict) else {}
+        return bytes(message.data) if message else b""
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,6 @@ import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 from rich.console import Console
@@ -17,9 +16,14 @@ from rich.console import Console
 from agent.config import Settings, load
 from agent.demo.broker import USERNAME, DemoBroker, demo_broker
 from agent.demo.child import Child
+from agent.demo.enrolment import enroll_here
 from agent.demo.folder import USER, demo_folder
-from agent.errors import PinholeError
+from agent.errors import MessageError, PinholeError
+from agent.model.signal import State
 from agent.portal.accounts.desk import Desk
+from agent.signaling.identity import load_key
+from agent.signaling.messages import parse_state
+from agent.signaling.trust import VerifyKey, open_sealed
 
 READY_TIMEOUT_S = 60.0
 """A Zero 2 W takes half a minute to load the media libraries from its card."""
@@ -49,6 +53,7 @@ async def run_demo(camera: str, port: int) -> None:
                 say(f"         port {port} is taken: the dashboard takes {free}")
             settings = _write_settings(folder, broker.port, free, _absolute(camera))
             _add_user(settings, folder)
+            enroll_here(settings.device, settings.portal)
             await _supervise(settings, folder, broker, say)
 
 
@@ -70,7 +75,7 @@ async def _announce(settings: Settings, folder: Path, broker: DemoBroker, say: S
         async with asyncio.timeout(READY_TIMEOUT_S):
             await _healthy(url)
             say(f"portal   {url}")
-            state = await _online(broker, topic)
+            state = await _online(broker, topic, load_key(settings.device.state_dir).verify_key)
     except TimeoutError as exc:
         raise PinholeError(f"the demo was not ready within {READY_TIMEOUT_S:g} s") from exc
     say(f"camera   {_describe(settings.camera.source, state)}")
@@ -96,28 +101,25 @@ async def _healthy(url: str) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _online(broker: DemoBroker, topic: str) -> dict[str, Any]:
+async def _online(broker: DemoBroker, topic: str, key: VerifyKey) -> State:
     """The agent's retained state, once it says that it is online."""
     while True:
-        state = broker.retained(topic)
-        if state.get("online") is True:
-            return state
+        with contextlib.suppress(MessageError):
+            state = parse_state(open_sealed(topic, broker.retained(topic), lambda _kid: key))
+            if state.online:
+                return state
         await asyncio.sleep(0.05)
 
 
-def _describe(source: str, state: dict[str, Any]) -> str:
-    kind = str(state.get("camera_kind") or "")
-    if not kind:
+def _describe(source: str, state: State) -> str:
+    if not state.camera_kind:
         return f"{source}, started when somebody watches"
-    streams = state.get("streams") or []
-    size = (
-        f" {streams[0]['width_px']}x{streams[0]['height_px']} at {streams[0]['fps']:g} fps" if streams else ""
-    )
-    if state.get("problem"):
-        return f"{kind}: {state['problem']}"
-    if source == "auto" and kind == "synthetic":
+    size = "".join(f" {one.width_px}x{one.height_px} at {one.fps:g} fps" for one in state.streams[:1])
+    if state.problem:
+        return f"{state.camera_kind}: {state.problem}"
+    if source == "auto" and state.camera_kind == "synthetic":
         return f"test picture{size}: neither a Pi camera nor a USB camera was found"
-    return kind + size
+    return state.camera_kind + size
 
 
 def _absolute(camera: str) -> str:
@@ -137,6 +139,7 @@ def _write_settings(folder: Path, broker_port: int, port: int, camera: str) -> S
         f"""\
 [device]
 name = "Demo camera"
+state_dir = "camera"
 [broker]
 url = "mqtt://127.0.0.1:{broker_port}"
 version = "3.1.1"

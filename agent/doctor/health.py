@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from agent.config import Settings
 from agent.doctor.report import Finding, Report
 from agent.doctor.wiring import Wish, examine
-from agent.model.health import Health, HealthFault
+from agent.model.health import MAX_FAULTS, Health, HealthFault
 from agent.model.signal import IceServer
 from agent.signaling.messages import clip
 
@@ -18,7 +18,6 @@ SETTLE_S = 5.0
 INTERVAL_S = 30.0
 RENEW_S, RENEW_FAULTY_S = 3600.0, 120.0
 """What was found good is looked at again after this, and what was not."""
-MAX_FAULTS = 16
 
 
 class NoProgress:

@@ -1,11 +1,14 @@
 """What a device knows about its own ability to serve."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, with_config
 
 from agent.model.signal import STRICT, VERSION, Code, Text, UnixTime, Version
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+MAX_FAULTS = 16
 
 NatKind = Literal[
     "open",
@@ -45,6 +48,8 @@ class Health:
     nat: NatKind
     is_carrier: bool = False
     """Behind the NAT of a carrier (RFC 6598)."""
-    faults: Annotated[tuple[HealthFault, ...], Field(max_length=16)] = ()
+    faults: Annotated[tuple[HealthFault, ...], Field(max_length=MAX_FAULTS)] = ()
+    refused: Annotated[dict[Code, Count], Field(max_length=64)] = field(default_factory=dict)
+    """How many messages the device refused since its start, by code."""
     type: Literal["health"] = "health"
     v: Version = VERSION

@@ -25,6 +25,10 @@ Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1)]
 UnixTime = Annotated[float, Field(ge=0, le=2**40)]
 IceUrl = Annotated[str, StringConstraints(pattern=r"^(stun|stuns|turn|turns):[^\s]{1,250}$")]
+Nonce = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
+"""At least 128 random bits, base64url."""
+Permission = Literal["watch", "control", "manage"]
+"""What a user may do with one camera: see it; move it; change and restart it."""
 Version = Literal[1]
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -44,13 +48,20 @@ class IceServer:
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Portal to device: start a session. Refused after `expires_at`."""
+    """Portal to device: start a session. Counts once, for one start of the device, until `expires_at`."""
 
     seq: Seq
+    nonce: Nonce
+    """New in each offer; the answer names it."""
+    issued_at: UnixTime
     expires_at: UnixTime
-    """Seconds since the Unix epoch: MQTT 3.1.1 has no message expiry, so the promise is kept here."""
+    """At most 30 s after `issued_at`."""
+    boot_id: Id
+    """Of the device's `state`: an offer from before its start is refused."""
     user: Text
     """Who watches, for the log and the status."""
+    permissions: Annotated[tuple[Permission, ...], Field(max_length=3)]
+    """What `user` may do with this device."""
     sdp: Sdp
     ice_servers: Annotated[tuple[IceServer, ...], Field(max_length=16)] = ()
     relay_only: bool = False
@@ -69,6 +80,8 @@ class Answer:
     """Device to portal: the answer, with the host candidates in it."""
 
     seq: Seq
+    offer: Nonce
+    """The `nonce` of the offer that it answers."""
     sdp: Sdp
     type: Literal["answer"] = "answer"
     v: Version = VERSION

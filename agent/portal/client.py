@@ -70,6 +70,8 @@ class Session:
     orphaned_until_s: float | None = None
     watching_since_s: float | None = None
     """When the device answered; monotonic."""
+    nonce: str = ""
+    """Of the newest offer: only its answer counts."""
     seq_out: int = -1
     seq_in: int = -1
 

@@ -1,12 +1,13 @@
 """What the portal knows of the devices, from their retained states."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.model.health import Health
 from agent.model.signal import State
 from agent.portal.messages import Device
 
 MAX_DEVICES = 4096
+_REVOKED = "This camera was revoked: it has to be enrolled again."
 
 
 @dataclass(slots=True)
@@ -43,6 +44,15 @@ class Directory:
         if entry is None or entry.health == health:
             return False
         entry.health = health
+        return True
+
+    def revoke(self, device: str, now: float) -> bool:
+        """Show a device as gone, since nothing that it says is heard any more; False where it is unknown."""
+        entry = self._entries.get(device)
+        if entry is None:
+            return False
+        entry.state = replace(entry.state, online=False, camera="idle", viewers=0, problem=_REVOKED)
+        entry.since = now
         return True
 
     def is_online(self, device: str) -> bool | None:

@@ -6,6 +6,7 @@ devices, and `tick` is called twice a second.
 
 import itertools
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 
 from agent.errors import MessageError
@@ -191,13 +192,18 @@ class Gateway:
             self._show(device)
 
     def on_signal(self, device: str, session_id: str, message: FromDevice) -> None:
-        """A device answers; only the WebSocket that opened the session hears it."""
+        """A device answers; only the WebSocket that opened the session hears it.
+
+        Raises MessageError `stale-answer` for one to another offer than the session's newest.
+        """
         session = self._sessions.get(session_id)
         if session is None or session.device != device or message.seq <= session.seq_in:
             return  # another portal's, over, of a wrong device, or a duplicate
         session.seq_in = message.seq
         match message:
             case Answer():
+                if message.offer != session.nonce:
+                    raise MessageError("stale-answer", "it answers another offer than the newest")
                 session.answer_by_s = None
                 if session.watching_since_s is None:
                     session.watching_since_s = self._clock.mono_s()
@@ -222,6 +228,15 @@ class Gateway:
         text = encode_to_browser(DeviceEvent(device, event.kind, event.message, event.at))
         for client in self._watchers(device):
             client.outbox.put(text)
+
+    def on_revoked(self, device: str) -> None:
+        """A device may not speak any more: its sessions end, and nobody can ask for another."""
+        for session in list(self._sessions.values()):
+            if session.device == device:
+                self._end(session, "the camera was revoked")
+                self._tell(session.client, SessionBye(session.id, "The camera was revoked."))
+        if self._directory.revoke(device, self._clock.unix_s()):
+            self._show(device)
 
     def on_broker(self, connected: bool) -> None:
         """The link to the broker came or went."""
@@ -271,10 +286,15 @@ class Gateway:
         session.client.sessions.pop(session.id, None)  # its end is no longer the session's
         session.client, session.orphaned_until_s = client, None
         self._sessions[session.id] = client.sessions[session.id] = session
+        session.nonce = secrets.token_urlsafe(16)
         message = Offer(
             seq=session.next_seq(),
+            nonce=session.nonce,
+            issued_at=now,
             expires_at=now + OFFER_LIFETIME_S,
+            boot_id=self._directory.boot_id(device) or "",
             user=client.user,
+            permissions=client.identity.access.permissions(device),
             sdp=offer.sdp,
             ice_servers=self._ice.grant(device, now, session.id).servers,
             relay_only=offer.relay_only,

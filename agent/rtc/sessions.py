@@ -30,8 +30,8 @@ _MAX_EARLY_CANDIDATES = 64
 class SignalOut(Protocol):
     """What the device says to a viewer."""
 
-    def send_answer(self, session: str, sdp: str) -> None:
-        """The answer to the offer."""
+    def send_answer(self, session: str, nonce: str, sdp: str) -> None:
+        """The answer to the offer of this nonce."""
 
     def send_candidate(self, session: str, line: str) -> None:
         """One more candidate of ours; empty at the end."""
@@ -143,7 +143,7 @@ class Sessions:
             return
         try:
             addresses = host_addresses(self._settings.exclude_interfaces)
-            self._signal.send_answer(session, await peer.answer(addresses, self._pool.take))
+            self._signal.send_answer(session, offer.nonce, await peer.answer(addresses, self._pool.take))
             moved = await peer.finish_restart(self._settings.connect_timeout_s)
             log.info("viewer %s: ICE restart %s", session, "done" if moved else "found no path")
         except Exception:
@@ -181,7 +181,7 @@ class Sessions:
             )
             try:
                 addresses = host_addresses(self._settings.exclude_interfaces)
-                self._signal.send_answer(session, await peer.answer(addresses, self._pool.take))
+                self._signal.send_answer(session, offer.nonce, await peer.answer(addresses, self._pool.take))
                 viewer.attach(peer)
                 reason = await peer.run(self._settings.connect_timeout_s)
                 log.info("viewer %s ended: %s", session, reason)

@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError
 
 from agent.errors import MessageError
 from agent.model.health import Health
+from agent.model.keys import KeySet
 from agent.model.signal import (
     MAX_MESSAGE_BYTES,
     VERSION,
@@ -26,7 +27,7 @@ from agent.model.signal import (
     ToDevice,
 )
 
-Message = ToDevice | FromDevice | State | Event | Health
+Message = ToDevice | FromDevice | State | Event | Health | KeySet
 MESSAGE_TYPES: tuple[type[Message], ...] = (
     Offer,
     Answer,
@@ -37,6 +38,7 @@ MESSAGE_TYPES: tuple[type[Message], ...] = (
     State,
     Event,
     Health,
+    KeySet,
 )
 MAX_TEXT_CHARS = 512
 """As `agent.model.signal.Text`."""
@@ -59,6 +61,7 @@ _FROM_DEVICE: TypeAdapter[FromDevice] = TypeAdapter(Annotated[FromDevice, Field(
 _STATE = TypeAdapter(State)
 _EVENT = TypeAdapter(Event)
 _HEALTH = TypeAdapter(Health)
+_KEYS = TypeAdapter(KeySet)
 
 
 def encode(message: Message) -> bytes:
@@ -102,6 +105,11 @@ def parse_event(payload: bytes) -> Event:
 def parse_health(payload: bytes) -> Health:
     """Read what came in on `health`. Raises MessageError."""
     return _parse(_HEALTH, payload, ("health",))
+
+
+def parse_keys(payload: bytes) -> KeySet:
+    """Read what came in on `keys/<kid>`. Raises MessageError."""
+    return _parse(_KEYS, payload, ("keys",))
 
 
 def clip(text: str) -> str:

@@ -4,11 +4,11 @@ import logging
 import math
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.errors import MessageError
-from agent.model.health import Health
+from agent.model.health import MAX_FAULTS, Health, HealthFault
+from agent.model.keys import KeySet
 from agent.model.signal import (
     OFFER_LIFETIME_S,
     Answer,
@@ -19,22 +19,22 @@ from agent.model.signal import (
     Reject,
     Restart,
     State,
+    ToDevice,
 )
-from agent.signaling.messages import clip, encode, parse_to_device
+from agent.signaling.messages import Message, clip, encode, parse_keys, parse_to_device
 from agent.signaling.outbox import Publication
-from agent.signaling.topics import event_topic, health_topic, parse_topic, signal_topic, state_topic
+from agent.signaling.topics import Topic, event_topic, health_topic, parse_topic, signal_topic, state_topic
+from agent.signaling.trust import UNPROVEN, KeyRing, OfferJudge, SigningKey, open_sealed
 
 logger = logging.getLogger(__name__)
 
-SKEW_S = 5.0
-"""How far our clock may be ahead of the portal's before a fresh offer looks expired."""
 MAX_SESSIONS = 256
 HEALTH_EXPIRY_S = 60.0
 LOG_INTERVAL_S = 1.0
 MAX_REJECTS_PER_S = 20
 """Answers to junk; more would push what viewers wait for out of the broker's queue."""
 
-_UNANSWERED = frozenset({"duplicate", "unknown-session", "unknown-topic"})
+_UNANSWERED = UNPROVEN | {"duplicate", "unknown-session", "unknown-topic", "replayed"}
 
 
 class SessionHandler(Protocol):
@@ -48,6 +48,9 @@ class SessionHandler(Protocol):
 
     def on_bye(self, session: str, reason: str) -> None:
         """The viewer has left."""
+
+    def on_portal_keys(self, keys: KeySet) -> None:
+        """The portal's keys changed: from now on these count."""
 
 
 class Publish(Protocol):
@@ -71,6 +74,8 @@ class _Session:
     """The highest that came in; a copy or a late one is not above it."""
     next_seq: int = 0
     open: bool = False
+    user: str = ""
+    """Who opened it: nobody else may restart it."""
 
 
 @dataclass(slots=True)
@@ -89,10 +94,23 @@ class _Window:
 
 
 class SignalingService:
-    """Judges messages by size, version, type, expiry, sequence and session, in this order."""
+    """Judges messages by signature, version, type, claims, sequence and session, in this order."""
 
-    def __init__(self, prefix: str, device: str, publish: Publish, handler: SessionHandler) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        device: str,
+        publish: Publish,
+        handler: SessionHandler,
+        *,
+        key: SigningKey,
+        portal_keys: KeySet,
+        boot_id: str,
+    ) -> None:
         """`prefix` as in the settings; raises MessageError where `device` cannot be a level of a topic."""
+        self._key = key
+        self._judge = OfferJudge(boot_id)
+        self._portal_keys, self._ring = portal_keys, KeyRing.of(portal_keys.publics)
         self._prefix = prefix
         self._device = device
         self._publish = publish
@@ -105,21 +123,26 @@ class SignalingService:
         self.refused: Counter[str] = Counter()
         """How many messages were refused so far, by code."""
 
-    def on_message(self, topic: str, payload: bytes, now_unix_s: float) -> None:
+    def on_message(self, topic: str, sealed: bytes, now_unix_s: float, now_mono_s: float) -> None:
         """Take one message in. Never raises: a refusal is counted, logged, and answered where one waits."""
         name = ""
         try:
-            name = self._session_of(topic)
-            self._dispatch(name, payload, now_unix_s)
+            parts = self._parts_of(topic)
+            if parts.channel == "keys":
+                self._on_keys(topic, parts.name, sealed)
+            else:
+                name = parts.name
+                message = parse_to_device(open_sealed(topic, sealed, self._ring.find))
+                self._dispatch(name, message, now_unix_s, now_mono_s)
         except MessageError as error:
             self._refuse(name, error, now_unix_s)
         except Exception as error:  # noqa: BLE001  one viewer's message must not end everybody's video
             fault = MessageError("internal", f"{type(error).__name__} in the agent: see its log")
             self._refuse(name, fault, now_unix_s, error)
 
-    def send_answer(self, session: str, sdp: str) -> None:
-        """The answer to the session's offer."""
-        self._send(session, Answer(self._next_seq(session), sdp))
+    def send_answer(self, session: str, nonce: str, sdp: str) -> None:
+        """The answer to the offer of this nonce."""
+        self._send(session, Answer(self._next_seq(session), nonce, sdp))
 
     def send_candidate(self, session: str, candidate: str) -> None:
         """One more candidate of ours; empty at the end of candidates."""
@@ -149,39 +172,58 @@ class SignalingService:
     def republish_state(self) -> None:
         """After each connection: the last will may have replaced it."""
         if self._state is not None:
-            self._publish(self._state_topic, encode(self._state), retain=True)
+            self._publish(self._state_topic, self._seal(self._state_topic, self._state), retain=True)
 
     def publish_event(self, event: Event) -> None:
         """Something a person may want to know; not retained."""
         event = replace(event, message=clip(event.message))
-        self._publish(event_topic(self._prefix, self._device, event.kind), encode(event))
+        topic = event_topic(self._prefix, self._device, event.kind)
+        self._publish(topic, self._seal(topic, event))
 
     def publish_health(self, health: Health) -> None:
         """Telemetry: the next one comes soon, so this one may be lost, and is not kept for long."""
         topic = health_topic(self._prefix, self._device)
-        self._publish(topic, encode(health), qos=0, expiry_s=HEALTH_EXPIRY_S)
+        health = replace(
+            health, faults=(*self._clock_fault(), *health.faults)[:MAX_FAULTS], refused=dict(self.refused)
+        )
+        self._publish(topic, self._seal(topic, health), qos=0, expiry_s=HEALTH_EXPIRY_S)
 
     def will(self, state: State) -> Publication:
         """What the broker says for us when we vanish: this state, offline."""
         offline = replace(_clipped(state), online=False, camera="idle", viewers=0)
-        return Publication(self._state_topic, encode(offline), retain=True)
+        return Publication(self._state_topic, self._seal(self._state_topic, offline), retain=True)
 
-    def _session_of(self, topic: str) -> str:
+    def _seal(self, topic: str, message: Message) -> bytes:
+        return self._key.seal(topic, encode(message))
+
+    def _clock_fault(self) -> tuple[HealthFault, ...]:
+        if not self._judge.behind_s:
+            return ()
+        behind = f"{self._judge.behind_s:.0f} s behind the portal: the age of an offer cannot be told"
+        return (HealthFault("clock", behind, "sudo timedatectl set-ntp true"),)
+
+    def _parts_of(self, topic: str) -> Topic:
         parts = parse_topic(self._prefix, topic)
-        if parts.device != self._device or parts.channel != "in":
-            raise MessageError("unknown-topic", f"{topic} is not for this device")
-        return parts.name
+        if parts.channel == "keys" or (parts.device, parts.channel) == (self._device, "in"):
+            return parts
+        raise MessageError("unknown-topic", f"{topic} is not for this device")
 
-    def _dispatch(self, name: str, payload: bytes, now_unix_s: float) -> None:
-        message = parse_to_device(payload)
-        # The seam for signed offers: trust.py will check the claims here, before anybody acts on them.
-        if isinstance(message, Offer):
-            _check_expiry(message, now_unix_s)
-            session = self._remember(name)
-        else:
-            session = self._known(name)
+    def _on_keys(self, topic: str, kid: str, sealed: bytes) -> None:
+        if self._ring.find(kid) is None:
+            return  # said to those who know that key
+        keys = parse_keys(open_sealed(topic, sealed, self._ring.find))
+        if keys.version > self._portal_keys.version:
+            self._portal_keys, self._ring = keys, KeyRing.of(keys.publics)
+            self._handler.on_portal_keys(keys)
+
+    def _dispatch(self, name: str, message: ToDevice, now_unix_s: float, now_mono_s: float) -> None:
+        session = self._remember(name) if isinstance(message, Offer) else self._known(name)
         if message.seq <= session.last_seq:
             raise MessageError("duplicate", f"seq {message.seq} after {session.last_seq}")
+        if isinstance(message, Offer):
+            if session.open and message.user != session.user:
+                raise MessageError("not-allowed", "this session is somebody else's")
+            self._judge.check(message, now_unix_s, now_mono_s)
         session.last_seq = message.seq
         match message:
             case Offer():
@@ -193,7 +235,7 @@ class SignalingService:
                 self._handler.on_bye(name, message.reason)
 
     def _offer(self, name: str, session: _Session, offer: Offer) -> None:
-        session.open = True  # before the handler, which may end it at once
+        session.open, session.user = True, offer.user  # before the handler, which may end it at once
         try:
             self._handler.on_offer(name, offer)
         except Exception:
@@ -219,7 +261,7 @@ class SignalingService:
         self, name: str, message: Answer | Candidate | Reject | Restart | Bye, *, is_urgent: bool = False
     ) -> None:
         topic = signal_topic(self._prefix, self._device, name, "out")
-        self._publish(topic, encode(message), expiry_s=OFFER_LIFETIME_S, is_urgent=is_urgent)
+        self._publish(topic, self._seal(topic, message), expiry_s=OFFER_LIFETIME_S, is_urgent=is_urgent)
 
     def _next_seq(self, name: str) -> int:
         session = self._remember(name)
@@ -246,19 +288,6 @@ class SignalingService:
             over = (other for other, kept in self._sessions.items() if not kept.open and other != name)
             self._sessions.pop(next(over, next(iter(self._sessions))))
         return session
-
-
-def _check_expiry(offer: Offer, now_unix_s: float) -> None:
-    if now_unix_s > offer.expires_at + SKEW_S:
-        raise MessageError(
-            "expired",
-            f"the offer expired at {_clock(offer.expires_at)} and it is {_clock(now_unix_s)} here: "
-            "it was under way too long, or a clock is wrong",
-        )
-
-
-def _clock(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds")
 
 
 def _clipped(state: State) -> State:

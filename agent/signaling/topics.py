@@ -7,7 +7,7 @@ from typing import Literal
 from agent.errors import MessageError
 from agent.model.signal import VERSION
 
-Channel = Literal["state", "health", "event", "in", "out"]
+Channel = Literal["state", "health", "event", "in", "out", "keys"]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """As `agent.model.signal.Id`: no `/`, `+`, `#` or `$`, so no name adds a level or a wildcard."""
@@ -18,9 +18,10 @@ class Topic:
     """A topic of ours, taken apart."""
 
     device: str
+    """Empty for `keys`, which is for all."""
     channel: Channel
     name: str = ""
-    """The session of `in` and `out`, the kind of `event`."""
+    """The session of `in` and `out`, the kind of `event`, the key's id of `keys`."""
 
 
 def state_topic(prefix: str, device: str) -> str:
@@ -43,9 +44,14 @@ def signal_topic(prefix: str, device: str, session: str, direction: Literal["in"
     return f"{_base(prefix, device)}/signal/{_level(session)}/{direction}"
 
 
+def keys_topic(prefix: str, kid: str) -> str:
+    """Where the portal tells all devices whose offers count, retained; under each of its keys."""
+    return f"{prefix}/v{VERSION}/keys/{_level(kid)}"
+
+
 def device_filters(prefix: str, device: str) -> tuple[str, ...]:
-    """What a device subscribes to."""
-    return (f"{_base(prefix, device)}/signal/+/in",)
+    """What a device subscribes to; the keys first, since offers are judged by them."""
+    return (f"{prefix}/v{VERSION}/keys/+", f"{_base(prefix, device)}/signal/+/in")
 
 
 def portal_filters(prefix: str) -> tuple[str, ...]:
@@ -62,6 +68,8 @@ def parse_topic(prefix: str, topic: str) -> Topic:
         match levels:
             case [device, ("state" | "health") as channel]:
                 return Topic(device, channel)
+            case ["keys", kid]:
+                return Topic("", "keys", kid)
             case [device, "event", kind]:
                 return Topic(device, "event", kind)
             case [device, "signal", session, ("in" | "out") as direction]:

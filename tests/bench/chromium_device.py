@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 
 from aiohttp import web
-from bench.stock_device import broker_url, serve
+from bench.stock_device import serve
 from parts.chromium import ARGS
 from playwright.async_api import async_playwright
 
@@ -40,11 +40,14 @@ class ChromiumSessions:
             {"urls": list(one.urls), "username": one.username, "credential": one.credential}
             for one in offer.ice_servers
         ]
-        self._spawn(self._answer(session, offer.sdp, servers))
+        self._spawn(self._answer(session, offer, servers))
 
     def on_candidate(self, session, candidate):
         if candidate and ".local" not in candidate:
             self._spawn(self._page.evaluate("([id, line]) => addCandidate(id, line)", [session, candidate]))
+
+    def on_portal_keys(self, keys):
+        pass
 
     def on_bye(self, session, _reason):
         self._spawn(self._page.evaluate("(id) => end(id)", session))
@@ -53,14 +56,14 @@ class ChromiumSessions:
         """The page has found one more."""
         self.signal.send_candidate(session, line)
 
-    async def _answer(self, session, sdp, servers):
+    async def _answer(self, session, offer, servers):
         answer = await self._page.evaluate(
-            "([id, sdp, servers]) => answer(id, sdp, servers)", [session, sdp, servers]
+            "([id, sdp, servers]) => answer(id, sdp, servers)", [session, offer.sdp, servers]
         )
         # The dashboard knows by this which of its offers is answered.
-        ufrag = re.search(r"a=ice-ufrag:(\S+)", sdp).group(1)
+        ufrag = re.search(r"a=ice-ufrag:(\S+)", offer.sdp).group(1)
         head, rest = answer.split("m=", 1)
-        self.signal.send_answer(session, f"{head}a=x-answers:{ufrag}\r\nm={rest}")
+        self.signal.send_answer(session, offer.nonce, f"{head}a=x-answers:{ufrag}\r\nm={rest}")
 
     def _spawn(self, work):
         task = asyncio.get_running_loop().create_task(work)
@@ -94,7 +97,7 @@ async def main(footage, targets, settings, max_bps):
         await page.evaluate("(bps) => { maxBps = bps; }", max_bps)
         sessions = ChromiumSessions(page)
         await page.expose_function("trickle", sessions.send_candidate)
-        await serve(broker_url(settings), sessions, "Chromium", has_stamp=False)
+        await serve(Path(settings), sessions, "Chromium", has_stamp=False)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def stock(turn=None):
         running_stack(f'url = "{broker.settings().url}"', agent=False, portal=portal) as stack,
     ):
         device = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("stock_device.py")), broker.settings().url],
+            [sys.executable, Path(__file__).with_name("stock_device.py"), stack.folder / "pinhole.toml"],
             cwd=ROOT, env=stack.env | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         )  # fmt: skip
         try:

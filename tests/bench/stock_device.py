@@ -1,6 +1,6 @@
 """A device on stock aiortc, to compare with: `RTCPeerConnection` and aiortc's own encoder.
 
-Same broker, same signaling, same picture. `python tests/bench/stock_device.py BROKER_URL` runs until ended;
+Same broker, same signaling, same picture. `python tests/bench/stock_device.py PINHOLE.toml` runs until ended;
 with a file of footage (`scene.py`) and a file for targets before it, that is its picture instead.
 """
 
@@ -9,7 +9,6 @@ import json
 import logging
 import sys
 import time
-import tomllib
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,9 +24,10 @@ from aiortc.sdp import candidate_from_sdp
 from bench.scene import FPS, HEIGHT_PX, WIDTH_PX, Scene, tick_of, video_frame
 
 from agent.camera.picture import TestPicture
-from agent.config import BrokerSettings
+from agent.config import load
 from agent.model.signal import Offer, State
 from agent.signaling.broker import Broker
+from agent.signaling.identity import load_identity
 from agent.signaling.service import SignalingService
 from agent.signaling.topics import device_filters
 
@@ -86,6 +86,9 @@ class StockSessions:
             parsed.sdpMid, parsed.sdpMLineIndex = "0", 0
             self._spawn(self._peers[session].addIceCandidate(parsed))
 
+    def on_portal_keys(self, keys):
+        pass
+
     def on_bye(self, session, _reason):
         if peer := self._peers.pop(session, None):
             self._spawn(peer.close())
@@ -99,7 +102,7 @@ class StockSessions:
         codecs = RTCRtpSender.getCapabilities("video").codecs
         peer.getTransceivers()[0].setCodecPreferences([c for c in codecs if c.mimeType == "video/H264"])
         await peer.setLocalDescription(await peer.createAnswer())
-        self.signal.send_answer(session, peer.localDescription.sdp)
+        self.signal.send_answer(session, offer.nonce, peer.localDescription.sdp)
 
     def _spawn(self, work):
         task = asyncio.get_running_loop().create_task(work)
@@ -113,21 +116,31 @@ def _reply(channel, text):
         channel.send(json.dumps({"type": "pong", "id": request["id"], "unix_ms": time.time() * 1000}))
 
 
-async def serve(url, sessions, name, *, has_stamp):
+async def serve(file, sessions, name, *, has_stamp):
     """Answer the portal as the device `cam` until cancelled."""
     broker = None
 
     def publish(topic, payload, **options):
         return broker.publish(topic, payload, **options)
 
-    service = sessions.signal = SignalingService(PREFIX, DEVICE, publish, sessions)
+    settings = load(file)
+    identity = load_identity(settings.device.state_dir)
+    service = sessions.signal = SignalingService(
+        PREFIX,
+        DEVICE,
+        publish,
+        sessions,
+        key=identity.key,
+        portal_keys=identity.portal_keys,
+        boot_id="stock",
+    )
     state = State(boot_id="stock", online=True, since=time.time(), name=name, has_stamp=has_stamp)
     broker = Broker(
-        BrokerSettings(url=url),
+        settings.broker,
         client_id=f"stock-{DEVICE}",
         password=None,
         subscriptions=device_filters(PREFIX, DEVICE),
-        on_message=lambda topic, payload: service.on_message(topic, payload, time.time()),
+        on_message=lambda topic, payload: service.on_message(topic, payload, time.time(), time.monotonic()),
         on_connection=lambda connected, _: connected and service.republish_state(),
         will=service.will(state),
     )
@@ -135,18 +148,12 @@ async def serve(url, sessions, name, *, has_stamp):
     await broker.run()
 
 
-def broker_url(argument):
-    """The URL itself, or the one in a file of settings."""
-    path = Path(argument)
-    return tomllib.loads(path.read_text())["broker"]["url"] if path.suffix == ".toml" else argument
-
-
 def main(arguments):
     logging.basicConfig(level=logging.INFO)
-    *footage, broker = arguments
+    *footage, file = arguments
     scene = Scene(Path(footage[0])) if footage else None
     sessions = StockSessions((lambda: FootageTrack(scene)) if scene else PictureTrack)
-    asyncio.run(serve(broker_url(broker), sessions, "Stock aiortc", has_stamp=not footage))
+    asyncio.run(serve(Path(file), sessions, "Stock aiortc", has_stamp=not footage))
 
 
 if __name__ == "__main__":

@@ -119,7 +119,9 @@ async def test_an_answer_to_an_older_restart_does_not_harm_what_plays():
         while len(device.offers) < 2 or not (before := await frames_decoded(page)):
             await asyncio.sleep(0.1)
         assert device.offers[1].restart
-        part.gateway.on_signal("front", session, Answer(2, "v=0\r\na=x-answers:older\r\n"))
+        part.gateway.on_signal(
+            "front", session, Answer(2, device.offers[1].nonce, "v=0\r\na=x-answers:older\r\n")
+        )
         while await frames_decoded(page) <= before:
             await asyncio.sleep(0.1)
         assert device.ended == []

@@ -115,7 +115,7 @@ class FakeDevice:
         codecs = RTCRtpSender.getCapabilities("video").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
         await peer.setLocalDescription(await peer.createAnswer())
-        self._gateway.on_signal(self._device, session, Answer(0, peer.localDescription.sdp))
+        self._gateway.on_signal(self._device, session, Answer(0, offer.nonce, peer.localDescription.sdp))
 
     async def _add_candidate(self, peer, line):
         candidate = candidate_from_sdp(line.removeprefix("candidate:"))

@@ -1,6 +1,5 @@
 """The agent as a service: the real process watched as by systemd, and with nothing it likes there."""
 
-import json
 import os
 import re
 import signal
@@ -13,6 +12,10 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 from parts.mosquitto import mosquitto
+from parts.trust import peek
+
+from agent.config import load
+from agent.demo.enrolment import enroll_here
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30
@@ -27,9 +30,11 @@ class Service:
     def __init__(self, folder, *, broker="mqtt://127.0.0.1:9", camera="synthetic", environ=()):
         config = folder / "pinhole.toml"
         config.write_text(
-            f'[device]\nid = "cam"\n[broker]\nurl = "{broker}"\nversion = "3.1.1"\n'
+            f'[device]\nid = "cam"\nstate_dir = "camera"\n[broker]\nurl = "{broker}"\nversion = "3.1.1"\n'
             f'[camera]\nsource = "{camera}"\n'
         )
+        settings = load(config)
+        enroll_here(settings.device, settings.portal)
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(str(folder / "notify"))
         self.notify.settimeout(0.2)
@@ -156,7 +161,7 @@ class StateFollower:
         self._client.loop_start()
 
     def _take(self, _client, _data, message):
-        self.newest = json.loads(message.payload)
+        self.newest = peek(message.payload)
 
     def until(self, condition):
         deadline_s = time.monotonic() + PATIENCE_S

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 from parts.mosquitto import mosquitto
+from parts.trust import BOOT, DEVICE, key_set, make_offer, seal, unseal
 
-from agent.model.signal import MAX_MESSAGE_BYTES, Answer, Bye, Candidate, Offer, State
+from agent.model.signal import MAX_MESSAGE_BYTES, Answer, Bye, Candidate, State
 from agent.signaling.broker import Broker
 from agent.signaling.messages import encode, parse_from_device, parse_state
 from agent.signaling.service import SignalingService
@@ -27,14 +28,16 @@ class Device:
 
     def __init__(self, settings, name):
         self.heard = []
-        self.service = SignalingService("pinhole", name, self._publish, self)
-        self.state = State("boot1", online=True, since=time.time(), name=name)
+        self.service = SignalingService(
+            "pinhole", name, self._publish, self, key=DEVICE, portal_keys=key_set(), boot_id=BOOT
+        )
+        self.state = State(BOOT, online=True, since=time.time(), name=name)
         self.broker = Broker(
             settings,
             client_id=name,
             password=None,
             subscriptions=device_filters("pinhole", name),
-            on_message=lambda topic, payload: self.service.on_message(topic, payload, time.time()),
+            on_message=lambda *message: self.service.on_message(*message, time.time(), time.monotonic()),
             on_connection=self._on_connection,
             will=self.service.will(self.state),
         )
@@ -49,7 +52,10 @@ class Device:
 
     def on_offer(self, session, offer):
         self.heard.append(("offer", session))
-        self.service.send_answer(session, f"answer to {offer.sdp}")
+        self.service.send_answer(session, offer.nonce, f"answer to {offer.sdp}")
+
+    def on_portal_keys(self, keys):
+        self.heard.append(("keys", keys.version))
 
     def on_candidate(self, session, candidate):
         self.heard.append(("candidate", session, candidate))
@@ -78,14 +84,14 @@ class Portal:
     def _on_message(self, topic, payload):
         parts = parse_topic("pinhole", topic)
         if parts.device == self.device and parts.channel == "out":
-            self.out.append((parts.name, parse_from_device(payload)))
+            self.out.append((parts.name, parse_from_device(unseal(topic, payload))))
         elif parts.device == self.device and parts.channel == "state":
-            self.states.append(parse_state(payload))
+            self.states.append(parse_state(unseal(topic, payload)))
         self._changed.set()
 
     def send(self, session, message):
-        payload = message if isinstance(message, bytes) else encode(message)
-        assert self.broker.publish(signal_topic("pinhole", self.device, session, "in"), payload)
+        topic = signal_topic("pinhole", self.device, session, "in")
+        assert self.broker.publish(topic, seal(topic, message))
 
     async def until(self, condition):
         async with asyncio.timeout(WAIT_S):
@@ -112,18 +118,19 @@ async def pair(broker, name, version="5"):
                 task.cancel()
 
 
-def offer(seq=0, lifetime_s=30.0):
-    return Offer(seq, time.time() + lifetime_s, "ann", "v=0")
+def offer(seq=0, ago_s=0.0):
+    return make_offer(seq, now=time.time() - ago_s)
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 async def test_a_session_from_offer_to_bye(shared, version):
     async with pair(shared, f"whole-{version.replace('.', '-')}", version) as (device, portal):
         assert portal.states[-1] == device.state
-        portal.send("s1", offer())
+        first = offer()
+        portal.send("s1", first)
         portal.send("s1", Candidate(1, "candidate:1"))
         portal.send("s1", Bye(2))
-        assert await portal.answered("s1") == [Answer(0, "answer to v=0")]
+        assert await portal.answered("s1") == [Answer(0, first.nonce, "answer to v=0")]
         portal.send("s2", offer())
         await portal.answered("s2")
         assert device.heard == [
@@ -140,12 +147,13 @@ async def test_hostile_payloads_change_nothing_and_are_counted(shared):
         "too-large": b"x" * (MAX_MESSAGE_BYTES + 1),
         "malformed": bytes(range(256)) * 16,
         "unknown-version": b'{"v":2,"type":"offer"}',
-        "unknown-type": encode(Answer(0, "v=0")),
+        "unknown-type": encode(Answer(0, "n" * 22, "v=0")),
         "invalid": b'{"v":1,"type":"offer","seq":0,"expires_at":1e99,"user":"","sdp":"x"}',
-        "expired": encode(offer(lifetime_s=-60)),
+        "expired": encode(offer(1, ago_s=90)),
     }
     async with pair(shared, "target") as (device, portal):
-        portal.send("playing", offer())
+        playing = offer()
+        portal.send("playing", playing)
         await portal.answered("playing")
         for code, payload in payloads.items():
             portal.send("playing", payload)
@@ -155,8 +163,11 @@ async def test_hostile_payloads_change_nothing_and_are_counted(shared):
         await portal.answered("last")
         assert device.heard == [("offer", "playing"), ("offer", "last")]
         assert device.service.refused == dict.fromkeys(payloads, 2) | {"unknown-session": 1}
-        assert await portal.answered("playing") == [Answer(0, "answer to v=0")]
-        for code in payloads:
+        assert await portal.answered("playing") == [Answer(0, playing.nonce, "answer to v=0")]
+        assert not any(name == "new-too-large" for name, _ in portal.out), (
+            "what is not proven is not answered"
+        )
+        for code in payloads.keys() - {"too-large"}:
             [reject] = await portal.answered(f"new-{code}")
             assert reject.code == code
 
@@ -168,7 +179,7 @@ async def test_a_copy_of_an_offer_starts_nothing(shared):
         portal.send("s1", first)
         portal.send("s2", offer())
         await portal.answered("s2")
-        assert await portal.answered("s1") == [Answer(0, "answer to v=0")]
+        assert await portal.answered("s1") == [Answer(0, first.nonce, "answer to v=0")]
         assert device.service.refused == {"duplicate": 1}
 
 
@@ -183,7 +194,7 @@ async def test_an_offer_that_waited_too_long_at_the_broker_is_not_answered(share
         portal = Portal(settings, name)
         tasks = [group.create_task(portal.broker.run())]
         await portal.until(lambda: portal.broker.connected)
-        portal.send("stale", offer(lifetime_s=-10))
+        portal.send("stale", offer(ago_s=40))
         portal.send("fresh", offer())
         again = Device(settings, name)
         tasks.append(group.create_task(again.broker.run()))

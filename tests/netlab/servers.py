@@ -19,6 +19,9 @@ from parts.coturn import PROGRAM as TURNSERVER
 from parts.mosquitto import PROGRAM as MOSQUITTO
 from parts.portal import PASSWORD, add_user
 
+from agent.config import load
+from agent.demo.enrolment import enroll_here
+
 START_TIMEOUT_S = 20.0
 PORTAL_PORT, TURN_PORT, TURNS_PORT, BROKER_PORT = 8080, 3478, 5349, 1883
 RELAY_PORTS = (49152, 65535)
@@ -183,7 +186,10 @@ def _start_portal(lab: Internet, common: str, turn_urls: Sequence[str], ttl_s: i
 def _start_agent(lab: Internet, common: str, camera: str, program: Sequence[str]) -> Process:
     folder = lab.spaces.folder
     file = folder / "agent.toml"
-    file.write_text(f'{common}[device]\nid = "cam"\nname = "Test camera"\n[camera]\n{camera}\n')
+    file.write_text(
+        f'{common}[device]\nid = "cam"\nname = "Test camera"\nstate_dir = "camera"\n[camera]\n{camera}\n'
+    )
+    enroll_here(load(file).device, load(folder / "portal.toml").portal)
     env = {
         "SSL_CERT_FILE": str(folder / "ca.pem"),
         "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS))),

@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 from parts.portal import PASSWORD, USER, add_user
 
+from agent.config import load
+from agent.demo.enrolment import enroll_here
+
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -84,12 +87,15 @@ def running_stack(
         folder = Path(path)
         config = folder / "pinhole.toml"
         config.write_text(
-            f'[device]\nid = "cam"\nname = "Test camera"\n[broker]\n{broker}\n[camera]\n{camera}\n'
+            f'[device]\nid = "cam"\nname = "Test camera"\nstate_dir = "camera"\n'
+            f"[broker]\n{broker}\n[camera]\n{camera}\n"
             f"[webrtc]\n{webrtc}\n[portal]\nport = 0\n{portal}\n"
         )
         (folder / "portal-password").write_text(PASSWORD)
         (folder / "portal-password").chmod(0o600)
         add_user(config)
+        settings = load(config)
+        enroll_here(settings.device, settings.portal)
         env = os.environ | ({"SSL_CERT_FILE": str(ca_file)} if ca_file else {})
         commands = {"portal": "portal"} | ({"agent": "run"} if agent else {})
         processes = {name: _start(name, command, config, env) for name, command in commands.items()}

@@ -59,7 +59,7 @@ class Device:
 
     # What SignalingService has for the sessions.
 
-    def send_answer(self, session, sdp):
+    def send_answer(self, session, _nonce, sdp):
         self.viewers[session].on_answer(sdp)
 
     def send_candidate(self, session, line):
@@ -166,8 +166,12 @@ class Viewer:
         offered = time.monotonic()
         offer = Offer(
             seq=0,
+            nonce=secrets.token_urlsafe(16),
+            issued_at=time.time(),
             expires_at=time.time() + 30,
+            boot_id="boot",
             user="tester",
+            permissions=("watch",),
             sdp=change(self.pc.localDescription.sdp),
             ice_servers=tuple(IceServer(**s) for s in self._device_servers),
             relay_only=self._relay_only,

@@ -4,6 +4,7 @@ import pytest
 
 from agent.demo.child import is_loud
 from agent.demo.supervisor import _describe
+from agent.model.signal import State, StreamInfo
 from agent.model.text import printable
 
 
@@ -34,13 +35,13 @@ def test_a_traceback_goes_with_the_line_above(loud):
         ("auto", {"camera_kind": "v4l2", "problem": "busy"}, "v4l2: busy"),
         (
             "replay:/x.mp4",
-            {"camera_kind": "replay", "streams": [{"width_px": 640, "height_px": 480, "fps": 25}]},
+            {"camera_kind": "replay", "streams": (StreamInfo("main", 640, 480, 25.0, 1_000_000),)},
             "replay 640x480 at 25 fps",
         ),
     ],
 )
 def test_the_camera_is_described(source, state, words):
-    assert words in _describe(source, state)
+    assert words in _describe(source, State("boot", online=True, since=0.0, **state))
 
 
 def test_control_characters_do_not_survive():

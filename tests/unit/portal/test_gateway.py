@@ -1,4 +1,5 @@
 import json
+import secrets
 
 import pytest
 from fakes.bus import FakeBus, state
@@ -76,6 +77,11 @@ class World:
         self.now += seconds
         self.gateway.tick()
 
+    def answer(self, session, seq, sdp, device="front"):
+        """To the newest offer of the session."""
+        offers = [offer for _, to, offer in self.sent(Offer) if to == session]
+        self.gateway.on_signal(device, session, Answer(seq, offers[-1].nonce, sdp))
+
     def sent(self, kind):
         return [(device, session, m) for device, session, m in self.bus.sent if isinstance(m, kind)]
 
@@ -113,7 +119,7 @@ async def test_the_answer_and_candidates_go_both_ways(world):
     [(_, _, offer)] = world.sent(Offer)
     sent = [(m.seq - offer.seq, m.candidate) for _, _, m in world.sent(Candidate)]
     assert sent == [(1, "candidate:1"), (2, "")]
-    world.gateway.on_signal("front", session, Answer(0, "v=0 answer"))
+    world.answer(session, 0, "v=0 answer")
     world.gateway.on_signal("front", session, Candidate(1, "candidate:2"))
     assert await browser.heard() == [
         {"type": "answer", "session": session, "sdp": "v=0 answer"},
@@ -132,7 +138,7 @@ async def test_duplicates_from_the_broker_fall_out(world):
 async def test_only_the_socket_that_opened_a_session_hears_of_it(world):
     browser, other = await world.browser(), await world.browser()
     session = browser.offer()
-    world.gateway.on_signal("front", session, Answer(0, "v=0 answer"))
+    world.answer(session, 0, "v=0 answer")
     assert await other.heard() == []
     assert len(await browser.heard()) == 1
 
@@ -149,26 +155,61 @@ async def test_nobody_else_can_speak_in_a_session(world):
     ]
     assert world.sent(Candidate) == []
     assert world.sent(Bye) == []
-    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    world.answer(session, 0, "v=0")
     assert [m["type"] for m in await browser.heard()] == ["answer"]
 
 
 async def test_a_second_offer_in_a_session_restarts_its_ice(world):
     browser = await world.browser()
     session = browser.offer()
-    world.gateway.on_signal("front", session, Answer(0, "v=0 first"))
+    world.answer(session, 0, "v=0 first")
     world.gateway.on_signal("front", session, Restart(1, "the camera's network changed"))
     browser.offer(session=session, restart=True)
-    world.gateway.on_signal("front", session, Answer(2, "v=0 second"))
+    world.answer(session, 2, "v=0 second")
     first, second = (m for _, _, m in world.sent(Offer))
     assert (first.restart, second.restart, second.seq - first.seq) == (False, True, 1)
     assert [m["type"] for m in await browser.heard()] == ["answer", "restart", "answer"]
 
 
+async def test_an_answer_to_an_older_offer_is_refused(world):
+    browser = await world.browser()
+    session = browser.offer()
+    [(_, _, first)] = world.sent(Offer)
+    browser.offer(session=session, restart=True)
+    with pytest.raises(MessageError, match="newest") as caught:
+        world.gateway.on_signal("front", session, Answer(0, first.nonce, "v=0"))
+    assert caught.value.code == "stale-answer"
+    assert await browser.heard() == []
+
+
+async def test_each_offer_is_new_and_for_one_start_of_the_camera(world):
+    browser = await world.browser()
+    for _ in range(3):
+        browser.offer(session=secrets.token_hex(16))
+    offers = [offer for _, _, offer in world.sent(Offer)]
+    assert len({offer.nonce for offer in offers}) == 3
+    assert {(offer.boot_id, offer.permissions) for offer in offers} == {("boot-1", ("watch",))}
+    assert {(offer.issued_at, offer.expires_at) for offer in offers} == {(world.now, world.now + 30)}
+
+
+async def test_a_revoked_camera_is_cut_off_and_shown_as_gone(world):
+    browser = await world.browser()
+    session = browser.offer()
+    world.gateway.on_revoked("front")
+    heard = await browser.heard()
+    heard.append(json.loads(await anext(browser.stream)))
+    assert ("bye", session) in {(m["type"], m.get("session")) for m in heard}
+    [device] = [m["device"] for m in heard if m["type"] == "device"]
+    assert (device["online"], "revoked" in device["problem"]) == (False, True)
+    assert [(d, s) for d, s, _ in world.sent(Bye)] == [("front", session)]
+    browser.offer(session="f" * 32)
+    assert [m["code"] for m in await browser.heard()] == ["offline"]
+
+
 async def test_another_device_cannot_answer(world):
     browser = await world.browser()
     session = browser.offer()
-    world.gateway.on_signal("evil", session, Answer(0, "v=0 evil"))
+    world.answer(session, 0, "v=0 evil", device="evil")
     assert await browser.heard() == []
 
 
@@ -178,7 +219,7 @@ async def test_a_bye_of_the_viewer_reaches_the_device_once(world):
     browser.say(type="bye", session=session)
     browser.say(type="bye", session=session)
     assert [(d, s) for d, s, _ in world.sent(Bye)] == [("front", session)]
-    world.gateway.on_signal("front", session, Answer(0, "too late"))
+    world.answer(session, 0, "too late")
     assert await browser.heard() == []
 
 
@@ -186,7 +227,7 @@ async def test_sessions_outlive_their_socket_for_a_while(world):
     browser = await world.browser()
     sessions = {browser.offer(session=digit * 32) for digit in "abc"}
     for session in sessions:
-        world.gateway.on_signal("front", session, Answer(0, "v=0"))
+        world.answer(session, 0, "v=0")
     world.gateway.leave(browser.client)
     world.gateway.leave(browser.client)
     world.pass_time(29)
@@ -200,10 +241,10 @@ async def test_sessions_outlive_their_socket_for_a_while(world):
 async def test_a_restart_over_a_new_socket_takes_the_session_along(world):
     browser, other = await world.browser(), await world.browser()
     session = browser.offer()
-    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    world.answer(session, 0, "v=0")
     world.gateway.leave(browser.client)
     other.offer(session=session, restart=True)
-    world.gateway.on_signal("front", session, Answer(1, "v=0 again"))
+    world.answer(session, 1, "v=0 again")
     assert [m["type"] for m in await other.heard()] == ["answer"]
     world.pass_time(60)
     assert world.sent(Bye) == []
@@ -212,7 +253,7 @@ async def test_a_restart_over_a_new_socket_takes_the_session_along(world):
 async def test_the_end_of_the_socket_that_a_session_left_does_not_end_the_session(world):
     browser, other = await world.browser(), await world.browser()
     session = browser.offer()
-    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    world.answer(session, 0, "v=0")
     other.offer(session=session, restart=True)
     world.gateway.leave(browser.client)
     world.pass_time(60)
@@ -225,7 +266,7 @@ async def test_what_comes_late_on_an_older_socket_does_not_take_the_session_back
     other.offer(session=session, restart=True)
     browser.offer(session=session, restart=True)
     assert len(world.sent(Offer)) == 2
-    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    world.answer(session, 0, "v=0")
     assert [m["type"] for m in await other.heard()] == ["answer"]
     assert [m.get("code") for m in await browser.heard()] == ["session-taken"]
 
@@ -233,7 +274,7 @@ async def test_what_comes_late_on_an_older_socket_does_not_take_the_session_back
 async def test_a_restart_that_nobody_answers_leaves_the_session_playing(world):
     browser = await world.browser()
     session = browser.offer()
-    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    world.answer(session, 0, "v=0")
     browser.offer(session=session, restart=True)
     world.pass_time(60)
     assert world.sent(Bye) == []
@@ -245,7 +286,7 @@ async def test_another_portals_session_can_be_restarted_here(world):
     [(_, _, offer)] = [sent for sent in world.bus.sent if isinstance(sent[2], Offer)]
     assert offer.restart
     assert offer.seq > 1_000, "above what the other portal may have sent"
-    world.gateway.on_signal("front", session, Answer(12, "v=0"))
+    world.answer(session, 12, "v=0")
     assert [m["type"] for m in await browser.heard()] == ["answer"]
 
 
@@ -340,7 +381,7 @@ async def test_an_offer_that_nobody_answers_is_given_up(world):
 async def test_an_answered_session_lasts(world):
     browser = await world.browser()
     session = browser.offer()
-    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    world.answer(session, 0, "v=0")
     await browser.heard()
     world.now += 1000
     world.gateway.tick()
@@ -350,21 +391,21 @@ async def test_an_answered_session_lasts(world):
 async def test_a_restarted_camera_ends_the_sessions_of_its_former_life(world):
     browser = await world.browser()
     old = browser.offer()
-    world.gateway.on_signal("front", old, Answer(0, "v=0"))
+    world.answer(old, 0, "v=0")
     world.gateway.on_state("front", state(boot_id="boot-2"))
     new = browser.offer(session="b" * 32)
     assert [(m["session"], m["type"]) for m in await browser.heard() if "session" in m] == [
         (old, "answer"),
         (old, "bye"),
     ]
-    world.gateway.on_signal("front", new, Answer(0, "v=0"))
+    world.answer(new, 0, "v=0")
     assert [m["type"] for m in await browser.heard() if "session" in m] == ["answer"]
 
 
 async def test_a_camera_that_goes_offline_keeps_its_sessions(world):
     browser = await world.browser()
     session = browser.offer()
-    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    world.answer(session, 0, "v=0")
     world.gateway.on_state("front", state(online=False))
     assert [m["type"] for m in await browser.heard() if "session" in m] == ["answer"]
     assert world.sent(Bye) == [], "media may well flow while MQTT is away"
@@ -426,7 +467,7 @@ async def test_bad_messages_are_answered_and_harm_nothing(world):
     assert [m["type"] for m in errors] == ["error"] * 7
     assert errors[3]["code"] == "unknown-type"
     assert errors[6]["code"] == "too-large"
-    world.gateway.on_signal("front", session, Answer(0, "v=0"))
+    world.answer(session, 0, "v=0")
     assert [m["type"] for m in await browser.heard()] == ["answer"]
 
 
@@ -549,12 +590,12 @@ async def test_an_offer_to_a_camera_that_is_not_granted_reads_like_one_to_none(t
 async def test_who_is_shut_out_loses_streams_and_socket_at_once(two):
     browser, other = await two.browser(), Browser(two.gateway, "other")
     session, kept = browser.offer(), other.offer(session="b" * 32)
-    two.gateway.on_signal("front", session, Answer(0, "v=0"))
+    two.answer(session, 0, "v=0")
     allow(two, other.client.identity)
     assert [to for _, to, _ in two.sent(Bye)] == [session]
     assert browser.client.outbox.close_code == 1008
     assert other.client.outbox.close_code is None
-    two.gateway.on_signal("front", kept, Answer(0, "v=0"))
+    two.answer(kept, 0, "v=0")
     assert [m["type"] for m in await other.heard()][-1] == "answer"
 
 
@@ -576,7 +617,7 @@ async def test_a_grant_that_goes_takes_stream_and_camera_along(two):
         ("bye", back, None),
         ("gone", None, "back"),
     ]
-    two.gateway.on_signal("front", front, Answer(0, "v=0"))
+    two.answer(front, 0, "v=0")
     assert [m["type"] for m in await browser.heard()] == ["answer"]
 
 
@@ -608,7 +649,7 @@ async def test_the_audit_log_hears_who_watches_and_for_how_long(two):
     browser = await two.browser()
     session = browser.offer()
     assert two.notes == []
-    two.gateway.on_signal("front", session, Answer(0, "v=0"))
+    two.answer(session, 0, "v=0")
     two.pass_time(9)
     browser.say(type="bye", session=session)
     assert two.notes == [

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ FOREIGN = {
     "segno": "portal/accounts/codes.py",
     "authlib": "portal/accounts/company.py",
     "httpx2": "portal/accounts/company.py",
+    "joserfc": ("signaling/trust.py", "portal/accounts/"),
+    "cryptography": ("signaling/trust.py", "portal/"),
 }
 """Where each foreign library may be imported: a file, a folder (with /), or several."""
 
@@ -77,10 +80,11 @@ def layer(module: str) -> str:
 
 ALLOWED = {
     "__main__": {"cli"},
-    "cli": {"app", "cli_portal", "demo", "doctor", "watch", "config", "errors", "model"},
+    "cli": {"app", "server", "cli_portal", "demo", "doctor", "watch", "config", "errors", "model"},
     "cli_portal": {"portal", "config", "errors", "model"},
     "app": ROOMS | {"doctor", "config", "errors", "model"},
-    "demo": {"portal", "config", "errors", "model"},
+    "server": {"portal", "signaling", "config", "errors", "model"},
+    "demo": {"portal", "signaling", "config", "errors", "model"},
     "doctor": ROOMS | {"config", "errors", "model"},
     "config": {"errors", "model"},
     "model": {"errors"},
@@ -107,6 +111,15 @@ def test_each_foreign_library_has_its_place(library):
         name = str(file.relative_to(PACKAGE))
         if any(module.split(".")[0] == library for module in imports(file)):
             assert name.startswith(allowed), f"{name} must not import {library}"
+
+
+def test_a_device_needs_nothing_that_only_the_portal_needs():
+    portal_only = ["alembic", "argon2", "authlib", "httpx", "pyotp", "segno", "sqlalchemy"]
+    code = f"import sys, agent.app; print(*(name for name in {portal_only} if name in sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []
 
 
 def test_watch_uses_public_names_of_aiortc_alone():

@@ -44,10 +44,24 @@ urls = st.builds("{}:{}".format, st.sampled_from(["stun", "stuns", "turn", "turn
 servers = st.builds(
     IceServer, st.lists(urls, min_size=1, max_size=8).map(tuple), st.none() | texts, st.none() | texts
 )
-offers = st.builds(Offer, seqs, times, texts, sdps, st.lists(servers, max_size=4).map(tuple), st.booleans())
+nonces = st.from_regex(r"[A-Za-z0-9_-]{22,64}", fullmatch=True)
+permissions = st.lists(st.sampled_from(["watch", "control", "manage"]), max_size=3).map(tuple)
+offers = st.builds(
+    Offer,
+    seqs,
+    nonces,
+    times,
+    times,
+    ids,
+    texts,
+    permissions,
+    sdps,
+    st.lists(servers, max_size=4).map(tuple),
+    st.booleans(),
+)
 candidates = st.builds(Candidate, seqs, lines)
 byes = st.builds(Bye, seqs, texts)
-answers = st.builds(Answer, seqs, sdps)
+answers = st.builds(Answer, seqs, nonces, sdps)
 rejects = st.builds(Reject, seqs, codes, texts, st.none() | st.floats(0, 3600))
 streams = st.builds(
     StreamInfo,
@@ -78,7 +92,18 @@ details = st.dictionaries(
 )
 events = st.builds(Event, st.sampled_from(["camera-failed", "camera-recovered"]), times, texts, details)
 
-OFFER = {"v": 1, "type": "offer", "seq": 0, "expires_at": 1.5, "user": "ann", "sdp": "v=0\r\n"}
+OFFER = {
+    "v": 1,
+    "type": "offer",
+    "seq": 0,
+    "nonce": "n" * 22,
+    "issued_at": 1.0,
+    "expires_at": 1.5,
+    "boot_id": "b1",
+    "user": "ann",
+    "permissions": ["watch"],
+    "sdp": "v=0\r\n",
+}
 
 
 def refusal(parse, payload):
@@ -176,6 +201,8 @@ def test_any_value_in_any_key_is_read_or_refused(changes):
         (wire(expires_at=float("nan")), "invalid"),
         (wire(expires_at=float("inf")), "invalid"),
         (wire(relay_only=1), "invalid"),
+        (wire(nonce="n" * 21), "invalid"),
+        (wire(permissions=["watch", "fly"]), "invalid"),
         (wire(ice_servers=[{"urls": ["http://example.org"]}]), "invalid"),
         (wire(ice_servers=[{"urls": []}]), "invalid"),
         (wire(ice_servers=[{"urls": ["stun:a"], "more": 1}]), "invalid"),
@@ -199,7 +226,7 @@ def test_a_message_of_the_largest_size_is_read():
 def test_what_the_other_end_would_refuse_is_not_sent():
     assert refusal(encode, Bye(seq=-1)) == "invalid"
     assert refusal(encode, Bye(0, "\ud800")) == "invalid"
-    assert refusal(encode, Answer(0, "é" * 40_000)) == "too-large"
+    assert refusal(encode, Answer(0, "n" * 22, "é" * 40_000)) == "too-large"
 
 
 def test_clipped_text_can_always_be_sent():

@@ -22,6 +22,7 @@ PARSERS = {
     "state": messages.parse_state,
     "event": messages.parse_event,
     "health": messages.parse_health,
+    "keys": messages.parse_keys,
 }
 
 

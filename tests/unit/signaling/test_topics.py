@@ -8,6 +8,7 @@ from agent.signaling.topics import (
     device_filters,
     event_topic,
     health_topic,
+    keys_topic,
     parse_topic,
     portal_filters,
     signal_topic,
@@ -22,6 +23,8 @@ def test_topics_are_read_as_they_were_made(device, name):
     assert parse_topic("a/b", state_topic("a/b", device)) == Topic(device, "state")
     assert parse_topic("a/b", health_topic("a/b", device)) == Topic(device, "health")
     assert parse_topic("a/b", event_topic("a/b", device, name)) == Topic(device, "event", name)
+    if name not in ("state", "health"):
+        assert parse_topic("a/b", keys_topic("a/b", name)) == Topic("", "keys", name)
     assert parse_topic("a/b", signal_topic("a/b", device, name, "in")) == Topic(device, "in", name)
     assert parse_topic("a/b", signal_topic("a/b", device, name, "out")) == Topic(device, "out", name)
 
@@ -31,7 +34,8 @@ def test_the_wire_has_these_topics():
     assert health_topic("pinhole", "door") == "pinhole/v1/door/health"
     assert event_topic("pinhole", "door", "camera-failed") == "pinhole/v1/door/event/camera-failed"
     assert signal_topic("pinhole", "door", "s1", "in") == "pinhole/v1/door/signal/s1/in"
-    assert device_filters("pinhole", "door") == ("pinhole/v1/door/signal/+/in",)
+    assert device_filters("pinhole", "door") == ("pinhole/v1/keys/+", "pinhole/v1/door/signal/+/in")
+    assert keys_topic("pinhole", "k1") == "pinhole/v1/keys/k1"
     assert portal_filters("pinhole") == (
         "pinhole/v1/+/state",
         "pinhole/v1/+/health",

@@ -1,0 +1,105 @@
+"""The devices that the portal knows: who was enrolled with which key, and who was revoked.
+
+A revoked device is forgotten by nobody: its name stays taken until a claim code is made for it by name.
+"""
+
+from sqlalchemy import Float, Integer, String, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from agent.errors import PortalError
+from agent.portal.store import Store, Table
+from agent.portal.tables import DEVICE_CHARS
+
+RESERVED = frozenset({"keys"})
+"""A level of our topics that is no device."""
+
+
+class Device(Table):
+    """One camera, by the key that it made itself."""
+
+    __tablename__ = "devices"
+
+    id: Mapped[str] = mapped_column(String(DEVICE_CHARS), primary_key=True)
+    public_key: Mapped[bytes] = mapped_column()
+    """Ed25519, 32 bytes."""
+    enrolled_at: Mapped[float] = mapped_column(Float)
+    enrolled_by: Mapped[str] = mapped_column(String(128))
+    """Who made the claim code."""
+    revoked_at: Mapped[float | None] = mapped_column(Float)
+
+
+class DeviceRevision(Table):
+    """One row: a number that grows with every change of a device, so that all portals look again."""
+
+    __tablename__ = "device_revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Integer)
+
+
+class Registry:
+    """The devices' keys in memory, as the database had them at the last `refresh`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._revision = -1
+        self._keys: dict[str, bytes] = {}
+
+    def key_of(self, device: str) -> bytes | None:
+        """The public key of a device that may speak; None where it is unknown or revoked."""
+        return self._keys.get(device)
+
+    async def refresh(self) -> frozenset[str]:
+        """Take in what another program changed; returns who was revoked since. Raises StoreError."""
+        revision, keys = await self._store.run(self._read)
+        if keys is None:
+            return frozenset()
+        gone = frozenset(self._keys.keys() - keys.keys())
+        self._revision, self._keys = revision, keys
+        return gone
+
+    def _read(self, db: Session) -> tuple[int, dict[str, bytes] | None]:
+        revision = db.scalar(select(DeviceRevision.number)) or 0
+        if revision == self._revision:
+            return revision, None
+        rows = db.execute(select(Device.id, Device.public_key).where(Device.revoked_at.is_(None)))
+        return revision, {row.id: row.public_key for row in rows}
+
+
+def add_device(
+    db: Session, device: str, public_key: bytes, *, by: str, now: float, replace: bool = False
+) -> None:
+    """Take a device in, or again. Raises PortalError where the name is another key's, unless `replace`."""
+    if device in RESERVED:
+        raise PortalError(f"{device} cannot be a camera's id: choose another device.id")
+    known = db.get(Device, device)
+    if known is None:
+        db.add(Device(id=device, public_key=public_key, enrolled_at=now, enrolled_by=by))
+    elif known.public_key != public_key and not replace:
+        raise PortalError(
+            f"there is a camera {device} already, with another key: choose another device.id, "
+            f"or make a claim code for this very camera: pinhole portal claim --device {device}"
+        )
+    else:
+        known.public_key, known.enrolled_at, known.enrolled_by, known.revoked_at = public_key, now, by, None
+    count_up(db)
+
+
+def revoke_device(db: Session, device: str, now: float) -> None:
+    """From now on it may not speak. Raises PortalError where there is none of this name."""
+    known = db.get(Device, device)
+    if known is None:
+        raise PortalError(f"there is no camera {device}")
+    if known.revoked_at is None:
+        known.revoked_at = now
+        count_up(db)
+
+
+def list_devices(db: Session) -> list[Device]:
+    """All of them, by name."""
+    return list(db.scalars(select(Device).order_by(Device.id)))
+
+
+def count_up(db: Session) -> None:
+    """Say that something changed; see `Registry.refresh`."""
+    db.execute(update(DeviceRevision).values(number=DeviceRevision.number + 1))

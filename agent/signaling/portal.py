@@ -1,0 +1,114 @@
+"""The portal's end of signaling, without the transport: signs what goes out, proves what comes in."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Protocol
+
+from agent.errors import MessageError
+from agent.model.health import Health
+from agent.model.signal import OFFER_LIFETIME_S, Event, FromDevice, State, ToDevice
+from agent.signaling.messages import encode, parse_event, parse_from_device, parse_health, parse_state
+from agent.signaling.service import LOG_INTERVAL_S, Publish
+from agent.signaling.signing import SigningFolder
+from agent.signaling.topics import keys_topic, parse_topic, signal_topic
+from agent.signaling.trust import VerifyKey, open_sealed
+
+logger = logging.getLogger(__name__)
+
+_verify_key = lru_cache(maxsize=4096)(VerifyKey)
+
+
+class Listener(Protocol):
+    """Who hears of what is proven; all synchronous. A MessageError is counted like any other refusal."""
+
+    def on_state(self, device: str, state: State) -> None:
+        """A device's presence."""
+
+    def on_health(self, device: str, health: Health) -> None:
+        """What its doctor says."""
+
+    def on_event(self, device: str, event: Event) -> None:
+        """Something happened there."""
+
+    def on_signal(self, device: str, session: str, message: FromDevice) -> None:
+        """One message of a session."""
+
+
+class PortalSignaling:
+    """Speaks for the portal to every device, and believes each device only on its own topics."""
+
+    def __init__(
+        self,
+        prefix: str,
+        publish: Publish,
+        listener: Listener,
+        *,
+        signing: SigningFolder,
+        device_key: Callable[[str], bytes | None],
+    ) -> None:
+        """`device_key` gives the key that a device was enrolled with; None where it is unknown or revoked."""
+        self._prefix = prefix
+        self._publish = publish
+        self._listener = listener
+        self._signing = signing
+        self._device_key = device_key
+        self._told: dict[str, int] = {}
+        self._logged_at: dict[str, float] = {}
+        self.refused: Counter[str] = Counter()
+        """How many messages were refused so far, by code."""
+
+    def send(self, device: str, session: str, message: ToDevice) -> bool:
+        """Sign and publish; False where another had to be dropped for it. Raises MessageError."""
+        topic = signal_topic(self._prefix, device, session, "in")
+        sealed = self._signing.current.seal(topic, encode(message))
+        return self._publish(topic, sealed, expiry_s=OFFER_LIFETIME_S)
+
+    def tell_keys(self) -> None:
+        """Tell all devices whose offers count, where they were not told yet.
+
+        It is said once under each key, since a device may know any one of them.
+        """
+        keys = self._signing.key_set()
+        wanted = {dated.key.kid: keys.version for dated in self._signing.keys}
+        if wanted == self._told:
+            return
+        for kid in self._told.keys() - wanted.keys():
+            self._publish(keys_topic(self._prefix, kid), b"", retain=True)
+        for dated in self._signing.keys:
+            topic = keys_topic(self._prefix, dated.key.kid)
+            self._publish(topic, dated.key.seal(topic, encode(keys)), retain=True)
+        self._told = wanted
+
+    def on_message(self, topic: str, sealed: bytes, now_unix_s: float) -> None:
+        """Take one message in. Never raises: a refusal is counted and logged."""
+        try:
+            self._dispatch(topic, sealed)
+        except MessageError as error:
+            self._refuse(topic, error, now_unix_s)
+
+    def _dispatch(self, topic: str, sealed: bytes) -> None:
+        parts = parse_topic(self._prefix, topic)
+        public = self._device_key(parts.device)
+        key = _verify_key(public) if public else None
+        payload = open_sealed(topic, sealed, lambda kid: key if key and key.kid == kid else None)
+        match parts.channel:
+            case "state":
+                self._listener.on_state(parts.device, parse_state(payload))
+            case "health":
+                self._listener.on_health(parts.device, parse_health(payload))
+            case "event":
+                self._listener.on_event(parts.device, parse_event(payload))
+            case "out":
+                self._listener.on_signal(parts.device, parts.name, parse_from_device(payload))
+
+    def _refuse(self, topic: str, error: MessageError, now_unix_s: float) -> None:
+        self.refused[error.code] += 1
+        if abs(now_unix_s - self._logged_at.get(error.code, -math.inf)) >= LOG_INTERVAL_S:
+            self._logged_at[error.code] = now_unix_s
+            count = self.refused[error.code]
+            logger.warning(
+                "message on %s refused (%s, %d so far): %s", ascii(topic)[:200], error.code, count, error
+            )

@@ -1,0 +1,107 @@
+"""The portal's signing keys: a folder of PEM files, so that a copy of the database lets nobody sign.
+
+Portals that serve the same devices share it. Each key is in a file `signing-<Unix time>.pem`.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import ConfigError
+from agent.model.keys import MAX_KEYS, KeySet, encode_public
+from agent.signaling.identity import make_private_folder, read_private, write_private
+from agent.signaling.trust import SigningKey, make_signing_key
+
+SETTLE_S = 60.0
+"""A new key is told at once and signs after this, when the devices know it."""
+RELOAD_S = 2.0
+_FILE = re.compile(r"signing-(\d{1,12})\.pem")
+_VERSION_FILE = "signing-version"
+
+
+@dataclass(frozen=True, slots=True)
+class DatedKey:
+    """One signing key, and when it was made, in Unix seconds."""
+
+    made_at: int
+    key: SigningKey
+
+
+class SigningFolder:
+    """The keys that are there now; what a command changes is seen within seconds."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        """Make the first key where there is none. Raises ConfigError."""
+        self._folder = folder
+        self._clock = clock
+        make_private_folder(folder)
+        self.keys: tuple[DatedKey, ...] = ()
+        self.version = 0
+        self._reload_at_s = 0.0
+        self._load()
+        if not self.keys:
+            self.rotate()
+
+    @property
+    def current(self) -> SigningKey:
+        """The newest key that has settled, or else the oldest."""
+        self._look_again()
+        now_s = self._clock()
+        settled = [dated for dated in self.keys if dated.made_at + SETTLE_S <= now_s]
+        return (settled[-1] if settled else self.keys[0]).key
+
+    def key_set(self) -> KeySet:
+        """What devices are told."""
+        self._look_again()
+        keys = tuple(encode_public(dated.key.public) for dated in self.keys)
+        return KeySet(self.version, float(self.version), keys)
+
+    def rotate(self) -> SigningKey:
+        """Make a new key; it signs once it has settled. Raises ConfigError."""
+        if len(self.keys) >= MAX_KEYS:
+            raise ConfigError(f"there are {MAX_KEYS} signing keys already: retire an old one first")
+        made_at = max([int(self._clock()), *(dated.made_at + 1 for dated in self.keys)])
+        write_private(self._folder / f"signing-{made_at}.pem", make_signing_key())
+        self._count_up()
+        return self.keys[-1].key
+
+    def retire(self, kid: str) -> None:
+        """No offer by this key counts any more. Raises ConfigError."""
+        found = [dated for dated in self.keys if dated.key.kid == kid]
+        if not found:
+            raise ConfigError(f"{kid}: no such signing key")
+        if len(self.keys) == 1:
+            raise ConfigError(f"{kid}: the only signing key: make another one first")
+        (self._folder / f"signing-{found[0].made_at}.pem").unlink()
+        self._count_up()
+
+    def _count_up(self) -> None:
+        version = max(int(self._clock()), self.version + 1)
+        write_private(self._folder / _VERSION_FILE, str(version).encode())
+        self._load()
+
+    def _look_again(self) -> None:
+        if self._clock() >= self._reload_at_s or self._clock() < self._reload_at_s - RELOAD_S:
+            self._load()
+
+    def _load(self) -> None:
+        self._reload_at_s = self._clock() + RELOAD_S
+        known = {dated.made_at: dated for dated in self.keys}
+        dates = sorted(
+            int(found[1]) for name in self._folder.iterdir() if (found := _FILE.fullmatch(name.name))
+        )
+        self.keys = tuple(known.get(date) or DatedKey(date, self._read(date)) for date in dates)
+        if (self._folder / _VERSION_FILE).exists():
+            try:
+                self.version = int(read_private(self._folder / _VERSION_FILE))
+            except ValueError as exc:
+                raise ConfigError(f"{self._folder / _VERSION_FILE}: must hold a number") from exc
+
+    def _read(self, made_at: int) -> SigningKey:
+        file = self._folder / f"signing-{made_at}.pem"
+        try:
+            return SigningKey(read_private(file))
+        except ConfigError as exc:
+            raise ConfigError(f"{file}: {exc}") from exc

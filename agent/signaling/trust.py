@@ -1,0 +1,205 @@
+"""Who said it, to whom, and is it new: signatures over every message, and what an offer must prove.
+
+Each message is a compact JWS (RFC 7515) by its writer's Ed25519 key (RFC 8037, RFC 9864). The protected
+header is exactly `alg`, `kid`, `typ` and `topic`: the signature holds for one topic, so for one device, one
+session and one direction. Pure: keys, bytes and time come in; every refusal is a `MessageError`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+from joserfc.registry import HeaderParameter
+
+from agent.errors import ConfigError, MessageError
+from agent.model.signal import MAX_MESSAGE_BYTES, OFFER_LIFETIME_S, Offer
+
+ALGORITHM = "Ed25519"
+"""RFC 9864: the same signatures as `EdDSA` with this curve, under the name that leaves nothing open."""
+TYPE = "pinhole+jws"
+MAX_SEALED_BYTES = MAX_MESSAGE_BYTES * 4 // 3 + 1024
+"""A message of the largest size in base64, its header and its signature."""
+SKEW_S = 5.0
+"""How far our clock and the portal's may be apart."""
+MAX_NONCES = 1024
+_HEADER = {"alg", "kid", "typ", "topic"}
+_REGISTRY = jws.JWSRegistry({"topic": HeaderParameter("MQTT topic", "str", required=True)}, [ALGORITHM])
+
+UNPROVEN = frozenset(
+    {"too-large", "unsigned", "bad-algorithm", "unknown-key", "bad-signature", "wrong-topic"}
+)
+"""Codes of what was not said by who may say it: never answered."""
+
+
+class VerifyKey:
+    """A public key under its id, the RFC 7638 thumbprint."""
+
+    def __init__(self, public: bytes) -> None:
+        """Take the 32 bytes of RFC 8032; raises ConfigError for any other."""
+        try:
+            key = Ed25519PublicKey.from_public_bytes(public)
+        except ValueError as exc:
+            raise ConfigError("an Ed25519 public key is 32 bytes") from exc
+        self._jwk = OKPKey.import_key(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        self.public = public
+        self.kid = self._jwk.thumbprint()
+
+    def verifies(self, sealed: jws.CompactSignature) -> bool:
+        """Whether the signature is this key's."""
+        try:
+            return jws.validate_compact(sealed, self._jwk, registry=_REGISTRY)
+        except JoseError:
+            return False
+
+
+class SigningKey:
+    """A private key, and how it signs."""
+
+    def __init__(self, pem: bytes) -> None:
+        """From PKCS #8; raises ConfigError where it is no Ed25519 key."""
+        try:
+            private = load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError) as exc:
+            raise ConfigError("not a private key in PEM, or one with a passphrase") from exc
+        if not isinstance(private, Ed25519PrivateKey):
+            raise ConfigError("not an Ed25519 key")
+        self._jwk = OKPKey.import_key(pem)
+        self.verify_key = VerifyKey(private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+
+    @property
+    def kid(self) -> str:
+        """The id under which others know it."""
+        return self.verify_key.kid
+
+    @property
+    def public(self) -> bytes:
+        """The public half, 32 bytes."""
+        return self.verify_key.public
+
+    def seal(self, topic: str, payload: bytes) -> bytes:
+        """A signed message for one topic."""
+        header = {"alg": ALGORITHM, "kid": self.kid, "typ": TYPE, "topic": topic}
+        return jws.serialize_compact(header, payload, self._jwk, registry=_REGISTRY).encode()
+
+
+def make_signing_key() -> bytes:
+    """A new private key, as PKCS #8 PEM."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def open_sealed(topic: str, sealed: bytes, find_key: Callable[[str], VerifyKey | None]) -> bytes:
+    """The message inside, once it is proven that a known key signed it for this topic. Raises MessageError.
+
+    Codes: `too-large`, `unsigned` (no such JWS), `bad-algorithm`, `unknown-key`, `bad-signature`,
+    `wrong-topic`.
+    """
+    if len(sealed) > MAX_SEALED_BYTES:
+        raise MessageError("too-large", f"{len(sealed)} bytes; at most {MAX_SEALED_BYTES} are read")
+    try:
+        taken_apart = jws.extract_compact(sealed, registry=_REGISTRY)
+        header = dict(taken_apart.headers())
+    except Exception as exc:  # hostile text meets the parser with any error at all
+        raise MessageError("unsigned", "not a compact JWS") from exc
+    if header.get("alg") != ALGORITHM:
+        raise MessageError("bad-algorithm", f"signed with {ascii(header.get('alg'))[:40]}, not {ALGORITHM}")
+    if set(header) != _HEADER or header["typ"] != TYPE or not all(map(_is_text, header.values())):
+        raise MessageError("unsigned", f"the header is not {', '.join(sorted(_HEADER))} of {TYPE}")
+    key = find_key(header["kid"])
+    if key is None:
+        raise MessageError("unknown-key", f"signed by {ascii(header['kid'])[:60]}, which may not speak here")
+    if not key.verifies(taken_apart):
+        raise MessageError("bad-signature", f"not signed by {key.kid}")
+    if header["topic"] != topic:
+        raise MessageError("wrong-topic", f"it was signed for {ascii(header['topic'])[:200]}")
+    return bytes(taken_apart.payload)
+
+
+class OfferJudge:
+    """Whether an offer of the portal is for this life of the device, allowed, timely, and new.
+
+    A device whose clock is behind the portal's cannot tell how old an offer is. It takes the newest time
+    that the portal has signed, and what has passed since, for the least that the time can be; and every
+    offer names `boot_id`, which nobody knew before this start. So even without a clock an offer counts once,
+    and none from before the start does.
+    """
+
+    def __init__(self, boot_id: str) -> None:
+        self._boot_id = boot_id
+        self._nonces: OrderedDict[str, float] = OrderedDict()
+        self._least_s, self._least_at_mono_s = 0.0, 0.0
+        self.behind_s = 0.0
+        """How far our clock was behind the portal's at the newest offer; 0 where they agree."""
+
+    def check(self, offer: Offer, now_unix_s: float, now_mono_s: float) -> None:
+        """Take the offer in, once. Raises MessageError.
+
+        Codes: `not-allowed`, `expired`, `wrong-boot`, `replayed`, `too-many-offers`.
+        """
+        if "watch" not in offer.permissions:
+            raise MessageError("not-allowed", f"{ascii(offer.user)[:60]} may not watch this camera")
+        self._check_time(offer, now_unix_s, now_mono_s)
+        if offer.boot_id != self._boot_id:
+            raise MessageError("wrong-boot", "the offer is for another start of this camera: try again")
+        self._check_nonce(offer.nonce, now_mono_s)
+
+    def _check_time(self, offer: Offer, now_unix_s: float, now_mono_s: float) -> None:
+        if not 0 <= offer.expires_at - offer.issued_at <= OFFER_LIFETIME_S:
+            raise MessageError("expired", f"an offer lives {OFFER_LIFETIME_S:g} s at most")
+        least_s = self._least_s + now_mono_s - self._least_at_mono_s
+        is_behind = offer.issued_at - SKEW_S > now_unix_s
+        now_s = least_s if is_behind else now_unix_s
+        if now_s > offer.expires_at + SKEW_S:
+            raise MessageError(
+                "expired",
+                f"the offer expired at {_clock(offer.expires_at)} and it is {_clock(now_s)} here: "
+                "it was under way too long, or a clock is wrong",
+            )
+        self.behind_s = offer.issued_at - now_unix_s if is_behind else 0.0
+        if offer.issued_at > least_s:
+            self._least_s, self._least_at_mono_s = offer.issued_at, now_mono_s
+
+    def _check_nonce(self, nonce: str, now_mono_s: float) -> None:
+        # By then even a device without a clock finds it expired.
+        while self._nonces and next(iter(self._nonces.values())) < now_mono_s:
+            self._nonces.popitem(last=False)
+        if nonce in self._nonces:
+            raise MessageError("replayed", "this offer was taken already")
+        if len(self._nonces) >= MAX_NONCES:
+            raise MessageError("too-many-offers", "too many offers in half a minute")
+        self._nonces[nonce] = now_mono_s + OFFER_LIFETIME_S + 3 * SKEW_S
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The keys that may speak for a portal, by id."""
+
+    keys: Mapping[str, VerifyKey]
+
+    @classmethod
+    def of(cls, publics: Iterable[bytes]) -> "KeyRing":
+        """From public keys, 32 bytes each. Raises ConfigError."""
+        return cls({key.kid: key for key in map(VerifyKey, publics)})
+
+    def find(self, kid: str) -> VerifyKey | None:
+        """The key of this id."""
+        return self.keys.get(kid)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _clock(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds")

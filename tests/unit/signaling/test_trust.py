@@ -1,0 +1,214 @@
+"""What a signature proves, and what an offer must prove besides."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from parts.trust import BOOT, DEVICE, PORTAL, key_set, make_offer, seal
+
+from agent.errors import ConfigError, MessageError
+from agent.signaling.trust import (
+    MAX_NONCES,
+    MAX_SEALED_BYTES,
+    SKEW_S,
+    KeyRing,
+    OfferJudge,
+    SigningKey,
+    make_signing_key,
+    open_sealed,
+)
+
+NOW_S = 1_800_000_000.0
+TOPIC = "pinhole/v1/door/signal/s1/in"
+RING = KeyRing.of(key_set().publics)
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def sealed_with(payload=b"{}", key=PORTAL, **header):
+    """A JWS as an attacker would put it together, signed by `key` whatever the header says."""
+    fields = {"alg": "Ed25519", "kid": key.kid, "typ": "pinhole+jws", "topic": TOPIC} | header
+    fields = {name: value for name, value in fields.items() if value is not ...}
+    signed = b64(json.dumps(fields).encode()) + b"." + b64(payload)
+    return signed + b"." + b64(key._jwk.private_key.sign(signed))
+
+
+def refusal(sealed, topic=TOPIC, ring=RING):
+    with pytest.raises(MessageError) as caught:
+        open_sealed(topic, sealed, ring.find)
+    assert str(caught.value).isascii()
+    return caught.value.code
+
+
+def test_what_was_signed_comes_out_as_it_was():
+    assert open_sealed(TOPIC, seal(TOPIC, b"hello"), RING.find) == b"hello"
+    assert open_sealed(TOPIC, sealed_with(b"hello"), RING.find) == b"hello", "the attacker's tool works"
+
+
+def swapped(sealed, part, change):
+    parts = sealed.split(b".")
+    parts[part] = change(parts[part])
+    return b".".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("sealed", "code"),
+    [
+        (b"", "unsigned"),
+        (b'{"v":1,"type":"bye","seq":0}', "unsigned"),
+        (b"a.b", "unsigned"),
+        (b"..", "unsigned"),
+        (b64(b'"alg"') + b".e30.e30", "unsigned"),
+        (b64(b"[" * 200) + b".e30.e30", "unsigned"),
+        (b"x" * (MAX_SEALED_BYTES + 1), "too-large"),
+        (sealed_with(alg="none"), "bad-algorithm"),
+        (swapped(sealed_with(alg="none"), 2, lambda _: b""), "bad-algorithm"),
+        (sealed_with(alg="HS256"), "bad-algorithm"),
+        (sealed_with(alg="EdDSA"), "bad-algorithm"),
+        (sealed_with(alg="ES256"), "bad-algorithm"),
+        (sealed_with(alg=...), "unsigned"),
+        (sealed_with(alg=1), "bad-algorithm"),
+        (sealed_with(kid=...), "unsigned"),
+        (sealed_with(kid=1), "unsigned"),
+        (sealed_with(typ="JWT"), "unsigned"),
+        (sealed_with(topic=...), "unsigned"),
+        (sealed_with(jwk={"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}), "unsigned"),
+        (sealed_with(jku="https://evil.example/keys"), "unsigned"),
+        (sealed_with(b64=False, crit=["b64"]), "unsigned"),
+        (sealed_with(key=DEVICE), "unknown-key"),
+        (sealed_with(key=DEVICE, kid=PORTAL.kid), "bad-signature"),
+        (swapped(sealed_with(), 1, lambda _: b64(b'{"a":1}')), "bad-signature"),
+        (swapped(sealed_with(), 2, lambda _: b64(bytes(64))), "bad-signature"),
+        (swapped(sealed_with(), 2, lambda text: text[:-2]), "bad-signature"),
+        (sealed_with(topic="pinhole/v1/door/signal/s2/in"), "wrong-topic"),
+        (sealed_with(topic="pinhole/v1/window/signal/s1/in"), "wrong-topic"),
+        (sealed_with(topic="pinhole/v1/door/signal/s1/out"), "wrong-topic"),
+        (sealed_with(topic=["pinhole"]), "unsigned"),
+    ],
+)
+def test_what_proves_nothing_is_refused_by_its_reason(sealed, code):
+    assert refusal(sealed) == code
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_refused(sealed):
+    assert refusal(sealed) == "unsigned"
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_no_changed_byte_goes_unseen(position, change):
+    sealed = bytearray(seal(TOPIC, b"hello"))
+    sealed[position % len(sealed)] ^= change
+    refusal(bytes(sealed))
+
+
+def test_several_keys_count_and_a_retired_one_does_not():
+    old, new = SigningKey(make_signing_key()), SigningKey(make_signing_key())
+    both, later = KeyRing.of(key_set(old, new).publics), KeyRing.of(key_set(new).publics)
+    for key in (old, new):
+        assert open_sealed(TOPIC, seal(TOPIC, b"x", key), both.find) == b"x"
+    assert refusal(seal(TOPIC, b"x", old), ring=later) == "unknown-key"
+
+
+@pytest.mark.parametrize("pem", [b"", b"junk", make_signing_key().replace(b"PRIVATE", b"PUBLIC")])
+def test_a_file_that_holds_no_key_is_refused(pem):
+    with pytest.raises(ConfigError):
+        SigningKey(pem)
+
+
+def judged(judge, offer, now_s=NOW_S, mono_s=0.0):
+    """The code of the refusal; None where the offer counts."""
+    try:
+        judge.check(offer, now_s, mono_s)
+    except MessageError as error:
+        return error.code
+    return None
+
+
+@pytest.fixture
+def judge():
+    return OfferJudge(BOOT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"permissions": ()}, "not-allowed"),
+        ({"permissions": ("control", "manage")}, "not-allowed"),
+        ({"boot_id": "boot0"}, "wrong-boot"),
+        ({"issued_at": NOW_S - 40, "expires_at": NOW_S - 10}, "expired"),
+        ({"issued_at": NOW_S - 33, "expires_at": NOW_S - 3}, None),
+        ({"issued_at": NOW_S + 4, "expires_at": NOW_S + 34}, None),
+        ({"issued_at": NOW_S, "expires_at": NOW_S + 31}, "expired"),
+        ({"issued_at": 0.0, "expires_at": NOW_S + 30}, "expired"),
+        ({"issued_at": NOW_S + 1, "expires_at": NOW_S}, "expired"),
+    ],
+)
+def test_an_offer_is_judged_by_its_claims(judge, changes, code):
+    assert judged(judge, make_offer(now=NOW_S, **changes)) == code
+
+
+def test_an_offer_counts_once(judge):
+    offer = make_offer(now=NOW_S)
+    assert judged(judge, offer) is None
+    for later_s in (0, 1, 34):
+        assert judged(judge, offer, NOW_S + later_s, later_s) == "replayed"
+    assert judged(judge, offer, NOW_S + 36, 36.0) == "expired"
+
+
+def test_an_offer_that_was_refused_may_count_later(judge):
+    offer = make_offer(now=NOW_S)
+    assert judged(judge, offer, NOW_S + 60) == "expired"
+    assert judged(judge, offer, NOW_S, 1.0) is None
+
+
+def test_without_a_clock_an_offer_counts_once_and_says_that_there_is_none(judge):
+    offer = make_offer(now=NOW_S)
+    assert judged(judge, offer, now_s=0.0) is None
+    assert judge.behind_s == NOW_S
+    for later_s in (1, 34, 36, 60, 3600):
+        assert judged(judge, offer, float(later_s), float(later_s)) in ("replayed", "expired")
+    assert judged(judge, offer, 46.0, 46.0) == "expired", "also when its nonce is forgotten"
+
+
+def test_without_a_clock_what_was_held_back_is_older_than_the_newest_offer(judge):
+    held, newest = make_offer(now=NOW_S), make_offer(now=NOW_S + 50)
+    assert judged(judge, newest, 0.0, 0.0) is None
+    assert judged(judge, held, 1.0, 1.0) == "expired"
+    assert judged(judge, make_offer(now=NOW_S + 51), 1.0, 1.0) is None
+    assert judged(judge, make_offer(now=NOW_S + 52), 100.0, 100.0) == "expired", "time passes all the same"
+
+
+def test_a_clock_that_steps_back_brings_no_old_offer_back(judge):
+    offer = make_offer(now=NOW_S)
+    assert judged(judge, offer, NOW_S, 0.0) is None
+    assert judged(judge, offer, NOW_S - 3600, 3600.0) == "expired"
+
+
+def test_one_wrong_time_from_the_portal_does_not_lock_it_out(judge):
+    assert judged(judge, make_offer(now=NOW_S + 10**8)) is None
+    assert judged(judge, make_offer(now=NOW_S + 1), NOW_S + 1, 1.0) is None
+    assert judge.behind_s == 0
+
+
+def test_a_clock_that_is_right_again_is_not_called_wrong(judge):
+    judged(judge, make_offer(now=NOW_S), NOW_S - SKEW_S - 1)
+    assert judge.behind_s == SKEW_S + 1
+    judged(judge, make_offer(now=NOW_S + 2), NOW_S + 2, 2.0)
+    assert judge.behind_s == 0
+
+
+def test_memory_of_offers_is_bounded_and_forgets_nothing_that_still_counts(judge):
+    first = make_offer(now=NOW_S)
+    assert judged(judge, first) is None
+    for _ in range(MAX_NONCES - 1):
+        assert judged(judge, make_offer(now=NOW_S)) is None
+    assert judged(judge, make_offer(now=NOW_S)) == "too-many-offers"
+    assert judged(judge, first) == "replayed"
+    assert judged(judge, make_offer(now=NOW_S + 50), NOW_S + 50, 50.0) is None
+    assert len(judge._nonces) == 1
