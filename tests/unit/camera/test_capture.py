@@ -383,3 +383,21 @@ async def test_a_share_of_the_pictures_and_a_smaller_size_reach_the_encoder() ->
             await it.until(lambda: it.units)
             it.capture.demand("main", 300_000, 0.5, 0.5)
             assert camera.asked["main"] == EncoderDemand(300_000, fps_share=0.5, scale=0.5)
+
+
+async def test_the_rest_of_the_agent_sees_whether_it_is_watched_and_for_how_long_it_was_quiet() -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
+        assert not it.capture.is_watched
+        await asyncio.sleep(0.05)
+        rested_s = it.capture.quiet_s
+        assert rested_s >= 0.05
+        with it.capture.watching("main"):
+            assert it.capture.is_watched
+            assert it.capture.quiet_s < rested_s, "a watcher makes something due, from now on"
+            await it.until(lambda: it.units)
+            await asyncio.sleep(0.05)
+            quiet_s = it.capture.quiet_s
+            await asyncio.to_thread(camera.send)
+            await it.until(lambda: len(it.units) == 2)
+            assert it.capture.quiet_s < quiet_s
