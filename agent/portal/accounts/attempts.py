@@ -24,7 +24,7 @@ def begin(db: Session, keys: tuple[str, ...], now: float) -> float:
     Returns how long to wait, in seconds, where there were too many; then nothing is counted. After five
     failures it is 1 s, then 2 s, 4 s … up to 5 min, and it is forgotten after an hour of rest.
     """
-    db.execute(delete(Attempt).where(Attempt.last_at < now - FORGET_AFTER_S))
+    _prune(db, now)
     insert = sqlite.insert if db.get_bind().dialect.name == "sqlite" else postgresql.insert
     for key in sorted(keys):
         db.execute(insert(Attempt).values(key=key, failures=0, last_at=now).on_conflict_do_nothing())
@@ -34,7 +34,8 @@ def begin(db: Session, keys: tuple[str, ...], now: float) -> float:
     wait_s = max((_wait_s(attempt, now) for attempt in found), default=0.0)
     if wait_s <= 0:
         for attempt in found:
-            attempt.failures, attempt.last_at = min(attempt.failures + 1, 64), now
+            former = attempt.failures if now - attempt.last_at <= FORGET_AFTER_S else 0
+            attempt.failures, attempt.last_at = min(former + 1, 64), now
     return wait_s
 
 
@@ -43,10 +44,18 @@ def succeed(db: Session, name_key: str, address_key: str) -> None:
 
     Else whoever has an account could guess at others for ever, with a success of their own in between.
     """
-    db.execute(delete(Attempt).where(Attempt.key == name_key))
-    attempt = db.get(Attempt, address_key)
+    # Rows are locked in the order of their keys, here as in `begin`, so that nobody waits in a ring.
+    attempt = db.get(Attempt, address_key, with_for_update=True)
     if attempt is not None:
         attempt.failures = max(0, attempt.failures - 1)
+    db.flush()
+    db.execute(delete(Attempt).where(Attempt.key == name_key))
+
+
+def _prune(db: Session, now: float) -> None:
+    """Forget who rests; rows that others work on are left to them."""
+    resting = select(Attempt.key).where(Attempt.last_at < now - FORGET_AFTER_S)
+    db.execute(delete(Attempt).where(Attempt.key.in_(resting.with_for_update(skip_locked=True))))
 
 
 def _wait_s(attempt: Attempt, now: float) -> float:

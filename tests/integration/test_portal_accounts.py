@@ -1,0 +1,230 @@
+"""Accounts on a real store, SQLite and PostgreSQL alike: signing in, links, grants, several portals."""
+
+import asyncio
+import time
+
+import aiohttp
+import pytest
+from fakes.bus import state
+from parts.portal import CHEAP, PASSWORD, USER, portal
+
+from agent.portal.accounts import sessions, shares, users
+from agent.portal.accounts.access import Access
+from agent.portal.accounts.audit import Audit
+from agent.portal.accounts.codes import code_at
+from agent.portal.accounts.desk import Desk
+from agent.portal.accounts.passwords import PasswordError, Passwords
+from agent.portal.accounts.service import Accounts, SignInError, Visitor
+from agent.portal.accounts.users import AccountError, UnknownError
+from agent.portal.store import Store
+from agent.portal.tables import OneTimeLink, User, WebSession
+
+NEW = "a-better-password"
+HERE = Visitor("192.0.2.1", "test")
+
+
+class World:
+    """Accounts over a store, with time that stands still."""
+
+    def __init__(self, store, folder):
+        self.now = float(int(time.time()))
+        self.store = store
+        self.desk = Desk(store, CHEAP)
+        self.passwords = Passwords(CHEAP)
+        self.audit = Audit(store, folder / "audit.jsonl")
+        self.accounts = Accounts(store, self.audit, self.passwords, clock=lambda: self.now)
+
+    async def sign_in(self, name=USER, password=PASSWORD, code=""):
+        return await self.accounts.sign_in(name, password, code, HERE)
+
+    def access(self, name=USER):
+        return self.store.run_here(lambda db: users.access_of(db, users.find(db, name)))
+
+    def count(self, table):
+        return self.store.run_here(lambda db: len(db.query(table).all()))
+
+
+@pytest.fixture
+def world(store, tmp_path):
+    world = World(store, tmp_path)
+    world.desk.add_user(USER, "admin", password=PASSWORD)
+    yield world
+    world.passwords.close()
+
+
+async def test_who_signs_in_is_known_by_the_cookie_until_it_signs_out(world):
+    token, who = await world.sign_in("  ANN ")
+    assert who.name == USER
+    assert who.access.is_admin
+    assert await world.accounts.identity(token) == who
+    assert await world.accounts.identity(token + "x") is None
+    await world.accounts.sign_out(who, HERE)
+    assert await world.accounts.identity(token) is None
+
+
+async def test_neither_cookie_nor_link_nor_password_stands_in_the_store(world):
+    token, _ = await world.sign_in()
+    link = world.desk.add_user("bob", "viewer")
+    rows = world.store.run_here(
+        lambda db: [
+            str(vars(row)) for table in (User, WebSession, OneTimeLink) for row in db.query(table).all()
+        ]
+    )
+    assert rows
+    assert not any(secret in row for row in rows for secret in (token, link, PASSWORD))
+
+
+async def test_an_authenticators_code_is_asked_for_and_works_once(world):
+    secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", secret))
+    with pytest.raises(SignInError) as refused:
+        await world.sign_in()
+    assert refused.value.code == "code-needed"
+    code = code_at(secret, world.now)
+    await world.sign_in(code=code)
+    with pytest.raises(SignInError) as refused:
+        await world.sign_in(code=code)
+    assert refused.value.code == "wrong-code"
+    world.now += 30
+    await world.sign_in(code=code_at(secret, world.now))
+
+
+async def test_one_code_is_not_taken_twice_at_once(world):
+    secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", secret))
+    code = code_at(secret, world.now)
+    answers = await asyncio.gather(*(world.sign_in(code=code) for _ in range(4)), return_exceptions=True)
+    assert [isinstance(answer, SignInError) for answer in answers].count(False) == 1
+
+
+async def test_a_one_time_link_works_once_and_for_a_day(world):
+    link = world.desk.add_user("bob", "viewer")
+    with pytest.raises(PasswordError, match="12 to 256"):
+        await world.accounts.welcome(link, "short", HERE)
+    token, who = await world.accounts.welcome(link, NEW, HERE)
+    assert who.name == "bob"
+    assert await world.accounts.identity(token)
+    with pytest.raises(UnknownError):
+        await world.accounts.welcome(link, NEW, HERE)
+    first, second = (world.desk.reset_link("bob", without_code=False) for _ in range(2))
+    with pytest.raises(UnknownError):
+        await world.accounts.welcome(first, NEW, HERE)
+    world.now += 86_400 + 60  # the clock of the desk is the real one
+    with pytest.raises(UnknownError):
+        await world.accounts.welcome(second, NEW, HERE)
+
+
+@pytest.mark.parametrize("password", ["short", "aaaaaaaaaaaaaaaa", "my-name-is-ann", "x" * 257])
+async def test_a_password_that_is_easy_to_guess_is_refused(world, password):
+    with pytest.raises(PasswordError):
+        world.desk.set_password(USER, password)
+
+
+async def test_the_first_start_makes_one_administrator_however_many_portals(store):
+    links = await asyncio.gather(*(store.run(lambda db: users.first_link(db, 1000.0)) for _ in range(4)))
+    assert all(links)
+    found = store.run_here(users.views)
+    assert [(user.name, user.role) for user in found] == [("admin", "admin")]
+    store.run_here(lambda db: users.set_password(db, users.find(db, "admin"), CHEAP.hash(NEW)))
+    assert store.run_here(lambda db: users.first_link(db, 1000.0)) is None
+
+
+def test_roles_and_grants_add_up_and_the_stronger_holds(world):
+    world.desk.put_group("Yard", ["gate", "barn"])
+    world.desk.add_user("bob", None, cameras=["front"], groups=["Yard"])
+    assert world.access("bob").cameras == {"front": "viewer", "gate": "viewer", "barn": "viewer"}
+    world.desk.grant("bob", "operator", camera="gate", group=None)
+    assert world.access("bob").permissions("gate") == ("watch", "control")
+    assert world.access("bob").permissions("barn") == ("watch",)
+    assert world.access("bob").permissions("elsewhere") == ()
+    world.desk.set_role("bob", "operator")
+    assert world.access("bob").permissions("elsewhere") == ("watch", "control")
+    world.desk.set_role("bob", "none")
+    world.desk.put_group("Yard", ["barn"])
+    assert set(world.access("bob").cameras) == {"front", "gate", "barn"}
+    world.desk.remove_group("Yard")
+    assert set(world.access("bob").cameras) == {"front", "gate"}
+    world.desk.revoke("bob", camera="front", group=None)
+    with pytest.raises(AccountError, match="no grant for front"):
+        world.desk.revoke("bob", camera="front", group=None)
+
+
+def test_the_last_administrator_cannot_be_lost(world):
+    for act in (
+        lambda: world.desk.set_role(USER, "viewer"),
+        lambda: world.desk.set_disabled(USER, disabled=True),
+        lambda: world.desk.remove(USER),
+    ):
+        with pytest.raises(AccountError, match="only administrator"):
+            act()
+    world.desk.add_user("eve", "admin", password=PASSWORD)
+    world.desk.remove(USER)
+    assert [user.name for user in world.desk.users()] == ["eve"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "link:x", "ä", "-x", "x" * 129, "a\nb"])
+def test_a_user_name_that_could_be_mistaken_is_refused(world, name):
+    with pytest.raises(AccountError):
+        world.desk.add_user(name, "viewer")
+
+
+def test_a_user_cannot_be_added_twice_in_other_letters(world):
+    with pytest.raises(AccountError, match="already"):
+        world.desk.add_user("Ann", "viewer")
+
+
+async def test_what_belongs_to_a_user_goes_along(world):
+    world.desk.add_user("bob", "viewer", cameras=["front"], password=PASSWORD)
+    token, _ = await world.sign_in("bob")
+    world.desk.reset_link("bob", without_code=False)
+    world.desk.remove("bob")
+    assert await world.accounts.identity(token) is None
+    assert world.count(OneTimeLink) == world.count(WebSession) == 0
+
+
+async def test_sessions_of_one_user_are_bounded_and_the_oldest_goes(world):
+    tokens = []
+    for _ in range(sessions.MAX_SESSIONS_PER_OWNER + 1):
+        world.now += 1
+        tokens.append((await world.sign_in())[0])
+    assert await world.accounts.identity(tokens[0]) is None
+    assert await world.accounts.identity(tokens[1])
+    assert world.count(WebSession) == sessions.MAX_SESSIONS_PER_OWNER
+
+
+async def test_a_share_link_goes_with_everything_it_opened(world):
+    now = world.now
+    token, share = world.store.run_here(lambda db: shares.make(db, "front", "plumber", USER, 3600, now))
+    cookie, who, device = await world.accounts.open_share(token, HERE)
+    assert (who.name, device, who.expires_at) == ("link:plumber", "front", now + 3600)
+    assert who.access.permissions("front") == ("watch",)
+    with pytest.raises(UnknownError):
+        world.store.run_here(lambda db: shares.revoke(db, share.id, Access("viewer")))
+    world.store.run_here(lambda db: shares.revoke(db, share.id, Access("operator")))
+    assert await world.accounts.identity(cookie) is None
+    with pytest.raises(UnknownError):
+        await world.accounts.open_share(token, HERE)
+
+
+def client():
+    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+
+
+async def test_a_session_made_on_one_portal_is_good_on_another_and_ends_on_both(database_url):
+    one, two = Store.open(database_url), Store.open(database_url)
+    try:
+        async with portal(store=one) as first, portal(store=two) as second, client() as http:
+            second.gateway.on_state("front", state())
+            login = {"user": USER, "password": PASSWORD}
+            assert (await http.post(f"{first.url}/api/login", json=login)).status == 200
+            assert (await http.get(f"{second.url}/api/session")).status == 200
+            async with http.ws_connect(f"{second.url}/api/ws") as socket:
+                assert (await socket.receive_json(timeout=10))["user"] == USER
+                await http.post(f"{first.url}/api/logout", json={})
+                assert (await socket.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+            for _ in range(5):
+                await http.post(f"{first.url}/api/login", json=login | {"password": "wrong"})
+            assert (await http.post(f"{second.url}/api/login", json=login)).status == 429
+    finally:
+        one.close()
+        two.close()
