@@ -17,7 +17,7 @@ from agent.rtc.reach import Reached, Target
 from agent.signaling.probe import BrokerVisit
 
 MAX_SKEW_S = 5.0
-"""An offer expires after 30 s, with 5 s of allowance for clocks (agent/signaling/README.md)."""
+"""What an offer's times allow for (agent/signaling/README.md)."""
 CERTIFICATE_SOON_DAYS = 14
 MIN_FPS_SHARE = 0.9
 CARRIER_NET = ipaddress.ip_network("100.64.0.0/10")
@@ -80,8 +80,9 @@ def judge_clock(synchronisation: Synchronisation, date: PortalDate | None) -> Fi
         details |= {"skew_s": round(skew_s, 3), "uncertainty_s": round(uncertainty_s, 3)}
         if abs(skew_s) - uncertainty_s > MAX_SKEW_S:
             return Finding(
-                "clock", "", "fault",
-                f"{abs(skew_s):.0f} s {'behind' if skew_s > 0 else 'ahead of'} {versus}: offers look expired",
+                "clock", "", "warning",
+                f"{abs(skew_s):.0f} s {'behind' if skew_s > 0 else 'ahead of'} {versus}: "
+                "it serves all the same, but cannot tell how old an offer is",
                 "let chrony or systemd-timesyncd set it: sudo timedatectl set-ntp true", details=details,
             )  # fmt: skip
     if synchronisation.is_synchronised is False:

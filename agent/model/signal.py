@@ -70,6 +70,8 @@ class Offer:
     """An ICE restart of a session that is open, refused where it is not."""
     stream: StreamName = "main"
     """What the viewer wants to see; it may change its mind over the data channel."""
+    challenge: Nonce | None = None
+    """Of the `reject` that this offer answers: it was signed after that, whatever the device's clock says."""
     type: Literal["offer"] = "offer"
     v: Version = VERSION
 
@@ -108,6 +110,8 @@ class Reject:
     code: Code
     message: Text
     retry_after_s: Annotated[float, Field(ge=0, le=3600)] | None = None
+    challenge: Nonce | None = None
+    """With `expired`: the same offer with this in it counts, within ten seconds."""
     type: Literal["reject"] = "reject"
     v: Version = VERSION
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.portal.accounts.access import Identity
+from agent.portal.messages import BrowserOffer
 from agent.portal.outbox import Outbox
 from agent.portal.turn import IceGrant
 
@@ -72,6 +73,10 @@ class Session:
     """When the device answered; monotonic."""
     nonce: str = ""
     """Of the newest offer: only its answer counts."""
+    asked: BrowserOffer | None = None
+    """The newest offer, while no answer has come."""
+    candidates: list[str] = field(default_factory=list)
+    """Those that followed it: a device that refuses it keeps none."""
     seq_out: int = -1
     seq_in: int = -1
 

@@ -58,6 +58,8 @@ MAX_CLIENTS = 256
 MAX_CLIENTS_PER_OWNER = 32
 """Of one user, or of one share link."""
 MAX_SESSIONS = 32
+MAX_CANDIDATES = 64
+"""Kept for each session until its answer comes."""
 ANSWER_TIMEOUT_S = 10.0
 ORPHAN_S = 30.0
 """How long a session outlives its WebSocket: as long as consent to send does (RFC 7675)."""
@@ -204,13 +206,15 @@ class Gateway:
             case Answer():
                 if message.offer != session.nonce:
                     raise MessageError("stale-answer", "it answers another offer than the newest")
-                session.answer_by_s = None
+                session.answer_by_s = session.asked = None
                 if session.watching_since_s is None:
                     session.watching_since_s = self._clock.mono_s()
                     self.note_watching(session.client, device, True, f"session {session.id[:8]}")
                 self._tell(session.client, SessionAnswer(session_id, message.sdp))
             case Candidate():
                 self._tell(session.client, SessionCandidate(session_id, message.candidate))
+            case Reject(challenge=str(challenge)) if session.asked is not None:
+                self._meet(session, session.asked, challenge)
             case Reject():
                 self._forget(session)
                 self._tell(
@@ -276,16 +280,23 @@ class Gateway:
         if refusal is not None:
             self._tell(client, refusal)
             return
-        device, now = offer.device, self._clock.unix_s()
         session = self._sessions.get(offer.session)
         if session is None:
-            session = Session(offer.session, device, self._directory.boot_id(device), client)
-            session.seq_out = int(now)  # higher than what another portal may have sent in this session
+            session = Session(offer.session, offer.device, self._directory.boot_id(offer.device), client)
+            # Higher than what another portal may have sent in this session.
+            session.seq_out = int(self._clock.unix_s())
         if not offer.restart:  # a restart without an answer leaves the session as it is
             session.answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
         session.client.sessions.pop(session.id, None)  # its end is no longer the session's
         session.client, session.orphaned_until_s = client, None
         self._sessions[session.id] = client.sessions[session.id] = session
+        session.asked = offer
+        session.candidates.clear()
+        self._ask(session, offer)
+        log.info("session %s: %s asks %s", session.id[:8], client.user, offer.device)
+
+    def _ask(self, session: Session, offer: BrowserOffer, challenge: str | None = None) -> None:
+        client, device, now = session.client, session.device, self._clock.unix_s()
         session.nonce = secrets.token_urlsafe(16)
         message = Offer(
             seq=session.next_seq(),
@@ -300,6 +311,7 @@ class Gateway:
             relay_only=offer.relay_only,
             restart=offer.restart,
             stream=offer.stream,
+            challenge=challenge,
         )
         try:
             if not self._send(device, session.id, message):
@@ -308,7 +320,14 @@ class Gateway:
         except MessageError as exc:
             self._forget(session)
             self._tell(client, Error(exc.code, str(exc), session.id))
-        log.info("session %s: %s asks %s", session.id[:8], client.user, device)
+
+    def _meet(self, session: Session, offer: BrowserOffer, challenge: str) -> None:
+        """Prove to a device whose clock is wrong that its viewer asks now."""
+        session.asked = None  # once
+        log.info("session %s: the clock of %s is wrong", session.id[:8], session.device)
+        self._ask(session, offer, challenge)
+        for candidate in session.candidates:
+            self._send(session.device, session.id, Candidate(session.next_seq(), candidate))
 
     def _refusal(self, client: Client, offer: BrowserOffer) -> Error | SessionReject | None:
         known = self._sessions.get(offer.session)
@@ -339,6 +358,8 @@ class Gateway:
                 client, Error("unknown-session", "this connection has no such session", message.session)
             )
             return
+        if session.asked is not None and len(session.candidates) < MAX_CANDIDATES:
+            session.candidates.append(message.candidate)
         self._send(session.device, session.id, Candidate(session.next_seq(), message.candidate))
 
     def _end(self, session: Session, reason: str) -> None:

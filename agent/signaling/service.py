@@ -135,10 +135,12 @@ class SignalingService:
                 message = parse_to_device(open_sealed(topic, sealed, self._ring.find))
                 self._dispatch(name, message, now_unix_s, now_mono_s)
         except MessageError as error:
-            self._refuse(name, error, now_unix_s)
+            is_expired = error.code == "expired"
+            challenge = self._judge.challenge(now_mono_s) if is_expired else None
+            self._refuse(name, error, now_unix_s, challenge=challenge)
         except Exception as error:  # noqa: BLE001  one viewer's message must not end everybody's video
             fault = MessageError("internal", f"{type(error).__name__} in the agent: see its log")
-            self._refuse(name, fault, now_unix_s, error)
+            self._refuse(name, fault, now_unix_s, cause=error)
 
     def send_answer(self, session: str, nonce: str, sdp: str) -> None:
         """The answer to the offer of this nonce."""
@@ -150,8 +152,7 @@ class SignalingService:
 
     def send_reject(self, session: str, code: str, message: str, retry_after_s: float | None = None) -> None:
         """No answer will come; the session is over."""
-        self._send(session, Reject(self._next_seq(session), code, clip(message), retry_after_s))
-        self._close(session)
+        self._reject(session, Reject(self._next_seq(session), code, clip(message), retry_after_s))
 
     def send_restart(self, session: str, reason: str) -> None:
         """Our addresses changed, or we hear nothing of the viewer: please offer an ICE restart."""
@@ -196,11 +197,18 @@ class SignalingService:
     def _seal(self, topic: str, message: Message) -> bytes:
         return self._key.seal(topic, encode(message))
 
+    def _reject(self, session: str, message: Reject) -> None:
+        self._send(session, message)
+        self._close(session)
+
     def _clock_fault(self) -> tuple[HealthFault, ...]:
-        if not self._judge.behind_s:
+        behind_s, ahead_s = self._judge.behind_s, self._judge.ahead_s
+        if not behind_s and not ahead_s:
             return ()
-        behind = f"{self._judge.behind_s:.0f} s behind the portal: the age of an offer cannot be told"
-        return (HealthFault("clock", behind, "sudo timedatectl set-ntp true"),)
+        words = f"{behind_s:.0f} s behind the portal: the age of an offer cannot be told"
+        if ahead_s:
+            words = f"{ahead_s:.0f} s ahead of the portal: every first viewer takes a round trip more"
+        return (HealthFault("clock", words, "sudo timedatectl set-ntp true"),)
 
     def _parts_of(self, topic: str) -> Topic:
         parts = parse_topic(self._prefix, topic)
@@ -243,7 +251,13 @@ class SignalingService:
             raise
 
     def _refuse(
-        self, name: str, error: MessageError, now_unix_s: float, cause: Exception | None = None
+        self,
+        name: str,
+        error: MessageError,
+        now_unix_s: float,
+        *,
+        cause: Exception | None = None,
+        challenge: str | None = None,
     ) -> None:
         self.refused[error.code] += 1
         # abs: a clock set back by NTP must not silence the log.
@@ -255,7 +269,8 @@ class SignalingService:
         if error.code in _UNANSWERED or not name or self._is_open(name):
             return
         if self._reject_window.admits(now_unix_s):
-            self.send_reject(name, error.code, str(error))
+            words = clip(str(error))
+            self._reject(name, Reject(self._next_seq(name), error.code, words, challenge=challenge))
 
     def _send(
         self, name: str, message: Answer | Candidate | Reject | Restart | Bye, *, is_urgent: bool = False

@@ -5,6 +5,8 @@ header is exactly `alg`, `kid`, `typ` and `topic`: the signature holds for one t
 session and one direction. Pure: keys, bytes and time come in; every refusal is a `MessageError`.
 """
 
+import math
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -34,6 +36,9 @@ MAX_SEALED_BYTES = MAX_MESSAGE_BYTES * 4 // 3 + 1024
 SKEW_S = 5.0
 """How far our clock and the portal's may be apart."""
 MAX_NONCES = 1024
+MAX_CHALLENGES = 32
+CHALLENGE_S = 10.0
+"""How long a portal may take to answer a challenge."""
 _HEADER = {"alg", "kid", "typ", "topic"}
 _REGISTRY = jws.JWSRegistry({"topic": HeaderParameter("MQTT topic", "str", required=True)}, [ALGORITHM])
 
@@ -133,14 +138,30 @@ class OfferJudge:
     that the portal has signed, and what has passed since, for the least that the time can be; and every
     offer names `boot_id`, which nobody knew before this start. So even without a clock an offer counts once,
     and none from before the start does.
+
+    A clock that is ahead finds every offer expired. Where it has stepped since an offer was timely, the time
+    that has passed is believed instead. Else the portal is challenged: an offer that names what we made up a
+    moment ago was signed since.
     """
 
     def __init__(self, boot_id: str) -> None:
         self._boot_id = boot_id
         self._nonces: OrderedDict[str, float] = OrderedDict()
+        self._challenges: OrderedDict[str, float] = OrderedDict()
         self._least_s, self._least_at_mono_s = 0.0, 0.0
+        self._most_s, self._most_at_mono_s = math.inf, 0.0
         self.behind_s = 0.0
         """How far our clock was behind the portal's at the newest offer; 0 where they agree."""
+        self.ahead_s = 0.0
+        """How far it was ahead."""
+
+    def challenge(self, now_mono_s: float) -> str:
+        """Make something up for the portal to sign."""
+        made = secrets.token_urlsafe(16)
+        self._challenges[made] = now_mono_s
+        if len(self._challenges) > MAX_CHALLENGES:
+            self._challenges.popitem(last=False)
+        return made
 
     def check(self, offer: Offer, now_unix_s: float, now_mono_s: float) -> None:
         """Take the offer in, once. Raises MessageError.
@@ -158,8 +179,13 @@ class OfferJudge:
         if not 0 <= offer.expires_at - offer.issued_at <= OFFER_LIFETIME_S:
             raise MessageError("expired", f"an offer lives {OFFER_LIFETIME_S:g} s at most")
         least_s = self._least_s + now_mono_s - self._least_at_mono_s
+        most_s = self._most_s + now_mono_s - self._most_at_mono_s
         is_behind = offer.issued_at - SKEW_S > now_unix_s
-        now_s = least_s if is_behind else now_unix_s
+        challenged_s = now_mono_s - self._challenges.pop(offer.challenge or "", -math.inf)
+        is_proven = challenged_s <= CHALLENGE_S
+        now_s = least_s if is_behind or now_unix_s > most_s else now_unix_s
+        if is_proven:
+            now_s = offer.issued_at
         if now_s > offer.expires_at + SKEW_S:
             raise MessageError(
                 "expired",
@@ -167,6 +193,12 @@ class OfferJudge:
                 "it was under way too long, or a clock is wrong",
             )
         self.behind_s = offer.issued_at - now_unix_s if is_behind else 0.0
+        is_ahead = now_unix_s > offer.expires_at + SKEW_S
+        self.ahead_s = now_unix_s - offer.issued_at if is_ahead else 0.0
+        if is_proven:
+            self._most_s, self._most_at_mono_s = offer.issued_at + challenged_s, now_mono_s
+        elif not (is_behind or is_ahead):
+            self._most_s, self._most_at_mono_s = offer.expires_at + SKEW_S, now_mono_s
         if offer.issued_at > least_s:
             self._least_s, self._least_at_mono_s = offer.issued_at, now_mono_s
 

@@ -656,3 +656,32 @@ async def test_the_audit_log_hears_who_watches_and_for_how_long(two):
         ("viewer", "front", True, "session aaaaaaaa"),
         ("viewer", "front", False, "session aaaaaaaa, 9 s"),
     ]
+
+
+CHALLENGE = "c" * 22
+
+
+async def test_a_device_with_a_wrong_clock_is_asked_again_with_its_challenge_and_the_viewer_sees_nothing(
+    world,
+):
+    browser = await world.browser()
+    session = browser.offer(relay_only=True)
+    browser.say(type="candidate", session=session, candidate="candidate:1")
+    expired = Reject(0, "expired", "it is another hour here", challenge=CHALLENGE)
+    world.gateway.on_signal("front", session, expired)
+    first, again = (offer for _, _, offer in world.sent(Offer))
+    assert (first.challenge, again.challenge) == (None, CHALLENGE)
+    assert (again.sdp, again.relay_only, again.seq) == (first.sdp, True, first.seq + 2)
+    assert again.nonce != first.nonce
+    assert [m.candidate for _, _, m in world.sent(Candidate)] == ["candidate:1", "candidate:1"]
+    world.answer(session, 1, "v=0 answer")
+    assert [m["type"] for m in await browser.heard()] == ["answer"]
+
+
+async def test_a_second_challenge_is_a_refusal(world):
+    browser = await world.browser()
+    session = browser.offer()
+    for seq in (0, 1):
+        world.gateway.on_signal("front", session, Reject(seq, "expired", "no", challenge=CHALLENGE))
+    assert len(world.sent(Offer)) == 2
+    assert [m["code"] for m in await browser.heard()] == ["expired"]

@@ -139,6 +139,19 @@ def test_a_device_whose_clock_is_behind_still_answers(bench):
     assert len(bench.handler.heard) == 1
 
 
+def test_a_device_whose_clock_is_ahead_challenges_answers_and_says_so(bench):
+    ahead_s = NOW_S + 3600
+    bench.receive(offer(), now_s=ahead_s)
+    [(_, refusal)] = bench.sent
+    assert (refusal.code, bench.handler.heard) == ("expired", [])
+    bench.receive(offer(1, challenge=refusal.challenge), now_s=ahead_s)
+    assert len(bench.handler.heard) == 1
+    bench.service.publish_health(Health(NOW_S, "symmetric"))
+    topic, payload = bench.published[-1][:2]
+    [fault] = parse_health(unseal(topic, payload)).faults
+    assert (fault.check, fault.message[:26]) == ("clock", "3600 s ahead of the portal")
+
+
 @pytest.mark.parametrize("step_s", [-3600, 3600], ids=["back", "forward"])
 def test_a_step_of_the_clock_ends_no_session_and_offers_are_taken_when_it_is_right_again(bench, step_s):
     bench.receive(offer())

@@ -10,6 +10,8 @@ from parts.trust import BOOT, DEVICE, PORTAL, key_set, make_offer, seal
 
 from agent.errors import ConfigError, MessageError
 from agent.signaling.trust import (
+    CHALLENGE_S,
+    MAX_CHALLENGES,
     MAX_NONCES,
     MAX_SEALED_BYTES,
     SKEW_S,
@@ -212,3 +214,44 @@ def test_memory_of_offers_is_bounded_and_forgets_nothing_that_still_counts(judge
     assert judged(judge, first) == "replayed"
     assert judged(judge, make_offer(now=NOW_S + 50), NOW_S + 50, 50.0) is None
     assert len(judge._nonces) == 1
+
+
+def test_a_clock_that_steps_ahead_goes_by_the_time_that_has_passed(judge):
+    assert judged(judge, make_offer(now=NOW_S)) is None
+    stepped_s = NOW_S + 3600
+    assert judged(judge, make_offer(now=NOW_S + 100), stepped_s + 100, 100.0) is None
+    assert judge.ahead_s == 3600
+    assert judged(judge, make_offer(now=NOW_S + 50), stepped_s + 101, 101.0) == "expired", "held back"
+    assert judged(judge, make_offer(now=NOW_S + 200), NOW_S + 200, 200.0) is None
+    assert judge.ahead_s == 0
+
+
+def test_time_that_has_passed_is_no_step(judge):
+    assert judged(judge, make_offer(now=NOW_S)) is None
+    assert judged(judge, make_offer(now=NOW_S + 1), NOW_S + 3600, 3600.0) == "expired"
+
+
+def test_a_clock_that_was_ahead_from_the_start_challenges_the_portal(judge):
+    ahead_s = NOW_S + 3600
+    assert judged(judge, make_offer(now=NOW_S), ahead_s, 0.0) == "expired"
+    challenge = judge.challenge(0.0)
+    assert judged(judge, make_offer(now=NOW_S, challenge="A" * 22), ahead_s, 0.2) == "expired"
+    assert judged(judge, make_offer(now=NOW_S, challenge=challenge), ahead_s + 0.2, 0.2) is None
+    assert judge.ahead_s == pytest.approx(3600.2)
+    assert judged(judge, make_offer(now=NOW_S, challenge=challenge), ahead_s + 0.3, 0.3) is None, (
+        "from then on the time is known, so no other challenge is needed"
+    )
+    assert judged(judge, make_offer(now=NOW_S + 100), ahead_s + 100, 100.0) is None
+    assert judged(judge, make_offer(now=NOW_S + 50), ahead_s + 101, 101.0) == "expired", "held back"
+
+
+def test_a_challenge_is_answered_soon_or_not_at_all(judge):
+    challenge = judge.challenge(0.0)
+    late = make_offer(now=NOW_S, challenge=challenge)
+    assert judged(judge, late, NOW_S + 3600, CHALLENGE_S + 0.1) == "expired"
+
+
+def test_challenges_are_bounded(judge):
+    for _ in range(10 * MAX_CHALLENGES):
+        judge.challenge(0.0)
+    assert len(judge._challenges) == MAX_CHALLENGES

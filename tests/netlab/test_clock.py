@@ -1,0 +1,46 @@
+"""A device whose clock is an hour wrong serves all the same, and says so."""
+
+import asyncio
+import shutil
+
+import pytest
+from netlab.frames import FREEZE_S, forget, look, watch_frames, watch_peers
+from netlab.internet import internet
+from netlab.plan import Plan
+from netlab.servers import MOSQUITTO, TURNSERVER, start_service
+from netlab.viewer import play, viewing
+from parts.need import need
+
+HOUR_S = 3600
+SETTLE_S, WATCH_S = 0.5, 3.0
+
+
+@pytest.fixture(autouse=True)
+def _has_parts():
+    need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
+    need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
+    need(shutil.which("chromium"), "needs chromium: sudo apt-get install chromium")
+
+
+@pytest.mark.parametrize("start_s", [0, HOUR_S, -HOUR_S], ids=["right", "ahead", "behind"])
+async def test_an_hour_is_no_reason_not_to_serve(tmp_path, start_s):
+    """From the start, and when the clock steps to and fro while somebody watches."""
+    offset = tmp_path / "offset"
+    offset.write_text(str(start_s))
+    program = ("-m", "netlab.wrong_clock", str(offset), "run", "--config")
+    with internet(Plan()) as lab:
+        service = start_service(lab, ["udp"], program=program)
+        async with viewing(lab, service) as page:
+            await watch_peers(page)
+            for step_s in (start_s, HOUR_S, -HOUR_S):
+                playback = await play(page)
+                assert playback.failed_attempts == ()
+                await watch_frames(page)
+                await asyncio.sleep(SETTLE_S)
+                await forget(page)
+                offset.write_text(str(step_s))
+                await asyncio.sleep(WATCH_S)
+                glance = await look(page, asyncio.get_running_loop().time())
+                assert glance.phase == "playing"
+                gaps = [b - a for a, b in zip(glance.frames_s, glance.frames_s[1:], strict=False)]
+                assert max(gaps) < FREEZE_S, step_s

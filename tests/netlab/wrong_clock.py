@@ -1,0 +1,24 @@
+"""`python -m netlab.wrong_clock FILE ARGUMENTS`: the agent, its clock wrong by the seconds in the file.
+
+Time namespaces leave CLOCK_REALTIME alone, so Python's clock is stepped; the monotonic one runs on.
+"""
+
+import runpy
+import sys
+import time
+from pathlib import Path
+
+_NS_PER_S = 1_000_000_000
+_right_s, _right_ns = time.time, time.time_ns
+
+
+def run(file: Path, arguments: list[str]) -> None:
+    """Run the agent; the file may change at any time."""
+    time.time = lambda: _right_s() + float(file.read_text())
+    time.time_ns = lambda: _right_ns() + int(float(file.read_text()) * _NS_PER_S)
+    sys.argv = ["agent", *arguments]
+    runpy.run_module("agent", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), sys.argv[2:])
