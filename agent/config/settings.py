@@ -255,7 +255,7 @@ class CameraSettings(Section):
         examples=[1_000_000],
     )
     keyframe_interval_s: float = Field(
-        default=10,
+        default=60,
         ge=0.5,
         le=60,
         description="Longest time between two IDR pictures; viewers ask for more themselves.",

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from agent.control.delay import Usage
 
-BETA = 0.88
-"""Of the delivered rate, which is the capacity while a queue stands."""
+BETA = 0.80
+"""Of the delivered rate, which is the capacity while a queue stands; until the queue has gone."""
 DRAIN_S = 0.5
 """A queue is drained in about this time, ..."""
 MIN_BETA = 0.5
 """... but the picture keeps half of the capacity."""
-SETTLED = 0.85
+SETTLED = 0.90
 """Of the capacity, once the queue has gone: the rest carries noise, keyframes and resends in time."""
 CLIMB = 1.35
 """A second, while the capacity is unknown."""

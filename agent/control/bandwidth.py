@@ -29,7 +29,7 @@ PACING = 1.5
 """Frames leave faster than the target, so that a keyframe does not hold up what follows."""
 EAGER_PACING = 2.5
 """The same while the link's limit is not known; libwebrtc's factor."""
-WINDOW_NS = 250_000_000
+WINDOW_NS = 200_000_000
 """In flight beyond one round trip at the target: a report's interval (62 ms) and a queue worth having."""
 MIN_WINDOW_BYTES = 6000
 STALL_NS = 400_000_000

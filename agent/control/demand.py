@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 NS_PER_S = 1_000_000_000
 
-OVERHEAD = 0.11
+OVERHEAD = 0.09
 """Of the target: headers (6 % at 1200 bytes a packet), and room for keyframes and the encoder's own noise."""
 RESEND_TIMES = 2
 """What is lost is sent again, perhaps twice."""

@@ -13,6 +13,7 @@ BUCKET_NS = 500_000_000
 MIN_PACKETS = 30
 BUCKETS = 20
 """The inherent loss is the median of the last ten seconds."""
+MIN_BUCKETS = 6
 MAX_INHERENT = 0.10
 """More is congestion by any name: GCC's own limit (draft-ietf-rmcat-gcc-02 section 6)."""
 EXCESS, DEVIATIONS = 0.02, 2.0
@@ -31,10 +32,12 @@ class LossLimit:
 
     @property
     def usual(self) -> float:
-        """Of the last ten seconds; what one burst of congestion lost counts for little."""
-        return (
-            sum(min(MAX_INHERENT, one) for one in self._ratios) / len(self._ratios) if self._ratios else 0.0
-        )
+        """Of the last ten seconds without the worst fifth, which is congestion; 0 in the first three."""
+        count = len(self._ratios)
+        if count < MIN_BUCKETS:
+            return 0.0
+        kept = sorted(self._ratios)[: count - count // 5]
+        return sum(kept) / len(kept)
 
     @property
     def ratio(self) -> float:

@@ -13,9 +13,8 @@ from bench.scene import FPS, HEIGHT_PX, WIDTH_PX, Scene, tick_of, video_frame
 
 import agent.app
 from agent import cli
-from agent.camera.encoder import H264Encoder
+from agent.camera.duo import Duo
 from agent.camera.worker import Worker
-from agent.model.media import StreamFormat
 
 
 class FootageCamera:
@@ -26,32 +25,32 @@ class FootageCamera:
 
     def __init__(self, footage, targets, settings):
         self._scene, self._targets, self._settings = Scene(footage), targets, settings
-        self._worker = self._encoder = None
+        self._worker = self._duo = None
 
-    def start(self, demand, on_unit, on_failure):
-        encoder = H264Encoder(WIDTH_PX, HEIGHT_PX, FPS, self._settings.keyframe_interval_s, demand)
+    def start(self, demands, on_unit, on_failure):
+        duo = Duo(self._settings, WIDTH_PX, HEIGHT_PX, FPS, demands)
 
         def body(stopping: threading.Event):
             tick = tick_of(time.time() * 1000) + 1
             while not stopping.wait(max(0, tick / FPS - time.time())):
                 frame = video_frame(self._scene.picture(tick), WIDTH_PX, HEIGHT_PX, "yuv420p")
-                on_unit(encoder.encode(frame, time.monotonic_ns() // 1000))
+                for stream, unit in duo.encode(frame, time.monotonic_ns() // 1000):
+                    on_unit(stream, unit)
                 tick = max(tick + 1, tick_of(time.time() * 1000))
 
-        self._encoder = encoder
-        self.apply(demand)
+        self._duo = duo
         self._worker = Worker("camera-footage", body, on_failure)
         self._worker.start()
-        return StreamFormat(WIDTH_PX, HEIGHT_PX, FPS, encoder.profile_level_id)
+        return duo.formats
 
-    def apply(self, demand):
-        if self._encoder:
-            self._encoder.apply(demand)
+    def apply(self, stream, demand):
+        if self._duo:
+            self._duo.apply(stream, demand)
             with self._targets.open("a") as file:
                 file.write(json.dumps([time.time() * 1000, demand.bitrate_bps]) + "\n")
 
     def stop(self):
-        worker, self._worker, self._encoder = self._worker, None, None
+        worker, self._worker, self._duo = self._worker, None, None
         if worker:
             worker.stop()
 

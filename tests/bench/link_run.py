@@ -27,6 +27,7 @@ SENDERS = {
     "aiortc": "stock_device.py",
 }
 MAX_BPS = 6_000_000
+FIRST_BPS = 4e6
 STATS_EVERY_MS, SHOT_EVERY_MS = 250, 2000
 GUEST_IP = "203.0.113.40"
 _PROBE = (HERE / "viewer_probe.js").read_text()
@@ -38,7 +39,11 @@ async def run(
     """Build the network, play, let the scenario happen. A LabError becomes part of the result."""
     recording = Recording(scenario, sender, [])
     nat = "symmetric" if scenario.is_relayed else "port-restricted"
-    plan = Plan(nat, nat, uplink=scenario.uplink, downlink=Shape(delay_ms=scenario.uplink.delay_ms))
+    # A trace begins with the first picture.
+    first = (
+        scenario.uplink.changed(trace=None, rate_bps=FIRST_BPS) if scenario.uplink.trace else scenario.uplink
+    )
+    plan = Plan(nat, nat, uplink=first, downlink=Shape(delay_ms=scenario.uplink.delay_ms))
     try:
         with internet(plan) as lab:
             targets = lab.spaces.folder / "targets"
@@ -67,6 +72,8 @@ async def _view(recording: Recording, lab, service, targets: Path, scene) -> Non
             await watch_peers(page)
         await asyncio.gather(*(play(page) for page in pages))
         start_s = time.time()
+        if scenario.uplink.trace:
+            lab.link.change("uplink", rate_bps=None, trace=scenario.uplink.trace)
         if scenario.changes:
             lab.link.plan([(at_s, "uplink", change) for at_s, change in scenario.changes])
         options = {"statsEveryMs": STATS_EVERY_MS, "shotEveryMs": SHOT_EVERY_MS}

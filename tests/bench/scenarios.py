@@ -114,7 +114,7 @@ SCENARIOS = (
         changes=_steps((15, 0.4e6), (25, 1.5e6), (35, None), (40, 1.5e6)),
     ),
     Scenario("two", "3 Mb/s, two viewers compete", _PLAIN.at(3e6), viewers=2),
-    Scenario("alone", "4 Mb/s, 2 Mb/s of camera, one viewer", _PLAIN.at(8e6)),
+    Scenario("alone", "8 Mb/s, one viewer", _PLAIN.at(8e6)),
     Scenario("guest", "8 Mb/s, one more viewer behind 0.4 Mb/s", _PLAIN.at(8e6), guest_bps=400_000),
     made(1, 2e6),
     made(2, 1e6),

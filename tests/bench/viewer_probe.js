@@ -2,7 +2,6 @@
 async ({ statsEveryMs, shotEveryMs }) => {
   const { decodeBits, nowMs, CELLS } = await import(new URL("stamp.js", document.querySelector("script[type=module]").src));
   const video = document.querySelector("video");
-  const pc = probe.peers.at(-1);
   const bench = (window.bench = { startMs: nowMs(), frames: [], stats: [], shots: [] });
   let busy = false;
   let shotAt = nowMs() + shotEveryMs;
@@ -21,10 +20,10 @@ async ({ statsEveryMs, shotEveryMs }) => {
     const frame = new VideoFrame(video);
     try {
       const { width, height } = frame.visibleRect;
-      const cell = Math.floor(width / CELLS);
+      const cell = (Math.floor(1280 / CELLS) * width) / 1280; // of the source, whatever the sender made of it
       const row = (Math.max(2, Math.floor(height / 45)) >> 1) & ~1;
       const [line] = await luma(frame, { x: 0, y: row, width, height: 2 });
-      const stamp = decodeBits(Array.from({ length: CELLS }, (_, i) => line[i * cell + (cell >> 1)] > 127));
+      const stamp = decodeBits(Array.from({ length: CELLS }, (_, i) => line[Math.floor((i + 0.5) * cell)] > 127));
       bench.frames.push([now, stamp]);
       if (stamp !== null && now >= shotAt) {
         shotAt = now + shotEveryMs;
@@ -52,10 +51,21 @@ async ({ statsEveryMs, shotEveryMs }) => {
     "freezeCount", "totalFreezesDuration", "framesDecoded", "framesDropped", "keyFramesDecoded", "nackCount", "pliCount",
     "jitterBufferDelay", "jitterBufferEmittedCount", "frameWidth", "frameHeight",
   ];
+  // Where the dashboard begins a new session after an outage, the counters go on.
+  const state = ["frameWidth", "frameHeight"];
+  let pc = probe.peers.at(-1);
+  let before = {};
+  let last = {};
   const note = async () => {
+    if (pc !== probe.peers.at(-1)) {
+      pc = probe.peers.at(-1);
+      before = last;
+    }
     const report = await pc.getStats();
-    const one = [...report.values()].find((s) => s.type === "inbound-rtp" && s.kind === "video");
-    if (one) bench.stats.push({ now: nowMs(), ...Object.fromEntries(wanted.map((key) => [key, one[key] ?? 0])) });
+    const one = [...report.values()].find((s) => s.type === "inbound-rtp" && s.kind === "video") ?? {};
+    const sum = (key) => [key, (one[key] ?? 0) + (state.includes(key) ? 0 : (before[key] ?? 0))];
+    last = Object.fromEntries(wanted.map(sum));
+    bench.stats.push({ now: nowMs(), ...last });
   };
   setInterval(note, statsEveryMs);
 
