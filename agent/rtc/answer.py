@@ -109,8 +109,8 @@ def parse_offer(text: str) -> Offer:
     if not 0 < len(media) <= _MAX_SECTIONS:
         raise NegotiationError("malformed-sdp", f"the offer has {len(media)} media sections, not 1 to 8")
     for section in media:
-        if not _TOKEN.fullmatch(section.rtp.muxId or ""):
-            raise NegotiationError("malformed-sdp", "a media section has no valid mid")
+        if not _TOKEN.fullmatch(section.rtp.muxId or "") or not section.fmt:
+            raise NegotiationError("malformed-sdp", "a media section has no valid mid, or no format")
     bundled = {mid for group in description.group if group.semantic == "BUNDLE" for mid in group.items}
 
     receiving = [m for m in media if m.kind == "video" and m.port and m.direction in ("recvonly", "sendrecv")]
@@ -227,7 +227,10 @@ def _dtls_parameters(media: sdp.MediaDescription) -> tuple[RTCDtlsParameters, st
 
 def _data_section(media: sdp.MediaDescription) -> DataSection:
     limit = media.sctpCapabilities.maxMessageSize if media.sctpCapabilities else 65536
-    return DataSection(media.rtp.muxId, media.sctp_port or 5000, limit)
+    port = media.sctp_port or 5000
+    if not 0 < port < 65536 or limit < 0:
+        raise NegotiationError("malformed-sdp", "sctp-port or max-message-size breaks RFC 8841")
+    return DataSection(media.rtp.muxId, port, limit)
 
 
 def _candidate_lines(media: Iterable[sdp.MediaDescription]) -> tuple[str, ...]:

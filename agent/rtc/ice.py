@@ -20,9 +20,10 @@ from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 
 from agent.model.signal import IceServer
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
-from agent.rtc.pool import PooledSocket, Take
+from agent.rtc.pool import Take
 from agent.rtc.relay import MAX_UNSENT_BYTES, Address, RelayTransport, Send, relayed_candidate
 from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers, reflexive_servers
+from agent.rtc.sockets import IceSocket, adopt, open_socket
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ CONSENT_INTERVAL_S = 5.0
 CONSENT_RETRANSMISSIONS = 2
 """0.5 + 1 + 2 s: a check survives a round trip of 3.5 s; aioice's own gives up after 0.5 s."""
 MAX_REMOTE_CANDIDATES = 64
+MAX_WAITING_DATAGRAMS = 256
+"""What comes in while nobody reads: before DTLS, and during a restart."""
 SPARE_PACE_S = 0.05  # between two checks of pairs that are not in use: RFC 8445 section 14.2
 SPARE_INTERVAL_S = 15.0
 """How often a spare pair is checked: carrier NATs forget a silent one after 30 s."""
@@ -75,21 +78,36 @@ class IceConnection(aioice.Connection):
         self._tasks: set[asyncio.Task[None]] = set()
         self._close_task: asyncio.Task[None] | None = None
 
+    def is_known(self, host: str, port: int) -> bool:
+        """Whether this is an address of the viewer's: signaled, or learnt from a check with our password."""
+        return any(
+            known._network_host == host and known.port == port  # noqa: SLF001
+            for known in self._remote_candidates
+        )
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """Keep a datagram of the viewer's until it is read; nobody is owed more than a few."""
+        if self._queue.qsize() < MAX_WAITING_DATAGRAMS:
+            super().data_received(data, component)
+
     async def gather_host(self, addresses: Sequence[str], take: Take) -> tuple[str, ...]:
         """A socket for each address, new or from the pool; the candidates that go into the answer."""
         self._local_candidates_start = True
         if not self._relay_only:
             pooled = {address: found for address in addresses if (found := take(address))}
-            others = [address for address in addresses if address not in pooled]
-            hosts = await self.get_component_candidates(component=1, addresses=others)
-            hosts += [self._adopt(one) for one in pooled.values()]
-            hosts.sort(key=lambda candidate: list(addresses).index(candidate.host))
-            for index, candidate in enumerate(hosts):  # RFC 8445 section 5.1.2.1: unique preferences
-                candidate.priority = candidate_priority(1, "host", 65535 - index)
-            self._local_candidates += hosts
-            for host in hosts:
-                if host.host in pooled:
-                    self._found(_reflexive_candidate(host, pooled[host.host].mapped))
+            for index, address in enumerate(addresses):
+                one = pooled.get(address)
+                transport = one.transport if one else await open_socket(address)
+                if transport is None:
+                    continue
+                protocol = adopt(transport, self)
+                # RFC 8445 section 5.1.2.1: unique preferences
+                protocol.local_candidate.priority = candidate_priority(1, "host", 65535 - index)
+                self._protocols.append(protocol)
+                self._local_candidates.append(protocol.local_candidate)
+            for protocol in list(self._protocols):
+                if one := pooled.get(protocol.local_candidate.host):
+                    self._found(_reflexive_candidate(protocol.local_candidate, one.mapped))
         self._local_candidates_end = True  # connect() may start; more come by trickle
         return tuple(candidate.to_sdp() for candidate in self._local_candidates)
 
@@ -107,7 +125,7 @@ class IceConnection(aioice.Connection):
             return
         try:
             parsed = Candidate.from_sdp(candidate.removeprefix("candidate:"))
-        except (ValueError, AssertionError, IndexError):
+        except ValueError:
             log.debug("viewer's candidate is malformed: %.100r", candidate)
             return
         if parsed.transport.lower() == "udp" and parsed.component == 1 and 0 < parsed.port < 65536:
@@ -132,6 +150,10 @@ class IceConnection(aioice.Connection):
         The one under way may have died at the viewer's NAT, which this incoming check has just opened; aioice
         would wait for its retransmission. Once a pair, since a new request forgets the old one's response.
         """
+        if "PRIORITY" not in message.attributes:  # RFC 8445 section 7.1.1: a check has one
+            return
+        if len(self._remote_candidates) >= MAX_REMOTE_CANDIDATES and not self.is_known(*addr):
+            return
         super().check_incoming(message, addr, protocol)
         for pair in self._check_list:
             if pair.protocol is protocol and pair.remote_addr == addr and pair not in self._triggered:
@@ -238,17 +260,6 @@ class IceConnection(aioice.Connection):
 
     # ---- gathering
 
-    def _adopt(self, pooled: PooledSocket) -> Candidate:
-        """Make a pooled socket ours, as `get_component_candidates` makes one."""
-        protocol = ice.StunProtocol(self)
-        pooled.transport.set_protocol(protocol)
-        protocol.connection_made(pooled.transport)
-        host, port = pooled.transport.get_extra_info("sockname")[:2]
-        foundation = candidate_foundation("host", "udp", host)
-        protocol.local_candidate = Candidate(foundation, 1, "udp", 0, host, port, "host")
-        self._protocols.append(protocol)
-        return protocol.local_candidate
-
     async def _gather_servers(self) -> None:
         known = {(c.related_address, c.related_port) for c in self._local_candidates if c.type == "srflx"}
         hosts = [p for p in self._protocols if p.local_candidate.type == "host"]
@@ -295,7 +306,7 @@ class IceConnection(aioice.Connection):
         self._found(_reflexive_candidate(base.local_candidate, mapped))
 
     async def _relay(self, server: TurnServer, rank: int) -> None:
-        protocol = ice.StunProtocol(self)
+        protocol = IceSocket(self)
         candidate = await relayed_candidate(server, protocol, rank=rank, hide_related=self._relay_only)
         self._protocols.append(protocol)
         self._relays[protocol] = server

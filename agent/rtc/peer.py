@@ -9,7 +9,7 @@ from typing import Protocol
 
 from aiortc.rtcdatachannel import RTCDataChannel
 from aiortc.rtcdtlstransport import RTCCertificate
-from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
+from aiortc.rtcsctptransport import RTCSctpCapabilities
 
 from agent.errors import NegotiationError
 from agent.model.media import RtpFrame, StreamName
@@ -19,6 +19,7 @@ from agent.rtc.answer import Local, Offer, encode_answer
 from agent.rtc.ice import IceConnection
 from agent.rtc.lane import Control, Lane
 from agent.rtc.pool import Take
+from agent.rtc.sctp import DataTransport
 from agent.rtc.sender import RtpSender, Send
 from agent.rtc.transport import DtlsTransport, IceTransport, fingerprint_of
 
@@ -79,7 +80,7 @@ class Peer:
         self._dtls = DtlsTransport(
             self._ice, certificate, is_client=offer.is_dtls_client, on_rtcp=self._on_rtcp
         )
-        self._sctp: RTCSctpTransport | None = None
+        self._sctp: DataTransport | None = None
         self._sender = RtpSender(offer.video, self._dtls.protect_rtp)
         self._lane: Lane | None = None
         self._bitrate_bps = self._sent_bps = 0
@@ -219,7 +220,7 @@ class Peer:
         subscription.enter_context(self._viewing.streaming(self._lane.push))
         self._dtls.on("statechange", self._on_dtls_state)
         if self._offer.data is not None:
-            self._sctp = RTCSctpTransport(self._dtls)
+            self._sctp = DataTransport(self._dtls)
             self._sctp.on("datachannel", self._on_data_channel)
         await self._dtls.start(self._offer.dtls)
         if self._dtls.state != "connected":

@@ -18,6 +18,7 @@ from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 from aioice.turn import TurnClientTcpProtocol, TurnClientUdpProtocol
 
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
+from agent.rtc.edge import Refusals
 from agent.rtc.servers import TurnServer
 
 log = logging.getLogger(__name__)
@@ -194,23 +195,54 @@ async def relayed_candidate(
     return receiver.local_candidate
 
 
-class _UdpClient(TurnClientUdpProtocol):
+class UdpClient(TurnClientUdpProtocol):
+    """What aioice's cannot read of a server's is dropped."""
+
     family: int | None = None
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.refusals = Refusals("datagram of a TURN server")
+
+    def datagram_received(self, data: bytes | str, addr: Address) -> None:
+        with self.refusals.guarded():
+            super().datagram_received(data, addr)
 
     async def request(self, request: stun.Message) -> tuple[stun.Message, Address]:
         _name_family(self.family, request)
         return await super().request(request)
 
 
-class _TcpClient(TurnClientTcpProtocol):
+class TcpClient(TurnClientTcpProtocol):
+    """The same over TCP or TLS; a burst of small messages costs what it is long, not its square."""
+
     family: int | None = None
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.refusals = Refusals("message of a TURN server")
+        self.waiting = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        """Cut the stream into messages (RFC 8656 section 12.5); at most one, of 64 KiB, waits for its end."""
+        self.waiting += data
+        at, peer = 0, self.transport.get_extra_info("peername")
+        while len(self.waiting) - at >= _HEADER.size:
+            kind, length = _HEADER.unpack_from(self.waiting, at)
+            end = at + (_HEADER.size if kind >> 14 == 1 else 20) + length + stun.padding_length(length)
+            if end > len(self.waiting):
+                break
+            with self.refusals.guarded():
+                super().datagram_received(bytes(self.waiting[at:end]), peer)
+            at = end
+        del self.waiting[:at]
 
     async def request(self, request: stun.Message) -> tuple[stun.Message, Address]:
         _name_family(self.family, request)
         return await super().request(request)
 
 
-_Client = _TcpClient  # the UDP one has the same interface, but for its transport's type
+_Client = TcpClient  # the UDP one has the same interface, but for its transport's type
 
 
 def _name_family(family: int | None, request: stun.Message) -> None:
@@ -225,12 +257,12 @@ async def _connect(server: TurnServer, lifetime_s: int) -> _Client:
     client: Any
     if server.transport == "udp":
         transport, client = await loop.create_datagram_endpoint(
-            lambda: _UdpClient(*arguments), remote_addr=address
+            lambda: UdpClient(*arguments), remote_addr=address
         )
         option = (socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_RECEIVE_BUFFER_BYTES)
     else:
         transport, client = await loop.create_connection(
-            lambda: _TcpClient(*arguments),
+            lambda: TcpClient(*arguments),
             *address,
             ssl=server.is_tls or None,
             happy_eyeballs_delay=HAPPY_EYEBALLS_S,

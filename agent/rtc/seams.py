@@ -7,9 +7,11 @@ and not in the middle of a stream.
 import inspect
 from importlib.metadata import version
 
+import aioice.candidate
 import aioice.ice
 import aioice.turn
 import aiortc.rtcdtlstransport
+import aiortc.rtcsctptransport
 
 PINNED = {"aioice": "0.13.0", "aiortc": "1.16.0", "pylibsrtp": "1.0.0"}
 
@@ -21,11 +23,11 @@ _CLASS_NAMES: dict[type, tuple[str, ...]] = {
         "check_complete",
         "check_incoming",
         "check_start",
-        "get_component_candidates",
         "query_consent",
         "sort_check_list",
     ),
-    aioice.ice.StunProtocol: ("request", "send_data"),
+    # agent/rtc/sockets.py
+    aioice.ice.StunProtocol: ("datagram_received", "request", "send_data"),
     # agent/rtc/relay.py
     aioice.turn.TurnClientUdpProtocol: ("_send", "channel_bind", "connect", "delete", "request"),
     aioice.turn.TurnClientTcpProtocol: ("_send", "_padded", "channel_bind", "connect", "delete", "request"),
@@ -33,9 +35,12 @@ _CLASS_NAMES: dict[type, tuple[str, ...]] = {
     aiortc.rtcdtlstransport.RTCDtlsTransport: (
         "_handle_rtcp_data",
         "_handle_rtp_data",
+        "_recv_next",
         "_send_rtp",
         "_set_role",
     ),
+    # agent/rtc/sctp.py
+    aiortc.rtcsctptransport.RTCSctpTransport: ("_data_channel_send", "_handle_data"),
 }
 
 # Attributes that only exist on an instance: the constructor's source must still set them.
@@ -52,6 +57,7 @@ _INSTANCE_NAMES: dict[type, tuple[str, ...]] = {
         "_queue",
         "_remote_candidates",
     ),
+    aioice.candidate.Candidate: ("_network_host",),
     aioice.turn.TurnClientMixin: (
         "channel_number",
         "channel_to_peer",
@@ -62,7 +68,14 @@ _INSTANCE_NAMES: dict[type, tuple[str, ...]] = {
         "refresh_task",
         "relayed_address",
     ),
-    aiortc.rtcdtlstransport.RTCDtlsTransport: ("_srtp_profiles", "_tx_srtp"),
+    aiortc.rtcdtlstransport.RTCDtlsTransport: ("_data_receiver", "_srtp_profiles", "_ssl", "_tx_srtp"),
+    aiortc.rtcsctptransport.RTCSctpTransport: (
+        "_data_channel_queue",
+        "_inbound_streams",
+        "_inbound_streams_max",
+        "_last_received_tsn",
+    ),
+    aiortc.rtcsctptransport.InboundStream: ("reassembly",),
 }
 
 

@@ -51,6 +51,9 @@ def parse_ice_servers(servers: Sequence[IceServer]) -> tuple[list[StunServer], l
                 log.warning("ice server %s is not a valid URL: left out", url)
                 continue
             host, port = uri["host"], uri["port"]
+            if not 0 < port < 65536 or uri.get("transport", "udp") not in ("udp", "tcp"):
+                log.warning("ice server %s: no such port or transport: left out", url)
+                continue
             if uri["scheme"] == "stun":
                 stuns.append(StunServer(url, host, port))
             elif uri["scheme"] == "stuns" or (uri["scheme"] == "turns" and uri["transport"] == "udp"):

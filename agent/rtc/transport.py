@@ -7,11 +7,16 @@ from typing import cast
 
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate, RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
+from OpenSSL import SSL
 
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
+from agent.rtc.edge import Refusals
 from agent.rtc.ice import IceConnection
 
 log = logging.getLogger(__name__)
+
+MAX_RECORD_BYTES = 16 * 1024
+"""RFC 9147 section 4.1: of plain text."""
 
 
 class IceTransport:
@@ -103,6 +108,7 @@ class DtlsTransport(RTCDtlsTransport):
             SRTP_PROFILES, key=lambda profile: b"_CM_" not in profile.openssl_profile
         )
         self._on_rtcp = on_rtcp
+        self._refusals = Refusals("packet of a viewer")
 
     def protect_rtp(self, packet: bytes) -> bytes:
         """SRTP (RFC 3711) for one packet of at most 1356 bytes."""
@@ -114,6 +120,23 @@ class DtlsTransport(RTCDtlsTransport):
             await self._send_rtp(packet)
         except ConnectionError:
             log.debug("RTCP after the end of the session is not sent")
+
+    async def _recv_next(self) -> None:
+        with self._refusals.guarded():
+            await super()._recv_next()
+            await self._read_rest()
+
+    async def _read_rest(self) -> None:
+        """Read what is left in OpenSSL: a datagram may hold several records, of which aiortc reads one."""
+        while self._ssl is not None and self.encrypted:
+            try:
+                data = self._ssl.recv(MAX_RECORD_BYTES)
+            except SSL.ZeroReturnError as exc:
+                raise ConnectionError("the viewer closed DTLS") from exc
+            except SSL.Error:
+                return
+            if self._data_receiver is not None:
+                await self._data_receiver._handle_data(data)  # noqa: SLF001
 
     async def _handle_rtcp_data(self, data: bytes) -> None:
         try:

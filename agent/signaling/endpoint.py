@@ -44,15 +44,15 @@ class Endpoint:
 
 def parse_endpoint(url: str) -> Endpoint:
     """Take a broker URL apart (`mqtt`, `mqtts`, `ws` or `wss`). Raises BrokerError."""
-    parts = urlsplit(url)
     try:
-        port = parts.port or DEFAULT_PORTS[parts.scheme]
-    except (KeyError, ValueError) as exc:
-        raise BrokerError(
-            f"{url} is no broker URL: mqtt, mqtts, ws or wss, a host, and perhaps a port"
-        ) from exc
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
+    except (KeyError, ValueError):
+        host = None
+    if not host:
+        raise BrokerError(f"{url} is no broker URL: mqtt, mqtts, ws or wss, a host, and perhaps a port")
     path = (parts.path.rstrip("/") or DEFAULT_WEBSOCKET_PATH) if parts.scheme in ("ws", "wss") else None
-    return Endpoint(url, parts.hostname or "", port, parts.scheme in ("mqtts", "wss"), path)
+    return Endpoint(url, host, port, parts.scheme in ("mqtts", "wss"), path)
 
 
 def make_tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:

@@ -30,6 +30,12 @@ def test_an_ipv6_address_loses_its_brackets():
     assert parse_endpoint("mqtt://[::1]:1884").host == "::1"
 
 
+@pytest.mark.parametrize("url", ["mqtt://[", "mqtt://", "mqtt:", "http://h.example"])
+def test_what_is_no_address_is_a_clear_error(url):
+    with pytest.raises(BrokerError, match="no broker URL"):
+        parse_endpoint(url)
+
+
 def test_a_port_that_is_none_is_a_clear_error():
     with pytest.raises(BrokerError, match="no broker URL"):
         parse_endpoint("mqtt://h.example:99999")

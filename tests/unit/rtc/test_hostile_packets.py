@@ -1,0 +1,227 @@
+"""Packets that once ended a session, stopped the event loop or filled the memory."""
+
+import asyncio
+import struct
+
+import pytest
+from aioice import stun
+from aiortc.rtcdtlstransport import RTCCertificate
+from fuzz.sockets import STRANGER, VIEWER, Wire, connection_on
+from google_crc32c import value as crc32c
+from OpenSSL import SSL
+
+from agent.rtc import sctp
+from agent.rtc.ice import MAX_REMOTE_CANDIDATES, MAX_WAITING_DATAGRAMS
+from agent.rtc.relay import TcpTurnClient, UdpTurnClient
+from agent.rtc.transport import DtlsTransport
+
+SERVER = ("192.0.2.99", 3478)
+COOKIE = stun.COOKIE
+SHORT_PRIORITY = struct.pack("!HHI12sHHB3x", 1, 8, COOKIE, b"t" * 12, 0x24, 1, 0)
+"""A binding request whose PRIORITY has one byte: aioice's parser raises struct.error."""
+
+
+def packet(*chunks, tag=0):
+    body = b"".join(chunk + bytes(-len(chunk) % 4) for chunk in chunks)
+    head = struct.pack("!HHI", 5000, 5000, tag)
+    return head + struct.pack("<I", crc32c(head + bytes(4) + body)) + body
+
+
+def chunk(kind, value, flags=0):
+    return struct.pack("!BBH", kind, flags, 4 + len(value)) + value
+
+
+def data_chunk(tsn, stream=0, text=b"x"):
+    return chunk(sctp.DATA, struct.pack("!IHHI", tsn, stream, 0, 51) + text, 3)
+
+
+@pytest.mark.parametrize(
+    ("hostile", "words"),
+    [
+        (chunk(4, struct.pack("!HH", 1, 0) + bytes(4)), "parameter of 0"),  # for ever, and 100 MB/s
+        (chunk(sctp.INIT, bytes(16) + struct.pack("!HH", 1, 0)), "parameter of 0"),
+        (chunk(sctp.SACK, struct.pack("!IIHHHH", 1, 1, 1, 0, 1, 65535)), "too far"),  # 65535 steps a block
+        (chunk(sctp.SACK, struct.pack("!IIHHHHHH", 1, 1, 2, 0, 5, 6, 1, 2)), "out of order"),
+        (chunk(sctp.SACK, struct.pack("!IIHH", 1, 1, 9, 0)), "cut short"),
+        (data_chunk(2**31), "ahead"),  # kept until the gap closes, and it never does
+        (data_chunk(2, stream=65535), "stream 65535"),
+        (chunk(sctp.FORWARD_TSN, struct.pack("!IHH", 9, 60000, 1)), "stream that there is not"),
+        (struct.pack("!BBH", 6, 0, 2), "chunk of 2"),
+    ],
+)
+def test_sctp_that_would_hurt_is_refused_before_it_is_parsed(hostile, words):
+    with pytest.raises(ValueError, match=words):
+        sctp.check(packet(hostile), last_tsn=1)
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        data_chunk(2),
+        data_chunk(1),
+        chunk(4, struct.pack("!HH", 1, 8) + bytes(4)),
+        chunk(11, b""),
+        chunk(99, b"?"),
+    ],
+)
+def test_sctp_of_browsers_passes(harmless):
+    sctp.check(packet(harmless), last_tsn=1)
+
+
+class Dtls:
+    _role, state = "server", "connected"
+
+    def __init__(self):
+        self.sent = []
+
+    def _register_data_receiver(self, _receiver): ...
+    def _unregister_data_receiver(self, _receiver): ...
+
+    async def _send_data(self, data):
+        self.sent.append(data)
+
+
+async def test_an_sctp_parameter_without_a_length_stops_nothing():
+    transport = sctp.DataTransport(Dtls())
+    hostile = chunk(4, bytes(8))
+    await transport._handle_data(packet(hostile, tag=transport._local_verification_tag))
+    assert transport._refusals.count == 1
+
+
+async def test_answers_that_nobody_takes_do_not_pile_up():
+    transport = sctp.DataTransport(Dtls())
+
+    class Channel:
+        id = 0
+
+        def _addBufferedAmount(self, amount): ...  # noqa: N802
+
+    for _ in range(1000):
+        transport._data_channel_send(Channel(), "pong")
+    assert len(transport._data_channel_queue) == sctp.MAX_QUEUED_ANSWERS
+
+
+async def test_a_datagram_that_aioice_cannot_parse_is_dropped_and_counted():
+    connection = connection_on(Wire())
+    [protocol] = connection._protocols
+    for datagram in (b"", SHORT_PRIORITY, b"\x80"):
+        protocol.datagram_received(datagram, STRANGER)
+    assert protocol._refusals.count == 2
+    assert not connection._queue.qsize()
+
+
+async def test_data_is_taken_from_the_viewer_alone_and_never_without_bound():
+    connection = connection_on(Wire())
+    [protocol] = connection._protocols
+    connection.add_remote(f"candidate:1 1 udp 1 {VIEWER[0]} {VIEWER[1]} typ host")
+    await asyncio.gather(*connection._tasks)
+    for _ in range(10 * MAX_WAITING_DATAGRAMS):
+        protocol.datagram_received(b"\x80 media", STRANGER)
+    assert not connection._queue.qsize()
+    for _ in range(10 * MAX_WAITING_DATAGRAMS):
+        protocol.datagram_received(b"\x80 media", VIEWER)
+    assert connection._queue.qsize() == MAX_WAITING_DATAGRAMS
+
+
+async def test_a_viewer_is_not_checked_at_any_number_of_addresses():
+    connection = connection_on(Wire())
+    [protocol] = connection._protocols
+    request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes={"PRIORITY": 1})
+    for port in range(1024, 1024 + 4 * MAX_REMOTE_CANDIDATES):
+        connection.check_incoming(request, (VIEWER[0], port), protocol)
+    connection.check_incoming(stun.Message(stun.Method.BINDING, stun.Class.REQUEST), VIEWER, protocol)
+    assert len(connection._remote_candidates) == MAX_REMOTE_CANDIDATES
+    for pair in connection._check_list:
+        pair.task.cancel()
+
+
+@pytest.mark.parametrize("kind", [UdpTurnClient, TcpTurnClient])
+async def test_what_a_turn_server_garbles_is_dropped(kind):
+    client = kind(SERVER, "user", "secret", 600, 500)
+    client.connection_made(Wire())
+    garbled = struct.pack("!HHI12sHHB3x", 0x103, 8, COOKIE, b"t" * 12, 0x0D, 1, 0)
+    client.data_received(garbled) if kind is TcpTurnClient else client.datagram_received(garbled, SERVER)
+    assert client._refusals.count == 1
+
+
+async def test_a_burst_of_small_turn_messages_is_cut_apart_wherever_the_stream_is_cut():
+    connection = connection_on(Wire())
+    [receiver] = connection._protocols
+    connection.add_remote(f"candidate:1 1 udp 1 {VIEWER[0]} {VIEWER[1]} typ host")
+    await asyncio.gather(*connection._tasks)
+    client = TcpTurnClient(SERVER, "user", "secret", 600, 500)
+    client.connection_made(Wire())
+    client.receiver, client.channel_to_peer[0x4000] = receiver, VIEWER
+    stream = b"".join(struct.pack("!HHB3x", 0x4000, 1, 128 + n) for n in range(100))
+    for at in range(0, len(stream), 7):
+        client.data_received(stream[at : at + 7])
+    heard = [connection._queue.get_nowait()[0] for _ in range(100)]
+    assert heard == [bytes([128 + n]) for n in range(100)]
+    assert not client._waiting
+
+
+class Ice:
+    role = "controlled"
+
+    def __init__(self, *incoming):
+        self._incoming = list(incoming)
+
+    async def _recv(self):
+        if not self._incoming:
+            raise ConnectionError
+        return self._incoming.pop(0)
+
+    async def _send(self, data): ...
+
+
+class Ssl:
+    """OpenSSL with two records of one datagram."""
+
+    def __init__(self):
+        self.records = [b"one", b"two"]
+
+    def DTLSv1_get_timeout(self):  # noqa: N802
+        return None
+
+    def bio_write(self, data): ...
+
+    def bio_read(self, _size):
+        return b""
+
+    def recv(self, _size):
+        if not self.records:
+            raise SSL.WantReadError
+        return self.records.pop(0)
+
+
+class Receiver:
+    def __init__(self):
+        self.heard = []
+
+    async def _handle_data(self, data):
+        self.heard.append(data)
+
+
+async def test_all_records_of_a_datagram_are_read():
+    """What stays in OpenSSL stays for ever: a viewer could fill our memory with it."""
+    dtls = DtlsTransport(
+        Ice(b"\x17 two records"), RTCCertificate.generateCertificate(), is_client=False, on_rtcp=print
+    )
+    dtls._ssl, dtls.encrypted, dtls._data_receiver = Ssl(), True, Receiver()
+    await dtls._recv_next()
+    assert dtls._data_receiver.heard == [b"one", b"two"]
+
+
+async def test_no_packet_but_the_end_of_the_connection_ends_a_session():
+    async def fail(_data):
+        raise struct.error("as aiortc's parsers do")
+
+    dtls = DtlsTransport(
+        Ice(b"\x17", b""), RTCCertificate.generateCertificate(), is_client=False, on_rtcp=print
+    )
+    dtls._ssl, dtls.encrypted, dtls._data_receiver = Ssl(), True, Receiver()
+    dtls._data_receiver._handle_data = fail
+    await dtls._recv_next()
+    await dtls._recv_next()
+    with pytest.raises(ConnectionError):
+        await dtls._recv_next()
