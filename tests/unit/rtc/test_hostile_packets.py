@@ -12,7 +12,7 @@ from OpenSSL import SSL
 
 from agent.rtc import sctp
 from agent.rtc.ice import MAX_REMOTE_CANDIDATES, MAX_WAITING_DATAGRAMS
-from agent.rtc.relay import TcpTurnClient, UdpTurnClient
+from agent.rtc.relay import TcpClient, UdpClient
 from agent.rtc.transport import DtlsTransport
 
 SERVER = ("192.0.2.99", 3478)
@@ -135,13 +135,13 @@ async def test_a_viewer_is_not_checked_at_any_number_of_addresses():
         pair.task.cancel()
 
 
-@pytest.mark.parametrize("kind", [UdpTurnClient, TcpTurnClient])
+@pytest.mark.parametrize("kind", [UdpClient, TcpClient])
 async def test_what_a_turn_server_garbles_is_dropped(kind):
     client = kind(SERVER, "user", "secret", 600, 500)
     client.connection_made(Wire())
     garbled = struct.pack("!HHI12sHHB3x", 0x103, 8, COOKIE, b"t" * 12, 0x0D, 1, 0)
-    client.data_received(garbled) if kind is TcpTurnClient else client.datagram_received(garbled, SERVER)
-    assert client._refusals.count == 1
+    client.data_received(garbled) if kind is TcpClient else client.datagram_received(garbled, SERVER)
+    assert client.refusals.count == 1
 
 
 async def test_a_burst_of_small_turn_messages_is_cut_apart_wherever_the_stream_is_cut():
@@ -149,7 +149,7 @@ async def test_a_burst_of_small_turn_messages_is_cut_apart_wherever_the_stream_i
     [receiver] = connection._protocols
     connection.add_remote(f"candidate:1 1 udp 1 {VIEWER[0]} {VIEWER[1]} typ host")
     await asyncio.gather(*connection._tasks)
-    client = TcpTurnClient(SERVER, "user", "secret", 600, 500)
+    client = TcpClient(SERVER, "user", "secret", 600, 500)
     client.connection_made(Wire())
     client.receiver, client.channel_to_peer[0x4000] = receiver, VIEWER
     stream = b"".join(struct.pack("!HHB3x", 0x4000, 1, 128 + n) for n in range(100))
@@ -157,7 +157,7 @@ async def test_a_burst_of_small_turn_messages_is_cut_apart_wherever_the_stream_i
         client.data_received(stream[at : at + 7])
     heard = [connection._queue.get_nowait()[0] for _ in range(100)]
     assert heard == [bytes([128 + n]) for n in range(100)]
-    assert not client._waiting
+    assert not client.waiting
 
 
 class Ice:

@@ -1,0 +1,44 @@
+"""A gateway with one camera and two browsers, and what must always hold of it."""
+
+import json
+
+from fakes.bus import FakeBus, state
+
+from agent.model.signal import IceServer
+from agent.portal.gateway import MAX_SESSIONS, Clock, Gateway
+from agent.portal.messages import MAX_MESSAGE_BYTES
+from agent.portal.outbox import MAX_QUEUED
+from agent.portal.turn import IceServers
+from agent.signaling.messages import encode, parse_to_device
+
+SERVERS = IceServers((IceServer(("stun:s.example:3478",)),))
+
+
+class World:
+    """`say` is a browser's text."""
+
+    def __init__(self) -> None:
+        self.now_s = 10_000.0
+        self.bus = FakeBus()
+        clock = Clock(unix_s=lambda: self.now_s, mono_s=lambda: self.now_s)
+        self.gateway = Gateway(self.bus.send, SERVERS, "1.2.3", clock)
+        self.gateway.on_broker(connected=True)
+        self.gateway.on_state("front", state())
+        joined = (self.gateway.join(user, lambda _now: True) for user in ("ann", "eve"))
+        self.clients = [client for client in joined if client is not None]
+
+    def say(self, number: int, text: str) -> None:
+        """A message of browser 0 or 1."""
+        self.gateway.receive(self.clients[number], text)
+
+    def check(self) -> None:
+        """What is kept has a bound; browsers get JSON, devices messages that they would take."""
+        assert len(self.gateway._sessions) <= MAX_SESSIONS * len(self.clients)
+        for client in self.clients:
+            assert len(client.outbox._queue) <= MAX_QUEUED
+            for text in client.outbox._queue:
+                assert len(text.encode()) <= MAX_MESSAGE_BYTES
+                assert "type" in json.loads(text)
+        for device, _session, message in self.bus.sent:
+            assert device == "front"
+            assert parse_to_device(encode(message)) == message

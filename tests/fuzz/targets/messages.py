@@ -1,0 +1,74 @@
+"""Signaling messages as whoever reaches the broker may write them."""
+
+from fuzz.target import Target
+
+from agent.errors import MessageError
+from agent.model.health import Health, HealthFault
+from agent.model.signal import (
+    Answer,
+    Bye,
+    Candidate,
+    Event,
+    IceServer,
+    Offer,
+    Reject,
+    Restart,
+    State,
+    StreamInfo,
+)
+from agent.signaling.messages import (
+    encode,
+    parse_event,
+    parse_from_device,
+    parse_health,
+    parse_state,
+    parse_to_device,
+)
+
+PARSERS = (parse_to_device, parse_from_device, parse_state, parse_event, parse_health)
+CODES = {"too-large", "malformed", "unknown-version", "unknown-type", "invalid"}
+MAX_WORDS = 600
+
+
+def check(data: bytes) -> None:
+    """Each parser gives a message that survives another round, or one of the documented refusals."""
+    for parse in PARSERS:
+        try:
+            message = parse(data)
+        except MessageError as exc:
+            assert exc.code in CODES, exc.code
+            assert len(str(exc)) < MAX_WORDS
+            assert str(exc).isprintable()
+            continue
+        assert parse(encode(message)) == message
+
+
+def seeds() -> list[bytes]:
+    """One of each type, and of each way in which they may be wrong."""
+    servers = (IceServer(("stun:s.example",)), IceServer(("turn:t.example:3478",), "user", "secret"))
+    messages = (
+        Offer(0, 2e9, "ann", "v=0\r\n", servers, relay_only=True),
+        Answer(0, "v=0\r\n"),
+        Candidate(1, "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host"),
+        Reject(2, "too-many-viewers", "at most 8", 10.0),
+        Restart(3, "the network changed"),
+        Bye(4, "left"),
+        State(
+            "b1", online=True, since=1.7e9, name="Door", streams=(StreamInfo("main", 1280, 720, 30.0, 10**6),)
+        ),
+        Event("camera-failed", 1.7e9, "no frame", {"after_s": 3.5, "restarts": 2, "final": False}),
+        Health(1.7e9, "symmetric", is_carrier=True, faults=(HealthFault("broker", "away", "look"),)),
+    )
+    wrong = (
+        b"",
+        b"{}",
+        b"[]",
+        b'{"v":1}',
+        b'{"v":2,"type":"offer"}',
+        b'{"v":1,"type":"bye","seq":1e9}',
+        b"\xff{",
+    )
+    return [*map(encode, messages), *wrong]
+
+
+TARGET = Target("messages", "Signaling messages: whoever reaches the broker.", check, seeds)

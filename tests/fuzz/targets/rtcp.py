@@ -1,0 +1,99 @@
+"""Compound RTCP, as a hostile viewer may write it, up to what the pacer and the estimate make of it."""
+
+import secrets
+import struct
+import time
+
+from fuzz.target import Target, join, steps
+
+from agent.control.lane import LaneControl
+from agent.model.media import RtpFrame
+from agent.rtc import rtcp, twcc
+from agent.rtc.answer import TRANSPORT_CC, Video
+from agent.rtc.lane import Lane
+from agent.rtc.rtcp import PSFB, RR, RTPFB, XR
+from agent.rtc.sender import RtpSender
+
+MAX_STEPS = 16
+MIN_BPS, MAX_BPS = 100_000, 4_000_000
+VIDEO = Video("0", 103, 104, "42e01f", ("nack", "transport-cc"), {TRANSPORT_CC: 4})
+
+
+class _Stream:
+    """A lane that has just sent two frames."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.sender = RtpSender(VIDEO, lambda packet: packet)
+        self.control = LaneControl(1_000_000, MIN_BPS, MAX_BPS)
+        self.lane = Lane(self.control, self.sender, lambda: self.sent.append)
+        for seq in range(2):
+            self.lane.push(RtpFrame((bytes(100),) * 8, seq * 3000, seq, 0, seq == 0, 800))
+        self.drain()
+
+    def drain(self) -> None:
+        """Send what is due now, as the lane's task does."""
+        now_ns = time.monotonic_ns()
+        for departure in self.control.take(now_ns):
+            self.lane._send(departure, self.sent.append, now_ns)
+
+
+def check(data: bytes) -> None:
+    """Typed feedback or ValueError; the stream's figures keep their limits, and no packet is multiplied."""
+    stream = _Stream()
+    for number, step in enumerate(steps(data)):
+        if number == MAX_STEPS:
+            break
+        wanted = before = len(stream.sent)
+        try:
+            for feedback in rtcp.parse(step):
+                _check_type(feedback)
+                if isinstance(feedback, rtcp.Nack):
+                    wanted += len(set(feedback.seqs))
+                if not isinstance(feedback, rtcp.ReferenceTime):
+                    stream.lane.on_feedback(feedback, 1_800_000_000_000_000_000)
+        except ValueError:
+            pass
+        stream.drain()
+        assert MIN_BPS <= stream.control.target_bps(time.monotonic_ns()) <= MAX_BPS
+        assert len(stream.sent) - before <= max(64, wanted - before), "one report sets off a flood"
+
+
+def _check_type(feedback: rtcp.Feedback) -> None:
+    match feedback:
+        case rtcp.Nack(seqs):
+            assert all(0 <= seq <= 0xFFFF for seq in seqs)
+        case rtcp.Remb(bps):
+            assert 0 <= bps <= rtcp.MAX_REMB_BPS
+        case rtcp.ReceiverReport():
+            assert 0 <= feedback.fraction_lost <= 1
+            assert -(1 << 23) <= feedback.packets_lost < 1 << 23
+        case rtcp.ReferenceTime():
+            answer = rtcp.encode_dlrr(1, feedback)
+            assert list(rtcp.parse(answer)) == []
+        case rtcp.TransportFeedback():
+            assert len(feedback.arrivals) <= twcc.MAX_PACKETS
+
+
+def _packet(kind: int, count: int, body: bytes, padding: int = 0) -> bytes:
+    body += bytes(max(0, padding - 1)) + (bytes([padding]) if padding else b"")
+    return struct.pack("!BBH", 0x80 | (0x20 if padding else 0) | count, kind, len(body) // 4) + body
+
+
+def seeds() -> list[bytes]:
+    """Every report that a browser sends, alone and in a compound with padding."""
+    ssrcs = struct.pack("!II", 1, 2)
+    feedback = ssrcs + struct.pack("!HHIHBBBB", 0, 3, 1 << 8, 1 << 13 | 3, 1, 2, 3, 0)
+    nack = _packet(RTPFB, 1, ssrcs + struct.pack("!HHHH", 1, 0xFFFF, 900, 0))
+    twcc_report, padded = _packet(RTPFB, 15, feedback), _packet(RTPFB, 15, feedback, padding=4)
+    pli, fir = _packet(PSFB, 1, ssrcs), _packet(PSFB, 4, ssrcs + struct.pack("!II", 2, 1 << 24))
+    remb = _packet(PSFB, 15, ssrcs + b"REMB" + struct.pack("!BBHI", 1, 18 << 2 | 1, 0xFFFF, 2))
+    receiver = _packet(RR, 1, struct.pack("!IIIIIII", 1, 2, 0x20000001, 1000, 5, 0x1234, 100))
+    times = _packet(XR, 0, struct.pack("!IBBHQ", 1, 4, 0, 2, secrets.randbits(64)))
+    single = [nack, twcc_report, padded, pli, fir, remb, receiver, times]
+    return [join(packet) for packet in single] + [
+        join(receiver + times + padded, nack + pli, remb + receiver)
+    ]
+
+
+TARGET = Target("rtcp", "Compound RTCP, up to pacer and estimate: the viewer.", check, seeds)
