@@ -105,9 +105,9 @@ class IceConnection(aioice.Connection):
                 protocol.local_candidate.priority = candidate_priority(1, "host", 65535 - index)
                 self._protocols.append(protocol)
                 self._local_candidates.append(protocol.local_candidate)
-            for protocol in list(self._protocols):
-                if one := pooled.get(protocol.local_candidate.host):
-                    self._found(_reflexive_candidate(protocol.local_candidate, one.mapped))
+            for host in list(self._local_candidates):
+                if one := pooled.get(host.host):
+                    self._found(_reflexive_candidate(host, one.mapped))
         self._local_candidates_end = True  # connect() may start; more come by trickle
         return tuple(candidate.to_sdp() for candidate in self._local_candidates)
 

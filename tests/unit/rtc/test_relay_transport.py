@@ -7,7 +7,7 @@ import pytest
 from aioice import stun
 
 from agent.rtc import relay as relay_module
-from agent.rtc.relay import MAX_UNSENT_BYTES, MAX_WAITING, RelayTransport, _allocate, _TcpClient
+from agent.rtc.relay import MAX_UNSENT_BYTES, MAX_WAITING, RelayTransport, TcpClient, _allocate
 
 PEER = ("203.0.113.5", 40000)
 CHANNEL = 0x4000
@@ -190,7 +190,7 @@ async def test_the_end_waits_for_no_silent_server(bound, client, monkeypatch):
     assert client.is_gone
 
 
-class Server(_TcpClient):
+class Server(TcpClient):
     """A TURN server that refuses as told; notes which family each request names."""
 
     def __init__(self, *codes):
