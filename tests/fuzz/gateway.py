@@ -5,13 +5,20 @@ import json
 from fakes.bus import FakeBus, state
 
 from agent.model.signal import IceServer
-from agent.portal.gateway import MAX_SESSIONS, Clock, Gateway
+from agent.portal.accounts.access import Access, Identity
+from agent.portal.client import Clock
+from agent.portal.gateway import MAX_SESSIONS, Gateway
 from agent.portal.messages import MAX_MESSAGE_BYTES
 from agent.portal.outbox import MAX_QUEUED
 from agent.portal.turn import IceServers
 from agent.signaling.messages import encode, parse_to_device
 
 SERVERS = IceServers((IceServer(("stun:s.example:3478",)),))
+
+
+def identity(user: str) -> Identity:
+    """A user who may see everything."""
+    return Identity(f"session of {user}", user, Access("viewer"), 1e12, user_id=sum(user.encode()))
 
 
 class World:
@@ -24,7 +31,7 @@ class World:
         self.gateway = Gateway(self.bus.send, SERVERS, "1.2.3", clock)
         self.gateway.on_broker(connected=True)
         self.gateway.on_state("front", state())
-        joined = (self.gateway.join(user, lambda _now: True) for user in ("ann", "eve"))
+        joined = (self.gateway.join(identity(user)) for user in ("ann", "eve"))
         self.clients = [client for client in joined if client is not None]
 
     def say(self, number: int, text: str) -> None:

@@ -11,12 +11,12 @@ import aiomqtt
 import psutil
 import pytest
 from parts.mosquitto import mosquitto
-from parts.portal import PASSWORD, portal
+from parts.portal import PASSWORD, USER, portal
 from parts.stack import running_stack
 
 from agent.model.signal import MAX_MESSAGE_BYTES, State
 from agent.model.signal import Candidate as CandidateMessage
-from agent.portal.gateway import MAX_CLIENTS
+from agent.portal.gateway import MAX_CLIENTS_PER_OWNER
 from agent.rtc.ice import MAX_WAITING_DATAGRAMS, IceConnection
 from agent.rtc.sockets import adopt, open_socket
 from agent.signaling.messages import encode
@@ -175,7 +175,7 @@ async def test_a_flood_of_datagrams_at_an_ice_socket_is_dropped():
 
 async def test_a_browser_that_floods_is_closed_and_the_others_are_not():
     async with portal() as part, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
-        await http.post(f"{part.url}/api/login", json={"password": PASSWORD})
+        await http.post(f"{part.url}/api/login", json={"user": USER, "password": PASSWORD})
         calm, loud = [await http.ws_connect(f"{part.url}/api/ws") for _ in range(2)]
         for _ in range(5_000):
             if loud.closed:
@@ -195,7 +195,7 @@ async def test_a_browser_that_floods_is_closed_and_the_others_are_not():
 @pytest.mark.parametrize("size", [MAX_MESSAGE_BYTES + 1, 20 * MIB])
 async def test_a_message_that_is_too_large_ends_its_websocket_before_it_is_kept(size):
     async with portal() as part, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
-        await http.post(f"{part.url}/api/login", json={"password": PASSWORD})
+        await http.post(f"{part.url}/api/login", json={"user": USER, "password": PASSWORD})
         socket_ = await http.ws_connect(f"{part.url}/api/ws")
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
             await socket_.send_str("x" * size)
@@ -210,8 +210,8 @@ async def test_there_are_so_many_websockets_and_no_more():
             cookie_jar=aiohttp.CookieJar(unsafe=True), connector=aiohttp.TCPConnector(limit=0)
         ) as http,
     ):
-        await http.post(f"{part.url}/api/login", json={"password": PASSWORD})
-        opened = [await http.ws_connect(f"{part.url}/api/ws") for _ in range(MAX_CLIENTS)]
+        await http.post(f"{part.url}/api/login", json={"user": USER, "password": PASSWORD})
+        opened = [await http.ws_connect(f"{part.url}/api/ws") for _ in range(MAX_CLIENTS_PER_OWNER)]
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await http.ws_connect(f"{part.url}/api/ws")
         assert refused.value.status == 503

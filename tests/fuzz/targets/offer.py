@@ -14,6 +14,7 @@ LOCAL = Local(
     candidates=("1 1 udp 2130706431 192.0.2.1 5000 typ host",),
     ssrc=1,
     rtx_ssrc=2,
+    fec_ssrc=3,
     cname="c",
 )
 CODES = {"malformed-sdp", "no-video", "no-h264", "no-bundle", "no-dtls"}

@@ -4,19 +4,20 @@ import secrets
 import struct
 import time
 
+from data.offers import CHROMIUM
 from fuzz.target import Target, join, steps
 
 from agent.control.lane import LaneControl
 from agent.model.media import RtpFrame
 from agent.rtc import rtcp, twcc
-from agent.rtc.answer import TRANSPORT_CC, Video
+from agent.rtc.answer import parse_offer
 from agent.rtc.lane import Lane
 from agent.rtc.rtcp import PSFB, RR, RTPFB, XR
 from agent.rtc.sender import RtpSender
 
 MAX_STEPS = 16
 MIN_BPS, MAX_BPS = 100_000, 4_000_000
-VIDEO = Video("0", 103, 104, "42e01f", ("nack", "transport-cc"), {TRANSPORT_CC: 4})
+VIDEO = parse_offer(CHROMIUM).video
 
 
 class _Stream:
