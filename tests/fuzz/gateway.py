@@ -2,11 +2,11 @@
 
 import json
 
-from agent.portal.accounts.access import Access, Identity
-from agent.portal.client import Clock
 from fakes.bus import FakeBus, state
 
 from agent.model.signal import IceServer
+from agent.portal.accounts.access import Access, Identity
+from agent.portal.client import Clock
 from agent.portal.gateway import MAX_SESSIONS, Gateway
 from agent.portal.messages import MAX_MESSAGE_BYTES
 from agent.portal.outbox import MAX_QUEUED

@@ -4,6 +4,7 @@ from fuzz.target import Target
 
 from agent.errors import MessageError
 from agent.model.health import Health, HealthFault
+from agent.model.keys import KeySet
 from agent.model.signal import (
     Answer,
     Bye,
@@ -21,13 +22,15 @@ from agent.signaling.messages import (
     parse_event,
     parse_from_device,
     parse_health,
+    parse_keys,
     parse_state,
     parse_to_device,
 )
 
-PARSERS = (parse_to_device, parse_from_device, parse_state, parse_event, parse_health)
+PARSERS = (parse_to_device, parse_from_device, parse_state, parse_event, parse_health, parse_keys)
 CODES = {"too-large", "malformed", "unknown-version", "unknown-type", "invalid"}
 MAX_WORDS = 600
+NONCE = "n" * 22
 
 
 def check(data: bytes) -> None:
@@ -47,8 +50,10 @@ def seeds() -> list[bytes]:
     """One of each type, and of each way in which they may be wrong."""
     servers = (IceServer(("stun:s.example",)), IceServer(("turn:t.example:3478",), "user", "secret"))
     messages = (
-        Offer(0, 2e9, "ann", "v=0\r\n", servers, relay_only=True),
-        Answer(0, "v=0\r\n"),
+        Offer(
+            0, NONCE, 1e9, 1e9 + 30, "b1", "ann", ("watch", "control"), "v=0\r\n", servers, relay_only=True
+        ),
+        Answer(0, NONCE, "v=0\r\n"),
         Candidate(1, "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host"),
         Reject(2, "too-many-viewers", "at most 8", 10.0),
         Restart(3, "the network changed"),
@@ -57,6 +62,7 @@ def seeds() -> list[bytes]:
             "b1", online=True, since=1.7e9, name="Door", streams=(StreamInfo("main", 1280, 720, 30.0, 10**6),)
         ),
         Event("camera-failed", 1.7e9, "no frame", {"after_s": 3.5, "restarts": 2, "final": False}),
+        KeySet(7, 1.7e9, ("A" * 43,)),
         Health(1.7e9, "symmetric", is_carrier=True, faults=(HealthFault("broker", "away", "look"),)),
     )
     wrong = (

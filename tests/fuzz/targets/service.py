@@ -1,16 +1,21 @@
-"""A device's end of signaling: messages in any order on any topic."""
+"""A device's end of signaling: messages in any order on any topic, some of them signed by the portal."""
 
-import struct
+import functools
 
 from fuzz.target import Target, join, steps
 
 from agent.errors import NegotiationError
+from agent.model.keys import KeySet, encode_public
 from agent.model.signal import Bye, Candidate, Offer
 from agent.signaling.messages import encode, parse_from_device
 from agent.signaling.service import MAX_REJECTS_PER_S, MAX_SESSIONS, SignalingService
-from agent.signaling.topics import parse_topic, signal_topic
+from agent.signaling.topics import keys_topic, parse_topic, signal_topic
+from agent.signaling.trust import SigningKey, make_signing_key, open_sealed
 
 NOW_S = 1_800_000_000.0
+BOOT = "boot-1"
+IS_NAMED, IS_SIGNED = 1, 2
+"""Flags in a step's first byte: its topic stands before a line feed; it is signed by the portal's key."""
 
 
 class _Handler:
@@ -21,6 +26,7 @@ class _Handler:
 
     def on_offer(self, session: str, offer: Offer) -> None:
         self.calls += 1
+        assert "watch" in offer.permissions
         if offer.sdp.startswith("refuse"):
             raise NegotiationError("no-h264", "no")
         if offer.sdp.startswith("fail"):
@@ -33,9 +39,19 @@ class _Handler:
     def on_bye(self, _session: str, _reason: str) -> None:
         self.calls += 1
 
+    def on_portal_keys(self, keys: KeySet) -> None:
+        self.calls += 1
+        assert keys.version > 1
+
+
+@functools.cache
+def _keys() -> tuple[SigningKey, SigningKey]:
+    return SigningKey(make_signing_key()), SigningKey(make_signing_key())
+
 
 def check(data: bytes) -> None:
-    """Nothing is raised, every message is acted upon or counted; what goes out is well-formed and rare."""
+    """Nothing is raised; what is not signed has no effect; what goes out is signed, well-formed and rare."""
+    portal, device = _keys()
     out: list[tuple[str, bytes]] = []
 
     def publish(topic: str, payload: bytes, **_: object) -> bool:
@@ -43,37 +59,47 @@ def check(data: bytes) -> None:
         return True
 
     handler = _Handler()
-    service = SignalingService("pinhole", "cam", publish, handler)
-    count = 0
-    for count, step in enumerate(steps(data), 1):  # noqa: B007
+    trusted = KeySet(1, 1.0, (encode_public(portal.public),))
+    service = SignalingService(
+        "pinhole", "cam", publish, handler, key=device, portal_keys=trusted, boot_id=BOOT
+    )
+    for step in steps(data):
         number, body = step[:1] or b"\0", step[1:]
-        topic, _, payload = body.partition(b"\n") if number[0] & 1 else (b"", b"", body)
-        where = (
-            topic.decode(errors="replace") if topic else signal_topic("pinhole", "cam", f"s{number[0]}", "in")
-        )
-        service.on_message(where, payload, NOW_S)
-    assert handler.calls + sum(service.refused.values()) >= count
+        topic = signal_topic("pinhole", "cam", f"s{number[0] >> 2}", "in")
+        if number[0] & IS_NAMED:
+            named, _, body = body.partition(b"\n")
+            topic = named.decode(errors="replace")
+        calls, kept = handler.calls, len(service._sessions)
+        is_signed = number[0] & IS_SIGNED
+        service.on_message(topic, portal.seal(topic, body) if is_signed else body, NOW_S, 1000.0)
+        if not is_signed:
+            assert (handler.calls, len(service._sessions)) == (calls, kept)
     assert len(service._sessions) <= MAX_SESSIONS
     assert len(out) <= MAX_REJECTS_PER_S
-    for topic, payload in out:
+    for topic, sealed in out:
         parts = parse_topic("pinhole", topic)
         assert (parts.device, parts.channel) == ("cam", "out")
-        parse_from_device(payload)
+        parse_from_device(open_sealed(topic, sealed, lambda _: device.verify_key))
+
+
+def _offer(number: int, sdp: str = "v=0", at_s: float = NOW_S, *, restart: bool = False) -> bytes:
+    nonce = f"{number:022}"
+    return encode(Offer(number, nonce, at_s, at_s + 30, BOOT, "ann", ("watch",), sdp, restart=restart))
 
 
 def seeds() -> list[bytes]:
-    """Sessions that begin, go on and end; and offers that are refused in every way."""
-    offer = encode(Offer(0, NOW_S + 30, "ann", "v=0"))
-    other = encode(Offer(1, NOW_S + 30, "ann", "v=0", restart=True))
-    late = encode(Offer(0, NOW_S - 60, "ann", "v=0"))
+    """Sessions that begin, go on and end; offers that are refused in every way; new keys."""
+    portal, device = _keys()
     candidate, bye = encode(Candidate(2, "candidate:1")), encode(Bye(3))
-    refuse, fail = (encode(Offer(0, NOW_S + 30, "eve", sdp)) for sdp in ("refuse", "fail"))
-    strange = struct.pack("!B", 1) + b"pinhole/v1/other/state\n" + offer
+    keys = KeySet(2, 2.0, (encode_public(portal.public), encode_public(device.public)))
+    strange = b"pinhole/v1/other/state\n" + _offer(0)
+    named = keys_topic("pinhole", portal.kid).encode() + b"\n" + encode(keys)
     return [
-        join(b"\0" + offer, b"\0" + candidate, b"\0" + other, b"\0" + bye),
-        join(b"\2" + late, b"\4" + refuse, b"\6" + fail, b"\6" + fail),
-        join(strange, b"\0" + candidate, b"\0" + bye, b"\0" + offer, b"\0" + offer),
+        join(b"\2" + _offer(0), b"\2" + candidate, b"\2" + _offer(4, restart=True), b"\2" + bye),
+        join(b"\2" + _offer(0, at_s=NOW_S - 90), b"\6" + _offer(1, "refuse"), b"\x0a" + _offer(2, "fail")),
+        join(b"\3" + strange, b"\0" + _offer(0), b"\2" + _offer(5), b"\2" + _offer(5), b"\1" + strange),
+        join(b"\3" + named, b"\2" + _offer(6), b"\1" + named),
     ]
 
 
-TARGET = Target("service", "Whole sessions of signaling: whoever reaches the broker.", check, seeds)
+TARGET = Target("service", "Whole sessions of signaling at a device: the broker.", check, seeds)

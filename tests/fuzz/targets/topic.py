@@ -7,6 +7,7 @@ from agent.signaling.topics import (
     device_filters,
     event_topic,
     health_topic,
+    keys_topic,
     parse_topic,
     signal_topic,
     state_topic,
@@ -30,19 +31,23 @@ def check(data: bytes) -> None:
             again = state_topic(PREFIX, parts.device)
         case "health":
             again = health_topic(PREFIX, parts.device)
+        case "keys":
+            again = keys_topic(PREFIX, parts.name)
         case "event":
             again = event_topic(PREFIX, parts.device, parts.name)
         case _:
             again = signal_topic(PREFIX, parts.device, parts.name, parts.channel)
     assert again == topic
     assert not set("+#$/") & set(parts.device + parts.name)
-    assert all(wanted.count("/") == 5 for wanted in device_filters(PREFIX, parts.device))
+    if parts.device:
+        assert device_filters(PREFIX, parts.device)[-1] == f"{PREFIX}/v1/{parts.device}/signal/+/in"
 
 
 def seeds() -> list[bytes]:
     """One of each."""
     topics = (
         state_topic(PREFIX, "front-door"),
+        keys_topic(PREFIX, "k" * 43),
         health_topic(PREFIX, "front-door"),
         event_topic(PREFIX, "front-door", "camera-failed"),
         signal_topic(PREFIX, "front-door", "0123456789abcdef", "in"),

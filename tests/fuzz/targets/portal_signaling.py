@@ -1,0 +1,76 @@
+"""The portal's end of signaling: a device that is enrolled and hostile, and anybody else at the broker."""
+
+import functools
+from typing import Any
+
+from fuzz.gateway import World
+from fuzz.target import Target, join, steps
+
+from agent.model.signal import Answer, Bye, Candidate, Event, Reject, State
+from agent.signaling.messages import encode
+from agent.signaling.portal import PortalSignaling
+from agent.signaling.topics import event_topic, health_topic, signal_topic, state_topic
+from agent.signaling.trust import SigningKey, make_signing_key
+
+DEVICE = "front"
+NOW_S = 1_800_000_000.0
+
+
+@functools.cache
+def _key() -> SigningKey:
+    return SigningKey(make_signing_key())
+
+
+def check(data: bytes) -> None:
+    """Nothing is raised; what is unsigned, or signed for another's topic, has no effect and is counted."""
+    world = World()
+    heard: list[tuple[Any, ...]] = []
+
+    class Listener:
+        def __getattr__(self, name: str) -> Any:
+            def note(*arguments: Any) -> None:
+                heard.append(arguments)
+                getattr(world.gateway, name)(*arguments)
+
+            return note
+
+    signaling = PortalSignaling(
+        "pinhole",
+        lambda *_, **__: True,
+        Listener(),
+        signing=None,  # type: ignore[arg-type]  # it signs nothing here
+        device_key=lambda name: _key().public if name == DEVICE else None,
+    )
+    for step in steps(data):
+        kind, body = step[:1] or b"\0", step[1:]
+        named, _, payload = body.partition(b"\n")
+        topic = named.decode(errors="replace")
+        before = len(heard)
+        signaling.on_message(topic, _key().seal(topic, payload) if kind[0] & 1 else payload, NOW_S)
+        if not kind[0] & 1 or f"/{DEVICE}/" not in topic:
+            assert len(heard) == before
+        assert all(arguments[0] == DEVICE for arguments in heard)
+    world.check()
+
+
+def seeds() -> list[bytes]:
+    """One of each, signed and not, and for another device."""
+    out = signal_topic("pinhole", DEVICE, "a" * 32, "out")
+    messages = [
+        (state_topic("pinhole", DEVICE), encode(State("b2", online=True, since=1.0))),
+        (out, encode(Answer(0, "n" * 22, "v=0"))),
+        (out, encode(Candidate(1, "candidate:1"))),
+        (out, encode(Reject(2, "no", "no"))),
+        (out, encode(Bye(3))),
+        (event_topic("pinhole", DEVICE, "camera-failed"), encode(Event("camera-failed", 1.0, "no", {}))),
+        (health_topic("pinhole", DEVICE), b'{"v":1,"type":"health"}'),
+    ]
+    lines = [topic.encode() + b"\n" + payload for topic, payload in messages]
+    other = state_topic("pinhole", "back").encode() + b"\n" + messages[0][1]
+    return [
+        join(*(b"\1" + line for line in lines)),
+        join(*(b"\0" + line for line in lines), b"\1" + other),
+    ]
+
+
+TARGET = Target("portal-signaling", "Messages of devices to the portal: the broker.", check, seeds)
