@@ -53,7 +53,9 @@ class PortalPart:
 
 
 @asynccontextmanager
-async def portal(*, ice=None, gateway=None, bus=None, store=None, role="admin", clock=None, **settings):
+async def portal(
+    *, ice=None, gateway=None, bus=None, store=None, role="admin", clock=None, oidc_secret=None, **settings
+):
     """Yield a portal whose broker is there, with the user `ann`; keywords go into PortalSettings."""
     bus = bus or FakeBus()
     with tempfile.TemporaryDirectory(prefix="pinhole-portal-") as name:
@@ -64,7 +66,7 @@ async def portal(*, ice=None, gateway=None, bus=None, store=None, role="admin", 
         parsed = PortalSettings(**({"port": 0} | settings))
         audit = Audit(store, folder / "audit.jsonl")
         oidc = parsed.oidc
-        provider = Company(oidc, "secret") if isinstance(oidc, OidcSettings) else None
+        provider = Company(oidc, oidc_secret) if isinstance(oidc, OidcSettings) else None
         accounts = Accounts(store, audit, passwords, provider, **({"clock": clock} if clock else {}))
         desk = Desk(store, CHEAP)
         if USER not in {user.name for user in desk.users()}:

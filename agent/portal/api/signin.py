@@ -95,7 +95,10 @@ class SignIn:
 
     async def depart(self, request: web.Request) -> web.Response:
         browser = new_token()
-        url = await self._accounts.depart_to_company(self._return_url(), browser)
+        try:
+            url = await self._accounts.depart_to_company(self._return_url(), browser)
+        except CompanyError as exc:
+            return self._refuse_company(exc)
         response = _redirect(url)
         # Lax: the provider's redirect back is a navigation that another site began.
         response.set_cookie(
@@ -124,8 +127,7 @@ class SignIn:
                 allow_new=self._allow_new,
             )
         except CompanyError as exc:
-            log.warning("company sign-in: %s", exc)
-            response = _redirect(f"{self._public_url or ''}/#/company/{exc.code}")
+            response = self._refuse_company(exc)
         else:
             response = _redirect(f"{self._public_url}/")
             set_cookie(request, response, token, who, self._accounts.now())
@@ -139,6 +141,10 @@ class SignIn:
         response = web.json_response(_describe(who))
         set_cookie(request, response, token, who, self._accounts.now())
         return response
+
+    def _refuse_company(self, exc: CompanyError) -> web.Response:
+        log.warning("company sign-in: %s", exc)
+        return _redirect(f"{self._public_url or ''}/#/company/{exc.code}")
 
     def _return_url(self) -> str:
         return f"{self._public_url}{RETURN_PATH}"
