@@ -35,6 +35,7 @@ from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
 from agent.signaling import topics
 from agent.signaling.broker import Broker
+from agent.signaling.enrolment import broker_settings, keep_fresh
 from agent.signaling.identity import load_identity, save_portal_keys
 from agent.signaling.service import SignalingService
 
@@ -48,7 +49,7 @@ class Agent:
         self._settings = settings
         self._boot_id = secrets.token_hex(8)
         self._born = time.time()
-        device, broker = settings.device, settings.broker
+        device, broker = settings.device, broker_settings(settings)
         self.capture = Capture(
             partial(open_camera, settings.camera),
             settings.camera,
@@ -97,6 +98,9 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             camera = group.create_task(self.capture.run(), name="camera")
             group.create_task(self.broker.run(), name="broker")
+            fresh = group.create_task(
+                keep_fresh(self._settings.device.state_dir, self.service.take_portal_keys), name="enrolment"
+            )
             control = group.create_task(self.control.run(), name="control")
             link = group.create_task(self.link.run(), name="link")
             health = group.create_task(self.health.run(), name="health")
@@ -108,6 +112,7 @@ class Agent:
                 self.heartbeat.stopping()
                 heartbeat.cancel()
                 link.cancel()
+                fresh.cancel()
                 health.cancel()
                 control.cancel()
                 sockets.cancel()

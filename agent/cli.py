@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from agent import __version__
+from agent.cli_devices import broker_config, claim, device_app, enroll, keys_app
 from agent.cli_portal import group_app, user_app
 from agent.config import load, read_secret
 from agent.config.document import example
@@ -38,7 +39,12 @@ app = typer.Typer(
 portal_app = typer.Typer(invoke_without_command=True)
 portal_app.add_typer(user_app, name="user")
 portal_app.add_typer(group_app, name="group")
+portal_app.add_typer(device_app, name="device")
+portal_app.add_typer(keys_app, name="keys")
+portal_app.command()(claim)
+portal_app.command("broker-config")(broker_config)
 app.add_typer(portal_app, name="portal")
+app.command()(enroll)
 config_app = typer.Typer(no_args_is_help=True, help="Check a settings file, or print one to start from.")
 app.add_typer(config_app, name="config")
 
@@ -80,6 +86,7 @@ def _root(
 
     Try it on this machine:   [b]pinhole demo[/]
     On the camera:            [b]pinhole run --config pinhole.toml[/]
+    Make it known there:      [b]pinhole enroll --portal https://… --code … --config pinhole.toml[/]
     On the server:            [b]pinhole portal --config pinhole.toml[/]
     In a terminal:            [b]pinhole watch[/]
     Where it does not work:   [b]pinhole doctor --config pinhole.toml[/]

@@ -36,5 +36,9 @@ class PortalError(PinholeError):
     """The portal cannot start, be reached, or refuses us."""
 
 
+class EnrolmentError(PinholeError):
+    """A portal cannot be reached, or does not let this device in."""
+
+
 class PathError(PinholeError):
     """A name, an address or an ICE server cannot be reached or refuses us."""

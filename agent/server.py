@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from agent import __version__
@@ -17,16 +17,21 @@ from agent.portal.accounts.company import load_company
 from agent.portal.accounts.passwords import Passwords
 from agent.portal.accounts.service import Accounts
 from agent.portal.accounts.users import first_link
+from agent.portal.api.enroll import Devices
 from agent.portal.app import run_portal as serve_portal
+from agent.portal.authority import Authority
+from agent.portal.claims import revoke
 from agent.portal.client import Client
 from agent.portal.gateway import Gateway
 from agent.portal.registry import Registry
-from agent.portal.store import open_store
+from agent.portal.revocation import publish_revocations
+from agent.portal.store import Store, open_store
 from agent.portal.turn import load_ice_servers
 from agent.signaling import topics
 from agent.signaling.broker import Broker
 from agent.signaling.portal import PortalSignaling
 from agent.signaling.signing import SigningFolder
+from agent.signaling.takeover import end_connection
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +50,18 @@ class Portal:
         )
         self.store = open_store(portal)
         self.registry = Registry(self.store)
+        signing = SigningFolder(portal.state_dir)
+        self.authority = Authority(portal.state_dir)
         self.signaling = PortalSignaling(
             broker.topic_prefix,
             self._publish,
             self.gateway,
-            signing=SigningFolder(portal.state_dir),
+            signing=signing,
             device_key=self.registry.key_of,
         )
         self.audit = Audit(self.store, portal.audit_file)
         self.accounts = Accounts(self.store, self.audit, Passwords(), load_company(portal.oidc))
+        self.devices = Devices(self.accounts, self.authority, signing.key_set, portal, broker)
         self.broker = Broker(
             broker,
             client_id=f"pinhole-portal-{socket.gethostname()}-{portal.port or os.getpid()}",
@@ -89,7 +97,7 @@ class Portal:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.broker.run(), name="broker")
             group.create_task(self._keep_trust(), name="trust")
-            portal = serve_portal(self._settings.portal, self.accounts, self.gateway, on_ready)
+            portal = serve_portal(self._settings.portal, self.accounts, self.gateway, on_ready, self.devices)
             group.create_task(portal, name="portal")
 
     def _note_watching(self, client: Client, device: str, begins: bool, detail: str) -> None:
@@ -98,14 +106,26 @@ class Portal:
 
     async def _keep_trust(self) -> None:
         """Hear of devices that came or were revoked, and tell devices of our keys."""
+        await self._shut_out(frozenset())
         while True:
             self.signaling.tell_keys()
             await asyncio.sleep(TRUST_INTERVAL_S)
             try:
-                for device in await self.registry.refresh():
-                    self.gateway.on_revoked(device)
+                revoked = await self.registry.refresh()
             except PortalError as exc:
                 log.warning("devices are as they were: %s", exc)
+                continue
+            if revoked:
+                await self._shut_out(revoked)
+
+    async def _shut_out(self, devices: frozenset[str]) -> None:
+        for device in devices:
+            log.warning("camera %s is shut out", device)
+            self.gateway.on_revoked(device)
+        try:
+            await cut_off(self._settings, self.store, self.authority, devices)
+        except PortalError as exc:
+            log.error("%s: revoked cameras may still reach the broker", exc)  # noqa: TRY400
 
     def _publish(self, topic: str, payload: bytes, **options: Any) -> bool:
         return self.broker.publish(topic, payload, **options)
@@ -115,6 +135,30 @@ class Portal:
 
     def _on_connection(self, connected: bool, _words: str) -> None:
         self.gateway.on_broker(connected)
+
+
+async def cut_off(settings: Settings, store: Store, authority: Authority, devices: Collection[str]) -> None:
+    """Make the broker refuse certificates that were revoked, and end the connections of these devices.
+
+    Raises PortalError where the broker cannot be told.
+    """
+    broker = settings.broker
+    try:
+        await publish_revocations(store, authority, settings.portal)
+    finally:
+        ids = [one for device in devices for one in (f"pinhole-{device}", device)]
+        ends = (end_connection(broker, read_password(broker), one) for one in ids)
+        await asyncio.gather(*ends)
+
+
+async def revoke_device(settings: Settings, device: str) -> None:
+    """`pinhole portal device revoke`. Raises PortalError."""
+    store = open_store(settings.portal)
+    try:
+        await store.run(lambda db: revoke(db, device, time.time()))
+        await cut_off(settings, store, Authority(settings.portal.state_dir), (device,))
+    finally:
+        store.close()
 
 
 async def run_portal(settings: Settings, on_ready: Callable[[str], None]) -> None:

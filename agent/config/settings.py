@@ -423,7 +423,27 @@ class PortalSettings(Section):
     state_dir: ConfigPath = Field(
         default=Path("portal-state"),
         validate_default=True,
-        description="Folder of the keys that sign offers; portals that serve the same cameras share it.",
+        description="Folder of the keys that sign offers and certificates; portals of one fleet share it.",
+    )
+    broker_url: BrokerUrl | None = Field(
+        default=None,
+        description="Where cameras reach the broker, as enrolment tells them. Default: broker.url.",
+        examples=["mqtts://broker.example.org:8883"],
+    )
+    broker_has_public_certificate: bool = Field(
+        default=False,
+        description="Cameras prove the broker by their system's authorities, not by the portal's own.",
+    )
+    crl_file: ConfigPath | None = Field(
+        default=None,
+        description="Where the broker reads which certificates were revoked.",
+        examples=["/etc/mosquitto/pinhole/crl.pem"],
+    )
+    crl_command: list[str] = Field(
+        default=[],
+        max_length=32,
+        description="Has the broker read it; run after each revocation.",
+        examples=[["systemctl", "reload", "mosquitto"]],
     )
     cert_file: ConfigPath | None = Field(
         default=None,

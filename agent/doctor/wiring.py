@@ -28,6 +28,7 @@ from agent.rtc.interfaces import local_addresses
 from agent.rtc.nat import probe
 from agent.rtc.reach import reach, targets
 from agent.signaling.endpoint import parse_endpoint
+from agent.signaling.enrolment import broker_settings
 from agent.signaling.probe import BrokerVisit, visit_broker
 from agent.signaling.topics import device_filters
 from agent.watch.portal import PortalClient, SignIn
@@ -53,6 +54,7 @@ async def run_doctor(config: Path, wish: Wish, progress: Progress) -> Report:
     """A whole visit of this device, within 20 s; what is wrong is in the report and never raised."""
     try:
         settings = load(config)
+        settings = settings.model_copy(update={"broker": broker_settings(settings)})
     except ConfigError as exc:
         finding = Finding("config", str(config), "fault", str(exc), "mend the file, and run this again")
         progress.ended(finding)

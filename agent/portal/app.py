@@ -14,6 +14,7 @@ from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.account import Account
 from agent.portal.api.admin import Admin
+from agent.portal.api.enroll import Devices
 from agent.portal.api.route import Need, add
 from agent.portal.api.shares import Shares
 from agent.portal.api.signin import SignIn
@@ -98,7 +99,11 @@ class _Routes:
 
 
 def create_app(
-    settings: PortalSettings, gateway: Gateway, accounts: Accounts, assets: Assets
+    settings: PortalSettings,
+    gateway: Gateway,
+    accounts: Accounts,
+    assets: Assets,
+    devices: Devices | None = None,
 ) -> web.Application:
     """Build the application; it starts no task of its own."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[refuse_foreign_origins])
@@ -110,18 +115,24 @@ def create_app(
     Account(accounts).add_to(app)
     Admin(accounts).add_to(app)
     Shares(accounts).add_to(app)
+    if devices is not None:
+        devices.add_to(app)
     return app
 
 
 async def run_portal(
-    settings: PortalSettings, accounts: Accounts, gateway: Gateway, on_ready: Callable[[str], None]
+    settings: PortalSettings,
+    accounts: Accounts,
+    gateway: Gateway,
+    on_ready: Callable[[str], None],
+    devices: Devices | None = None,
 ) -> None:
     """Serve until cancelled, then close every WebSocket with 1001 and end within 2 s.
 
     `on_ready` gets the dashboard's URL. Raises PortalError where the address or certificate cannot be used.
     """
     tls = _tls(settings)
-    app = create_app(settings, gateway, accounts, load_assets())
+    app = create_app(settings, gateway, accounts, load_assets(), devices)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
     await runner.setup()
     try:

@@ -50,11 +50,11 @@ class Registry:
         return self._keys.get(device)
 
     async def refresh(self) -> frozenset[str]:
-        """Take in what another program changed; returns who was revoked since. Raises StoreError."""
+        """Take in what another program changed; returns whose key counts no more. Raises StoreError."""
         revision, keys = await self._store.run(self._read)
         if keys is None:
             return frozenset()
-        gone = frozenset(self._keys.keys() - keys.keys())
+        gone = frozenset(device for device, key in self._keys.items() if keys.get(device) != key)
         self._revision, self._keys = revision, keys
         return gone
 

@@ -142,6 +142,13 @@ class SignalingService:
             fault = MessageError("internal", f"{type(error).__name__} in the agent: see its log")
             self._refuse(name, fault, now_unix_s, cause=error)
 
+    def take_portal_keys(self, keys: KeySet) -> None:
+        """From now on these count, where they are newer than those that did."""
+        if keys.version > self._portal_keys.version:
+            self._portal_keys, self._ring = keys, KeyRing.of(keys.publics)
+            self._handler.on_portal_keys(keys)
+            logger.info("the portal's keys changed: %s", ", ".join(self._ring.keys))
+
     def send_answer(self, session: str, nonce: str, sdp: str) -> None:
         """The answer to the offer of this nonce."""
         self._send(session, Answer(self._next_seq(session), nonce, sdp))
@@ -219,10 +226,7 @@ class SignalingService:
     def _on_keys(self, topic: str, kid: str, sealed: bytes) -> None:
         if self._ring.find(kid) is None:
             return  # said to those who know that key
-        keys = parse_keys(open_sealed(topic, sealed, self._ring.find))
-        if keys.version > self._portal_keys.version:
-            self._portal_keys, self._ring = keys, KeyRing.of(keys.publics)
-            self._handler.on_portal_keys(keys)
+        self.take_portal_keys(parse_keys(open_sealed(topic, sealed, self._ring.find)))
 
     def _dispatch(self, name: str, message: ToDevice, now_unix_s: float, now_mono_s: float) -> None:
         session = self._remember(name) if isinstance(message, Offer) else self._known(name)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import NameOID
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
@@ -80,6 +82,7 @@ class SigningKey:
             raise ConfigError("not a private key in PEM, or one with a passphrase") from exc
         if not isinstance(private, Ed25519PrivateKey):
             raise ConfigError("not an Ed25519 key")
+        self._private = private
         self._jwk = OKPKey.import_key(pem)
         self.verify_key = VerifyKey(private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
 
@@ -92,6 +95,12 @@ class SigningKey:
     def public(self) -> bytes:
         """The public half, 32 bytes."""
         return self.verify_key.public
+
+    def make_request(self, name: str) -> str:
+        """A signing request (RFC 2986) in PEM for a certificate of this key under this name."""
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(self._private, None)
+        return request.public_bytes(Encoding.PEM).decode()
 
     def seal(self, topic: str, payload: bytes) -> bytes:
         """A signed message for one topic."""

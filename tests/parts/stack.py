@@ -98,18 +98,18 @@ def running_stack(
         enroll_here(settings.device, settings.portal)
         env = os.environ | ({"SSL_CERT_FILE": str(ca_file)} if ca_file else {})
         commands = {"portal": "portal"} | ({"agent": "run"} if agent else {})
-        processes = {name: _start(name, command, config, env) for name, command in commands.items()}
+        processes = {name: start_program(name, command, config, env) for name, command in commands.items()}
         try:
             for name, process in processes.items():
-                _await(folder / f"{name}.log", r"connected to (\S+)", process)
-            url = _await(folder / "portal.log", r"dashboard at (http\S+[^/\s])", processes["portal"])
+                await_log(folder / f"{name}.log", r"connected to (\S+)", process)
+            url = await_log(folder / "portal.log", r"dashboard at (http\S+[^/\s])", processes["portal"])
             yield Stack(folder, processes["portal"], processes.get("agent"), url, env)
         finally:
             for process in reversed(processes.values()):
-                _stop(process)
+                stop_program(process)
 
 
-def _start(name: str, command: str, config: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+def start_program(name: str, command: str, config: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
     with config.with_name(f"{name}.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "agent", command, "--config", str(config)],
@@ -117,7 +117,7 @@ def _start(name: str, command: str, config: Path, env: dict[str, str]) -> subpro
         )  # fmt: skip
 
 
-def _await(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:
+def await_log(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline_s and process.poll() is None:
         if found := re.search(pattern, log.read_text(errors="replace")):
@@ -126,7 +126,7 @@ def _await(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:
     pytest.fail(f"{pattern!r} did not appear:\n{log.read_text(errors='replace')}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop_program(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         try:

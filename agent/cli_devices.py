@@ -1,0 +1,260 @@
+"""`pinhole enroll` on a device, and on the portal `claim`, `device …`, `keys …` and `broker-config`."""
+
+import asyncio
+import csv
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from agent.config import load, read_secret
+from agent.errors import ConfigError
+
+MAX_ROWS = 10_000
+_UNITS_S = {"m": 60, "h": 3600, "d": 86400}
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+device_app = typer.Typer(no_args_is_help=True, help="Cameras that were enrolled: list them, shut one out.")
+keys_app = typer.Typer(
+    no_args_is_help=True, help="The keys with which the portal signs: make one, retire one."
+)
+
+Config = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The portal's settings.")]
+Expires = Annotated[
+    str,
+    typer.Option(metavar="TIME", help="How long a code works: minutes, hours or days, as in 30m, 12h, 7d."),
+]
+
+
+def enroll(
+    portal: Annotated[str, typer.Option(metavar="URL", help="The portal's address: https://…")],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", metavar="FILE", help="This camera's settings.")
+    ] = Path("/etc/pinhole/pinhole.toml"),
+    code: Annotated[
+        str | None, typer.Option(metavar="CODE", help="The claim code that the portal made.")
+    ] = None,
+    code_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read the code from here: arguments are seen by all.")
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Authorities (PEM) that prove the portal's certificate."),
+    ] = None,
+) -> None:
+    """Make this camera known to a portal: it makes its own key, and gets its certificate for the broker.
+
+    The code comes from [b]pinhole portal claim[/] on the portal and works once; running this again with it is
+    safe. What is got stands in [b]device.state_dir[/] and is renewed by itself.
+
+    Example: [b]pinhole enroll --portal https://cams.example.org --code ABCDE-FGHJK-MNPQR-STUVW[/]
+    """
+    from agent.signaling.enrolment import enroll as ask
+
+    if (code is None) == (code_file is None):
+        raise typer.BadParameter("give the claim code, or the file that holds it", param_hint="--code")
+    settings = load(config)
+    asyncio.run(ask(settings, portal, code or read_secret(code_file or Path()), typer.echo, ca_file))
+    typer.echo("done         start the agent, or restart it: sudo systemctl restart pinhole")
+
+
+def claim(
+    config: Config,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="For this camera alone; also where its card or key is a new one."),
+    ] = None,
+    csv_file: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="One code for each name in its column [b]device[/]."),
+    ] = None,
+    expires: Expires = "1d",
+) -> None:
+    """Make a claim code, with which a camera enrols once; or many.
+
+    Without [b]--device[/] it lets any camera in whose name is not taken. With [b]--csv[/] it prints a table
+    with the columns device, code and expires.
+
+    Examples: [b]pinhole portal claim -c pinhole.toml[/]
+              [b]pinhole portal claim --device front-door --expires 2h -c pinhole.toml[/]
+              [b]pinhole portal claim --csv cameras.csv --expires 7d -c pinhole.toml > codes.csv[/]
+    """
+    from agent.portal.claims import make_claim
+    from agent.portal.store import open_store
+
+    if device and csv_file:
+        raise typer.BadParameter("not together with --csv", param_hint="--device")
+    now, lifetime_s = time.time(), _seconds(expires)
+    devices = _read_devices(csv_file) if csv_file else [_checked(device) if device else None]
+    store = open_store(load(config).portal)
+    try:
+        codes = store.run_here(
+            lambda db: [
+                make_claim(db, one, by="command line", now=now, lifetime_s=lifetime_s) for one in devices
+            ]
+        )
+    finally:
+        store.close()
+    until = datetime.fromtimestamp(now + lifetime_s, UTC).isoformat(timespec="minutes")
+    if csv_file:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(("device", "code", "expires"))
+        writer.writerows((one, code, until) for one, code in zip(devices, codes, strict=True))
+    else:
+        typer.echo(codes[0])
+        typer.echo(f"works once, until {until}", err=True)
+
+
+@device_app.command("list")
+def list_devices(config: Config) -> None:
+    """Show every camera that was ever enrolled.
+
+    Example: [b]pinhole portal device list -c pinhole.toml[/]
+    """
+    from agent.portal.registry import list_devices as read_all
+    from agent.portal.store import open_store
+
+    store = open_store(load(config).portal)
+    try:
+        found = store.run_here(read_all)
+    finally:
+        store.close()
+    table = Table("camera", "enrolled", "by", "revoked")
+    for one in found:
+        table.add_row(one.id, _day(one.enrolled_at), one.enrolled_by, _day(one.revoked_at))
+    Console(highlight=False).print(table)
+
+
+@device_app.command("revoke")
+def revoke(device: Annotated[str, typer.Argument(metavar="ID", help="The camera.")], config: Config) -> None:
+    """Shut a camera out, at once: its certificate, its key and its connection count no more.
+
+    For a stolen one, or its card. It comes back with a claim code of its own:
+    [b]pinhole portal claim --device ID[/].
+
+    Example: [b]pinhole portal device revoke front-door -c pinhole.toml[/]
+    """
+    from agent.server import revoke_device
+
+    asyncio.run(revoke_device(load(config), device))
+    typer.echo(f"{device} is shut out")
+
+
+@keys_app.command("list")
+def list_keys(config: Config) -> None:
+    """Show the keys that count, oldest first.
+
+    Example: [b]pinhole portal keys list -c pinhole.toml[/]
+    """
+    from agent.signaling.signing import SigningFolder
+
+    folder = SigningFolder(load(config).portal.state_dir)
+    for dated in folder.keys:
+        note = "  signs" if dated.key is folder.current else ""
+        typer.echo(f"{dated.key.kid}  made {_day(dated.made_at)}{note}")
+
+
+@keys_app.command("rotate")
+def rotate(config: Config) -> None:
+    """Make a new signing key. Cameras hear of it at once, and a minute later it signs.
+
+    The old one still counts, until it is retired: do that when every camera was online once.
+
+    Example: [b]pinhole portal keys rotate -c pinhole.toml[/]
+    """
+    from agent.signaling.signing import SigningFolder
+
+    typer.echo(SigningFolder(load(config).portal.state_dir).rotate().kid)
+
+
+@keys_app.command("retire")
+def retire(kid: Annotated[str, typer.Argument(metavar="KEY")], config: Config) -> None:
+    """Let a signing key count no more. A camera that knows no other has to enrol again.
+
+    Example: [b]pinhole portal keys retire XVRf2UQDTggTwE_NMSOdqskPNJH7RA7HzuRW90dfB7o -c pinhole.toml[/]
+    """
+    from agent.signaling.signing import SigningFolder
+
+    SigningFolder(load(config).portal.state_dir).retire(kid)
+
+
+def broker_config(
+    config: Config,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for Mosquitto's files, as the broker sees it.")
+    ],
+    host: Annotated[
+        list[str], typer.Option(metavar="NAME", help="Name or address of the broker; may be repeated.")
+    ],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where cameras connect.")] = 8883,
+    portal_port: Annotated[int, typer.Option(min=1, max=65535, help="Where portals connect.")] = 8884,
+    portal_address: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where Mosquitto listens for portals.")
+    ] = "127.0.0.1",
+) -> None:
+    """Write Mosquitto's configuration: certificates for everybody, and each camera on its own topics alone.
+
+    Prints what belongs into the portal's settings. Repeat it before the broker's certificate ends, in a year.
+
+    Example: [b]pinhole portal broker-config --out /etc/mosquitto/pinhole --host mqtt.example.org -c p.toml[/]
+    """
+    from agent.portal.authority import Authority
+    from agent.portal.claims import revoked_serials
+    from agent.portal.mosquitto import BrokerPlan, portal_settings, write_broker_files
+    from agent.portal.store import open_store
+
+    settings = load(config)
+    prefix = settings.broker.topic_prefix
+    plan = BrokerPlan(out.absolute(), tuple(host), port, portal_port, portal_address, prefix)
+    store = open_store(settings.portal)
+    try:
+        revoked = store.run_here(lambda db: revoked_serials(db, time.time()))
+    finally:
+        store.close()
+    write_broker_files(plan, Authority(settings.portal.state_dir), revoked)
+    typer.echo(portal_settings(plan), nl=False)
+    typer.echo(f"# in {out}; mosquitto.conf: include_dir {out}, or start with it", err=True)
+
+
+def _read_devices(file: Path) -> list[str | None]:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            rows = list(csv.DictReader(text))
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        raise ConfigError(f"{file}: cannot read it: {exc}") from exc
+    if not rows or "device" not in rows[0] or len(rows) > MAX_ROWS:
+        raise ConfigError(
+            f"{file}: a first line with the column device, and 1 to {MAX_ROWS} lines are needed"
+        )
+    names = [(row["device"] or "").strip() for row in rows]
+    faults = [
+        f"line {number}: {ascii(name)[:80]}: letters, digits, - and _, each name once"
+        for number, name in enumerate(names, 2)
+        if not _ID.fullmatch(name) or names.index(name) != number - 2
+    ]
+    if faults:
+        raise ConfigError("\n  ".join([f"{file}:", *faults[:20]]))
+    return list(names)
+
+
+def _checked(device: str) -> str:
+    if not _ID.fullmatch(device):
+        raise ConfigError(f"--device {device}: letters, digits, - and _, 64 at most")
+    return device
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d{1,5})([mhd])", text)
+    if not found or not 0 < int(found[1]) * _UNITS_S[found[2]] <= 366 * 86400:
+        raise ConfigError(f"--expires {text}: as in 30m, 12h or 7d, a year at most")
+    return float(int(found[1]) * _UNITS_S[found[2]])
+
+
+def _day(unix_s: float | None) -> str:
+    return "" if unix_s is None else datetime.fromtimestamp(unix_s, UTC).isoformat(" ", "minutes")[:16]

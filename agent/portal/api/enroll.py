@@ -1,0 +1,161 @@
+"""`POST /api/enroll`: how a device becomes known and stays so; and what administrators do with devices."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+from pydantic import Field, TypeAdapter, ValidationError
+from sqlalchemy.orm import Session
+
+from agent.config import BrokerSettings, PortalSettings
+from agent.errors import PortalError
+from agent.model.enrolment import EnrollRequest, Enrolment
+from agent.model.keys import KeySet
+from agent.model.signal import Id
+from agent.portal.accounts import attempts
+from agent.portal.accounts.access import Identity
+from agent.portal.accounts.service import Accounts
+from agent.portal.api.route import Body, Need, add, read
+from agent.portal.authority import Authority, read_request
+from agent.portal.claims import ClaimError, Enrolled, enroll, make_claim, revoke
+from agent.portal.guard import client_address, refusal
+from agent.portal.registry import list_devices
+from agent.portal.store import StoreError
+
+MAX_BODY_BYTES = 8192
+BODY_TIMEOUT_S = 10.0
+CLAIM_LIFETIME_S = 86400.0
+_REQUEST = TypeAdapter(EnrollRequest)
+_ENROLMENT = TypeAdapter(Enrolment)
+
+log = logging.getLogger(__name__)
+
+
+class ClaimWish(Body):
+    """A claim code, for one device or for any new one."""
+
+    device: Id | None = None
+    lifetime_s: float = Field(default=CLAIM_LIFETIME_S, ge=60, le=366 * 86400)
+
+
+class Devices:
+    """The handlers."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        authority: Authority,
+        keys: Callable[[], KeySet],
+        portal: PortalSettings,
+        broker: BrokerSettings,
+    ) -> None:
+        """`keys` gives those whose offers count."""
+        self._accounts = accounts
+        self._authority = authority
+        self._keys = keys
+        self._broker_url = portal.broker_url or broker.url
+        self._prefix = broker.topic_prefix
+        self._broker_ca = "" if portal.broker_has_public_certificate else authority.pem.decode()
+
+    def add_to(self, app: web.Application) -> None:
+        """Add every route of this file."""
+        add(app, self._accounts, "POST", "/api/enroll", Need.NOTHING, self.enroll)
+        for method, path, serve in (
+            ("GET", "/api/devices", self.list_devices),
+            ("POST", "/api/claims", self.make_claim),
+            ("POST", "/api/devices/{device}/revoke", self.revoke),
+        ):
+            add(app, self._accounts, method, path, Need.ADMIN, serve)
+
+    async def enroll(self, request: web.Request) -> web.Response:
+        """A device with a claim code, or one that is known and asks for a new certificate."""
+        address = client_address(request)
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body = await request.content.read(MAX_BODY_BYTES + 1)
+            wish = _REQUEST.validate_json(body)
+            device, key = read_request(wish.request.encode())
+        except (ValidationError, TimeoutError, PortalError):
+            return refusal(
+                400, "malformed", 'The body must be {"request": "<signing request>", "code": "…"}.'
+            )
+        try:
+            got = await self._accounts.store.run(
+                lambda db: self._let_in(db, device, key, wish.code, address, time.time())
+            )
+        except StoreError:
+            raise
+        except PortalError as exc:
+            return refusal(400, "malformed", str(exc))
+        if isinstance(got, ClaimError):
+            log.warning("%s may not enrol as %s: %s", address, ascii(device)[:80], got)
+            return refusal(429 if got.code == "too-many-attempts" else 403, got.code, str(got))
+        if got.is_new:
+            log.info("camera %s was enrolled from %s", device, address)
+            self._accounts.audit.add(got.by, "enrolled", device=device, address=address)
+        enrolment = Enrolment(
+            device=got.device,
+            certificate=got.certificate.decode(),
+            expires_at=got.not_after,
+            keys=self._keys(),
+            broker_url=self._broker_url,
+            topic_prefix=self._prefix,
+            broker_ca=self._broker_ca,
+        )
+        return web.Response(body=_ENROLMENT.dump_json(enrolment), content_type="application/json")
+
+    async def list_devices(self, _request: web.Request, _who: Identity) -> web.Response:
+        """Everyone who was ever enrolled."""
+        found = await self._accounts.store.run(list_devices)
+        devices = [
+            {
+                "id": one.id,
+                "enrolled_at": one.enrolled_at,
+                "by": one.enrolled_by,
+                "revoked_at": one.revoked_at,
+            }
+            for one in found
+        ]
+        return web.json_response({"devices": devices})
+
+    async def make_claim(self, request: web.Request, who: Identity) -> web.Response:
+        """A code that lets one device in, once."""
+        wish = await read(request, ClaimWish)
+        now = time.time()
+        code = await self._accounts.store.run(
+            lambda db: make_claim(db, wish.device, by=who.name, now=now, lifetime_s=wish.lifetime_s)
+        )
+        self._note(request, who, "claim-made", wish.device or "")
+        return web.json_response({"code": code, "expires_at": now + wish.lifetime_s})
+
+    async def revoke(self, request: web.Request, who: Identity) -> web.Response:
+        """Shut a device out: every portal notices within a second."""
+        device = request.match_info["device"]
+        try:
+            await self._accounts.store.run(lambda db: revoke(db, device, time.time()))
+        except StoreError:
+            raise
+        except PortalError as exc:
+            return refusal(404, "unknown-device", str(exc))
+        self._note(request, who, "revoked", device)
+        return web.json_response({})
+
+    def _let_in(
+        self, db: Session, device: str, key: bytes, code: str | None, address: str, now: float
+    ) -> Enrolled | ClaimError:
+        # A refusal is returned and not raised, so that the attempt stays counted.
+        keys = attempts.keys_of(f"enrol {device}", address)
+        wait_s = attempts.begin(db, keys, now)
+        if wait_s > 0:
+            return ClaimError("too-many-attempts", f"too many attempts: wait {int(wait_s) + 1} s")
+        try:
+            got = enroll(db, self._authority, device, key, code, now)
+        except ClaimError as exc:
+            return exc
+        attempts.succeed(db, *keys)
+        return got
+
+    def _note(self, request: web.Request, who: Identity, action: str, device: str) -> None:
+        self._accounts.audit.add(who.name, action, device=device, address=client_address(request))

@@ -1,0 +1,190 @@
+"""The portal's small certificate authority: says to the broker which device is which.
+
+ECDSA P-256, which every broker knows; the devices' own keys are Ed25519. Files stand in `portal.state_dir`.
+"""
+
+import datetime as dt
+import ipaddress
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from agent.errors import PortalError
+
+DEVICE_DAYS, SERVER_DAYS, AUTHORITY_DAYS = 90, 397, 20 * 365
+CRL_DAYS = 3650
+"""A broker refuses everybody once its list is out of date, so it never is."""
+BACKDATE = dt.timedelta(hours=1)
+"""Devices' clocks may be a little behind."""
+PORTAL_NAME = "portal.pinhole"
+"""The portal's name at the broker; a dot is in no device's id."""
+
+PrivateKey = ec.EllipticCurvePrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One that was issued."""
+
+    pem: bytes
+    serial: int
+    not_after: float
+    """Unix seconds."""
+
+
+class Authority:
+    """Issues certificates, and the list of those that were revoked."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make its key at the first call. Raises PortalError."""
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._key = load_or_make_key(folder / "ca-key.pem")
+            file = folder / "ca.pem"
+            if not file.exists():
+                write_whole(
+                    file, _self_signed(self._key, "Pinhole", AUTHORITY_DAYS, is_authority=True), 0o644
+                )
+            self.pem = file.read_bytes()
+            self._certificate = x509.load_pem_x509_certificate(self.pem)
+        except (OSError, ValueError) as exc:
+            raise PortalError(f"portal.state_dir {folder}: no usable ca.pem and ca-key.pem: {exc}") from exc
+
+    def issue_device(self, device: str, public_key: bytes) -> Certificate:
+        """For the device's own key, 32 bytes of Ed25519."""
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+        builder = self._builder(device, key, DEVICE_DAYS).add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
+        return self._sign(builder)
+
+    def issue_server(self, hosts: Sequence[str], key: PrivateKey) -> Certificate:
+        """For the broker, under every name and address by which it is reached."""
+        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+        builder = (
+            self._builder(hosts[0], key.public_key(), SERVER_DAYS)
+            .add_extension(names, critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        )
+        return self._sign(builder)
+
+    def revocation_list(self, serials: Iterable[int]) -> bytes:
+        """The CRL (RFC 5280 section 5) in PEM."""
+        now = _now()
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(now - BACKDATE)
+            .next_update(now + dt.timedelta(days=CRL_DAYS))
+        )
+        for serial in serials:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def _builder(
+        self, name: str, key: Ed25519PublicKey | ec.EllipticCurvePublicKey, days: int
+    ) -> x509.CertificateBuilder:
+        now = _now()
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .issuer_name(self._certificate.subject)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - BACKDATE)
+            .not_valid_after(now + dt.timedelta(days=days))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        )
+
+    def _sign(self, builder: x509.CertificateBuilder) -> Certificate:
+        made = builder.sign(self._key, hashes.SHA256())
+        pem = made.public_bytes(serialization.Encoding.PEM)
+        return Certificate(pem, made.serial_number, made.not_valid_after_utc.timestamp())
+
+
+def make_client(name: str, key: PrivateKey) -> bytes:
+    """A certificate that vouches for itself: the portal's, which a listener trusts alone."""
+    return _self_signed(key, name, AUTHORITY_DAYS, is_authority=False)
+
+
+def load_or_make_key(file: Path) -> PrivateKey:
+    """A P-256 key, made at the first call, mode 0600. Raises OSError or ValueError."""
+    if not file.exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        write_whole(file, pem, 0o600)
+    loaded = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+        raise ValueError(f"{file} holds no EC key")  # noqa: TRY004  a file of the wrong content
+    return loaded
+
+
+def read_request(pem: bytes) -> tuple[str, bytes]:
+    """The device and the public key of a signing request (RFC 2986), once its signature is proven.
+
+    Raises PortalError.
+    """
+    try:
+        request = x509.load_pem_x509_csr(pem)
+        is_good = request.is_signature_valid
+        key = request.public_key()
+        names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except Exception as exc:  # hostile bytes meet the parser with any error at all
+        raise PortalError("the request is no PEM certificate signing request") from exc
+    if not is_good or not isinstance(key, Ed25519PublicKey) or len(names) != 1:
+        raise PortalError("the request is not signed by an Ed25519 key, or names no device")
+    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return str(names[0].value), raw
+
+
+def write_whole(file: Path, data: bytes, mode: int) -> None:
+    """Whole or not at all. Raises OSError."""
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.chmod(mode)
+    part.replace(file)
+
+
+def _self_signed(key: PrivateKey, name: str, days: int, *, is_authority: bool) -> bytes:
+    now = _now()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(_name(name))
+        .issuer_name(_name(name))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATE)
+        .not_valid_after(now + dt.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def _name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -1,0 +1,106 @@
+"""Mosquitto, set up so that each device reaches its own topics and nothing else. Pure text, and one writer.
+
+Two listeners: the cameras' takes certificates of the portal's authority and knows each by its name, also as
+its client id, so that no camera can push another one out. The portal's own takes one certificate alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import PortalError
+from agent.model.signal import VERSION
+from agent.portal.authority import PORTAL_NAME, Authority, load_or_make_key, make_client, write_whole
+
+MAX_PACKET_BYTES = 128 * 1024
+"""A signed message of 64 KiB, and some."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPlan:
+    """Where the broker is, and what its files are called there."""
+
+    folder: Path
+    hosts: tuple[str, ...]
+    """Names and addresses by which it is reached; the first is its own."""
+    port: int = 8883
+    portal_port: int = 8884
+    portal_address: str = "127.0.0.1"
+    """Where it listens for portals."""
+    topic_prefix: str = "pinhole"
+
+
+def write_broker_files(plan: BrokerPlan, authority: Authority, revoked: Sequence[int]) -> None:
+    """Fill the folder: configuration, access rules, certificates. Safe to repeat. Raises PortalError."""
+    folder = plan.folder
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        server = load_or_make_key(folder / "server-key.pem")
+        portal = load_or_make_key(folder / "portal-key.pem")
+        write_whole(folder / "server.pem", authority.issue_server(plan.hosts, server).pem, 0o644)
+        if not (folder / "portal.pem").exists():
+            write_whole(folder / "portal.pem", make_client(PORTAL_NAME, portal), 0o644)
+        write_whole(folder / "ca.pem", authority.pem, 0o644)
+        write_whole(folder / "crl.pem", authority.revocation_list(revoked), 0o644)
+        write_whole(folder / "acl", access_rules(plan.topic_prefix).encode(), 0o644)
+        write_whole(folder / "mosquitto.conf", configuration(plan).encode(), 0o644)
+    except (OSError, ValueError) as exc:
+        raise PortalError(f"{folder}: cannot write the broker's files: {exc}") from exc
+
+
+def configuration(plan: BrokerPlan) -> str:
+    """`mosquitto.conf`, for Mosquitto 2."""
+    folder = plan.folder
+    tls = f"certfile {folder}/server.pem\nkeyfile {folder}/server-key.pem\ntls_version tlsv1.2\n"
+    who = "require_certificate true\nuse_identity_as_username true\n"
+    return f"""\
+# Made by `pinhole portal broker-config`. Cameras speak to port {plan.port}, portals to {plan.portal_port}.
+per_listener_settings false
+allow_anonymous false
+acl_file {folder}/acl
+set_tcp_nodelay true
+message_size_limit {MAX_PACKET_BYTES}
+max_queued_messages 1000
+max_keepalive 1200
+persistent_client_expiration 1d
+log_type error
+log_type warning
+log_type notice
+
+listener {plan.port}
+cafile {folder}/ca.pem
+crlfile {folder}/crl.pem
+{tls}{who}use_username_as_clientid true
+max_connections 10000
+
+listener {plan.portal_port} {plan.portal_address}
+cafile {folder}/portal.pem
+{tls}{who}max_connections 100
+"""
+
+
+def access_rules(prefix: str) -> str:
+    """Access rules (`acl`): `%u` is the name in the client's certificate."""
+    base = f"{prefix}/v{VERSION}"
+    own = f"{base}/%u"
+    device = [f"pattern write {own}/{topic}" for topic in ("state", "health", "event/+", "signal/+/out")]
+    device += [f"pattern read {own}/signal/+/in", f"pattern read {base}/keys/+"]
+    portal = [f"topic read {base}/+/{topic}" for topic in ("state", "health", "event/+", "signal/+/out")]
+    portal += [f"topic write {base}/+/signal/+/in", f"topic write {base}/keys/+"]
+    return "\n".join([f"user {PORTAL_NAME}", *portal, "", *device, ""])
+
+
+def portal_settings(plan: BrokerPlan) -> str:
+    """What belongs into the portal's `pinhole.toml`."""
+    return f"""\
+[broker]
+url = "mqtts://{plan.hosts[0]}:{plan.portal_port}"
+ca_file = "{plan.folder}/ca.pem"
+cert_file = "{plan.folder}/portal.pem"
+key_file = "{plan.folder}/portal-key.pem"
+
+[portal]
+broker_url = "mqtts://{plan.hosts[0]}:{plan.port}"
+crl_file = "{plan.folder}/crl.pem"
+crl_command = ["systemctl", "reload", "mosquitto"]
+"""
