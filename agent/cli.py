@@ -21,6 +21,7 @@ from agent.cli_portal import group_app, user_app
 from agent.config import load, read_secret
 from agent.config.document import example
 from agent.errors import ConfigError, PinholeError
+from agent.model.media import StreamName
 from agent.model.text import printable
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -193,6 +194,9 @@ def watch(
         Path | None, typer.Option(metavar="FILE.jpg", help="Write the first picture.")
     ] = None,
     relay_only: Annotated[bool, typer.Option("--relay-only", help="Go through TURN servers only.")] = False,
+    stream: Annotated[
+        StreamName | None, typer.Option(help="Ask for this one, where the camera has both. Default: main.")
+    ] = None,
 ) -> None:
     """Watch a camera in the terminal: connects like a browser and shows the stream's statistics.
 
@@ -219,6 +223,7 @@ def watch(
         sign_in=SignIn(user, _password(password_file), code),
         seconds=seconds,
         relay_only=relay_only,
+        stream=stream,
         record=record,
         snapshot=snapshot,
     )

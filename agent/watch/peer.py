@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agent.errors import NegotiationError, PinholeError
 from agent.model import stamp
+from agent.model.media import StreamName
 from agent.model.text import printable
 from agent.watch.portal import Server
 from agent.watch.report import Clock, Meter
@@ -65,7 +66,10 @@ _REPLY: TypeAdapter[Pong | DeviceStats] = TypeAdapter(
 class Peer:
     """One video stream that comes in, and the `control` data channel."""
 
-    def __init__(self, servers: Sequence[Server], *, relay_only: bool, meter: Meter) -> None:
+    def __init__(
+        self, servers: Sequence[Server], *, relay_only: bool, stream: StreamName | None, meter: Meter
+    ) -> None:
+        """`stream` is asked for as soon as there is a channel; the device sends main to who does not ask."""
         if relay_only and not any(url.startswith("turn") for server in servers for url in server.urls):
             raise PinholeError("--relay-only: the portal offers no TURN server")
         # An empty list, not nothing: with nothing aiortc asks a public STUN server.
@@ -82,6 +86,9 @@ class Peer:
         self._connection.on("track", self._on_track)
         self._channel = self._connection.createDataChannel("control")
         self._channel.on("message", self._on_control)
+        if stream:
+            wish = json.dumps({"type": "stream", "name": stream})
+            self._channel.on("open", lambda: self._channel.send(wish))
 
     @property
     def state(self) -> str:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 
 from agent.errors import NegotiationError, PinholeError, PortalError
+from agent.model.media import StreamName
 from agent.watch.files import Recorder, write_jpeg
 from agent.watch.panel import draw
 from agent.watch.peer import GATHER_TIMEOUT_S, Peer
@@ -41,6 +42,7 @@ class Wish:
     seconds: float | None = None
     """From the first picture; without it until cancelled."""
     relay_only: bool = False
+    stream: StreamName | None = None
     record: Path | None = None
     snapshot: Path | None = None
 
@@ -84,7 +86,9 @@ async def _watch(wish: Wish, session: _Session) -> None:
         session.device = await portal.find(wish.device)
         keeper = _Keeper(wish)
         stack.push_async_callback(keeper.close)
-        peer = session.peer = Peer(portal.hello.ice_servers, relay_only=wish.relay_only, meter=session.meter)
+        peer = session.peer = Peer(
+            portal.hello.ice_servers, relay_only=wish.relay_only, stream=wish.stream, meter=session.meter
+        )
         stack.push_async_callback(peer.close)
         sdp = await _offer(peer)
         name = secrets.token_hex(16)
