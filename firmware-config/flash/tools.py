@@ -8,6 +8,7 @@ from flash.errors import FlashError
 PACKAGES = {
     "lsblk": "util-linux",
     "mcopy": "mtools",
+    "mdel": "mtools",
     "mdir": "mtools",
     "mmd": "mtools",
     "sfdisk": "fdisk",
