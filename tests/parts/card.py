@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from parts.need import need
@@ -26,25 +27,35 @@ def need_tools() -> None:
         need(_tool(name), f"needs {name}: sudo apt-get install {package}")
 
 
-def build(image: Path, root: Path, *, root_bytes: int = 8 << 20, cmdline: str = CMDLINE) -> None:
-    """Partition 1 with a cmdline.txt and a config.txt, partition 2 with the files of `root`."""
+def build(
+    image: Path,
+    root: Path,
+    *,
+    root_bytes: int = 8 << 20,
+    cmdline: str = CMDLINE,
+    boot: Sequence[Path] = (),
+    fat_sectors: int = FAT_SECTORS,
+) -> None:
+    """Partition 1 with a cmdline.txt, a config.txt and `boot`, partition 2 with the files of `root`."""
     parts = image.with_suffix(".parts")
     parts.mkdir()
     fat, ext4 = parts / "fat", parts / "ext4"
-    _truncate(fat, FAT_SECTORS * SECTOR)
+    _truncate(fat, fat_sectors * SECTOR)
     _run("mkfs.vfat", "-F", "32", "-n", "bootfs", str(fat))
     for name, text in {"cmdline.txt": cmdline, "config.txt": "arm_64bit=1\n"}.items():
         (parts / name).write_text(text)
         _run("mcopy", "-i", str(fat), str(parts / name), f"::{name}")
+    for file in boot:
+        _run("mcopy", "-i", str(fat), str(file), f"::{file.name}")
     _truncate(ext4, root_bytes)
     _run(
         "mke2fs", "-q", "-F", "-t", "ext4", "-L", "rootfs", "-d", str(root), "-E", "root_owner=0:0", str(ext4)
     )
-    _truncate(image, FIRST * SECTOR + FAT_SECTORS * SECTOR + root_bytes)
-    table = f"label: dos\nlabel-id: 0xdead\n{FIRST},{FAT_SECTORS},c,*\n{FIRST + FAT_SECTORS},,83\n"
+    _truncate(image, (FIRST + fat_sectors) * SECTOR + root_bytes)
+    table = f"label: dos\nlabel-id: 0xdead\n{FIRST},{fat_sectors},c,*\n{FIRST + fat_sectors},,83\n"
     _run("sfdisk", "--quiet", str(image), text=table)
     with image.open("r+b") as out:
-        for part, sector in ((fat, FIRST), (ext4, FIRST + FAT_SECTORS)):
+        for part, sector in ((fat, FIRST), (ext4, FIRST + fat_sectors)):
             out.seek(sector * SECTOR)
             _copy_sparse(part, out)
     shutil.rmtree(parts)

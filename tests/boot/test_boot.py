@@ -1,0 +1,99 @@
+"""A card from scripts/flash boots on an arm64 board that is not there, enrols itself, and serves."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import debian
+import machine
+import pytest
+import release
+from flash import bootpart
+from parts import card
+from parts.mosquitto import mosquitto
+from parts.stack import running_stack
+
+ROOT = Path(__file__).resolve().parents[2]
+CMDLINE = "console=ttyAMA0 console=serial0,115200 root=/dev/vda2 rw rootwait quiet\n"
+NETWORK = "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n"
+FSTAB = "/dev/vda2 / ext4 rw 0 1\n/dev/vda1 /boot/firmware vfat umask=0077 0 2\n"
+CAMERA = '[camera]\nsource = "synthetic"\nwidth_px = 320\nheight_px = 240\nfps = 5\n'
+BOOT_LIMIT_S, SERVE_LIMIT_S = 240, 420
+
+
+@pytest.fixture
+def image(tmp_path):
+    """Our own image, as rpi-image-gen would make it: Debian, the rootfs, a release, and no identity."""
+    card.need_tools()
+    debian.need_tools()
+    made = debian.made()
+    root = tmp_path / "root"
+    subprocess.run(["cp", "-a", made / "root", root], check=True, timeout=120)
+    subprocess.run(["cp", "-a", "--no-preserve=ownership", f"{ROOT}/firmware-config/rootfs/.", root],
+                   check=True, timeout=60)  # fmt: skip
+    release.install(root)
+    for name, text in {
+        "etc/fstab": FSTAB,
+        "etc/hostname": "raspberrypi\n",
+        "etc/systemd/network/wired.network": NETWORK,
+    }.items():
+        (root / name).write_text(text)
+    (root / "boot/firmware").mkdir(parents=True)
+    units = ["systemd-networkd", "systemd-networkd-wait-online", "pinhole", "pinhole-enroll"]
+    subprocess.run(["systemctl", f"--root={root}", "--quiet", "enable", *units], check=True, timeout=60)
+    file = tmp_path / "pinhole.img"
+    boot = [made / "vmlinuz", made / "initrd"]
+    card.build(file, root, root_bytes=900 << 20, cmdline=CMDLINE, boot=boot, fat_sectors=128 * 2048)
+    shutil.rmtree(root)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    file.with_name("pinhole.img.sha256").write_text(f"{digest}  pinhole.img\n")
+    return file
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_a_flashed_card_boots_enrols_itself_and_serves(image, tmp_path):
+    with mosquitto() as broker:
+        url = broker.settings().url
+        with running_stack(f'url = "{url}"', agent=False) as stack:
+            settings = tmp_path / "pinhole.toml"
+            settings.write_text(f'[broker]\nurl = "{url.replace("127.0.0.1", machine.HOST)}"\n{CAMERA}')
+            flash(image, tmp_path / "door.img", stack, claim(stack), settings)
+            with machine.boot(tmp_path / "door.img") as board:
+                up_s = board.until(lambda: "door login:" in board.said(), BOOT_LIMIT_S, "a login prompt")
+                served_s = board.until(lambda: watch(stack), SERVE_LIMIT_S, "a picture from door")
+            print(f"\nlogin after {up_s:.0f} s, a picture {served_s:.0f} s later")
+            assert claimed(tmp_path / "door.img"), "the code was used, and is not on the card any more"
+
+
+def claim(stack):
+    """A claim code for the device `door`."""
+    command = [sys.executable, "-m", "agent", "portal", "claim", "--device", "door"]
+    result = subprocess.run(
+        [*command, "--config", stack.folder / "pinhole.toml"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True, env=stack.env,
+    )  # fmt: skip
+    return result.stdout.strip()
+
+
+def flash(image, to, stack, code, settings):
+    """The command that a person gives."""
+    portal = stack.url.replace("127.0.0.1", machine.HOST)
+    result = subprocess.run(
+        [ROOT / "scripts/flash", image, to, "--portal", portal, "--device", "door", "--code", code,
+         "--settings", settings],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+
+
+def watch(stack):
+    """Whether a viewer of the portal sees the device's picture."""
+    code, seen, _ = stack.watch("--device", "door", "--seconds", "1", timeout_s=60)
+    return code == 0 and (seen["width_px"], seen["height_px"]) == (320, 240)
+
+
+def claimed(file):
+    return bootpart.find(file).read("pinhole/claim.env") is None
