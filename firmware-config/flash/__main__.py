@@ -47,6 +47,12 @@ def main(
     settings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A pinhole.toml for the devices.", dir_okay=False)
     ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Authorities (PEM) of the portal's certificate, if not the system's."
+        ),
+    ] = None,
     ssh_key: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE.pub", help="Who may log in; nobody without. Repeatable."),
@@ -79,6 +85,7 @@ def main(
         ssh_keys=tuple(line for file in ssh_key or () for line in _read(file).splitlines() if line.strip()),
         wifi=Wifi(wifi, _wifi_password(), country) if wifi else None,
         settings=_read(settings) if settings else None,
+        ca=_read(ca_file) if ca_file else None,
     )
     if not image.is_file():
         raise FlashError(f"{image} is not there")

@@ -2,7 +2,6 @@
 
 import fnmatch
 import io
-import ipaddress
 import json
 import re
 import tarfile
@@ -20,6 +19,8 @@ from flash.errors import FlashError
 HERE = Path(__file__).resolve().parents[1]
 """firmware-config/."""
 CLAIM_FILE = "pinhole/claim.env"
+CA_ON_DEVICE = "/run/pinhole-enroll/portal-ca.pem"
+"""Where take-claim puts it: the boot partition is for root alone."""
 _SSH_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/=]+( [^\"\\\n]*)?")
 _USER = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 _TIMEZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
@@ -46,6 +47,8 @@ class Site:
     wifi: Wifi | None = None
     settings: str | None = None
     """pinhole.toml, as it goes to the device."""
+    ca: str | None = None
+    """Authorities (PEM) that prove the portal, where they are not the system's."""
 
     def __post_init__(self) -> None:
         """Everything that ends up in somebody else's syntax is checked first."""
@@ -62,6 +65,8 @@ class Site:
         faults += [f"no SSH public key: {key[:40]!r}" for key in self.ssh_keys if not _SSH_KEY.fullmatch(key)]
         if self.wifi:
             faults += _wifi_faults(self.wifi)
+        if self.ca is not None and "-----BEGIN CERTIFICATE-----" not in self.ca:
+            faults.append("the authorities are no certificates in PEM")
         if self.settings is not None:
             try:
                 tomllib.loads(self.settings)
@@ -93,8 +98,10 @@ def render(site: Site, claim: Claim, cmdline: str) -> dict[str, bytes]:
         "custom.toml": _filled("cloud-init/custom.toml", _toml_values(site, claim)),
         "pinhole/first-boot": _text("cloud-init/first-boot"),
         CLAIM_FILE: f"PINHOLE_PORTAL={site.portal}\nPINHOLE_DEVICE={claim.device}\n"
-        f"PINHOLE_CODE={claim.code}\n",
+        f"PINHOLE_CODE={claim.code}\n" + (f"PINHOLE_OPTIONS=--ca-file {CA_ON_DEVICE}\n" if site.ca else ""),
     }
+    if site.ca is not None:
+        files["pinhole/portal-ca.pem"] = site.ca
     if site.settings is not None:
         files["pinhole/pinhole.toml"] = site.settings
     encoded = {name: text.encode() for name, text in files.items()}
@@ -181,16 +188,6 @@ def _wifi_faults(wifi: Wifi) -> list[str]:
 
 def _portal_fault(portal: str) -> str:
     parts = urlsplit(portal)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch(r"[!-~]+", portal):
-        return f"portal {portal!r}: an https:// address is needed"
-    if parts.scheme == "http" and not _is_local(parts.hostname):
-        return f"portal {portal!r}: https, or the claim code crosses the internet for all to read"
+    if parts.scheme != "https" or not parts.hostname or not re.fullmatch(r"[!-~]+", portal):
+        return f"portal {portal!r}: an https:// address: over http anybody could pose as the portal"
     return ""
-
-
-def _is_local(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".local")
-    return address.is_private or address.is_loopback

@@ -34,7 +34,8 @@ def test_what_is_no_csv_of_claims(tmp_path, text):
     ("site", "words"),
     [
         ({"portal": "cams.example.org"}, "https:// address"),
-        ({"portal": "http://cams.example.org"}, "for all to read"),
+        ({"portal": "http://cams.example.org"}, "pose as the portal"),
+        ({"ca": "no certificate"}, "certificates in PEM"),
         ({"portal": "https://x\nPINHOLE_CODE=evil"}, "https:// address"),
         ({"user": "root"}, "not root"),
         ({"user": "a b"}, "small letter"),
@@ -51,9 +52,15 @@ def test_what_cannot_be_right_is_refused_before_anything_is_written(site, words)
         Site(**({"portal": "https://cams.example.org"} | site))
 
 
-@pytest.mark.parametrize("portal", ["http://127.0.0.1:8080", "http://192.168.1.5:8080", "http://lab.local"])
-def test_a_portal_in_the_same_network_may_do_without_tls(portal):
-    assert b"PINHOLE_PORTAL=" + portal.encode() in render(Site(portal=portal), CLAIM, "")["pinhole/claim.env"]
+def test_a_private_portal_brings_its_authorities():
+    ca = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    files = render(Site(portal="https://10.0.0.1:8443", ca=ca), CLAIM, "")
+    assert files["pinhole/portal-ca.pem"].decode() == ca
+    assert b"PINHOLE_OPTIONS=--ca-file /run/pinhole-enroll/portal-ca.pem\n" in files["pinhole/claim.env"]
+    assert (
+        b"PINHOLE_OPTIONS"
+        not in render(Site(portal="https://cams.example.org"), CLAIM, "")["pinhole/claim.env"]
+    )
 
 
 @given(ssid=st.text(min_size=1, max_size=32), password=st.text(min_size=8, max_size=63))

@@ -13,6 +13,7 @@ def test_the_device_gets_its_name_and_its_settings(tmp_path, name, brought):
     boot.mkdir()
     if brought:
         (boot / "pinhole.toml").write_text("[camera]\n")
+        (boot / "portal-ca.pem").write_text("authorities\n")
     programs = {
         "uname": f"echo {name}",
         "hostnamectl": f'echo "$*" >>{asked}',
@@ -32,4 +33,5 @@ def test_the_device_gets_its_name_and_its_settings(tmp_path, name, brought):
     subprocess.run(["/bin/sh", SCRIPT], env=env, check=True, timeout=20)
     assert settings.read_text() == ("[camera]\n" if brought else "")
     assert (tmp_path / "code").read_text() == "AAAA-1111\n"
+    assert (tmp_path / "portal-ca.pem").exists() is brought
     assert asked.exists() == (name != "door")
