@@ -109,7 +109,7 @@ class Admin:
                 users.revoke(db, user, camera=change.revoke.camera, group=change.revoke.group)
 
         await self._accounts.store.run(work)
-        self._note(request, who, "user-changed", f"{name} {change.model_dump_json(exclude_none=True)}")
+        self._note(request, who, "user-changed", f"{name}: {_words(change)}")
         return web.json_response({})
 
     async def make_link(self, request: web.Request, who: Identity) -> web.Response:
@@ -162,3 +162,16 @@ class Admin:
 
     def _note(self, request: web.Request, who: Identity, action: str, detail: str) -> None:
         self._accounts.audit.add(who.name, action, address=visitor(request).address, detail=detail)
+
+
+def _words(change: UserChange) -> str:
+    """A change as people read it in the audit log."""
+    words = []
+    if change.role is not None:
+        words.append(f"role {change.role}")
+    if change.disabled is not None:
+        words.append("shut out" if change.disabled else "let in again")
+    for verb, grant in (("granted", change.grant), ("took away", change.revoke)):
+        if grant is not None:
+            words.append(f"{verb} {grant.role} of {grant.camera or f'group {grant.group}'}")
+    return ", ".join(words)

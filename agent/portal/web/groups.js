@@ -3,6 +3,7 @@
 import { get, post, segment } from "./api.js";
 import { el } from "./dom.js";
 import { field, form } from "./form.js";
+import { count } from "./format.js";
 import { confirmed } from "./users.js";
 
 export class GroupsPage {
@@ -42,7 +43,7 @@ export class GroupsPage {
       return problem;
     };
     const remove = el("button", { type: "button", class: "button danger", onclick: (event) => confirmed(event.target, () => this.#remove(name)) }, "Remove");
-    const summary = el("summary", {}, el("strong", {}, name), el("span", { class: "tag" }, `${members.length} cameras`));
+    const summary = el("summary", {}, el("strong", {}, name), el("span", { class: "tag" }, count(members.length, "camera", "cameras")));
     return el("li", {}, el("details", {}, summary, el("div", { class: "editor" }, form("Save", save, el("div", { class: "checks" }, ...boxes)), el("div", { class: "acts" }, remove))));
   }
 

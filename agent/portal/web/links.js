@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { el } from "./dom.js";
 import { addressOf, choice, field, form, secretLink } from "./form.js";
-import { moment } from "./format.js";
+import { count, moment } from "./format.js";
 
 const LIFETIMES = [
   ["3600", "One hour"],
@@ -51,7 +51,7 @@ export class LinksPage {
     return el(
       "li",
       { class: "row-line" },
-      el("div", {}, el("strong", {}, label), el("p", { class: "hint" }, `${name} · until ${moment(expires_at)} · by ${made_by} · opened ${opened} times`)),
+      el("div", {}, el("strong", {}, label), el("p", { class: "hint" }, `${name} · until ${moment(expires_at)} · by ${made_by} · opened ${count(opened, "time", "times")}`)),
       el("button", { type: "button", class: "button danger", "aria-label": `Revoke the link for ${label}`, onclick: revoke }, "Revoke"),
     );
   }

@@ -30,7 +30,7 @@ export class SettingsView {
     const back = el("a", { class: "icon-button", href: "#/", "aria-label": "All cameras", title: "All cameras (Esc)" }, icon("back"));
     this.nav = el("nav", { class: "tabs", "aria-label": "Settings" });
     this.content = el("main", { class: "content settings" });
-    this.element = el("div", { class: "page" }, el("header", { class: "top" }, back, this.nav), this.content);
+    this.element = el("div", { class: "page" }, el("header", { class: "top settings-top" }, back, this.nav), this.content);
     this.update();
   }
 

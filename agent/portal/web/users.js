@@ -2,6 +2,7 @@
 
 import { get, post, segment } from "./api.js";
 import { el } from "./dom.js";
+import { count } from "./format.js";
 import { addressOf, choice, field, form, secretLink } from "./form.js";
 
 const ROLES = [
@@ -49,7 +50,7 @@ export class UsersPage {
   #row(user) {
     const ways = [user.has_password && "password", user.has_code && "code", user.is_company && "company account"].filter(Boolean);
     const state = user.disabled ? "disabled" : ways.join(", ") || "has not signed in yet";
-    const summary = el("summary", {}, el("strong", {}, user.name), el("span", { class: "tag" }, user.role ?? `${user.grants.length} grants`), el("span", { class: "hint" }, state));
+    const summary = el("summary", {}, el("strong", {}, user.name), el("span", { class: "tag" }, user.role ?? count(user.grants.length, "grant", "grants")), el("span", { class: "hint" }, state));
     const details = el("details", { open: user.name === this.#open, ontoggle: () => details.open && (this.#open = user.name) }, summary, this.#editor(user));
     return el("li", { class: user.disabled ? "is-off" : "" }, details);
   }

@@ -1,0 +1,122 @@
+"""`pinhole portal` as people start it: the first link, users from the terminal, the log of it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "a-better-password"
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Settings of a portal whose broker is away: nothing here needs it."""
+    file = tmp_path / "pinhole.toml"
+    file.write_text('[broker]\nurl = "mqtt://127.0.0.1:9"\n[portal]\nport = 0\n')
+    return file
+
+
+def pinhole(*words, config):
+    return subprocess.run(
+        [sys.executable, "-m", "agent", "portal", *words, "-c", str(config)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def good(*words, config):
+    done = pinhole(*words, config=config)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def running(config):
+    """The portal's process and what it says, once it serves."""
+    log = config.with_name("log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agent", "portal", "--config", str(config)],
+            cwd=ROOT, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        deadline_s = time.monotonic() + 30
+        while "dashboard at" not in log.read_text() and time.monotonic() < deadline_s:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        time.sleep(0.2)
+        yield process, log
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=15) == 0, log.read_text()
+
+
+def client():
+    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+
+
+async def test_the_first_start_prints_a_link_that_makes_the_administrator(config):
+    with running(config) as (_, log):
+        text = log.read_text()
+        url, link = re.search(r"password at (http\S+)/#/welcome/(\S+)", text).groups()
+        async with client() as http:
+            body = {"token": link, "password": PASSWORD}
+            answer = await http.post(f"{url}/api/welcome", json=body)
+            assert await answer.json() == {"user": "admin", "admin": True, "operator": True}
+    with running(config) as (_, log):
+        assert "/#/welcome/" not in log.read_text(), "somebody can sign in: no link any more"
+    acts = [
+        json.loads(line)["action"] for line in config.with_name("portal-audit.jsonl").read_text().splitlines()
+    ]
+    assert acts == ["password-set"]
+
+
+async def test_users_are_managed_from_the_terminal_while_the_portal_runs(config, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    assert "added ann" in good(
+        "user", "add", "ann", "--role", "viewer", "--password-file", str(secret), config=config
+    )
+    with running(config) as (_, log):
+        url = re.search(r"dashboard at (\S+)", log.read_text())[1]
+        async with client() as http:
+            login = {"user": "ann", "password": PASSWORD}
+            assert (await http.post(f"{url}/api/login", json=login)).status == 200
+            async with http.ws_connect(f"{url}/api/ws") as socket:
+                assert (await socket.receive_json(timeout=10))["user"] == "ann"
+                good("user", "disable", "ann", config=config)
+                assert (await socket.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
+        good("user", "enable", "ann", config=config)
+        good("group", "set", "Yard", "gate", "barn", config=config)
+        good("user", "grant", "ann", "operator", "--group", "Yard", config=config)
+        link = good("user", "add", "bob", "--camera", "front", config=config)
+        assert re.search(r"/#/welcome/[\w-]{43}$", link.strip())
+        [ann, bob] = json.loads(good("user", "list", "--json", config=config))
+        assert ann["grants"] == [{"role": "operator", "camera": None, "group": "Yard"}]
+        assert bob["grants"] == [{"role": "viewer", "camera": "front", "group": None}]
+        assert "operator of group Yard" in good("user", "list", config=config)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["user", "role", "nobody", "viewer"], "There is no user 'nobody'"),
+        (["user", "add", "ann", "--role", "king"], "'king' is no role: viewer, operator or admin"),
+        (["user", "add", "a b"], "A user name has letters"),
+        (["user", "add", "ann", "--group", "Nowhere"], "There is no group 'Nowhere'"),
+        (["user", "passwd", "ann"], "--password-file FILE"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_words_and_changes_nothing(config, words, says):
+    done = pinhole(*words, config=config)
+    assert done.returncode == 1
+    assert says in " ".join(done.stderr.split())
+    assert json.loads(good("user", "list", "--json", config=config)) == []
