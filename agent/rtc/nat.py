@@ -106,7 +106,7 @@ async def examine(servers: Sequence[Address], open_asker: OpenAsker, local_ip: s
         if not heard:
             return Behaviour(is_udp_open=False, local_ip=local_ip)
         first = next(iter(heard.values()))
-        able = next(((s, a.other) for s, a in heard.items() if a.other and _is_other(s, a.other)), None)
+        able = next(((s, a.other) for s, a in heard.items() if a.other and is_other(s, a.other)), None)
         if able is None:
             return Behaviour(True, local_ip, first.mapped, _mapping_of_two(heard))
         server, other = able
@@ -155,7 +155,7 @@ async def _filtering(open_asker: OpenAsker, server: Address) -> Dependence | Non
     return "address-dependent" if port else "address- and port-dependent"
 
 
-def _is_other(server: Address, other: Address) -> bool:
+def is_other(server: Address, other: Address) -> bool:
     """Whether a server's OTHER-ADDRESS may be asked: its own word must not send us into our own network."""
     here, there = ipaddress.ip_address(server[0]), ipaddress.ip_address(other[0])
     if there == here or there.version != here.version or not other[1]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agent.model.signal import IceServer
-from agent.rtc.nat import Address, StunSocket
+from agent.rtc.nat import Address, StunSocket, is_other
 from agent.rtc.servers import StunServer, reflexive_servers
 
 log = logging.getLogger(__name__)
@@ -41,19 +41,23 @@ class CandidatePool:
         self._addresses = addresses
         self._servers: list[StunServer] = []
         self._spares: dict[str, _Spare] = {}
+        self._is_symmetric: bool | None = None
         self._wake = asyncio.Event()
 
     def learn(self, servers: Sequence[IceServer]) -> None:
         """Those of the newest offer: a device has none of its own."""
         found = reflexive_servers(servers)
         if found != self._servers:
-            self._servers = found
+            self._servers, self._is_symmetric = found, None
             self._wake.set()
 
     def take(self, address: str) -> PooledSocket | None:
-        """The socket on this address, the caller's from now on; None where none is ready."""
+        """The socket on this address, the caller's from now on; None where none is ready.
+
+        Behind a symmetric NAT none ever is: viewers see another address than the STUN server does.
+        """
         spare = self._spares.get(address)
-        if spare is None or spare.mapped is None:
+        if spare is None or spare.mapped is None or self._is_symmetric:
             return None
         del self._spares[address]
         self._wake.set()
@@ -64,6 +68,7 @@ class CandidatePool:
         for spare in self._spares.values():
             spare.transport.abort()
         self._spares.clear()
+        self._is_symmetric = None
         self._wake.set()
 
     async def run(self) -> None:
@@ -89,6 +94,9 @@ class CandidatePool:
             if address not in self._spares and (spare := await _open(address)):
                 self._spares[address] = spare
         await asyncio.gather(*(spare.ask(server) for spare in self._spares.values()))
+        for spare in self._spares.values():
+            if self._is_symmetric is None:
+                self._is_symmetric = await spare.is_symmetric(server)
 
     async def _resolve(self) -> Address | None:
         loop = asyncio.get_running_loop()
@@ -106,10 +114,19 @@ class _Spare:
     transport: asyncio.DatagramTransport
     asker: StunSocket
     mapped: Address | None = None
+    other: Address | None = None
+    """Another address of the server that told it (RFC 5780 section 7.4)."""
 
     async def ask(self, server: Address) -> None:
         answer = await self.asker.ask(server)
-        self.mapped = answer.mapped if answer else None
+        self.mapped, self.other = (answer.mapped, answer.other) if answer else (None, None)
+
+    async def is_symmetric(self, server: Address) -> bool | None:
+        """Whether the NAT gives us another address for each we send to; None where nobody can tell."""
+        if self.other is None or not is_other(server, self.other):
+            return None
+        answer = await self.asker.ask(self.other)
+        return answer.mapped != self.mapped if answer else None
 
 
 async def _open(address: str) -> _Spare | None:

@@ -3,7 +3,7 @@
 from aioice import stun
 from fuzz.target import Target
 
-from agent.rtc.nat import StunSocket, _is_other
+from agent.rtc.nat import StunSocket, is_other
 
 SERVER = ("192.0.2.50", 3478)
 
@@ -23,7 +23,7 @@ def check(data: bytes) -> None:
     probe.datagram_received(data, SERVER)
     for message in transaction.heard:
         other = message.attributes.get("OTHER-ADDRESS")
-        assert other is None or _is_other(SERVER, other) in (True, False)
+        assert other is None or is_other(SERVER, other) in (True, False)
 
 
 def seeds() -> list[bytes]:

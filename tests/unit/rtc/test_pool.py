@@ -1,6 +1,7 @@
 """The candidate pool: real sockets on loopback, and a STUN server that answers as told."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 from aioice import stun
@@ -17,7 +18,7 @@ class StunServer(asyncio.DatagramProtocol):
     def __init__(self):
         self.asked = 0
         self.answered = asyncio.Event()
-        self.is_silent = False
+        self.is_silent, self.other, self.mapped = False, None, MAPPED
 
     def connection_made(self, transport):
         self.transport = transport
@@ -28,17 +29,25 @@ class StunServer(asyncio.DatagramProtocol):
         if self.is_silent:
             return
         response = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
-        response.attributes["XOR-MAPPED-ADDRESS"] = MAPPED
+        response.attributes["XOR-MAPPED-ADDRESS"] = self.mapped
+        if self.other:
+            response.attributes["OTHER-ADDRESS"] = self.other
         self.transport.sendto(bytes(response), addr)
         self.answered.set()
 
 
-@pytest.fixture
-async def server():
+@asynccontextmanager
+async def serving(ip=US):
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(StunServer, local_addr=(US, 0))
+    transport, protocol = await loop.create_datagram_endpoint(StunServer, local_addr=(ip, 0))
     yield protocol
     transport.close()
+
+
+@pytest.fixture
+async def server():
+    async with serving() as protocol:
+        yield protocol
 
 
 @pytest.fixture
@@ -94,6 +103,21 @@ async def test_what_was_learnt_on_another_network_is_forgotten(pool, server, ser
     pool.reset()
     assert pool.take(US) is None
     (await taken(pool)).transport.abort()
+
+
+@pytest.mark.parametrize("port", [MAPPED[1], MAPPED[1] + 1], ids=["cone", "symmetric"])
+async def test_an_address_that_only_the_server_sees_is_not_offered(pool, server, servers, port):
+    async with serving("127.0.0.2") as other:
+        server.other = other.transport.get_extra_info("sockname")
+        other.mapped = (MAPPED[0], port)
+        pool.learn(servers)
+        await other.answered.wait()
+        for _ in range(3):
+            await asyncio.sleep(0.005)
+        found = pool.take(US)
+    assert (found is None) == (port != MAPPED[1])
+    if found:
+        found.transport.abort()
 
 
 async def test_turn_over_udp_serves_where_no_stun_server_is_named(pool, server):
