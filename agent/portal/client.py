@@ -1,6 +1,7 @@
 """One browser's WebSocket, as the gateway knows it."""
 
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,9 @@ from agent.portal.turn import IceGrant
 
 RATE_PER_S = 50.0
 BURST = 200.0
+OFFERS_PER_MINUTE = 240
+"""Of one user or share link: a wall of cameras that all restart twice."""
+MAX_OWNERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,11 @@ class Client:
     def may_watch(self, device: str) -> bool:
         """Whether this camera exists, as far as the client is told."""
         return self.identity.access.may(device, "watch")
+
+    @property
+    def owner(self) -> tuple[int | None, int | None]:
+        """The user, or the share link."""
+        return self.identity.user_id, self.identity.share_id
 
     def is_of(self, other: Identity) -> bool:
         """Whether both are the same user, or came with the same link."""
@@ -84,3 +93,21 @@ class Session:
         """The number of the next message to the device."""
         self.seq_out += 1
         return self.seq_out
+
+
+class OfferLimit:
+    """How often one user may ask for a stream; `owner` is a user or a share link. Time is monotonic."""
+
+    def __init__(self) -> None:
+        self._times: OrderedDict[object, deque[float]] = OrderedDict()
+
+    def admits(self, owner: object, now_s: float) -> bool:
+        """Count one offer; False where there were too many in the last minute."""
+        times = self._times.setdefault(owner, deque(maxlen=OFFERS_PER_MINUTE))
+        self._times.move_to_end(owner)
+        if len(self._times) > MAX_OWNERS:
+            self._times.popitem(last=False)
+        if len(times) == OFFERS_PER_MINUTE and now_s - times[0] < 60:
+            return False
+        times.append(now_s)
+        return True

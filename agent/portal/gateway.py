@@ -25,7 +25,7 @@ from agent.model.signal import (
     ToDevice,
 )
 from agent.portal.accounts.access import Identity
-from agent.portal.client import BURST, Client, Clock, Session
+from agent.portal.client import BURST, Client, Clock, OfferLimit, Session
 from agent.portal.devices import Directory
 from agent.portal.messages import (
     MAX_MESSAGE_BYTES,
@@ -57,7 +57,8 @@ from agent.portal.turn import IceServers
 MAX_CLIENTS = 256
 MAX_CLIENTS_PER_OWNER = 32
 """Of one user, or of one share link."""
-MAX_SESSIONS = 32
+MAX_SESSIONS, MAX_SESSIONS_PER_OWNER = 32, 128
+"""Of one socket, and of one user or share link."""
 MAX_CANDIDATES = 64
 """Kept for each session until its answer comes."""
 ANSWER_TIMEOUT_S = 10.0
@@ -100,6 +101,7 @@ class Gateway:
         self._clock = clock or Clock()
         self.note_watching = note_watching
         self._directory = Directory()
+        self._limit = OfferLimit()
         self._clients: set[Client] = set()
         self._numbers = itertools.count()
         self._sessions: dict[str, Session] = {}
@@ -329,16 +331,33 @@ class Gateway:
         for candidate in session.candidates:
             self._send(session.device, session.id, Candidate(session.next_seq(), candidate))
 
-    def _refusal(self, client: Client, offer: BrowserOffer) -> Error | SessionReject | None:
-        known = self._sessions.get(offer.session)
-        if known is not None and not _may_restart(known, client, offer):
-            return Error("session-taken", "this session exists already: make a new one", offer.session)
-        if known is None and len(client.sessions) >= MAX_SESSIONS:
+    def _over_limit(self, client: Client, offer: BrowserOffer, *, is_new: bool) -> SessionReject | None:
+        if not self._limit.admits(client.owner, self._clock.mono_s()):
+            return SessionReject(
+                offer.session, "too-many-offers", "Too many requests in a minute: wait a little.", 60.0
+            )
+        own = sum(session.client.owner == client.owner for session in self._sessions.values())
+        if is_new and own >= MAX_SESSIONS_PER_OWNER:
+            return SessionReject(
+                offer.session,
+                "too-many-sessions",
+                f"You already have {MAX_SESSIONS_PER_OWNER} sessions open; close some cameras.",
+            )
+        if is_new and len(client.sessions) >= MAX_SESSIONS:
             return SessionReject(
                 offer.session,
                 "too-many-sessions",
                 f"This page already has {MAX_SESSIONS} sessions open; close some cameras.",
             )
+        return None
+
+    def _refusal(self, client: Client, offer: BrowserOffer) -> Error | SessionReject | None:
+        known = self._sessions.get(offer.session)
+        if known is not None and not _may_restart(known, client, offer):
+            return Error("session-taken", "this session exists already: make a new one", offer.session)
+        over = self._over_limit(client, offer, is_new=known is None)
+        if over is not None:
+            return over
         if not self.broker_connected:
             return SessionReject(offer.session, "broker-away", _BROKER_AWAY)
         online = self._directory.is_online(offer.device)

@@ -37,7 +37,8 @@ MAX_SEALED_BYTES = MAX_MESSAGE_BYTES * 4 // 3 + 1024
 """A message of the largest size in base64, its header and its signature."""
 SKEW_S = 5.0
 """How far our clock and the portal's may be apart."""
-MAX_NONCES = 1024
+MAX_OFFERS, MAX_OFFERS_PER_USER = 240, 120
+"""In 45 s, as long as their nonces are kept: a lost link has all viewers ask again, some of them twice."""
 MAX_CHALLENGES = 32
 CHALLENGE_S = 10.0
 """How long a portal may take to answer a challenge."""
@@ -155,7 +156,8 @@ class OfferJudge:
 
     def __init__(self, boot_id: str) -> None:
         self._boot_id = boot_id
-        self._nonces: OrderedDict[str, float] = OrderedDict()
+        self._nonces: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        """Until when each is kept, and whose it was."""
         self._challenges: OrderedDict[str, float] = OrderedDict()
         self._least_s, self._least_at_mono_s = 0.0, 0.0
         self._most_s, self._most_at_mono_s = math.inf, 0.0
@@ -182,7 +184,7 @@ class OfferJudge:
         self._check_time(offer, now_unix_s, now_mono_s)
         if offer.boot_id != self._boot_id:
             raise MessageError("wrong-boot", "the offer is for another start of this camera: try again")
-        self._check_nonce(offer.nonce, now_mono_s)
+        self._check_nonce(offer, now_mono_s)
 
     def _check_time(self, offer: Offer, now_unix_s: float, now_mono_s: float) -> None:
         if not 0 <= offer.expires_at - offer.issued_at <= OFFER_LIFETIME_S:
@@ -211,15 +213,16 @@ class OfferJudge:
         if offer.issued_at > least_s:
             self._least_s, self._least_at_mono_s = offer.issued_at, now_mono_s
 
-    def _check_nonce(self, nonce: str, now_mono_s: float) -> None:
+    def _check_nonce(self, offer: Offer, now_mono_s: float) -> None:
         # By then even a device without a clock finds it expired.
-        while self._nonces and next(iter(self._nonces.values())) < now_mono_s:
+        while self._nonces and next(iter(self._nonces.values()))[0] < now_mono_s:
             self._nonces.popitem(last=False)
-        if nonce in self._nonces:
+        if offer.nonce in self._nonces:
             raise MessageError("replayed", "this offer was taken already")
-        if len(self._nonces) >= MAX_NONCES:
-            raise MessageError("too-many-offers", "too many offers in half a minute")
-        self._nonces[nonce] = now_mono_s + OFFER_LIFETIME_S + 3 * SKEW_S
+        own = sum(user == offer.user for _, user in self._nonces.values())
+        if len(self._nonces) >= MAX_OFFERS or own >= MAX_OFFERS_PER_USER:
+            raise MessageError("too-many-offers", "too many offers of late: wait a minute")
+        self._nonces[offer.nonce] = now_mono_s + OFFER_LIFETIME_S + 3 * SKEW_S, offer.user
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from agent.errors import MessageError
 from agent.model.health import Health, HealthFault
 from agent.model.signal import Answer, Bye, Candidate, Event, IceServer, Offer, Reject, Restart
 from agent.portal.accounts.access import Access, Identity
-from agent.portal.client import BURST, Clock
+from agent.portal.client import BURST, OFFERS_PER_MINUTE, Clock
 from agent.portal.gateway import (
     ANSWER_TIMEOUT_S,
     MAX_CLIENTS,
@@ -169,6 +169,23 @@ async def test_a_second_offer_in_a_session_restarts_its_ice(world):
     first, second = (m for _, _, m in world.sent(Offer))
     assert (first.restart, second.restart, second.seq - first.seq) == (False, True, 1)
     assert [m["type"] for m in await browser.heard()] == ["answer", "restart", "answer"]
+
+
+async def test_a_user_who_asks_too_often_waits(world):
+    browser, other = await world.browser(), Browser(world.gateway, "other")
+    session = browser.offer()
+    world.answer(session, 0, "v=0")
+    for _ in range(OFFERS_PER_MINUTE - 1):
+        world.pass_time(0.1)
+        browser.offer(session=session, restart=True)
+    await browser.heard()
+    browser.offer(session=session, restart=True)
+    assert [m["code"] for m in await browser.heard()] == ["too-many-offers"]
+    other.offer(session="f" * 32)
+    assert [m["type"] for m in await other.heard()] == ["hello"], "nobody else waits"
+    world.pass_time(60)
+    browser.offer(session=session, restart=True)
+    assert len(world.sent(Offer)) == OFFERS_PER_MINUTE + 2
 
 
 async def test_an_answer_to_an_older_offer_is_refused(world):

@@ -276,7 +276,7 @@ def test_made_up_sessions_do_not_push_out_who_watches(bench):
 
 def test_memory_of_sessions_is_bounded(bench):
     for i in range(MAX_SESSIONS + 1):
-        bench.receive(offer(), session=f"s{i}")
+        bench.receive(make_offer(now=NOW_S + i), session=f"s{i}", now_s=NOW_S + i)
     bench.receive(Candidate(1, "x"), session="s0")
     bench.receive(Candidate(1, "x"), session="s1")
     assert bench.service.refused == {"unknown-session": 1}

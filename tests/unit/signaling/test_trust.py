@@ -12,7 +12,8 @@ from agent.errors import ConfigError, MessageError
 from agent.signaling.trust import (
     CHALLENGE_S,
     MAX_CHALLENGES,
-    MAX_NONCES,
+    MAX_OFFERS,
+    MAX_OFFERS_PER_USER,
     MAX_SEALED_BYTES,
     SKEW_S,
     KeyRing,
@@ -205,15 +206,23 @@ def test_a_clock_that_is_right_again_is_not_called_wrong(judge):
     assert judge.behind_s == 0
 
 
-def test_memory_of_offers_is_bounded_and_forgets_nothing_that_still_counts(judge):
+def test_a_camera_takes_so_many_offers_a_minute(judge):
+    """So its memory of them is bounded, and it forgets none that still counts."""
     first = make_offer(now=NOW_S)
     assert judged(judge, first) is None
-    for _ in range(MAX_NONCES - 1):
-        assert judged(judge, make_offer(now=NOW_S)) is None
-    assert judged(judge, make_offer(now=NOW_S)) == "too-many-offers"
+    for number in range(MAX_OFFERS - 1):
+        assert judged(judge, make_offer(now=NOW_S, user=f"user {number % 8}")) is None
+    assert judged(judge, make_offer(now=NOW_S, user="one more")) == "too-many-offers"
     assert judged(judge, first) == "replayed"
     assert judged(judge, make_offer(now=NOW_S + 50), NOW_S + 50, 50.0) is None
     assert len(judge._nonces) == 1
+
+
+def test_one_user_does_not_keep_others_out(judge):
+    for _ in range(MAX_OFFERS_PER_USER):
+        assert judged(judge, make_offer(now=NOW_S, user="greedy")) is None
+    assert judged(judge, make_offer(now=NOW_S, user="greedy")) == "too-many-offers"
+    assert judged(judge, make_offer(now=NOW_S, user="ann")) is None
 
 
 def test_a_clock_that_steps_ahead_goes_by_the_time_that_has_passed(judge):

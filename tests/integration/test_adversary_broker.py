@@ -1,0 +1,175 @@
+"""What a camera's credential opens at a Mosquitto set up by us: its own topics, and nothing else."""
+
+import itertools
+import socket
+import ssl
+import time
+from contextlib import suppress
+
+import pytest
+from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
+from parts.fleet_broker import fleet
+
+WAIT_S = 10.0
+OWN_WRITE = ("state", "health", "event/camera-failed", "signal/s1/out")
+OWN_READ = ("signal/s1/in",)
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with fleet() as one:
+        for name in ("mine", "other"):
+            one.enroll(name, one.claim())
+        yield one
+
+
+class Peer:
+    """A client with somebody's certificate."""
+
+    def __init__(self, one, name, client_id="x", *, will=None):
+        self.heard = []
+        self.client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
+        if name == "portal":
+            folder, port = one.folder / "broker", one.portal_port
+            self.client.tls_set(folder / "ca.pem", folder / "portal.pem", folder / "portal-key.pem")
+        else:
+            folder, port = one.state(name), one.port
+            self.client.tls_set(folder / "broker-ca.pem", folder / "device.pem", folder / "device-key.pem")
+        if will:
+            self.client.will_set(will, b"gone", qos=1, retain=True)
+        self.up = False
+        self.client.on_connect = lambda *_: setattr(self, "up", True)
+        self.client.on_disconnect = lambda *_: setattr(self, "up", False)
+        self.client.on_message = lambda _c, _u, m: self.heard.append((m.topic, m.payload))
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        wait(lambda: self.up)
+
+    def publish(self, topic, payload=b"x", retain=False):
+        sent = self.client.publish(topic, payload, qos=1, retain=retain)
+        sent.wait_for_publish(WAIT_S)
+
+    def subscribe(self, topic):
+        self.client.subscribe(topic, qos=1)
+
+    def settle(self):
+        """Until all that was said before has arrived."""
+        time.sleep(0.5)
+
+    def cut(self):
+        """Vanish, so that the will is said."""
+        self.client._sock.close()
+        self.client.loop_stop()
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def wait(condition):
+    deadline_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def every_topic(prefix="pinhole/v1"):
+    """One of each kind: of this camera, of another, of all, and of nobody."""
+    tails = ("state", "health", "event/camera-failed", "signal/s1/in", "signal/s1/out", "command/c1/in",
+             "command/c1/out", "", "state/more", "signal", "signal/s1", "signal/s1/in/more")  # fmt: skip
+    for device, tail in itertools.product(("mine", "other", "portal.pinhole", "keys"), tails):
+        yield f"{prefix}/{device}/{tail}"
+    yield from (
+        "pinhole/v1/keys/k1", "pinhole/v2/mine/state", "pinhole/state", "pinhole", "mine/state", "/", "x",
+        "$SYS/broker/uptime", "$CONTROL/dynamic-security/v1", "$share/g/pinhole/v1/other/state",
+    )  # fmt: skip
+
+
+def test_a_camera_writes_its_own_topics_and_nothing_else(shared):
+    own = {f"pinhole/v1/mine/{tail}" for tail in OWN_WRITE}
+    portal, camera = Peer(shared, "portal", "p1"), Peer(shared, "mine")
+    for topic in ("+/state", "+/health", "+/event/+", "+/signal/+/out"):
+        portal.subscribe(f"pinhole/v1/{topic}")
+    reader = Peer(shared, "other")
+    reader.subscribe("#")
+    portal.settle()
+    for topic in every_topic():
+        if not topic.startswith("$share"):
+            camera.publish(topic, topic.encode())
+    portal.settle()
+    said = {topic.encode() for topic in every_topic()}
+    assert {topic for topic, payload in portal.heard if payload in said} == own
+    assert [one for one in reader.heard if one[1] in said] == [], "another camera hears nothing of it"
+    for one in (portal, camera, reader):
+        one.close()
+
+
+def test_a_camera_hears_its_own_offers_and_nothing_else(shared):
+    portal, camera = Peer(shared, "portal", "p1"), Peer(shared, "mine")
+    wild = ("#", "+/+/+/+", "pinhole/#", "pinhole/v1/+/signal/+/in", "$SYS/#", "$share/g/#")
+    for topic in (*wild, *every_topic()):
+        camera.subscribe(topic)
+    camera.settle()
+    for topic in ("mine/signal/s1/in", "other/signal/s1/in", "keys/k1", "other/state", "mine/command/c1/in"):
+        portal.publish(f"pinhole/v1/{topic}", topic.encode())
+    other = Peer(shared, "other")
+    for tail in OWN_WRITE:
+        other.publish(f"pinhole/v1/other/{tail}")
+    camera.settle()
+    allowed = {"pinhole/v1/mine/signal/s1/in", "pinhole/v1/keys/k1"}
+    retained = {topic for topic, _ in camera.heard if topic.startswith("pinhole/v1/keys/")}
+    assert {topic for topic, _ in camera.heard} - retained | {"pinhole/v1/keys/k1"} == allowed
+    assert "pinhole/v1/keys/k1" in retained
+    for one in (portal, camera, other):
+        one.close()
+
+
+def test_a_camera_leaves_nothing_behind_where_it_may_not_write(shared):
+    """Retained messages and last wills go by the same rules."""
+    camera = Peer(shared, "mine", will="pinhole/v1/other/state")
+    camera.publish("pinhole/v1/other/state", b"retained", retain=True)
+    camera.publish("pinhole/v1/keys/evil", b"retained", retain=True)
+    camera.cut()
+    portal = Peer(shared, "portal", "p2")
+    portal.subscribe("pinhole/v1/+/state")
+    other = Peer(shared, "other")
+    other.subscribe("pinhole/v1/keys/+")
+    other.settle()
+    assert [one for one in portal.heard if "/other/" in one[0]] == []
+    assert [one for one in other.heard if one[0].endswith("/evil")] == []
+    portal.close()
+    other.close()
+
+
+def test_a_camera_pushes_no_other_camera_out(shared):
+    other = Peer(shared, "other", "pinhole-other")
+    for client_id in ("other", "pinhole-other", "p1"):
+        Peer(shared, "mine", client_id).close()
+    other.settle()
+    assert other.up, "a camera's client id is its certificate's name, whatever it says"
+    other.close()
+
+
+@pytest.mark.parametrize("credential", ["none", "a stranger's", "a camera's, where portals connect"])
+def test_without_the_right_certificate_nobody_comes_in(shared, credential):
+    folder, port = shared.state("mine"), shared.port
+    context = ssl.create_default_context(cafile=folder / "broker-ca.pem")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # a refusal is then told within the handshake
+    if credential == "a stranger's":
+        stranger = shared.folder / "broker"
+        context.load_cert_chain(stranger / "portal.pem", stranger / "portal-key.pem")
+    elif credential != "none":
+        context.load_cert_chain(folder / "device.pem", folder / "device-key.pem")
+        port = shared.portal_port
+    refused = pytest.raises((ssl.SSLError, ConnectionError))
+    with socket.create_connection(("127.0.0.1", port)) as plain, refused:
+        context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def test_nothing_is_said_in_the_clear(shared):
+    for port in (shared.port, shared.portal_port):
+        with socket.create_connection(("127.0.0.1", port)) as plain:
+            plain.settimeout(WAIT_S)
+            plain.sendall(bytes.fromhex("101000044d5154540402003c000474657374"))
+            with suppress(ConnectionError):
+                assert not plain.recv(64).startswith(b"\x20"), "no CONNACK"
