@@ -395,7 +395,8 @@ async def test_the_audit_log_tells_who_watched_what_and_when_in_both_places():
             await socket.receive_json(timeout=10)
             await socket.send_json(OFFER | {"device": "front"})
             await until(lambda: part.bus.sent)
-            part.gateway.on_signal("front", OFFER["session"], Answer(0, "v=0"))
+            [(_, _, offer)] = part.bus.sent
+            part.gateway.on_signal("front", OFFER["session"], Answer(0, offer.nonce, "v=0"))
             await socket.receive_json(timeout=10)
             await socket.send_json({"type": "bye", "session": OFFER["session"]})
             await until(lambda: len(part.bus.sent) == 2)
