@@ -75,9 +75,9 @@ def add_device(
     known = db.get(Device, device)
     if known is None:
         db.add(Device(id=device, public_key=public_key, enrolled_at=now, enrolled_by=by))
-    elif known.public_key != public_key and not replace:
+    elif (known.public_key != public_key or known.revoked_at is not None) and not replace:
         raise PortalError(
-            f"there is a camera {device} already, with another key: choose another device.id, "
+            f"there is a camera {device} already, with another key or revoked: choose another device.id, "
             f"or make a claim code for this very camera: pinhole portal claim --device {device}"
         )
     else:

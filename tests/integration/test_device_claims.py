@@ -1,0 +1,84 @@
+"""Claim codes and certificates, on both databases."""
+
+import pytest
+
+from agent.errors import PortalError
+from agent.portal.authority import Authority
+from agent.portal.claims import ClaimError, enroll, make_claim, revoke, revoked_serials
+from agent.portal.registry import Registry, list_devices
+
+NOW_S = 1_800_000_000.0
+KEY, OTHER = b"\x11" * 32, b"\x22" * 32
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path / "state")
+
+
+def claim(store, device=None, lifetime_s=3600):
+    return store.run_here(lambda db: make_claim(db, device, by="ann", now=NOW_S, lifetime_s=lifetime_s))
+
+
+def ask(store, authority, code, device="door", key=KEY, now=NOW_S):
+    return store.run_here(lambda db: enroll(db, authority, device, key, code, now))
+
+
+def test_a_code_works_once_and_what_it_gave_is_given_again(store, authority):
+    code = claim(store)
+    first = ask(store, authority, code.lower().replace("-", " "))
+    assert (first.device, first.is_new, first.by) == ("door", True, "ann")
+    again = ask(store, authority, code)
+    assert (again.certificate, again.is_new) == (first.certificate, False)
+    with pytest.raises(ClaimError, match="used"):
+        ask(store, authority, code, "window", OTHER)
+
+
+@pytest.mark.parametrize("code", [None, "", "WRONG", "A" * 64])
+def test_without_a_good_code_nobody_comes_in(store, authority, code):
+    with pytest.raises(ClaimError) as caught:
+        ask(store, authority, code)
+    assert caught.value.code == "bad-code"
+    assert store.run_here(list_devices) == []
+
+
+def test_a_code_that_is_refused_is_not_used_up(store, authority):
+    code = claim(store, "door")
+    with pytest.raises(ClaimError) as caught:
+        ask(store, authority, code, "window")
+    assert caught.value.code == "other-device"
+    with pytest.raises(ClaimError):
+        ask(store, authority, code, now=NOW_S + 3601)
+    assert ask(store, authority, code).is_new
+
+
+def test_a_certificate_is_replaced_when_a_third_of_its_life_is_left(store, authority):
+    first = ask(store, authority, claim(store))
+    life_s = first.not_after - NOW_S
+    assert ask(store, authority, None, now=NOW_S + life_s * 0.6).certificate == first.certificate
+    assert ask(store, authority, None, now=NOW_S + life_s * 0.7).certificate != first.certificate
+
+
+async def test_a_revoked_device_is_noticed_and_comes_back_by_a_code_of_its_own(store, authority):
+    registry = Registry(store)
+    ask(store, authority, claim(store))
+    assert await registry.refresh() == frozenset()
+    assert registry.key_of("door") == KEY
+    store.run_here(lambda db: revoke(db, "door", NOW_S))
+    assert await registry.refresh() == {"door"}
+    assert registry.key_of("door") is None
+    assert len(store.run_here(lambda db: revoked_serials(db, NOW_S))) == 1
+    with pytest.raises(ClaimError):
+        ask(store, authority, None)
+    with pytest.raises(ClaimError, match="--device door"):
+        ask(store, authority, claim(store), key=OTHER)
+    with pytest.raises(ClaimError, match="revoked"):
+        ask(store, authority, claim(store))
+    ask(store, authority, claim(store, "door"), key=OTHER)
+    await registry.refresh()
+    assert registry.key_of("door") == OTHER
+
+
+def test_a_name_of_nobody_cannot_be_revoked(store):
+    with pytest.raises(PortalError, match="no camera"):
+        store.run_here(lambda db: revoke(db, "ghost", NOW_S))
