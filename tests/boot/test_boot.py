@@ -6,18 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import debian
-import machine
 import pytest
-import release
 import trustme
+from boot import debian, machine, release
 from flash import bootpart
 from parts import card
 from parts.mosquitto import mosquitto
 from parts.stack import running_stack
 
 ROOT = Path(__file__).resolve().parents[2]
-CMDLINE = "console=ttyAMA0 console=serial0,115200 root=/dev/vda2 rw rootwait quiet\n"
+CMDLINE = (
+    "console=ttyAMA0 console=serial0,115200 root=/dev/vda2 rw rootwait quiet "
+    "systemd.journald.forward_to_console=1\n"
+)
+"""The journal on the console, for who has to find out why it failed."""
 NETWORK = "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n"
 FSTAB = "/dev/vda2 / ext4 rw 0 1\n/dev/vda1 /boot/firmware vfat umask=0077 0 2\n"
 CAMERA = '[camera]\nsource = "synthetic"\nwidth_px = 320\nheight_px = 240\nfps = 5\n'
@@ -76,7 +78,7 @@ def test_a_flashed_card_boots_enrols_itself_and_serves(image, tmp_path):
         ) as stack:
             flash(image, tmp_path / "door.img", stack, claim(stack))
             with machine.boot(tmp_path / "door.img") as board:
-                up_s = board.until(lambda: "door login:" in board.said(), BOOT_LIMIT_S, "a login prompt")
+                up_s = board.until(lambda: "login:" in board.said(), BOOT_LIMIT_S, "a login prompt")
                 served_s = board.until(lambda: watch(stack), SERVE_LIMIT_S, "a picture from door")
             print(f"\nlogin after {up_s:.0f} s, a picture {served_s:.0f} s later")
             assert claimed(tmp_path / "door.img"), "the code was used, and is not on the card any more"
