@@ -21,9 +21,11 @@ def seen(rig, results):
     return seen
 
 
-def test_every_frame_arrives(seen, device, results):
+def test_every_frame_arrives(seen, device, results, needs):
     wanted = configured(device, "fps") or (25.0 if "Zero 2" in device.inventory().model else 30.0)
     results.figure("frames a second, configured", wanted)
+    assert seen["frames"] > 1
+    needs(device.is_hardware, "a device that does nothing else: a frame rate is no property of this machine")
     assert seen["fps"] >= 0.9 * wanted
     assert seen["lost_packets"] == 0
 
@@ -51,7 +53,6 @@ def test_both_streams(viewer, needs, results):
     needs(preview["width_px"] != main["width_px"], "a board that encodes two streams")
     results.figure("preview", f"{preview['width_px']}x{preview['height_px']}")
     assert preview["width_px"] < main["width_px"]
-    assert preview["bitrate_bps"] < main["bitrate_bps"]
 
 
 def test_glass_to_glass_by_the_stamp(seen, needs, results):
