@@ -158,7 +158,7 @@ def replay(name: str, file: Path) -> int:
     faulthandler.dump_traceback_later(HANG_S + REPEATS_S, exit=True)  # shows where it hangs, and ends it
     try:
         run_limited(target, data)
-        if file.name.startswith("growth-"):
+        if file.name.startswith(("growth-", "oom-")):
             _repeat(target, data)
     except TooSlowError:
         traceback.print_exc()

@@ -21,6 +21,7 @@ from agent.rtc.ice import MAX_WAITING_DATAGRAMS, IceConnection
 from agent.rtc.sockets import adopt, open_socket
 from agent.signaling.messages import encode
 from agent.signaling.topics import signal_topic, state_topic
+from agent.signaling.trust import MAX_SEALED_BYTES
 
 MIB = 2**20
 MESSAGES = 20_000
@@ -50,6 +51,13 @@ def hostile(number):
     return signal_topic("pinhole", "cam", session, "in"), kinds[number % len(kinds)]
 
 
+def large(count):
+    """Messages around the largest size that is read."""
+    topic = signal_topic("pinhole", "cam", "large", "in")
+    for number in range(count):
+        yield topic, b'{"v":1,"type":"offer","sdp":"' + b"x" * (MAX_SEALED_BYTES - 200 + number)
+
+
 async def flood(broker, messages):
     """Publish all of it as fast as the broker takes it."""
     settings = broker.settings()
@@ -75,16 +83,15 @@ async def watched(stack, seconds):
 async def test_a_flood_on_a_devices_topics_costs_it_nothing_that_stays(stack):
     broker, running = stack
     await watched(running, 1)
-    await flood(broker, (hostile(number) for number in range(MESSAGES // 4)))  # caches and pools are full now
+    await flood(broker, (hostile(number) for number in range(MESSAGES // 4)))
+    await flood(broker, large(LARGE_MESSAGES // 4))  # caches and pools are full now
     await asyncio.sleep(1)
     before = resident_mib(running.agent)
     calm = await watched(running, 5)
     viewer = asyncio.create_task(watched(running, 15))
     await asyncio.sleep(2)
-    large = b'{"v":1,"type":"offer","sdp":"' + b"x" * MAX_MESSAGE_BYTES
     await flood(broker, (hostile(number) for number in range(MESSAGES)))
-    topic = signal_topic("pinhole", "cam", "large", "in")
-    await flood(broker, ((topic, large[: MAX_MESSAGE_BYTES + number]) for number in range(LARGE_MESSAGES)))
+    await flood(broker, large(LARGE_MESSAGES))
     seen = await viewer
     await watched(running, 1)  # and a new one is let in at once
     after = resident_mib(running.agent)
