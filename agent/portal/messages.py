@@ -11,6 +11,8 @@ from agent.model.media import StreamName
 from agent.model.signal import CameraState, CandidateLine, IceServer, Id, Sdp, StreamInfo
 
 MAX_MESSAGE_BYTES = 64 * 1024
+MAX_WORDS = 300
+"""Characters of a refusal."""
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """Made by the browser from 128 random bits."""
@@ -232,7 +234,8 @@ def parse_from_browser(text: str) -> FromBrowser:
         first = exc.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "message"
         unknown = first["type"].startswith("union_tag")
-        raise MessageError("unknown-type" if unknown else "malformed", f"{where}: {first['msg']}") from exc
+        words = f"{where}: {first['msg']}"[:MAX_WORDS]  # they may quote the message, whatever its length
+        raise MessageError("unknown-type" if unknown else "malformed", words) from exc
 
 
 def encode_to_browser(message: ToBrowser) -> str:

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from agent.model.media import StreamName
 
 MAX_REQUEST_BYTES = 1024
+MAX_ERROR_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +108,5 @@ def reply(
 
 
 def _error(code: str, message: str) -> str:
-    return json.dumps({"type": "error", "code": code, "message": message})
+    # The words may quote the request, and grow by being quoted.
+    return json.dumps({"type": "error", "code": code, "message": message[:MAX_ERROR_CHARS]})

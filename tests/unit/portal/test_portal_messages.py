@@ -121,3 +121,9 @@ def test_a_hello_takes_as_many_devices_as_fit():
     assert len(encode_to_browser(hello).encode()) < MAX_MESSAGE_BYTES
     assert count_fitting(devices[:2], 40_000) == 2
     assert count_fitting([], 100) == 0
+
+
+def test_a_refusal_quotes_little_of_what_it_refuses():
+    with pytest.raises(MessageError) as refused:
+        parse_from_browser('{"type":"' + "\u2028" * 20_000 + '"}')
+    assert len(str(refused.value)) <= 300

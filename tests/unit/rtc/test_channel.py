@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.rtc.channel import MAX_REQUEST_BYTES, Stats, reply
+from agent.rtc.channel import MAX_ERROR_CHARS, MAX_REQUEST_BYTES, Stats, reply
 
 STATS = Stats(
     "main",
@@ -99,3 +99,9 @@ def test_nothing_a_viewer_sends_can_raise(message):
         want_stream=lambda _: None,
     )
     assert text is None or json.loads(text)["type"] in {"pong", "stats", "error"}
+
+
+def test_a_refusal_quotes_little_of_what_it_refuses(ask):
+    answer = ask('{"type":"' + "\u2028" * 300 + '"}')
+    assert answer["type"] == "error"
+    assert len(answer["message"]) <= MAX_ERROR_CHARS
