@@ -83,6 +83,8 @@ def _parse(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: must be UTF-8 text (byte {exc.start})") from exc
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path}: not valid TOML: {exc}") from exc
+    except RecursionError as exc:
+        raise ConfigError(f"{path}: nested too deep to be settings") from exc
 
 
 def _describe(error: ErrorDetails) -> Iterator[str]:

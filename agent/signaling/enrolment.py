@@ -164,7 +164,7 @@ async def _ask(url: str, wish: EnrollRequest, ca_file: Path | None) -> Enrolment
 def _words(body: bytes) -> str:
     try:
         return printable(str(json.loads(body)["message"]))[:400]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):  # the last for JSON that is nested too deep
         return ""
 
 

@@ -46,7 +46,7 @@ def seeds() -> list[bytes]:
         b"[camera]\nsource = 'replay:x.mp4'\nwidth_px = 640\nheight_px = 480\n",
         b"[[portal.ice_servers]]\nurls = ['stun:s']\n[portal.turn]\nurls = ['turn:t']\nsecret_file = 's'\n",
         b"[device]\nid = 'a/b'\nname = 3\n[devise]\nx = 1\n",
-        b"a = " + b"[" * 400,
+        b"a = " + b"[" * 4000,
         b"hunter2\n",
     ]
 

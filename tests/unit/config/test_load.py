@@ -156,6 +156,11 @@ def test_a_syntax_error_names_its_line(write):
         load(write("[device]\nid = gate\n"))
 
 
+def test_a_file_that_is_nested_too_deep_is_refused(write):
+    with pytest.raises(ConfigError, match="nested too deep"):
+        load(write("a = " + "[" * 5000))
+
+
 def test_a_file_that_is_not_text_is_refused(tmp_path):
     file = tmp_path / "pinhole.toml"
     file.write_bytes(b"\xff\xfe")
