@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agent.control.delay import Usage
 
-BETA = 0.80
+BETA = 0.85
 """Of the delivered rate, which is the capacity while a queue stands; until the queue has gone."""
 DRAIN_S = 0.5
 """A queue is drained in about this time, ..."""
@@ -19,7 +19,7 @@ SETTLED = 0.90
 """Of the capacity, once the queue has gone: the rest carries noise, keyframes and resends in time."""
 CLIMB = 1.35
 """A second, while the capacity is unknown."""
-CREEP = 1.01
+CREEP = 1.02
 """A second near the capacity: GCC's packet a round trip is several times that, and makes the queue swing."""
 BEYOND = 1.08
 """What arrives without a queue at this multiple of the capacity proves that the capacity has grown."""

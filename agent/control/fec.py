@@ -6,7 +6,7 @@ packets are lost all the time, a packet of parity a picture costs more and repai
 
 import math
 
-ON_LOSS, OFF_LOSS = 0.01, 0.004
+ON_LOSS, OFF_LOSS = 0.006, 0.003
 """Below, a retransmission now and then costs less; more than `MAX_LOSS` is congestion, which parity feeds."""
 MAX_LOSS = 0.15
 ON_RTT_S, OFF_RTT_S = 0.060, 0.045

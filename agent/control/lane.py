@@ -9,9 +9,9 @@ from agent.control.pacer import Pacer
 from agent.model.media import RtpFrame
 from agent.model.pacing import Departure
 
-COPIES_LOSS = 0.008
-"""From this loss on a retransmission goes twice where there is no parity: one more round trip is a freeze."""
-PLAYOUT_MS, BARE_PLAYOUT_MS = 40, 80
+COPIES_LOSS = 0.006
+"""From this loss on a retransmission goes twice: where one more is lost, one more round trip is a freeze."""
+PLAYOUT_MS, BARE_PLAYOUT_MS = 60, 80
 """How much later a viewer on a lossy link shows each picture, so that what is sent again stops it for less;
 the second where no parity repairs most of it at once."""
 FIRST_PACING_BPS = 12_000_000
@@ -67,8 +67,7 @@ class LaneControl:
 
     def resend(self, seq: int, size_bytes: int, now_ns: int) -> None:
         """The viewer misses this packet."""
-        loss = self._estimator.usual_loss
-        copies = 2 if loss >= COPIES_LOSS and not self._protection.is_on else 1
+        copies = 2 if self._estimator.usual_loss >= COPIES_LOSS else 1
         self._pacer.resend(seq, size_bytes, now_ns, copies)
 
     def want_keyframe(self) -> None:

@@ -24,7 +24,7 @@ SATURATED = 0.9
 """A train that arrives slower than this share of its own rate has met the link's capacity."""
 UTILISATION = 0.95
 """What of a measured capacity to use."""
-FOUND = 1.1
+FOUND = 1.05
 """A result worth taking is above the target by this, and by more where the link is noisy."""
 
 

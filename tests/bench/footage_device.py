@@ -1,4 +1,4 @@
-"""Our agent with the bench's footage for a camera: `footage_device.py FOOTAGE TARGETS SETTINGS`.
+"""Our agent with the bench's footage as its camera: `footage_device.py [--no-parity] FOOTAGE TARGETS FILE`.
 
 Each bitrate that the camera is asked for goes to the file TARGETS as a line of JSON: [Unix ms, bits/s].
 """
@@ -15,6 +15,7 @@ import agent.app
 from agent import cli
 from agent.camera.duo import Duo
 from agent.camera.worker import Worker
+from agent.control.lane import LaneControl
 
 
 class FootageCamera:
@@ -56,7 +57,9 @@ class FootageCamera:
 
 
 if __name__ == "__main__":
-    footage, targets, settings_file = map(Path, sys.argv[1:])
+    *flags, footage, targets, settings_file = map(Path, sys.argv[1:])
+    if flags:
+        LaneControl.offer_parity = lambda _: None
     agent.app.open_camera = lambda settings: FootageCamera(footage, targets, settings)
     sys.argv = ["pinhole", "run", "--config", str(settings_file)]
     cli.main()

@@ -21,12 +21,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+USUAL = ("ours", "chromium", "aiortc")
 PLOTS = Path(__file__).parents[2] / ".artifacts" / "bench"
 
 
 async def main(options, console):
     chosen = _choose(options)
-    jobs = [(scenario, sender) for scenario in chosen for sender in options.sender or SENDERS]
+    jobs = [(scenario, sender) for scenario in chosen for sender in options.sender or USUAL]
     recordings, rows = {}, []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
@@ -133,7 +134,10 @@ def parse():
         help="may be given several times; else all but the long ones",
     )
     parser.add_argument(
-        "--sender", action="append", choices=list(SENDERS), help="may be given several times; else all"
+        "--sender",
+        action="append",
+        choices=list(SENDERS),
+        help=f"may be given several times; else {', '.join(USUAL)}; no-parity is ours without FEC",
     )
     parser.add_argument("--seconds", type=float, help="of each run, instead of the scenario's own")
     parser.add_argument(

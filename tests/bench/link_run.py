@@ -22,9 +22,10 @@ from playwright.async_api import Error as PlaywrightError
 
 HERE = Path(__file__).parent
 SENDERS = {
-    "ours": "footage_device.py",
-    "chromium": "chromium_device.py",
-    "aiortc": "stock_device.py",
+    "ours": ("footage_device.py",),
+    "no-parity": ("footage_device.py", "--no-parity"),
+    "chromium": ("chromium_device.py",),
+    "aiortc": ("stock_device.py",),
 }
 MAX_BPS = 6_000_000
 FIRST_BPS = 4e6
@@ -47,7 +48,8 @@ async def run(
     try:
         with internet(plan) as lab:
             targets = lab.spaces.folder / "targets"
-            program = (str(HERE / SENDERS[sender]), str(footage), str(targets))
+            script, *flags = SENDERS[sender]
+            program = (str(HERE / script), *flags, str(footage), str(targets))
             camera = f'source = "synthetic"\nbitrate_bps = {MAX_BPS}'
             service = start_service(lab, ("udp",), camera=camera, program=program)
             try:

@@ -396,7 +396,7 @@ def simulate(
     max_bps=6_000_000,
     seed=1,
     share=1.0,
-    copies=1,
+    copies=2,
     parity=True,
     make=BandwidthEstimator,
 ):

@@ -26,8 +26,8 @@ def test_it_is_as_strong_as_the_loss_asks_for():
 
 def test_a_link_at_the_edge_does_not_switch_it_on_and_off():
     one = protection(0.02, 0.15)
-    one.update(0.006, 0.05)
+    one.update(0.004, 0.05)
     assert one.is_on
     one.update(0.001, 0.15)
-    one.update(0.006, 0.15)
+    one.update(0.005, 0.15)
     assert not one.is_on
