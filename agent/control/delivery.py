@@ -1,6 +1,6 @@
 """How fast packets arrive at the viewer. Pure."""
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Iterable
 
 MAX_WINDOW_US = 1_000_000
@@ -14,22 +14,31 @@ class DeliveredRate:
     """Bytes by the viewer's clock over the last second."""
 
     def __init__(self) -> None:
-        self._arrivals: deque[tuple[int, int]] = deque(maxlen=MAX_ARRIVALS)
+        self._times_us: list[int] = []  # never falling: what overtook another counts with it
+        self._totals: list[int] = []  # bytes up to and with each arrival
         self._first_us: int | None = None
         self._last_us = 0
 
     def add(self, arrivals: Iterable[tuple[int, int]]) -> None:
         """Note (arrival_us, size_bytes) of packets."""
+        total = self._totals[-1] if self._totals else 0
         for arrival_us, size_bytes in arrivals:
-            self._first_us = arrival_us if self._first_us is None else self._first_us
-            self._last_us = max(self._last_us, arrival_us)
-            self._arrivals.append((arrival_us, size_bytes))
-        while self._arrivals and self._arrivals[0][0] <= self._last_us - MAX_WINDOW_US:
-            self._arrivals.popleft()
+            if self._first_us is None:
+                self._first_us = self._last_us = arrival_us
+            elif arrival_us > self._last_us:
+                self._last_us = arrival_us
+            total += size_bytes
+            self._times_us.append(self._last_us)
+            self._totals.append(total)
+        if len(self._times_us) > MAX_ARRIVALS:
+            old = max(self._index(MAX_WINDOW_US), len(self._times_us) - MAX_ARRIVALS) - 1
+            if old > MAX_ARRIVALS // 4:
+                del self._times_us[:old], self._totals[:old]
 
     def restart(self) -> None:
         """Forget what was before an outage."""
-        self._arrivals.clear()
+        self._times_us.clear()
+        self._totals.clear()
         self._first_us, self._last_us = None, 0
 
     @property
@@ -42,9 +51,12 @@ class DeliveredRate:
         if self._first_us is None or not self.is_known:
             return 0
         window_us = min(window_ms * 1000, self._last_us - self._first_us)
-        total = 0
-        for arrival_us, size_bytes in reversed(self._arrivals):
-            if arrival_us <= self._last_us - window_us:
-                break
-            total += size_bytes
-        return total * 8_000_000 // window_us
+        if not window_us or not self._totals:
+            return 0
+        start = self._index(window_us)
+        before = self._totals[start - 1] if start else 0
+        return (self._totals[-1] - before) * 8_000_000 // window_us
+
+    def _index(self, window_us: int) -> int:
+        """Of the first arrival within the window."""
+        return bisect_right(self._times_us, self._last_us - window_us)

@@ -42,7 +42,8 @@ class Flight:
 
     def oldest_sent_ns(self) -> int | None:
         """When the oldest packet in flight left."""
-        return next((packet.sent_ns for packet in self._packets.values()), None)
+        oldest = next(iter(self._packets.values()), None)
+        return None if oldest is None else oldest.sent_ns
 
     def on_sent(self, packet: SentPacket) -> None:
         """Note a departure; forgets the oldest beyond the bound."""

@@ -27,6 +27,7 @@ class LaneControl:
         self._estimator = BandwidthEstimator(start_bps, min_bps, max_bps)
         self._protection = Protection()
         self._pacer = Pacer(self._protection.repairs)
+        self._followed_ns: int | None = None
         self._has_report = False
         self._has_lost_picture = False
 
@@ -117,6 +118,9 @@ class LaneControl:
         )
 
     def _follow(self, now_ns: int) -> None:
+        if now_ns == self._followed_ns:  # a frame was pushed just now
+            return
+        self._followed_ns = now_ns
         target_bps, pacing_bps = self._estimator.target_bps(now_ns), self._estimator.pacing_bps(now_ns)
         if not self._has_report:
             pacing_bps = max(pacing_bps, FIRST_PACING_BPS)

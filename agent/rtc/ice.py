@@ -20,8 +20,9 @@ from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 
 from agent.model.signal import IceServer
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
+from agent.rtc.burst import BurstSocket, SendBurst
 from agent.rtc.pool import Take
-from agent.rtc.relay import MAX_UNSENT_BYTES, Address, RelayTransport, Send, relayed_candidate
+from agent.rtc.relay import MAX_UNSENT_BYTES, Address, RelayTransport, relayed_candidate
 from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers, reflexive_servers
 from agent.rtc.sockets import IceSocket, adopt, open_socket
 
@@ -74,6 +75,7 @@ class IceConnection(aioice.Connection):
         self._on_server_error = on_server_error
         self._relays: dict[ice.StunProtocol, TurnServer] = {}
         self._triggered: set[ice.CandidatePair] = set()
+        self._bursts: dict[Any, BurstSocket] = {}
         self._pairs_changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._close_task: asyncio.Task[None] | None = None
@@ -191,8 +193,8 @@ class IceConnection(aioice.Connection):
         relay = self._relays.get(pair.protocol)
         return Path(pair.local_candidate.type, pair.remote_candidate.type, relay.url if relay else "")
 
-    def route(self) -> Send | None:
-        """A function that sends datagrams to the viewer now; None where there is no pair or it is stalled.
+    def route(self) -> SendBurst | None:
+        """A function that sends a burst of datagrams to the viewer now; None without a pair, or if stalled.
 
         Look it up for each burst: browsers change the pair while video flows.
         """
@@ -205,8 +207,11 @@ class IceConnection(aioice.Connection):
             return None if transport.is_stalled else transport.route(address)
         if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return None
-        sendto = transport.sendto
-        return lambda data: sendto(data, address)
+        burst = self._bursts.get(transport)
+        if burst is None:
+            burst = self._bursts[transport] = BurstSocket(transport)
+        send = burst.send
+        return lambda datagrams: send(datagrams, address)
 
     async def close(self) -> None:
         """Release sockets and allocations within about a second, whatever the servers do. Never raises."""
@@ -346,6 +351,8 @@ class IceConnection(aioice.Connection):
         await asyncio.gather(*tasks, return_exceptions=True)
         relays = [protocol.transport for protocol in self._relays]
         await asyncio.gather(*(relay.delete() for relay in relays if isinstance(relay, RelayTransport)))
+        for burst in self._bursts.values():
+            burst.close()
         await super().close()
 
 

@@ -1,7 +1,6 @@
 """What carries one viewer's packets: asks the control what leaves when, and tells it what the viewer says."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -9,10 +8,12 @@ from typing import Protocol
 from agent.model.media import RtpFrame
 from agent.model.pacing import Departure, Media, Padding, Repair, Resend
 from agent.rtc import rtcp
+from agent.rtc.alarm import Alarm
+from agent.rtc.burst import SendBurst
 from agent.rtc.sender import Packet, RtpSender, Send
 from agent.rtc.twcc import ArrivalClock, TransportFeedback
 
-STALLED_POLL_S = 0.02
+STALLED_POLL_NS = 20_000_000
 
 
 class Control(Protocol):
@@ -38,39 +39,61 @@ class Control(Protocol):
 
 
 class Lane:
-    """One viewer's lane. `route` gives a function that sends now, or None while the path is stalled."""
+    """One viewer's lane. `route` gives a function that sends a burst, or None while the path is stalled."""
 
-    def __init__(self, control: Control, sender: RtpSender, route: Callable[[], Send | None]) -> None:
+    def __init__(
+        self, control: Control, sender: RtpSender, route: Callable[[], SendBurst | None], alarm: Alarm
+    ) -> None:
         self.control = control
         self.rtt_s: float | None = None
         self.loss: float | None = None
         self._sender = sender
         self._route = route
+        self._alarm = alarm
         self._clock = ArrivalClock()
-        self._wake = asyncio.Event()
+        self._failed: asyncio.Future[None] | None = None
         if sender.takes_repairs:
             control.offer_parity()
 
     def push(self, frame: RtpFrame) -> None:
         """A new frame of the stream."""
-        self.control.push(frame, time.monotonic_ns())
-        self._wake.set()
+        now_ns = time.monotonic_ns()
+        self.control.push(frame, now_ns)
+        self._pump_at(now_ns)
 
     async def run(self) -> None:
-        """Send until cancelled."""
-        while True:
-            route = self._route()
-            if route is None:  # what waits too long meanwhile, the control drops
-                await asyncio.sleep(STALLED_POLL_S)
-                continue
-            now_ns = time.monotonic_ns()
-            for departure in self.control.take(now_ns):
-                self._send(departure, route, now_ns)
-            due_ns = self.control.next_ns(now_ns)
-            self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, (due_ns - time.monotonic_ns()) / 1e9)):
-                    await self._wake.wait()
+        """Send until cancelled; what is pushed before waits."""
+        self._failed = asyncio.get_running_loop().create_future()
+        try:
+            self._pump()
+            await self._failed
+        finally:
+            self._failed = None
+            self._alarm.drop(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_at(time.monotonic_ns())
+
+    def _pump_at(self, now_ns: int) -> None:
+        """Send what is due. Called often, so it is no task; a fault in it ends `run`."""
+        if self._failed is None or self._failed.done():
+            return
+        try:
+            self._alarm.set(self._pump, self._send_due(now_ns))
+        except Exception as exc:  # noqa: BLE001  # raised in `run`
+            self._failed.set_exception(exc)
+
+    def _send_due(self, now_ns: int) -> int:
+        """Send; when to come back."""
+        route = self._route()
+        if route is None:  # what waits too long meanwhile, the control drops
+            return now_ns + STALLED_POLL_NS
+        burst: list[bytes] = []
+        for departure in self.control.take(now_ns):
+            self._send(departure, burst.append, now_ns)
+        if burst:
+            route(burst)
+        return self.control.next_ns(now_ns)
 
     def on_feedback(self, feedback: rtcp.Feedback, unix_ns: int) -> None:
         """What the viewer says of the stream; `unix_ns` as in our sender reports."""
@@ -81,13 +104,13 @@ class Lane:
                 arrivals = [(seq, None if at is None else unwrap(at)) for seq, at in feedback.arrivals]
                 self.control.on_feedback(arrivals, now_ns)
                 self._sender.playout_ms = self.control.playout_ms
-                self._wake.set()
+                self._pump()
             case rtcp.Nack(seqs):
                 for seq in seqs:
                     size_bytes = self._sender.wanted_bytes(seq, self.rtt_s or 0.0, now_ns)
                     if size_bytes is not None:
                         self.control.resend(seq, size_bytes, now_ns)
-                self._wake.set()
+                self._pump()
             case rtcp.KeyframeRequest():
                 self.control.want_keyframe()
             case rtcp.Remb(bps):
@@ -97,17 +120,17 @@ class Lane:
                 self.loss = feedback.fraction_lost
                 self.control.on_receiver_report(feedback.fraction_lost, self.rtt_s, now_ns)
 
-    def _send(self, departure: Departure, route: Send, now_ns: int) -> None:
+    def _send(self, departure: Departure, send: Send, now_ns: int) -> None:
         match departure:
             case Media(frame, index):
-                self._count(self._sender.send(frame, index, route, now_ns), departure, now_ns)
+                self._count(self._sender.send(frame, index, send, now_ns), departure, now_ns)
             case Resend(seq):
-                self._count(self._sender.resend(seq, route, now_ns), departure, now_ns)
+                self._count(self._sender.resend(seq, send, now_ns), departure, now_ns)
             case Repair(count, part, parts):
-                self._count(self._sender.repair(count, part, parts, route, now_ns), departure, now_ns)
+                self._count(self._sender.repair(count, part, parts, send, now_ns), departure, now_ns)
             case Padding(size_bytes):
                 # At a low rate even the largest packet is smaller than what a probe asks for.
-                while size_bytes > 0 and (packet := self._sender.pad(route, now_ns)):
+                while size_bytes > 0 and (packet := self._sender.pad(send, now_ns)):
                     self._count(packet, departure, now_ns)
                     size_bytes -= packet.size_bytes
 

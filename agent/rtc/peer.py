@@ -15,12 +15,14 @@ from agent.errors import NegotiationError
 from agent.model.media import RtpFrame, StreamName
 from agent.model.signal import IceServer
 from agent.rtc import channel, rtcp
+from agent.rtc.alarm import Alarm
 from agent.rtc.answer import Local, Offer, encode_answer
+from agent.rtc.burst import SendBurst
 from agent.rtc.ice import IceConnection
 from agent.rtc.lane import Control, Lane
 from agent.rtc.pool import Take
 from agent.rtc.sctp import DataTransport
-from agent.rtc.sender import RtpSender, Send
+from agent.rtc.sender import RtpSender
 from agent.rtc.transport import DtlsTransport, IceTransport, fingerprint_of
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ class Peer:
         certificate: RTCCertificate,
         viewing: Viewing,
         describe: Describe,
+        alarm: Alarm,
         on_candidate: Callable[[str], None],
         on_silence: Callable[[], None],
     ) -> None:
@@ -70,6 +73,7 @@ class Peer:
         self._certificate = certificate
         self._viewing = viewing
         self._describe = describe
+        self._alarm = alarm
         self._on_candidate = on_candidate
         self._on_silence = on_silence
         self._heard_s = self._complained_s = 0.0
@@ -216,7 +220,7 @@ class Peer:
     async def _connect(self, subscription: ExitStack) -> None:
         await self._ice.active.connect()
         # Before DTLS, whose round trips are enough for the encoder to make the keyframe to begin with.
-        self._lane = Lane(self._viewing.lane, self._sender, self._route)
+        self._lane = Lane(self._viewing.lane, self._sender, self._route, self._alarm)
         subscription.enter_context(self._viewing.streaming(self._lane.push))
         self._dtls.on("statechange", self._on_dtls_state)
         if self._offer.data is not None:
@@ -241,7 +245,7 @@ class Peer:
         if path := self._ice.active.path():
             log.info("viewer %s: %s to %s %s", what, path.local, path.remote, path.relay)
 
-    def _route(self) -> Send | None:
+    def _route(self) -> SendBurst | None:
         return self._ice.active.route()
 
     def _on_dtls_state(self) -> None:

@@ -10,7 +10,8 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self, cast
 
 from aioice import ice, stun
@@ -18,13 +19,13 @@ from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 from aioice.turn import TurnClientTcpProtocol, TurnClientUdpProtocol
 
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
+from agent.rtc.burst import BurstSocket, SendBurst
 from agent.rtc.edge import Refusals
 from agent.rtc.servers import TurnServer
 
 log = logging.getLogger(__name__)
 
 Address = tuple[str, int]
-Send = Callable[[bytes], None]
 
 LIFETIME_S = 600
 """Of an allocation; aioice refreshes it after five sixths (RFC 8656 section 3.2)."""
@@ -56,6 +57,8 @@ class RelayTransport(asyncio.DatagramTransport):
     def __init__(self, client: "_Client") -> None:
         super().__init__()
         self._client = client
+        is_udp = isinstance(client, _UdpClient)
+        self._burst = BurstSocket(client.transport) if is_udp else None
         self._due_s: dict[Address, float] = {}
         self._waiting: dict[Address, list[bytes]] = {}
         self._binding: set[asyncio.Task[None]] = set()
@@ -87,25 +90,23 @@ class RelayTransport(asyncio.DatagramTransport):
         transport = self._client.transport
         return transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES
 
-    def route(self, peer: Address) -> Send:
+    def route(self, peer: Address) -> SendBurst:
         """A function that sends to this peer, for a burst of datagrams: the channel is looked up once."""
         channel = self._client.peer_to_channel.get(peer)
         if channel is None:  # cannot happen after a check went this way
-            return lambda data: self.sendto(data, peer)
-        now_s = time.monotonic()
-        if now_s >= self._due_s.get(peer, 0.0):
-            # Marked as done first, so that one request goes out and not one a packet.
-            self._due_s[peer] = now_s + _REFRESH_S
-            self._spawn(self._refresh(channel, peer), "channel refresh")
-        send, pack = self._client._send, _HEADER.pack  # noqa: SLF001
-        return lambda data: send(pack(channel, len(data)) + data)
+            return partial(self._send_each, peer)
+        self._keep_bound(channel, peer)
+        pack, send = _HEADER.pack, self._send_burst
+        return lambda burst: send([pack(channel, len(data)) + data for data in burst])
 
     def sendto(self, data: Any, addr: Any = None) -> None:
         """Send, or keep it until the peer has a channel; dropped, as any datagram may be, while stalled."""
         if self.is_stalled:
             return
-        if addr in self._client.peer_to_channel:
-            self.route(addr)(data)
+        channel = self._client.peer_to_channel.get(addr)
+        if channel is not None:
+            self._keep_bound(channel, addr)
+            self._client._send(_HEADER.pack(channel, len(data)) + data)  # noqa: SLF001
             return
         waiting = self._waiting.get(addr)
         if waiting is None:
@@ -130,6 +131,8 @@ class RelayTransport(asyncio.DatagramTransport):
         if self._client.refresh_task:
             self._client.refresh_task.cancel()
         self._client.transport.abort()
+        if self._burst is not None:
+            self._burst.close()
 
     async def delete(self) -> None:
         """Delete the allocation on the server, within half a second, and leave. Never raises."""
@@ -139,6 +142,25 @@ class RelayTransport(asyncio.DatagramTransport):
             async with asyncio.timeout(DELETE_TIMEOUT_S):
                 await self._client.delete()
         self.abort()
+
+    def _send_each(self, peer: Address, burst: Sequence[bytes]) -> None:
+        for data in burst:
+            self.sendto(data, peer)
+
+    def _send_burst(self, burst: Sequence[bytes]) -> None:
+        """ChannelData to the server."""
+        if self._burst is not None:
+            self._burst.send(burst)
+            return
+        for data in burst:
+            self._client._send(data)  # noqa: SLF001
+
+    def _keep_bound(self, channel: int, peer: Address) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._due_s.get(peer, 0.0):
+            # Marked as done first, so that one request goes out and not one a packet.
+            self._due_s[peer] = now_s + _REFRESH_S
+            self._spawn(self._refresh(channel, peer), "channel refresh")
 
     async def _bind(self, peer: Address) -> None:
         client = self._client

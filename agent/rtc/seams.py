@@ -12,6 +12,7 @@ import aioice.ice
 import aioice.turn
 import aiortc.rtcdtlstransport
 import aiortc.rtcsctptransport
+import pylibsrtp
 
 PINNED = {"aioice": "0.13.0", "aiortc": "1.16.0", "pylibsrtp": "1.0.0"}
 
@@ -76,6 +77,7 @@ _INSTANCE_NAMES: dict[type, tuple[str, ...]] = {
         "_last_received_tsn",
     ),
     aiortc.rtcsctptransport.InboundStream: ("reassembly",),
+    pylibsrtp.Session: ("_srtp",),
 }
 
 

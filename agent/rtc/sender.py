@@ -25,6 +25,7 @@ IP_UDP_BYTES = 28
 """Headers that count on the link but are not ours to write (IPv4)."""
 
 _ONE_BYTE_PROFILE = 0xBEDE  # RFC 8285 section 4.2
+_FIXED_BYTES = 16  # RTP header, and the four bytes that begin an extension
 _EXTENSION_BIT = 0x90  # version 2, extension present
 
 
@@ -84,6 +85,9 @@ class RtpSender:
         self._transport_seq = 0
         self._last_rtp_time = 0
         self._last_sent_ns = 0
+        ids = video.extensions
+        self._abs_send_time, self._transport_cc = ids.get(ABS_SEND_TIME, 0), ids.get(TRANSPORT_CC, 0)
+        self._heads: dict[int, struct.Struct] = {}
         self._history: list[_Sent | None] = [None] * HISTORY_PACKETS
 
     def send(self, frame: RtpFrame, index: int, send: Send, now_ns: int) -> Packet:
@@ -158,40 +162,46 @@ class RtpSender:
     def _emit(
         self, sent: _Sent, ssrc: int, payload_type: int, seq: int, payload: bytes, send: Send, now_ns: int
     ) -> Packet:
-        extension = self._extension(now_ns, whole=sent.is_keyframe, first=sent.is_first)
-        header = struct.pack(
-            "!BBHIIHH",
+        tail = self._rare_elements(whole=sent.is_keyframe) if sent.is_keyframe or sent.is_first else b""
+        head = self._heads.get(len(tail)) or self._head_of(len(tail))
+        values: list[int] = []
+        if self._abs_send_time:
+            # 24 bits of seconds in 6.18 fixed point. Only differences count, so the monotonic clock serves,
+            # and a step of the wall clock cannot disturb the viewer's estimate.
+            values.append(self._abs_send_time << 28 | 2 << 24 | (now_ns << 18) // 1_000_000_000 & 0xFFFFFF)
+        counted = None
+        if self._transport_cc:
+            counted = self._transport_seq = self._transport_seq + 1 & 0xFFFF
+            values += (self._transport_cc << 4 | 1, counted)
+        header = head.pack(
             _EXTENSION_BIT, payload_type | (0x80 if sent.is_last else 0), seq, sent.rtp_time, ssrc,
-            _ONE_BYTE_PROFILE, len(extension) // 4,
+            _ONE_BYTE_PROFILE, (head.size - _FIXED_BYTES) // 4, *values, tail,
         )  # fmt: skip
-        plain = header + extension + payload
-        if ssrc == self.ssrc and self.takes_repairs:
+        plain = header + payload
+        if self.takes_repairs and ssrc == self.ssrc:
             self._recent.append(plain)
         packet = self._protect(plain)
         send(packet)
+        size_bytes = len(packet) + IP_UDP_BYTES
         self.counters.packets += 1
-        self.counters.sent_bytes += len(packet) + IP_UDP_BYTES
-        counted = self._transport_seq if TRANSPORT_CC in self._video.extensions else None
-        return Packet(counted, len(packet) + IP_UDP_BYTES)
+        self.counters.sent_bytes += size_bytes
+        return Packet(counted, size_bytes)
 
-    def _extension(self, now_ns: int, *, whole: bool, first: bool) -> bytes:
-        """Header extension elements (RFC 8285); what changes seldom travels seldom."""
-        ids = self._video.extensions
-        parts: list[bytes] = []
-        if number := ids.get(ABS_SEND_TIME):
-            # 24 bits of seconds in 6.18 fixed point. Only differences count, so the monotonic clock serves,
-            # and a step of the wall clock cannot disturb the viewer's estimate.
-            fixed = (now_ns << 18) // 1_000_000_000 & 0xFFFFFF
-            parts += (bytes((number << 4 | 2,)), fixed.to_bytes(3, "big"))
-        if number := ids.get(TRANSPORT_CC):
-            self._transport_seq = self._transport_seq + 1 & 0xFFFF
-            parts += (bytes((number << 4 | 1,)), self._transport_seq.to_bytes(2, "big"))
-        if (whole or first) and (number := ids.get(PLAYOUT_DELAY)):
+    def _head_of(self, tail_bytes: int) -> struct.Struct:
+        """RTP header and its extension (RFC 8285), padded to whole words."""
+        elements = "I" * bool(self._abs_send_time) + "BH" * bool(self._transport_cc) + f"{tail_bytes}s"
+        head = struct.Struct(f"!BBHIIHH{elements}{-struct.calcsize('!' + elements) % 4}x")
+        self._heads[tail_bytes] = head
+        return head
+
+    def _rare_elements(self, *, whole: bool) -> bytes:
+        """What changes seldom travels seldom."""
+        ids, parts = self._video.extensions, b""
+        if number := ids.get(PLAYOUT_DELAY):
             # Least and most, 12 bits each, in 10 ms; 0 to 0: show each frame when it is decoded.
             delay = self.playout_ms // 10
-            parts.append(bytes((number << 4 | 2,)) + (delay << 12 | delay).to_bytes(3, "big"))
+            parts += bytes((number << 4 | 2,)) + (delay << 12 | delay).to_bytes(3, "big")
         if whole and (number := ids.get(MID)):
             mid = self._video.mid.encode()
-            parts.append(bytes((number << 4 | len(mid) - 1,)) + mid)
-        joined = b"".join(parts)
-        return joined + bytes(-len(joined) % 4)
+            parts += bytes((number << 4 | len(mid) - 1,)) + mid
+        return parts

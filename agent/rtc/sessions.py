@@ -14,6 +14,7 @@ from agent.config import WebrtcSettings
 from agent.errors import NegotiationError
 from agent.model.media import StreamName
 from agent.model.signal import Offer
+from agent.rtc.alarm import Alarm
 from agent.rtc.answer import parse_offer
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.peer import Describe, Peer, Viewing
@@ -62,6 +63,7 @@ class Sessions:
         self._signal = signal
         self._viewing = viewing
         self._describe = describe
+        self._alarm = Alarm()
         self._on_change = on_change
         self._certificate = RTCCertificate.generateCertificate()
         self._pool = CandidatePool(partial(host_addresses, settings.exclude_interfaces))
@@ -176,6 +178,7 @@ class Sessions:
                 certificate=self._certificate,
                 viewing=viewing,
                 describe=self._describe,
+                alarm=self._alarm,
                 on_candidate=lambda line: self._signal.send_candidate(session, line),
                 on_silence=lambda: self._signal.send_restart(session, "the camera hears nothing of you"),
             )

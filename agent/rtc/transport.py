@@ -8,6 +8,7 @@ from typing import cast
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate, RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
 from OpenSSL import SSL
+from pylibsrtp._binding import ffi, lib
 
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
 from agent.rtc.edge import Refusals
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 16 * 1024
 """RFC 9147 section 4.1: of plain text."""
+MAX_RTP_BYTES, MAX_TRAILER_BYTES = 1356, 144  # SRTP_MAX_TRAILER_LEN of libsrtp 2
 
 
 class IceTransport:
@@ -109,10 +111,19 @@ class DtlsTransport(RTCDtlsTransport):
         )
         self._on_rtcp = on_rtcp
         self._refusals = Refusals("packet of a viewer")
+        self._packet = ffi.new("char[]", MAX_RTP_BYTES + MAX_TRAILER_BYTES)
+        self._buffer, self._size = ffi.buffer(self._packet), ffi.new("int *")
 
     def protect_rtp(self, packet: bytes) -> bytes:
         """SRTP (RFC 3711) for one packet of at most 1356 bytes."""
-        return self._tx_srtp.protect(packet)
+        # pylibsrtp's own `protect`, without its allocation and checks a packet.
+        size, buffer = len(packet), self._buffer
+        if size > MAX_RTP_BYTES:
+            raise ValueError(f"an RTP packet of {size} bytes is too long")
+        buffer[0:size], self._size[0] = packet, size
+        if error := lib.srtp_protect(self._tx_srtp._srtp[0], self._packet, self._size):  # noqa: SLF001
+            raise ConnectionError(f"SRTP failed with code {error}")
+        return bytes(buffer[0 : self._size[0]])
 
     async def send_rtcp(self, packet: bytes) -> None:
         """Encrypt and send; does nothing once the transport is closed."""

@@ -100,7 +100,7 @@ async def bound(relay, client):
 async def send(relay, clocks, seconds):
     """Send a packet a second."""
     for _ in range(seconds):
-        relay.route(PEER)(b"video")
+        relay.route(PEER)([b"video"])
         clocks.mono_s += 1
         clocks.unix_s += 1
         await asyncio.sleep(0)
@@ -142,7 +142,7 @@ async def test_a_datagram_costs_no_task(bound, client):
     before = asyncio.all_tasks()
     for _ in range(100):
         bound.sendto(b"rtcp", PEER)
-        bound.route(PEER)(b"video")
+        bound.route(PEER)([b"video"])
     assert asyncio.all_tasks() == before
     assert client.sent == [channel_data(b"rtcp"), channel_data(b"video")] * 100
 

@@ -1,0 +1,204 @@
+"""What each viewer costs the sender: 1080p30 at 4 Mb/s, direct and through coturn, ours and stock aiortc.
+
+The receivers run in this process, each sender in one of its own that measures its CPU time. Both senders get
+the same encoded pictures. Ours does its congestion control meanwhile, on feedback as Chromium sends it.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import pickle
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import av
+from fanout_receiver import Receiver
+from parts.coturn import SECRET, coturn
+from rich.console import Console
+from rich.table import Table
+
+from agent.camera.encoder import H264Encoder
+from agent.model.media import EncoderDemand
+from agent.portal.turn import rest_credential
+
+WIDTH_PX, HEIGHT_PX, FPS, BITRATE_BPS = 1920, 1080, 30, 4_000_000
+UNITS = 300
+SENDER = Path(__file__).with_name("fanout_sender.py")
+
+
+def encode():
+    """Ten seconds of noise that moves, as (bytes, is it a keyframe), from an IDR on."""
+    chance = random.Random(5)
+    tiles = [chance.randbytes(WIDTH_PX * HEIGHT_PX) for _ in range(2)]
+    encoder = H264Encoder(WIDTH_PX, HEIGHT_PX, FPS, 3600, EncoderDemand(BITRATE_BPS))
+    units = []
+    for number in range(UNITS):
+        frame = av.VideoFrame(WIDTH_PX, HEIGHT_PX, "yuv420p")
+        shift = number * 7919 % (WIDTH_PX * 400)
+        luma, *chroma = frame.planes
+        luma.update((tiles[number % 2][shift:] + tiles[number % 2][:shift])[: luma.buffer_size])
+        for plane in chroma:
+            plane.update(bytes([128]) * plane.buffer_size)
+        unit = encoder.encode(frame, number)
+        units.append((unit.data, unit.is_keyframe))
+    return units
+
+
+class Sender:
+    """The other process."""
+
+    def __init__(self, process):
+        self._process = process
+        self._answers = {}
+        self._receivers = {}
+        self._replies = asyncio.Queue()
+        self._task = asyncio.create_task(self._read())
+
+    async def connect(self, receiver, servers):
+        self._receivers[receiver.session] = receiver
+        self._answers[receiver.session] = asyncio.get_running_loop().create_future()
+        sdp = await receiver.offer()
+        self._order(do="answer", session=receiver.session, sdp=sdp, ice_servers=servers)
+        reply = await asyncio.wait_for(self._answers[receiver.session], 20)
+        await asyncio.wait_for(receiver.accept(reply["sdp"]), 20)
+
+    async def ask(self, what):
+        self._order(do=what)
+        return await asyncio.wait_for(self._replies.get(), 20)
+
+    def tell(self, what):
+        self._order(do=what)
+
+    async def close(self):
+        self._process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), 10)
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+        self._task.cancel()
+
+    def _order(self, **order):
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+
+    async def _read(self):
+        while line := await self._process.stdout.readline():
+            reply = json.loads(line)
+            if "sdp" in reply:
+                self._answers[reply["session"]].set_result(reply)
+            elif "candidate" in reply:
+                await self._receivers[reply["session"]].add(reply["candidate"])
+            else:
+                self._replies.put_nowait(reply)
+
+
+async def measure(kind, viewers, servers, frames, options):
+    """One row: CPU share of a core, µs a packet, packets a second and viewer; and a profile."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(SENDER),
+        kind,
+        str(frames),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 20,
+    )
+    sender = Sender(process)
+    receivers = [Receiver() for _ in range(viewers)]
+    try:
+        for receiver in receivers:
+            await sender.connect(receiver, servers)
+        await asyncio.sleep(options.settle)
+        before = await sender.ask("clock")
+        packets, size = sum(r.packets for r in receivers), sum(r.bytes for r in receivers)
+        await asyncio.sleep(options.seconds)
+        after = await sender.ask("clock")
+        packets = sum(r.packets for r in receivers) - packets
+        size = sum(r.bytes for r in receivers) - size
+        profile = ""
+        if options.profile:
+            sender.tell("profile")
+            await asyncio.sleep(min(5, options.seconds))
+            profile = (await sender.ask("profiled"))["profile"]
+    finally:
+        await asyncio.gather(*(receiver.close() for receiver in receivers))
+        await sender.close()
+    cpu_s, wall_s = after["cpu_s"] - before["cpu_s"], after["at_s"] - before["at_s"]
+    row = {
+        "cpu_percent": round(100 * cpu_s / wall_s, 2),
+        "us_a_packet": round(1e6 * cpu_s / max(1, packets), 2),
+        "packets_a_second_and_viewer": round(packets / wall_s / max(1, viewers), 1),
+        "bps_a_viewer": round(size * 8 / wall_s / max(1, viewers)),
+    }
+    return row, profile
+
+
+def line_of(rows):
+    """Least squares of the CPU share over the viewers: per cent a viewer, and the worst distance from it."""
+    xs, ys = [float(n) for n in rows], [row["cpu_percent"] for row in rows.values()]
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    spread = sum((x - mean_x) ** 2 for x in xs)
+    if not spread:
+        return None
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread
+    off = max(abs(y - mean_y - slope * (x - mean_x)) for x, y in zip(xs, ys, strict=True))
+    return {"percent_a_viewer": round(slope, 3), "worst_residual_percent": round(off, 2)}
+
+
+async def main(options):
+    console = Console(soft_wrap=True)
+    result, profiles = {}, {}
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pinhole-fanout-")))
+        frames = folder / "frames"
+        frames.write_bytes(pickle.dumps(encode()))
+        for path in options.paths:
+            servers = []
+            if path == "turn":
+                server = stack.enter_context(coturn())
+                username, credential = rest_credential(SECRET, "bench", int(time.time()) + 3600)
+                servers = [{"urls": server.url("udp"), "username": username, "credential": credential}]
+            for count in options.viewers:
+                for kind in ("stock", "ours"):
+                    row, profile = await measure(kind, count, servers, frames, options)
+                    result.setdefault(path, {}).setdefault(kind, {})[count] = row
+                    if profile and count == max(options.viewers):
+                        profiles[f"{path}, {kind}, {count} viewers"] = profile
+                    console.print(f"{path}, {count} viewers, {kind}: {row}")
+    show(console, result, options.viewers)
+    for title, profile in profiles.items():
+        console.print(f"\n{title}\n{profile}", markup=False, highlight=False)
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def show(console, result, viewers):
+    """The table, and what it says of an added viewer; both go into the result too."""
+    table = Table(
+        "path", "viewers", "stock: core", "µs a packet", "ours: core", "µs a packet", "ours / stock"
+    )
+    for path, kinds in result.items():
+        for count in viewers:
+            stock, ours = kinds["stock"][count], kinds["ours"][count]
+            ours["of_stock"] = round(ours["us_a_packet"] / stock["us_a_packet"], 3)
+            cells = [f"{row['cpu_percent']} %|{row['us_a_packet']}".split("|") for row in (stock, ours)]
+            table.add_row(path, str(count), *cells[0], *cells[1], str(ours["of_stock"]))
+        kinds["line"] = {kind: line_of(kinds[kind]) for kind in ("stock", "ours")}
+    console.print(table)
+    for path, kinds in result.items():
+        console.print(f"{path}: an added viewer costs {kinds['line']}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="scripts/bench fanout", description=__doc__)
+    parser.add_argument("--viewers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    parser.add_argument("--paths", nargs="+", choices=["direct", "turn"], default=["direct", "turn"])
+    parser.add_argument("--seconds", type=float, default=6, help="of each measurement")
+    parser.add_argument("--settle", type=float, default=5, help="seconds before it: the estimate climbs")
+    parser.add_argument("--profile", action="store_true", help="of the largest number of viewers")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    asyncio.run(main(parser.parse_args()))
