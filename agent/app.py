@@ -5,17 +5,22 @@ import gc
 import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+
+from pydantic import TypeAdapter
 
 from agent import __version__
 from agent.camera.capture import Capture, Details
 from agent.camera.select import open_camera
 from agent.config import Settings, read_password
+from agent.control.allowance import DataAllowance
+from agent.control.budget import Plan, Usage
 from agent.control.demand import Limits
 from agent.control.stream import StreamControl
 from agent.device.heartbeat import Heartbeat
+from agent.device.ledger import Ledger
 from agent.device.link import LinkMonitor
 from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
@@ -58,7 +63,8 @@ class Agent:
             on_event=self._on_event,
         )
         self.fanouts: dict[StreamName, Fanout] = {stream: Fanout() for stream in STREAMS}
-        self.control = StreamControl(self.capture, self._limits, self._subscribed)
+        self.allowance = self._make_allowance()
+        self.control = StreamControl(self.capture, self._limits, self._subscribed, settings.webrtc.uplink_bps)
         identity = load_identity(device.state_dir)
         self.service = SignalingService(
             broker.topic_prefix,
@@ -75,6 +81,8 @@ class Agent:
             viewing=self.control.viewer,
             describe=self._describe,
             on_change=self._publish_state,
+            refusal=self.control.refusal,
+            on_sent=self.allowance.on_sent if self.allowance else lambda _: None,
         )
         self.broker = Broker(
             broker,
@@ -119,6 +127,8 @@ class Agent:
                 await self.sessions.close()
                 camera.cancel()
                 await asyncio.wait((camera,))
+                if self.allowance:
+                    self.allowance.close()
                 self.service.publish_state(self._state(online=False))
 
     # Signaling and the sessions need each other; signaling calls these.
@@ -198,11 +208,27 @@ class Agent:
     def _describe(self, stream: StreamName) -> tuple[int, int, str]:
         return len(self.sessions), self.control.bitrate_bps(stream), self.capture.kind
 
+    def _make_allowance(self) -> DataAllowance | None:
+        plan, state_dir = self._settings.data_plan, self._settings.device.state_dir
+        if plan.monthly_cap_mb is None:
+            return None
+        return DataAllowance(
+            Plan(plan.monthly_cap_mb * 1_000_000, plan.warn_percent / 100, plan.first_day),
+            plan.ceiling_bps,
+            Ledger(state_dir / "data-usage.json", TypeAdapter(Usage), _in_thread),
+            lambda kind, message: self._on_event(kind, message, {}),
+        )
+
+    def _most_bps(self, stream: StreamName) -> int:
+        most_bps = self.capture.most_bps[stream]
+        ceiling_bps = self.allowance and self.allowance.ceiling_bps
+        return min(most_bps, ceiling_bps) if ceiling_bps else most_bps
+
     def _limits(self) -> dict[StreamName, Limits]:
         return {
             stream: Limits(
                 min_bps=min(of.min_bitrate_bps, self.capture.most_bps[stream]),
-                max_bps=self.capture.most_bps[stream],
+                max_bps=self._most_bps(stream),
                 fps=of.fps,
                 pixels=of.width_px * of.height_px,
                 can_rescale=of.can_rescale,
@@ -233,6 +259,10 @@ class Agent:
             viewers=len(self.sessions) if online else 0,
             has_stamp=capture.has_stamp,
         )
+
+
+def _in_thread(work: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().run_in_executor(None, work)
 
 
 async def run_agent(settings: Settings) -> None:

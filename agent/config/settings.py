@@ -280,12 +280,42 @@ class WebrtcSettings(Section):
     max_viewers: int = Field(
         default=8, ge=1, le=64, description="More viewers than this get a clear refusal."
     )
+    uplink_bps: int | None = Field(
+        default=None,
+        ge=100_000,
+        le=1_000_000_000,
+        description="What all viewers together may take, in bits a second; one for whom it leaves no good "
+        "picture is refused. Default: no limit but what each link carries.",
+        examples=[4_000_000],
+    )
     exclude_interfaces: list[str] = Field(
         default=["docker*", "br-*", "veth*", "virbr*", "tailscale*", "wg*"],
         description="Interfaces (shell patterns) whose addresses are not offered to viewers.",
     )
     connect_timeout_s: float = Field(
         default=20, gt=1, le=120, description="A viewer that is not connected by then is given up."
+    )
+
+
+class DataPlanSettings(Section):
+    """What the SIM card's plan allows: counted over restarts, then the streams are held down."""
+
+    monthly_cap_mb: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000_000,
+        description="Megabytes (10^6) that may be sent to viewers in a month. Default: no cap.",
+        examples=[10_000],
+    )
+    first_day: int = Field(
+        default=1, ge=1, le=28, description="Day on which the provider's month begins, in UTC."
+    )
+    warn_percent: int = Field(default=80, ge=1, le=100, description="An event tells when so much is used.")
+    ceiling_bps: int = Field(
+        default=300_000,
+        ge=50_000,
+        le=25_000_000,
+        description="The most that a stream may be once the cap is reached, in bits a second.",
     )
 
 
@@ -483,6 +513,7 @@ class Settings(Section):
     broker: BrokerSettings = Field(default_factory=BrokerSettings)
     camera: CameraSettings = Field(default_factory=CameraSettings)
     webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
+    data_plan: DataPlanSettings = Field(default_factory=DataPlanSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from agent.control.demand import OVERHEAD, Demand, Limits, Viewer, share_bps
+from agent.control.demand import MIN_BITS_PER_PIXEL, OVERHEAD, Demand, Limits, Viewer, share_bps
 from agent.control.feed import Feed, Sink, Subscribe
 from agent.control.lane import LaneControl
 from agent.control.placement import Placement
@@ -104,6 +104,19 @@ class StreamControl:
                 if not self._viewers:
                     self._demands.clear()
 
+    def refusal(self, wanted: StreamName) -> str | None:
+        """Why one more viewer of this stream cannot be served well; None where it can."""
+        if self._uplink_bps is None:
+            return None
+        limits, counts = self._limits(), self.watchers()
+        needed_bps = sum(
+            count * _decent_bps(limits.get(stream) or limits["main"])
+            for stream, count in {**counts, wanted: counts[wanted] + 1}.items()
+        )
+        if needed_bps <= self._uplink_bps * (1 - OVERHEAD):
+            return None
+        return f"the camera's uplink of {self._uplink_bps / 1e6:g} Mb/s has no room for another viewer"
+
     def bitrate_bps(self, stream: StreamName) -> int:
         """What a stream's encoder is asked for; 0 while nobody watches."""
         return self._asked[stream][0] if stream in self._demands else 0
@@ -190,3 +203,9 @@ class StreamControl:
         if preview:
             held["preview"] = preview
         return held
+
+
+def _decent_bps(limits: Limits) -> int:
+    """What the full picture at its full rate takes; see `demand.py`."""
+    full_bps = int(MIN_BITS_PER_PIXEL * limits.pixels * limits.fps)
+    return max(limits.floor_bps, min(limits.max_bps, full_bps))

@@ -185,7 +185,7 @@ class State:
 DetailName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Detail = Text | bool | Annotated[int, Field(ge=-(2**53), le=2**53)] | float
 """What every JSON reader keeps exactly (RFC 8259 section 6)."""
-EventKind = Literal["camera-failed", "camera-recovered"]
+EventKind = Literal["camera-failed", "camera-recovered", "data-cap-near", "data-cap-reached"]
 
 
 @with_config(STRICT)

@@ -65,6 +65,7 @@ class Peer:
         viewing: Viewing,
         describe: Describe,
         alarm: Alarm,
+        on_sent: Callable[[int], None],
         on_candidate: Callable[[str], None],
         on_silence: Callable[[], None],
     ) -> None:
@@ -74,6 +75,7 @@ class Peer:
         self._viewing = viewing
         self._describe = describe
         self._alarm = alarm
+        self._on_sent = on_sent
         self._on_candidate = on_candidate
         self._on_silence = on_silence
         self._heard_s = self._complained_s = 0.0
@@ -294,6 +296,7 @@ class Peer:
             media, sent = self._sender.counters.payload_bytes, self._sender.counters.sent_bytes
             self._bitrate_bps = int((media - media_before) * 8 / REPORT_INTERVAL_S)
             self._sent_bps = int((sent - bytes_before) * 8 / REPORT_INTERVAL_S)
+            self._on_sent(sent - bytes_before)
             media_before, bytes_before = media, sent
             now_ns = time.monotonic_ns()
             report = self._sender.sender_report(now_ns, now_ns + self._unix_anchor_ns)

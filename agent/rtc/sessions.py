@@ -58,13 +58,18 @@ class Sessions:
         viewing: Callable[[StreamName], AbstractContextManager[Viewing]],
         describe: Describe,
         on_change: Callable[[], None],
+        refusal: Callable[[StreamName], str | None] = lambda _: None,
+        on_sent: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """`refusal` says why no more viewer of a stream can be served; `on_sent` counts bytes."""
         self._settings = settings
         self._signal = signal
         self._viewing = viewing
         self._describe = describe
         self._alarm = Alarm()
         self._on_change = on_change
+        self._refusal = refusal
+        self._on_sent = on_sent
         self._certificate = RTCCertificate.generateCertificate()
         self._pool = CandidatePool(partial(host_addresses, settings.exclude_interfaces))
         self._viewers: dict[str, _Viewer] = {}
@@ -94,6 +99,9 @@ class Sessions:
                 f"this camera serves at most {self._settings.max_viewers} viewers at a time",
                 RETRY_WHEN_FULL_S,
             )
+            return
+        if refusal := self._refusal(offer.stream):
+            self._signal.send_reject(session, "uplink-full", refusal, RETRY_WHEN_FULL_S)
             return
         viewer = self._viewers[session] = _Viewer()
         self._on_change()
@@ -179,6 +187,7 @@ class Sessions:
                 viewing=viewing,
                 describe=self._describe,
                 alarm=self._alarm,
+                on_sent=self._on_sent,
                 on_candidate=lambda line: self._signal.send_candidate(session, line),
                 on_silence=lambda: self._signal.send_restart(session, "the camera hears nothing of you"),
             )

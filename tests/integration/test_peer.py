@@ -195,3 +195,10 @@ async def test_a_viewer_changes_streams_within_a_session_and_the_picture_never_s
                 before = picture
             stats = await one.ask('{"type":"stats"}')
             assert (stats["stream"], stats["wanted"], cam.watchers) == (name, name, 1)
+
+
+async def test_a_viewer_for_whom_the_uplink_has_no_room_is_told_when_to_come_back():
+    async with device(uplink_bps=100_000) as cam, viewer(cam) as one:
+        await one.connect()
+        code, words = await one.ended
+        assert (code, "no room" in words, cam.watchers) == ("uplink-full", True, 0)

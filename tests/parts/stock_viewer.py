@@ -35,7 +35,7 @@ SIZES = {"main": (320, 240), "preview": (160, 120)}
 class Device:
     """A device without camera and broker: a small encoder, and signaling that goes to the viewers."""
 
-    def __init__(self, *, preview=False, **webrtc):
+    def __init__(self, *, preview=False, uplink_bps=None, **webrtc):
         self.keyframes_asked = 0
         self.watchers = 0
         self.viewers = {}
@@ -47,6 +47,7 @@ class Device:
                 stream: Limits(100_000, 500_000, FPS, 320 * 240, can_rescale=False) for stream in self.streams
             },
             self._subscribed,
+            uplink_bps,
         )
         self.sessions = Sessions(
             WebrtcSettings(**webrtc),
@@ -54,6 +55,7 @@ class Device:
             viewing=self.control.viewer,
             describe=lambda _: (len(self.sessions), 500_000, "test"),
             on_change=lambda: None,
+            refusal=self.control.refusal,
         )
         self._keyframe_wanted = False
 

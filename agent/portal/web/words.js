@@ -10,6 +10,7 @@ const BY_CODE = {
   "no-picture": ["Connected, but no picture came", "The camera may be stuck starting up."],
   lost: ["The connection was lost", "The network at one end may have changed or dropped."],
   stalled: ["The picture stopped", "Looking for another path to the camera. Its link may be weak, or one end's network changed."],
+  "uplink-full": ["The camera's link has no room for another viewer", ""],
   "too-many-viewers": ["The camera has all the viewers it can take", ""],
   expired: ["The request came too late, or the camera's clock is wrong", ""],
   "gave-up": ["The camera gave up", ""],

@@ -179,3 +179,12 @@ def test_a_new_viewer_gets_a_keyframe(camera):
         assert camera.keyframes == ["main"]
         with watching(control, "preview"):
             assert camera.keyframes == ["main", "preview"]
+
+
+def test_who_would_spoil_it_for_all_is_refused(camera):
+    control = make(camera, uplink_bps=1_500_000)
+    assert control.refusal("main") is None
+    with control.viewer("main"), control.viewer("main"):
+        assert control.refusal("preview") is None, "a small one fits"
+        assert control.refusal("main") == "the camera's uplink of 1.5 Mb/s has no room for another viewer"
+    assert make(camera).refusal("main") is None

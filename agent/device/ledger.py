@@ -1,0 +1,84 @@
+"""A small record that survives restarts and power cuts, and spares the SD card."""
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
+
+WRITE_INTERVAL_S = 60.0
+"""At most one write in this time: 4 KiB a minute is nothing to a card, one a second wears it out."""
+
+log = logging.getLogger(__name__)
+
+
+class Ledger(Generic[T]):
+    """One value in one file; each write replaces the whole file at once (rename(2))."""
+
+    def __init__(
+        self,
+        path: Path,
+        adapter: TypeAdapter[T],
+        defer: Callable[[Callable[[], None]], object] = lambda write: write(),
+    ) -> None:
+        """`defer` runs a write elsewhere: a card may take a second for it."""
+        self._path = path
+        self._adapter = adapter
+        self._defer = defer
+        self._lock = threading.Lock()
+        self._written: T | None = None
+        self._tried_s: float | None = None
+
+    def load(self) -> T | None:
+        """What was written last, or None. A damaged file is put aside, to be looked at."""
+        try:
+            self._written = self._adapter.validate_json(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as exc:
+            aside = self._path.with_suffix(".damaged")
+            log.warning("%s cannot be read and is now %s: %s", self._path, aside.name, exc)
+            with contextlib.suppress(OSError):
+                self._path.replace(aside)
+        return self._written
+
+    def keep(self, value: T, now_s: float, *, is_urgent: bool = False) -> None:
+        """Write where it differs and the last write is long enough ago, or soon where urgent."""
+        is_early = self._tried_s is not None and now_s - self._tried_s < WRITE_INTERVAL_S
+        if value == self._written or (is_early and not is_urgent):
+            return
+        self._tried_s = now_s
+        self._defer(partial(self.write, value))
+
+    def write(self, value: T) -> None:
+        """Write now. A disk that is full or read-only is told in the log."""
+        with self._lock:
+            if value == self._written:
+                return
+            try:
+                _replace(self._path, self._adapter.dump_json(value) + b"\n")
+                self._written = value
+            except OSError as exc:
+                log.warning("%s cannot be written: %s", self._path, exc)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,50 @@
+"""A record that survives."""
+
+import logging
+
+from pydantic import TypeAdapter
+
+from agent.device.ledger import WRITE_INTERVAL_S, Ledger
+
+
+def make(path, **options):
+    return Ledger(path / "state" / "count.json", TypeAdapter(int), **options)
+
+
+def test_what_was_kept_is_loaded_by_the_next_process(tmp_path):
+    ledger = make(tmp_path)
+    assert ledger.load() is None
+    ledger.keep(7, 0.0)
+    assert make(tmp_path).load() == 7
+    assert [file.name for file in (tmp_path / "state").iterdir()] == ["count.json"], "no part is left"
+
+
+def test_writes_are_few_whatever_the_counting(tmp_path):
+    writes = []
+    ledger = make(tmp_path, defer=lambda write: writes.append(write()))
+    for second in range(600):
+        ledger.keep(second, float(second))
+    assert len(writes) == 600 / WRITE_INTERVAL_S
+    ledger.keep(1000, 600.5, is_urgent=True)
+    assert make(tmp_path).load() == 1000
+    ledger.keep(1000, 5000.0)
+    assert len(writes) == 600 / WRITE_INTERVAL_S + 1, "nothing new, nothing written"
+
+
+def test_a_damaged_file_is_put_aside_and_told(tmp_path, caplog):
+    make(tmp_path).write(7)
+    (tmp_path / "state" / "count.json").write_bytes(b"\0\0\0")
+    assert make(tmp_path).load() is None
+    assert (tmp_path / "state" / "count.damaged").read_bytes() == b"\0\0\0"
+    assert "cannot be read" in caplog.text
+
+
+def test_a_disk_that_refuses_is_told_and_tried_again(tmp_path, caplog):
+    (tmp_path / "state").write_text("no folder")
+    ledger = make(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        ledger.keep(7, 0.0)
+    assert "cannot be written" in caplog.text
+    (tmp_path / "state").unlink()
+    ledger.keep(8, WRITE_INTERVAL_S + 1)
+    assert make(tmp_path).load() == 8
