@@ -203,6 +203,7 @@ def watch(
     Exit code 0 where a picture was decoded, else 1.
 
     Examples: [b]pinhole watch[/]
+              [b]pinhole watch --stream preview[/]
               [b]pinhole watch --seconds 10 --json[/]
               [b]pinhole watch --portal https://cams.example.org --user ann --device front-door[/]
     """

@@ -57,7 +57,7 @@ class RelayTransport(asyncio.DatagramTransport):
     def __init__(self, client: "_Client") -> None:
         super().__init__()
         self._client = client
-        is_udp = isinstance(client, _UdpClient)
+        is_udp = isinstance(client, UdpClient)
         self._burst = BurstSocket(client.transport) if is_udp else None
         self._due_s: dict[Address, float] = {}
         self._waiting: dict[Address, list[bytes]] = {}

@@ -99,6 +99,7 @@ async def _watch(wish: Wish, session: _Session) -> None:
                 "device": session.device.id,
                 "sdp": sdp,
                 "relay_only": wish.relay_only,
+                "stream": wish.stream or "main",
             }
         )
         session.meter.offered_at_s = time.monotonic()

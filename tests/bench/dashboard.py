@@ -9,6 +9,7 @@ import tempfile
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from parts.chromium import NO_PREVIEWS
 from parts.coturn import SECRET
 from parts.mosquitto import mosquitto
 from parts.portal import PASSWORD, USER
@@ -82,6 +83,7 @@ async def signed_in(browser, url):
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
     try:
         page = await context.new_page()
+        await page.add_init_script(NO_PREVIEWS)
         await page.request.post(
             f"{url}/api/login", data={"user": USER, "password": PASSWORD}, headers={"Origin": url}
         )

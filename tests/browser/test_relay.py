@@ -1,6 +1,6 @@
 """Through a real coturn in Chromium, and what the dashboard says when the relay refuses."""
 
-from parts.chromium import chromium, screenshot
+from parts.chromium import NO_PREVIEWS, chromium, screenshot
 from parts.coturn import coturn
 from parts.dashboard import DESKTOP, enter_password
 from parts.mosquitto import mosquitto
@@ -23,6 +23,7 @@ async def test_a_refusing_turn_server_is_named_to_the_viewer(tmp_path):
         with running_stack(settings, portal=portal, webrtc=webrtc) as stack:
             async with chromium() as browser:
                 page = await browser.new_page(viewport=DESKTOP)
+                await page.add_init_script(NO_PREVIEWS)
                 await page.goto(stack.url)
                 await enter_password(page)
                 await page.get_by_role("link", name="Test camera").click()

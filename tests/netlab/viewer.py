@@ -11,7 +11,7 @@ from typing import Any
 from netlab.internet import Internet
 from netlab.namespaces import LabError
 from netlab.servers import PORTAL_PORT, Service
-from parts.chromium import ARGS
+from parts.chromium import ARGS, NO_PREVIEWS
 from parts.portal import PASSWORD, USER
 from playwright.async_api import Page, async_playwright
 
@@ -47,6 +47,7 @@ async def viewing(lab: Internet, service: Service, host: str = "viewer") -> Asyn
         browser = await playwright.chromium.launch(executable_path=program, args=_ARGS)
         try:
             page = await browser.new_page()
+            await page.add_init_script(NO_PREVIEWS)
             await page.goto(service.url)
             status = await page.evaluate(_SIGN_IN, [USER, PASSWORD])
             if status >= 300:

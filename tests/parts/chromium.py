@@ -16,6 +16,8 @@ ARGS = [
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 ]
+NO_PREVIEWS = "localStorage.getItem('pinhole-previews') ?? localStorage.setItem('pinhole-previews', 'off')"
+"""An init script for tests that count a camera's viewers: the grid then starts no streams of its own."""
 SCREENSHOTS = Path(__file__).parents[2] / ".artifacts" / "screenshots"
 
 

@@ -2,7 +2,7 @@
 
 from contextlib import asynccontextmanager
 
-from parts.chromium import chromium
+from parts.chromium import NO_PREVIEWS, chromium
 from parts.portal import PASSWORD, USER, portal
 from playwright.async_api import expect
 
@@ -12,11 +12,13 @@ PHONE = {"width": 390, "height": 844}
 
 
 @asynccontextmanager
-async def open_page(*, viewport=None, **context):
+async def open_page(*, viewport=None, previews=False, **context):
     """Yield a portal without devices and a page that has not loaded anything; fails on any uncaught error."""
     async with portal() as part, chromium() as browser:
         page = await browser.new_page(viewport=viewport or DESKTOP, **context)
         page.set_default_timeout(PATIENCE_MS)
+        if not previews:
+            await page.add_init_script(NO_PREVIEWS)
         faults = []
         page.on("pageerror", lambda error: faults.append(error))  # noqa: PLW0108 - Playwright marks the function
         yield part, page

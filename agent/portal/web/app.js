@@ -85,7 +85,7 @@ function openGrid(from) {
     iconButton("person", "Account and settings", () => { location.hash = "#/account"; }),
     iconButton("sign-out", "Sign out", signOut),
   ];
-  show(new GridView(actions));
+  show(new GridView(actions, { signal, iceServers: () => iceServers }));
   paintThemeToggle();
   view.update(devices);
   view.focus(from);
@@ -160,7 +160,7 @@ const handlers = {
     [iceServers, brokerConnected] = [message.ice_servers, message.broker];
     if (isFirst && route.name === "camera") startCamera();
     else refresh();
-    if (!isFirst) view.viewer?.onReachable();
+    if (!isFirst) eachViewer((viewer) => viewer.onReachable());
   },
   device({ device }) {
     const wasOnline = devices.get(device.id)?.online;
@@ -174,11 +174,11 @@ const handlers = {
   },
   ice(message) {
     iceServers = message.ice_servers;
-    view.viewer?.onIceServers();
+    eachViewer((viewer) => viewer.onIceServers());
   },
   broker(message) {
     brokerConnected = message.connected;
-    if (brokerConnected) view.viewer?.onReachable();
+    if (brokerConnected) eachViewer((viewer) => viewer.onReachable());
     refresh();
   },
   event(message) {
@@ -186,6 +186,11 @@ const handlers = {
     toast(message.kind === "camera-recovered" ? "good" : "bad", name, message.message);
   },
 };
+
+/** The one that is watched, or those on the cards. */
+function eachViewer(call) {
+  for (const viewer of view?.viewers ?? []) call(viewer);
+}
 
 function refresh() {
   updateBanner();
@@ -248,7 +253,7 @@ function onKey(event) {
 }
 
 signal.addEventListener("message", ({ detail }) => {
-  if (SESSION_TYPES.has(detail.type)) view.viewer?.onMessage(detail);
+  if (SESSION_TYPES.has(detail.type)) eachViewer((viewer) => viewer.onMessage(detail));
   else handlers[detail.type]?.(detail);
 });
 signal.addEventListener("up", () => {
@@ -262,7 +267,7 @@ signal.addEventListener("down", () => {
     portalAway = route.name !== "signin" && !signal.isUp;
     updateBanner();
   }, AWAY_AFTER_MS);
-  view.viewer?.onPortalAway();
+  eachViewer((viewer) => viewer.onPortalAway());
 });
 signal.addEventListener("signed-out", openSignIn);
 window.addEventListener("hashchange", navigate);

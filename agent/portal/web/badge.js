@@ -30,7 +30,7 @@ export function lineOf(device) {
   const state = stateOf(device);
   if (state === "offline") return device.since ? `Offline since ${moment(device.since)}` : "Offline";
   if (state === "failed") return device.problem || "The camera failed";
-  const stream = device.streams[0];
+  const stream = device.streams.find((one) => one.name === "main") ?? device.streams[0];
   const parts = stream ? [size(stream.width_px, stream.height_px), `${Math.round(stream.fps)} fps`] : [];
   if (state === "starting") return ["Starting the camera …", ...parts].join(" · ");
   if (device.viewers) parts.push(count(device.viewers, "viewer", "viewers"));

@@ -30,6 +30,7 @@ export class CameraView {
     this.badge = badge();
     this.message = el("div", { class: "message" });
     this.statsButton = iconButton("stats", "Statistics (i)", () => this.#toggleStats(), { "aria-pressed": "false" });
+    this.smallButton = iconButton("small", "Small picture, which saves data (d)", () => this.#toggleSmall(), { "aria-pressed": "false", hidden: true });
     this.snapshotButton = iconButton("snapshot", "Save a snapshot (s)", () => this.#snapshot());
     this.pipButton = iconButton("pip", "Picture in picture", () => this.#pictureInPicture());
     if (!document.pictureInPictureEnabled) this.pipButton.hidden = true;
@@ -44,6 +45,10 @@ export class CameraView {
     return this.#viewer;
   }
 
+  get viewers() {
+    return [this.#viewer];
+  }
+
   start() {
     this.#viewer.start();
     this.#timers = [setInterval(() => this.#keepPoster(), POSTER_EVERY_MS), setInterval(() => this.#countDown(), 250)];
@@ -56,7 +61,8 @@ export class CameraView {
     document.title = `${device?.name ?? this.#id} – Pinhole`;
     this.deviceState = device ? stateOf(device) : "offline";
     this.#viewer.hasStamp = device?.has_stamp ?? false;
-    const stream = device?.streams[0];
+    const stream = device?.streams.find((one) => one.name === "main") ?? device?.streams[0];
+    this.smallButton.hidden = !device?.streams.some((one) => one.name === "preview");
     this.#viewer.fps = stream?.fps ?? 0;
     setText(this.detail, stream ? `${size(stream.width_px, stream.height_px)} · ${Math.round(stream.fps)} fps` : "");
     this.overlay.updateHealth(device?.health);
@@ -78,7 +84,7 @@ export class CameraView {
   }
 
   onKey(key) {
-    const actions = { i: () => this.#toggleStats(), s: () => this.#snapshot(), f: () => this.#fullscreen(), p: () => this.#pictureInPicture() };
+    const actions = { i: () => this.#toggleStats(), d: () => this.#toggleSmall(), s: () => this.#snapshot(), f: () => this.#fullscreen(), p: () => this.#pictureInPicture() };
     if (!actions[key]) return false;
     actions[key]();
     return true;
@@ -88,7 +94,7 @@ export class CameraView {
     const back = isShared ? null : el("a", { class: "icon-button", href: "#/", "aria-label": "All cameras", title: "All cameras (Esc)" }, icon("back"));
     const fullscreen = iconButton("fullscreen", "Full screen (f)", () => this.#fullscreen());
     const help = iconButton("help", "Keyboard shortcuts (?)", showHelp, { class: "icon-button wide-only" });
-    const buttons = el("div", { class: "controls" }, this.statsButton, this.snapshotButton, this.pipButton, fullscreen, help);
+    const buttons = el("div", { class: "controls" }, this.statsButton, this.smallButton, this.snapshotButton, this.pipButton, fullscreen, help);
     const names = el("div", { class: "names" }, this.title, this.detail);
     return el(
       "main",
@@ -155,6 +161,13 @@ export class CameraView {
 
   #keepPoster() {
     if (this.#viewer.state.phase === "playing") savePoster(this.#id, this.video);
+  }
+
+  /** Between the full picture and the small one, within the session. */
+  #toggleSmall() {
+    if (this.smallButton.hidden) return;
+    this.#viewer.want(this.#viewer.stream === "main" ? "preview" : "main");
+    this.smallButton.setAttribute("aria-pressed", String(this.#viewer.stream === "preview"));
   }
 
   #toggleStats() {

@@ -40,6 +40,11 @@ export class Control {
     this.#send({ type: "keyframe" });
   }
 
+  /** @param {"main" | "preview"} name the stream to get, from its next keyframe on. */
+  wantStream(name) {
+    this.#send({ type: "stream", name });
+  }
+
   #send(message) {
     if (this.#channel.readyState === "open") this.#channel.send(JSON.stringify(message));
   }

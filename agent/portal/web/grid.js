@@ -1,9 +1,10 @@
 // All cameras: a card each, updated in place.
 
 import { badge, lineOf, stateOf, updateBadge, warningOf } from "./badge.js";
-import { el, icon, setText } from "./dom.js";
+import { el, icon, iconButton, setText } from "./dom.js";
 import { count, moment } from "./format.js";
 import { posterOf } from "./posters.js";
+import { Previews } from "./previews.js";
 
 const SEARCH_FROM = 7;
 const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -13,7 +14,12 @@ export class GridView {
   #devices = [];
   #filter = "";
 
-  constructor(actions) {
+  #previews;
+
+  /** @param {object} media what live previews need: {signal, iceServers}. */
+  constructor(actions, media) {
+    this.#previews = new Previews(media);
+    const live = iconButton("live", "Live previews", () => live.setAttribute("aria-pressed", String(this.#previews.toggle())), { "aria-pressed": String(this.#previews.isOn) });
     this.search = el("input", {
       type: "search",
       placeholder: "Search cameras",
@@ -29,7 +35,7 @@ export class GridView {
     this.element = el(
       "div",
       { class: "page" },
-      el("header", { class: "top" }, el("div", { class: "brand" }, icon("logo"), "Pinhole"), this.searchBox, el("div", { class: "actions" }, ...actions)),
+      el("header", { class: "top" }, el("div", { class: "brand" }, icon("logo"), "Pinhole"), this.searchBox, el("div", { class: "actions" }, live, ...actions)),
       el("main", { class: "content" }, el("div", { class: "heading" }, el("h1", {}, "Cameras"), this.summary), this.grid, this.blank),
     );
   }
@@ -50,7 +56,13 @@ export class GridView {
     card?.link.focus({ preventScroll: device === null });
   }
 
-  close() {}
+  get viewers() {
+    return this.#previews.viewers;
+  }
+
+  close() {
+    this.#previews.close();
+  }
 
   onKey(key) {
     if (key === "/") return this.#focusSearch();
@@ -84,6 +96,7 @@ export class GridView {
     card.warning.hidden = !warningOf(device);
     card.warning.title = card.warningText.textContent;
     this.#updatePoster(card, device.id, state);
+    this.#previews.update(device.id, state !== "offline" && state !== "failed");
   }
 
   #updatePoster(card, id, state) {
@@ -110,11 +123,13 @@ export class GridView {
       line: el("p", { class: "line" }),
       warningText: el("span", {}),
     };
+    const poster = el("div", { class: "poster" }, card.image, card.placeholder, card.badge, card.age);
+    this.#previews.add(id, poster);
     card.warning = el("p", { class: "warning", hidden: true }, icon("alert"), card.warningText);
     card.link = el(
       "a",
       { class: "card", href: `#/camera/${encodeURIComponent(id)}`, "data-device": id },
-      el("div", { class: "poster" }, card.image, card.placeholder, card.badge, card.age),
+      poster,
       el("div", { class: "caption" }, card.title, card.line, card.warning),
     );
     card.item = el("li", {}, card.link);
@@ -123,6 +138,7 @@ export class GridView {
   }
 
   #drop(id, card) {
+    this.#previews.drop(id);
     card.item.remove();
     this.#cards.delete(id);
   }

@@ -10,6 +10,7 @@ const KEYS = [
   ["f", "Full screen"],
   ["i", "Statistics"],
   ["s", "Save a snapshot"],
+  ["d", "Small picture, which saves data"],
   ["p", "Picture in picture"],
   ["?", "This help"],
 ];

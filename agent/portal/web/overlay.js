@@ -1,6 +1,7 @@
 // The statistics over the picture.
 
 import { Sparkline, el, setText } from "./dom.js";
+import { RateGraph } from "./graph.js";
 import { bitrate, count, duration, frameRate, milliseconds, percent, size } from "./format.js";
 import { NATS } from "./words.js";
 
@@ -8,10 +9,13 @@ const PATHS = { host: "Direct, same network", srflx: "Direct, over the internet"
 
 const ROWS = [
   ["path", "Path", (s) => (s.path ? [PATHS[s.path], `${s.path} · ${s.protocol ?? "?"}`] : ["–", ""])],
+  ["stream", "Stream", (s) => streamOf(s.device)],
   ["latency", "Latency", (s) => [milliseconds(s.latencyMs), "camera to screen"]],
   ["rtt", "Round trip", (s) => [milliseconds(s.rttMs), ""]],
-  ["bitrate", "Bit rate", (s) => [bitrate(s.bitrateBps), s.device?.encoder_bps ? `encoder ${bitrate(s.device.encoder_bps)}` : ""]],
-  ["link", "Link carries", (s) => [bitrate(s.device?.target_bps), s.device?.queue_ms ? `${milliseconds(s.device.queue_ms)} waiting` : ""]],
+  ["link", "Target", (s) => [bitrate(s.device?.target_bps), "for this link"]],
+  ["sent", "Sent", (s) => [bitrate(s.device?.sent_bps), s.device?.encoder_bps ? `encoder ${bitrate(s.device.encoder_bps)}` : ""]],
+  ["bitrate", "Received", (s) => [bitrate(s.bitrateBps), ""]],
+  ["queue", "Queue", (s) => [milliseconds(s.device?.queue_ms), s.device?.dropped_frames ? `${count(s.device.dropped_frames, "frame", "frames")} dropped` : ""]],
   ["fps", "Frames", (s) => [frameRate(s.fps), s.freezes ? count(s.freezes, "freeze", "freezes") : "no freezes"]],
   ["loss", "Packet loss", (s) => [percent(s.loss), ""]],
   ["size", "Picture", (s) => [size(s.width, s.height), "H.264"]],
@@ -20,9 +24,18 @@ const ROWS = [
   ["camera", "Camera", (s) => [s.device?.camera_kind ?? "–", s.device ? `${count(s.device.viewers ?? 0, "viewer", "viewers")} · up ${duration(s.device.uptime_s)}` : ""]],
 ];
 
+const STREAMS = { main: "Main", preview: "Preview" };
+
+function streamOf(device) {
+  if (!device?.stream) return ["–", ""];
+  const isHeld = device.wanted && device.wanted !== device.stream;
+  return [STREAMS[device.stream] ?? device.stream, isHeld ? "the link carries no more" : ""];
+}
+
 export class Overlay {
   #cells = new Map();
-  #lines = { bitrate: new Sparkline(), link: new Sparkline(), latency: new Sparkline() };
+  #lines = { latency: new Sparkline() };
+  #graph = new RateGraph();
 
   constructor() {
     const list = el("dl", {});
@@ -36,7 +49,7 @@ export class Overlay {
     this.nat.row = el("div", { class: "row", "data-stat": "nat", hidden: true }, el("dt", {}, "Network"), el("dd", {}, this.nat.value, this.nat.note));
     list.append(this.nat.row);
     this.faults = el("ul", { class: "faults", "aria-label": "Faults of the camera", hidden: true });
-    this.element = el("section", { class: "overlay", "aria-label": "Statistics", hidden: true }, el("h2", {}, "Statistics"), list, this.faults);
+    this.element = el("section", { class: "overlay", "aria-label": "Statistics", hidden: true }, el("h2", {}, "Statistics"), this.#graph.element, list, this.faults);
     this.update({}, false);
   }
 
@@ -62,8 +75,7 @@ export class Overlay {
       setText(this.#cells.get(key).note, note);
     }
     this.#cells.get("latency").row.hidden = !hasStamp;
-    this.#lines.bitrate.push(stats.bitrateBps);
-    this.#lines.link.push(stats.device?.target_bps);
+    if (stats.bitrateBps !== undefined) this.#graph.push(stats.device?.target_bps, stats.bitrateBps);
     this.#lines.latency.push(stats.latencyMs);
   }
 }

@@ -39,6 +39,7 @@ export class Viewer extends EventTarget {
   #device;
   #video;
   #iceServers;
+  #stream;
   #pc = null;
   #control = null;
   #session = null;
@@ -63,12 +64,24 @@ export class Viewer extends EventTarget {
   #refusal = "";
 
   /** @param {() => RTCIceServer[]} iceServers asked anew for each attempt, since credentials expire. */
-  constructor({ signal, device, video, iceServers }) {
+  constructor({ signal, device, video, iceServers, stream = "main" }) {
     super();
     this.#signal = signal;
     this.#device = device;
     this.#video = video;
     this.#iceServers = iceServers;
+    this.#stream = stream;
+  }
+
+  /** The stream that is asked for: "main" or "preview". */
+  get stream() {
+    return this.#stream;
+  }
+
+  /** Ask for another stream; a session that is open goes on with it. */
+  want(stream) {
+    this.#stream = stream;
+    this.#control?.wantStream(stream);
   }
 
   start() {
@@ -155,7 +168,7 @@ export class Viewer extends EventTarget {
     pc.onconnectionstatechange = () => this.#onConnectionState(pc);
     await pc.setLocalDescription();
     if (pc !== this.#pc) return;
-    const message = { type: "offer", session, device: this.#device, sdp: pc.localDescription.sdp, relay_only: false };
+    const message = { type: "offer", session, device: this.#device, sdp: pc.localDescription.sdp, relay_only: false, stream: this.#stream };
     if (!this.#signal.send(message)) return this.#fail("portal-away");
     for (const candidate of this.#localCandidates.splice(0)) this.#sendCandidate(session, candidate);
   }
@@ -240,6 +253,7 @@ export class Viewer extends EventTarget {
   #onControlOpen(pc, channel) {
     if (pc !== this.#pc) return;
     this.#control.ping();
+    this.#control.wantStream(this.#stream); // it may have changed since the offer
     // The quickest sign that the camera's agent has stopped or restarted.
     channel.onclose = () => pc === this.#pc && this.#fail("lost");
   }
