@@ -59,9 +59,21 @@ class Outlet:
     gate: KeyframeGate = dataclasses.field(init=False)
     timer: asyncio.TimerHandle | None = None
     """Until the next forced IDR may come."""
+    made_bps: int | None = None
+    """What came out in the last whole second; None while that is not known."""
+    _made_bytes: int = 0
+    _made_since_s: float = 0.0
 
     def __post_init__(self, keyframe_gap_s: float) -> None:
         self.gate = KeyframeGate(keyframe_gap_s)
+
+    def note(self, size_bytes: int, now_s: float) -> None:
+        """A picture came out."""
+        self._made_bytes += size_bytes
+        elapsed_s = now_s - self._made_since_s
+        if elapsed_s >= 1.0:
+            self.made_bps = int(self._made_bytes * 8 / elapsed_s) if elapsed_s < 2.0 else None
+            self._made_bytes, self._made_since_s = 0, now_s
 
     def cancel_timer(self) -> None:
         if self.timer:
@@ -169,6 +181,10 @@ class Capture:
             outlet.demand = wanted
             if self._running:
                 self._running.apply(stream, wanted)
+
+    def made_bps(self, stream: StreamName) -> int | None:
+        """What the encoder makes of its demand: less where the scene needs less; None while not known."""
+        return self._outlets[stream].made_bps
 
     def request_keyframe(self, stream: StreamName) -> None:
         """An IDR as soon as the last forced one is old enough; many requests are one."""
@@ -314,6 +330,7 @@ class Capture:
             for unit in handover.take():
                 self.frames += 1
                 self._last_unit_s = time.monotonic()
+                self._outlets[stream].note(len(unit.data), self._last_unit_s)
                 if unit.is_keyframe:
                     self._outlets[stream].gate.delivered()
                 if self._live_since_s is None:

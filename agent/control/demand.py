@@ -26,6 +26,8 @@ RISE, RISE_INTERVAL_NS = 1.25, 100_000_000
 """Up by at most this in this time, so that one optimistic estimate costs little; down at once."""
 MIN_BITS_PER_PIXEL, RETURN_BITS_PER_PIXEL = 0.02, 0.03
 """Below the first, fewer and smaller pictures look better: 720p30 at 550 kb/s. Back at the second."""
+SHORT = 0.85
+"""An encoder that makes less than this share of what it may needs no more for its scene."""
 DOWN_AFTER_NS, UP_AFTER_NS = 1 * NS_PER_S, 5 * NS_PER_S
 KEYFRAME_GAP_NS = 500_000_000
 SLOW_KEYFRAME_GAP_NS = 4 * NS_PER_S
@@ -99,6 +101,8 @@ class Demand:
     def __init__(self, limits: Limits, start_bps: int) -> None:
         self.limits = limits
         """May change at any time, as when a budget is used up."""
+        self.made_bps: int | None = None
+        """What the encoder makes: while the scene needs less than it may have, no picture is left out."""
         self._wanted_bps = max(limits.floor_bps, min(limits.max_bps, start_bps))
         self._rung = 0
         self._raised_ns = -RISE_INTERVAL_NS
@@ -136,7 +140,7 @@ class Demand:
     def _climb_or_descend(self, now_ns: int) -> None:
         """One rung at a time, once its reason has lasted."""
         is_last = self._rung + 1 == len(self.limits.ladder)
-        is_poor = not is_last and self._richness(self._rung) < MIN_BITS_PER_PIXEL
+        is_poor = not is_last and self._is_short() and self._richness(self._rung) < MIN_BITS_PER_PIXEL
         is_rich = self._rung > 0 and self._richness(self._rung - 1) >= RETURN_BITS_PER_PIXEL
         if not (is_poor or is_rich):
             self._rung_since_ns = None
@@ -146,6 +150,10 @@ class Demand:
         if now_ns - self._rung_since_ns >= (DOWN_AFTER_NS if is_poor else UP_AFTER_NS):
             self._rung += 1 if is_poor else -1
             self._rung_since_ns = None
+
+    def _is_short(self) -> bool:
+        """Whether the encoder would make more of the scene if it might."""
+        return self.made_bps is None or self.made_bps >= SHORT * self._wanted_bps
 
     def _richness(self, rung: int) -> float:
         """Bits a pixel; none where the encoder's floor is above what the viewers carry."""

@@ -1,6 +1,7 @@
 """All viewers of a camera: which stream each one gets, and one demand on each stream's encoder."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from agent.control.feed import Feed, Sink, Subscribe
 from agent.control.lane import LaneControl
 from agent.control.placement import Placement
 from agent.model.media import STREAMS, StreamName
+
+log = logging.getLogger(__name__)
 
 FOLLOW_INTERVAL_S = 0.05
 START_BPS = 1_500_000
@@ -32,6 +35,9 @@ class Encoders(Protocol):
 
     def request_keyframe(self, stream: StreamName) -> None:
         """As soon as there can be one."""
+
+    def made_bps(self, stream: StreamName) -> int | None:
+        """What came out lately; None while that is not known."""
 
 
 class ViewerControl:
@@ -157,6 +163,7 @@ class StreamControl:
             elif stream == "main" and "preview" in limits:
                 continue  # while the path is out nothing is known
             if one.feed.move(stream):
+                log.info("a viewer whose link has %d kb/s goes to %s", share_bps(state) // 1000, stream)
                 self._encoders.request_keyframe(stream)
 
     def _follow_stream(
@@ -178,9 +185,13 @@ class StreamControl:
         demand = self._demands.setdefault(stream, Demand(limits, START_BPS))
         demand.limits = limits
         preview = all_limits.get("preview") if stream == "main" else None
+        demand.made_bps = self._encoders.made_bps(stream)
         wanted = demand.update(voices, now_ns, int(preview.max_bps * SERVED) if preview else 0)
         asked = wanted.bitrate_bps, wanted.fps_share, wanted.scale
-        if asked != self._asked.get(stream):
+        if asked != (before := self._asked.get(stream)):
+            if before and before[1:] != asked[1:]:
+                rate, scale, kbps = limits.fps * asked[1], asked[2], asked[0] // 1000
+                log.info("%s: %.3g fps at %.3g of its size, for %d kb/s", stream, rate, scale, kbps)
             self._asked[stream] = asked
             self._encoders.demand(stream, *asked)
         if wanted.keyframe:

@@ -81,6 +81,9 @@ class Ours:
     def demand(self, *_):
         pass
 
+    def made_bps(self, _stream):
+        return None
+
     def request_keyframe(self, _stream):
         self.wants_keyframe = True
 

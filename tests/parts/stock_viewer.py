@@ -79,6 +79,9 @@ class Device:
     def demand(self, stream, bitrate_bps, fps_share, scale):
         self.demands[stream] = (bitrate_bps, fps_share, scale)
 
+    def made_bps(self, _stream):
+        return None
+
     def request_keyframe(self, _stream):
         self.keyframes_asked += 1
         self._keyframe_wanted = True

@@ -66,6 +66,14 @@ def test_who_carries_nearly_as_much_is_waited_for():
     assert media_bps([viewer(2), viewer(3)]) == share_bps(viewer(3))
 
 
+def test_a_scene_that_needs_less_keeps_its_rate_and_size_on_any_link():
+    demand = Demand(X264, 2_000_000)
+    demand.made_bps = 250_000
+    assert settle(demand, [viewer(0.4)]).fps_share == 1.0
+    demand.made_bps = 350_000
+    assert settle(demand, [viewer(0.4)], 10).fps_share == 0.5
+
+
 def test_a_hardware_encoder_skips_pictures_below_its_floor_and_comes_back():
     demand = Demand(PICAMERA, 2_000_000)
     assert settle(demand, [viewer(2)]).fps_share == 1.0

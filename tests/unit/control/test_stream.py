@@ -28,6 +28,9 @@ class Camera:
     def demand(self, stream, bitrate_bps, _fps_share, _scale):
         self.asked[stream] = bitrate_bps
 
+    def made_bps(self, _stream):
+        return None
+
     def request_keyframe(self, stream):
         self.keyframes.append(stream)
 
