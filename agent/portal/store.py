@@ -20,7 +20,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from agent.config import PortalSettings, read_secret
@@ -54,6 +54,10 @@ class Table(DeclarativeBase):
 
 class StoreError(PortalError):
     """The database cannot be opened, reached or used."""
+
+
+class ValueRefusedError(StoreError):
+    """A value that no column takes, such as a text with a NUL character: whoever sent it is at fault."""
 
 
 class Store:
@@ -98,6 +102,8 @@ class Store:
             # Values stay readable after the commit.
             with Session(self.engine, expire_on_commit=False) as db, db.begin():
                 return work(db)
+        except DataError as exc:
+            raise ValueRefusedError(f"the database refuses a value: {_reason(exc)}") from exc
         except DBAPIError as exc:
             raise StoreError(f"the database failed: {_reason(exc)}") from exc
 

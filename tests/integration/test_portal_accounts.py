@@ -228,3 +228,28 @@ async def test_a_session_made_on_one_portal_is_good_on_another_and_ends_on_both(
     finally:
         one.close()
         two.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/api/login", {"user": "a\0b", "password": PASSWORD}),
+        ("POST", "/api/users", {"name": "a\0b"}),
+        ("POST", "/api/users/a%00b", {"role": "viewer"}),
+        ("POST", "/api/groups/a%00b", {"cameras": []}),
+        ("POST", "/api/groups/a", {"cameras": ["a\0b"]}),
+        ("POST", "/api/shares", {"device": "a\0b", "label": "x", "lifetime_s": 3600.0}),
+        ("POST", "/api/shares/revoke", {"id": 2**40}),
+        ("POST", "/api/shares/revoke", {"id": 2**100}),
+        ("POST", "/api/welcome", {"token": "a\0b", "password": PASSWORD}),
+        ("GET", "/api/audit?user=a%00b", None),
+        ("GET", f"/api/audit?before={2**80}", None),
+        ("GET", "/api/audit?limit=nan", None),
+    ],
+)
+async def test_what_no_database_takes_is_the_callers_fault(store, method, path, body):
+    async with portal(store=store) as part, client() as http:
+        await http.post(f"{part.url}/api/login", json={"user": USER, "password": PASSWORD})
+        answer = await http.request(method, part.url + path, json=body)
+        # SQLite has no trouble with a NUL character: then it is a name that nobody has.
+        assert answer.status in ((400, 401, 404) if method == "POST" else (200, 400)), await answer.text()

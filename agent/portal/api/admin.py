@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from agent.portal.accounts import audit, users
 from agent.portal.accounts.access import Identity, Role
 from agent.portal.accounts.service import Accounts
-from agent.portal.api.route import Body, Need, add, read, visitor
+from agent.portal.api.route import Body, Need, RowId, add, read, visitor
 from agent.portal.tables import NAME_CHARS
 
 MAX_PAGE = 500
@@ -52,7 +52,7 @@ class GroupBody(Body):
     cameras: list[str] = Field(max_length=users.MAX_CAMERAS)
 
 
-_NUMBER = TypeAdapter(int)
+_NUMBER: TypeAdapter[int] = TypeAdapter(RowId)
 
 
 class Admin:

@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.errors import PortalError
 from agent.portal.accounts.access import Identity
@@ -15,7 +15,7 @@ from agent.portal.accounts.passwords import BusyError
 from agent.portal.accounts.service import Accounts, SignInError, Visitor
 from agent.portal.accounts.users import UnknownError
 from agent.portal.guard import client_address, is_https, refusal
-from agent.portal.store import StoreError
+from agent.portal.store import StoreError, ValueRefusedError
 
 COOKIE, LINK_COOKIE = "pinhole", "pinhole-link"
 """A user's session, and that of a share link: both may be open in one browser."""
@@ -39,6 +39,8 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, str_max_length=512)
 
 
+RowId = Annotated[int, Field(ge=0, lt=2**31)]
+"""PostgreSQL's integer, which holds any row's id."""
 Served = Callable[[web.Request, Identity], Awaitable[web.StreamResponse]]
 Public = Callable[[web.Request], Awaitable[web.StreamResponse]]
 B = TypeVar("B", bound=Body)
@@ -123,7 +125,7 @@ def drop_cookie(request: web.Request, response: web.StreamResponse) -> None:
 
 def _answer(exc: Exception) -> web.Response:
     match exc:
-        case ValidationError():
+        case ValidationError() | ValueRefusedError():
             return refusal(400, "malformed", "That is not what this address takes.")
         case TimeoutError():
             return refusal(408, "too-slow", "The request did not arrive in time.")

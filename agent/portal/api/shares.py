@@ -5,19 +5,19 @@ from dataclasses import asdict
 from aiohttp import web
 from pydantic import Field
 
+from agent.model.signal import Id
 from agent.portal.accounts import shares
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
-from agent.portal.api.route import Body, Need, add, read, set_cookie, visitor
+from agent.portal.api.route import Body, Need, RowId, add, read, set_cookie, visitor
 from agent.portal.api.signin import LinkToken
 from agent.portal.guard import refusal
-from agent.portal.tables import DEVICE_CHARS
 
 
 class NewShare(Body):
     """A link for one camera."""
 
-    device: str = Field(min_length=1, max_length=DEVICE_CHARS)
+    device: Id
     label: str = Field(max_length=100)
     lifetime_s: float
 
@@ -25,7 +25,7 @@ class NewShare(Body):
 class Revocation(Body):
     """Which link."""
 
-    id: int
+    id: RowId
 
 
 class Shares:
