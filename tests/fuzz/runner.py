@@ -113,9 +113,12 @@ def _watch(
         time.sleep(POLL_S)
         now_s = time.monotonic()
         try:
-            report.last_mib = round(eye.memory_info().rss / MIB, 1)
+            resident = eye.memory_info().rss
         except psutil.Error:
             return
+        if not resident:  # it has ended, and waits to be noticed
+            continue
+        report.last_mib = round(resident / MIB, 1)
         report.seconds = round(now_s - began_s, 1)
         report.peak_mib = max(report.peak_mib, report.last_mib)
         ears.fill(report)
