@@ -10,6 +10,7 @@ from fuzz.target import Target, join, steps
 from agent.control.lane import LaneControl
 from agent.model.media import RtpFrame
 from agent.rtc import rtcp, twcc
+from agent.rtc.alarm import Alarm
 from agent.rtc.answer import parse_offer
 from agent.rtc.lane import Lane
 from agent.rtc.rtcp import PSFB, RR, RTPFB, XR
@@ -27,7 +28,7 @@ class _Stream:
         self.sent: list[bytes] = []
         self.sender = RtpSender(VIDEO, lambda packet: packet)
         self.control = LaneControl(1_000_000, MIN_BPS, MAX_BPS)
-        self.lane = Lane(self.control, self.sender, lambda: self.sent.append)
+        self.lane = Lane(self.control, self.sender, lambda: self.sent.extend, Alarm())
         for seq in range(2):
             self.lane.push(RtpFrame((bytes(100),) * 8, seq * 3000, seq, 0, seq == 0, 800))
         self.drain()
