@@ -232,6 +232,45 @@ def watch(
 
 
 @app.command()
+def fleet(
+    portal: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Default: the running demo's, else http://127.0.0.1:8080."),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who signs in. Default: the running demo's user.")
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File with the password. Default: the running demo's, else ask."),
+    ] = None,
+    code: Annotated[
+        str, typer.Option(metavar="CODE", help="What your authenticator shows, where you have one.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List every device of a portal: release, health, what its doctor says, what was given back and why.
+
+    Examples: [b]pinhole fleet --portal https://cams.example.org --user ann[/]
+              [b]pinhole fleet --json[/]
+    """
+    _log_to_stderr("error")
+    from agent.demo.folder import find_running
+    from agent.watch.fleet import run_fleet
+    from agent.watch.portal import SignIn
+
+    running = find_running() if portal is None or password_file is None else None
+    if running and portal in (None, running.url):
+        portal, user = running.url, user or running.user
+        password_file = password_file or running.password_file
+    if user is None:
+        raise ConfigError("say who signs in: --user NAME --password-file FILE (and no demo runs here)")
+    sign_in = SignIn(user, _password(password_file), code)
+    url = portal or "http://127.0.0.1:8080"
+    _serve(run_fleet(url, sign_in, Console(highlight=False), json_wanted=as_json))
+
+
+@app.command()
 def doctor(
     config: ConfigOption,
     portal: Annotated[

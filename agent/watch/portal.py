@@ -34,6 +34,28 @@ class Server(_Message):
     credential: Text | None = None
 
 
+class Fault(_Message):
+    """Something that keeps a device from serving, as its doctor says."""
+
+    check: Text
+    message: Text = ""
+
+
+class Health(_Message):
+    """The verdict of a device's doctor."""
+
+    nat: Text = "unknown"
+    faults: Annotated[list[Fault], Field(max_length=16)] = []
+
+
+class Release(_Message):
+    """How a device's releases fare."""
+
+    on_trial: bool = False
+    given_back: Text = ""
+    reason: Text = ""
+
+
 class Device(_Message):
     """A camera on the portal."""
 
@@ -45,6 +67,11 @@ class Device(_Message):
     problem: Text = ""
     streams: list[StreamInfo] = []
     has_stamp: bool = False
+    since: float | None = None
+    viewers: int = 0
+    version: Text = ""
+    health: Health | None = None
+    release: Release | None = None
 
 
 class Hello(_Message):

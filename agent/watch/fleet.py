@@ -1,0 +1,160 @@
+"""`pinhole fleet`: every device that the portal knows, with its release, its health and what ails it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agent.model.text import printable
+from agent.watch.portal import Device, DeviceChanged, Devices, PortalClient, SignIn
+
+QUIET_S = 1.0
+"""A long list comes in parts, without a last one: it ends when nothing more comes for so long."""
+LIMIT_S = 30.0
+
+Verdict = Literal["good", "fault", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One device. Keys are stable; new ones may come under the same `v`."""
+
+    id: str
+    name: str
+    online: bool
+    since: float | None
+    """Unix time in seconds when it came or went."""
+    version: str
+    on_trial: bool
+    given_back: str
+    """The version that was last given back, and why; empty where none was."""
+    reason: str
+    verdict: Verdict
+    """Of the device's own doctor; `unknown` where it has not said."""
+    faults: tuple[str, ...]
+    nat: str
+    camera: str
+    problem: str
+    viewers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All of them, by id."""
+
+    at: float
+    devices: tuple[Row, ...]
+    v: Literal[1] = 1
+
+
+FLEET: TypeAdapter[Fleet] = TypeAdapter(Fleet)
+
+
+async def collect(client: PortalClient, quiet_s: float = QUIET_S) -> list[Device]:
+    """Every device. Raises PortalError."""
+    found = {device.id: device for device in client.hello.devices}
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                async with asyncio.timeout(quiet_s):
+                    message = await client.receive()
+                if isinstance(message, Devices):
+                    found |= {device.id: device for device in message.devices}
+                elif isinstance(message, DeviceChanged):
+                    found[message.device.id] = message.device
+    return sorted(found.values(), key=lambda device: device.id)
+
+
+def make_fleet(devices: Iterable[Device], now: float) -> Fleet:
+    """`now` is Unix time in seconds. Pure."""
+    return Fleet(now, tuple(_row(device) for device in devices))
+
+
+def encode(fleet: Fleet) -> str:
+    """One JSON object, indented."""
+    return FLEET.dump_json(fleet, indent=2).decode()
+
+
+def table(fleet: Fleet) -> Table:
+    """For people: what needs attention is red."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("device", "name", "", "release", "doctor", "camera", "what to know"):
+        made.add_column(heading, overflow="fold")
+    for row in fleet.devices:
+        away = f" {_span(fleet.at - row.since)}" if not row.online and row.since else ""
+        made.add_row(
+            row.id,
+            printable(row.name),
+            Text("online", "green") if row.online else Text(f"offline{away}", "red"),
+            Text(
+                printable(row.version) + (" on trial" if row.on_trial else ""),
+                "yellow" if row.on_trial else "",
+            ),
+            Text(row.verdict, {"good": "green", "fault": "red"}.get(row.verdict, "dim")),
+            Text(row.camera, "red" if row.problem else ""),
+            Text(printable("; ".join(_remarks(row)))),
+        )
+    return made
+
+
+def summary(fleet: Fleet) -> str:
+    """One line: how many, and who runs what."""
+    online = sum(row.online for row in fleet.devices)
+    versions = sorted({row.version for row in fleet.devices})
+    counts = (
+        f"{sum(row.version == version for row in fleet.devices)} on {version or '?'}" for version in versions
+    )
+    return f"{len(fleet.devices)} devices, {online} online; {', '.join(counts)}"
+
+
+async def run_fleet(portal: str, sign_in: SignIn, console: Console, *, json_wanted: bool) -> None:
+    """Print it. Raises PortalError."""
+    async with PortalClient.connect(portal, sign_in) as client:
+        fleet = make_fleet(await collect(client), time.time())
+    if json_wanted:
+        console.print(encode(fleet), markup=False, soft_wrap=True)
+        return
+    console.print(table(fleet))
+    console.print(printable(summary(fleet)), markup=False)
+
+
+def _row(device: Device) -> Row:
+    health, release = device.health, device.release
+    return Row(
+        id=device.id,
+        name=device.name,
+        online=device.online,
+        since=device.since,
+        version=device.version,
+        on_trial=bool(release and release.on_trial),
+        given_back=release.given_back if release else "",
+        reason=release.reason if release else "",
+        verdict="unknown" if health is None else "fault" if health.faults else "good",
+        faults=tuple(f"{fault.check}: {fault.message}" for fault in health.faults) if health else (),
+        nat=health.nat if health else "unknown",
+        camera=device.camera,
+        problem=device.problem,
+        viewers=device.viewers,
+    )
+
+
+def _remarks(row: Row) -> Iterable[str]:
+    yield from row.faults
+    if row.problem:
+        yield row.problem
+    if row.given_back and row.given_back != row.version:
+        yield f"gave {row.given_back} back: {row.reason}"
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"

@@ -1,0 +1,69 @@
+"""`pinhole fleet`: what the portal says of each device, as rows, a table and JSON."""
+
+import io
+import json
+
+from rich.console import Console
+
+from agent.watch.fleet import encode, make_fleet, summary, table
+from agent.watch.portal import Device
+
+NOW = 1_800_000_000.0
+DOOR = {
+    "id": "door",
+    "name": "Front door",
+    "online": True,
+    "version": "0.1.2",
+    "camera": "live",
+    "health": {"nat": "symmetric", "faults": []},
+    "release": {
+        "on_trial": False,
+        "given_back": "0.1.3",
+        "reason": "it did not capture a picture within 120 s",
+    },
+}
+YARD = {
+    "id": "yard",
+    "online": False,
+    "since": NOW - 7200,
+    "version": "0.1.1",
+    "health": {"nat": "open", "faults": [{"check": "clock", "message": "9 s behind"}]},
+}
+
+
+def fleet(*devices):
+    return make_fleet([Device.model_validate(device) for device in devices], NOW)
+
+
+def shown(made):
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table(made))
+    return console.export_text()
+
+
+def test_the_table_says_who_runs_what_and_what_ails_it():
+    text = shown(fleet(DOOR, YARD))
+    assert "gave 0.1.3 back: it did not capture a picture within 120 s" in text
+    assert "offline 2 h" in text
+    assert "clock: 9 s behind" in text
+
+
+def test_the_json_has_every_device():
+    rows = json.loads(encode(fleet(DOOR, YARD)))["devices"]
+    assert [(row["id"], row["version"], row["verdict"]) for row in rows] == [
+        ("door", "0.1.2", "good"),
+        ("yard", "0.1.1", "fault"),
+    ]
+
+
+def test_a_device_that_has_said_little_is_listed_too():
+    (row,) = fleet({"id": "new", "online": True}).devices
+    assert (row.verdict, row.version, row.given_back) == ("unknown", "", "")
+
+
+def test_what_a_device_calls_itself_cannot_draw_on_the_terminal():
+    assert "\x1b[31m" not in shown(fleet(DOOR | {"name": "\x1b[31mred", "version": "\x1b[31m1"}))
+
+
+def test_the_summary_counts_releases():
+    assert summary(fleet(DOOR, YARD)) == "2 devices, 1 online; 1 on 0.1.1, 1 on 0.1.2"
