@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from agent.control.stream import StreamControl
 from agent.device.heartbeat import Heartbeat
 from agent.device.ledger import Ledger
 from agent.device.link import LinkMonitor
+from agent.device.release import ReleaseDesk, Standing
 from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
 from agent.media.fanout import Fanout, Sink
@@ -62,6 +64,8 @@ class Agent:
             on_state=self._on_camera_state,
             on_event=self._on_event,
         )
+        proof = partial(self.capture.watching, "main")
+        self.releases = ReleaseDesk(self._stand, proof, self._publish_state)
         self.fanouts: dict[StreamName, Fanout] = {stream: Fanout() for stream in STREAMS}
         self.allowance = self._make_allowance()
         self.control = StreamControl(self.capture, self._limits, self._subscribed, settings.webrtc.uplink_bps)
@@ -113,6 +117,7 @@ class Agent:
             link = group.create_task(self.link.run(), name="link")
             health = group.create_task(self.health.run(), name="health")
             heartbeat = group.create_task(self.heartbeat.run(), name="heartbeat")
+            releases = group.create_task(self.releases.run(), name="releases")
             sockets = group.create_task(self.sessions.run(), name="sockets")
             try:
                 await asyncio.Event().wait()
@@ -124,6 +129,7 @@ class Agent:
                 health.cancel()
                 control.cancel()
                 sockets.cancel()
+                releases.cancel()
                 await self.sessions.close()
                 camera.cancel()
                 await asyncio.wait((camera,))
@@ -147,7 +153,10 @@ class Agent:
         save_portal_keys(self._settings.device.state_dir, keys)
 
     def _on_message(self, topic: str, payload: bytes) -> None:
-        self.service.on_message(topic, payload, time.time(), time.monotonic())
+        if topic == topics.look_topic(self._settings.broker.topic_prefix, self._settings.device.id):
+            self.releases.look_for_release()
+        else:
+            self.service.on_message(topic, payload, time.time(), time.monotonic())
 
     def _publish(
         self,
@@ -205,6 +214,9 @@ class Agent:
             )
         )
 
+    def _stand(self) -> Standing:
+        return Standing(os.getpid(), __version__, self.broker.connected, min(1, self.capture.frames))
+
     def _describe(self, stream: StreamName) -> tuple[int, int, str]:
         return len(self.sessions), self.control.bitrate_bps(stream), self.capture.kind
 
@@ -258,6 +270,7 @@ class Agent:
             streams=streams,
             viewers=len(self.sessions) if online else 0,
             has_stamp=capture.has_stamp,
+            release=self.releases.release,
         )
 
 

@@ -154,6 +154,19 @@ class StreamInfo:
     bitrate_bps: Annotated[int, Field(ge=0, le=10**10)]
 
 
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Release:
+    """How a device's releases fare."""
+
+    on_trial: bool = False
+    """The version that runs has yet to prove itself."""
+    given_back: Text = ""
+    """The version that was last given back, and why; empty where none was."""
+    reason: Text = ""
+    given_back_at: UnixTime = 0.0
+
+
 CameraState = Literal["idle", "starting", "live", "failed"]
 
 
@@ -178,6 +191,8 @@ class State:
     viewers: Annotated[int, Field(ge=0, le=10**6)] = 0
     has_stamp: bool = False
     """The picture carries a time stamp as in `agent/model/stamp.py`."""
+    release: Release | None = None
+    """None where releases are not managed on the device."""
     type: Literal["state"] = "state"
     v: Version = VERSION
 

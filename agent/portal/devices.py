@@ -107,4 +107,5 @@ def _view(device: str, entry: _Entry) -> Device:
         has_stamp=state.has_stamp,
         version=state.version,
         health=entry.health,
+        release=state.release,
     )

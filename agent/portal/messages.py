@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from agent.errors import MessageError
 from agent.model.health import Health
 from agent.model.media import StreamName
-from agent.model.signal import CameraState, CandidateLine, IceServer, Id, Sdp, StreamInfo
+from agent.model.signal import CameraState, CandidateLine, IceServer, Id, Release, Sdp, StreamInfo
 
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_WORDS = 300
@@ -80,6 +80,8 @@ class Device:
     version: str
     health: Health | None = None
     """What its doctor says; None where it has not yet."""
+    release: Release | None = None
+    """How its releases fare; None where they are not managed on the device."""
 
 
 @dataclass(frozen=True, slots=True)

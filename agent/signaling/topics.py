@@ -7,7 +7,7 @@ from typing import Literal
 from agent.errors import MessageError
 from agent.model.signal import VERSION
 
-Channel = Literal["state", "health", "event", "in", "out", "keys"]
+Channel = Literal["state", "health", "event", "in", "out", "keys", "look"]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """As `agent.model.signal.Id`: no `/`, `+`, `#` or `$`, so no name adds a level or a wildcard."""
@@ -49,9 +49,15 @@ def keys_topic(prefix: str, kid: str) -> str:
     return f"{prefix}/v{VERSION}/keys/{_level(kid)}"
 
 
+def look_topic(prefix: str, device: str) -> str:
+    """Portal to device: there may be a new release. The payload is empty, and is not read."""
+    return f"{_base(prefix, device)}/command/look/in"
+
+
 def device_filters(prefix: str, device: str) -> tuple[str, ...]:
     """What a device subscribes to; the keys first, since offers are judged by them."""
-    return (f"{prefix}/v{VERSION}/keys/+", f"{_base(prefix, device)}/signal/+/in")
+    base = _base(prefix, device)
+    return (f"{prefix}/v{VERSION}/keys/+", f"{base}/signal/+/in", look_topic(prefix, device))
 
 
 def portal_filters(prefix: str) -> tuple[str, ...]:
@@ -72,6 +78,8 @@ def parse_topic(prefix: str, topic: str) -> Topic:
                 return Topic("", "keys", kid)
             case [device, "event", kind]:
                 return Topic(device, "event", kind)
+            case [device, "command", "look", "in"]:
+                return Topic(device, "look")
             case [device, "signal", session, ("in" | "out") as direction]:
                 return Topic(device, direction, session)
     raise MessageError("unknown-topic", f"{ascii(topic)[:200]} is no topic of version {VERSION}")

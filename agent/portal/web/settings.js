@@ -6,11 +6,13 @@ import { AuditPage } from "./audit.js";
 import { el, icon } from "./dom.js";
 import { GroupsPage } from "./groups.js";
 import { LinksPage } from "./links.js";
+import { ReleasesPage } from "./releases.js";
 import { UsersPage } from "./users.js";
 
 const PAGES = [
   { name: "account", title: "Account", page: AccountPage, may: () => true },
   { name: "links", title: "Share links", page: LinksPage, may: (me) => me.operator },
+  { name: "releases", title: "Releases", page: ReleasesPage, may: (me) => me.operator },
   { name: "users", title: "Users", page: UsersPage, may: (me) => me.admin },
   { name: "groups", title: "Groups", page: GroupsPage, may: (me) => me.admin },
   { name: "audit", title: "Audit log", page: AuditPage, may: (me) => me.admin },

@@ -34,7 +34,11 @@ def test_the_wire_has_these_topics():
     assert health_topic("pinhole", "door") == "pinhole/v1/door/health"
     assert event_topic("pinhole", "door", "camera-failed") == "pinhole/v1/door/event/camera-failed"
     assert signal_topic("pinhole", "door", "s1", "in") == "pinhole/v1/door/signal/s1/in"
-    assert device_filters("pinhole", "door") == ("pinhole/v1/keys/+", "pinhole/v1/door/signal/+/in")
+    assert device_filters("pinhole", "door") == (
+        "pinhole/v1/keys/+",
+        "pinhole/v1/door/signal/+/in",
+        "pinhole/v1/door/command/look/in",
+    )
     assert keys_topic("pinhole", "k1") == "pinhole/v1/keys/k1"
     assert portal_filters("pinhole") == (
         "pinhole/v1/+/state",

@@ -1,0 +1,138 @@
+"""The agent's side of a release: proves itself while on trial, and tells which one was given back.
+
+`pinhole-release` (ansible/roles/release/files) switches releases and judges them. The two meet in three
+files: the trial's flag and the releases' state, which it writes, and our status, which we write.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.model.signal import Release
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 1.0
+TRIAL = Path("/run/pinhole-release/trial")
+STATE = Path("/opt/pinhole/state.json")
+MAX_STATE_BYTES = 256 * 1024
+LOOK_WITHIN_S = 30.0
+"""Devices that hear the same word do not all ask at once."""
+LOOK_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What `pinhole-release` reads in `$RUNTIME_DIRECTORY/status.json`."""
+
+    pid: int
+    version: str
+    broker: bool
+    """Connected."""
+    frames: int
+    """0 or 1: whether the camera has delivered a picture since the agent's start."""
+
+
+class ReleaseDesk:
+    """Writes our status, reads the releases' state, passes on the word that there may be a new release."""
+
+    def __init__(
+        self,
+        stand: Callable[[], Standing],
+        watching: Callable[[], contextlib.AbstractContextManager[None]],
+        on_change: Callable[[], None],
+        environ: Mapping[str, str] = os.environ,
+        trial: Path = TRIAL,
+        state: Path = STATE,
+    ) -> None:
+        """`watching` keeps the camera running inside its block; `on_change` is for a new `release`."""
+        self.release: Release | None = None
+        self._stand, self._watching, self._on_change = stand, watching, on_change
+        folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        self._folder = Path(folder) if folder else None
+        self._trial, self._state = trial, state
+        self._seen: tuple[int, int] | None = None
+        self._told: Standing | None = None
+        self._looks_at_s = 0.0
+
+    async def run(self) -> None:
+        """Until cancelled; on trial the camera runs until its first picture."""
+        with contextlib.ExitStack() as proof:
+            if self._trial.exists():
+                log.info("this release is on trial: capturing a picture")
+                proof.enter_context(self._watching())
+            while True:
+                self.look()
+                if self._told and self._told.frames:
+                    proof.close()
+                await asyncio.sleep(INTERVAL_S)
+
+    def look(self) -> None:
+        """Tell what has changed, both ways."""
+        standing = self._stand()
+        if standing != self._told:
+            self._told = standing
+            self._tell(standing)
+        release = self._read()
+        if release != self.release:
+            self.release = release
+            self._on_change()
+
+    def look_for_release(self) -> None:
+        """A word from the portal, without content: within half a minute `pinhole-pull.path` sees our file."""
+        loop = asyncio.get_running_loop()
+        if self._folder is None or loop.time() < self._looks_at_s:
+            return
+        pause_s = random.uniform(0, LOOK_WITHIN_S)  # noqa: S311 - spreads load, keeps no secret
+        self._looks_at_s = loop.time() + pause_s + LOOK_EVERY_S
+        loop.call_later(pause_s, self._touch, self._folder / "look")
+
+    def _touch(self, file: Path) -> None:
+        try:
+            file.write_text("")
+        except OSError as exc:
+            log.warning(f"cannot ask for a look at new releases: {exc}")
+
+    def _tell(self, standing: Standing) -> None:
+        if self._folder is None:
+            return
+        part = self._folder / ".status.json.part"
+        try:
+            part.write_text(json.dumps(asdict(standing)))
+            part.replace(self._folder / "status.json")
+        except OSError as exc:
+            log.warning(f"cannot write our status: {exc}")
+
+    def _read(self) -> Release | None:
+        """The same as before while the file has not changed."""
+        try:
+            about = self._state.stat()
+            seen = (about.st_mtime_ns, about.st_ino)
+            if seen == self._seen:
+                return self.release
+            self._seen = seen
+            with self._state.open("rb") as file:
+                return parse_state(json.loads(file.read(MAX_STATE_BYTES)))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as exc:
+            log.warning(f"{self._state}: {exc!r}")
+            return self.release
+
+
+def parse_state(state: dict[str, Any]) -> Release:
+    """What people want to know of `state.json`. Pure."""
+    last = next(iter(state["given_back"]), None) or {"version": "", "reason": "", "at": 0.0}
+    return Release(
+        on_trial=state["trial"] is not None,
+        given_back=str(last["version"])[:64],
+        reason=str(last["reason"])[:500],
+        given_back_at=float(last["at"]),
+    )

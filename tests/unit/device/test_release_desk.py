@@ -1,0 +1,82 @@
+"""The agent's side of a release: its status, its proof, and what the portal is told."""
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+
+from agent.device.release import ReleaseDesk, Standing, parse_state
+
+GIVEN_BACK = {"version": "1.1", "reason": "no picture", "at": 5.0, "serial": 2}
+
+
+@pytest.fixture
+def desk(tmp_path):
+    watching = []
+
+    @contextlib.contextmanager
+    def watch():
+        watching.append(True)
+        try:
+            yield
+        finally:
+            watching.clear()
+
+    made = ReleaseDesk(
+        lambda: Standing(1, "1.0", broker=True, frames=made.frames),
+        watch,
+        lambda: made.changes.append(made.release),
+        {"RUNTIME_DIRECTORY": str(tmp_path)},
+        tmp_path / "trial",
+        tmp_path / "state.json",
+    )
+    made.frames, made.changes, made.watching, made.folder = 0, [], watching, tmp_path
+    return made
+
+
+def test_the_status_is_there_to_be_read(desk):
+    desk.look()
+    status = json.loads((desk.folder / "status.json").read_text())
+    assert status == {"pid": 1, "version": "1.0", "broker": True, "frames": 0}
+
+
+async def test_on_trial_the_camera_runs_until_its_first_picture(desk):
+    (desk.folder / "trial").touch()
+    task = asyncio.create_task(desk.run())
+    await asyncio.sleep(0)
+    assert desk.watching
+    desk.frames = 1
+    desk.look()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert not desk.watching
+
+
+async def test_without_a_trial_the_camera_rests(desk):
+    task = asyncio.create_task(desk.run())
+    await asyncio.sleep(0)
+    assert not desk.watching
+    task.cancel()
+
+
+def test_a_release_that_was_given_back_is_told_once(desk):
+    (desk.folder / "state.json").write_text(json.dumps({"trial": None, "given_back": [GIVEN_BACK]}))
+    desk.look()
+    desk.look()
+    (told,) = desk.changes
+    assert (told.given_back, told.reason, told.on_trial) == ("1.1", "no picture", False)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"trial": null}', '{"trial": null, "given_back": [3]}'])
+def test_a_damaged_state_is_no_reason_to_fail(desk, text):
+    (desk.folder / "state.json").write_text(text)
+    desk.look()
+    assert desk.changes == []
+
+
+def test_long_words_fit_the_message():
+    release = parse_state({"trial": {}, "given_back": [GIVEN_BACK | {"reason": "x" * 9999}]})
+    assert release.on_trial
+    assert len(release.reason) <= 512
