@@ -1,0 +1,48 @@
+"""The roles by ansible-lint's strictest profile."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+@pytest.mark.timeout(300)
+def test_the_roles_pass_the_production_profile(tmp_path):
+    done = subprocess.run(
+        [BIN / "ansible-lint", "--offline", "--nocolor", "--profile", "production"],
+        cwd=ROOT / "ansible", capture_output=True, text=True, check=False,
+        env=environment(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Passed: 0 failure(s), 0 warning(s)" in done.stderr + done.stdout
+
+
+def test_the_dynamic_inventory_is_an_inventory(tmp_path):
+    fleet = '{"devices": [{"id": "door", "name": "Front", "online": true, "version": "1.0"}]}'
+    (tmp_path / "pinhole").write_text(f"#!/bin/sh\necho '{fleet}'\n")
+    (tmp_path / "pinhole").chmod(0o755)
+    inventory = tmp_path / "portal.yml"
+    inventory.write_text(
+        "plugin: pinhole_portal\nportal: http://p\nuser: ann\npassword_file: pw\n"
+        f'address: "{{id}}.vpn"\ncommand: [{tmp_path}/pinhole]\n'
+    )
+    done = subprocess.run(
+        [BIN / "ansible-inventory", "-i", inventory, "--list"],
+        cwd=ROOT / "ansible", capture_output=True, text=True, check=True,
+        env=environment(tmp_path),
+    )  # fmt: skip
+    listed = json.loads(done.stdout)
+    # What a device calls itself is text, never a template.
+    assert listed["_meta"]["hostvars"]["door"]["ansible_host"] == {"__ansible_unsafe": "door.vpn"}
+    assert listed["release_1_0"]["hosts"] == ["door"]
+
+
+def environment(home):
+    path = f"{BIN}:{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "ANSIBLE_HOME": str(home), "LC_ALL": "C.UTF-8"}

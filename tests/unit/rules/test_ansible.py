@@ -1,0 +1,55 @@
+"""Each role's variables: defaults, specification and README say the same."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+ROLES = sorted(path.name for path in (ROOT / "ansible" / "roles").iterdir())
+
+
+def read(role, file):
+    return (ROOT / "ansible" / "roles" / role / file).read_text()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_variable_has_its_roles_prefix(role):
+    assert all(name.startswith(f"{role}_") for name in yaml.safe_load(read(role, "defaults/main.yml")))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_specification_is_of_the_defaults(role):
+    defaults = yaml.safe_load(read(role, "defaults/main.yml"))
+    options = yaml.safe_load(read(role, "meta/argument_specs.yml"))["argument_specs"]["main"]["options"]
+    assert {name: option["default"] for name, option in options.items()} == defaults
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_readme_lists_each_variable_as_it_is_specified(role):
+    options = yaml.safe_load(read(role, "meta/argument_specs.yml"))["argument_specs"]["main"]["options"]
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (.+) \|$", read(role, "README.md"), re.MULTILINE))
+    assert rows == {name: option["description"] for name, option in options.items()}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_belongs_into_the_vault_is_never_logged(role):
+    options = yaml.safe_load(read(role, "meta/argument_specs.yml"))["argument_specs"]["main"]["options"]
+    for name, option in options.items():
+        if "vault" in option["description"]:
+            assert option["no_log"], name
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("device.lock", ()), ("portal.lock", ("portal", "postgresql"))])
+def test_the_machines_locks_hold_what_the_project_needs(lock, extras):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [
+        *project["dependencies"],
+        *(line for extra in extras for line in project["optional-dependencies"][extra]),
+    ]
+    text = (ROOT / "ansible" / lock).read_text()
+    for line in needed:
+        name = re.match(r"[A-Za-z0-9-]+", line).group()
+        assert re.search(rf"^{name}==", text, re.MULTILINE), f"{lock} lacks {name}: run scripts/lock"
