@@ -1,0 +1,119 @@
+"""Debian from this computer's own sources: a small system, with the packages that roles install beside it.
+
+Kept in the user's cache between runs. A machine has the folder as its lower layer, and the repository in it,
+so that a roll-out installs real packages and asks no mirror.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fleet.workshop import PATH, LabError, apt_sources, run_arm64, workshop
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pinhole" / "fleet"
+SUITE = "bookworm"
+# What Raspberry Pi OS Lite has, and Ansible needs.
+BASE = (
+    "systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "python3", "python3-apt", "sudo",
+    "iproute2", "procps", "ca-certificates", "udev",
+)  # fmt: skip
+ROLES = (
+    "python3-venv", "openssh-client", "mosquitto", "mosquitto-clients", "coturn", "chrony",
+    "prometheus-node-exporter", "modemmanager", "network-manager",
+)  # fmt: skip
+"""What the roles install."""
+REPOSITORY = "srv/debs"
+BUILD_TIMEOUT_S = 1500
+
+
+def build(arch: str) -> Path:
+    """The folder of a system for `arch` (amd64 or arm64), made where it is not cached. Raises LabError."""
+    mirror, keyring = apt_sources() or ("", "")
+    key = hashlib.sha256(repr((SUITE, arch, BASE, ROLES, REPOSITORY)).encode()).hexdigest()[:12]
+    folder = CACHE / f"{SUITE}-{arch}-{key}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{arch}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder
+        part = CACHE / f".{arch}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        for old in CACHE.glob(f"{SUITE}-{arch}-*"):
+            shutil.rmtree(old)
+        with foreign(arch):
+            _debootstrap(part, arch, mirror, keyring)
+            _fetch_packages(part)
+        part.rename(folder)
+    return folder
+
+
+@contextmanager
+def foreign(arch: str) -> Iterator[None]:
+    """Programs of `arch` can run in here."""
+    if arch == ("arm64" if platform.machine() == "aarch64" else "amd64"):
+        yield
+        return
+    with workshop() as shop:
+        run_arm64(shop)
+        yield
+
+
+def _debootstrap(part: Path, arch: str, mirror: str, keyring: str) -> None:
+    _call("debootstrap", f"--arch={arch}", "--variant=minbase", f"--include={','.join(BASE)}",
+          f"--keyring={keyring}", SUITE, str(part), mirror)  # fmt: skip
+    (part / "etc/machine-id").write_text("")  # each machine makes its own
+    for unit in (
+        "apt-daily.timer",
+        "apt-daily-upgrade.timer",
+        "e2scrub_all.timer",
+        "systemd-networkd.service",
+    ):
+        (part / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    for key in part.glob("etc/ssh/ssh_host_*"):
+        key.unlink()
+    ssh = part / "etc/systemd/system/ssh.service.d/keys.conf"
+    ssh.parent.mkdir()
+    ssh.write_text(
+        "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n"
+    )
+
+
+def _fetch_packages(part: Path) -> None:
+    """Download what the roles install, with what that needs, and index it as apt-ftparchive would."""
+    shutil.copyfile("/etc/resolv.conf", part / "etc/resolv.conf")
+    _call("chroot", str(part), "apt-get", "update", "-qq")
+    _call("chroot", str(part), "apt-get", "install", "-qq", "-y", "--download-only",
+          "--no-install-recommends",          *ROLES)  # fmt: skip
+    repository = part / REPOSITORY
+    repository.mkdir(parents=True)
+    index = []
+    for file in sorted((part / "var/cache/apt/archives").glob("*.deb")):
+        target = repository / file.name.replace("%3a", "+")
+        shutil.move(file, target)
+        control = _call("dpkg-deb", "--field", str(target)).strip()
+        digest = hashlib.sha256(target.read_bytes()).hexdigest()
+        index.append(
+            f"{control}\nFilename: ./{target.name}\nSize: {target.stat().st_size}\nSHA256: {digest}\n"
+        )
+    (repository / "Packages").write_text("\n".join(index))
+    for list_ in part.glob("var/lib/apt/lists/*_*"):
+        list_.unlink()
+    (part / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:/{REPOSITORY} ./\n")
+    _call("chroot", str(part), "apt-get", "update", "-qq")
+    (part / "etc/resolv.conf").write_text("")
+
+
+def _call(*argv: str) -> str:
+    done = subprocess.run(
+        argv, capture_output=True, text=True, check=False, timeout=BUILD_TIMEOUT_S,
+        env=os.environ | {"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
+    )  # fmt: skip
+    if done.returncode:
+        raise LabError(f"{' '.join(argv)[:200]}: {(done.stderr + done.stdout)[-1500:]}")
+    return done.stdout

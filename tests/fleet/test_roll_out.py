@@ -1,0 +1,157 @@
+"""A fleet from nothing, its updates, and everything that goes wrong with one. In this order, on one world."""
+
+import json
+import re
+import shutil
+import time
+
+import pytest
+from fleet import releases
+from fleet import world as worlds
+from fleet.workshop import LabError
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+DEVICES = {"cam1": "amd64", "cam2": "amd64", "cam3": "amd64", "arm1": "arm64"}
+FIRST, SECOND, CRASHING, BLIND, FIFTH = (f"0.9.{number}" for number in range(1, 6))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    with worlds.world(tmp_path_factory.mktemp("fleet"), DEVICES) as made:
+        yield made
+
+
+def test_from_nothing_to_video(world):
+    release = world.build(FIRST)
+    world.play(release, "--limit", "brokers,turn_servers,portals").ok()
+    worlds.enrol_all(world)
+    played = world.play(release).ok()
+    assert {host: line["result"] for host, line in played.report.items() if host in DEVICES} == dict.fromkeys(
+        DEVICES, "good"
+    ), played.output[-4000:]
+    for device in DEVICES:
+        assert world.watch(device)["frames"] > 0
+    assert "aarch64" in world.lab.ssh("arm1", "uname -m")
+    listed = json.loads(world.pinhole("fleet", "--json"))["devices"]
+    assert {row["id"]: (row["online"], row["version"]) for row in listed} == dict.fromkeys(
+        DEVICES, (True, FIRST)
+    )
+
+
+def test_a_second_run_changes_nothing(world):
+    played = world.play(world.folder / f"release-{FIRST}").ok()
+    assert set(played.changed().values()) == {0}, played.output
+
+
+def test_an_update_sends_little_and_takes_little(world):
+    release = world.build(SECOND)
+    manifest = json.loads((release / "manifest.json").read_text())
+    before = int(world.lab.ssh("cam1", "du -sb /opt/pinhole").split()[0])
+    world.lab.ssh("cam1", "cat >/tmp/manifest.json <<'EOF'\n" + json.dumps(manifest) + "\nEOF")
+    missing = json.loads(world.lab.ssh("cam1", "pinhole-release missing /tmp/manifest.json"))
+    sent = sum(manifest["files"][name]["size"] for name in missing)
+    world.play(release, "--limit", "devices").ok()
+    after = int(world.lab.ssh("cam1", "du -sb /opt/pinhole").split()[0])
+    print(f"\ninstalled {before / 1e6:.1f} MB, with two releases {after / 1e6:.1f} MB, update {sent} bytes")
+    assert sent <= 1_000_000
+    assert before <= 200_000_000
+    assert after <= 230_000_000
+    assert world.versions() == dict.fromkeys(DEVICES, SECOND)
+
+
+@pytest.mark.parametrize(
+    ("version", "spoil", "reason"),
+    [
+        (CRASHING, releases.CRASHES, r"it ended \d+ times .*: spoilt: ends at start"),
+        (BLIND, releases.BLIND, "it did not capture a picture"),
+    ],
+    ids=["crashes", "sees-nothing"],
+)
+def test_a_bad_release_ends_at_the_canary(world, version, spoil, reason):
+    played = world.play(world.build(version, spoil), "--limit", "devices").end()
+    assert played.popen.returncode != 0
+    report = played.report
+    assert report["cam1"]["result"] == "given back"
+    assert re.search(reason, report["cam1"]["reason"]), report["cam1"]
+    assert {report[device]["result"] for device in DEVICES if device != "cam1"} == {"not begun"}
+    assert world.versions() == dict.fromkeys(DEVICES, SECOND)
+    assert world.lab.ssh("cam2", f"ls -d /opt/pinhole/releases/{version}", check=False) == ""
+    assert world.watch("cam1")["frames"] > 0
+    rows = {row["id"]: row for row in json.loads(world.pinhole("fleet", "--json"))["devices"]}
+    assert rows["cam1"]["given_back"] == version
+
+
+def test_a_device_that_vanishes_in_the_middle_comes_back_whole(world):
+    release = world.build(FIFTH)
+    played = world.play(release, "--limit", "devices")
+    wait_for(lambda: world.lab.release("cam2")["trial"], 600)
+    world.lab.set_link("cam2", "down")
+    assert played.end().popen.returncode != 0
+    assert played.report["cam2"]["result"] in ("unreachable", "failed", "given back")
+    assert played.report["arm1"]["result"] == "not begun"
+    world.lab.set_link("cam2", "up")
+    wait_for(lambda: world.lab.release("cam2")["trial"] is None, 180)
+    assert world.lab.release("cam2")["current"] == SECOND
+    world.play(release, "--limit", "devices").ok()
+    assert world.versions() == dict.fromkeys(DEVICES, FIFTH)
+    assert len(world.lab.release("cam1")["good"]) == 3
+
+
+def test_a_power_cut_during_a_trial_ends_at_the_last_good_release(world):
+    release = world.build("0.9.7")
+    played = world.play(release, "--limit", "cam3")
+    wait_for(lambda: world.lab.release("cam3")["trial"], 300)
+    world.lab.cut_power("cam3")
+    played.end()
+    world.lab.boot("cam3")
+    state = world.lab.release("cam3")
+    assert (state["current"], state["trial"]) == (FIFTH, None)
+    assert state["given_back"][0]["reason"] == "the machine went down during its trial"
+    wait_for(
+        lambda: world.lab.ssh("cam3", "systemctl is-active pinhole", check=False).strip() == "active", 60
+    )
+
+
+def test_a_device_pulls_what_is_signed_and_nothing_else(world):
+    release = world.build("0.9.8")
+    with worlds.serving(world, release) as url:
+        world.play(world.folder / f"release-{FIFTH}", "--limit", "cam1,cam2", agent_release_url=url).ok()
+        timers = {
+            world.lab.ssh(device, "systemctl show pinhole-pull.timer --property=NextElapseUSecMonotonic")
+            for device in ("cam1", "cam2")
+        }
+        assert len(timers) == 2, "both look at the same moment"
+        good = (release / "manifest.json").read_text()
+
+        (release / "manifest.json").write_text(good.replace('"0.9.8"', '"0.9.9"'))
+        with pytest.raises(LabError, match="bad signature"):
+            world.lab.ssh("cam1", "pinhole-release pull", 120)
+        assert world.lab.release("cam1")["current"] == FIFTH
+
+        (release / "manifest.json").write_text(good)
+        world.lab.ssh("cam1", "flock /run/pinhole-release/lock sleep 20 >/dev/null 2>&1 &")
+        with pytest.raises(LabError, match="another pinhole-release is at work"):
+            world.lab.ssh("cam1", "pinhole-release pull", 120)
+        time.sleep(20)
+
+        # The portal's word reaches the device over MQTT; the path unit does the rest.
+        world.lab.ssh("broker", "apt-get install -qq -y mosquitto-clients >/dev/null")
+        topic = "pinhole/v1/cam1/command/look/in"
+        world.lab.ssh("broker", f"mosquitto_pub -u portal -P portal-secret -n -t {topic}")
+        wait_for(lambda: world.lab.release("cam1")["current"] == "0.9.8", 240)
+        wait_for(lambda: "0.9.8" in world.lab.release("cam1")["good"], 120)
+        assert world.watch("cam1")["frames"] > 0
+        assert world.lab.release("cam2")["current"] == FIFTH
+    shutil.rmtree(release)
+
+
+def wait_for(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except LabError:
+            pass
+        time.sleep(1)
+    pytest.fail("it did not come about in time")

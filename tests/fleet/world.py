@@ -1,0 +1,133 @@
+"""A broker, a TURN server, a portal and devices, each on a machine of its own, and releases for them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleet import lab as labs
+from fleet import releases
+from fleet.enrolment import enrol
+from fleet.lab import CONTROL, Lab, Played
+
+SERVERS = ("broker", "turn", "portal")
+USER, PASSWORD = "fleet", "a-password-of-the-test"
+TARGETS = ("portal/x86_64/cp311", "device/x86_64/cp311", "device/aarch64/cp311")
+GATE_S = 60
+CAMERA = {"source": "synthetic", "width_px": 320, "height_px": 180, "fps": 5}
+
+
+@dataclass
+class World:
+    """What the tests share."""
+
+    lab: Lab
+    folder: Path
+    key: Path
+    devices: tuple[str, ...]
+
+    def build(self, version: str, spoil: releases.Spoil | None = None) -> Path:
+        """A release of this tree, or of a spoilt one."""
+        return releases.build(self.folder, version, self.key, *TARGETS, spoil=spoil)
+
+    def play(self, release: Path, *arguments: str, **more: Any) -> Played:
+        """Roll a release out; `more` are variables."""
+        inventory = self.folder / "inventory.json"
+        inventory.write_text(json.dumps(self._inventory(release, more)))
+        return self.lab.play(inventory, *arguments)
+
+    def pinhole(self, *arguments: str, timeout_s: float = 60) -> str:
+        """`pinhole` on the control host, signed in to the portal. Raises LabError."""
+        portal = f"http://{self.lab.machines['portal'].address}:8080"
+        command = [str(Path(sys.executable).parent / "pinhole"), *arguments, "--portal", portal]
+        return self.lab.shop.run(
+            *command, "--user", USER, "--password-file", str(self.folder / "password"), timeout_s=timeout_s
+        )
+
+    def watch(self, device: str) -> dict[str, Any]:
+        """What a viewer gets of a device."""
+        return dict(json.loads(self.pinhole("watch", "--device", device, "--seconds", "2", "--json")))
+
+    def versions(self) -> dict[str, str]:
+        """What runs where, as the devices themselves say."""
+        return {device: self.lab.release(device)["current"] for device in self.devices}
+
+    def _inventory(self, release: Path, more: dict[str, Any]) -> dict[str, Any]:
+        address = {name: machine.address for name, machine in self.lab.machines.items()}
+        turn = f"turn:{address['turn']}:3478"
+        shared = {
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(self.lab.folder / "id"),
+            "rollout_batches": [1, 2, "100%"],
+            "broker_portal_password": "portal-secret",
+            "broker_device_passwords": {device: f"secret-of-{device}" for device in self.devices},
+            "turn_secret": "a-secret-of-the-test",
+            "turn_denied_peers": [],  # here everybody is in a private network
+            "portal_users": [{"name": USER, "role": "admin", "password": PASSWORD}],
+            "portal_broker_url": f"mqtt://{address['broker']}",
+            "portal_broker_password": "portal-secret",
+            "portal_turn_urls": [turn],
+            "portal_turn_secret": "a-secret-of-the-test",
+            "portal_release_dir": str(release),
+            "portal_release_public_keys": [self.key.with_suffix(".pub").read_text().strip()],
+            "agent_broker_url": f"mqtt://{address['broker']}",
+            "agent_broker_username": "{{ inventory_hostname }}",
+            "agent_broker_password": "secret-of-{{ inventory_hostname }}",
+            "agent_settings": {"camera": CAMERA},
+            "agent_release_dir": str(release),
+            "agent_release_public_keys": [self.key.with_suffix(".pub").read_text().strip()],
+            "agent_gate_s": GATE_S,
+            "agent_watch_portal": f"http://{address['portal']}:8080",
+            "agent_watch_user": USER,
+            "agent_watch_password_file": str(self.folder / "password"),
+        }
+        groups: dict[str, Sequence[str]] = {
+            "brokers": ["broker"],
+            "turn_servers": ["turn"],
+            "portals": ["portal"],
+            "devices": self.devices,
+        }
+        return {
+            "all": {
+                "vars": shared | more,
+                "children": {
+                    group: {"hosts": {host: {"ansible_host": address[host]} for host in hosts}}
+                    for group, hosts in groups.items()
+                },
+            }
+        }
+
+
+@contextmanager
+def world(folder: Path, devices: dict[str, str]) -> Iterator[World]:
+    """Machines that have booted and nothing else; `devices` are architectures by name."""
+    (folder / "password").write_text(PASSWORD)
+    with labs.lab() as lab:
+        for name, arch in (dict.fromkeys(SERVERS, "amd64") | devices).items():
+            lab.add(name, arch)
+        lab.boot(*lab.machines)
+        yield World(lab, folder, releases.make_key(folder), tuple(devices))
+
+
+def enrol_all(made: World) -> None:
+    """The portal must run."""
+    enrol(made.lab, list(made.devices), made.folder, "portal")
+
+
+@contextmanager
+def serving(made: World, folder: Path, port: int = 8000) -> Iterator[str]:
+    """A web server on the control host; its URL."""
+    server = subprocess.Popen(
+        [*made.lab.shop.enter(), sys.executable, "-m", "http.server", "--bind", CONTROL, "--directory",
+         str(folder), str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield f"http://{CONTROL}:{port}"
+    finally:
+        server.kill()
+        server.wait()
