@@ -8,6 +8,7 @@ from agent.signaling.topics import (
     event_topic,
     health_topic,
     keys_topic,
+    look_topic,
     parse_topic,
     signal_topic,
     state_topic,
@@ -33,6 +34,8 @@ def check(data: bytes) -> None:
             again = health_topic(PREFIX, parts.device)
         case "keys":
             again = keys_topic(PREFIX, parts.name)
+        case "look":
+            again = look_topic(PREFIX, parts.device)
         case "event":
             again = event_topic(PREFIX, parts.device, parts.name)
         case _:
@@ -40,7 +43,7 @@ def check(data: bytes) -> None:
     assert again == topic
     assert not set("+#$/") & set(parts.device + parts.name)
     if parts.device:
-        assert device_filters(PREFIX, parts.device)[-1] == f"{PREFIX}/v1/{parts.device}/signal/+/in"
+        assert f"{PREFIX}/v1/{parts.device}/signal/+/in" in device_filters(PREFIX, parts.device)
 
 
 def seeds() -> list[bytes]:
@@ -49,6 +52,7 @@ def seeds() -> list[bytes]:
         state_topic(PREFIX, "front-door"),
         keys_topic(PREFIX, "k" * 43),
         health_topic(PREFIX, "front-door"),
+        look_topic(PREFIX, "front-door"),
         event_topic(PREFIX, "front-door", "camera-failed"),
         signal_topic(PREFIX, "front-door", "0123456789abcdef", "in"),
         signal_topic(PREFIX, "a", "b", "out"),
