@@ -124,18 +124,7 @@ class Lab:
         """`ansible-playbook site.yml` from the control host."""
         report = self.folder / "report.json"
         report.unlink(missing_ok=True)
-        env = os.environ | {
-            "PATH": PATH,
-            "LC_ALL": "C.UTF-8",
-            "ANSIBLE_FORCE_COLOR": "0",
-            "ANSIBLE_HOST_KEY_CHECKING": "False",
-            "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=20s -o ServerAliveInterval=3 "
-            "-o ServerAliveCountMax=3 -o ConnectTimeout=5 -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
-            "ANSIBLE_LOCAL_TEMP": str(self.folder / "ansible"),
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"),
-            "PINHOLE_ROLLOUT_REPORT": str(report),
-            "PYTHONUNBUFFERED": "1",
-        }
+        env = ansible_environment(self.folder) | {"PINHOLE_ROLLOUT_REPORT": str(report)}
         popen = subprocess.Popen(
             [*self.shop.enter(), "sh", "-c", 'cd "$0" && exec "$@"', str(ROOT / "ansible"),
              str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory), "site.yml",
@@ -210,6 +199,21 @@ class Played:
             words[0]: int(next(word for word in words if word.startswith("changed=")).partition("=")[2])
             for words in lines
         }
+
+
+def ansible_environment(folder: Path) -> dict[str, str]:
+    """For Ansible in a lab: machines that nobody knows yet, and nothing left in the user's folders."""
+    return os.environ | {
+        "PATH": PATH,
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_HOST_KEY_CHECKING": "False",
+        "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=20s -o ServerAliveInterval=3 "
+        "-o ServerAliveCountMax=3 -o ConnectTimeout=5 -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+        "ANSIBLE_LOCAL_TEMP": str(folder / "ansible"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 @contextmanager
