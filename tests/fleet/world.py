@@ -106,6 +106,7 @@ class World:
 def world(folder: Path, devices: dict[str, str]) -> Iterator[World]:
     """Machines that have booted and nothing else; `devices` are architectures by name."""
     (folder / "password").write_text(PASSWORD)
+    (folder / "password").chmod(0o600)
     with labs.lab() as lab:
         for name, arch in (dict.fromkeys(SERVERS, "amd64") | devices).items():
             lab.add(name, arch)
