@@ -115,12 +115,14 @@ def test_a_power_cut_during_a_trial_ends_at_the_last_good_release(world):
 def test_a_device_pulls_what_is_signed_and_nothing_else(world):
     release = world.build("0.9.8")
     with worlds.serving(world, release) as url:
-        world.play(world.folder / f"release-{FIFTH}", "--limit", "cam1,cam2", agent_release_url=url).ok()
-        timers = {
-            world.lab.ssh(device, "systemctl show pinhole-pull.timer --property=NextElapseUSecMonotonic")
-            for device in ("cam1", "cam2")
-        }
-        assert len(timers) == 2, "both look at the same moment"
+        last = world.folder / f"release-{FIFTH}"
+        # So late that no timer's own look comes into this test.
+        pulling = {"agent_release_url": url, "agent_pull_jitter": "20h"}
+        world.play(last, "--limit", "cam1,cam2", **pulling).ok()
+        show = "systemctl show pinhole-pull.timer --property=RandomizedDelayUSec,NextElapseUSecMonotonic"
+        timers = [world.lab.ssh(device, show) for device in ("cam1", "cam2")]
+        assert all("RandomizedDelayUSec=20h" in timer for timer in timers)
+        assert len(set(timers)) == 2, "both look at the same moment"
         good = (release / "manifest.json").read_text()
 
         (release / "manifest.json").write_text(good.replace('"0.9.8"', '"0.9.9"'))
