@@ -111,7 +111,8 @@ def _fetch_packages(part: Path) -> None:
 
 def _call(*argv: str) -> str:
     done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, timeout=BUILD_TIMEOUT_S,
+        ["unshare", "--mount", "--", *argv],  # what it mounts ends with it, however it ends
+        capture_output=True, text=True, check=False, timeout=BUILD_TIMEOUT_S,
         env=os.environ | {"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
     )  # fmt: skip
     if done.returncode:
