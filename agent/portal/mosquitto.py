@@ -84,9 +84,11 @@ def access_rules(prefix: str) -> str:
     base = f"{prefix}/v{VERSION}"
     own = f"{base}/%u"
     device = [f"pattern write {own}/{topic}" for topic in ("state", "health", "event/+", "signal/+/out")]
-    device += [f"pattern read {own}/signal/+/in", f"pattern read {base}/keys/+"]
+    device += [f"pattern read {own}/{topic}" for topic in ("signal/+/in", "command/look/in")]
+    device += [f"pattern read {base}/keys/+"]
     portal = [f"topic read {base}/+/{topic}" for topic in ("state", "health", "event/+", "signal/+/out")]
-    portal += [f"topic write {base}/+/signal/+/in", f"topic write {base}/keys/+"]
+    portal += [f"topic write {base}/+/{topic}" for topic in ("signal/+/in", "command/look/in")]
+    portal += [f"topic write {base}/keys/+"]
     return "\n".join([f"user {PORTAL_NAME}", *portal, "", *device, ""])
 
 
