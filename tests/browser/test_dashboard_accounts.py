@@ -239,7 +239,9 @@ ORDERS = """async (url) => {
 
 
 async def test_another_sites_page_can_neither_frame_nor_order():
-    async with open_page() as (part, page):
+    # Another site's frames throw at what `open_page` brings into every page.
+    async with portal() as part, chromium() as browser:
+        page = await browser.new_page()
         await sign_in(page, part.url)
         users = len(part.desk.users())
         frame = f'<iframe name="into"></iframe><iframe name="seen" src="{part.url}/"></iframe>'
