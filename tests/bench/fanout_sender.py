@@ -59,7 +59,19 @@ class Ours:
     async def answer(self, session, sdp, servers):
         self._answers[session] = asyncio.get_running_loop().create_future()
         ice = tuple(IceServer((s["urls"],), s["username"], s["credential"]) for s in servers)
-        offer = Offer(0, time.time() + 30, "bench", sdp, ice, relay_only=bool(servers))
+        now = time.time()
+        offer = Offer(
+            seq=0,
+            nonce=session[:22],
+            issued_at=now,
+            expires_at=now + 30,
+            boot_id="bench",
+            user="bench",
+            permissions=("watch",),
+            sdp=sdp,
+            ice_servers=ice,
+            relay_only=bool(servers),
+        )
         self._sessions.on_offer(session, offer)
         return await self._answers[session]
 
@@ -87,7 +99,7 @@ class Ours:
     def request_keyframe(self, _stream):
         self.wants_keyframe = True
 
-    def send_answer(self, session, sdp):
+    def send_answer(self, session, _nonce, sdp):
         self._answers[session].set_result({"sdp": sdp})
 
     def send_candidate(self, session, line):
