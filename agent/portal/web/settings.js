@@ -53,6 +53,7 @@ export class SettingsView {
     const allowed = PAGES.filter(({ may }) => may(me));
     const current = allowed.find(({ name }) => name === this.#name) ?? allowed[0];
     this.nav.replaceChildren(...allowed.map(({ name, title }) => el("a", { href: `#/${name}`, "aria-current": name === current.name ? "page" : null }, title)));
+    this.nav.querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "center" });  // a phone shows three at once
     document.title = `${current.title} – Pinhole`;
     const page = new current.page({ me, cameras: () => [...(this.#devices() ?? new Map()).values()] });
     this.content.replaceChildren(el("h1", {}, current.title), page.element);
