@@ -115,6 +115,7 @@ class Portal:
             except PortalError as exc:
                 log.warning("devices are as they were: %s", exc)
                 continue
+            self.signaling.on_keys(time.time())
             if revoked:
                 await self._shut_out(revoked)
 

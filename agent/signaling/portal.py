@@ -18,6 +18,9 @@ from agent.signaling.trust import VerifyKey, open_sealed
 
 logger = logging.getLogger(__name__)
 
+MAX_WAITING = 64
+"""Devices whose state is kept until their enrolment is known here, 87 KiB each at most."""
+
 _verify_key = lru_cache(maxsize=4096)(VerifyKey)
 
 
@@ -56,6 +59,7 @@ class PortalSignaling:
         self._signing = signing
         self._device_key = device_key
         self._told: dict[str, int] = {}
+        self._waiting: dict[str, tuple[bytes | None, bytes]] = {}  # by topic: the key known then, the message
         self._logged_at: dict[str, float] = {}
         self.refused: Counter[str] = Counter()
         """How many messages were refused so far, by code."""
@@ -88,6 +92,26 @@ class PortalSignaling:
             self._dispatch(topic, sealed)
         except MessageError as error:
             self._refuse(topic, error, now_unix_s)
+            if error.code == "unknown-key":
+                self._keep(topic, sealed)
+        else:
+            self._waiting.pop(topic, None)
+
+    def on_keys(self, now_unix_s: float) -> None:
+        """Take in what devices said before their enrolment was known here: a retained state comes once."""
+        for topic, (key, sealed) in list(self._waiting.items()):
+            if self._device_key(parse_topic(self._prefix, topic).device) != key:
+                del self._waiting[topic]
+                self.on_message(topic, sealed, now_unix_s)
+
+    def _keep(self, topic: str, sealed: bytes) -> None:
+        parts = parse_topic(self._prefix, topic)
+        if parts.channel != "state":
+            return
+        self._waiting.pop(topic, None)
+        self._waiting[topic] = self._device_key(parts.device), sealed
+        if len(self._waiting) > MAX_WAITING:
+            del self._waiting[next(iter(self._waiting))]  # the oldest
 
     def _dispatch(self, topic: str, sealed: bytes) -> None:
         parts = parse_topic(self._prefix, topic)

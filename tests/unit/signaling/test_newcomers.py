@@ -1,0 +1,83 @@
+"""A device's retained state comes once, maybe before the portal knows that the device was enrolled."""
+
+import pytest
+
+from agent.model.signal import State
+from agent.signaling.messages import encode
+from agent.signaling.portal import MAX_WAITING, PortalSignaling
+from agent.signaling.topics import event_topic, state_topic
+from agent.signaling.trust import SigningKey, make_signing_key
+
+NOW_S = 1_800_000_000.0
+DEVICE, OTHER = SigningKey(make_signing_key()), SigningKey(make_signing_key())
+
+
+class World:
+    """A portal's signaling over a registry that a test changes; `seen` is what reached the portal."""
+
+    def __init__(self):
+        self.keys, self.seen = {}, []
+        self.signaling = PortalSignaling(
+            "pinhole", lambda *_, **__: True, self, signing=None, device_key=self.keys.get
+        )
+
+    def on_state(self, device, state):
+        self.seen.append((device, state.boot_id))
+
+    def on_event(self, *_):
+        raise AssertionError("an old event is no news")
+
+    def says(self, device, boot_id, key=DEVICE):
+        topic = state_topic("pinhole", device)
+        payload = encode(State(boot_id, online=True, since=1.0))
+        self.signaling.on_message(topic, key.seal(topic, payload), NOW_S)
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_a_state_that_came_before_the_enrolment_was_known_counts_then(world):
+    world.says("cam", "b1")
+    world.signaling.on_keys(NOW_S)
+    assert world.seen == []
+    world.keys["cam"] = DEVICE.public
+    world.signaling.on_keys(NOW_S)
+    world.signaling.on_keys(NOW_S)
+    assert world.seen == [("cam", "b1")], "once"
+
+
+def test_a_device_that_was_enrolled_again_is_heard_under_its_new_key(world):
+    world.keys["cam"] = OTHER.public
+    world.says("cam", "b1")
+    world.keys["cam"] = DEVICE.public
+    world.signaling.on_keys(NOW_S)
+    assert world.seen == [("cam", "b1")]
+
+
+def test_what_another_key_signed_never_counts(world):
+    world.says("cam", "b1", key=OTHER)
+    world.keys["cam"] = DEVICE.public
+    world.signaling.on_keys(NOW_S)
+    assert world.seen == []
+
+
+def test_an_old_state_never_follows_a_newer_one(world):
+    world.says("cam", "b1")
+    world.keys["cam"] = DEVICE.public
+    world.says("cam", "b2")
+    world.signaling.on_keys(NOW_S)
+    assert world.seen == [("cam", "b2")]
+
+
+def test_only_states_wait_and_only_so_many(world):
+    topic = event_topic("pinhole", "first", "camera-failed")
+    world.signaling.on_message(topic, DEVICE.seal(topic, b"{}"), NOW_S)
+    for number in range(MAX_WAITING + 1):
+        world.says(f"cam{number}", "b1")
+    world.keys.update(
+        {f"cam{number}": DEVICE.public for number in range(MAX_WAITING + 1)}, first=DEVICE.public
+    )
+    world.signaling.on_keys(NOW_S)
+    assert [device for device, _ in world.seen] == [f"cam{number}" for number in range(1, MAX_WAITING + 1)]
