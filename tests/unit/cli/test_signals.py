@@ -31,14 +31,18 @@ cli._serve(program())
 @pytest.mark.parametrize("hangs", [False, True])
 def test_a_signal_ends_the_program(number, hangs):
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(hangs=hangs)],
+        # Under nohup the tests ignore SIGHUP, and what they start would too.
+        ["env", "--default-signal", sys.executable, "-c", PROGRAM.format(hangs=hangs)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "up\n"
-    os.kill(process.pid, number)
-    output, errors = process.communicate(timeout=30)
+    try:
+        assert process.stdout.readline() == "up\n"
+        os.kill(process.pid, number)
+        output, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert output == "cleaning up\n"
     assert process.returncode == (1 if hangs else 0)
     assert ("program" in errors) is hangs
