@@ -13,7 +13,7 @@ def test_video_goes_on_without_the_broker_and_signaling_comes_back_with_it():
     with mosquitto() as broker, running_stack(f'url = "{broker.settings().url}"') as stack:
         code, calm, said = stack.watch("--seconds", "5")
         assert code == 0, said
-        watching = stack.start_watch("--seconds", "20")
+        watching = stack.start_watch("--seconds", "10")
         while stack.log("agent").count("viewer connected") < 2:
             assert watching.poll() is None
             time.sleep(0.1)
@@ -30,6 +30,6 @@ def test_video_goes_on_without_the_broker_and_signaling_comes_back_with_it():
         code, seen, said = stack.end_watch(watching)
         assert code == 0, said
         assert seen["errors"] == []
-        # Had it been away with the broker, a fifth were missing; a busy machine slows both.
-        assert seen["fps"] > 0.88 * calm["fps"], "no picture was missed while the broker was away"
+        # Had it been away with the broker, two fifths were missing; a busy machine slows both.
+        assert seen["fps"] > 0.75 * calm["fps"], "no picture was missed while the broker was away"
         assert not seen["lost_packets"]
