@@ -97,7 +97,7 @@ class Portal:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.broker.run(), name="broker")
             group.create_task(self._keep_trust(), name="trust")
-            portal = serve_portal(self._settings.portal, self.accounts, self.gateway, on_ready, self.devices)
+            portal = serve_portal(self._settings.portal, self.accounts, self.gateway, self.devices, on_ready)
             group.create_task(portal, name="portal")
 
     def _note_watching(self, client: Client, device: str, begins: bool, detail: str) -> None:

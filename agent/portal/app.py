@@ -103,7 +103,7 @@ def create_app(
     gateway: Gateway,
     accounts: Accounts,
     assets: Assets,
-    devices: Devices | None = None,
+    devices: Devices,
 ) -> web.Application:
     """Build the application; it starts no task of its own."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[refuse_foreign_origins])
@@ -115,8 +115,7 @@ def create_app(
     Account(accounts).add_to(app)
     Admin(accounts).add_to(app)
     Shares(accounts).add_to(app)
-    if devices is not None:
-        devices.add_to(app)
+    devices.add_to(app)
     return app
 
 
@@ -124,8 +123,8 @@ async def run_portal(
     settings: PortalSettings,
     accounts: Accounts,
     gateway: Gateway,
+    devices: Devices,
     on_ready: Callable[[str], None],
-    devices: Devices | None = None,
 ) -> None:
     """Serve until cancelled, then close every WebSocket with 1001 and end within 2 s.
 

@@ -10,7 +10,10 @@ from parts.dashboard import DESKTOP, PHONE, enter_password, open_page, sign_in, 
 from parts.portal import PASSWORD, USER, portal
 from playwright.async_api import expect
 
+from agent.config import DeviceSettings, Settings
 from agent.portal.accounts.codes import code_at
+from agent.portal.registry import list_devices
+from agent.signaling.enrolment import enroll
 
 NEW = "a-better-password"
 LOOKS = [
@@ -88,6 +91,38 @@ async def test_every_page_about_accounts_fits_and_works(context, name):
         await expect(page.get_by_role("cell", name="the plumber")).to_be_visible()
         await fits(page)
         await screenshot(page, f"audit-{name}")
+
+
+@pytest.mark.parametrize(("context", "name"), LOOKS)
+async def test_a_camera_is_let_in_by_its_code_and_shut_out(context, name, tmp_path):
+    async with open_page(**context) as (part, page):
+        cameras(part)
+        await sign_in(page, part.url)
+        await go(page, part, "cameras", "Cameras")
+        await page.get_by_label("Its id, where you know it").fill("front")
+        await page.get_by_role("button", name="Make a claim code").click()
+        command = page.get_by_role("textbox", name="Command")
+        await expect(command).to_have_value(re.compile("^sudo pinhole enroll "))
+        await fits(page)
+        await screenshot(page, f"claim-{name}")
+        given = (await command.input_value()).split()
+        device = DeviceSettings(id="front", state_dir=tmp_path)
+        said = []
+        await enroll(Settings(device=device), given[4], given[6], said.append)
+        assert f"portal       {part.url} knows this camera as front" in said
+        await page.reload()
+        row = page.get_by_role("list", name="Cameras").get_by_role("listitem")
+        await expect(row).to_contain_text("Front door")
+        await expect(row).to_contain_text("by ann")
+        await row.get_by_role("button", name="Shut out").click()
+        [known] = await part.accounts.store.run(list_devices)
+        assert known.revoked_at is None, "one slip of the finger shuts nobody out"
+        await row.get_by_role("button", name="Press again to confirm").click()
+        await expect(row).to_contain_text("shut out")
+        [known] = await part.accounts.store.run(list_devices)
+        assert known.revoked_at
+        await fits(page)
+        await screenshot(page, f"cameras-{name}")
 
 
 async def test_the_first_start_link_chooses_a_password_and_works_once():

@@ -13,10 +13,11 @@ import pytest
 from fakes.bus import FakeBus, state
 from parts.portal import PASSWORD, USER, portal
 
-from agent.config import PortalSettings
+from agent.config import BrokerSettings, PortalSettings
 from agent.model.signal import Answer, Event
 from agent.portal.accounts.attempts import FREE_FAILURES
 from agent.portal.accounts.codes import code_at
+from agent.portal.api.enroll import Devices
 from agent.portal.api.route import Need, Route
 from agent.portal.app import create_app
 from agent.portal.assets import load_assets
@@ -34,6 +35,7 @@ PUBLIC = {
     "GET /api/company",
     "GET /api/company/return",
     "POST /api/share/open",
+    "POST /api/enroll",
 }
 """Every address that answers without a session; each is a decision."""
 UPGRADE = {
@@ -48,7 +50,9 @@ OFFER = {"type": "offer", "session": "a" * 32, "device": "back", "sdp": "v=0"}
 def routes():
     """Each address of the application: method, path, need."""
     gateway = Gateway(FakeBus().send, IceServers(), "1")
-    app = create_app(PortalSettings(), gateway, None, load_assets())
+    settings = PortalSettings(broker_has_public_certificate=True)
+    devices = Devices(None, None, None, settings, BrokerSettings())
+    app = create_app(settings, gateway, None, load_assets(), devices)
     return [
         (route.method, route.resource.canonical, getattr(route.handler, "__self__", None))
         for route in app.router.routes()

@@ -9,16 +9,19 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from fakes.bus import FakeBus
 
-from agent.config import OidcSettings, PortalSettings, load
+from agent.config import BrokerSettings, OidcSettings, PortalSettings, load
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.company import Company
 from agent.portal.accounts.desk import Desk
 from agent.portal.accounts.passwords import Passwords
 from agent.portal.accounts.service import Accounts
+from agent.portal.api.enroll import Devices
 from agent.portal.app import run_portal
+from agent.portal.authority import Authority
 from agent.portal.gateway import Gateway
 from agent.portal.store import Store
 from agent.portal.turn import IceServers
+from agent.signaling.signing import SigningFolder
 
 USER, PASSWORD = "ann", "correct-horse-battery"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -78,9 +81,11 @@ async def portal(
 
         gateway = gateway or Gateway(bus.send, ice or IceServers(), "1.2.3")
         gateway.note_watching = note
+        signing = SigningFolder(folder / "state")
+        devices = Devices(accounts, Authority(folder / "state"), signing.key_set, parsed, BrokerSettings())
         gateway.on_broker(connected=True)
         ready = asyncio.get_running_loop().create_future()
-        run = run_portal(parsed, accounts, gateway, ready.set_result)
+        run = run_portal(parsed, accounts, gateway, devices, ready.set_result)
         writing = asyncio.create_task(audit.run(), name="audit")
         task = asyncio.create_task(run, name="portal")
         await asyncio.wait([ready, task], timeout=10, return_when=asyncio.FIRST_COMPLETED)

@@ -53,19 +53,30 @@ export function form(button, submit, ...rows) {
   return Object.assign(el("form", { class: "form", onsubmit }, ...rows, error, send), { error, send });
 }
 
-/** A link that is shown once, with a button that copies it. */
-export function secretLink(url, words) {
-  const input = el("input", { type: "text", readonly: true, value: url, "aria-label": "Link", onfocus: () => input.select() });
+/** What is shown once, such as a link, with a button that copies it. */
+export function secret(text, words, label = "Link", symbol = "link") {
+  const input = el("input", { type: "text", readonly: true, value: text, "aria-label": label, onfocus: () => input.select() });
   const copy = el("button", { type: "button", class: "button" }, "Copy");
   copy.addEventListener("click", async () => {
     input.select();
-    await navigator.clipboard?.writeText(url).catch(() => null);
+    await navigator.clipboard?.writeText(text).catch(() => null);
     setText(copy, "Copied");
   });
-  return el("div", { class: "secret-link", role: "status" }, icon("link"), el("p", {}, words), el("div", { class: "copy-row" }, input, copy));
+  return el("div", { class: "secret-link", role: "status" }, icon(symbol), el("p", {}, words), el("div", { class: "copy-row" }, input, copy));
 }
 
 /** The address of a view of this dashboard. */
 export function addressOf(hash) {
   return `${location.origin}${location.pathname}${hash}`;
+}
+
+/** The second press does it: one slip of the finger removes nobody. */
+export function confirmed(button, act) {
+  if (button.dataset.words) return act();
+  button.dataset.words = button.textContent;
+  button.textContent = "Press again to confirm";
+  return setTimeout(() => {
+    button.textContent = button.dataset.words;
+    delete button.dataset.words;
+  }, 4_000);
 }

@@ -210,12 +210,13 @@ function howToAdd() {
   return [
     icon("camera"),
     el("h2", {}, "No cameras yet"),
-    el("p", {}, "A camera appears here as soon as its agent reaches the broker."),
+    el("p", {}, "A camera appears here as soon as it is enrolled and runs."),
     el(
       "ol",
       { class: "steps" },
       el("li", {}, "Install Pinhole on the Raspberry Pi, or on any Linux machine with a camera."),
-      el("li", {}, "In ", el("code", {}, "pinhole.toml"), ", point ", el("code", {}, "[broker] url"), " to the broker that this portal uses."),
+      el("li", {}, "Make a claim code: ", el("a", { href: "#/cameras" }, "Add a camera"), "; an administrator may."),
+      el("li", {}, "Run the command that comes with it on the camera."),
       el("li", {}, "Start it: ", el("code", {}, "pinhole run --config pinhole.toml")),
     ),
   ];

@@ -2,9 +2,8 @@
 
 import { get, post, segment } from "./api.js";
 import { el } from "./dom.js";
-import { field, form } from "./form.js";
+import { confirmed, field, form } from "./form.js";
 import { count } from "./format.js";
-import { confirmed } from "./users.js";
 
 export class GroupsPage {
   constructor({ cameras }) {

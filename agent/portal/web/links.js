@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { el } from "./dom.js";
-import { addressOf, choice, field, form, secretLink } from "./form.js";
+import { addressOf, choice, field, form, secret } from "./form.js";
 import { count, moment } from "./format.js";
 
 const LIFETIMES = [
@@ -37,7 +37,7 @@ export class LinksPage {
     const { token, label, problem } = await post("api/shares", body);
     if (problem) return problem;
     this.label.input.value = "";
-    this.said.replaceChildren(secretLink(addressOf(`#/share/${token}`), `The link for ${label}. It is shown here once.`));
+    this.said.replaceChildren(secret(addressOf(`#/share/${token}`), `The link for ${label}. It is shown here once.`));
     await this.load();
     return null;
   }

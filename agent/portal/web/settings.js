@@ -4,6 +4,7 @@ import { AccountPage } from "./account.js";
 import { get } from "./api.js";
 import { AuditPage } from "./audit.js";
 import { el, icon } from "./dom.js";
+import { EnrolledPage } from "./enrolled.js";
 import { GroupsPage } from "./groups.js";
 import { LinksPage } from "./links.js";
 import { ReleasesPage } from "./releases.js";
@@ -13,6 +14,7 @@ const PAGES = [
   { name: "account", title: "Account", page: AccountPage, may: () => true },
   { name: "links", title: "Share links", page: LinksPage, may: (me) => me.operator },
   { name: "releases", title: "Releases", page: ReleasesPage, may: (me) => me.operator },
+  { name: "cameras", title: "Cameras", page: EnrolledPage, may: (me) => me.admin },
   { name: "users", title: "Users", page: UsersPage, may: (me) => me.admin },
   { name: "groups", title: "Groups", page: GroupsPage, may: (me) => me.admin },
   { name: "audit", title: "Audit log", page: AuditPage, may: (me) => me.admin },

@@ -3,7 +3,7 @@
 import { get, post, segment } from "./api.js";
 import { el } from "./dom.js";
 import { count } from "./format.js";
-import { addressOf, choice, field, form, secretLink } from "./form.js";
+import { addressOf, choice, confirmed, field, form, secret } from "./form.js";
 
 const ROLES = [
   ["none", "Only what is granted"],
@@ -44,7 +44,7 @@ export class UsersPage {
   }
 
   #tellLink(name, link) {
-    this.said.replaceChildren(secretLink(addressOf(`#/welcome/${link}`), `Give ${name} this link, over a way that you trust. It is good for one day, once.`));
+    this.said.replaceChildren(secret(addressOf(`#/welcome/${link}`), `Give ${name} this link, over a way that you trust. It is good for one day, once.`));
   }
 
   #row(user) {
@@ -101,15 +101,4 @@ export class UsersPage {
   #nameOf(id) {
     return this.cameras().find((camera) => camera.id === id)?.name ?? id;
   }
-}
-
-/** The second press does it: one slip of the finger removes nobody. */
-export function confirmed(button, act) {
-  if (button.dataset.armed) return act();
-  button.dataset.armed = "yes";
-  button.textContent = "Press again to confirm";
-  return setTimeout(() => {
-    delete button.dataset.armed;
-    button.textContent = "Remove";
-  }, 4_000);
 }

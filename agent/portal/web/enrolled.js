@@ -1,0 +1,55 @@
+// Which cameras were let in: a code for a new one, and a way to shut one out.
+
+import { get, post, segment } from "./api.js";
+import { el } from "./dom.js";
+import { addressOf, choice, confirmed, field, form, secret } from "./form.js";
+import { moment } from "./format.js";
+
+const LIFETIMES = [
+  ["3600", "One hour"],
+  ["86400", "One day"],
+  ["604800", "One week"],
+];
+
+export class EnrolledPage {
+  constructor({ cameras }) {
+    this.cameras = cameras;
+    this.said = el("div", {});
+    this.list = el("ul", { class: "rows", "aria-label": "Cameras" });
+    this.device = field("Its id, where you know it", { name: "claim-device", maxlength: "64", pattern: "[A-Za-z0-9_\\-]+", autocomplete: "off", placeholder: "any new camera" });
+    this.lifetime = choice("The code works for", "claim-lifetime", LIFETIMES);
+    this.lifetime.input.value = "86400";
+    const hint = el("p", { class: "hint" }, "A claim code lets one camera in, once. For a camera that has a new card, or was shut out, name its id.");
+    this.element = el("div", { class: "panels wide" }, el("section", { class: "box" }, el("h2", {}, "Add a camera"), hint, form("Make a claim code", () => this.#claim(), this.device, this.lifetime), this.said), this.list);
+  }
+
+  async load() {
+    const { devices, problem } = await get("api/devices");
+    if (problem) return this.list.replaceChildren(el("li", { class: "form-error" }, problem));
+    return this.list.replaceChildren(...devices.map((device) => this.#row(device)));
+  }
+
+  async #claim() {
+    const device = this.device.input.value.trim();
+    const { code, expires_at, problem } = await post("api/claims", { lifetime_s: Number(this.lifetime.input.value), ...(device && { device }) });
+    if (problem) return problem;
+    this.device.input.value = "";
+    const command = `sudo pinhole enroll --portal ${addressOf("").replace(/\/$/, "")} --code ${code}`;
+    this.said.replaceChildren(secret(command, `Run this on ${device || "the camera"} before ${moment(expires_at)}. The code is shown here once.`, "Command", "camera"));
+    return null;
+  }
+
+  #row({ id, enrolled_at, by, revoked_at }) {
+    const camera = this.cameras().find((one) => one.id === id);
+    const history = [camera && camera.name !== id ? id : null, `enrolled ${moment(enrolled_at)} by ${by}`, revoked_at ? `shut out ${moment(revoked_at)}` : null];
+    const revoke = async () => {
+      const { problem } = await post(`api/devices/${segment(id)}/revoke`);
+      error.textContent = problem ?? "";
+      if (!problem) await this.load();
+    };
+    const error = el("p", { class: "form-error", role: "alert" });
+    const words = el("div", {}, el("strong", {}, camera?.name ?? id), el("p", { class: "hint" }, history.filter(Boolean).join(" · ")), error);
+    const button = el("button", { type: "button", class: "button danger", onclick: (event) => confirmed(event.target, revoke) }, "Shut out");
+    return el("li", { class: revoked_at ? "row-line is-off" : "row-line" }, words, revoked_at ? null : button);
+  }
+}
