@@ -119,19 +119,27 @@ class ReleaseDesk:
                 return self.release
             self._seen = seen
             with self._state.open("rb") as file:
-                return parse_state(json.loads(file.read(MAX_STATE_BYTES)))
+                return parse_state(json.loads(file.read(MAX_STATE_BYTES)), self._turned_at())
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as exc:
             log.warning(f"{self._state}: {exc!r}")
             return self.release
 
+    def _turned_at(self) -> float:
+        """When the link to the release that runs was set, in Unix time."""
+        try:
+            return self._state.with_name("current").lstat().st_mtime
+        except OSError:
+            return 0.0
 
-def parse_state(state: dict[str, Any]) -> Release:
-    """What people want to know of `state.json`. Pure."""
+
+def parse_state(state: dict[str, Any], since: float) -> Release:
+    """What people want to know of `state.json`, and since when the release runs. Pure."""
     last = next(iter(state["given_back"]), None) or {"version": "", "reason": "", "at": 0.0}
     return Release(
         on_trial=state["trial"] is not None,
+        since=since,
         given_back=str(last["version"])[:64],
         reason=str(last["reason"])[:500],
         given_back_at=float(last["at"]),

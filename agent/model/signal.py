@@ -161,6 +161,8 @@ class Release:
 
     on_trial: bool = False
     """The version that runs has yet to prove itself."""
+    since: UnixTime = 0.0
+    """When the device turned to the version that runs; 0 where nobody knows."""
     given_back: Text = ""
     """The version that was last given back, and why; empty where none was."""
     reason: Text = ""

@@ -33,6 +33,8 @@ class Row:
     """Unix time in seconds when it came or went."""
     version: str
     on_trial: bool
+    version_since: float | None
+    """Unix time in seconds when the device turned to it; None where nobody knows."""
     given_back: str
     """The version that was last given back, and why; empty where none was."""
     reason: str
@@ -134,6 +136,7 @@ def _row(device: Device) -> Row:
         since=device.since,
         version=device.version,
         on_trial=bool(release and release.on_trial),
+        version_since=release.since or None if release else None,
         given_back=release.given_back if release else "",
         reason=release.reason if release else "",
         verdict="unknown" if health is None else "fault" if health.faults else "good",

@@ -52,6 +52,7 @@ class Release(_Message):
     """How a device's releases fare."""
 
     on_trial: bool = False
+    since: float = 0.0
     given_back: Text = ""
     reason: Text = ""
 

@@ -1,21 +1,34 @@
-// Which release each device runs, how a roll-out goes, and why a release was given back.
+// Which release each camera runs, how the newest one fares, and why one was given back.
 
-import { el, setText } from "./dom.js";
+import { el } from "./dom.js";
 import { count, moment } from "./format.js";
 
 const LOOK_MS = 2_000;
 const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
+/** How a camera stands to the newest release, in the order in which people want to hear of it. */
+const STATES = {
+  back: { badge: "Gave it back", many: "gave it back" },
+  trial: { badge: "On trial", many: "on trial" },
+  due: { badge: "To come", many: "to come" },
+  away: { badge: "Offline", many: "offline, to come" },
+  unmanaged: { badge: "Updated by hand", many: "updated by hand" },
+  good: { badge: "Good", many: "run it" },
+};
+const ORDER = Object.keys(STATES);
+
 export class ReleasesPage {
   #cameras;
+  #shown = "";
 
   constructor({ cameras }) {
     this.#cameras = cameras;
-    this.summary = el("p", { class: "summary" });
-    this.shares = el("ul", { class: "shares", "aria-label": "Releases" });
+    this.newest = el("section", { class: "box rollout", "aria-label": "Newest release" });
+    this.others = el("p", { class: "hint others" });
     this.rows = el("tbody");
-    const heads = ["Camera", "Release", "State", "Last given back"].map((text) => el("th", { scope: "col" }, text));
-    this.element = el("div", {}, this.summary, this.shares, el("table", { class: "releases" }, el("thead", {}, el("tr", {}, ...heads)), this.rows));
+    const heads = ["Camera", "Release", "State", "Since", "Last given back"].map((text) => el("th", { scope: "col" }, text));
+    this.table = el("div", { class: "scroll" }, el("table", { class: "releases" }, el("thead", {}, el("tr", {}, ...heads)), this.rows));
+    this.element = el("div", {}, this.newest, this.others, this.table);
   }
 
   /** Shows what the portal says, again and again while the page is open. */
@@ -24,35 +37,85 @@ export class ReleasesPage {
     const timer = setInterval(() => (this.element.isConnected ? this.#paint() : clearInterval(timer)), LOOK_MS);
   }
 
+  /** Only where something differs: a text that somebody selects stays selected. */
   #paint() {
-    const devices = this.#cameras().sort((a, b) => byName.compare(a.name, b.name));
-    const shares = sharesOf(devices);
-    setText(this.summary, devices.length ? `${shares[0].devices} of ${count(devices.length, "camera", "cameras")} on ${shares[0].version}` : "No cameras yet");
-    this.shares.replaceChildren(...shares.map((share) => bar(share, devices.length)));
-    this.rows.replaceChildren(...devices.map(row));
+    const told = this.#cameras().map(({ id, name, version, online, since, release }) => ({ id, name, version, online, since, release }));
+    const text = JSON.stringify(told);
+    if (text === this.#shown) return;
+    this.#shown = text;
+    const newest = newestOf(told);
+    const devices = told.map((device) => ({ ...device, state: stateOf(device, newest) }));
+    devices.sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || byName.compare(a.name, b.name));
+    this.newest.replaceChildren(...(newest ? rollout(newest, devices) : [el("p", {}, "No cameras yet")]));
+    this.others.textContent = othersOf(newest, devices);
+    this.table.hidden = !devices.length;
+    this.rows.replaceChildren(...devices.map((device) => row(device, newest)));
   }
 }
 
-/** How many devices run each release, the newest release first. */
-function sharesOf(devices) {
+/** The newest release that any camera runs, or has tried. */
+function newestOf(devices) {
+  const versions = devices.flatMap(({ version, release }) => [version, release?.given_back]).filter(Boolean);
+  return versions.sort(byName.compare).at(-1) ?? "";
+}
+
+function stateOf({ version, online, release }, newest) {
+  if (version === newest) return release?.on_trial ? "trial" : "good";
+  if (!release) return "unmanaged";
+  if (release.given_back === newest) return "back";
+  return online ? "due" : "away";
+}
+
+function rollout(newest, devices) {
+  const counts = new Map(ORDER.map((state) => [state, devices.filter((device) => device.state === state).length]));
+  const present = ["good", ...ORDER.slice(0, -1)].filter((state) => counts.get(state));
+  const words = present.map((state) => `${counts.get(state)} ${state === "good" && counts.get(state) === 1 ? "runs it" : STATES[state].many}`);
+  const bar = el("div", { class: "stack", role: "img", "aria-label": words.join(", ") }, ...present.map((state) => part(state, counts.get(state))));
+  const legend = el("ul", { class: "legend" }, ...present.map((state, i) => el("li", { "data-state": state }, words[i])));
+  const begun = devices.map(({ version, release }) => (version === newest ? release?.since : release?.given_back === newest ? release.given_back_at : 0)).filter(Boolean);
+  const since = begun.length ? `, begun ${moment(Math.min(...begun))}` : "";
+  return [
+    el("div", { class: "rollout-top" }, el("h2", {}, newest), verdict(counts, devices.length)),
+    el("p", { class: "hint" }, `${counts.get("good") + counts.get("trial")} of ${count(devices.length, "camera", "cameras")} on it${since}`),
+    bar,
+    legend,
+  ];
+}
+
+function verdict(counts, total) {
+  const [state, words] = counts.get("back")
+    ? ["back", `Given back by ${counts.get("back")}`]
+    : counts.get("trial")
+      ? ["trial", "On trial"]
+      : ["good", counts.get("good") === total ? "Everywhere" : "Rolled out in part"];
+  return el("span", { class: "tag mark", "data-state": state }, words);
+}
+
+function part(state, size) {
+  const made = el("span", { "data-state": state });
+  made.style.flexGrow = size;
+  return made;
+}
+
+/** Who runs what else, the newer release first. */
+function othersOf(newest, devices) {
   const counts = new Map();
-  for (const { version } of devices) counts.set(version || "unknown", (counts.get(version || "unknown") ?? 0) + 1);
-  return [...counts].map(([version, devices]) => ({ version, devices })).sort((a, b) => byName.compare(b.version, a.version));
+  for (const { version } of devices) if (version !== newest) counts.set(version || "unknown", (counts.get(version || "unknown") ?? 0) + 1);
+  const parts = [...counts].sort(([a], [b]) => byName.compare(b, a)).map(([version, many]) => `${version} on ${count(many, "camera", "cameras")}`);
+  return parts.length ? `Still ${parts.join(", ")}.` : "";
 }
 
-function bar({ version, devices }, total) {
-  const label = `${devices} of ${total} on ${version}`;
-  return el("li", {}, el("span", {}, version), el("progress", { value: devices, max: total, "aria-label": label }), el("span", {}, label));
-}
-
-function row(device) {
-  const { release } = device;
-  const returned = release?.given_back ? `${release.given_back}, ${moment(release.given_back_at)}: ${release.reason}` : "";
-  return el("tr", {}, el("th", { scope: "row" }, device.name), el("td", {}, device.version || "unknown"), el("td", {}, stateOf(device)), el("td", {}, returned));
-}
-
-function stateOf({ online, release }) {
-  if (!online) return "offline";
-  if (!release) return "not managed";
-  return release.on_trial ? "on trial" : "good";
+function row(device, newest) {
+  const { name, version, online, since, state, release } = device;
+  const isAway = online ? null : el("span", { class: "hint" }, since ? `offline since ${moment(since)}` : "offline");
+  const returned = release?.given_back ? [el("strong", {}, `${release.given_back}, ${moment(release.given_back_at)}`), el("p", {}, release.reason)] : [];
+  return el(
+    "tr",
+    { class: release?.given_back === newest && version !== newest ? "is-bad" : null },
+    el("th", { scope: "row" }, name, isAway),
+    el("td", { "data-head": "Release" }, version || "unknown"),
+    el("td", {}, el("span", { class: "mark", "data-state": state }, STATES[state].badge)),
+    el("td", { "data-head": "Since" }, release?.since ? moment(release.since) : ""),
+    el("td", { "data-head": "Given back" }, ...returned),
+  );
 }

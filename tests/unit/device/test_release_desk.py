@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 
 import pytest
 
@@ -63,10 +64,13 @@ async def test_without_a_trial_the_camera_rests(desk):
 
 def test_a_release_that_was_given_back_is_told_once(desk):
     (desk.folder / "state.json").write_text(json.dumps({"trial": None, "given_back": [GIVEN_BACK]}))
+    (desk.folder / "current").symlink_to("releases/1.0")
+    os.utime(desk.folder / "current", (9.0, 9.0), follow_symlinks=False)
     desk.look()
     desk.look()
     (told,) = desk.changes
     assert (told.given_back, told.reason, told.on_trial) == ("1.1", "no picture", False)
+    assert told.since == 9.0
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"trial": null}', '{"trial": null, "given_back": [3]}'])
@@ -77,6 +81,6 @@ def test_a_damaged_state_is_no_reason_to_fail(desk, text):
 
 
 def test_long_words_fit_the_message():
-    release = parse_state({"trial": {}, "given_back": [GIVEN_BACK | {"reason": "x" * 9999}]})
+    release = parse_state({"trial": {}, "given_back": [GIVEN_BACK | {"reason": "x" * 9999}]}, 7.0)
     assert release.on_trial
     assert len(release.reason) <= 512
