@@ -152,11 +152,11 @@ class Agent:
     def on_portal_keys(self, keys: KeySet) -> None:
         save_portal_keys(self._settings.device.state_dir, keys)
 
+    def on_look(self) -> None:
+        self.releases.look_for_release()
+
     def _on_message(self, topic: str, payload: bytes) -> None:
-        if topic == topics.look_topic(self._settings.broker.topic_prefix, self._settings.device.id):
-            self.releases.look_for_release()
-        else:
-            self.service.on_message(topic, payload, time.time(), time.monotonic())
+        self.service.on_message(topic, payload, time.time(), time.monotonic())
 
     def _publish(
         self,

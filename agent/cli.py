@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -23,6 +23,9 @@ from agent.config.document import example
 from agent.errors import ConfigError, PinholeError
 from agent.model.media import StreamName
 from agent.model.text import printable
+
+if TYPE_CHECKING:
+    from agent.watch.portal import SignIn
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 STOP_TIMEOUT_S = 8.0
@@ -46,12 +49,28 @@ portal_app.command()(claim)
 portal_app.command("broker-config")(broker_config)
 app.add_typer(portal_app, name="portal")
 app.command()(enroll)
+fleet_app = typer.Typer(invoke_without_command=True)
+app.add_typer(fleet_app, name="fleet")
 config_app = typer.Typer(no_args_is_help=True, help="Check a settings file, or print one to start from.")
 app.add_typer(config_app, name="config")
 
 ConfigOption = Annotated[
     Path,
     typer.Option("--config", "-c", metavar="FILE", help="The settings, see [b]pinhole config example[/]."),
+]
+
+PortalOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Default: the running demo's, else http://127.0.0.1:8080.")
+]
+UserOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Who signs in. Default: the running demo's user.")
+]
+PasswordOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="File with the password. Default: the running demo's, else ask."),
+]
+CodeOption = Annotated[
+    str, typer.Option(metavar="CODE", help="What your authenticator shows, where you have one.")
 ]
 
 
@@ -166,23 +185,13 @@ def demo(
 
 @app.command()
 def watch(
-    portal: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Default: the running demo's, else http://127.0.0.1:8080."),
-    ] = None,
+    portal: PortalOption = None,
     device: Annotated[
         str | None, typer.Option(metavar="ID", help="Needed where there are several cameras.")
     ] = None,
-    user: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who signs in. Default: the running demo's user.")
-    ] = None,
-    password_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File with the password. Default: the running demo's, else ask."),
-    ] = None,
-    code: Annotated[
-        str, typer.Option(metavar="CODE", help="What your authenticator shows, where you have one.")
-    ] = "",
+    user: UserOption = None,
+    password_file: PasswordOption = None,
+    code: CodeOption = "",
     seconds: Annotated[
         float | None, typer.Option(min=0.1, max=86400, help="Stop after this long from the first frame.")
     ] = None,
@@ -208,20 +217,13 @@ def watch(
               [b]pinhole watch --portal https://cams.example.org --user ann --device front-door[/]
     """
     _log_to_stderr("error")
-    from agent.demo.folder import find_running
-    from agent.watch.portal import SignIn
     from agent.watch.viewer import Wish, run_watch
 
-    running = find_running() if portal is None or password_file is None else None
-    if running and portal in (None, running.url):
-        portal, user = running.url, user or running.user
-        password_file = password_file or running.password_file
-    if user is None:
-        raise ConfigError("say who signs in: --user NAME --password-file FILE (and no demo runs here)")
+    url, sign_in = _whom_to_ask(portal, user, password_file, code)
     wish = Wish(
-        portal=portal or "http://127.0.0.1:8080",
+        portal=url,
         device=device,
-        sign_in=SignIn(user, _password(password_file), code),
+        sign_in=sign_in,
         seconds=seconds,
         relay_only=relay_only,
         stream=stream,
@@ -231,22 +233,13 @@ def watch(
     _serve(run_watch(wish, json_wanted=as_json))
 
 
-@app.command()
+@fleet_app.callback(invoke_without_command=True)
 def fleet(
-    portal: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Default: the running demo's, else http://127.0.0.1:8080."),
-    ] = None,
-    user: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who signs in. Default: the running demo's user.")
-    ] = None,
-    password_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File with the password. Default: the running demo's, else ask."),
-    ] = None,
-    code: Annotated[
-        str, typer.Option(metavar="CODE", help="What your authenticator shows, where you have one.")
-    ] = "",
+    context: typer.Context,
+    portal: PortalOption = None,
+    user: UserOption = None,
+    password_file: PasswordOption = None,
+    code: CodeOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List every device of a portal: release, health, what its doctor says, what was given back and why.
@@ -254,9 +247,45 @@ def fleet(
     Examples: [b]pinhole fleet --portal https://cams.example.org --user ann[/]
               [b]pinhole fleet --json[/]
     """
+    if context.invoked_subcommand:
+        return
     _log_to_stderr("error")
-    from agent.demo.folder import find_running
     from agent.watch.fleet import run_fleet
+
+    url, sign_in = _whom_to_ask(portal, user, password_file, code)
+    _serve(run_fleet(url, sign_in, Console(highlight=False), json_wanted=as_json))
+
+
+@fleet_app.command()
+def look(
+    device: Annotated[
+        list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Default: all that you operate.")
+    ] = None,
+    portal: PortalOption = None,
+    user: UserOption = None,
+    password_file: PasswordOption = None,
+    code: CodeOption = "",
+) -> None:
+    """Have devices look for a new release now, instead of at their timer's next turn.
+
+    For those that pull (agent_release_url). Each asks within half a minute where its own settings say, takes
+    only what is signed, and gives it back where it does not work. One that is offline looks when it is back.
+
+    Examples: [b]pinhole fleet look front-door --portal https://cams.example.org --user ann[/]
+              [b]pinhole fleet look --portal https://cams.example.org --user ann[/]
+    """
+    _log_to_stderr("error")
+    from agent.watch.fleet import run_look
+
+    url, sign_in = _whom_to_ask(portal, user, password_file, code)
+    _serve(run_look(url, sign_in, device or [], Console(highlight=False)))
+
+
+def _whom_to_ask(
+    portal: str | None, user: str | None, password_file: Path | None, code: str
+) -> tuple[str, "SignIn"]:
+    """The portal's URL, and who signs in there."""
+    from agent.demo.folder import find_running
     from agent.watch.portal import SignIn
 
     running = find_running() if portal is None or password_file is None else None
@@ -265,9 +294,7 @@ def fleet(
         password_file = password_file or running.password_file
     if user is None:
         raise ConfigError("say who signs in: --user NAME --password-file FILE (and no demo runs here)")
-    sign_in = SignIn(user, _password(password_file), code)
-    url = portal or "http://127.0.0.1:8080"
-    _serve(run_fleet(url, sign_in, Console(highlight=False), json_wanted=as_json))
+    return portal or "http://127.0.0.1:8080", SignIn(user, _password(password_file), code)
 
 
 @app.command()

@@ -46,7 +46,11 @@ class Portal:
         self._settings = settings
         broker, portal = settings.broker, settings.portal
         self.gateway = Gateway(
-            self._send, load_ice_servers(portal), __version__, note_watching=self._note_watching
+            self._send,
+            load_ice_servers(portal),
+            __version__,
+            note_watching=self._note_watching,
+            ask_to_look=self._ask_to_look,
         )
         self.store = open_store(portal)
         self.registry = Registry(self.store)
@@ -133,6 +137,9 @@ class Portal:
 
     def _send(self, device: str, session: str, message: ToDevice) -> bool:
         return self.broker.connected and self.signaling.send(device, session, message)
+
+    def _ask_to_look(self, device: str, boot_id: str) -> bool:
+        return self.broker.connected and self.signaling.ask_to_look(device, boot_id, time.time())
 
     def _on_connection(self, connected: bool, _words: str) -> None:
         self.gateway.on_broker(connected)

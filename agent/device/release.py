@@ -92,6 +92,7 @@ class ReleaseDesk:
             return
         pause_s = random.uniform(0, LOOK_WITHIN_S)  # noqa: S311 - spreads load, keeps no secret
         self._looks_at_s = loop.time() + pause_s + LOOK_EVERY_S
+        log.info(f"there may be a new release: looking in {pause_s:.0f} s")
         loop.call_later(pause_s, self._touch, self._folder / "look")
 
     def _touch(self, file: Path) -> None:

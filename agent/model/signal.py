@@ -138,6 +138,19 @@ class Bye:
     v: Version = VERSION
 
 
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Portal to device on `command/look/in`: there may be a new release. Carries no command."""
+
+    issued_at: UnixTime
+    """Counts once: only where it is above that of the one before."""
+    boot_id: Id
+    """Of the device's `state`: one from before its start is refused."""
+    type: Literal["look"] = "look"
+    v: Version = VERSION
+
+
 ToDevice = Offer | Candidate | Bye
 FromDevice = Answer | Candidate | Reject | Restart | Bye
 

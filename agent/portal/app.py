@@ -15,6 +15,7 @@ from agent.portal.accounts.service import Accounts
 from agent.portal.api.account import Account
 from agent.portal.api.admin import Admin
 from agent.portal.api.enroll import Devices
+from agent.portal.api.releases import Releases
 from agent.portal.api.route import Need, add
 from agent.portal.api.shares import Shares
 from agent.portal.api.signin import SignIn
@@ -115,6 +116,7 @@ def create_app(
     Account(accounts).add_to(app)
     Admin(accounts).add_to(app)
     Shares(accounts).add_to(app)
+    Releases(accounts, gateway).add_to(app)
     devices.add_to(app)
     return app
 

@@ -12,8 +12,6 @@ from agent.portal.turn import IceGrant
 
 RATE_PER_S = 50.0
 BURST = 200.0
-OFFERS_PER_MINUTE = 240
-"""Of one user or share link: a wall of cameras that all restart twice."""
 MAX_OWNERS = 4096
 
 
@@ -95,19 +93,20 @@ class Session:
         return self.seq_out
 
 
-class OfferLimit:
-    """How often one user may ask for a stream; `owner` is a user or a share link. Time is monotonic."""
+class MinuteLimit:
+    """How often one user may ask for something; `owner` is a user or a share link. Time is monotonic."""
 
-    def __init__(self) -> None:
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
         self._times: OrderedDict[object, deque[float]] = OrderedDict()
 
     def admits(self, owner: object, now_s: float) -> bool:
-        """Count one offer; False where there were too many in the last minute."""
-        times = self._times.setdefault(owner, deque(maxlen=OFFERS_PER_MINUTE))
+        """Count one; False where there were too many in the last minute."""
+        times = self._times.setdefault(owner, deque(maxlen=self._per_minute))
         self._times.move_to_end(owner)
         if len(self._times) > MAX_OWNERS:
             self._times.popitem(last=False)
-        if len(times) == OFFERS_PER_MINUTE and now_s - times[0] < 60:
+        if len(times) == self._per_minute and now_s - times[0] < 60:
             return False
         times.append(now_s)
         return True

@@ -25,7 +25,7 @@ from agent.model.signal import (
     ToDevice,
 )
 from agent.portal.accounts.access import Identity
-from agent.portal.client import BURST, Client, Clock, OfferLimit, Session
+from agent.portal.client import BURST, Client, Clock, MinuteLimit, Session
 from agent.portal.devices import Directory
 from agent.portal.messages import (
     MAX_MESSAGE_BYTES,
@@ -59,6 +59,8 @@ MAX_CLIENTS_PER_OWNER = 32
 """Of one user, or of one share link."""
 MAX_SESSIONS, MAX_SESSIONS_PER_OWNER = 32, 128
 """Of one socket, and of one user or share link."""
+OFFERS_PER_MINUTE = 240
+"""Of one user or share link: a wall of cameras that all restart twice."""
 MAX_CANDIDATES = 64
 """Kept for each session until its answer comes."""
 ANSWER_TIMEOUT_S = 10.0
@@ -81,6 +83,8 @@ SendToDevice = Callable[[str, str, ToDevice], bool]
 
 NoteWatching = Callable[[Client, str, bool, str], None]
 """`note(client, device, begins, detail)` for the audit log: somebody begins or ends to watch."""
+AskToLook = Callable[[str, str], bool]
+"""`ask(device, boot_id)` tells a device that there may be a new release; False as of `SendToDevice`."""
 
 
 class Gateway:
@@ -93,15 +97,17 @@ class Gateway:
         version: str,
         clock: Clock | None = None,
         note_watching: NoteWatching = lambda *_: None,
+        ask_to_look: AskToLook = lambda *_: False,
     ) -> None:
         self.version = version
         self.broker_connected = False
         self._send = send
+        self._ask_to_look = ask_to_look
         self._ice = ice
         self._clock = clock or Clock()
         self.note_watching = note_watching
         self._directory = Directory()
-        self._limit = OfferLimit()
+        self._limit = MinuteLimit(OFFERS_PER_MINUTE)
         self._clients: set[Client] = set()
         self._numbers = itertools.count()
         self._sessions: dict[str, Session] = {}
@@ -179,6 +185,17 @@ class Gateway:
                 self._shut_out(client)
             elif identity.access != client.identity.access:
                 self._change_access(client, identity)
+
+    def devices(self) -> tuple[str, ...]:
+        """Of which anything is known."""
+        return self._directory.ids()
+
+    def ask_to_look(self, device: str) -> bool:
+        """Tell a device that there may be a new release; False where it or the broker is away."""
+        boot_id = self._directory.boot_id(device)
+        if boot_id is None or not self._directory.is_online(device):
+            return False
+        return self._ask_to_look(device, boot_id)
 
     # From the devices.
 

@@ -20,6 +20,7 @@ from agent.model.signal import (
     Candidate,
     Event,
     FromDevice,
+    Look,
     Offer,
     Reject,
     Restart,
@@ -27,7 +28,7 @@ from agent.model.signal import (
     ToDevice,
 )
 
-Message = ToDevice | FromDevice | State | Event | Health | KeySet
+Message = ToDevice | FromDevice | State | Event | Health | KeySet | Look
 MESSAGE_TYPES: tuple[type[Message], ...] = (
     Offer,
     Answer,
@@ -39,6 +40,7 @@ MESSAGE_TYPES: tuple[type[Message], ...] = (
     Event,
     Health,
     KeySet,
+    Look,
 )
 MAX_TEXT_CHARS = 512
 """As `agent.model.signal.Text`."""
@@ -62,6 +64,7 @@ _STATE = TypeAdapter(State)
 _EVENT = TypeAdapter(Event)
 _HEALTH = TypeAdapter(Health)
 _KEYS = TypeAdapter(KeySet)
+_LOOK = TypeAdapter(Look)
 
 
 def encode(message: Message) -> bytes:
@@ -110,6 +113,11 @@ def parse_health(payload: bytes) -> Health:
 def parse_keys(payload: bytes) -> KeySet:
     """Read what came in on `keys/<kid>`. Raises MessageError."""
     return _parse(_KEYS, payload, ("keys",))
+
+
+def parse_look(payload: bytes) -> Look:
+    """Read what came in on `command/look/in`. Raises MessageError."""
+    return _parse(_LOOK, payload, ("look",))
 
 
 def clip(text: str) -> str:

@@ -9,17 +9,19 @@ from typing import Protocol
 
 from agent.errors import MessageError
 from agent.model.health import Health
-from agent.model.signal import OFFER_LIFETIME_S, Event, FromDevice, State, ToDevice
+from agent.model.signal import OFFER_LIFETIME_S, Event, FromDevice, Look, State, ToDevice
 from agent.signaling.messages import encode, parse_event, parse_from_device, parse_health, parse_state
 from agent.signaling.service import LOG_INTERVAL_S, Publish
 from agent.signaling.signing import SigningFolder
-from agent.signaling.topics import keys_topic, parse_topic, signal_topic
+from agent.signaling.topics import keys_topic, look_topic, parse_topic, signal_topic
 from agent.signaling.trust import VerifyKey, open_sealed
 
 logger = logging.getLogger(__name__)
 
 MAX_WAITING = 64
 """Devices whose state is kept until their enrolment is known here, 87 KiB each at most."""
+LOOK_LIFETIME_S = 300.0
+"""A device that is away for longer looks by itself when it is back."""
 
 _verify_key = lru_cache(maxsize=4096)(VerifyKey)
 
@@ -69,6 +71,12 @@ class PortalSignaling:
         topic = signal_topic(self._prefix, device, session, "in")
         sealed = self._signing.current.seal(topic, encode(message))
         return self._publish(topic, sealed, expiry_s=OFFER_LIFETIME_S)
+
+    def ask_to_look(self, device: str, boot_id: str, now_unix_s: float) -> bool:
+        """Tell a device that there may be a new release. As `send`."""
+        topic = look_topic(self._prefix, device)
+        sealed = self._signing.current.seal(topic, encode(Look(now_unix_s, boot_id)))
+        return self._publish(topic, sealed, expiry_s=LOOK_LIFETIME_S)
 
     def tell_keys(self) -> None:
         """Tell all devices whose offers count, where they were not told yet.

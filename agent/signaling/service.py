@@ -21,7 +21,7 @@ from agent.model.signal import (
     State,
     ToDevice,
 )
-from agent.signaling.messages import Message, clip, encode, parse_keys, parse_to_device
+from agent.signaling.messages import Message, clip, encode, parse_keys, parse_look, parse_to_device
 from agent.signaling.outbox import Publication
 from agent.signaling.topics import Topic, event_topic, health_topic, parse_topic, signal_topic, state_topic
 from agent.signaling.trust import UNPROVEN, KeyRing, OfferJudge, SigningKey, open_sealed
@@ -51,6 +51,9 @@ class SessionHandler(Protocol):
 
     def on_portal_keys(self, keys: KeySet) -> None:
         """The portal's keys changed: from now on these count."""
+
+    def on_look(self) -> None:
+        """There may be a new release."""
 
 
 class Publish(Protocol):
@@ -110,6 +113,9 @@ class SignalingService:
         """`prefix` as in the settings; raises MessageError where `device` cannot be a level of a topic."""
         self._key = key
         self._judge = OfferJudge(boot_id)
+        self._boot_id = boot_id
+        self._looked_at = 0.0
+        """When the newest word of a new release was said, by the portal's clock."""
         self._portal_keys, self._ring = portal_keys, KeyRing.of(portal_keys.publics)
         self._prefix = prefix
         self._device = device
@@ -130,6 +136,8 @@ class SignalingService:
             parts = self._parts_of(topic)
             if parts.channel == "keys":
                 self._on_keys(topic, parts.name, sealed)
+            elif parts.channel == "look":
+                self._on_look(topic, sealed)
             else:
                 name = parts.name
                 message = parse_to_device(open_sealed(topic, sealed, self._ring.find))
@@ -219,7 +227,7 @@ class SignalingService:
 
     def _parts_of(self, topic: str) -> Topic:
         parts = parse_topic(self._prefix, topic)
-        if parts.channel == "keys" or (parts.device, parts.channel) == (self._device, "in"):
+        if parts.channel == "keys" or (parts.device == self._device and parts.channel in ("in", "look")):
             return parts
         raise MessageError("unknown-topic", f"{topic} is not for this device")
 
@@ -227,6 +235,15 @@ class SignalingService:
         if self._ring.find(kid) is None:
             return  # said to those who know that key
         self.take_portal_keys(parse_keys(open_sealed(topic, sealed, self._ring.find)))
+
+    def _on_look(self, topic: str, sealed: bytes) -> None:
+        look = parse_look(open_sealed(topic, sealed, self._ring.find))
+        if look.boot_id != self._boot_id:
+            raise MessageError("wrong-boot", "the word of a new release is for another start of this camera")
+        if look.issued_at <= self._looked_at:
+            raise MessageError("replayed", "this word of a new release was taken already")
+        self._looked_at = look.issued_at
+        self._handler.on_look()
 
     def _dispatch(self, name: str, message: ToDevice, now_unix_s: float, now_mono_s: float) -> None:
         session = self._remember(name) if isinstance(message, Offer) else self._known(name)

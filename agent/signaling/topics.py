@@ -50,7 +50,7 @@ def keys_topic(prefix: str, kid: str) -> str:
 
 
 def look_topic(prefix: str, device: str) -> str:
-    """Portal to device: there may be a new release. The payload is empty, and is not read."""
+    """Portal to device: there may be a new release."""
     return f"{_base(prefix, device)}/command/look/in"
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.model.text import printable
-from agent.watch.portal import Device, DeviceChanged, Devices, PortalClient, SignIn
+from agent.watch.portal import Device, DeviceChanged, Devices, PortalClient, SignIn, ask_to_look
 
 QUIET_S = 1.0
 """A long list comes in parts, without a last one: it ends when nothing more comes for so long."""
@@ -125,6 +125,15 @@ async def run_fleet(portal: str, sign_in: SignIn, console: Console, *, json_want
         return
     console.print(table(fleet))
     console.print(printable(summary(fleet)), markup=False)
+
+
+async def run_look(portal: str, sign_in: SignIn, devices: list[str], console: Console) -> None:
+    """Have devices look for a new release; say which were told. Raises PortalError."""
+    looked = await ask_to_look(portal, sign_in, devices)
+    for device in looked.asked:
+        console.print(f"{device}  asked", markup=False)
+    for device in looked.missed:
+        console.print(f"{device}  offline: it looks when it is back", markup=False)
 
 
 def _row(device: Device) -> Row:

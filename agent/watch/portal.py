@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -139,6 +139,20 @@ class Refused(_Message):
 
 
 Message = Hello | Devices | DeviceChanged | Answer | Candidate | Reject | Bye | Refused
+
+
+class Looked(_Message):
+    """Which cameras were told that there may be a new release, and which were away."""
+
+    asked: list[Id]
+    missed: list[Id]
+
+
+class _Refusal(_Message):
+    message: Text
+
+
+_LOOKED, _REFUSAL = TypeAdapter(Looked), TypeAdapter(_Refusal)
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
@@ -163,22 +177,13 @@ class PortalClient:
     @contextlib.asynccontextmanager
     async def connect(cls, url: str, sign_in: SignIn) -> AsyncIterator[Self]:
         """Sign in and wait for `hello`. Raises PortalError that says what is wrong and what to do."""
-        base = url.rstrip("/")
-        if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
-            raise PortalError(f"{url}: the portal's address must be http:// or https:// and a host")
-        # The portal may be an address without a name; cookies of such are refused by default.
-        jar = aiohttp.CookieJar(unsafe=True)
-        timeout = aiohttp.ClientTimeout(total=CONNECT_TIMEOUT_S)
-        async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout) as http:
-            try:
+        base = _base_of(url)
+        async with _session() as http:
+            with _reaching(url):
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     await _sign_in(http, base, sign_in)
                     socket = await http.ws_connect(f"{base}/api/ws", max_msg_size=MAX_MESSAGE_BYTES)
                     hello = await _receive(socket)
-            except (aiohttp.ClientError, OSError) as exc:
-                raise PortalError(f"cannot reach the portal at {url}: {exc}") from exc
-            except TimeoutError as exc:
-                raise PortalError(f"the portal at {url} did not answer in {CONNECT_TIMEOUT_S:g} s") from exc
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(socket.close)
                 if not isinstance(hello, Hello):
@@ -209,6 +214,46 @@ class PortalClient:
                     elif isinstance(message, DeviceChanged):
                         devices[message.device.id] = message.device
         return _choose(devices, wanted)
+
+
+async def ask_to_look(url: str, sign_in: SignIn, devices: list[str]) -> Looked:
+    """Have cameras look for a new release; without any, all that the user operates. Raises PortalError."""
+    base, body = _base_of(url), {"devices": devices} if devices else {}
+    async with _session() as http:
+        with _reaching(url):
+            await _sign_in(http, base, sign_in)
+            async with http.post(f"{base}/api/look", json=body) as answer:
+                text = await answer.text()
+            await http.post(f"{base}/api/logout", json={})
+    try:
+        if answer.status != 200:
+            raise PortalError(_REFUSAL.validate_json(text).message)
+        return _LOOKED.validate_json(text)
+    except ValidationError as exc:
+        raise PortalError(f"{url} does not answer like a portal: HTTP {answer.status}") from exc
+
+
+def _base_of(url: str) -> str:
+    base = url.rstrip("/")
+    if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
+        raise PortalError(f"{url}: the portal's address must be http:// or https:// and a host")
+    return base
+
+
+def _session() -> aiohttp.ClientSession:
+    # The portal may be an address without a name; cookies of such are refused by default.
+    jar = aiohttp.CookieJar(unsafe=True)
+    return aiohttp.ClientSession(cookie_jar=jar, timeout=aiohttp.ClientTimeout(total=CONNECT_TIMEOUT_S))
+
+
+@contextlib.contextmanager
+def _reaching(url: str) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as exc:
+        raise PortalError(f"the portal at {url} did not answer in {CONNECT_TIMEOUT_S:g} s") from exc
+    except (aiohttp.ClientError, OSError) as exc:
+        raise PortalError(f"cannot reach the portal at {url}: {exc}") from exc
 
 
 def _choose(devices: dict[str, Device], wanted: str | None) -> Device:

@@ -91,6 +91,23 @@ async def test_a_rollout_goes_on_while_the_page_is_open():
         await expect(newest).to_contain_text("8 of 8 cameras")
 
 
+async def test_look_now_is_a_press_away():
+    async with open_page(viewport=PHONE, color_scheme="light") as (part, page):
+        fleet(part)
+        asked = []
+        part.gateway.ask_to_look = lambda device: device != "cabin" and not asked.append(device)
+        await sign_in(page, part.url)
+        await page.goto(f"{part.url}/#/releases")
+        await page.get_by_role("button", name="Look now: Roof").click()
+        await expect(page.get_by_text("Asked Roof.", exact=True)).to_be_visible()
+        assert asked == ["roof"]
+        await expect(page.get_by_role("button", name="Look now: Cabin at the lake")).to_be_disabled()
+        await page.get_by_role("button", name="Look now, all").click()
+        await expect(page.get_by_text("Asked 7 cameras. 1 is away, and will look when back.")).to_be_visible()
+        assert len(asked) == 8
+        await screenshot(page, "releases-look-390-light")
+
+
 async def test_before_the_first_camera_the_page_says_so():
     async with open_page(viewport=PHONE) as (part, page):
         await sign_in(page, part.url)

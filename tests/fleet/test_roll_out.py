@@ -137,9 +137,7 @@ def test_a_device_pulls_what_is_signed_and_nothing_else(world):
         time.sleep(20)
 
         # The portal's word reaches the device over MQTT; the path unit does the rest.
-        world.lab.ssh("broker", "apt-get install -qq -y mosquitto-clients >/dev/null")
-        topic = "pinhole/v1/cam1/command/look/in"
-        world.lab.ssh("broker", f"mosquitto_pub -u portal -P portal-secret -n -t {topic}")
+        assert world.pinhole("fleet", "look", "cam1") == "cam1  asked\n"
         wait_for(lambda: world.lab.release("cam1")["current"] == "0.9.8", 240)
         wait_for(lambda: "0.9.8" in world.lab.release("cam1")["good"], 120)
         assert world.watch("cam1")["frames"] > 0

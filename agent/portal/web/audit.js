@@ -24,6 +24,7 @@ const WORDS = {
   "link-shared": "shared a camera",
   "link-revoked": "revoked a link",
   "link-opened": "opened a link",
+  "look-asked": "had cameras look for a release",
   "entries-lost": "lost entries",
 };
 

@@ -1,6 +1,7 @@
 // Which release each camera runs, how the newest one fares, and why one was given back.
 
-import { el } from "./dom.js";
+import { post } from "./api.js";
+import { el, setText } from "./dom.js";
 import { count, moment } from "./format.js";
 
 const LOOK_MS = 2_000;
@@ -24,11 +25,15 @@ export class ReleasesPage {
   constructor({ cameras }) {
     this.#cameras = cameras;
     this.newest = el("section", { class: "box rollout", "aria-label": "Newest release" });
+    this.said = el("p", { class: "hint", role: "status" });
+    const all = el("button", { type: "button", class: "button", onclick: () => this.#look(all) }, "Look now, all");
+    const words = "Cameras that pull their releases look within half a minute. They take only what is signed for them.";
+    this.ask = el("div", { class: "look" }, el("p", { class: "hint" }, words), all, this.said);
     this.others = el("p", { class: "hint others" });
     this.rows = el("tbody");
-    const heads = ["Camera", "Release", "State", "Since", "Last given back"].map((text) => el("th", { scope: "col" }, text));
+    const heads = ["Camera", "Release", "State", "Since", "Last given back", ""].map((text) => el("th", { scope: "col" }, text));
     this.table = el("div", { class: "scroll" }, el("table", { class: "releases" }, el("thead", {}, el("tr", {}, ...heads)), this.rows));
-    this.element = el("div", {}, this.newest, this.others, this.table);
+    this.element = el("div", {}, this.newest, this.ask, this.others, this.table);
   }
 
   /** Shows what the portal says, again and again while the page is open. */
@@ -48,8 +53,18 @@ export class ReleasesPage {
     devices.sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || byName.compare(a.name, b.name));
     this.newest.replaceChildren(...(newest ? rollout(newest, devices) : [el("p", {}, "No cameras yet")]));
     this.others.textContent = othersOf(newest, devices);
-    this.table.hidden = !devices.length;
-    this.rows.replaceChildren(...devices.map((device) => row(device, newest)));
+    this.table.hidden = this.ask.hidden = !devices.length;
+    this.rows.replaceChildren(...devices.map((device) => row(device, newest, (button) => this.#look(button, device))));
+  }
+
+  /** Tells one camera, or all of this user's, that there may be a new release. */
+  async #look(button, device) {
+    button.disabled = true;
+    setText(this.said, "");
+    const { asked, missed, problem } = await post("api/look", device ? { devices: [device.id] } : {});
+    button.disabled = false;
+    const away = missed?.length ? ` ${count(missed.length, "is", "are")} away, and will look when back.` : "";
+    setText(this.said, problem ?? `Asked ${device && asked.length ? device.name : count(asked.length, "camera", "cameras")}.${away}`);
   }
 }
 
@@ -105,10 +120,11 @@ function othersOf(newest, devices) {
   return parts.length ? `Still ${parts.join(", ")}.` : "";
 }
 
-function row(device, newest) {
+function row(device, newest, look) {
   const { name, version, online, since, state, release } = device;
   const isAway = online ? null : el("span", { class: "hint" }, since ? `offline since ${moment(since)}` : "offline");
   const returned = release?.given_back ? [el("strong", {}, `${release.given_back}, ${moment(release.given_back_at)}`), el("p", {}, release.reason)] : [];
+  const button = el("button", { type: "button", class: "button small", "aria-label": `Look now: ${name}`, disabled: !online, onclick: () => look(button) }, "Look now");
   return el(
     "tr",
     { class: release?.given_back === newest && version !== newest ? "is-bad" : null },
@@ -117,5 +133,6 @@ function row(device, newest) {
     el("td", {}, el("span", { class: "mark", "data-state": state }, STATES[state].badge)),
     el("td", { "data-head": "Since" }, release?.since ? moment(release.since) : ""),
     el("td", { "data-head": "Given back" }, ...returned),
+    el("td", {}, release ? button : null),
   );
 }

@@ -8,12 +8,13 @@ from agent.errors import MessageError
 from agent.model.health import Health, HealthFault
 from agent.model.signal import Answer, Bye, Candidate, Event, IceServer, Offer, Reject, Restart
 from agent.portal.accounts.access import Access, Identity
-from agent.portal.client import BURST, OFFERS_PER_MINUTE, Clock
+from agent.portal.client import BURST, Clock
 from agent.portal.gateway import (
     ANSWER_TIMEOUT_S,
     MAX_CLIENTS,
     MAX_CLIENTS_PER_OWNER,
     MAX_SESSIONS,
+    OFFERS_PER_MINUTE,
     Gateway,
 )
 from agent.portal.turn import IceServers, TurnSecret

@@ -23,6 +23,7 @@ PARSERS = {
     "event": messages.parse_event,
     "health": messages.parse_health,
     "keys": messages.parse_keys,
+    "look": messages.parse_look,
 }
 
 

@@ -8,7 +8,7 @@ from parts.trust import BOOT, DEVICE, PORTAL, key_set, make_offer, seal, unseal
 
 from agent.errors import MessageError, NegotiationError
 from agent.model.health import Health, HealthFault
-from agent.model.signal import Answer, Bye, Candidate, Event, Reject, State
+from agent.model.signal import Answer, Bye, Candidate, Event, Look, Reject, State
 from agent.signaling.messages import parse_event, parse_from_device, parse_health, parse_state
 from agent.signaling.service import HEALTH_EXPIRY_S, MAX_REJECTS_PER_S, MAX_SESSIONS, SignalingService
 from agent.signaling.trust import SKEW_S
@@ -38,6 +38,9 @@ class Handler:
 
     def on_portal_keys(self, keys):
         self.heard.append(("keys", keys.version))
+
+    def on_look(self):
+        self.heard.append(("look",))
 
 
 def make_service(publish, handler, device="door"):
@@ -358,3 +361,27 @@ def test_health_may_be_lost_and_is_not_kept(bench):
     assert (topic, qos, retain) == ("pinhole/v1/door/health", 0, False)
     assert expiry_s == HEALTH_EXPIRY_S
     assert parse_health(unseal(topic, payload)) == health
+
+
+def test_a_word_of_a_new_release_counts_once_and_only_from_the_portal(bench):
+    topic = "pinhole/v1/door/command/look/in"
+
+    def say(message, key=PORTAL, signed_for=topic):
+        bench.service.on_message(topic, seal(signed_for, message, key), NOW_S, 0.0)
+
+    say(Look(NOW_S, BOOT))
+    assert bench.handler.heard == [("look",)]
+    say(Look(NOW_S, BOOT))
+    say(Look(NOW_S - 1, BOOT))
+    say(Look(NOW_S + 1, "boot0"))
+    say(Look(NOW_S + 1, BOOT), key=DEVICE)
+    say(Look(NOW_S + 1, BOOT), signed_for="pinhole/v1/yard/command/look/in")
+    say(b'{"v": 1, "type": "look", "issued_at": 1.0, "boot_id": "boot1", "run": "reboot"}')
+    bench.service.on_message(topic, b"", NOW_S, 0.0)
+    assert bench.handler.heard == [("look",)]
+    assert bench.service.refused == {
+        "replayed": 2, "wrong-boot": 1, "unknown-key": 1, "wrong-topic": 1, "invalid": 1, "unsigned": 1
+    }  # fmt: skip
+    assert bench.published == [], "nobody waits for an answer"
+    say(Look(NOW_S + 2, BOOT))
+    assert bench.handler.heard == [("look",)] * 2
