@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,29 @@ def test_the_dynamic_inventory_is_an_inventory(tmp_path):
     # What a device calls itself is text, never a template.
     assert listed["_meta"]["hostvars"]["door"]["ansible_host"] == {"__ansible_unsafe": "door.vpn"}
     assert listed["release_1_0"]["hosts"] == ["door"]
+
+
+def test_the_example_vault_is_one_that_the_examples_read(tmp_path):
+    inventory = shutil.copytree(ROOT / "ansible" / "inventory", tmp_path / "inventory")
+    folder = inventory / "group_vars" / "all"
+    vault = shutil.copy(folder / "vault.yml.example", folder / "vault.yml")
+    (tmp_path / "pass").write_text("of the test")
+    (tmp_path / "pinhole-release-key.pub").write_text("ssh-ed25519 AAAA release\n")
+    common = {"cwd": ROOT / "ansible", "capture_output": True, "text": True}
+    common["env"] = environment(tmp_path) | {"HOME": str(tmp_path)}
+    password = ["--vault-password-file", tmp_path / "pass"]
+    subprocess.run([BIN / "ansible-vault", "encrypt", *password, vault], check=True, **common)
+    names = ["agent_broker_password", "portal_broker_password", "portal_turn_secret", "agent_claim_code",
+             "agent_release_public_keys"]  # fmt: skip
+    done = subprocess.run(
+        [BIN / "ansible", "front-door", "-i", inventory / "hosts.yml", *password, "--connection", "local",
+         "-m", "ansible.builtin.debug", "-a", f"msg={{{{ [{', '.join(names)}] }}}}"],
+        check=True,
+        **common,
+    )  # fmt: skip
+    assert json.loads(done.stdout.partition("=>")[2])["msg"] == [
+        "change-me", "change-me", "change-me-16-characters-or-more", "", ["ssh-ed25519 AAAA release"],
+    ]  # fmt: skip
 
 
 def environment(home):

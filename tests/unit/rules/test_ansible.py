@@ -42,6 +42,25 @@ def test_what_belongs_into_the_vault_is_never_logged(role):
             assert option["no_log"], name
 
 
+def test_the_examples_give_every_secret_and_no_variable_that_is_unknown():
+    examples = [
+        yaml.safe_load((ROOT / "ansible/inventory/group_vars/all" / name).read_text())
+        for name in ("vars.yml", "vault.yml.example")
+    ]
+    options = {
+        name: option
+        for role in ROLES
+        for name, option in yaml.safe_load(read(role, "meta/argument_specs.yml"))["argument_specs"]["main"][
+            "options"
+        ].items()
+    }
+    secret = {name for name, option in options.items() if "vault" in option["description"]}
+    given = set().union(*examples)
+    assert secret <= given
+    assert {name for name in given if name.split("_")[0] in ROLES} <= set(options)
+    assert not secret & {name for name, value in examples[0].items() if "{{" not in str(value)}
+
+
 @pytest.mark.parametrize(("lock", "extras"), [("device.lock", ()), ("portal.lock", ("portal", "postgresql"))])
 def test_the_machines_locks_hold_what_the_project_needs(lock, extras):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
