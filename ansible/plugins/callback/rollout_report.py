@@ -33,7 +33,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """A play with `serial` starts once a batch; its variable manager knows the whole pattern."""
         inventory = play.get_variable_manager()._inventory  # noqa: SLF001 - the only way from a play to its hosts
-        for host in inventory.get_hosts(play.hosts):
+        for host in inventory.get_hosts(play.hosts, ignore_restrictions=True):
             self._hosts[host.get_name()] = None
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
