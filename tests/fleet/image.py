@@ -10,9 +10,10 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from fleet.workshop import PATH, LabError, apt_sources, run_arm64, workshop
 
@@ -28,29 +29,52 @@ ROLES = (
     "prometheus-node-exporter", "modemmanager", "network-manager",
 )  # fmt: skip
 """What the roles install."""
+MORE = {"amd64": ("certbot", "pebble", "ppp", "usb-modeswitch")}
+"""Where servers and a modem are tried, and an authority to get certificates from (RFC 8555)."""
 REPOSITORY = "srv/debs"
 BUILD_TIMEOUT_S = 1500
+_taken: dict[Path, IO[str]] = {}
 
 
 def build(arch: str) -> Path:
-    """The folder of a system for `arch` (amd64 or arm64), made where it is not cached. Raises LabError."""
+    """The folder of a system for `arch` (amd64 or arm64), made where it is not cached. Raises LabError.
+
+    It stays there as long as this process lives.
+    """
     mirror, keyring = apt_sources() or ("", "")
-    key = hashlib.sha256(repr((SUITE, arch, BASE, ROLES, REPOSITORY)).encode()).hexdigest()[:12]
+    packages = ROLES + MORE.get(arch, ())
+    key = hashlib.sha256(repr((SUITE, arch, BASE, packages, REPOSITORY)).encode()).hexdigest()[:12]
     folder = CACHE / f"{SUITE}-{arch}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{arch}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _take(folder, fcntl.LOCK_SH)
         if folder.exists():
             return folder
         part = CACHE / f".{arch}.part"
         shutil.rmtree(part, ignore_errors=True)
-        for old in CACHE.glob(f"{SUITE}-{arch}-*"):
-            shutil.rmtree(old)
+        for old in CACHE.glob(f"{SUITE}-{arch}-*/"):
+            if old != folder and _take(old, fcntl.LOCK_EX):
+                shutil.rmtree(old)
         with foreign(arch):
             _debootstrap(part, arch, mirror, keyring)
-            _fetch_packages(part)
+            _fetch_packages(part, packages)
         part.rename(folder)
     return folder
+
+
+def _take(folder: Path, how: int) -> bool:
+    """Whether nobody else has it in use; `how` is flock(2)'s, and holds until this process ends."""
+    if folder in _taken:
+        return False
+    file = folder.with_name(f"{folder.name}.use").open("w")
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    _taken[folder] = file
+    return True
 
 
 @contextmanager
@@ -84,12 +108,12 @@ def _debootstrap(part: Path, arch: str, mirror: str, keyring: str) -> None:
     )
 
 
-def _fetch_packages(part: Path) -> None:
+def _fetch_packages(part: Path, packages: Sequence[str]) -> None:
     """Download what the roles install, with what that needs, and index it as apt-ftparchive would."""
     shutil.copyfile("/etc/resolv.conf", part / "etc/resolv.conf")
     _call("chroot", str(part), "apt-get", "update", "-qq")
     _call("chroot", str(part), "apt-get", "install", "-qq", "-y", "--download-only",
-          "--no-install-recommends",          *ROLES)  # fmt: skip
+          "--no-install-recommends", *packages)  # fmt: skip
     repository = part / REPOSITORY
     repository.mkdir(parents=True)
     index = []
