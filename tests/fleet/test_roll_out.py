@@ -83,7 +83,7 @@ def test_a_bad_release_ends_at_the_canary(world, version, spoil, reason):
 
 def test_a_device_that_vanishes_in_the_middle_comes_back_whole(world):
     release = world.build(FIFTH)
-    played = world.play(release, "--limit", "devices")
+    played = world.play(release, "--limit", "devices", rollout_batches=[1, 2, "100%"])
     wait_for(lambda: world.lab.release("cam2")["trial"], 600)
     world.lab.set_link("cam2", "down")
     assert played.end().popen.returncode != 0
