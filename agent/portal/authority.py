@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -19,6 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from agent.errors import PortalError
 
 DEVICE_DAYS, SERVER_DAYS, AUTHORITY_DAYS = 90, 397, 20 * 365
+SERVER_RENEW = dt.timedelta(days=100)
+"""A broker's certificate that is good for longer is kept."""
 CRL_DAYS = 3650
 """A broker refuses everybody once its list is out of date, so it never is."""
 BACKDATE = dt.timedelta(hours=1)
@@ -74,6 +77,35 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         )
         return self._sign(builder)
+
+    def keeps_server(self, file: Path, hosts: Sequence[str], key: PrivateKey) -> bool:
+        """Whether the certificate in there is ours, for this key and these names, and good for a while."""
+        try:
+            known = x509.load_pem_x509_certificate(file.read_bytes())
+            names = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            known.verify_directly_issued_by(self._certificate)
+        except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+            return False
+        left = known.not_valid_after_utc - _now()
+        return (
+            left > SERVER_RENEW
+            and list(names) == [_general_name(host) for host in hosts]
+            and known.public_key() == key.public_key()
+        )
+
+    def write_revocations(self, file: Path, serials: Iterable[int]) -> None:
+        """Write the CRL, where the file does not say the same already. Raises OSError."""
+        wanted = set(serials)
+        try:
+            known = x509.load_pem_x509_crl(file.read_bytes())
+            if (
+                known.is_signature_valid(self._key.public_key())
+                and {one.serial_number for one in known} == wanted
+            ):
+                return
+        except (OSError, ValueError, TypeError):
+            pass  # it is made anew
+        write_whole(file, self.revocation_list(wanted), 0o644)
 
     def revocation_list(self, serials: Iterable[int]) -> bytes:
         """The CRL (RFC 5280 section 5) in PEM."""

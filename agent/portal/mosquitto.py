@@ -37,11 +37,12 @@ def write_broker_files(plan: BrokerPlan, authority: Authority, revoked: Sequence
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         server = load_or_make_key(folder / "server-key.pem")
         portal = load_or_make_key(folder / "portal-key.pem")
-        write_whole(folder / "server.pem", authority.issue_server(plan.hosts, server).pem, 0o644)
+        if not authority.keeps_server(folder / "server.pem", plan.hosts, server):
+            write_whole(folder / "server.pem", authority.issue_server(plan.hosts, server).pem, 0o644)
         if not (folder / "portal.pem").exists():
             write_whole(folder / "portal.pem", make_client(PORTAL_NAME, portal), 0o644)
         write_whole(folder / "ca.pem", authority.pem, 0o644)
-        write_whole(folder / "crl.pem", authority.revocation_list(revoked), 0o644)
+        authority.write_revocations(folder / "crl.pem", revoked)
         write_whole(folder / "acl", access_rules(plan.topic_prefix).encode(), 0o644)
         write_whole(folder / "mosquitto.conf", configuration(plan).encode(), 0o644)
     except (OSError, ValueError) as exc:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agent.config import PortalSettings
 from agent.errors import PortalError
-from agent.portal.authority import Authority, write_whole
+from agent.portal.authority import Authority
 from agent.portal.claims import revoked_serials
 from agent.portal.store import Store
 
@@ -20,7 +20,7 @@ async def publish_revocations(store: Store, authority: Authority, settings: Port
         return
     serials = await store.run(lambda db: revoked_serials(db, time.time()))
     try:
-        await asyncio.to_thread(write_whole, file, authority.revocation_list(serials), 0o644)
+        await asyncio.to_thread(authority.write_revocations, file, serials)
     except OSError as exc:
         raise PortalError(f"portal.crl_file {file}: cannot write it: {exc.strerror}") from exc
     if settings.crl_command:
