@@ -71,9 +71,30 @@ def test_what_makes_a_device_itself_outlives_a_change_of_the_system():
     assert {"/var/lib/pinhole", "/etc/pinhole", "/opt/pinhole"} <= paths
 
 
-@pytest.mark.skipif(
-    "RPI_IMAGE_GEN" not in os.environ, reason="RPI_IMAGE_GEN=FOLDER: rpi-image-gen's own lint"
+needs_their_tool = pytest.mark.skipif(
+    "RPI_IMAGE_GEN" not in os.environ, reason="RPI_IMAGE_GEN=FOLDER: rpi-image-gen's own checks"
 )
+
+
+def ig(*words):
+    """Their tool, which needs python3-debian and python3-yaml beside the Python that `env` finds."""
+    root = Path(os.environ["RPI_IMAGE_GEN"])
+    return subprocess.run(
+        [root / "bin" / "ig", *words], check=True, timeout=60, capture_output=True, text=True,
+        env=os.environ | {"IGROOT": str(root), "SRCROOT": str(IMAGE)},
+    ).stdout  # fmt: skip
+
+
+@needs_their_tool
 def test_rpi_image_gen_lints_it():
-    tool = Path(os.environ["RPI_IMAGE_GEN"]) / "bin" / "ig"
-    subprocess.run([tool, "metadata", "--lint", LAYER], check=True, timeout=60)
+    assert ig("metadata", "--lint", LAYER).strip() == "OK"
+
+
+@needs_their_tool
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_rpi_image_gen_reads_a_config_with_what_it_includes(file, tmp_path):
+    theirs = Path(os.environ["RPI_IMAGE_GEN"]) / "config"
+    ig("config", "--path", f"{file.parent}:{theirs}", file.name, "--write-to", tmp_path / "env")
+    written = (tmp_path / "env").read_text()
+    assert f'IGconf_layer_app="{header()["Layer-Name"]}"' in written
+    assert "IGconf_layer_base=" in written
