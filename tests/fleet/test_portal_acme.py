@@ -105,8 +105,6 @@ def portal(lab, release, key, ca):
             "vars": {
                 "ansible_user": "root",
                 "ansible_ssh_private_key_file": str(lab.folder / "id"),
-                "broker_portal_password": "portal-secret",
-                "portal_broker_password": "portal-secret",
                 "portal_users": [{"name": USER, "role": "admin", "password": PASSWORD}],
                 "portal_acme_domain": DOMAIN,
                 "portal_acme_directory": f"https://{address['authority']}:14000/dir",

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fleet import certificates, releases
 from fleet import lab as labs
-from fleet import releases
-from fleet.enrolment import enrol
 from fleet.lab import CONTROL, Lab, Played
 
 SERVERS = ("broker", "turn", "portal")
@@ -29,6 +28,8 @@ class World:
     folder: Path
     key: Path
     devices: tuple[str, ...]
+    tls: certificates.Certificates
+    """Of the portal."""
 
     def build(self, version: str, spoil: releases.Spoil | None = None) -> Path:
         """A release of this tree, or of a spoilt one."""
@@ -42,8 +43,8 @@ class World:
 
     def pinhole(self, *arguments: str, timeout_s: float = 60) -> str:
         """`pinhole` on the control host, signed in to the portal. Raises LabError."""
-        portal = f"http://{self.lab.machines['portal'].address}:8080"
-        command = [str(Path(sys.executable).parent / "pinhole"), *arguments, "--portal", portal]
+        portal = f"https://{self.lab.machines['portal'].address}"
+        command = [*self.tls.trusting("pinhole"), *arguments, "--portal", portal]
         return self.lab.shop.run(
             *command, "--user", USER, "--password-file", str(self.folder / "password"), timeout_s=timeout_s
         )
@@ -63,25 +64,24 @@ class World:
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self.lab.folder / "id"),
             "rollout_batches": [1, "100%"],  # a batch takes as long as its slowest machine
-            "broker_portal_password": "portal-secret",
-            "broker_device_passwords": {device: f"secret-of-{device}" for device in self.devices},
             "turn_secret": "a-secret-of-the-test",
             "turn_denied_peers": [],  # here everybody is in a private network
             "portal_users": [{"name": USER, "role": "admin", "password": PASSWORD}],
-            "portal_broker_url": f"mqtt://{address['broker']}",
-            "portal_broker_password": "portal-secret",
+            "portal_broker_host": address["broker"],
+            "portal_cert": self.tls.chain,
+            "portal_key": self.tls.key,
             "portal_turn_urls": [turn],
             "portal_turn_secret": "a-secret-of-the-test",
             "portal_release_dir": str(release),
             "portal_release_public_keys": [self.key.with_suffix(".pub").read_text().strip()],
-            "agent_broker_url": f"mqtt://{address['broker']}",
-            "agent_broker_username": "{{ inventory_hostname }}",
-            "agent_broker_password": "secret-of-{{ inventory_hostname }}",
+            "agent_portal_url": f"https://{address['portal']}",
+            "agent_portal_ca": self.tls.authority,
             "agent_settings": {"camera": CAMERA},
             "agent_release_dir": str(release),
             "agent_release_public_keys": [self.key.with_suffix(".pub").read_text().strip()],
             "agent_gate_s": GATE_S,
-            "agent_watch_portal": f"http://{address['portal']}:8080",
+            "agent_watch_portal": f"https://{address['portal']}",
+            "agent_watch_command": self.tls.trusting("pinhole"),
             "agent_watch_user": USER,
             "agent_watch_password_file": str(self.folder / "password"),
         }
@@ -111,12 +111,8 @@ def world(folder: Path, devices: dict[str, str]) -> Iterator[World]:
         for name, arch in (dict.fromkeys(SERVERS, "amd64") | devices).items():
             lab.add(name, arch)
         lab.boot(*lab.machines)
-        yield World(lab, folder, releases.make_key(folder), tuple(devices))
-
-
-def enrol_all(made: World) -> None:
-    """The portal must run."""
-    enrol(made.lab, list(made.devices), made.folder, "portal")
+        tls = certificates.make(folder, lab.machines["portal"].address)
+        yield World(lab, folder, releases.make_key(folder), tuple(devices), tls)
 
 
 @contextmanager

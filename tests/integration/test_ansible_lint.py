@@ -54,8 +54,7 @@ def test_the_example_vault_is_one_that_the_examples_read(tmp_path):
     common["env"] = environment(tmp_path) | {"HOME": str(tmp_path)}
     password = ["--vault-password-file", tmp_path / "pass"]
     subprocess.run([BIN / "ansible-vault", "encrypt", *password, vault], check=True, **common)
-    names = ["agent_broker_password", "portal_broker_password", "portal_turn_secret", "agent_claim_code",
-             "agent_release_public_keys"]  # fmt: skip
+    names = ["portal_turn_secret", "agent_claim_code", "agent_portal_url", "agent_release_public_keys"]
     done = subprocess.run(
         [BIN / "ansible", "front-door", "-i", inventory / "hosts.yml", *password, "--connection", "local",
          "-m", "ansible.builtin.debug", "-a", f"msg={{{{ [{', '.join(names)}] }}}}"],
@@ -63,7 +62,7 @@ def test_the_example_vault_is_one_that_the_examples_read(tmp_path):
         **common,
     )  # fmt: skip
     assert json.loads(done.stdout.partition("=>")[2])["msg"] == [
-        "change-me", "change-me", "change-me-16-characters-or-more", "", ["ssh-ed25519 AAAA release"],
+        "change-me-16-characters-or-more", "", "https://server.example.org", ["ssh-ed25519 AAAA release"],
     ]  # fmt: skip
 
 
