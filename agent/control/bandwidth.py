@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from agent.control import loss
 from agent.control.aimd import Delivery, RateControl
+from agent.control.bursts import MIN_TARGET_BPS, Bursts
 from agent.control.delay import DelayDetector, Usage
 from agent.control.delivery import DeliveredRate
-from agent.control.flight import Flight, Outcome, SentPacket
+from agent.control.flight import Flight, Outcome, SentRun
 from agent.control.loss import LossLimit
 from agent.control.probe import Probe, Prober
 
@@ -57,6 +58,7 @@ class BandwidthEstimator:
         self._loss = LossLimit()
         self._rate = RateControl(start_bps, min_bps, max_bps)
         self._prober = Prober()
+        self._bursts = Bursts()
         self._rtt_ns = FIRST_RTT_NS
         self._least_rtt_ns = FIRST_RTT_NS
         self._feedback_ns: int | None = None
@@ -97,6 +99,10 @@ class BandwidthEstimator:
         factor = PACING if self._rate.knows_capacity else EAGER_PACING
         return int(factor * self.target_bps(now_ns))
 
+    def takes_bursts(self, now_ns: int) -> bool:
+        """Whether a picture may leave at once."""
+        return self._rate.target_bps >= MIN_TARGET_BPS and self._bursts.are_taken(now_ns)
+
     def allowance_bytes(self, now_ns: int) -> int:
         """What may leave now without too much on its way; nothing while the path is out."""
         if self.is_stalled(now_ns):
@@ -115,11 +121,11 @@ class BandwidthEstimator:
             return Probe(KEEPALIVE_ID, self._rate.target_bps, KEEPALIVE_BYTES)
         return self._prober.due(self._rate.target_bps, self._max_bps, self._delay.noise_ms, now_ns)
 
-    def on_sent(self, seq: int, size_bytes: int, now_ns: int, probe: int | None = None) -> None:
-        """A packet left with this transport-wide number (modulo 2**16), as part of this probe."""
-        packet = SentPacket(seq, size_bytes, now_ns, probe)
-        self._flight.on_sent(packet)
-        self._prober.on_sent(packet)
+    def on_sent(self, seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None = None) -> None:
+        """Packets left with transport-wide numbers from this one on (modulo 2**16), as part of this probe."""
+        self._flight.on_sent(SentRun(seq, sizes_bytes, now_ns, probe))
+        if probe is not None:
+            self._prober.on_sent(probe, sum(sizes_bytes))
         self._last_sent_ns = now_ns
 
     def on_feedback(self, arrivals: Sequence[tuple[int, int | None]], now_ns: int) -> None:
@@ -129,7 +135,7 @@ class BandwidthEstimator:
         if not outcome.received:
             self._follow_loss(outcome, now_ns)
             return
-        self._note_rtt(now_ns - max(packet.sent_ns for packet in outcome.received))
+        self._note_rtt(now_ns - outcome.newest_sent_ns)
         self._feedback_ns = now_ns
         if was_stalled:
             self._resume(now_ns)
@@ -138,6 +144,7 @@ class BandwidthEstimator:
         self._follow_delay(outcome, now_ns)
         self._follow_probe(outcome, now_ns)
         self._follow_loss(outcome, now_ns)
+        self._bursts.update(self.loss, is_queued=self._delay.usage is Usage.OVER, now_ns=now_ns)
 
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
         """An RTCP report; decides only for a viewer without transport-wide feedback."""
@@ -179,13 +186,15 @@ class BandwidthEstimator:
         self._least_rtt_ns = min(rtt_ns, self._least_rtt_ns + (rtt_ns - self._least_rtt_ns) // 256)
 
     def _note_delivery(self, outcome: Outcome) -> None:
-        first_us = outcome.received[0].arrival_us
+        first_us, _ = outcome.received[0]
         # Feedback that was lost is not media that was lost: what it covered counts as delivered.
-        self._delivered.add((first_us, packet.size_bytes) for packet in outcome.unknown)
-        self._delivered.add((packet.arrival_us, packet.size_bytes) for packet in outcome.received)
+        if outcome.unknown_bytes:
+            self._delivered.add([(first_us, size_bytes) for size_bytes in outcome.unknown_bytes])
+        self._delivered.add(outcome.received)
 
     def _follow_delay(self, outcome: Outcome, now_ns: int) -> None:
-        usage = self._delay.update(outcome.received)
+        last_us, _ = max(outcome.received)
+        usage = self._delay.update(outcome.delay_us / 1e3, last_us)
         if not self._delivered.is_known:
             return
         before_bps = self._rate.target_bps
@@ -212,7 +221,7 @@ class BandwidthEstimator:
         self._good_ns = now_ns
 
     def _follow_probe(self, outcome: Outcome, now_ns: int) -> None:
-        found = self._prober.on_outcome(outcome.received, outcome.lost, self._rate.target_bps, now_ns)
+        found = self._prober.on_outcome(outcome.probes, self._rate.target_bps, now_ns)
         if found is not None:
             self._rate.raise_to(found.bps, is_capacity=found.is_capacity)
 
@@ -220,7 +229,7 @@ class BandwidthEstimator:
         if not self._delivered.is_known:
             return
         delivered_bps = self._delivered.bps(STEADY_WINDOW_MS)
-        allowed_bps = self._loss.update(len(outcome.received), len(outcome.lost), delivered_bps, now_ns)
+        allowed_bps = self._loss.update(len(outcome.received), outcome.lost, delivered_bps, now_ns)
         self.loss = self._loss.ratio
         if allowed_bps is not None:
             self._rate.limit(allowed_bps)

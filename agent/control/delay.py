@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import Sequence
 from enum import Enum
 
-from agent.control.flight import SentPacket
-
 SMOOTHING_MS = 90.0
 """Time constant of the smoothed delay: about one and a half of Chromium's reports (62 ms)."""
 BASE_BUCKET_US = 1_000_000
@@ -62,11 +60,11 @@ class DelayDetector:
         """A queue longer than this is overuse."""
         return min(MAX_THRESHOLD_MS, max(MIN_THRESHOLD_MS, 10 + NOISE_GAIN * self._noise_ms))
 
-    def update(self, received: Sequence[SentPacket]) -> Usage:
-        """Take the packets of one report, at least one of them."""
-        arrival_us = max(packet.arrival_us for packet in received)
-        # The least of a report: a frame's packets queue behind each other, and radio links hold some back.
-        delay_ms = min(packet.arrival_us / 1e3 - packet.sent_ns / 1e6 for packet in received)
+    def update(self, delay_ms: float, arrival_us: int) -> Usage:
+        """Take what one report says: its packets' least delay, and the last one's arrival.
+
+        The least, as a frame's packets queue behind each other, and radio links hold some back.
+        """
         smoothed_ms = self._smooth(delay_ms, arrival_us)
         self.queue_ms = max(0.0, smoothed_ms - self._base_ms(smoothed_ms, arrival_us))
         self._recent.append((arrival_us / 1e3, smoothed_ms))

@@ -21,15 +21,17 @@ class DeliveredRate:
 
     def add(self, arrivals: Iterable[tuple[int, int]]) -> None:
         """Note (arrival_us, size_bytes) of packets."""
-        total = self._totals[-1] if self._totals else 0
+        times_us, totals, last_us = self._times_us, self._totals, self._last_us
+        total = totals[-1] if totals else 0
         for arrival_us, size_bytes in arrivals:
             if self._first_us is None:
-                self._first_us = self._last_us = arrival_us
-            elif arrival_us > self._last_us:
-                self._last_us = arrival_us
+                self._first_us = last_us = arrival_us
+            elif arrival_us > last_us:
+                last_us = arrival_us
             total += size_bytes
-            self._times_us.append(self._last_us)
-            self._totals.append(total)
+            times_us.append(last_us)
+            totals.append(total)
+        self._last_us = last_us
         if len(self._times_us) > MAX_ARRIVALS:
             old = max(self._index(MAX_WINDOW_US), len(self._times_us) - MAX_ARRIVALS) - 1
             if old > MAX_ARRIVALS // 4:

@@ -87,9 +87,12 @@ class LaneControl:
         due_ns = self._pacer.next_ns()
         return now_ns + POLL_NS if due_ns is None else min(due_ns, now_ns + POLL_NS)
 
-    def on_sent(self, transport_seq: int, size_bytes: int, now_ns: int, probe: int | None) -> None:
-        """A packet left; `size_bytes` with IP and UDP headers. For viewers with transport-wide feedback."""
-        self._estimator.on_sent(transport_seq, size_bytes, now_ns, probe)
+    def on_sent(self, transport_seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None) -> None:
+        """Packets left, the first with this number; sizes with IP and UDP headers.
+
+        For viewers with transport-wide feedback.
+        """
+        self._estimator.on_sent(transport_seq, sizes_bytes, now_ns, probe)
 
     def on_feedback(self, arrivals: Sequence[tuple[int, int | None]], now_ns: int) -> None:
         """A transport-wide report."""
@@ -124,4 +127,5 @@ class LaneControl:
         target_bps, pacing_bps = self._estimator.target_bps(now_ns), self._estimator.pacing_bps(now_ns)
         if not self._has_report:
             pacing_bps = max(pacing_bps, FIRST_PACING_BPS)
-        self._pacer.set_rate(target_bps, pacing_bps, now_ns)
+        in_bursts = self._estimator.takes_bursts(now_ns)
+        self._pacer.set_rate(target_bps, pacing_bps, now_ns, in_bursts=in_bursts)

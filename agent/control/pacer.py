@@ -14,6 +14,9 @@ from agent.model.pacing import Departure, Media, Padding, Repair, Resend
 
 BURST_NS = 4_000_000
 """Packets leave in bursts of this: timers of an event loop are no finer, and Wi-Fi sends bursts anyway."""
+LONG_BURST_NS, LONG_BURST_BYTES = 40_000_000, 32_000
+"""The same on a path that takes more at once: a picture leaves in one system call, and the loop sleeps until
+the next one. libwebrtc's pacer bursts for as long, and for twice as much."""
 MAX_QUEUE_MS = 250
 """Frames without keyframes, at the target: what waits longer is late for a live picture."""
 MAX_AGE_NS = 1_500_000_000
@@ -65,6 +68,7 @@ class Pacer:
         self._free_ns = self._take_ns = 0
         self._target_bps = 0
         self._pacing_bps = 1
+        self._burst_ns = BURST_NS
         self._budget_ns: int | None = None
 
     @property
@@ -77,10 +81,12 @@ class Pacer:
         """The picture cannot go on without one, and the link would take it."""
         return self._needs_keyframe and not self._is_blocked
 
-    def set_rate(self, target_bps: int, pacing_bps: int, now_ns: int) -> None:
-        """Follow the estimate."""
+    def set_rate(self, target_bps: int, pacing_bps: int, now_ns: int, *, in_bursts: bool = False) -> None:
+        """Follow the estimate; `in_bursts` says that the path takes a picture at once."""
         self._refill(now_ns)
         self._target_bps, self._pacing_bps = target_bps, max(1, pacing_bps)
+        longest_ns = min(LONG_BURST_NS, LONG_BURST_BYTES * 8_000_000_000 // self._pacing_bps)
+        self._burst_ns = max(BURST_NS, longest_ns) if in_bursts else BURST_NS
 
     def probe(self, probe: Probe) -> None:
         """Send a train, of what waits and padding."""
@@ -118,12 +124,16 @@ class Pacer:
         self._is_blocked = allowance_bytes <= 0
         self._drop_late(now_ns)
         departures: list[Departure] = []
-        self._free_ns = max(self._free_ns, now_ns - BURST_NS)
-        while self._free_ns <= now_ns and (chosen := self._next(allowance_bytes)):
+        self._free_ns = max(self._free_ns, now_ns - (self._burst_ns if self._probe is None else BURST_NS))
+        while self._free_ns <= now_ns:
+            rate_bps = self._probe.rate_bps if self._probe else self._pacing_bps
+            due_bytes = (now_ns - self._free_ns) * rate_bps // 8_000_000_000 + 1
+            chosen = self._next(allowance_bytes, due_bytes)
+            if chosen is None:
+                break
             departure, size_bytes = chosen
             departures.append(departure)
             allowance_bytes -= size_bytes
-            rate_bps = self._probe.rate_bps if self._probe else self._pacing_bps
             self._free_ns += size_bytes * 8_000_000_000 // rate_bps
             self._count_probe(size_bytes)
         self._is_blocked = allowance_bytes <= 0
@@ -135,9 +145,10 @@ class Pacer:
         has_media = bool(self._frames or self._resends or self._repairs) and not self._is_blocked
         if not has_media and self._probe is None:
             return None
-        return max(self._free_ns, self._take_ns + BURST_NS)
+        is_urgent = self._probe is not None or bool(self._resends)
+        return max(self._free_ns, self._take_ns + (BURST_NS if is_urgent else self._burst_ns))
 
-    def _next(self, allowance_bytes: int) -> tuple[Departure, int] | None:
+    def _next(self, allowance_bytes: int, due_bytes: int) -> tuple[Departure, int] | None:
         probe = self._probe.id if self._probe else None
         if allowance_bytes > 0 and self._resends:
             seq, size_bytes, _ = self._resends.popleft()
@@ -146,22 +157,33 @@ class Pacer:
             count, part, parts, size_bytes = self._repairs.popleft()
             return Repair(count, part, parts, probe), size_bytes
         if allowance_bytes > 0 and self._frames:
-            return self._next_media(probe)
+            return self._next_media(probe, min(allowance_bytes, due_bytes))
         if self._probe:
             size_bytes = min(PADDING_BYTES, max(1, self._probe_left_bytes))
             return Padding(size_bytes, probe), size_bytes
         return None
 
-    def _next_media(self, probe: int | None) -> tuple[Media, int]:
+    def _next_media(self, probe: int | None, limit_bytes: int) -> tuple[Media, int]:
+        """A run of packets of the oldest frame: as long as there is a byte left of the limit."""
+        if self._probe is not None:
+            limit_bytes = min(limit_bytes, self._probe_left_bytes)
         head = self._frames[0]
-        departure = Media(head.frame, head.next_index, probe)
-        size_bytes = len(head.frame.payloads[head.next_index]) + PACKET_OVERHEAD_BYTES
-        head.next_index += 1
+        payloads = head.frame.payloads
+        first = end = head.next_index
+        size_bytes = 0
+        for payload in payloads[first:]:
+            if size_bytes >= limit_bytes and end > first:
+                break
+            size_bytes += len(payload) + PACKET_OVERHEAD_BYTES
+            end += 1
+        departure = Media(head.frame, first, end - first, probe)
+        head.next_index = end
         self._queued_bytes -= size_bytes
-        self._group_packets += 1
+        self._group_packets += end - first
         self._group_bytes += size_bytes
-        self._group_largest = max(self._group_largest, size_bytes)
-        if head.next_index == len(head.frame.payloads):
+        largest = max(map(len, payloads[first:end])) + PACKET_OVERHEAD_BYTES
+        self._group_largest = max(self._group_largest, largest)
+        if end == len(payloads):
             self._frames.popleft()
             self._group_frames += 1
             self._protect()

@@ -6,7 +6,7 @@ libwebrtc's probe controller is its model.
 
 from dataclasses import dataclass, field
 
-from agent.control.flight import SentPacket
+from agent.control.flight import ProbePacket
 
 MIN_PROBE_BYTES = 2500
 """Five packets of half the size, where the rate is low."""
@@ -52,7 +52,7 @@ class _Cluster:
     started_ns: int
     sent_bytes: int = 0
     lost_bytes: int = 0
-    received: list[SentPacket] = field(default_factory=list)
+    received: list[ProbePacket] = field(default_factory=list)
 
 
 class Prober:
@@ -98,20 +98,19 @@ class Prober:
         self._cluster = _Cluster(Probe(self._next_id, rate_bps, size_bytes), now_ns)
         return self._cluster.probe
 
-    def on_sent(self, packet: SentPacket) -> None:
-        """Note a packet of the train."""
-        if self._cluster is not None and packet.probe == self._cluster.probe.id:
-            self._cluster.sent_bytes += packet.size_bytes
+    def on_sent(self, probe: int | None, size_bytes: int) -> None:
+        """Note packets of the train."""
+        if self._cluster is not None and probe == self._cluster.probe.id:
+            self._cluster.sent_bytes += size_bytes
 
-    def on_outcome(
-        self, received: list[SentPacket], lost: list[SentPacket], target_bps: int, now_ns: int
-    ) -> Found | None:
+    def on_outcome(self, packets: list[ProbePacket], target_bps: int, now_ns: int) -> Found | None:
         """What a finished probe found the link to carry, where it is well above the target."""
         cluster = self._cluster
         if cluster is None:
             return None
-        cluster.received += [p for p in received if p.probe == cluster.probe.id]
-        cluster.lost_bytes += sum(p.size_bytes for p in lost if p.probe == cluster.probe.id)
+        ours = [packet for packet in packets if packet.probe == cluster.probe.id]
+        cluster.received += [packet for packet in ours if packet.arrival_us is not None]
+        cluster.lost_bytes += sum(packet.size_bytes for packet in ours if packet.arrival_us is None)
         arrived_bytes = sum(p.size_bytes for p in cluster.received)
         if cluster.sent_bytes < cluster.probe.size_bytes:
             return None
@@ -133,11 +132,11 @@ class Prober:
             self._interval_ns = INTERVAL_NS
 
 
-def _measure(packets: list[SentPacket], doubt: float) -> Found | None:
+def _measure(packets: list[ProbePacket], doubt: float) -> Found | None:
     if len(packets) < MIN_TRAIN:
         return None
     send_bps = _rate_bps([(p.sent_ns / 1e9, p.size_bytes) for p in packets])
-    receive_bps = _rate_bps([(p.arrival_us / 1e6, p.size_bytes) for p in packets])
+    receive_bps = _rate_bps([((p.arrival_us or 0) / 1e6, p.size_bytes) for p in packets])
     if receive_bps < SATURATED * send_bps:
         return Found(int(UTILISATION * receive_bps / doubt), is_capacity=True)
     return Found(int(min(send_bps, receive_bps) / doubt), is_capacity=False)

@@ -7,12 +7,13 @@ from agent.model.media import RtpFrame
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """Send `frame.payloads[index]`."""
+    """Send `count` payloads of a frame, from number `first` on."""
 
     frame: RtpFrame
-    index: int
+    first: int
+    count: int
     probe: int | None
-    """The probe that it is part of."""
+    """The probe that they are part of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from agent.model.pacing import Departure, Media, Padding, Repair, Resend
 from agent.rtc import rtcp
 from agent.rtc.alarm import Alarm
 from agent.rtc.burst import SendBurst
-from agent.rtc.sender import Packet, RtpSender, Send
+from agent.rtc.sender import RtpSender, Send, Sent
 from agent.rtc.twcc import ArrivalClock, TransportFeedback
 
 STALLED_POLL_NS = 20_000_000
@@ -32,7 +32,9 @@ class Control(Protocol):
     def want_keyframe(self) -> None: ...
     def take(self, now_ns: int) -> list[Departure]: ...
     def next_ns(self, now_ns: int) -> int: ...
-    def on_sent(self, transport_seq: int, size_bytes: int, now_ns: int, probe: int | None) -> None: ...
+    def on_sent(
+        self, transport_seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None
+    ) -> None: ...
     def on_feedback(self, arrivals: Sequence[tuple[int, int | None]], now_ns: int) -> None: ...
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None: ...
     def on_remb(self, bps: int, now_ns: int) -> None: ...
@@ -122,18 +124,18 @@ class Lane:
 
     def _send(self, departure: Departure, send: Send, now_ns: int) -> None:
         match departure:
-            case Media(frame, index):
-                self._count(self._sender.send(frame, index, send, now_ns), departure, now_ns)
+            case Media(frame, first, count):
+                self._count(self._sender.send(frame, first, count, send, now_ns), departure, now_ns)
             case Resend(seq):
                 self._count(self._sender.resend(seq, send, now_ns), departure, now_ns)
             case Repair(count, part, parts):
                 self._count(self._sender.repair(count, part, parts, send, now_ns), departure, now_ns)
             case Padding(size_bytes):
                 # At a low rate even the largest packet is smaller than what a probe asks for.
-                while size_bytes > 0 and (packet := self._sender.pad(send, now_ns)):
-                    self._count(packet, departure, now_ns)
-                    size_bytes -= packet.size_bytes
+                while size_bytes > 0 and (sent := self._sender.pad(send, now_ns)):
+                    self._count(sent, departure, now_ns)
+                    size_bytes -= sum(sent.sizes_bytes)
 
-    def _count(self, packet: Packet | None, departure: Departure, now_ns: int) -> None:
-        if packet is not None and packet.transport_seq is not None:
-            self.control.on_sent(packet.transport_seq, packet.size_bytes, now_ns, departure.probe)
+    def _count(self, sent: Sent | None, departure: Departure, now_ns: int) -> None:
+        if sent is not None and sent.transport_seq is not None:
+            self.control.on_sent(sent.transport_seq, sent.sizes_bytes, now_ns, departure.probe)

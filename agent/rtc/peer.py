@@ -87,7 +87,7 @@ class Peer:
             self._ice, certificate, is_client=offer.is_dtls_client, on_rtcp=self._on_rtcp
         )
         self._sctp: DataTransport | None = None
-        self._sender = RtpSender(offer.video, self._dtls.protect_rtp)
+        self._sender = RtpSender(offer.video, self._dtls)
         self._lane: Lane | None = None
         self._bitrate_bps = self._sent_bps = 0
         self._reference: rtcp.ReferenceTime | None = None

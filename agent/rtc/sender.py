@@ -1,14 +1,15 @@
 """RTP for one viewer (RFC 3550): header, extensions, SRTP, history and retransmission (RFC 4588).
 
 Knows no socket and no clock: packets leave through a callable, time is an argument. When each one leaves is
-the lane's business.
+the lane's business. Packets leave in runs, and what they share is worked out once a run.
 """
 
 import secrets
 import struct
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from agent.model.media import RtpFrame
 from agent.rtc import flexfec
@@ -25,29 +26,43 @@ IP_UDP_BYTES = 28
 """Headers that count on the link but are not ours to write (IPv4)."""
 
 _ONE_BYTE_PROFILE = 0xBEDE  # RFC 8285 section 4.2
-_FIXED_BYTES = 16  # RTP header, and the four bytes that begin an extension
-_EXTENSION_BIT = 0x90  # version 2, extension present
+_FIRST = 0x90  # version 2, extension present
+_MARKER = 0x80
+_FIXED = struct.Struct("!BBHIIHHBH")
+"""RTP header, the four bytes that begin an extension, and the transport-wide number's element: that one is
+first, because it alone differs within a run. Without it, its place is padding (RFC 8285 section 4.2)."""
+_FIXED_BYTES = 16
+
+
+class Protection(Protocol):
+    """SRTP (RFC 3711), in place: the caller writes a packet at the start of `buffer`, and seals it."""
+
+    buffer: Any  # what `struct.pack_into` and slices write to; typing has no name for it before 3.12
+
+    def seal(self, size: int) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
-    """What left."""
+class Sent:
+    """What left at once."""
 
     transport_seq: int | None
-    """Transport-wide number modulo 2**16; None for a viewer without transport-wide feedback."""
-    size_bytes: int
-    """With IP and UDP headers."""
+    """Transport-wide number of the first packet modulo 2**16; None for a viewer without such feedback."""
+    sizes_bytes: Sequence[int]
+    """Of each packet, with IP and UDP headers."""
 
 
 @dataclass(slots=True)
-class _Sent:
+class _Run:
+    """Packets of one frame that left at once: all that a retransmission needs."""
+
     seq: int
     rtp_time: int
-    is_last: bool
-    payload: bytes
-    is_keyframe: bool
-    is_first: bool
-    asked_ns: int = 0
+    frame: RtpFrame
+    first: int
+    count: int
+    asked_ns: dict[int, int] = field(default_factory=dict)
+    """When each payload, by its number in the frame, was last asked for."""
 
 
 @dataclass(slots=True)
@@ -66,7 +81,7 @@ class Counters:
 class RtpSender:
     """Turns frames into this viewer's packets."""
 
-    def __init__(self, video: Video, protect: Callable[[bytes], bytes]) -> None:
+    def __init__(self, video: Video, protection: Protection) -> None:
         self.ssrc = secrets.randbits(32)
         self.rtx_ssrc = (self.ssrc + 1 + secrets.randbits(31)) & 0xFFFFFFFF
         self.fec_ssrc = (self.rtx_ssrc + 1 + secrets.randbits(30)) & 0xFFFFFFFF
@@ -75,7 +90,7 @@ class RtpSender:
         self.playout_ms = 0
         """How long the viewer is asked to hold each picture back."""
         self._video = video
-        self._protect = protect
+        self._protection = protection
         # RFC 3550 section 5.1: random; in the lower half, so that SRTP's rollover counter starts unambiguous.
         self._seq = secrets.randbelow(1 << 15)
         self._rtx_seq = secrets.randbelow(1 << 15)
@@ -87,63 +102,87 @@ class RtpSender:
         self._last_sent_ns = 0
         ids = video.extensions
         self._abs_send_time, self._transport_cc = ids.get(ABS_SEND_TIME, 0), ids.get(TRANSPORT_CC, 0)
-        self._heads: dict[int, struct.Struct] = {}
-        self._history: list[_Sent | None] = [None] * HISTORY_PACKETS
+        self._history: list[_Run | None] = [None] * HISTORY_PACKETS
 
-    def send(self, frame: RtpFrame, index: int, send: Send, now_ns: int) -> Packet:
-        """Send one payload of a frame; its last one carries the marker."""
-        payload, final = frame.payloads[index], len(frame.payloads) - 1
+    def send(self, frame: RtpFrame, first: int, count: int, send: Send, now_ns: int) -> Sent:
+        """Send `count` payloads of a frame from number `first` on; its last one carries the marker."""
+        payloads = frame.payloads[first : first + count]
+        is_end = first + count == len(frame.payloads)
         rtp_time = frame.rtp_time + self._rtp_offset & 0xFFFFFFFF
-        sent = _Sent(self._seq, rtp_time, index == final, payload, frame.is_keyframe, is_first=index == 0)
-        self._history[self._seq % HISTORY_PACKETS] = sent
-        self._seq = self._seq + 1 & 0xFFFF
+        seq = self._seq
+        self._remember(_Run(seq, rtp_time, frame, first, count))
+        self._seq = seq + count & 0xFFFF
         self._last_rtp_time, self._last_sent_ns = rtp_time, now_ns
-        self.counters.payload_bytes += len(payload)
-        self.counters.frames += index == final
-        return self._emit(sent, self.ssrc, self._video.payload_type, sent.seq, payload, send, now_ns)
+        self.counters.payload_bytes += sum(map(len, payloads))
+        self.counters.frames += is_end
+        kind = self._video.payload_type
+        kinds = [kind] * count
+        if is_end:
+            kinds[-1] |= _MARKER
+        stream = (seq, rtp_time, self.ssrc)
+        tail, first_tail = self._tails(frame, now_ns)
+        if first or first_tail == tail:
+            return self._emit(stream, payloads, kinds, tail, send)
+        sent = self._emit(stream, payloads[:1], kinds[:1], first_tail, send)
+        rest = self._emit((seq + 1, rtp_time, self.ssrc), payloads[1:], kinds[1:], tail, send)
+        return Sent(sent.transport_seq, [*sent.sizes_bytes, *rest.sizes_bytes])
 
     def wanted_bytes(self, seq: int, round_trip_s: float, now_ns: int) -> int | None:
         """The size of a packet that a NACK asks for, where it is worth a resend: once a round trip."""
-        sent = self._history[seq % HISTORY_PACKETS]
-        if sent is None or sent.seq != seq or self._video.rtx_payload_type is None:
+        found = self._find(seq)
+        if found is None or self._video.rtx_payload_type is None:
             return None
+        run, index = found
         wait_ns = max(RTX_MIN_INTERVAL_NS, int(round_trip_s * 1e9))
-        if sent.asked_ns and now_ns - sent.asked_ns < wait_ns:
+        if (asked_ns := run.asked_ns.get(index)) is not None and now_ns - asked_ns < wait_ns:
             return None
-        sent.asked_ns = now_ns
-        return len(sent.payload)
+        run.asked_ns[index] = now_ns
+        return len(run.frame.payloads[index])
 
-    def resend(self, seq: int, send: Send, now_ns: int) -> Packet | None:
+    def resend(self, seq: int, send: Send, now_ns: int) -> Sent | None:
         """Send a packet again; None where it is too old."""
-        sent = self._history[seq % HISTORY_PACKETS]
-        if sent is None or sent.seq != seq or self._video.rtx_payload_type is None:
+        found = self._find(seq)
+        if found is None or self._video.rtx_payload_type is None:
             return None
+        run, index = found
         self.counters.resent_packets += 1
-        payload = struct.pack("!H", seq) + sent.payload  # original sequence number (RFC 4588 section 4)
+        # The original sequence number leads (RFC 4588 section 4).
+        payload = struct.pack("!H", seq) + run.frame.payloads[index]
+        kind = self._video.rtx_payload_type
+        if index == len(run.frame.payloads) - 1:
+            kind |= _MARKER
         rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
-        return self._emit(sent, self.rtx_ssrc, self._video.rtx_payload_type, rtx_seq, payload, send, now_ns)
+        tail, first_tail = self._tails(run.frame, now_ns)
+        stream = (rtx_seq, run.rtp_time, self.rtx_ssrc)
+        return self._emit(stream, (payload,), (kind,), tail if index else first_tail, send)
 
     @property
     def takes_repairs(self) -> bool:
         """Whether the viewer takes forward error correction."""
         return self._video.fec_payload_type is not None
 
-    def repair(self, count: int, part: int, parts: int, send: Send, now_ns: int) -> Packet | None:
+    def repair(self, count: int, part: int, parts: int, send: Send, now_ns: int) -> Sent | None:
         """Send parity over the last `count` packets of media: number `part` of `parts`."""
         packets = list(self._recent)[-count:]
         if self._video.fec_payload_type is None or part >= len(packets):
             return None
         payload = flexfec.encode(packets, self._seq - len(packets) & 0xFFFF, self.ssrc, part, parts)
         fec_seq, self._fec_seq = self._fec_seq, self._fec_seq + 1 & 0xFFFF
-        sent = _Sent(fec_seq, self._last_rtp_time, False, payload, False, is_first=False)
         self.counters.repair_packets += 1
-        return self._emit(sent, self.fec_ssrc, self._video.fec_payload_type, fec_seq, payload, send, now_ns)
+        stream = (fec_seq, self._last_rtp_time, self.fec_ssrc)
+        kinds = (self._video.fec_payload_type,)
+        return self._emit(stream, (payload,), kinds, self._constant(b"", now_ns), send)
 
-    def pad(self, send: Send, now_ns: int) -> Packet | None:
+    def pad(self, send: Send, now_ns: int) -> Sent | None:
         """Send a large one of the newest packets again; a receiver drops the copy."""
-        newest = (self._history[self._seq - back & 0xFFFF & HISTORY_PACKETS - 1] for back in range(1, 17))
-        largest = max((sent for sent in newest if sent), key=lambda sent: len(sent.payload), default=None)
-        return self.resend(largest.seq, send, now_ns) if largest else None
+        largest_bytes, largest = 0, None
+        for back in range(1, 17):
+            seq = self._seq - back & 0xFFFF
+            if found := self._find(seq):
+                size_bytes = len(found[0].frame.payloads[found[1]])
+                if size_bytes > largest_bytes:
+                    largest_bytes, largest = size_bytes, seq
+        return None if largest is None else self.resend(largest, send, now_ns)
 
     def sender_report(self, now_ns: int, unix_ns: int) -> bytes | None:
         """SR and SDES for now; None before the first packet."""
@@ -160,39 +199,66 @@ class RtpSender:
         )
 
     def _emit(
-        self, sent: _Sent, ssrc: int, payload_type: int, seq: int, payload: bytes, send: Send, now_ns: int
-    ) -> Packet:
-        tail = self._rare_elements(whole=sent.is_keyframe) if sent.is_keyframe or sent.is_first else b""
-        head = self._heads.get(len(tail)) or self._head_of(len(tail))
-        values: list[int] = []
+        self,
+        stream: tuple[int, int, int],
+        payloads: Sequence[bytes],
+        kinds: Sequence[int],
+        tail: bytes,
+        send: Send,
+    ) -> Sent:
+        """Send packets of a stream: first sequence number, RTP time, SSRC; `kinds` are their second bytes."""
+        seq, rtp_time, ssrc = stream
+        element, counted = 0, 0
+        if self._transport_cc:
+            element, counted = self._transport_cc << 4 | 1, self._transport_seq + 1 & 0xFFFF
+            self._transport_seq = self._transport_seq + len(payloads) & 0xFFFF
+        buffer, seal, write = self._protection.buffer, self._protection.seal, _FIXED.pack_into
+        head_bytes = _FIXED.size + len(tail)
+        words = (head_bytes - _FIXED_BYTES) // 4
+        step = 1 if element else 0
+        recent = self._recent if self.takes_repairs and ssrc == self.ssrc else None
+        buffer[_FIXED.size : head_bytes] = tail  # SRTP leaves the header as it is: it serves the whole run
+        sizes, at = [], counted
+        for kind, payload in zip(kinds, payloads, strict=True):
+            write(buffer, 0, _FIRST, kind, seq, rtp_time, ssrc, _ONE_BYTE_PROFILE, words, element, at)
+            size = head_bytes + len(payload)
+            buffer[head_bytes:size] = payload
+            if recent is not None:
+                recent.append(bytes(buffer[:size]))
+            packet = seal(size)
+            send(packet)
+            sizes.append(len(packet) + IP_UDP_BYTES)
+            seq, at = seq + 1 & 0xFFFF, at + step & 0xFFFF
+        self.counters.packets += len(sizes)
+        self.counters.sent_bytes += sum(sizes)
+        return Sent(counted if element else None, sizes)
+
+    def _remember(self, run: _Run) -> None:
+        for seq in range(run.seq, run.seq + run.count):
+            self._history[seq % HISTORY_PACKETS] = run
+
+    def _find(self, seq: int) -> tuple[_Run, int] | None:
+        """The run that held this sequence number, and the payload's number in its frame."""
+        run = self._history[seq % HISTORY_PACKETS]
+        if run is None or (offset := seq - run.seq & 0xFFFF) >= run.count:
+            return None
+        return run, run.first + offset
+
+    def _tails(self, frame: RtpFrame, now_ns: int) -> tuple[bytes, bytes]:
+        """What follows the transport-wide number in a frame's headers, and in the first one's."""
+        if frame.is_keyframe:
+            tail = self._constant(self._rare_elements(whole=True), now_ns)
+            return tail, tail
+        return self._constant(b"", now_ns), self._constant(self._rare_elements(whole=False), now_ns)
+
+    def _constant(self, elements: bytes, now_ns: int) -> bytes:
+        """Elements that are the same in a whole run, padded to whole words."""
         if self._abs_send_time:
             # 24 bits of seconds in 6.18 fixed point. Only differences count, so the monotonic clock serves,
             # and a step of the wall clock cannot disturb the viewer's estimate.
-            values.append(self._abs_send_time << 28 | 2 << 24 | (now_ns << 18) // 1_000_000_000 & 0xFFFFFF)
-        counted = None
-        if self._transport_cc:
-            counted = self._transport_seq = self._transport_seq + 1 & 0xFFFF
-            values += (self._transport_cc << 4 | 1, counted)
-        header = head.pack(
-            _EXTENSION_BIT, payload_type | (0x80 if sent.is_last else 0), seq, sent.rtp_time, ssrc,
-            _ONE_BYTE_PROFILE, (head.size - _FIXED_BYTES) // 4, *values, tail,
-        )  # fmt: skip
-        plain = header + payload
-        if self.takes_repairs and ssrc == self.ssrc:
-            self._recent.append(plain)
-        packet = self._protect(plain)
-        send(packet)
-        size_bytes = len(packet) + IP_UDP_BYTES
-        self.counters.packets += 1
-        self.counters.sent_bytes += size_bytes
-        return Packet(counted, size_bytes)
-
-    def _head_of(self, tail_bytes: int) -> struct.Struct:
-        """RTP header and its extension (RFC 8285), padded to whole words."""
-        elements = "I" * bool(self._abs_send_time) + "BH" * bool(self._transport_cc) + f"{tail_bytes}s"
-        head = struct.Struct(f"!BBHIIHH{elements}{-struct.calcsize('!' + elements) % 4}x")
-        self._heads[tail_bytes] = head
-        return head
+            value = self._abs_send_time << 28 | 2 << 24 | (now_ns << 18) // 1_000_000_000 & 0xFFFFFF
+            elements = value.to_bytes(4, "big") + elements
+        return elements + bytes(-(len(elements) + _FIXED.size) % 4)
 
     def _rare_elements(self, *, whole: bool) -> bytes:
         """What changes seldom travels seldom."""

@@ -111,19 +111,20 @@ class DtlsTransport(RTCDtlsTransport):
         )
         self._on_rtcp = on_rtcp
         self._refusals = Refusals("packet of a viewer")
-        self._packet = ffi.new("char[]", MAX_RTP_BYTES + MAX_TRAILER_BYTES)
-        self._buffer, self._size = ffi.buffer(self._packet), ffi.new("int *")
+        self._packet, self._size = ffi.new("char[]", MAX_RTP_BYTES + MAX_TRAILER_BYTES), ffi.new("int *")
+        self.buffer = ffi.buffer(self._packet)
+        """Where `seal` finds a packet."""
 
-    def protect_rtp(self, packet: bytes) -> bytes:
-        """SRTP (RFC 3711) for one packet of at most 1356 bytes."""
-        # pylibsrtp's own `protect`, without its allocation and checks a packet.
-        size, buffer = len(packet), self._buffer
+    def seal(self, size: int) -> bytes:
+        """SRTP (RFC 3711) for the packet of at most 1356 bytes that stands in `buffer`; its header stays."""
+        # pylibsrtp's own `protect`, without its allocation, copies and checks a packet.
         if size > MAX_RTP_BYTES:
             raise ValueError(f"an RTP packet of {size} bytes is too long")
-        buffer[0:size], self._size[0] = packet, size
-        if error := lib.srtp_protect(self._tx_srtp._srtp[0], self._packet, self._size):  # noqa: SLF001
+        length = self._size
+        length[0] = size
+        if error := lib.srtp_protect(self._tx_srtp._srtp[0], self._packet, length):  # noqa: SLF001
             raise ConnectionError(f"SRTP failed with code {error}")
-        return bytes(buffer[0 : self._size[0]])
+        return self.buffer[: length[0]]  # type: ignore[no-any-return]  # a slice of it is bytes
 
     async def send_rtcp(self, packet: bytes) -> None:
         """Encrypt and send; does nothing once the transport is closed."""

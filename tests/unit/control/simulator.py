@@ -330,7 +330,8 @@ class Simulation:
         """From the estimate to the pacer and the encoder."""
         estimator, pacer, now = self.estimator, self.pacer, self.now
         target_bps = estimator.target_bps(now)
-        pacer.set_rate(target_bps, estimator.pacing_bps(now), now)
+        in_bursts = estimator.takes_bursts(now)
+        pacer.set_rate(target_bps, estimator.pacing_bps(now), now, in_bursts=in_bursts)
         wants_keyframe = pacer.wants_keyframe or self.picture_lost
         stalled = estimator.is_stalled(now)
         viewer = ViewerState(
@@ -346,11 +347,12 @@ class Simulation:
             self.pacer.probe(probe)
         for departure in self.pacer.take(self.now, self.estimator.allowance_bytes(self.now)):
             if isinstance(departure, Media):
-                size_bytes = len(departure.frame.payloads[departure.index]) + OVERHEAD_BYTES
-                self.history[self.media_seq] = (departure.frame, departure.index, size_bytes)
-                self.history.pop(self.media_seq - 2000, None)
-                self.leave(departure.probe, self.media_seq)
-                self.media_seq += 1
+                for index in range(departure.first, departure.first + departure.count):
+                    size_bytes = len(departure.frame.payloads[index]) + OVERHEAD_BYTES
+                    self.history[self.media_seq] = (departure.frame, index, size_bytes)
+                    self.history.pop(self.media_seq - 2000, None)
+                    self.leave(departure.probe, self.media_seq)
+                    self.media_seq += 1
             elif isinstance(departure, Resend):
                 self.result.resent += 1
                 self.leave(departure.probe, departure.seq)
@@ -378,7 +380,7 @@ class Simulation:
         self.send(Wire(self.transport_seq, size_bytes, self.now, repairs=wires), repair.probe)
 
     def send(self, wire, probe):
-        self.estimator.on_sent(wire.transport_seq & 0xFFFF, wire.size_bytes, self.now, probe)
+        self.estimator.on_sent(wire.transport_seq & 0xFFFF, [wire.size_bytes], self.now, probe)
         self.link.push(wire, self.now)
         self.transport_seq += 1
         self.result.sent.append(self.now)

@@ -20,7 +20,7 @@ class Lane:
         for _ in range(int(seconds * S / (64 * MS))):
             report = []
             for _ in range(8):
-                self.estimator.on_sent(self.seq & 0xFFFF, 1000, self.now)
+                self.estimator.on_sent(self.seq & 0xFFFF, [1000], self.now)
                 arrival_us = self.now // 1000 + int(delay_ms(self.seq) * 1000)
                 report.append((self.seq & 0xFFFF, None if is_lost(self.seq) else arrival_us))
                 self.seq += 1
@@ -85,7 +85,7 @@ def test_packets_on_their_way_use_the_window_up():
     open_bytes = one.allowance_bytes(lane.now)
     assert 0.2 * target_bps / 8 < open_bytes < 0.5 * target_bps / 8
     for seq in range(lane.seq, lane.seq + 100):
-        one.on_sent(seq & 0xFFFF, 1000, lane.now)
+        one.on_sent(seq & 0xFFFF, [1000], lane.now)
     assert one.allowance_bytes(lane.now) == 0
 
 
@@ -97,7 +97,7 @@ def test_a_probe_that_arrives_as_it_left_raises_the_target():
     assert probe.rate_bps > before
     report, sent_bytes = [], 0
     while sent_bytes < probe.size_bytes:
-        one.on_sent(lane.seq, 1000, lane.now, probe.id)
+        one.on_sent(lane.seq, [1000], lane.now, probe.id)
         report.append((lane.seq, lane.now // 1000 + 20_000))
         lane.now += 8_000_000_000_000 // probe.rate_bps
         lane.seq, sent_bytes = lane.seq + 1, sent_bytes + 1000
@@ -156,7 +156,7 @@ def test_whatever_a_viewer_reports_the_target_stays_in_its_bounds(reports):
         if probe := one.probe_due(now):
             assert 0 < probe.size_bytes <= 200_000
         for _ in range(8):
-            one.on_sent(seq & 0xFFFF, 1000, now, probe.id if probe else None)
+            one.on_sent(seq & 0xFFFF, [1000], now, probe.id if probe else None)
             seq += 1
         one.on_feedback(report, now)
         assert 50_000 <= one.target_bps(now) <= 10_000_000

@@ -1,15 +1,13 @@
 """What delays say of the queue."""
 
 from agent.control.delay import DelayDetector, Usage
-from agent.control.flight import SentPacket
 
 
 def feed(detector, delays_ms, start_ms=0):
     """One report each 60 ms."""
     now_ms, seen = start_ms, []
     for delay_ms in delays_ms:
-        packet = SentPacket(0, 1000, now_ms * 1_000_000, None, int((now_ms + delay_ms) * 1000))
-        seen.append(detector.update([packet]))
+        seen.append(detector.update(delay_ms, int((now_ms + delay_ms) * 1000)))
         now_ms += 60
     return seen
 

@@ -17,7 +17,12 @@ def make():
 
 
 def media(departures):
-    return [(d.frame.seq, d.index) for d in departures if isinstance(d, Media)]
+    return [
+        (d.frame.seq, index)
+        for d in departures
+        if isinstance(d, Media)
+        for index in range(d.first, d.first + d.count)
+    ]
 
 
 def test_what_comes_during_the_handshake_waits_for_its_end():

@@ -35,12 +35,44 @@ def drain(pacer, start_ns, stop_ns, allowance=OPEN):
     return out
 
 
+def media_of(out):
+    """(at_ns, (frame, index)) of each packet of media."""
+    return [
+        (at, (departure.frame.seq, index))
+        for at, departure in out
+        if isinstance(departure, Media)
+        for index in range(departure.first, departure.first + departure.count)
+    ]
+
+
+def test_a_picture_leaves_at_once_where_the_path_takes_bursts():
+    pacer = Pacer()
+    pacer.set_rate(4_000_000, 6_000_000, 0, in_bursts=True)
+    pacer.push(frame(0, 60, key=True), 100 * MS)
+    at_ms = [at // MS for at, _ in media_of(drain(pacer, 100 * MS, 1000 * MS))]
+    assert at_ms == [100] * 31 + [140] * 29, "a keyframe in bursts of 40 ms at its rate"
+    pacer.push(frame(1, 14), 300 * MS)
+    (picture,) = pacer.take(300 * MS, OPEN)
+    assert (picture.first, picture.count) == (0, 14)
+
+
+def test_a_probe_is_spread_and_a_resend_soon_also_where_the_path_takes_bursts():
+    pacer = Pacer()
+    pacer.set_rate(4_000_000, 6_000_000, 0, in_bursts=True)
+    pacer.probe(Probe(5, 8_000_000, 10_000))
+    assert 5 * MS <= drain(pacer, 100 * MS, 1000 * MS)[-1][0] - 100 * MS <= 11 * MS
+    pacer.push(frame(0, 60, key=True), 300 * MS)
+    pacer.take(300 * MS, OPEN)
+    pacer.resend(7, 1000, 300 * MS)
+    assert pacer.next_ns() <= 304 * MS
+
+
 def test_a_keyframe_is_spread_at_the_pacing_rate():
     pacer = pacer_at(1_000_000, 2_000_000)  # a packet of 1000 bytes takes 4 ms
     pacer.push(frame(0, 20, key=True), 0)
     out = drain(pacer, 0, 1000 * MS)
-    assert [departure.index for _, departure in out] == list(range(20))
-    for (at, _), n in zip(out, range(20), strict=True):
+    assert [index for _, (_, index) in media_of(out)] == list(range(20))
+    for (at, _), n in zip(media_of(out), range(20), strict=True):
         assert abs(at - n * 4 * MS) <= 4 * MS
     assert pacer.next_ns() is None
     assert pacer.queue_ms == 0
@@ -52,8 +84,8 @@ def test_all_leaves_in_order_and_never_faster_than_the_rate_and_a_burst(sizes, p
     for seq, packets in enumerate(sizes):
         pacer.push(frame(seq, packets, key=seq == 0), 0)
     out = drain(pacer, 0, 10**10)
-    assert [(d.frame.seq, d.index) for _, d in out] == [(s, i) for s, n in enumerate(sizes) for i in range(n)]
-    for sent, (at, _) in enumerate(out, 1):
+    assert [packet for _, packet in media_of(out)] == [(s, i) for s, n in enumerate(sizes) for i in range(n)]
+    for sent, (at, _) in enumerate(media_of(out), 1):
         assert (sent - 2) * 8000 * 10**9 <= pacing_bps * (at + 4 * MS)
 
 
@@ -94,7 +126,7 @@ def test_what_is_too_late_goes_with_all_that_needs_it():
     pacer.push(frame(6, 1, key=True), 120 * MS)
     pacer.push(frame(7, 1), 121 * MS)
     assert not pacer.wants_keyframe
-    assert [departure.frame.seq for _, departure in drain(pacer, 121 * MS, 200 * MS)] == [6, 7]
+    assert [seq for _, (seq, _) in media_of(drain(pacer, 121 * MS, 200 * MS))] == [6, 7]
 
 
 def test_a_large_keyframe_may_take_its_time_and_its_followers_too():
@@ -107,7 +139,7 @@ def test_a_large_keyframe_may_take_its_time_and_its_followers_too():
         pacer.push(frame(seq, 3), now)
     sent += drain(pacer, now, now + 1000 * MS)
     assert pacer.dropped_frames == 0
-    assert len(sent) == 50 + 59 * 3
+    assert len(media_of(sent)) == 50 + 59 * 3
 
 
 def test_without_an_allowance_nothing_leaves_and_old_frames_are_dropped():
@@ -125,7 +157,7 @@ def test_without_an_allowance_nothing_leaves_and_old_frames_are_dropped():
 def test_the_allowance_bounds_a_burst():
     pacer = pacer_at(100_000_000)
     pacer.push(frame(0, 30, key=True), 0)
-    assert len(pacer.take(10 * MS, 3000)) == 3
+    assert [departure.count for departure in pacer.take(10 * MS, 3000)] == [3]
 
 
 def test_a_probe_leaves_at_its_own_rate_with_media_first_and_padding_after():
@@ -133,7 +165,9 @@ def test_a_probe_leaves_at_its_own_rate_with_media_first_and_padding_after():
     pacer.push(frame(0, 3, key=True), 0)
     pacer.probe(Probe(5, 4_000_000, 10_000))
     out = drain(pacer, 0, 1000 * MS)
-    assert [type(departure) for _, departure in out[:4]] == [Media, Media, Media, Padding]
+    media = [departure for _, departure in out if isinstance(departure, Media)]
+    assert [type(departure) for _, departure in out[: len(media) + 1]] == [Media] * len(media) + [Padding]
+    assert len(media_of(out)) == 3
     assert all(departure.probe == 5 for _, departure in out)
     padding = sum(departure.size_bytes for _, departure in out if isinstance(departure, Padding))
     assert padding == 7000
@@ -152,8 +186,10 @@ def test_parity_follows_its_picture_and_small_pictures_share_it():
     pacer.set_rate(8_000_000, 80_000_000, 0)
     for seq, packets in enumerate((12, 5, 1, 2, 1, 1, 1)):
         pacer.push(frame(seq, packets, key=seq == 0), 0)
-    out = [departure for _, departure in drain(pacer, 0, 1000 * MS)]
-    order = [(d.frame.seq, d.index) if isinstance(d, Media) else (d.count, d.part, d.parts) for d in out]
+    order = []
+    for at, d in drain(pacer, 0, 1000 * MS):
+        is_media = isinstance(d, Media)
+        order += [packet for _, packet in media_of([(at, d)])] if is_media else [(d.count, d.part, d.parts)]
     assert order == [
         *((0, index) for index in range(12)), (12, 0, 2), (12, 1, 2),
         *((1, index) for index in range(5)), (5, 0, 1),

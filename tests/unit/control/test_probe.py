@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.control.flight import SentPacket
+from agent.control.flight import ProbePacket
 from agent.control.probe import EAGER_INTERVAL_NS, INTERVAL_NS, MAX_INTERVAL_NS, Prober
 
 MS = 1_000_000
@@ -13,14 +13,12 @@ def travel(prober, probe, link_bps, target_bps, now):
     """Send a train over a link of this capacity; what the prober makes of it."""
     packets, left, free_us = [], probe.size_bytes, now // 1000
     while left > 0:
-        packet = SentPacket(len(packets), 1000, now, probe.id)
-        prober.on_sent(packet)
+        prober.on_sent(probe.id, 1000)
         free_us = max(free_us, now // 1000) + 8_000_000_000 // link_bps
-        packet.arrival_us = free_us
-        packets.append(packet)
+        packets.append(ProbePacket(probe.id, 1000, now, free_us))
         left -= 1000
         now += 8_000_000_000_000 // probe.rate_bps
-    return prober.on_outcome(packets, [], target_bps, now + 50 * MS), now + 50 * MS
+    return prober.on_outcome(packets, target_bps, now + 50 * MS), now + 50 * MS
 
 
 def test_a_train_that_the_link_slows_down_shows_its_capacity():

@@ -38,14 +38,24 @@ def receiver():
     return Receiver()
 
 
+class Plain:
+    """No SRTP."""
+
+    def __init__(self):
+        self.buffer = bytearray(1500)
+
+    def seal(self, size):
+        return bytes(self.buffer[:size])
+
+
 def make_sender(*, rtx=97, fec=None, extensions=EXTENSIONS):
     video = Video("0", 96, rtx, fec, "42e01f", (), extensions)
-    return RtpSender(video, protect=lambda packet: packet)
+    return RtpSender(video, Plain())
 
 
 def send(sender, of, receiver, now_ns):
-    """A whole frame."""
-    return [sender.send(of, index, receiver, now_ns) for index in range(len(of.payloads))]
+    """A whole frame at once."""
+    return sender.send(of, 0, len(of.payloads), receiver, now_ns)
 
 
 def test_a_frame_is_one_timestamp_consecutive_numbers_and_one_marker(receiver):
@@ -64,21 +74,49 @@ def test_a_frame_is_one_timestamp_consecutive_numbers_and_one_marker(receiver):
     assert (sender.counters.frames, sender.counters.packets) == (2, 21)
 
 
+@pytest.mark.parametrize("key", [True, False])
+def test_a_frame_leaves_alike_at_once_and_in_parts(key):
+    whole, parts = Receiver(), Receiver()
+    at_once, in_parts = make_sender(fec=49), make_sender(fec=49)
+    send(at_once, frame(6, key=key), whole, SECOND_NS)
+    for first, count in ((0, 1), (1, 3), (4, 2)):
+        in_parts.send(frame(6, key=key), first, count, parts, SECOND_NS)
+    told = [
+        [(p.marker, p.payload, p.extensions, len(raw)) for p, raw in zip(r.packets, r.raw, strict=True)]
+        for r in (whole, parts)
+    ]
+    assert told[0] == told[1]
+    numbers = [p.sequence_number for p in parts.packets]
+    for seq, index in zip(numbers, range(6), strict=True):
+        in_parts.resend(seq, parts, 2 * SECOND_NS)
+        assert parts.packets[-1].payload[2:] == frame(6).payloads[index]
+
+
+def test_numbers_start_over_within_a_run(receiver):
+    sender = make_sender()
+    for seq in range(0, 80_000, 1000):
+        sent = send(sender, frame(1000, seq=seq, size=1), lambda _: None, SECOND_NS)
+    send(sender, frame(2), receiver, SECOND_NS)
+    assert sent.transport_seq == (79_000 + 1) % 65536
+    assert receiver.packets[0].extensions.transport_sequence_number == (80_000 + 1) % 65536
+    assert sender.wanted_bytes((receiver.packets[0].sequence_number - 1) % 65536, 0.0, SECOND_NS) == 1
+
+
 def test_extensions_are_readable_and_count_every_packet(receiver):
     sender = make_sender()
-    first_sent, _ = send(sender, frame(2, key=True), receiver, 10 * SECOND_NS)
-    (third_sent,) = send(sender, frame(1, seq=1), receiver, 10 * SECOND_NS + SECOND_NS // 2)
+    first_sent = send(sender, frame(2, key=True), receiver, 10 * SECOND_NS)
+    third_sent = send(sender, frame(1, seq=1), receiver, 10 * SECOND_NS + SECOND_NS // 2)
     first, second, third = (p.extensions for p in receiver.packets)
     assert first.mid == "0"
     assert third.mid is None, "constant extensions travel with keyframes alone"
     assert [e.transport_sequence_number for e in (first, second, third)] == [1, 2, 3]
     assert (first_sent.transport_seq, third_sent.transport_seq) == (1, 3)
-    assert third_sent.size_bytes == len(receiver.raw[2]) + IP_UDP_BYTES
+    assert third_sent.sizes_bytes == [len(receiver.raw[2]) + IP_UDP_BYTES]
     assert third.abs_send_time - first.abs_send_time == 1 << 17  # half a second in 6.18 fixed point
 
 
 def test_a_viewer_without_extensions_gets_none(receiver):
-    (sent,) = send(make_sender(extensions={}), frame(1, key=True), receiver, SECOND_NS)
+    sent = send(make_sender(extensions={}), frame(1, key=True), receiver, SECOND_NS)
     assert receiver.packets[0].payload == bytes(100)
     assert sent.transport_seq is None
 
@@ -170,5 +208,5 @@ def test_the_playout_delay_travels_with_each_pictures_first_packet():
     sender, raw = make_sender(extensions={PLAYOUT_DELAY: 5}), []
     sender.playout_ms = 40
     send(sender, frame(2), raw.append, SECOND_NS)
-    assert raw[0][16:20] == bytes((5 << 4 | 2, 0, 0x40, 4)), "least and most in 10 ms"
+    assert raw[0][19:23] == bytes((5 << 4 | 2, 0, 0x40, 4)), "least and most in 10 ms"
     assert len(raw[0]) - len(raw[1]) == 4
