@@ -133,6 +133,8 @@ async def measure(kind, viewers, servers, frames, options):
         "us_a_packet": round(1e6 * cpu_s / max(1, packets), 2),
         "packets_a_second_and_viewer": round(packets / wall_s / max(1, viewers), 1),
         "bps_a_viewer": round(size * 8 / wall_s / max(1, viewers)),
+        "wakes_a_second": round((after["wakes"] - before["wakes"]) / wall_s, 1),
+        "system_share": round((after["system_s"] - before["system_s"]) / cpu_s, 2),
     }
     return row, profile
 

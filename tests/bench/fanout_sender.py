@@ -6,6 +6,7 @@ Reads orders and writes answers as JSON lines. Both senders get the same access 
 import asyncio
 import json
 import pickle
+import resource
 import signal
 import sys
 import time
@@ -227,7 +228,10 @@ async def main(kind, units):
             case "candidate" if kind == "ours":
                 sender._sessions.on_candidate(order["session"], order["candidate"])
             case "clock":
-                print(json.dumps({"cpu_s": time.process_time(), "at_s": time.monotonic()}), flush=True)
+                used = resource.getrusage(resource.RUSAGE_SELF)
+                clock = {"cpu_s": time.process_time(), "at_s": time.monotonic()}
+                clock |= {"system_s": used.ru_stime, "wakes": used.ru_nvcsw}
+                print(json.dumps(clock), flush=True)
             case "profile":
                 sampler.start()
             case "profiled":
