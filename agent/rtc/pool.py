@@ -94,7 +94,7 @@ class CandidatePool:
             if address not in self._spares and (spare := await _open(address)):
                 self._spares[address] = spare
         await asyncio.gather(*(spare.ask(server) for spare in self._spares.values()))
-        for spare in self._spares.values():
+        for spare in list(self._spares.values()):  # one may be taken while we ask
             if self._is_symmetric is None:
                 self._is_symmetric = await spare.is_symmetric(server)
 

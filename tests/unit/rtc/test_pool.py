@@ -120,6 +120,21 @@ async def test_an_address_that_only_the_server_sees_is_not_offered(pool, server,
         found.transport.abort()
 
 
+async def test_a_socket_may_be_taken_while_the_nat_is_asked_about(pool, server, servers):
+    async with serving("127.0.0.2") as other:
+        server.other, other.is_silent = other.transport.get_extra_info("sockname"), True
+        pool.learn(servers)
+        first = await taken(pool)
+        async with asyncio.timeout(2):
+            while not other.asked:
+                await asyncio.sleep(0.001)
+        other.is_silent = False
+        await other.answered.wait()
+        second = await taken(pool)
+    first.transport.abort()
+    second.transport.abort()
+
+
 async def test_turn_over_udp_serves_where_no_stun_server_is_named(pool, server):
     port = server.transport.get_extra_info("sockname")[1]
     pool.learn((IceServer((f"turn:{US}:{port}?transport=udp",), "user", "secret"),))
