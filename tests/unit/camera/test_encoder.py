@@ -110,6 +110,15 @@ def test_the_bitrate_follows_at_once_without_a_keyframe() -> None:
         assert rate_bps(units[15:]) == pytest.approx(wanted_bps, rel=0.2)
 
 
+def test_three_times_the_bitrate_it_was_opened_with_is_not_held_down() -> None:
+    coder = encoder(600_000)
+    frames = noise()
+    encode(coder, frames, 30)
+    coder.apply(EncoderDemand(2_000_000))
+    units = encode(coder, frames, 120)
+    assert rate_bps(units[30:]) == pytest.approx(2_000_000, rel=0.05)
+
+
 def test_a_move_beyond_the_headroom_takes_a_keyframe_and_is_obeyed() -> None:
     coder = encoder(400_000)
     frames = noise()
