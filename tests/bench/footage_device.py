@@ -1,6 +1,6 @@
 """Our agent with the bench's footage as its camera: `footage_device.py [--no-parity] FOOTAGE TARGETS FILE`.
 
-Each bitrate that the camera is asked for goes to the file TARGETS as a line of JSON: [Unix ms, bits/s].
+Each bitrate that the main stream is asked for goes to the file TARGETS as a line of JSON: [Unix ms, bits/s].
 """
 
 import json
@@ -47,8 +47,9 @@ class FootageCamera:
     def apply(self, stream, demand):
         if self._duo:
             self._duo.apply(stream, demand)
-            with self._targets.open("a") as file:
-                file.write(json.dumps([time.time() * 1000, demand.bitrate_bps]) + "\n")
+            if stream == "main":
+                with self._targets.open("a") as file:
+                    file.write(json.dumps([time.time() * 1000, demand.bitrate_bps]) + "\n")
 
     def stop(self):
         worker, self._worker, self._duo = self._worker, None, None

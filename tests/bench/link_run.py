@@ -27,7 +27,6 @@ SENDERS = {
     "chromium": ("chromium_device.py",),
     "aiortc": ("stock_device.py",),
 }
-MAX_BPS = 6_000_000
 FIRST_BPS = 4e6
 STATS_EVERY_MS, SHOT_EVERY_MS = 250, 2000
 GUEST_IP = "203.0.113.40"
@@ -50,7 +49,7 @@ async def run(
             targets = lab.spaces.folder / "targets"
             script, *flags = SENDERS[sender]
             program = (str(HERE / script), *flags, str(footage), str(targets))
-            camera = f'source = "synthetic"\nbitrate_bps = {MAX_BPS}'
+            camera = f'source = "synthetic"\nbitrate_bps = {scenario.camera_bps}'
             service = start_service(lab, ("udp",), camera=camera, program=program)
             try:
                 await _view(recording, lab, service, targets, scene)

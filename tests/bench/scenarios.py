@@ -25,6 +25,8 @@ class Scenario:
     viewers: int = 1
     guest_bps: int | None = None
     """One more viewer, behind a link of its own that carries this much."""
+    camera_bps: int = 6_000_000
+    """The most that the camera makes."""
     is_relayed: bool = False
     is_long: bool = False
 
@@ -114,8 +116,15 @@ SCENARIOS = (
         changes=_steps((15, 0.4e6), (25, 1.5e6), (35, None), (40, 1.5e6)),
     ),
     Scenario("two", "3 Mb/s, two viewers compete", _PLAIN.at(3e6), viewers=2),
-    Scenario("alone", "8 Mb/s, one viewer", _PLAIN.at(8e6)),
-    Scenario("guest", "8 Mb/s, one more viewer behind 0.4 Mb/s", _PLAIN.at(8e6), guest_bps=400_000),
+    # With room on the link, so that the slow viewer can only do harm through the encoder.
+    Scenario("alone", "8 Mb/s, a camera of 2 Mb/s, one viewer", _PLAIN.at(8e6), camera_bps=2_000_000),
+    Scenario(
+        "guest",
+        "8 Mb/s, a camera of 2 Mb/s, one more viewer behind 0.4 Mb/s",
+        _PLAIN.at(8e6),
+        guest_bps=400_000,
+        camera_bps=2_000_000,
+    ),
     made(1, 2e6),
     made(2, 1e6),
     Scenario(
