@@ -22,7 +22,9 @@ RECENT_WINDOW_MS = 500
 """Bridges the short stalls of a radio link."""
 GOOD_HALF_LIFE_S = 15.0
 FALLEN, RETRY = 0.66, 0.75
-"""Below this share of the best rate of late, probe for that one as soon as the queue has gone."""
+"""Below this share of the best rate of late, probe for that one as soon as the queue has gone, ..."""
+RETRY_INTERVAL_NS = 10_000_000_000
+"""... but not after each dip of a link that wanders: such probes fill the queue that they look for."""
 EMPTY_QUEUE_MS = 10.0
 STEADY_WINDOW_MS = 1000
 """Long enough to hold a keyframe and what is saved after it."""
@@ -30,8 +32,9 @@ PACING = 1.5
 """Frames leave faster than the target, so that a keyframe does not hold up what follows."""
 EAGER_PACING = 2.5
 """The same while the link's limit is not known; libwebrtc's factor."""
-WINDOW_NS = 200_000_000
-"""In flight beyond one round trip at the target: a report's interval (62 ms) and a queue worth having."""
+WINDOW_NS = 120_000_000
+"""In flight beyond one round trip at the target: a report's interval (62 ms) and a short queue. What a
+falling link does not take then waits here, where the encoder sees it."""
 MIN_WINDOW_BYTES = 6000
 STALL_NS = 400_000_000
 """Silence beyond a round trip while packets are in flight: the path is out. Chromium reports every 62 ms."""
@@ -65,6 +68,7 @@ class BandwidthEstimator:
         self._last_sent_ns = 0
         self._report_ns: int | None = None
         self._has_fallen = False
+        self._retried_ns: int | None = None
         self._good_bps, self._good_ns = 0.0, 0
         self.loss = 0.0
         """Share of the last half second's packets, 0 to 1."""
@@ -211,8 +215,14 @@ class BandwidthEstimator:
             self._has_fallen |= self._rate.target_bps < before_bps
         elif self._has_fallen and self._delay.queue_ms < EMPTY_QUEUE_MS:
             self._has_fallen = False
-            if self._rate.target_bps < FALLEN * self._good_bps:
-                self._prober.ask(int(RETRY * self._good_bps), now_ns)
+            self._retry(now_ns)
+
+    def _retry(self, now_ns: int) -> None:
+        is_early = self._retried_ns is not None and now_ns - self._retried_ns < RETRY_INTERVAL_NS
+        if is_early or self._rate.target_bps >= FALLEN * self._good_bps:
+            return
+        self._retried_ns = now_ns
+        self._prober.ask(int(RETRY * self._good_bps), now_ns)
 
     def _remember(self, steady_bps: int, now_ns: int) -> None:
         """The best rate of late, halved in `GOOD_HALF_LIFE_S`: what a radio link may soon carry again."""

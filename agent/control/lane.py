@@ -11,9 +11,8 @@ from agent.model.pacing import Departure
 
 COPIES_LOSS = 0.006
 """From this loss on a retransmission goes twice: where one more is lost, one more round trip is a freeze."""
-PLAYOUT_MS, BARE_PLAYOUT_MS = 60, 80
-"""How much later a viewer on a lossy link shows each picture, so that what is sent again stops it for less;
-the second where no parity repairs most of it at once."""
+PLAYOUT_MS = 80
+"""How much later a viewer on a lossy link shows each picture, so that a resend stops it for less."""
 FIRST_PACING_BPS = 12_000_000
 """Until the viewer's first report: the first picture is waited for, and most queues hold one keyframe."""
 POLL_NS = 50_000_000
@@ -52,9 +51,7 @@ class LaneControl:
     @property
     def playout_ms(self) -> int:
         """How long the viewer should hold each picture back."""
-        if not self._protection.is_needed:
-            return 0
-        return PLAYOUT_MS if self._protection.is_on else BARE_PLAYOUT_MS
+        return PLAYOUT_MS if self._protection.is_needed else 0
 
     def offer_parity(self) -> None:
         """The viewer takes forward error correction."""

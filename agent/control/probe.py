@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from agent.control.flight import ProbePacket
 
-MIN_PROBE_BYTES = 2500
-"""Five packets of half the size, where the rate is low."""
-PROBE_MS, MAX_PROBE_MS = 30.0, 100.0
+MIN_PROBE_BYTES = 5000
+"""Where the rate is low: more than `MIN_TRAIN` of the largest packets, as padding repeats what was sent."""
+PROBE_MS, MAX_PROBE_MS = 30.0, 50.0
 NOISE_TIMES = 6
 """A train lasts several times as long as the link's noise, or its slope says nothing."""
 MIN_TRAIN = 4

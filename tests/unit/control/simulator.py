@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from netlab.shape import Direction, Shape
 
+from agent.camera.encoder import HEADROOM
 from agent.control.bandwidth import BandwidthEstimator
 from agent.control.demand import Demand, Limits
 from agent.control.demand import Viewer as ViewerState
@@ -60,13 +61,16 @@ class Encoder:
     keyframe_ns: int = -S
     share: float = 1.0
     """Less than 1: a scene that needs less than the encoder may spend."""
+    opened_bps: int = 0
 
     def encode(self, now_ns):
         mean = min(self.bps, self.max_bps) * self.share / 8 / 30
         is_key = self.wants_keyframe and now_ns - self.keyframe_ns >= KEYFRAME_GAP_NS
+        # As ours (`agent/camera/encoder.py`): a move beyond its headroom takes an IDR.
+        is_key |= not self.opened_bps / HEADROOM <= self.bps <= self.opened_bps * HEADROOM
         size = mean * self.rng.lognormvariate(0, self.noise)
         if is_key:
-            self.wants_keyframe, self.keyframe_ns = False, now_ns
+            self.wants_keyframe, self.keyframe_ns, self.opened_bps = False, now_ns, self.bps
             self.debt_bytes += size * (KEYFRAME_TIMES - 1)
             size *= KEYFRAME_TIMES
         else:

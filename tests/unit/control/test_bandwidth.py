@@ -83,7 +83,7 @@ def test_packets_on_their_way_use_the_window_up():
     lane = Lane(one)
     target_bps = lane.run(2)
     open_bytes = one.allowance_bytes(lane.now)
-    assert 0.2 * target_bps / 8 < open_bytes < 0.5 * target_bps / 8
+    assert 0.08 * target_bps / 8 < open_bytes < 0.25 * target_bps / 8
     for seq in range(lane.seq, lane.seq + 100):
         one.on_sent(seq & 0xFFFF, [1000], lane.now)
     assert one.allowance_bytes(lane.now) == 0

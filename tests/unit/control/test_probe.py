@@ -9,15 +9,15 @@ MS = 1_000_000
 LIMIT = 10_000_000
 
 
-def travel(prober, probe, link_bps, target_bps, now):
+def travel(prober, probe, link_bps, target_bps, now, packet_bytes=1000):
     """Send a train over a link of this capacity; what the prober makes of it."""
     packets, left, free_us = [], probe.size_bytes, now // 1000
     while left > 0:
-        prober.on_sent(probe.id, 1000)
-        free_us = max(free_us, now // 1000) + 8_000_000_000 // link_bps
-        packets.append(ProbePacket(probe.id, 1000, now, free_us))
-        left -= 1000
-        now += 8_000_000_000_000 // probe.rate_bps
+        prober.on_sent(probe.id, packet_bytes)
+        free_us = max(free_us, now // 1000) + packet_bytes * 8_000_000 // link_bps
+        packets.append(ProbePacket(probe.id, packet_bytes, now, free_us))
+        left -= packet_bytes
+        now += packet_bytes * 8_000_000_000 // probe.rate_bps
     return prober.on_outcome(packets, target_bps, now + 50 * MS), now + 50 * MS
 
 
@@ -38,6 +38,13 @@ def test_a_train_that_passes_shows_its_own_rate_and_the_next_one_follows_at_once
     assert not found.is_capacity
     assert found.bps == pytest.approx(probe.rate_bps, rel=0.05)
     assert prober.due(found.bps, LIMIT, 0.0, now) is not None
+
+
+def test_a_train_of_large_packets_shows_something_at_a_low_rate_too():
+    prober = Prober()
+    probe = prober.due(200_000, LIMIT, 0.0, 0)
+    found, _ = travel(prober, probe, 1_500_000, 200_000, 0, packet_bytes=1250)
+    assert found.bps == pytest.approx(probe.rate_bps, rel=0.05)
 
 
 def test_what_a_noisy_link_shows_is_believed_less():

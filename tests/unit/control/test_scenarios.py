@@ -4,6 +4,8 @@ import pytest
 from netlab.shape import Shape, random_trace
 from unit.control.simulator import S, simulate
 
+from agent.control.stream import START_BPS
+
 MBPS = 1e6
 
 
@@ -13,7 +15,7 @@ def link(mbps, queue_bytes=60_000, delay_ms=30.0, **rest):
 
 @pytest.mark.parametrize(("mbps", "queue_bytes"), [(4, 150_000), (1.5, 60_000), (0.4, 30_000)])
 def test_a_steady_link_is_used_without_a_queue(mbps, queue_bytes):
-    run = simulate(link(mbps, queue_bytes), 40, start_bps=min(1_000_000, int(mbps * MBPS)))
+    run = simulate(link(mbps, queue_bytes), 40, start_bps=min(START_BPS, int(mbps * MBPS)))
     assert run.mean_bps(5, 40) >= 0.80 * mbps * MBPS
     assert run.queue_ms(0.95) <= 80
     assert run.freezes()[0] == 0
@@ -137,3 +139,26 @@ def test_after_a_short_fall_the_link_is_soon_used_again(seed):
     ]
     run = simulate(link(3, 100_000), 45, changes=changes, seed=seed)
     assert max(run.reaches(2.2 * MBPS, at + 1.5) for at in falls) <= 4
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_where_the_capacity_falls_to_a_sixth_few_pictures_come_late(seed):
+    changes = [
+        change
+        for at in range(6, 36, 4)
+        for change in ((at, {"rate_bps": 1 * MBPS}), (at + 1, {"rate_bps": 6 * MBPS}))
+    ]
+    run = simulate(link(6, 300_000), 38, changes=changes, seed=seed)
+    assert run.delay_ms(0.95) <= 380
+    assert run.mean_bps(5, 38) >= 2 * MBPS
+
+
+def test_a_link_that_dips_all_the_time_is_not_probed_after_each_dip():
+    changes = [
+        change
+        for at in range(6, 40, 2)
+        for change in ((at, {"rate_bps": 0.4 * MBPS}), (at + 0.4, {"rate_bps": 2 * MBPS}))
+    ]
+    run = simulate(link(2, 200_000), 40, changes=changes)
+    assert run.padding_bytes * 8 / 40 <= 0.027 * 2 * MBPS
+    assert run.mean_bps(5, 40) >= 0.45 * MBPS
