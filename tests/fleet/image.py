@@ -36,15 +36,15 @@ BUILD_TIMEOUT_S = 1500
 _taken: dict[Path, IO[str]] = {}
 
 
-def build(arch: str) -> Path:
+def build(arch: str, suite: str = SUITE) -> Path:
     """The folder of a system for `arch` (amd64 or arm64), made where it is not cached. Raises LabError.
 
-    It stays there as long as this process lives.
+    Another suite than the usual comes without the roles' packages. It stays as long as this process lives.
     """
     mirror, keyring = apt_sources() or ("", "")
-    packages = ROLES + MORE.get(arch, ())
-    key = hashlib.sha256(repr((SUITE, arch, BASE, packages, REPOSITORY)).encode()).hexdigest()[:12]
-    folder = CACHE / f"{SUITE}-{arch}-{key}"
+    packages = ROLES + MORE.get(arch, ()) if suite == SUITE else ("openssh-client",)
+    key = hashlib.sha256(repr((suite, arch, BASE, packages, REPOSITORY)).encode()).hexdigest()[:12]
+    folder = CACHE / f"{suite}-{arch}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{arch}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -53,11 +53,11 @@ def build(arch: str) -> Path:
             return folder
         part = CACHE / f".{arch}.part"
         shutil.rmtree(part, ignore_errors=True)
-        for old in CACHE.glob(f"{SUITE}-{arch}-*/"):
+        for old in CACHE.glob(f"{suite}-{arch}-*/"):
             if old != folder and _take(old, fcntl.LOCK_EX):
                 shutil.rmtree(old)
         with foreign(arch):
-            _debootstrap(part, arch, mirror, keyring)
+            _debootstrap(part, arch, suite, mirror, keyring)
             _fetch_packages(part, packages)
         part.rename(folder)
     return folder
@@ -88,9 +88,9 @@ def foreign(arch: str) -> Iterator[None]:
         yield
 
 
-def _debootstrap(part: Path, arch: str, mirror: str, keyring: str) -> None:
+def _debootstrap(part: Path, arch: str, suite: str, mirror: str, keyring: str) -> None:
     _call("debootstrap", f"--arch={arch}", "--variant=minbase", f"--include={','.join(BASE)}",
-          f"--keyring={keyring}", SUITE, str(part), mirror)  # fmt: skip
+          f"--keyring={keyring}", suite, str(part), mirror)  # fmt: skip
     (part / "etc/machine-id").write_text("")  # each machine makes its own
     for unit in (
         "apt-daily.timer",

@@ -41,10 +41,10 @@ class Lab:
     folder: Path
     machines: dict[str, Machine] = field(default_factory=dict)
 
-    def add(self, name: str, arch: str = "amd64") -> Machine:
+    def add(self, name: str, arch: str = "amd64", suite: str = image.SUITE) -> Machine:
         """Make a machine and its place in the network; `boot` starts it."""
         machine = Machine(name, f"{NETWORK}.{11 + len(self.machines)}", self.folder / name, arch)
-        lower, root = image.build(arch), machine.folder / "root"
+        lower, root = image.build(arch, suite), machine.folder / "root"
         if arch == "arm64":
             run_arm64(self.shop)
         index = len(self.machines)

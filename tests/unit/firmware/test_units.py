@@ -13,7 +13,7 @@ ROOTFS = Path(__file__).parents[3] / "firmware-config" / "rootfs"
 UNITS = sorted(path.name for path in (ROOTFS / "usr/lib/systemd/system").glob("*.service"))
 MAX_EXPOSURE = 2.0
 """Of 10: `systemd-analyze security`. What is left is the network, the camera's devices and serial ports."""
-NEWER = re.compile(r"^.*Unknown key '(RestartSteps|RestartMaxDelaySec)'.*\n", re.MULTILINE)
+NEWER = re.compile(r"^.*Unknown key '(RestartSteps|RestartMaxDelaySec|RestartMode)'.*\n", re.MULTILINE)
 """Since systemd 254; the one before ignores them and says so."""
 
 
