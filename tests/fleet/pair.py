@@ -75,7 +75,10 @@ def _inventory(made: Pair, release: Path, key: Path) -> dict[str, Any]:
         "portal_gate_s": 60,
         "agent_portal_url": made.portal,
         "agent_portal_ca": made.tls.authority,
-        "agent_settings": {"camera": {"source": "synthetic", "width_px": 320, "height_px": 240, "fps": 10}},
+        "agent_settings": {
+            "camera": {"source": "synthetic", "width_px": 640, "height_px": 360, "fps": 10},
+            "camera.preview": {"enabled": True, "width_px": 320, "fps": 5},
+        },
         "agent_release_dir": str(release),
         "agent_release_public_keys": [public],
         "agent_gate_s": 60,

@@ -81,7 +81,11 @@ def rig(request, tmp_path_factory, results):
         if value := option(request.config, name):
             options += [flag, value]
     ssh = by_ssh(host, option(request.config, "--ssh-option"), tmp_path_factory.mktemp("ssh"))
-    yield Rig(Device(ssh), Viewer(tuple(options), dict(os.environ)))
+    device = Device(ssh)
+    device.is_hardware = device.ask("systemd-detect-virt || true").strip() in ("", "none")
+    if not device.is_hardware:
+        results.device = f"{host}, a container or virtual machine"
+    yield Rig(device, Viewer(tuple(options), dict(os.environ)))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-WIDTH, HEIGHT, MARGIN = 720, 180, 44
+WIDTH, HEIGHT, MARGIN = 720, 180, 56
 
 
 @dataclass(slots=True)
@@ -50,8 +50,10 @@ def page(results: Results) -> str:
         f"<h1>{_text(title)}</h1><p>{_text(results.begun)}: "
         + ", ".join(f"{count} {state}" for state, count in counts.items())
         + "</p>",
-        _table("Device", results.inventory.items()),
-        _table("Figures", ((each["name"], f"{each['value']} {each['unit']}") for each in results.figures)),
+        _table("Device", ((name, _words(value)) for name, value in results.inventory.items())),
+        _table(
+            "Figures", ((each["name"], f"{_words(each['value'])} {each['unit']}") for each in results.figures)
+        ),
         *(plot(name, points) for name, points in results.curves.items()),
         _table("Not checked: needs", results.unchecked.items()),
         _table("Tests", results.outcomes.items()),
@@ -82,7 +84,7 @@ def plot(name: str, points: list[tuple[float, float]]) -> str:
     line = " ".join(place(x, y) for x, y in points)
     axis = "".join(
         f'<line x1="{MARGIN}" x2="{WIDTH}" y1="{at.split(",")[1]}" y2="{at.split(",")[1]}"/>'
-        f'<text x="0" y="{float(at.split(",")[1]) + 4:.1f}">{value:.4g}</text>'
+        f'<text x="0" y="{float(at.split(",")[1]) + 4:.1f}">{_number(value)}</text>'
         for value in (low, (low + high) / 2, high)
         for at in [place(start, value)]
     )
@@ -98,6 +100,18 @@ def plot(name: str, points: list[tuple[float, float]]) -> str:
 def _table(title: str, rows: Any) -> str:
     cells = "".join(f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in rows)
     return f"<h2>{_text(title)}</h2><table>{cells}</table>" if cells else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list | tuple):
+        value = ", ".join(map(str, value)) or "none"
+    if isinstance(value, float):
+        return _number(value)
+    return "not known" if value in (None, "") else str(value)
 
 
 def _text(value: object) -> str:
