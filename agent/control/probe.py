@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from agent.control.flight import ProbePacket
 
-MIN_PROBE_BYTES = 5000
-"""Where the rate is low: more than `MIN_TRAIN` of the largest packets, as padding repeats what was sent."""
+MIN_PROBE_BYTES = 4000
+"""Where the rate is low: `MIN_TRAIN` packets, although padding may repeat the largest that was sent."""
 PROBE_MS, MAX_PROBE_MS = 30.0, 50.0
 NOISE_TIMES = 6
 """A train lasts several times as long as the link's noise, or its slope says nothing."""
@@ -17,7 +17,7 @@ MIN_TRAIN = 4
 """Packets."""
 STEP = 1.6
 """A probe asks for this multiple of the target: it shows a step, and queues little where it fails."""
-EAGER_INTERVAL_NS, INTERVAL_NS, MAX_INTERVAL_NS = 500_000_000, 2_000_000_000, 4_000_000_000
+EAGER_INTERVAL_NS, INTERVAL_NS, MAX_INTERVAL_NS = 500_000_000, 2_000_000_000, 3_000_000_000
 """Between probes that found nothing: after a fall, otherwise, and after many in vain."""
 TIMEOUT_NS = 2_000_000_000
 SATURATED = 0.9
