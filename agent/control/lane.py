@@ -15,7 +15,7 @@ PLAYOUT_MS = 80
 """How much later a viewer on a lossy link shows each picture, so that a resend stops it for less."""
 FIRST_PACING_BPS = 12_000_000
 """Until the viewer's first report: the first picture is waited for, and most queues hold one keyframe."""
-POLL_NS = 50_000_000
+POLL_NS = 100_000_000
 """How often to look for a probe, or for the end of a stall, while nothing else is due."""
 
 
@@ -39,6 +39,11 @@ class LaneControl:
     def queue_ms(self) -> int:
         """What waits to leave, at the target."""
         return self._pacer.queue_ms
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything is to leave that has not left: then a report may let it."""
+        return self._pacer.is_waiting
 
     def target_bps(self, now_ns: int) -> int:
         """What the link is believed to carry."""

@@ -81,6 +81,11 @@ class Pacer:
         """The picture cannot go on without one, and the link would take it."""
         return self._needs_keyframe and not self._is_blocked
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything is to leave that has not left."""
+        return bool(self._frames or self._resends or self._repairs or self._probe)
+
     def set_rate(self, target_bps: int, pacing_bps: int, now_ns: int, *, in_bursts: bool = False) -> None:
         """Follow the estimate; `in_bursts` says that the path takes a picture at once."""
         self._refill(now_ns)

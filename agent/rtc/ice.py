@@ -57,6 +57,7 @@ class IceConnection(aioice.Connection):
 
     `on_candidate` is called with `candidate:…` for each local candidate that is found after the answer,
     and with an empty string at the end. `on_server_error` gets a server's URL and what is wrong with it.
+    `on_srtp` gets SRTP and SRTCP packets as they come, which `recv` then does not return.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class IceConnection(aioice.Connection):
         relay_only: bool,
         on_candidate: Callable[[str], None],
         on_server_error: Callable[[str, str], None],
+        on_srtp: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         policy = ice.TransportPolicy.RELAY if relay_only else ice.TransportPolicy.ALL
         super().__init__(ice_controlling=False, transport_policy=policy)
@@ -73,23 +75,37 @@ class IceConnection(aioice.Connection):
         self._stuns, self._turns = reflexive_servers(servers), parse_ice_servers(servers)[1]
         self._on_candidate = on_candidate
         self._on_server_error = on_server_error
+        self._on_srtp = on_srtp
         self._relays: dict[ice.StunProtocol, TurnServer] = {}
         self._triggered: set[ice.CandidatePair] = set()
         self._bursts: dict[Any, BurstSocket] = {}
+        self._known: set[Address] = set()
+        self._ways: dict[tuple[Any, Address], SendBurst] = {}
         self._pairs_changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._close_task: asyncio.Task[None] | None = None
 
     def is_known(self, host: str, port: int) -> bool:
         """Whether this is an address of the viewer's: signaled, or learnt from a check with our password."""
-        return any(
+        if (host, port) in self._known:  # candidates are never taken back
+            return True
+        is_known = any(
             known._network_host == host and known.port == port  # noqa: SLF001
             for known in self._remote_candidates
         )
+        if is_known:
+            self._known.add((host, port))
+        return is_known
 
     def data_received(self, data: bytes, component: int) -> None:
-        """Keep a datagram of the viewer's until it is read; nobody is owed more than a few."""
-        if self._queue.qsize() < MAX_WAITING_DATAGRAMS:
+        """Keep a datagram of the viewer's until it is read; nobody is owed more than a few.
+
+        SRTP goes straight on: reports come sixteen times a second of each viewer, and the way through a queue
+        and a task costs as much as reading one.
+        """
+        if 127 < data[0] < 192:  # RFC 7983 section 7
+            self._on_srtp(data)
+        elif self._queue.qsize() < MAX_WAITING_DATAGRAMS:
             super().data_received(data, component)
 
     async def gather_host(self, addresses: Sequence[str], take: Take) -> tuple[str, ...]:
@@ -207,11 +223,14 @@ class IceConnection(aioice.Connection):
             return None if transport.is_stalled else transport.route(address)
         if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return None
-        burst = self._bursts.get(transport)
-        if burst is None:
-            burst = self._bursts[transport] = BurstSocket(transport)
-        send = burst.send
-        return lambda datagrams: send(datagrams, address)
+        way = self._ways.get((transport, address))
+        if way is None:
+            burst = self._bursts.get(transport)
+            if burst is None:
+                burst = self._bursts[transport] = BurstSocket(transport)
+            send = burst.send
+            way = self._ways[transport, address] = lambda datagrams: send(datagrams, address)
+        return way
 
     async def close(self) -> None:
         """Release sockets and allocations within about a second, whatever the servers do. Never raises."""

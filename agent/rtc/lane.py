@@ -24,6 +24,8 @@ class Control(Protocol):
     @property
     def queue_ms(self) -> int: ...
     @property
+    def is_waiting(self) -> bool: ...
+    @property
     def playout_ms(self) -> int: ...
     def offer_parity(self) -> None: ...
     def target_bps(self, now_ns: int) -> int: ...
@@ -102,11 +104,10 @@ class Lane:
         now_ns = time.monotonic_ns()
         match feedback:
             case TransportFeedback():
-                unwrap = self._clock.unwrap
-                arrivals = [(seq, None if at is None else unwrap(at)) for seq, at in feedback.arrivals]
-                self.control.on_feedback(arrivals, now_ns)
+                self.control.on_feedback(self._clock.unwrap_report(feedback.arrivals), now_ns)
                 self._sender.playout_ms = self.control.playout_ms
-                self._pump()
+                if self.control.is_waiting:
+                    self._pump()
             case rtcp.Nack(seqs):
                 for seq in seqs:
                     size_bytes = self._sender.wanted_bytes(seq, self.rtt_s or 0.0, now_ns)

@@ -238,6 +238,7 @@ class Peer:
             relay_only=relay_only,
             on_candidate=self._on_candidate,
             on_server_error=self._note_server_error,
+            on_srtp=self._on_srtp,
         )
         connection.remote_username, connection.remote_password = offer.ice_ufrag, offer.ice_pwd
         connection.remote_is_lite = offer.ice_lite
@@ -324,6 +325,9 @@ class Peer:
                 self._on_silence()
 
     # ---- what the viewer says
+
+    def _on_srtp(self, packet: bytes) -> None:
+        self._dtls.take_srtp(packet)
 
     def _on_rtcp(self, data: bytes) -> None:
         self._heard_s = time.monotonic()

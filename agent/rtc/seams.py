@@ -34,8 +34,6 @@ _CLASS_NAMES: dict[type, tuple[str, ...]] = {
     aioice.turn.TurnClientTcpProtocol: ("_send", "_padded", "channel_bind", "connect", "delete", "request"),
     # agent/rtc/transport.py
     aiortc.rtcdtlstransport.RTCDtlsTransport: (
-        "_handle_rtcp_data",
-        "_handle_rtp_data",
         "_recv_next",
         "_send_rtp",
         "_set_role",
@@ -69,7 +67,13 @@ _INSTANCE_NAMES: dict[type, tuple[str, ...]] = {
         "refresh_task",
         "relayed_address",
     ),
-    aiortc.rtcdtlstransport.RTCDtlsTransport: ("_data_receiver", "_srtp_profiles", "_ssl", "_tx_srtp"),
+    aiortc.rtcdtlstransport.RTCDtlsTransport: (
+        "_data_receiver",
+        "_rx_srtp",
+        "_srtp_profiles",
+        "_ssl",
+        "_tx_srtp",
+    ),
     aiortc.rtcsctptransport.RTCSctpTransport: (
         "_data_channel_queue",
         "_inbound_streams",

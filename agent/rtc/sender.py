@@ -120,11 +120,12 @@ class RtpSender:
         if is_end:
             kinds[-1] |= _MARKER
         stream = (seq, rtp_time, self.ssrc)
-        tail, first_tail = self._tails(frame, now_ns)
-        if first or first_tail == tail:
+        tail = self._tail(frame, 1, now_ns)
+        first_tail = tail if first else self._tail(frame, 0, now_ns)
+        if first_tail == tail:
             return self._emit(stream, payloads, kinds, tail, send)
         sent = self._emit(stream, payloads[:1], kinds[:1], first_tail, send)
-        rest = self._emit((seq + 1, rtp_time, self.ssrc), payloads[1:], kinds[1:], tail, send)
+        rest = self._emit((seq + 1 & 0xFFFF, rtp_time, self.ssrc), payloads[1:], kinds[1:], tail, send)
         return Sent(sent.transport_seq, [*sent.sizes_bytes, *rest.sizes_bytes])
 
     def wanted_bytes(self, seq: int, round_trip_s: float, now_ns: int) -> int | None:
@@ -152,9 +153,8 @@ class RtpSender:
         if index == len(run.frame.payloads) - 1:
             kind |= _MARKER
         rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
-        tail, first_tail = self._tails(run.frame, now_ns)
         stream = (rtx_seq, run.rtp_time, self.rtx_ssrc)
-        return self._emit(stream, (payload,), (kind,), tail if index else first_tail, send)
+        return self._emit(stream, (payload,), (kind,), self._tail(run.frame, index, now_ns), send)
 
     @property
     def takes_repairs(self) -> bool:
@@ -244,12 +244,11 @@ class RtpSender:
             return None
         return run, run.first + offset
 
-    def _tails(self, frame: RtpFrame, now_ns: int) -> tuple[bytes, bytes]:
-        """What follows the transport-wide number in a frame's headers, and in the first one's."""
-        if frame.is_keyframe:
-            tail = self._constant(self._rare_elements(whole=True), now_ns)
-            return tail, tail
-        return self._constant(b"", now_ns), self._constant(self._rare_elements(whole=False), now_ns)
+    def _tail(self, frame: RtpFrame, index: int, now_ns: int) -> bytes:
+        """What follows the transport-wide number in the header of this payload of a frame."""
+        if index and not frame.is_keyframe:
+            return self._constant(b"", now_ns)
+        return self._constant(self._rare_elements(whole=frame.is_keyframe), now_ns)
 
     def _constant(self, elements: bytes, now_ns: int) -> bytes:
         """Elements that are the same in a whole run, padded to whole words."""

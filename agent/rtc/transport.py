@@ -7,6 +7,7 @@ from typing import cast
 
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate, RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
+from aiortc.rtp import is_rtcp
 from OpenSSL import SSL
 from pylibsrtp._binding import ffi, lib
 
@@ -93,7 +94,7 @@ class IceTransport:
 
 
 class DtlsTransport(RTCDtlsTransport):
-    """Hands RTCP on as bytes, because a stray packet must not end the session, and ignores incoming RTP."""
+    """DTLS by way of `ice`; SRTP comes by `take_srtp` and is sealed by `seal`, whose sender knows a way."""
 
     def __init__(
         self,
@@ -126,6 +127,15 @@ class DtlsTransport(RTCDtlsTransport):
             raise ConnectionError(f"SRTP failed with code {error}")
         return self.buffer[: length[0]]  # type: ignore[no-any-return]  # a slice of it is bytes
 
+    def take_srtp(self, packet: bytes) -> None:
+        """Hand SRTCP on as bytes, once there are keys; the device receives no media. Never raises."""
+        if self._rx_srtp is None or not is_rtcp(packet):
+            return
+        try:
+            self._on_rtcp(self._rx_srtp.unprotect_rtcp(packet))
+        except Exception as exc:  # noqa: BLE001  a stray packet must not end the session
+            self._refusals.note(exc)
+
     async def send_rtcp(self, packet: bytes) -> None:
         """Encrypt and send; does nothing once the transport is closed."""
         try:
@@ -149,15 +159,6 @@ class DtlsTransport(RTCDtlsTransport):
                 return
             if self._data_receiver is not None:
                 await self._data_receiver._handle_data(data)  # noqa: SLF001
-
-    async def _handle_rtcp_data(self, data: bytes) -> None:
-        try:
-            self._on_rtcp(data)
-        except ValueError as exc:
-            log.debug("malformed RTCP: %s", exc)
-
-    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
-        """The device receives no media."""
 
 
 def fingerprint_of(certificate: RTCCertificate) -> str:

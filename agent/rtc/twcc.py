@@ -5,7 +5,7 @@ since the last one; a report that is lost is never repeated.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 FORMAT = 15
@@ -19,7 +19,9 @@ _DELTA_UNIT_US = 250
 _CLOCK_US = (1 << 24) * _REFERENCE_UNIT_US
 """The reference time has 24 bits: arrival times start over after 12.4 days."""
 _NOT_RECEIVED, _SMALL_DELTA, _LARGE_DELTA, _RESERVED = range(4)
-_DELTA_BYTES = (0, 1, 2)
+_LARGE = struct.Struct("!h")
+_VECTORS = tuple(tuple(byte >> shift & 3 for shift in (6, 4, 2, 0)) for byte in range(256))
+"""The four two-bit symbols of each byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,12 @@ def parse(fci: bytes) -> TransportFeedback:
     if not 0 < packets <= MAX_PACKETS:
         raise ValueError(f"transport feedback covers {packets} packets, not 1 to {MAX_PACKETS}")
     symbols, position = _read_symbols(fci, packets)
-    arrivals = _read_deltas(fci, position, symbols, base_seq, (word >> 8) * _REFERENCE_UNIT_US)
-    return TransportFeedback(base_seq, tuple(arrivals), word & 0xFF)
+    times_us = _read_deltas(fci, position, symbols, (word >> 8) * _REFERENCE_UNIT_US)
+    if base_seq + packets <= 0x10000:
+        seqs: Iterable[int] = range(base_seq, base_seq + packets)
+    else:
+        seqs = (seq & 0xFFFF for seq in range(base_seq, base_seq + packets))
+    return TransportFeedback(base_seq, tuple(zip(seqs, times_us, strict=True)), word & 0xFF)
 
 
 class ArrivalClock:
@@ -61,6 +67,14 @@ class ArrivalClock:
         half = _CLOCK_US // 2
         self._last_us += (arrival_us - self._last_us + half) % _CLOCK_US - half
         return self._last_us
+
+    def unwrap_report(self, arrivals: Sequence[tuple[int, int | None]]) -> Sequence[tuple[int, int | None]]:
+        """The same for a report's arrivals, whose times go on: all move as the newest one does."""
+        newest_us = next((at_us for _, at_us in reversed(arrivals) if at_us is not None), None)
+        moved_us = 0 if newest_us is None else self.unwrap(newest_us) - newest_us
+        if not moved_us:
+            return arrivals
+        return [(seq, None if at_us is None else at_us + moved_us) for seq, at_us in arrivals]
 
 
 def _read_symbols(fci: bytes, packets: int) -> tuple[list[int], int]:
@@ -78,29 +92,31 @@ def _read_symbols(fci: bytes, packets: int) -> tuple[list[int], int]:
                 raise ValueError("transport feedback has an empty run")
             symbols += [chunk >> 13 & 3] * length
         elif chunk & 0x4000:  # vector of seven two-bit symbols
-            symbols += [chunk >> shift & 3 for shift in range(12, -1, -2)]
+            symbols += _VECTORS[chunk >> 8][1:]
+            symbols += _VECTORS[chunk & 0xFF]
         else:  # vector of fourteen one-bit symbols
             symbols += [chunk >> shift & 1 for shift in range(13, -1, -1)]
     return symbols[:packets], position
 
 
-def _read_deltas(
-    fci: bytes, position: int, symbols: list[int], base_seq: int, time_us: int
-) -> Iterator[tuple[int, int | None]]:
+def _read_deltas(fci: bytes, position: int, symbols: list[int], time_us: int) -> list[int | None]:
     """Receive deltas (section 3.1.5), each from the packet before it that arrived."""
-    for offset, symbol in enumerate(symbols):
-        seq = base_seq + offset & 0xFFFF
-        if symbol == _NOT_RECEIVED:
-            yield seq, None
-            continue
-        if symbol == _RESERVED:
-            raise ValueError("transport feedback has a reserved symbol")
-        if position + _DELTA_BYTES[symbol] > len(fci):
-            raise ValueError("transport feedback has too few deltas")
-        if symbol == _SMALL_DELTA:
-            delta = fci[position]
-        else:
-            (delta,) = struct.unpack_from("!h", fci, position)
-        position += _DELTA_BYTES[symbol]
-        time_us += delta * _DELTA_UNIT_US
-        yield seq, time_us
+    times_us: list[int | None] = []
+    append = times_us.append
+    try:
+        for symbol in symbols:
+            if symbol == _SMALL_DELTA:
+                time_us += fci[position] * _DELTA_UNIT_US
+                position += 1
+            elif symbol == _NOT_RECEIVED:
+                append(None)
+                continue
+            elif symbol == _LARGE_DELTA:
+                time_us += _LARGE.unpack_from(fci, position)[0] * _DELTA_UNIT_US
+                position += 2
+            else:
+                raise ValueError("transport feedback has a reserved symbol")
+            append(time_us)
+    except (IndexError, struct.error):
+        raise ValueError("transport feedback has too few deltas") from None
+    return times_us

@@ -1,5 +1,7 @@
 """An ICE connection whose socket is a list."""
 
+from collections.abc import Callable
+
 from aioice.candidate import Candidate
 
 from agent.rtc.ice import IceConnection
@@ -37,10 +39,14 @@ class Wire:
         return default
 
 
-def connection_on(wire: Wire) -> IceConnection:
+def connection_on(wire: Wire, on_srtp: Callable[[bytes], None] = lambda _: None) -> IceConnection:
     """A connection with one host candidate on this wire, which knows its viewer's user name and password."""
     connection = IceConnection(
-        (), relay_only=False, on_candidate=lambda _: None, on_server_error=lambda *_: None
+        (),
+        relay_only=False,
+        on_candidate=lambda _: None,
+        on_server_error=lambda *_: None,
+        on_srtp=on_srtp,
     )
     connection.remote_username, connection.remote_password = "view", "v" * 22
     protocol = IceSocket(connection)

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from collections.abc import Callable
 
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsTransport, State
 from fuzz.loop import run
@@ -17,18 +18,22 @@ MAX_STEPS = 16
 
 
 class _Ice:
-    """Hands on what it was given, then ends as a closed connection does."""
+    """Hands on what it was given as an ICE connection does, then ends as a closed one."""
 
     role = "controlled"
 
     def __init__(self, incoming: list[bytes]) -> None:
         self._incoming = incoming
         self.sent: list[bytes] = []
+        self.on_srtp: Callable[[bytes], None] = lambda _: None
 
     async def _recv(self) -> bytes:
-        if not self._incoming:
-            raise ConnectionError
-        return self._incoming.pop(0)
+        while self._incoming:
+            packet = self._incoming.pop(0)
+            if not 127 < packet[0] < 192:
+                return packet
+            self.on_srtp(packet)
+        raise ConnectionError
 
     async def _send(self, data: bytes) -> None:
         self.sent.append(data)
@@ -61,6 +66,7 @@ async def _check(data: bytes) -> None:
     ice = _Ice([packet for packet in incoming if packet])
     dtls = DtlsTransport(ice, _certificate(), is_client=False, on_rtcp=on_rtcp)  # type: ignore[arg-type]
     dtls._rx_srtp = ours
+    ice.on_srtp = dtls.take_srtp
     handshake = asyncio.create_task(_start(dtls))
     await handshake
     # Before the handshake is over nothing is signed: then an alert of the viewer's address ends it.

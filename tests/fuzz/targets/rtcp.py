@@ -21,12 +21,22 @@ MIN_BPS, MAX_BPS = 100_000, 4_000_000
 VIDEO = parse_offer(CHROMIUM).video
 
 
+class _Plain:
+    """No SRTP."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray(1500)
+
+    def seal(self, size: int) -> bytes:
+        return bytes(self.buffer[:size])
+
+
 class _Stream:
     """A lane that has just sent two frames."""
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
-        self.sender = RtpSender(VIDEO, lambda packet: packet)
+        self.sender = RtpSender(VIDEO, _Plain())
         self.control = LaneControl(1_000_000, MIN_BPS, MAX_BPS)
         self.lane = Lane(self.control, self.sender, lambda: self.sent.extend, Alarm())
         for seq in range(2):

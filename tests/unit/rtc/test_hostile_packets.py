@@ -9,6 +9,7 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from fuzz.sockets import STRANGER, VIEWER, Wire, connection_on
 from google_crc32c import value as crc32c
 from OpenSSL import SSL
+from pylibsrtp import Policy, Session
 
 from agent.rtc import sctp
 from agent.rtc.ice import MAX_REMOTE_CANDIDATES, MAX_WAITING_DATAGRAMS
@@ -111,16 +112,21 @@ async def test_a_datagram_that_aioice_cannot_parse_is_dropped_and_counted():
 
 
 async def test_data_is_taken_from_the_viewer_alone_and_never_without_bound():
-    connection = connection_on(Wire())
+    heard = []
+    connection = connection_on(Wire(), on_srtp=heard.append)
     [protocol] = connection._protocols
     connection.add_remote(f"candidate:1 1 udp 1 {VIEWER[0]} {VIEWER[1]} typ host")
     await asyncio.gather(*connection._tasks)
     for _ in range(10 * MAX_WAITING_DATAGRAMS):
+        protocol.datagram_received(b"\x16 DTLS", STRANGER)
         protocol.datagram_received(b"\x80 media", STRANGER)
     assert not connection._queue.qsize()
+    assert not heard
     for _ in range(10 * MAX_WAITING_DATAGRAMS):
-        protocol.datagram_received(b"\x80 media", VIEWER)
+        protocol.datagram_received(b"\x16 DTLS", VIEWER)
     assert connection._queue.qsize() == MAX_WAITING_DATAGRAMS
+    protocol.datagram_received(b"\x80 media", VIEWER)
+    assert heard == [b"\x80 media"], "what is not queued has no bound to keep"
 
 
 async def test_a_viewer_is_not_checked_at_any_number_of_addresses():
@@ -152,11 +158,11 @@ async def test_a_burst_of_small_turn_messages_is_cut_apart_wherever_the_stream_i
     client = TcpClient(SERVER, "user", "secret", 600, 500)
     client.connection_made(Wire())
     client.receiver, client.channel_to_peer[0x4000] = receiver, VIEWER
-    stream = b"".join(struct.pack("!HHB3x", 0x4000, 1, 128 + n) for n in range(100))
+    stream = b"".join(struct.pack("!HHB3x", 0x4000, 1, 20 + n) for n in range(100))
     for at in range(0, len(stream), 7):
         client.data_received(stream[at : at + 7])
     heard = [connection._queue.get_nowait()[0] for _ in range(100)]
-    assert heard == [bytes([128 + n]) for n in range(100)]
+    assert heard == [bytes([20 + n]) for n in range(100)]
     assert not client.waiting
 
 
@@ -225,3 +231,23 @@ async def test_no_packet_but_the_end_of_the_connection_ends_a_session():
     await dtls._recv_next()
     with pytest.raises(ConnectionError):
         await dtls._recv_next()
+
+
+def test_a_packet_under_srtp_that_nobody_can_read_costs_itself_alone():
+    heard = []
+
+    def on_rtcp(packet):
+        heard.append(packet)
+        raise ValueError("cut short")
+
+    dtls = DtlsTransport(Ice(), RTCCertificate.generateCertificate(), is_client=False, on_rtcp=on_rtcp)
+    report = b"\x80\xc9\0\1\0\0\0\1"
+    dtls.take_srtp(report)  # before there are keys
+    key = bytes(range(30))
+    dtls._rx_srtp = Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_INBOUND))
+    theirs = Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_OUTBOUND))
+    for stray in (b"\x80", b"\x80\xc9", report, b"\x80\xc9" + bytes(1400), b"\x80\x60" + bytes(50)):
+        dtls.take_srtp(stray)
+    assert heard == []
+    dtls.take_srtp(theirs.protect_rtcp(report))
+    assert heard == [report]

@@ -102,6 +102,16 @@ def test_numbers_start_over_within_a_run(receiver):
     assert sender.wanted_bytes((receiver.packets[0].sequence_number - 1) % 65536, 0.0, SECOND_NS) == 1
 
 
+@pytest.mark.parametrize("before", range(1, 5))
+def test_numbers_start_over_anywhere_in_a_picture(receiver, before):
+    sender = make_sender()
+    sender._seq = 65536 - before
+    send(sender, frame(4), receiver, SECOND_NS)
+    numbers = [p.sequence_number for p in receiver.packets]
+    assert numbers == [(65536 - before + index) % 65536 for index in range(4)]
+    assert sender.wanted_bytes(numbers[3], 0.0, SECOND_NS) == 100
+
+
 def test_extensions_are_readable_and_count_every_packet(receiver):
     sender = make_sender()
     first_sent = send(sender, frame(2, key=True), receiver, 10 * SECOND_NS)

@@ -139,3 +139,16 @@ def test_the_clock_goes_on_where_the_reports_start_over(moves, start):
     for move in moves:
         true += move
         assert clock.unwrap(true % CLOCK_US) - first == true - start
+
+
+def test_a_reports_times_move_as_one():
+    clock = twcc.ArrivalClock()
+    assert clock.unwrap_report([(1, None)]) == [(1, None)]
+    before = [(2, CLOCK_US - 500), (3, CLOCK_US - 250)]
+    assert clock.unwrap_report(before) == before
+    # A report's clock passes its end within the report, and starts over in the next one.
+    assert clock.unwrap_report([(4, CLOCK_US - 250), (5, CLOCK_US + 500)]) == [
+        (4, CLOCK_US - 250),
+        (5, CLOCK_US + 500),
+    ]
+    assert clock.unwrap_report([(6, None), (7, 750)]) == [(6, None), (7, CLOCK_US + 750)]
