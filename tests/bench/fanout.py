@@ -1,7 +1,8 @@
 """What each viewer costs the sender: 1080p30 at 4 Mb/s, direct and through coturn, ours and stock aiortc.
 
 The receivers run in this process, each sender in one of its own that measures its CPU time. Both senders get
-the same encoded pictures. Ours does its congestion control meanwhile, on feedback as Chromium sends it.
+the same encoded pictures, and feedback as Chromium sends it for what each negotiates: ours transport-wide
+reports, which its congestion control reads meanwhile, stock REMB.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Viewers that take the packets and look at none: stock aiortc connections that answer as Chromium does.
 
-Transport-wide feedback every 62 ms where it is negotiated, else nothing. No picture is decoded.
+A receiver report each second; transport-wide feedback every 62 ms where it is negotiated, else REMB every
+230 ms. No picture is decoded.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from aiortc.sdp import candidate_from_sdp
 
 from agent.rtc.answer import TRANSPORT_CC
 
-REPORT_S = 0.062
+REPORT_S, REMB_S, RECEIVER_REPORT_S = 0.062, 0.23, 1.0
 EXTENSION_ID = 13
 
 
@@ -42,7 +43,7 @@ class Receiver:
         self._arrivals = {}
         self._base = None
         self._count = 0
-        self._task = None
+        self._tasks = []
         self._ssrc = 0
 
     async def offer(self):
@@ -62,8 +63,9 @@ class Receiver:
         transport._handle_rtp_data = self._take
         while self.pc.connectionState != "connected":
             await asyncio.sleep(0.05)
-        if TRANSPORT_CC in sdp:
-            self._task = asyncio.create_task(self._report(transport))
+        own = (REPORT_S, self._feedback) if TRANSPORT_CC in sdp else (REMB_S, self._remb)
+        for interval_s, make in (own, (RECEIVER_REPORT_S, self._receiver_report)):
+            self._tasks.append(asyncio.create_task(self._report(transport, interval_s, make)))
 
     async def add(self, line):
         if line and ".local" not in line:
@@ -72,28 +74,38 @@ class Receiver:
             await self.pc.addIceCandidate(candidate)
 
     async def close(self):
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pc.close()
 
     async def _take(self, data, arrival_time_ms):  # noqa: ARG002  # aiortc's signature
         self.packets += 1
         self.bytes += len(data)
-        seq = _transport_seq(data)
+        (self._ssrc,) = struct.unpack_from("!I", data, 8)
+        seq = _transport_seq(data) if data[0] & 0x10 else None
         if seq is not None:
-            (self._ssrc,) = struct.unpack_from("!I", data, 8)
             self._arrivals[seq] = time.monotonic_ns() // 1000
 
-    async def _report(self, transport):
+    async def _report(self, transport, interval_s, make):
         with contextlib.suppress(ConnectionError):
             while True:
-                await asyncio.sleep(REPORT_S)
-                if self._arrivals:
-                    arrivals, self._arrivals = self._arrivals, {}
-                    await transport._send_rtp(self._feedback(arrivals))
+                await asyncio.sleep(interval_s)
+                if report := make():
+                    await transport._send_rtp(report)
 
-    def _feedback(self, arrivals):
+    def _receiver_report(self):
+        return struct.pack("!BBHI6I", 0x81, 201, 7, 1, self._ssrc, 0, 0, 0, 0, 0)
+
+    def _remb(self):
+        exponent, mantissa = 8, 20_000_000 >> 8
+        bps = struct.pack("!BBH", 1, exponent << 2 | mantissa >> 16, mantissa & 0xFFFF)
+        return struct.pack("!BBHII4s", 0x8F, 206, 5, 1, 0, b"REMB") + bps + struct.pack("!I", self._ssrc)
+
+    def _feedback(self):
+        arrivals, self._arrivals = self._arrivals, {}
+        if not arrivals:
+            return None
         first, last = next(iter(arrivals)), next(reversed(arrivals))
         base = first if self._base is None else self._base
         self._base = last + 1 & 0xFFFF
