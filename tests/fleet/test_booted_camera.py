@@ -31,6 +31,8 @@ HARDWARE = {
     "test_heat_under_load",
 }
 """What no container can show; everything else must be checked on one."""
+REBOOT = 133
+"""How systemd-nspawn ends where the machine asked for a reboot."""
 CRASHING = "[Service]\nExecStart=\nExecStart=/bin/false\n"
 DROP_IN = "/run/systemd/system/{unit}.service.d/test.conf"
 
@@ -106,6 +108,20 @@ def test_wrong_settings_are_tried_again_and_never_with_a_reboot(made):
     mend(made)
     until(lambda: show(made, "ActiveState")["ActiveState"] == "active", 60)
     assert boot_of(made) == boot
+
+
+def test_where_nothing_helps_the_board_is_rebooted_and_the_count_outlives_it(made):
+    boot = boot_of(made)
+    drop_in(made, "pinhole-rescue", "[Service]\nEnvironment=PAUSE_S=5 UPTIME_FILE=/run/uptime\n")
+    made.lab.ssh(CAMERA, "echo 599.0 1.0 >/run/uptime; journalctl --rotate --vacuum-time=1s >/dev/null 2>&1")
+    crash(made)
+    until(lambda: "reboot number 1 is due after 600 s" in journal(made, "pinhole-rescue"), 60)
+    assert boot_of(made) == boot
+    made.lab.ssh(CAMERA, "echo 601.0 1.0 >/run/uptime")
+    assert made.lab.machines[CAMERA].popen.wait(180) == REBOOT
+    made.lab.boot(CAMERA)  # with what was in /run the crash is over, too
+    until(lambda: show(made, "ActiveState")["ActiveState"] == "active", 120)
+    assert made.lab.ssh(CAMERA, "cat /var/lib/pinhole-rescue/reboots").strip() == "1"
 
 
 def crash(made):
