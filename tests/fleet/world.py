@@ -35,11 +35,14 @@ class World:
         """A release of this tree, or of a spoilt one."""
         return releases.build(self.folder, version, self.key, *TARGETS, spoil=spoil)
 
-    def play(self, release: Path, *arguments: str, **more: Any) -> Played:
-        """Roll a release out; `more` are variables."""
+    def play(
+        self, release: Path, *arguments: str, batches: Sequence[int | str] = (1, "100%"), **more: Any
+    ) -> Played:
+        """Roll a release out; `more` are variables. A batch takes as long as its slowest machine."""
         inventory = self.folder / "inventory.json"
         inventory.write_text(json.dumps(self._inventory(release, more)))
-        return self.lab.play(inventory, *arguments)
+        extra = json.dumps({"rollout_batches": batches})
+        return self.lab.play(inventory, *arguments, "--extra-vars", extra)
 
     def pinhole(self, *arguments: str, timeout_s: float = 60) -> str:
         """`pinhole` on the control host, signed in to the portal. Raises LabError."""
@@ -63,7 +66,6 @@ class World:
         shared = {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self.lab.folder / "id"),
-            "rollout_batches": [1, "100%"],  # a batch takes as long as its slowest machine
             "turn_secret": "a-secret-of-the-test",
             "turn_denied_peers": [],  # here everybody is in a private network
             "portal_users": [{"name": USER, "role": "admin", "password": PASSWORD}],
