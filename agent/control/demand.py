@@ -16,11 +16,10 @@ OVERHEAD = 0.09
 RESEND_TIMES = 2
 """What is lost is sent again, perhaps twice."""
 MAX_LOSS = 0.10
-CALM_QUEUE_MS, QUEUE_SPAN_MS = 30, 150
-"""A backlog in the pacer beyond the first takes a share of the bitrate, so that it is gone before it is late
-and pictures must be dropped up to a keyframe; 150 ms more take all of it, ..."""
-MIN_PUSHBACK = 0.4
-"""... but so much stays: x264 takes a move to less than a quarter with a keyframe."""
+CALM_QUEUE_MS, QUEUE_SPAN_MS = 60, 400
+"""A backlog in the pacer beyond the first takes a share of the bitrate; 400 ms take all of it, ..."""
+MIN_PUSHBACK = 0.5
+"""... but half stays."""
 HYSTERESIS = 0.03
 """A change of less is not worth a call into the encoder."""
 RISE, RISE_INTERVAL_NS = 1.25, 100_000_000
