@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet import certificates, releases
+from fleet import certificates, inventory, releases
 from fleet import lab as labs
 from fleet.lab import Lab, Played
 
 SERVER, CAMERA = "hub", "solo"
-USER, PASSWORD = "fleet", "a-password-of-the-test"
 VERSION = "0.1.1"
 TARGETS = ("portal/x86_64/cp311", "device/x86_64/cp311")
 
@@ -24,7 +23,8 @@ class Pair:
     lab: Lab
     folder: Path
     tls: certificates.Certificates
-    inventory: Path
+    file: Path
+    """The inventory."""
 
     @property
     def portal(self) -> str:
@@ -34,11 +34,11 @@ class Pair:
     @property
     def sign_in(self) -> tuple[str, ...]:
         """Options of `pinhole watch`."""
-        return ("--portal", self.portal, "--user", USER, "--password-file", str(self.folder / "password"))
+        return inventory.sign_in(self.portal, self.folder)
 
     def play(self) -> Played:
         """`site.yml`, for everything."""
-        return self.lab.play(self.inventory).ok()
+        return self.lab.play(self.file).ok()
 
 
 @contextmanager
@@ -46,47 +46,24 @@ def pair(folder: Path) -> Iterator[Pair]:
     """Machines that have booted and nothing else."""
     key = releases.make_key(folder)
     release = releases.build(folder, VERSION, key, *TARGETS)
-    (folder / "password").write_text(PASSWORD)
-    (folder / "password").chmod(0o600)
+    inventory.write_password(folder)
     with labs.lab() as lab:
         for name in (SERVER, CAMERA):
             lab.add(name)
         lab.boot(SERVER, CAMERA)
         tls = certificates.make(folder, lab.machines[SERVER].address)
         made = Pair(lab, folder, tls, folder / "inventory.json")
-        made.inventory.write_text(json.dumps(_inventory(made, release, key)))
+        made.file.write_text(json.dumps(_inventory(made, release, key)))
         yield made
 
 
 def _inventory(made: Pair, release: Path, key: Path) -> dict[str, Any]:
-    address = {name: machine.address for name, machine in made.lab.machines.items()}
-    public = key.with_suffix(".pub").read_text().strip()
-    shared = {
-        "ansible_user": "root",
-        "ansible_ssh_private_key_file": str(made.lab.folder / "id"),
-        "turn_secret": "a-secret-of-the-test",
-        "turn_denied_peers": [],  # here everybody is in a private network
-        "portal_broker_host": address[SERVER],
-        "portal_users": [{"name": USER, "role": "admin", "password": PASSWORD}],
-        "portal_cert": made.tls.chain,
-        "portal_key": made.tls.key,
-        "portal_release_dir": str(release),
-        "portal_release_public_keys": [public],
-        "portal_gate_s": 60,
-        "agent_portal_url": made.portal,
-        "agent_portal_ca": made.tls.authority,
+    groups = {"brokers": [SERVER], "turn_servers": [SERVER], "portals": [SERVER], "devices": [CAMERA]}
+    own = {
+        "portal_gate_s": inventory.GATE_S,
         "agent_settings": {
             "camera": {"source": "synthetic", "width_px": 640, "height_px": 360, "fps": 10},
             "camera.preview": {"enabled": True, "width_px": 320, "fps": 5},
         },
-        "agent_release_dir": str(release),
-        "agent_release_public_keys": [public],
-        "agent_gate_s": 60,
-        "agent_watch_portal": made.portal,
-        "agent_watch_user": USER,
-        "agent_watch_password_file": str(made.folder / "password"),
-        "agent_watch_command": made.tls.trusting("pinhole"),
     }
-    groups = {"brokers": SERVER, "turn_servers": SERVER, "portals": SERVER, "devices": CAMERA}
-    children = {group: {"hosts": {host: {"ansible_host": address[host]}}} for group, host in groups.items()}
-    return {"all": {"vars": shared, "children": children}}
+    return inventory.inventory(made.lab, made.folder, made.tls, release, key, groups, own)

@@ -7,7 +7,7 @@ import pytest
 import trustme
 from fleet import lab as labs
 from fleet import releases
-from fleet.world import PASSWORD, USER
+from fleet.inventory import PASSWORD, USER
 
 DOMAIN = "cams.example.org"
 PEBBLE = {
