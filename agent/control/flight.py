@@ -66,10 +66,7 @@ class Flight:
     def on_sent(self, run: SentRun) -> None:
         """Note a departure; forgets the oldest beyond the bound."""
         count, runs = len(run.sizes_bytes), self._runs
-        if run.seq + count <= 0x10000:
-            runs.update(dict.fromkeys(range(run.seq, run.seq + count), run))
-        else:
-            runs.update(dict.fromkeys([number & 0xFFFF for number in range(run.seq, run.seq + count)], run))
+        runs.update(dict.fromkeys([number & 0xFFFF for number in range(run.seq, run.seq + count)], run))
         self.bytes += sum(run.sizes_bytes)
         if (excess := len(runs) - MAX_PACKETS) > 0:
             for seq in list(islice(runs, excess)):

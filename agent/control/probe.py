@@ -98,8 +98,8 @@ class Prober:
         self._cluster = _Cluster(Probe(self._next_id, rate_bps, size_bytes), now_ns)
         return self._cluster.probe
 
-    def on_sent(self, probe: int | None, size_bytes: int) -> None:
-        """Note packets of the train."""
+    def on_sent(self, probe: int, size_bytes: int) -> None:
+        """Note packets of this probe's train."""
         if self._cluster is not None and probe == self._cluster.probe.id:
             self._cluster.sent_bytes += size_bytes
 

@@ -5,7 +5,7 @@ since the last one; a report that is lost is never repeated.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 FORMAT = 15
@@ -47,10 +47,7 @@ def parse(fci: bytes) -> TransportFeedback:
         raise ValueError(f"transport feedback covers {packets} packets, not 1 to {MAX_PACKETS}")
     symbols, position = _read_symbols(fci, packets)
     times_us = _read_deltas(fci, position, symbols, (word >> 8) * _REFERENCE_UNIT_US)
-    if base_seq + packets <= 0x10000:
-        seqs: Iterable[int] = range(base_seq, base_seq + packets)
-    else:
-        seqs = (seq & 0xFFFF for seq in range(base_seq, base_seq + packets))
+    seqs = [seq & 0xFFFF for seq in range(base_seq, base_seq + packets)]
     return TransportFeedback(base_seq, tuple(zip(seqs, times_us, strict=True)), word & 0xFF)
 
 
