@@ -28,6 +28,8 @@ MIN_BITS_PER_PIXEL, RETURN_BITS_PER_PIXEL = 0.02, 0.03
 """Below the first, fewer and smaller pictures look better: 720p30 at 550 kb/s. Back at the second."""
 SHORT = 0.85
 """An encoder that makes less than this share of what it may needs no more for its scene."""
+ENOUGH, NEED_LIFETIME_NS = 0.7, 5 * NS_PER_S
+"""This share of what the scene needed lately looks nearly the same, and costs no frame rate."""
 DOWN_AFTER_NS, UP_AFTER_NS = 1 * NS_PER_S, 5 * NS_PER_S
 KEYFRAME_GAP_NS = 500_000_000
 SLOW_KEYFRAME_GAP_NS = 4 * NS_PER_S
@@ -108,6 +110,7 @@ class Demand:
         self._raised_ns = -RISE_INTERVAL_NS
         self._keyframe_ns = -SLOW_KEYFRAME_GAP_NS
         self._rung_since_ns: int | None = None
+        self._need_bps, self._need_ns = 0, -NEED_LIFETIME_NS
 
     @property
     def bitrate_bps(self) -> int:
@@ -140,8 +143,11 @@ class Demand:
     def _climb_or_descend(self, now_ns: int) -> None:
         """One rung at a time, once its reason has lasted."""
         is_last = self._rung + 1 == len(self.limits.ladder)
-        is_poor = not is_last and self._is_short() and self._richness(self._rung) < MIN_BITS_PER_PIXEL
-        is_rich = self._rung > 0 and self._richness(self._rung - 1) >= RETURN_BITS_PER_PIXEL
+        is_short = self._is_short(now_ns)
+        is_poor = not is_last and is_short and self._richness(self._rung) < MIN_BITS_PER_PIXEL
+        # Some viewers' own estimate follows what they are sent: where the scene needs little, it stays low.
+        return_at = RETURN_BITS_PER_PIXEL if is_short else MIN_BITS_PER_PIXEL
+        is_rich = self._rung > 0 and self._richness(self._rung - 1) >= return_at
         if not (is_poor or is_rich):
             self._rung_since_ns = None
             return
@@ -151,9 +157,14 @@ class Demand:
             self._rung += 1 if is_poor else -1
             self._rung_since_ns = None
 
-    def _is_short(self) -> bool:
-        """Whether the encoder would make more of the scene if it might."""
-        return self.made_bps is None or self.made_bps >= SHORT * self._wanted_bps
+    def _is_short(self, now_ns: int) -> bool:
+        """Whether the encoder would make clearly more of the scene if it might."""
+        if self.made_bps is None:
+            return True
+        if self.made_bps < SHORT * self._wanted_bps:
+            self._need_bps, self._need_ns = self.made_bps, now_ns
+            return False
+        return self._wanted_bps < ENOUGH * self._need_bps or now_ns - self._need_ns > NEED_LIFETIME_NS
 
     def _richness(self, rung: int) -> float:
         """Bits a pixel; none where the encoder's floor is above what the viewers carry."""

@@ -74,6 +74,24 @@ def test_a_scene_that_needs_less_keeps_its_rate_and_size_on_any_link():
     assert settle(demand, [viewer(0.4)], 10).fps_share == 0.5
 
 
+def test_a_dip_that_costs_a_scene_little_costs_no_picture():
+    demand = Demand(X264, 2_000_000)
+    demand.made_bps = 550_000
+    assert settle(demand, [viewer(1.5)]).fps_share == 1.0
+    demand.made_bps = 500_000
+    assert settle(demand, [viewer(0.53)], 10, 4).fps_share == 1.0
+    assert settle(demand, [viewer(0.53)], 14, 4).fps_share == 0.5
+
+
+def test_all_pictures_are_back_when_the_scene_needs_no_more_than_it_has():
+    demand = Demand(X264, 2_000_000)
+    assert settle(demand, [viewer(0.5)]).fps_share == 0.5
+    demand.made_bps = 560_000
+    assert settle(demand, [viewer(0.65)], 10, 10).fps_share == 0.5
+    demand.made_bps = 300_000
+    assert settle(demand, [viewer(0.65)], 20, 10).fps_share == 1.0
+
+
 def test_a_hardware_encoder_skips_pictures_below_its_floor_and_comes_back():
     demand = Demand(PICAMERA, 2_000_000)
     assert settle(demand, [viewer(2)]).fps_share == 1.0
