@@ -33,6 +33,8 @@ MAX_UNSENT_BYTES = 64 * 1024
 """More than this in a socket's own buffer, and the path counts as stalled."""
 MAX_WAITING = 32
 """Datagrams kept for one peer while its channel is being bound; the oldest go first."""
+ALLOCATE_TRIES = 3
+"""From another port each: the first may be that of a client who left without a goodbye."""
 HAPPY_EYEBALLS_S = 0.25  # RFC 8305 section 5
 DELETE_TIMEOUT_S = 0.5
 """How long to wait for the server to confirm that an allocation is gone."""
@@ -42,7 +44,7 @@ _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)  # linux/tcp.h; in
 _UDP_RECEIVE_BUFFER_BYTES = 256 * 1024
 _REFRESH_S = 240.0  # a binding lives 600 s, its permission 300 s (RFC 8656 sections 12 and 9)
 _RETRY_S = 5.0
-_FAMILY_NOT_SUPPORTED = 440
+_ALLOCATION_MISMATCH, _FAMILY_NOT_SUPPORTED = 437, 440  # RFC 8656 section 19
 _IPV6 = 0x02 << 24  # REQUESTED-ADDRESS-FAMILY (RFC 8656 section 18.6)
 _HEADER = struct.Struct("!HH")  # ChannelData (RFC 8656 section 12.4)
 
@@ -68,12 +70,7 @@ class RelayTransport(asyncio.DatagramTransport):
         cls, server: TurnServer, receiver: asyncio.DatagramProtocol, lifetime_s: int = LIFETIME_S
     ) -> Self:
         """Allocate. Does not end by itself where nobody answers; raises OSError, stun.TransactionError."""
-        client = await _connect(server, lifetime_s)
-        try:
-            await _allocate(client)
-        except BaseException:
-            client.transport.abort()
-            raise
+        client = await _open_client(server, lifetime_s)
         relay = cls(client)
         client.receiver = receiver
         receiver.connection_made(relay)
@@ -272,6 +269,22 @@ def _name_family(family: int | None, request: stun.Message) -> None:
         request.attributes["REQUESTED-ADDRESS-FAMILY"] = family
 
 
+async def _open_client(server: TurnServer, lifetime_s: int) -> _Client:
+    tries_left = ALLOCATE_TRIES
+    while True:
+        client = await _connect(server, lifetime_s)
+        tries_left -= 1
+        try:
+            await _allocate(client)
+        except BaseException as exc:
+            client.transport.abort()
+            mismatch = isinstance(exc, stun.TransactionFailed) and _is(_ALLOCATION_MISMATCH, exc)
+            if not (mismatch and tries_left):
+                raise
+        else:
+            return client
+
+
 async def _connect(server: TurnServer, lifetime_s: int) -> _Client:
     loop, address = asyncio.get_running_loop(), (server.host, server.port)
     arguments = (address, server.username, server.password, lifetime_s, lifetime_s)
@@ -298,7 +311,11 @@ async def _allocate(client: _Client) -> None:
     try:
         await client.connect()
     except stun.TransactionFailed as exc:
-        if exc.response.error_code != _FAMILY_NOT_SUPPORTED:
+        if not _is(_FAMILY_NOT_SUPPORTED, exc):
             raise
         client.family = _IPV6  # it relays no IPv4: the default, where a request names no family
         await client.connect()
+
+
+def _is(code: int, refusal: stun.TransactionFailed) -> bool:
+    return refusal.response.error_code == code

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,10 +94,11 @@ class Lab:
         assert machine.popen is not None
         # nspawn ends with the machine's own process 1, which is the first in the payload's group.
         for group in self.shop.groups:
-            for procs in (group / name).rglob("cgroup.procs"):
-                for pid in procs.read_text().split():
-                    if pid != "0":
-                        subprocess.run(["kill", "-KILL", pid], check=False, capture_output=True)
+            for folder, _, _ in os.walk(group / name):
+                with suppress(OSError):  # a session's group that is gone by now
+                    for pid in Path(folder, "cgroup.procs").read_text().split():
+                        if pid != "0":
+                            subprocess.run(["kill", "-KILL", pid], check=False, capture_output=True)
         machine.popen.wait(30)
 
     def set_link(self, name: str, state: str) -> None:

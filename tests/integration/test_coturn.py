@@ -1,12 +1,19 @@
 """Relayed by a real coturn: over udp, tcp and tls; and what people read when it does not work."""
 
+import asyncio
+import hmac
 import json
 import time
+from base64 import b64encode
+from urllib.parse import urlsplit
 
 import pytest
 from parts.coturn import SECRET, coturn
 from parts.mosquitto import mosquitto
 from parts.stack import running_stack
+
+from agent.rtc.relay import RelayTransport
+from agent.rtc.servers import TurnServer
 
 BLACK_HOLE = "turn:192.0.2.254:3478?transport=udp"  # TEST-NET-1: nobody answers
 
@@ -52,6 +59,29 @@ def test_relay_only_reaches_the_viewer(broker, turn, tmp_path, transport):
         assert seen["path"] == "relay"
         assert seen["frames"] > 60
         assert "relay" in stack.log("agent"), "the device's own end is a relay too"
+
+
+async def test_a_port_that_another_client_left_in_use_is_left_alone(turn, monkeypatch):
+    """Coturn answers 437 until the other's allocation expires (RFC 8656 section 7.4)."""
+    expiry = str(int(time.time()) + 60)
+    password = b64encode(hmac.digest(SECRET.encode(), expiry.encode(), "sha1")).decode()
+    url = urlsplit(turn.url("udp").replace("turn:", "turn://"))
+    server = TurnServer(turn.url("udp"), url.hostname, url.port, "udp", False, expiry, password)
+    loop = asyncio.get_running_loop()
+    first = await RelayTransport.open(server, asyncio.DatagramProtocol())
+    port = first._client.transport.get_extra_info("sockname")[1]
+    first.abort()
+    opened, locals_ = loop.create_datagram_endpoint, [("127.0.0.1", port)]
+
+    async def from_that_port(factory, **options):
+        return await opened(factory, local_addr=locals_.pop() if locals_ else None, **options)
+
+    await asyncio.sleep(0)  # the socket closes
+    monkeypatch.setattr(loop, "create_datagram_endpoint", from_that_port)
+    second = await RelayTransport.open(server, asyncio.DatagramProtocol())
+    assert not locals_, "the used port was tried first"
+    assert second.get_extra_info("related_address")[1] != port
+    await second.delete()
 
 
 def test_a_server_over_all_three_transports_at_once(broker, turn, tmp_path):
