@@ -57,9 +57,11 @@ def test_nothing_is_left_after_an_error():
 
 
 OWNER = """
+import signal
 import time
 from netlab.internet import internet
 from netlab.plan import Plan
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
 with internet(Plan()) as lab:
     sleeper = lab.spaces.start("device", "sleeper", ["sleep", "600"])
     print(lab.spaces.folder, lab.spaces.keeper, sleeper.popen.pid, flush=True)
@@ -80,7 +82,10 @@ def test_nothing_runs_on_when_its_owner_is_killed(how):
         folder, *pids = owner.stdout.readline().decode().split()
         assert Path(folder).exists()
         owner.send_signal(how)
-        owner.wait(GONE_TIMEOUT_S)
+        try:
+            owner.wait(GONE_TIMEOUT_S)
+        finally:
+            owner.kill()
     await_gone(pids, Path(folder))
 
 
