@@ -72,10 +72,19 @@ def served(lab):
     """What a browser that trusts the authority gets: the portal's answer and whose certificate it is."""
     address = lab.machines["server"].address
     program = f"""
-import json, socket, ssl
+import json, socket, ssl, time
 from cryptography import x509
 context = ssl.create_default_context(cadata={authority_roots(lab)!r})
-with context.wrap_socket(socket.create_connection(({address!r}, 443), 10), server_hostname={DOMAIN!r}) as tls:
+deadline_s = time.monotonic() + 20  # each new certificate starts the portal anew
+while True:
+    try:
+        connection = socket.create_connection(({address!r}, 443), 10)
+        break
+    except ConnectionRefusedError:
+        if time.monotonic() > deadline_s:
+            raise
+        time.sleep(0.2)
+with context.wrap_socket(connection, server_hostname={DOMAIN!r}) as tls:
     cert = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
     tls.sendall(b"GET /healthz HTTP/1.0\\r\\nHost: {DOMAIN}\\r\\n\\r\\n")
     answer = b"".join(iter(lambda: tls.recv(4096), b""))
