@@ -158,7 +158,7 @@ class Demand:
             self._rung_since_ns = None
 
     def _is_short(self, now_ns: int) -> bool:
-        """Whether the encoder would make clearly more of the scene if it might."""
+        """Whether the encoder would make clearly more of the scene if it might; else notes what it takes."""
         if self.made_bps is None:
             return True
         if self.made_bps < SHORT * self._wanted_bps:

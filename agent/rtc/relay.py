@@ -278,8 +278,8 @@ async def _open_client(server: TurnServer, lifetime_s: int) -> _Client:
             await _allocate(client)
         except BaseException as exc:
             client.transport.abort()
-            mismatch = isinstance(exc, stun.TransactionFailed) and _is(_ALLOCATION_MISMATCH, exc)
-            if not (mismatch and tries_left):
+            code = exc.response.error_code if isinstance(exc, stun.TransactionFailed) else None
+            if code != _ALLOCATION_MISMATCH or not tries_left:
                 raise
         else:
             return client
@@ -311,11 +311,7 @@ async def _allocate(client: _Client) -> None:
     try:
         await client.connect()
     except stun.TransactionFailed as exc:
-        if not _is(_FAMILY_NOT_SUPPORTED, exc):
+        if exc.response.error_code != _FAMILY_NOT_SUPPORTED:
             raise
         client.family = _IPV6  # it relays no IPv4: the default, where a request names no family
         await client.connect()
-
-
-def _is(code: int, refusal: stun.TransactionFailed) -> bool:
-    return refusal.response.error_code == code

@@ -1,19 +1,18 @@
 """Relayed by a real coturn: over udp, tcp and tls; and what people read when it does not work."""
 
 import asyncio
-import hmac
 import json
 import time
-from base64 import b64encode
-from urllib.parse import urlsplit
 
 import pytest
 from parts.coturn import SECRET, coturn
 from parts.mosquitto import mosquitto
 from parts.stack import running_stack
 
+from agent.model.signal import IceServer
+from agent.portal.turn import rest_credential
 from agent.rtc.relay import RelayTransport
-from agent.rtc.servers import TurnServer
+from agent.rtc.servers import parse_ice_servers
 
 BLACK_HOLE = "turn:192.0.2.254:3478?transport=udp"  # TEST-NET-1: nobody answers
 
@@ -63,10 +62,8 @@ def test_relay_only_reaches_the_viewer(broker, turn, tmp_path, transport):
 
 async def test_a_port_that_another_client_left_in_use_is_left_alone(turn, monkeypatch):
     """Coturn answers 437 until the other's allocation expires (RFC 8656 section 7.4)."""
-    expiry = str(int(time.time()) + 60)
-    password = b64encode(hmac.digest(SECRET.encode(), expiry.encode(), "sha1")).decode()
-    url = urlsplit(turn.url("udp").replace("turn:", "turn://"))
-    server = TurnServer(turn.url("udp"), url.hostname, url.port, "udp", False, expiry, password)
+    username, password = rest_credential(SECRET, "viewer", int(time.time()) + 60)
+    _, [server] = parse_ice_servers([IceServer((turn.url("udp"),), username, password)])
     loop = asyncio.get_running_loop()
     first = await RelayTransport.open(server, asyncio.DatagramProtocol())
     port = first._client.transport.get_extra_info("sockname")[1]
