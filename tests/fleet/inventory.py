@@ -33,12 +33,12 @@ def inventory(
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Hosts by group, and the variables of all; `key` signed the release, `more` goes before what is here."""
-    address = {name: machine.address for name, machine in lab.machines.items()}
+    machines = lab.machines
+    address = {name: machine.address for name, machine in machines.items()}
     [broker], [portal_host] = groups["brokers"], groups["portals"]
     portal = f"https://{address[portal_host]}"
     public_keys = [key.with_suffix(".pub").read_text().strip()]
     shared = {
-        "ansible_user": "root",
         "ansible_ssh_private_key_file": str(lab.folder / "id"),
         "turn_secret": TURN_SECRET,
         "turn_denied_peers": [],  # here everybody is in a private network
@@ -59,7 +59,11 @@ def inventory(
         "agent_watch_password_file": str(folder / "password"),
     }
     children = {
-        group: {"hosts": {host: {"ansible_host": address[host]} for host in hosts}}
+        group: {
+            "hosts": {
+                host: {"ansible_host": address[host], "ansible_user": machines[host].user} for host in hosts
+            }
+        }
         for group, hosts in groups.items()
     }
     return {"all": {"vars": shared | dict(more), "children": children}}

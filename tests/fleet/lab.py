@@ -30,6 +30,8 @@ class Machine:
     address: str
     folder: Path
     arch: str
+    user: str = "root"
+    """Whom Ansible signs in as."""
     popen: subprocess.Popen[bytes] | None = None
 
 
@@ -88,6 +90,13 @@ class Lab:
         for name in names:
             self._await_ssh(self.machines[name])
 
+    def add_operator(self, name: str, user: str = "pi") -> None:
+        """From now on Ansible signs in as `user`, who may use sudo, and not as root."""
+        may = f"{user} ALL=(ALL) NOPASSWD:ALL"
+        self.ssh(name, f"""useradd --create-home --shell /bin/bash {user} && cp -r /root/.ssh /home/{user}/ &&
+            chown -R {user}: /home/{user}/.ssh && echo '{may}' >/etc/sudoers.d/{user}""")  # fmt: skip
+        self.machines[name].user = user
+
     def cut_power(self, name: str) -> None:
         """No shutdown: every process in it is gone at once."""
         machine = self.machines[name]
@@ -121,14 +130,16 @@ class Lab:
         """`pinhole-release status` of a machine."""
         return dict(json.loads(self.ssh(name, "pinhole-release status")))
 
-    def play(self, inventory: Path, *arguments: str, timeout_s: float = 900) -> "Played":
-        """`ansible-playbook site.yml` from the control host."""
+    def play(
+        self, inventory: Path, *arguments: str, playbook: str = "site.yml", timeout_s: float = 900
+    ) -> "Played":
+        """`ansible-playbook` from the control host."""
         report = self.folder / "report.json"
         report.unlink(missing_ok=True)
         env = ansible_environment(self.folder) | {"PINHOLE_ROLLOUT_REPORT": str(report)}
         popen = subprocess.Popen(
             [*self.shop.enter(), "sh", "-c", 'cd "$0" && exec "$@"', str(ROOT / "ansible"),
-             str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory), "site.yml",
+             str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory), playbook,
              *arguments],
             env=env, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -209,7 +220,7 @@ def ansible_environment(folder: Path) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_HOST_KEY_CHECKING": "False",
-        "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=20s -o ServerAliveInterval=3 "
+        "ANSIBLE_SSH_ARGS": "-C -o ControlMaster=auto -o ControlPersist=20s -o ServerAliveInterval=3 "
         "-o ServerAliveCountMax=3 -o ConnectTimeout=5 -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
         "ANSIBLE_LOCAL_TEMP": str(folder / "ansible"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),

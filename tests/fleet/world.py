@@ -15,6 +15,9 @@ from fleet.lab import CONTROL, Lab, Played
 
 SERVERS = ("broker", "turn", "portal")
 TARGETS = ("portal/x86_64/cp311", "device/x86_64/cp311", "device/aarch64/cp311")
+RELEASES_PORT = 8000
+RELEASES = f"http://{CONTROL}:{RELEASES_PORT}"
+"""Where devices pull from, while something is `serving` there."""
 CAMERA = {"source": "synthetic", "width_px": 320, "height_px": 180, "fps": 5}
 
 
@@ -34,13 +37,17 @@ class World:
         return releases.build(self.folder, version, self.key, *TARGETS, spoil=spoil)
 
     def play(
-        self, release: Path, *arguments: str, batches: Sequence[int | str] = (1, "100%"), **more: Any
+        self, release: Path, *arguments: str, batches: Sequence[int | str] = ("100%",), **how: Any
     ) -> Played:
-        """Roll a release out; `more` are variables. A batch takes as long as its slowest machine."""
+        """Roll a release out; `how` is `Lab.play`'s. A batch takes as long as its slowest machine."""
         file = self.folder / "inventory.json"
-        file.write_text(json.dumps(self._inventory(release, more)))
+        file.write_text(json.dumps(self._inventory(release)))
         extra = json.dumps({"rollout_batches": batches})
-        return self.lab.play(file, *arguments, "--extra-vars", extra)
+        return self.lab.play(file, *arguments, "--extra-vars", extra, **how)
+
+    def update(self, release: Path, *arguments: str, batches: Sequence[int | str] = ("100%",)) -> Played:
+        """The release alone."""
+        return self.play(release, *arguments, batches=batches, playbook="update.yml")
 
     def pinhole(self, *arguments: str, timeout_s: float = 60) -> str:
         """`pinhole` on the control host, signed in to the portal. Raises LabError."""
@@ -56,7 +63,7 @@ class World:
         """What runs where, as the devices themselves say."""
         return {device: self.lab.release(device)["current"] for device in self.devices}
 
-    def _inventory(self, release: Path, more: dict[str, Any]) -> dict[str, Any]:
+    def _inventory(self, release: Path) -> dict[str, Any]:
         groups = {
             "brokers": ["broker"],
             "turn_servers": ["turn"],
@@ -67,32 +74,39 @@ class World:
             "portal_turn_urls": [f"turn:{self.lab.machines['turn'].address}:3478"],
             "portal_turn_secret": inventory.TURN_SECRET,
             "agent_settings": {"camera": CAMERA},
+            "agent_release_url": RELEASES,
+            "agent_pull_jitter": "20h",  # so late that no timer's own look comes into a test
         }
-        return inventory.inventory(self.lab, self.folder, self.tls, release, self.key, groups, own | more)
+        return inventory.inventory(self.lab, self.folder, self.tls, release, self.key, groups, own)
 
 
 @contextmanager
-def world(folder: Path, devices: dict[str, str]) -> Iterator[World]:
-    """Machines that have booted and nothing else; `devices` are architectures by name."""
+def world(folder: Path, devices: dict[str, str], operators: Sequence[str] = ()) -> Iterator[World]:
+    """Machines that have booted and nothing else; `devices` are architectures by name.
+
+    On `operators` nobody signs in as root.
+    """
     inventory.write_password(folder)
     with labs.lab() as lab:
         for name, arch in (dict.fromkeys(SERVERS, "amd64") | devices).items():
             lab.add(name, arch)
         lab.boot(*lab.machines)
+        for name in operators:
+            lab.add_operator(name)
         tls = certificates.make(folder, lab.machines["portal"].address)
         yield World(lab, folder, releases.make_key(folder), tuple(devices), tls)
 
 
 @contextmanager
-def serving(made: World, folder: Path, port: int = 8000) -> Iterator[str]:
-    """A web server on the control host; its URL."""
+def serving(made: World, folder: Path) -> Iterator[None]:
+    """A web server on the control host, with a release."""
     server = subprocess.Popen(
         [*made.lab.shop.enter(), sys.executable, "-m", "http.server", "--bind", CONTROL, "--directory",
-         str(folder), str(port)],
+         str(folder), str(RELEASES_PORT)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        yield f"http://{CONTROL}:{port}"
+        yield
     finally:
         server.kill()
         server.wait()

@@ -27,19 +27,22 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import cache_from_source
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 NAMESPACE = "pinhole-release"
 """Of the signature (ssh-keygen(1), -Y sign), so that a key's other signatures mean nothing here."""
 FORMAT = 1
 MAX_MANIFEST_BYTES = 256 * 1024
 MAX_FILE_BYTES = 256 * 1024 * 1024
+MAX_PARCEL_BYTES = MAX_FILE_BYTES + 1024 * 1024
 MAX_RETURNS = 3
 """A release that was given back this often is not tried again by itself."""
 BY_HAND = "rolled back by hand"
@@ -236,7 +239,10 @@ def wheels_of(manifest: dict[str, Any], settings: Settings) -> list[str]:
 
 def verify(manifest: Path, signature: Path, settings: Settings) -> dict[str, Any]:
     """The manifest, once its signature is by a key that this machine trusts. Raises ReleaseError."""
-    data = manifest.read_bytes()
+    try:
+        data = manifest.read_bytes()
+    except FileNotFoundError as exc:
+        raise ReleaseError(f"{manifest} is missing: send a release first") from exc
     if len(data) > MAX_MANIFEST_BYTES:
         raise ReleaseError("the manifest is too large")
     done = subprocess.run(
@@ -668,7 +674,59 @@ def rollback(paths: Paths, settings: Settings) -> str:
     return earlier[0]
 
 
-# --- fetching one
+# --- getting one
+
+
+def receive(paths: Paths, settings: Settings, stream: IO[bytes]) -> list[str]:
+    """Take a parcel, a tar of a release's manifest.json, manifest.json.sig and files, or of some of them.
+
+    The names of the files that this machine still lacks. Raises ReleaseError.
+    """
+    with tempfile.TemporaryFile(dir=paths.incoming) as spool:  # nobody waits for a link that is slow, or gone
+        size = 0
+        while chunk := stream.read(64 * 1024):
+            size += len(chunk)
+            if size > MAX_PARCEL_BYTES:
+                raise ReleaseError(f"the parcel is larger than {MAX_PARCEL_BYTES} bytes")
+            spool.write(chunk)
+        spool.seek(0)
+        with lock(paths):
+            try:
+                with tarfile.open(fileobj=spool, mode="r:") as parcel:
+                    manifest = unpack(paths, settings, parcel)
+            except (tarfile.TarError, ValueError, EOFError, OverflowError) as exc:
+                raise ReleaseError(f"the parcel is malformed: {exc}") from exc
+            return missing(paths, settings, manifest)
+
+
+def unpack(paths: Paths, settings: Settings, parcel: tarfile.TarFile) -> dict[str, Any]:
+    """Nothing but plain files that the signed manifest names, each as large as it says."""
+    members = {member.name: member for member in parcel.getmembers()}
+    manifest_file, signature = paths.incoming / "manifest.json", paths.incoming / "manifest.json.sig"
+    for file in (signature, manifest_file):
+        if member := members.pop(file.name, None):
+            if not member.isfile() or member.size > MAX_MANIFEST_BYTES:
+                raise ReleaseError(f"{file.name} in the parcel is no file, or too large")
+            extract(parcel, member, file)
+    manifest = verify(manifest_file, signature, settings)
+    for name, member in members.items():
+        info = manifest["files"].get(name)
+        if info is None or not member.isfile() or member.size != info["size"]:
+            raise ReleaseError(f"the parcel's {name!r:.80} is not a file that the signed manifest names")
+        part = paths.incoming / f"{name}.part"
+        extract(parcel, member, part)
+        if not is_whole(part, info):
+            part.unlink()
+            raise ReleaseError(f"{name} is not the file that the signed manifest names")
+        part.replace(paths.incoming / name)
+    return manifest
+
+
+def extract(parcel: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    source = parcel.extractfile(member)
+    assert source, "of a plain file"
+    with target.open("wb") as file:
+        shutil.copyfileobj(source, file)
 
 
 def pull(paths: Paths, settings: Settings) -> bool:
@@ -801,8 +859,8 @@ def main(arguments: list[str] | None = None, paths: Paths = Paths()) -> int:
         return sub
 
     add("status", "print what runs here, what is good and what was given back, as JSON")
-    add("missing", "print the files that a release needs and this machine lacks, as JSON", "manifest")
-    add("install", "verify a release and build it; its files are in incoming/", "manifest")
+    add("receive", "take a tar of manifest.json, manifest.json.sig and files; print what is lacking, as JSON")
+    add("install", "verify the release that was received, and build it")
     sub = add("activate", "switch to a release, and back if it is not healthy in time", "version")
     sub.add_argument("--needs-confirmation", action="store_true", help="return once it is healthy here")
     add("confirm", "its pictures were seen from outside: keep it", "version")
@@ -827,18 +885,19 @@ def run_command(args: argparse.Namespace, paths: Paths) -> int:
     match args.command:
         case "status":
             print(json.dumps(describe(paths)))
-        case "missing":
-            print(json.dumps(missing(paths, settings, parse_manifest(Path(args.manifest).read_bytes()))))
+        case "receive":
+            print(json.dumps({"missing": receive(paths, settings, sys.stdin.buffer)}))
         case "install":
-            manifest = verify(Path(args.manifest), Path(f"{args.manifest}.sig"), settings)
+            file = paths.incoming / "manifest.json"
             with lock(paths):
+                manifest = verify(file, file.with_name("manifest.json.sig"), settings)
                 changed = install(paths, settings, manifest)
         case "activate":
             changed = activate(paths, settings, args.version, needs_confirmation=args.needs_confirmation)
         case "confirm":
-            confirm(paths, settings, args.version)
+            changed = confirm(paths, settings, args.version)
         case "refuse":
-            confirm(paths, settings, args.version, refusal=args.reason)
+            changed = confirm(paths, settings, args.version, refusal=args.reason)
         case "rollback":
             changed = rollback(paths, settings)
         case "pull":
