@@ -346,9 +346,12 @@ def build(paths: Paths, settings: Settings, manifest: dict[str, Any], folder: Pa
     if new:
         pip_install(folder, new)
     # The agent cannot write its own folder. Unchecked and with the path of `current`, the same source gives
-    # the same bytes in every release.
-    command([str(folder / "bin/python"), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
-             "-s", str(folder), "-p", str(paths.current), str(site)], ok=(0, 1))  # fmt: skip
+    # the same bytes in every release; what was linked has come with them, and compileall would make it anew.
+    sources = [str(file) for file in site.rglob("*.py") if not Path(cache_from_source(str(file))).exists()]
+    if sources:
+        command([str(folder / "bin/python"), "-m", "compileall", "-q", "--invalidation-mode",
+                 "unchecked-hash", "-s", str(folder), "-p", str(paths.current), "-i", "-"],
+                ok=(0, 1), stdin="\n".join(sources))  # fmt: skip
     (folder / "system").mkdir()
     for system in manifest["system"]:
         shutil.copyfile(paths.incoming / system["file"], folder / "system" / system["file"])
@@ -810,9 +813,9 @@ def current_version(paths: Paths) -> str | None:
 
 
 def command(
-    argv: list[str], *, ok: tuple[int, ...] = (0,), env: dict[str, str] | None = None
+    argv: list[str], *, ok: tuple[int, ...] = (0,), env: dict[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env, input=stdin)
     if done.returncode not in ok:
         raise ReleaseError(f"{' '.join(argv[:4])} …: {(done.stderr or done.stdout).strip()[-400:]}")
     return done
