@@ -24,6 +24,9 @@ def world(tmp_path_factory):
 
 def test_from_nothing_to_video(world):
     release = world.build(FIRST)
+    early = world.update(release, "--limit", "cam1").end()
+    assert early.popen.returncode
+    assert "Run site.yml for cam1 first" in early.output
     played = world.play(release).ok()
     assert {host: line["result"] for host, line in played.report.items() if host in DEVICES} == dict.fromkeys(
         DEVICES, "good"

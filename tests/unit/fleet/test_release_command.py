@@ -1,8 +1,11 @@
 """`pinhole-release`: what it refuses, and where each end of a trial leaves the machine."""
 
+import hashlib
 import importlib.util
+import io
 import json
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -189,3 +192,92 @@ def test_a_hostile_manifest_is_refused(change, words):
 def test_no_manifest_at_all_is_refused(data):
     with pytest.raises(release.ReleaseError, match="malformed"):
         release.parse_manifest(data)
+
+
+@pytest.fixture
+def receiver(machine, monkeypatch):
+    """A machine that takes parcels; every manifest is as good as signed."""
+    paths, _ = machine
+    monkeypatch.setattr(release, "verify", lambda file, *_: release.parse_manifest(file.read_bytes()))
+    monkeypatch.setattr(release, "target_of", lambda _: "device/x86_64/cp311")
+    return lambda *members: release.receive(paths, SETTINGS, parcel(*members))
+
+
+def parcel(*members):
+    """A tar of names and contents, or of members as they are."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for member, content in members:
+            info = tarfile.TarInfo(member) if isinstance(member, str) else member
+            if isinstance(member, str):
+                info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    data.seek(0)
+    return data
+
+
+def of_type(name, kind):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, "/etc/passwd"
+    return info
+
+
+WHEEL, UNIT = b"abc", b"u"
+FILES = {
+    "a-1-py3-none-any.whl": {"sha256": hashlib.sha256(WHEEL).hexdigest(), "size": 3},
+    "pinhole.service": {"sha256": hashlib.sha256(UNIT).hexdigest(), "size": 1},
+}
+SIGNED = ("manifest.json", json.dumps(MANIFEST | {"files": FILES}).encode()), ("manifest.json.sig", b"s")
+
+
+def test_a_release_arrives_in_parcels(receiver, machine):
+    paths, _ = machine
+    assert receiver(*SIGNED) == ["a-1-py3-none-any.whl", "pinhole.service"]
+    assert receiver(("a-1-py3-none-any.whl", WHEEL)) == ["pinhole.service"]
+    assert receiver(("pinhole.service", UNIT)) == []
+    assert (paths.incoming / "a-1-py3-none-any.whl").read_bytes() == WHEEL
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ([("../evil", b"x")], "not a file that the signed manifest names"),
+        ([("other.whl", b"x")], "not a file that the signed manifest names"),
+        ([("a-1-py3-none-any.whl", b"abcd")], "not a file that the signed manifest names"),
+        ([("a-1-py3-none-any.whl", b"abd")], "not the file that the signed manifest names"),
+        ([(of_type("pinhole.service", tarfile.SYMTYPE), b"")], "not a file that the signed manifest names"),
+        ([(of_type("pinhole.service", tarfile.DIRTYPE), b"")], "not a file that the signed manifest names"),
+        ([(of_type("manifest.json", tarfile.SYMTYPE), b"")], "no file, or too large"),
+        ([("manifest.json", bytes(release.MAX_MANIFEST_BYTES + 1))], "no file, or too large"),
+    ],
+)
+def test_a_hostile_parcel_is_refused(receiver, machine, members, words):
+    paths, _ = machine
+    receiver(*SIGNED)
+    with pytest.raises(release.ReleaseError, match=words):
+        receiver(*members)
+    assert sorted(file.name for file in paths.incoming.iterdir()) == ["manifest.json", "manifest.json.sig"]
+
+
+@pytest.mark.parametrize("data", [b"", b"no tar at all", b"\xff" * 2048])
+def test_no_parcel_at_all_is_refused(machine, data):
+    with pytest.raises(release.ReleaseError, match="the parcel is malformed"):
+        release.receive(machine[0], SETTINGS, io.BytesIO(data))
+
+
+def test_a_parcel_that_was_cut_short_leaves_nothing(receiver, machine):
+    receiver(*SIGNED)
+    whole = parcel(("pinhole.service", UNIT)).read()
+    with pytest.raises(release.ReleaseError, match=r"parcel is malformed|not the file"):
+        release.receive(machine[0], SETTINGS, io.BytesIO(whole[:512]))
+
+
+def test_a_parcel_has_an_end(receiver, monkeypatch):
+    monkeypatch.setattr(release, "MAX_PARCEL_BYTES", 4096)
+    with pytest.raises(release.ReleaseError, match="larger than 4096 bytes"):
+        receiver(("pinhole.service", bytes(8192)))
+
+
+def test_files_without_a_manifest_are_refused(machine):
+    with pytest.raises(release.ReleaseError, match=r"manifest\.json is missing: send a release first"):
+        release.receive(machine[0], SETTINGS, parcel(("pinhole.service", UNIT)))
