@@ -46,7 +46,9 @@ class DelayDetector:
         self._smoothed_ms: float | None = None
         self._noise_ms = 2.0
         self._last_us = 0
-        self._least_ms: deque[tuple[int, float]] = deque(maxlen=BASE_BUCKETS)
+        self._past_ms: deque[float] = deque(maxlen=BASE_BUCKETS - 1)  # the least of each bucket that is over
+        self._past_least_ms = self._bucket_least_ms = math.inf
+        self._bucket = 0
         self._recent: deque[tuple[float, float]] = deque(maxlen=MAX_TREND_POINTS)
         self._over_since_us: int | None = None
 
@@ -70,14 +72,14 @@ class DelayDetector:
         self._recent.append((arrival_us / 1e3, smoothed_ms))
         while self._recent[0][0] < (arrival_us - TREND_WINDOW_US) / 1e3:
             self._recent.popleft()
-        self.usage = self._judge(_slope(self._recent))
+        self.usage = self._judge()
         self._rebase(arrival_us)
         return self.usage
 
     def restart(self) -> None:
         """After an outage the path may be another one."""
         self._smoothed_ms = self._over_since_us = None
-        self._least_ms.clear()
+        self._forget_base()
         self._recent.clear()
         self.queue_ms, self.usage = 0.0, Usage.NORMAL
 
@@ -95,12 +97,16 @@ class DelayDetector:
 
     def _base_ms(self, smoothed_ms: float, arrival_us: int) -> float:
         bucket = arrival_us // BASE_BUCKET_US
-        if self._least_ms and self._least_ms[-1][0] >= bucket:
-            last, least_ms = self._least_ms[-1]
-            self._least_ms[-1] = (last, min(least_ms, smoothed_ms))
-        else:
-            self._least_ms.append((bucket, smoothed_ms))
-        return min(least_ms for _, least_ms in self._least_ms)
+        if bucket > self._bucket:
+            self._past_ms.append(self._bucket_least_ms)
+            self._past_least_ms = min(self._past_ms)
+            self._bucket, self._bucket_least_ms = bucket, math.inf
+        self._bucket_least_ms = min(self._bucket_least_ms, smoothed_ms)
+        return min(self._past_least_ms, self._bucket_least_ms)
+
+    def _forget_base(self) -> None:
+        self._past_ms.clear()
+        self._past_least_ms = self._bucket_least_ms = math.inf
 
     def _rebase(self, arrival_us: int) -> None:
         if self.usage is not Usage.OVER:
@@ -108,13 +114,13 @@ class DelayDetector:
         elif self._over_since_us is None:
             self._over_since_us = arrival_us
         elif arrival_us - self._over_since_us > REBASE_US:
-            self._least_ms.clear()
+            self._forget_base()
             self._over_since_us = None
 
-    def _judge(self, slope: float) -> Usage:
+    def _judge(self) -> Usage:
         if self.queue_ms < self.threshold_ms / 2:
             return Usage.NORMAL
-        if slope < DRAINING_SLOPE:
+        if _slope(self._recent) < DRAINING_SLOPE:
             return Usage.UNDER
         if self.queue_ms >= self.threshold_ms:
             return Usage.OVER

@@ -31,7 +31,6 @@ REPORT_INTERVAL_S = 1.0
 CLOSE_TIMEOUT_S = 1.0
 SILENCE_S, SOON_S = 2.5, 1.2
 """A viewer that gets video reports once a second; one with transport-cc 16 times, and is missed sooner."""
-LISTEN_INTERVAL_S = 0.2
 CONTROL_LABEL = "control"
 
 
@@ -317,12 +316,13 @@ class Peer:
     async def _listen(self) -> None:
         is_prompt = "transport-cc" in self._offer.video.feedback
         while True:
-            await asyncio.sleep(LISTEN_INTERVAL_S)
-            now_s = time.monotonic()
             patience_s = SOON_S if is_prompt and self._complained_s < self._heard_s else SILENCE_S
-            if self._bitrate_bps and now_s - max(self._heard_s, self._complained_s) > patience_s:
+            now_s = time.monotonic()
+            left_s = max(self._heard_s, self._complained_s) + patience_s - now_s
+            if left_s <= 0 and self._bitrate_bps:
                 self._complained_s = now_s
                 self._on_silence()
+            await asyncio.sleep(left_s if 0 < left_s < SOON_S else SOON_S)
 
     # ---- what the viewer says
 
