@@ -23,7 +23,7 @@ CREEP = 1.02
 """A second near the capacity: GCC's packet a round trip is several times that, and makes the queue swing."""
 BEYOND = 1.08
 """What arrives without a queue at this multiple of the capacity proves that the capacity has grown."""
-DECREASE_INTERVAL_NS = 200_000_000
+DECREASE_INTERVAL_NS = 120_000_000
 """No second cut before feedback can show what the first one did, or a round trip if that is longer."""
 APPLICATION_LIMIT = 1.5
 """Without a probe the target stays below this multiple of what is really sent: the rest is unproven."""

@@ -26,6 +26,8 @@ FALLEN, RETRY = 0.66, 0.75
 RETRY_INTERVAL_NS = 10_000_000_000
 """... but not after each dip of a link that wanders: such probes fill the queue that they look for."""
 EMPTY_QUEUE_MS = 10.0
+PACKET_BYTES = 600
+"""Half of a full one: the quickest packet of a report is seldom full."""
 STEADY_WINDOW_MS = 1000
 """Long enough to hold a keyframe and what is saved after it."""
 PACING = 1.5
@@ -198,7 +200,8 @@ class BandwidthEstimator:
 
     def _follow_delay(self, outcome: Outcome, now_ns: int) -> None:
         last_us, _ = max(outcome.received)
-        usage = self._delay.update(outcome.delay_us / 1e3, last_us)
+        packet_ms = PACKET_BYTES * 8000 / self._rate.target_bps
+        usage = self._delay.update(outcome.delay_us / 1e3, last_us, packet_ms)
         if not self._delivered.is_known:
             return
         before_bps = self._rate.target_bps

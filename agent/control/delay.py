@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from enum import Enum
 
-SMOOTHING_MS = 90.0
-"""Time constant of the smoothed delay: about one and a half of Chromium's reports (62 ms)."""
+SMOOTHING_MS = 50.0
+"""Time constant of the smoothed delay: less than one of Chromium's reports (62 ms)."""
 BASE_BUCKET_US = 1_000_000
 BASE_BUCKETS = 20
 """The least delay counts for 20 s: long enough to meet an empty queue, short enough to follow a new route."""
@@ -62,13 +62,14 @@ class DelayDetector:
         """A queue longer than this is overuse."""
         return min(MAX_THRESHOLD_MS, max(MIN_THRESHOLD_MS, 10 + NOISE_GAIN * self._noise_ms))
 
-    def update(self, delay_ms: float, arrival_us: int) -> Usage:
+    def update(self, delay_ms: float, arrival_us: int, packet_ms: float = 0.0) -> Usage:
         """Take what one report says: its packets' least delay, and the last one's arrival.
 
+        `packet_ms` is what a packet takes to pass the link: delay on a slow one, and no queue.
         The least, as a frame's packets queue behind each other, and radio links hold some back.
         """
         smoothed_ms = self._smooth(delay_ms, arrival_us)
-        self.queue_ms = max(0.0, smoothed_ms - self._base_ms(smoothed_ms, arrival_us))
+        self.queue_ms = max(0.0, smoothed_ms - self._base_ms(smoothed_ms, arrival_us) - packet_ms)
         self._recent.append((arrival_us / 1e3, smoothed_ms))
         while self._recent[0][0] < (arrival_us - TREND_WINDOW_US) / 1e3:
             self._recent.popleft()

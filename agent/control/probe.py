@@ -15,7 +15,7 @@ NOISE_TIMES = 6
 """A train lasts several times as long as the link's noise, or its slope says nothing."""
 MIN_TRAIN = 4
 """Packets."""
-STEP = 1.6
+STEP = 1.4
 """A probe asks for this multiple of the target: it shows a step, and queues little where it fails."""
 EAGER_INTERVAL_NS, INTERVAL_NS, MAX_INTERVAL_NS = 500_000_000, 2_000_000_000, 3_000_000_000
 """Between probes that found nothing: after a fall, otherwise, and after many in vain."""

@@ -62,9 +62,10 @@ class Encoder:
     share: float = 1.0
     """Less than 1: a scene that needs less than the encoder may spend."""
     opened_bps: int = 0
+    fps_share: float = 1.0
 
     def encode(self, now_ns):
-        mean = min(self.bps, self.max_bps) * self.share / 8 / 30
+        mean = min(self.bps, self.max_bps) * self.share / 8 / 30 / self.fps_share
         is_key = self.wants_keyframe and now_ns - self.keyframe_ns >= KEYFRAME_GAP_NS
         # As ours (`agent/camera/encoder.py`): a move beyond its headroom takes an IDR.
         is_key |= not self.opened_bps / HEADROOM <= self.bps <= self.opened_bps * HEADROOM
@@ -264,7 +265,8 @@ class Simulation:
         self.protection = Protection()
         self.protection.is_offered = parity
         self.estimator, self.pacer = make(start_bps, min_bps, max_bps), Pacer(self.protection.repairs)
-        self.demand = Demand(Limits(min_bps, max_bps, 30.0, 1280 * 720, can_rescale=False), start_bps)
+        limits = Limits(min_bps, max_bps, 30.0, 1280 * 720, can_rescale=False, can_skip=True)
+        self.demand = Demand(limits, start_bps)
         self.encoder = Encoder(self.rng, start_bps, max_bps, share=share)
         self.viewer = Viewer(return_ms * MS)
         self.result = Result(self.viewer.played, self.viewer.received_bytes, seconds=seconds)
@@ -314,7 +316,7 @@ class Simulation:
 
     def on_clock(self):
         if self.now >= self.frame_ns:
-            self.frame_ns += FRAME_NS
+            self.frame_ns += int(FRAME_NS / self.encoder.fps_share)
             self.follow()
             frame = self.encoder.encode(self.now)
             self.result.keyframes += frame.is_keyframe
@@ -342,7 +344,7 @@ class Simulation:
             target_bps, estimator.loss, pacer.queue_ms, stalled, wants_keyframe, pacer.repair_share
         )
         wanted = self.demand.update([viewer], now)
-        self.encoder.bps = wanted.bitrate_bps
+        self.encoder.bps, self.encoder.fps_share = wanted.bitrate_bps, wanted.fps_share
         if wanted.keyframe:
             self.encoder.wants_keyframe, self.picture_lost = True, False
 
