@@ -72,7 +72,8 @@ def main() -> None:
                 write(path, entry["content"], int(mode, 8), entry["owner"], entry["group"])
             except (OSError, LookupError, ValueError) as exc:
                 module.fail_json(msg=f"{path}: {exc}")
-    module.exit_json(changed=bool(diff), diff=diff, paths=[one["after_header"] for one in diff])
+    wanted = {"diff": diff} if module._diff else {}  # noqa: SLF001 - a module's way to know of --diff
+    module.exit_json(changed=bool(diff), paths=[one["after_header"] for one in diff], **wanted)
 
 
 def as_text(content: str | None, mode: str, owner: str, group: str) -> str:

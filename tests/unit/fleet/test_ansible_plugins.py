@@ -34,7 +34,7 @@ def run(monkeypatch):
         def __init__(self, argument_spec, supports_check_mode):
             assert supports_check_mode
             assert set(argument_spec) == {"files"}
-            self.params, self.check_mode = {"files": Module.given}, Module.check
+            self.params, self.check_mode, self._diff = {"files": Module.given}, Module.check, Module.check
 
         def exit_json(self, **answer):
             Module.answer = answer
@@ -93,6 +93,7 @@ def test_files_are_written_once(run, tmp_path):
     )
     checked = run(*entries, check=True)
     assert checked["changed"]
+    assert "ä" in checked.pop("diff")[0]["after"]
     assert list(tmp_path.iterdir()) == []
     assert run(*entries) == checked
     assert file.read_bytes() == "ä\r\n".encode()
