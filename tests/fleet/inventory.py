@@ -33,8 +33,7 @@ def inventory(
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Hosts by group, and the variables of all; `key` signed the release, `more` goes before what is here."""
-    machines = lab.machines
-    address = {name: machine.address for name, machine in machines.items()}
+    address = {name: machine.address for name, machine in lab.machines.items()}
     [broker], [portal_host] = groups["brokers"], groups["portals"]
     portal = f"https://{address[portal_host]}"
     public_keys = [key.with_suffix(".pub").read_text().strip()]
@@ -60,9 +59,7 @@ def inventory(
     }
     children = {
         group: {
-            "hosts": {
-                host: {"ansible_host": address[host], "ansible_user": machines[host].user} for host in hosts
-            }
+            "hosts": {host: {"ansible_host": address[host]} | lab.machines[host].variables for host in hosts}
         }
         for group, hosts in groups.items()
     }

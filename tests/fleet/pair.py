@@ -25,6 +25,8 @@ class Pair:
     tls: certificates.Certificates
     file: Path
     """The inventory."""
+    played: Played | None = None
+    """The last run."""
 
     @property
     def portal(self) -> str:
@@ -38,7 +40,8 @@ class Pair:
 
     def play(self) -> Played:
         """`site.yml`, for everything."""
-        return self.lab.play(self.file).ok()
+        self.played = self.lab.play(self.file).ok()
+        return self.played
 
 
 @contextmanager

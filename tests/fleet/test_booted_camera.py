@@ -1,4 +1,4 @@
-"""A camera on a booted machine: the hardware suite, and what the units do when the agent fails."""
+"""A server for everything and one camera, from nothing: the short part, and what takes longer with them."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fleet.pair import CAMERA, pair
+from fleet.pair import CAMERA, SERVER, VERSION, pair
 from fleet.workshop import PATH, LabError
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = pytest.mark.timeout(1500)
 ROOT = Path(__file__).resolve().parents[2]
 HARDWARE = {
     "test_every_frame_arrives",
@@ -35,6 +35,20 @@ REBOOT = 133
 """How systemd-nspawn ends where the machine asked for a reboot."""
 CRASHING = "[Service]\nExecStart=\nExecStart=/bin/false\n"
 DROP_IN = "/run/systemd/system/{unit}.service.d/test.conf"
+SERVICES = "mosquitto coturn pinhole-portal"
+PROBE = """runuser -u pinhole -- python3 - <<'EOF'
+import socket, ssl
+context = ssl.create_default_context(cafile="/var/lib/pinhole/broker-ca.pem")
+context.load_cert_chain("/var/lib/pinhole/device.pem", "/var/lib/pinhole/device-key.pem")
+try:
+    socket = context.wrap_socket(socket.create_connection(("{broker}", 8883), 10), server_hostname="{broker}")
+    socket.settimeout(2)
+    print("let in" if socket.recv(1) else "refused")  # TLS 1.3 refuses after the handshake
+except TimeoutError:
+    print("let in")
+except OSError:
+    print("refused")
+EOF"""
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +58,28 @@ def made(tmp_path_factory):
         yield one
 
 
+def test_a_server_and_a_camera_are_rolled_out_and_then_left_alone(made):
+    first = made.played
+    print(first.output[-6000:])
+    assert first.report[CAMERA] == {"release": VERSION, "result": "good", "reason": ""}
+    assert made.lab.ssh(SERVER, f"systemctl is-active {SERVICES}").split() == ["active"] * 3
+    assert made.lab.ssh(CAMERA, "systemctl is-active pinhole").strip() == "active"
+    installed = int(made.lab.ssh(CAMERA, "du -sm /opt/pinhole").split()[0])
+    assert installed <= 200, "MB on the device"
+    second = made.play()
+    assert second.changed() == {SERVER: 0, CAMERA: 0}, second.output
+
+
+def test_the_broker_takes_certificates_alone(made):
+    made.lab.ssh(SERVER, "apt-get install -qq -y mosquitto-clients >/dev/null 2>&1")
+    publish = "mosquitto_pub --quiet -t pinhole/v1/solo/state -m x"
+    authority = "--cafile /etc/mosquitto/pinhole/ca.pem"
+    for tried in ("-p 1883", f"-p 8883 {authority}", f"-p 8884 {authority}"):
+        with pytest.raises(LabError):
+            made.lab.ssh(SERVER, f"timeout 10 {publish} -h 127.0.0.1 {tried}")
+
+
+@pytest.mark.slow
 def test_the_hardware_suite_passes_and_says_what_it_could_not_check(made):
     report = ROOT / ".artifacts" / "hil-container"
     address, key = made.lab.machines[CAMERA].address, made.lab.folder / "id"
@@ -72,6 +108,7 @@ def test_the_hardware_suite_passes_and_says_what_it_could_not_check(made):
     assert "picture after a hang" in page
 
 
+@pytest.mark.slow
 def test_a_stop_under_a_viewer_is_clean(made):
     viewer = subprocess.Popen(
         [*made.lab.shop.enter(), *made.tls.trusting("pinhole"), "watch", *made.sign_in, "--device", CAMERA,
@@ -89,6 +126,7 @@ def test_a_stop_under_a_viewer_is_clean(made):
     made.lab.ssh(CAMERA, "systemctl start pinhole")
 
 
+@pytest.mark.slow
 def test_wrong_settings_are_tried_again_and_never_with_a_reboot(made):
     boot = boot_of(made)
     made.lab.ssh(
@@ -110,6 +148,7 @@ def test_wrong_settings_are_tried_again_and_never_with_a_reboot(made):
     assert boot_of(made) == boot
 
 
+@pytest.mark.slow
 def test_where_nothing_helps_the_board_is_rebooted_and_the_count_outlives_it(made):
     boot = boot_of(made)
     drop_in(made, "pinhole-rescue", "[Service]\nEnvironment=PAUSE_S=5 UPTIME_FILE=/run/uptime\n")
@@ -122,6 +161,18 @@ def test_where_nothing_helps_the_board_is_rebooted_and_the_count_outlives_it(mad
     made.lab.boot(CAMERA)  # with what was in /run the crash is over, too
     until(lambda: show(made, "ActiveState")["ActiveState"] == "active", 120)
     assert made.lab.ssh(CAMERA, "cat /var/lib/pinhole-rescue/reboots").strip() == "1"
+
+
+def test_a_revoked_camera_is_out(made):
+    """Its certificate is refused by the broker, and not only disbelieved by the portal."""
+    probe = PROBE.format(broker=made.lab.machines[SERVER].address)
+    assert made.lab.ssh(CAMERA, probe).strip() == "let in"
+    made.lab.ssh(
+        SERVER,
+        "cd /var/lib/pinhole-portal && runuser -u pinhole-portal -- /opt/pinhole/current/bin/pinhole "
+        "portal device revoke solo -c /etc/pinhole/portal/portal.toml",
+    )
+    until(lambda: made.lab.ssh(CAMERA, probe).strip() == "refused", 20)
 
 
 def crash(made):

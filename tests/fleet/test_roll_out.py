@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fleet import releases
@@ -11,7 +12,9 @@ from fleet import world as worlds
 from fleet.workshop import LabError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-DEVICES = {"cam1": "amd64", "cam2": "amd64", "cam3": "amd64", "arm1": "arm64"}
+CAMERAS = ("cam1", "cam2", "cam3")
+DEVICES = dict.fromkeys(CAMERAS, "amd64") | {"arm1": "arm64"}
+BUT_ARM1 = ("--limit", "all,!arm1")
 FIRST, SECOND, CRASHING, BLIND, FIFTH = (f"0.9.{number}" for number in range(1, 6))
 
 
@@ -19,35 +22,44 @@ FIRST, SECOND, CRASHING, BLIND, FIFTH = (f"0.9.{number}" for number in range(1, 
 def world(tmp_path_factory):
     # Signing in as root on some machines, and as somebody who may use sudo on others.
     with worlds.world(tmp_path_factory.mktemp("fleet"), DEVICES, operators=("portal", "cam2")) as made:
-        yield made
+        # Its link is counted: a picture of the usual size and rate.
+        made.lab.machines["cam1"].variables["agent_settings"] = {"camera": {"source": "synthetic"}}
+        with ThreadPoolExecutor(1) as made.beside:
+            yield made
+
+
+def life_of_arm1(world):
+    """From nothing, once more, and the next release: qemu takes minutes, in which the others are tested."""
+    first, second = (world.folder / f"release-{version}" for version in (FIRST, SECOND))
+    plays = (world.play, first), (world.play, first), (world.update, second)
+    return [play(release, "--limit", "arm1").ok() for play, release in plays]
 
 
 def test_from_nothing_to_video(world):
-    release = world.build(FIRST)
+    release, _ = world.build(FIRST), world.build(SECOND)
     early = world.update(release, "--limit", "cam1").end()
     assert early.popen.returncode
     assert "Run site.yml for cam1 first" in early.output
-    played = world.play(release).ok()
-    assert {host: line["result"] for host, line in played.report.items() if host in DEVICES} == dict.fromkeys(
-        DEVICES, "good"
-    ), played.output[-4000:]
-    for device in DEVICES:
-        assert world.watch(device)["frames"] > 0
-    assert "aarch64" in world.lab.ssh("arm1", "uname -m")
-    listed = {name: (row["online"], row["version"]) for name, row in fleet(world).items()}
-    assert listed == dict.fromkeys(DEVICES, (True, FIRST))
+    world.play(release, "--limit", "brokers,turn_servers,portals").ok()
+    world.arm1 = world.beside.submit(life_of_arm1, world)
+    played = world.play(release, "--limit", ",".join(CAMERAS)).ok()
+    assert {camera: played.report[camera]["result"] for camera in CAMERAS} == dict.fromkeys(CAMERAS, "good")
+    for camera in CAMERAS:
+        assert world.watch(camera)["frames"] > 0
+    rows = fleet(world)
+    assert [(rows[camera]["online"], rows[camera]["version"]) for camera in CAMERAS] == [(True, FIRST)] * 3
 
 
 def test_a_second_run_changes_nothing(world):
-    played = world.play(world.folder / f"release-{FIRST}").ok()
+    played = world.play(world.folder / f"release-{FIRST}", *BUT_ARM1).ok()
     assert set(played.changed().values()) == {0}, played.output
 
 
 def test_an_update_sends_little_and_takes_little(world):
-    release = world.build(SECOND)
+    release = world.folder / f"release-{SECOND}"
     before = int(world.lab.ssh("cam1", "du -sb /opt/pinhole").split()[0])
     link = carried_bytes(world)
-    played = world.update(release).ok()
+    played = world.update(release, "--limit", ",".join(CAMERAS)).ok()
     sent = int(re.search(r"cam1: \d+ files of (\d+) bytes to send", played.output).group(1))
     link = carried_bytes(world) - link
     after = int(world.lab.ssh("cam1", "du -sb /opt/pinhole").split()[0])
@@ -57,11 +69,10 @@ def test_an_update_sends_little_and_takes_little(world):
     )
     assert sent < link <= 1_000_000
     assert before <= 200_000_000
-    assert after <= 230_000_000
-    assert world.versions() == dict.fromkeys(DEVICES, SECOND)
-    assert world.lab.release("portal")["current"] == SECOND
-    assert world.watch("arm1")["frames"] > 0
-    assert set(world.update(release).ok().changed().values()) == {0}
+    assert after <= 190_000_000
+    assert world.versions(CAMERAS) == dict.fromkeys(CAMERAS, SECOND)
+    again = world.update(release, "--limit", ",".join(CAMERAS)).ok()
+    assert again.changed() == dict.fromkeys(CAMERAS, 0), again.output
 
 
 @pytest.mark.parametrize(
@@ -79,7 +90,7 @@ def test_a_bad_release_ends_at_the_canary(world, version, spoil, reason):
     assert report["cam1"]["result"] == "given back"
     assert re.search(reason, report["cam1"]["reason"]), report["cam1"]
     assert {report[device]["result"] for device in DEVICES if device != "cam1"} == {"not begun"}
-    assert world.versions() == dict.fromkeys(DEVICES, SECOND)
+    assert world.versions(CAMERAS) == dict.fromkeys(CAMERAS, SECOND)
     assert world.lab.ssh("cam2", f"ls -d /opt/pinhole/releases/{version}", check=False) == ""
     assert world.watch("cam1")["frames"] > 0
     assert fleet(world)["cam1"]["given_back"] == version
@@ -99,7 +110,7 @@ def test_a_device_that_vanishes_in_the_middle_comes_back_whole(world):
     wait_for(lambda: not any(world.lab.release(device)["trial"] for device in ("cam2", "cam3")), 180)
     assert world.lab.release("cam2")["current"] == SECOND
     world.update(release, "--limit", "cam1,cam2,cam3").ok()
-    assert world.versions() == dict.fromkeys(DEVICES, FIFTH) | {"arm1": SECOND}
+    assert world.versions(CAMERAS) == dict.fromkeys(CAMERAS, FIFTH)
     assert len(world.lab.release("cam1")["good"]) == 3
 
 
@@ -150,6 +161,27 @@ def test_a_device_pulls_what_is_signed_and_nothing_else(world):
         assert world.watch("cam1")["frames"] > 0
         assert world.lab.release("cam2")["current"] == FIFTH
     shutil.rmtree(release)
+
+
+def test_an_arm64_machine_goes_the_same_way(world):
+    first, again, updated = world.arm1.result()
+    assert "aarch64" in world.lab.ssh("arm1", "uname -m")
+    assert first.report["arm1"] == {"release": FIRST, "result": "good", "reason": ""}
+    assert again.changed() == {"arm1": 0}, again.output
+    assert updated.report["arm1"] == {"release": SECOND, "result": "good", "reason": ""}
+    state = world.lab.release("arm1")
+    assert (state["good"], state["given_back"]) == ([SECOND, FIRST], [])
+    assert state["installed"] == [FIRST, SECOND], "a release that ended at the canary came here"
+    assert world.watch("arm1")["frames"] > 0
+    assert all(row["online"] for row in fleet(world).values())
+
+
+def test_a_portal_is_updated_too_and_shows_its_cameras(world):
+    world.update(world.folder / f"release-{SECOND}", "--limit", "portals").ok()
+    assert world.lab.release("portal")["current"] == SECOND
+    wait_for(lambda: all(row["online"] for row in fleet(world).values()), 60)
+    assert world.watch("cam2")["frames"] > 0
+    assert set(fleet(world)) == set(DEVICES)
 
 
 def fleet(world):

@@ -1,9 +1,10 @@
 """A broker, a TURN server, a portal and devices, each on a machine of its own, and releases for them."""
 
+import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,11 @@ TARGETS = ("portal/x86_64/cp311", "device/x86_64/cp311", "device/aarch64/cp311")
 RELEASES_PORT = 8000
 RELEASES = f"http://{CONTROL}:{RELEASES_PORT}"
 """Where devices pull from, while something is `serving` there."""
+EMULATED = {"observability_enabled": False}
+"""Such a machine is slow, and the exporter is seen on the others."""
 CAMERA = {"source": "synthetic", "width_px": 320, "height_px": 180, "fps": 5}
+
+_numbers = itertools.count()
 
 
 @dataclass
@@ -40,7 +45,7 @@ class World:
         self, release: Path, *arguments: str, batches: Sequence[int | str] = ("100%",), **how: Any
     ) -> Played:
         """Roll a release out; `how` is `Lab.play`'s. A batch takes as long as its slowest machine."""
-        file = self.folder / "inventory.json"
+        file = self.folder / f"inventory-{next(_numbers)}.json"  # two may be under way
         file.write_text(json.dumps(self._inventory(release)))
         extra = json.dumps({"rollout_batches": batches})
         return self.lab.play(file, *arguments, "--extra-vars", extra, **how)
@@ -59,9 +64,9 @@ class World:
         """What a viewer gets of a device."""
         return dict(json.loads(self.pinhole("watch", "--device", device, "--seconds", "2", "--json")))
 
-    def versions(self) -> dict[str, str]:
+    def versions(self, devices: Iterable[str]) -> dict[str, str]:
         """What runs where, as the devices themselves say."""
-        return {device: self.lab.release(device)["current"] for device in self.devices}
+        return {device: self.lab.release(device)["current"] for device in devices}
 
     def _inventory(self, release: Path) -> dict[str, Any]:
         groups = {
@@ -89,7 +94,7 @@ def world(folder: Path, devices: dict[str, str], operators: Sequence[str] = ()) 
     inventory.write_password(folder)
     with labs.lab() as lab:
         for name, arch in (dict.fromkeys(SERVERS, "amd64") | devices).items():
-            lab.add(name, arch)
+            lab.add(name, arch).variables |= EMULATED if arch == "arm64" else {}
         lab.boot(*lab.machines)
         for name in operators:
             lab.add_operator(name)
