@@ -198,7 +198,9 @@ def test_no_manifest_at_all_is_refused(data):
 def receiver(machine, monkeypatch):
     """A machine that takes parcels; every manifest is as good as signed."""
     paths, _ = machine
-    monkeypatch.setattr(release, "verify", lambda file, *_: release.parse_manifest(file.read_bytes()))
+    monkeypatch.setattr(
+        release, "verify", lambda paths, _: release.parse_manifest(paths.manifest.read_bytes())
+    )
     monkeypatch.setattr(release, "target_of", lambda _: "device/x86_64/cp311")
     return lambda *members: release.receive(paths, SETTINGS, parcel(*members))
 

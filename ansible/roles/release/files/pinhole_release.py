@@ -82,6 +82,15 @@ class Paths:
         return self.home / "incoming"
 
     @property
+    def manifest(self) -> Path:
+        """Of the release that is coming in."""
+        return self.incoming / "manifest.json"
+
+    @property
+    def signature(self) -> Path:
+        return self.incoming / "manifest.json.sig"
+
+    @property
     def current(self) -> Path:
         return self.home / "current"
 
@@ -237,17 +246,17 @@ def wheels_of(manifest: dict[str, Any], settings: Settings) -> list[str]:
     return list(manifest["targets"][target])
 
 
-def verify(manifest: Path, signature: Path, settings: Settings) -> dict[str, Any]:
+def verify(paths: Paths, settings: Settings) -> dict[str, Any]:
     """The manifest, once its signature is by a key that this machine trusts. Raises ReleaseError."""
     try:
-        data = manifest.read_bytes()
+        data = paths.manifest.read_bytes()
     except FileNotFoundError as exc:
-        raise ReleaseError(f"{manifest} is missing: send a release first") from exc
+        raise ReleaseError(f"{paths.manifest} is missing: send a release first") from exc
     if len(data) > MAX_MANIFEST_BYTES:
         raise ReleaseError("the manifest is too large")
     done = subprocess.run(
         ["ssh-keygen", "-Y", "verify", "-f", settings.signers, "-I", NAMESPACE, "-n", NAMESPACE,
-         "-s", str(signature)],
+         "-s", str(paths.signature)],
         input=data, capture_output=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -705,13 +714,12 @@ def receive(paths: Paths, settings: Settings, stream: IO[bytes]) -> list[str]:
 def unpack(paths: Paths, settings: Settings, parcel: tarfile.TarFile) -> dict[str, Any]:
     """Nothing but plain files that the signed manifest names, each as large as it says."""
     members = {member.name: member for member in parcel.getmembers()}
-    manifest_file, signature = paths.incoming / "manifest.json", paths.incoming / "manifest.json.sig"
-    for file in (signature, manifest_file):
+    for file in (paths.signature, paths.manifest):
         if member := members.pop(file.name, None):
             if not member.isfile() or member.size > MAX_MANIFEST_BYTES:
                 raise ReleaseError(f"{file.name} in the parcel is no file, or too large")
             extract(parcel, member, file)
-    manifest = verify(manifest_file, signature, settings)
+    manifest = verify(paths, settings)
     for name, member in members.items():
         info = manifest["files"].get(name)
         if info is None or not member.isfile() or member.size != info["size"]:
@@ -738,10 +746,9 @@ def pull(paths: Paths, settings: Settings) -> bool:
         raise ReleaseError(f"{paths.settings} names no url: releases are pushed to this machine")
     with lock(paths):
         paths.incoming.mkdir(parents=True, exist_ok=True)
-        manifest_file, signature = paths.incoming / "manifest.json", paths.incoming / "manifest.json.sig"
-        for file in (signature, manifest_file):
+        for file in (paths.signature, paths.manifest):
             file.write_bytes(fetch(settings, file.name, MAX_MANIFEST_BYTES))
-        manifest = verify(manifest_file, signature, settings)
+        manifest = verify(paths, settings)
         version, state = manifest["version"], load_state(paths)
         returns = [entry for entry in state.given_back if entry["version"] == version]
         if current_version(paths) == version:
@@ -891,10 +898,8 @@ def run_command(args: argparse.Namespace, paths: Paths) -> int:
         case "receive":
             print(json.dumps({"missing": receive(paths, settings, sys.stdin.buffer)}))
         case "install":
-            file = paths.incoming / "manifest.json"
             with lock(paths):
-                manifest = verify(file, file.with_name("manifest.json.sig"), settings)
-                changed = install(paths, settings, manifest)
+                changed = install(paths, settings, verify(paths, settings))
         case "activate":
             changed = activate(paths, settings, args.version, needs_confirmation=args.needs_confirmation)
         case "confirm":
