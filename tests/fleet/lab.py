@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -228,6 +228,17 @@ def ansible_environment(folder: Path) -> dict[str, str]:
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, every_s: float = 1.0) -> None:
+    """Until it holds; a machine that cannot be reached, as while it boots, is asked again."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with suppress(LabError):
+            if condition():
+                return
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(every_s)
 
 
 @contextmanager

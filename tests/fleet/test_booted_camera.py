@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from fleet.lab import wait_for
 from fleet.pair import CAMERA, SERVER, VERSION, pair
 from fleet.workshop import PATH, LabError
 
@@ -135,7 +136,7 @@ def test_wrong_settings_are_tried_again_and_never_with_a_reboot(made):
     )
     drop_in(made, "pinhole-rescue", "[Service]\nEnvironment=PAUSE_S=5\n")
     crash(made)
-    until(lambda: "no reboot mends this: " in journal(made, "pinhole-rescue"), 60)
+    wait_for(lambda: "no reboot mends this: " in journal(made, "pinhole-rescue"), 60)
     said = journal(made, "pinhole", "--output=short-monotonic")
     assert "Start request repeated too quickly" in said
     restarts = re.findall(r"^\[ *([\d.]+)\].*restart counter is at (\d+)", said, re.MULTILINE)
@@ -144,7 +145,7 @@ def test_wrong_settings_are_tried_again_and_never_with_a_reboot(made):
     assert max(int(count) for _, count in restarts) == 10  # the tenth is the one that is refused
     made.lab.ssh(CAMERA, "cp /root/good.toml /etc/pinhole/pinhole.toml")
     mend(made)
-    until(lambda: show(made, "ActiveState")["ActiveState"] == "active", 60)
+    wait_for(lambda: show(made, "ActiveState")["ActiveState"] == "active", 60)
     assert boot_of(made) == boot
 
 
@@ -154,12 +155,12 @@ def test_where_nothing_helps_the_board_is_rebooted_and_the_count_outlives_it(mad
     drop_in(made, "pinhole-rescue", "[Service]\nEnvironment=PAUSE_S=5 UPTIME_FILE=/run/uptime\n")
     made.lab.ssh(CAMERA, "echo 599.0 1.0 >/run/uptime; journalctl --rotate --vacuum-time=1s >/dev/null 2>&1")
     crash(made)
-    until(lambda: "reboot number 1 is due after 600 s" in journal(made, "pinhole-rescue"), 60)
+    wait_for(lambda: "reboot number 1 is due after 600 s" in journal(made, "pinhole-rescue"), 60)
     assert boot_of(made) == boot
     made.lab.ssh(CAMERA, "echo 601.0 1.0 >/run/uptime")
     assert made.lab.machines[CAMERA].popen.wait(180) == REBOOT
     made.lab.boot(CAMERA)  # with what was in /run the crash is over, too
-    until(lambda: show(made, "ActiveState")["ActiveState"] == "active", 120)
+    wait_for(lambda: show(made, "ActiveState")["ActiveState"] == "active", 120)
     assert made.lab.ssh(CAMERA, "cat /var/lib/pinhole-rescue/reboots").strip() == "1"
 
 
@@ -172,7 +173,7 @@ def test_a_revoked_camera_is_out(made):
         "cd /var/lib/pinhole-portal && runuser -u pinhole-portal -- /opt/pinhole/current/bin/pinhole "
         "portal device revoke solo -c /etc/pinhole/portal/portal.toml",
     )
-    until(lambda: made.lab.ssh(CAMERA, probe).strip() == "refused", 20)
+    wait_for(lambda: made.lab.ssh(CAMERA, probe).strip() == "refused", 20)
 
 
 def crash(made):
@@ -205,15 +206,3 @@ def boot_of(made):
     """When process 1 began: nspawn gives a machine that reboots a new one."""
     stat = made.lab.ssh(CAMERA, "cat /proc/1/stat", timeout_s=20)
     return re.sub(r".*\) ", "", stat).split()[19]
-
-
-def until(condition, seconds):
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except LabError:
-            pass  # it boots
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.5)

@@ -3,18 +3,18 @@
 import json
 import re
 import shutil
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fleet import releases
 from fleet import world as worlds
+from fleet.lab import wait_for
 from fleet.workshop import LabError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 CAMERAS = ("cam1", "cam2", "cam3")
 DEVICES = dict.fromkeys(CAMERAS, "amd64") | {"arm1": "arm64"}
-BUT_ARM1 = ("--limit", "all,!arm1")
+BUT_ARM1, ON_CAMERAS = ("--limit", "all,!arm1"), ("--limit", ",".join(CAMERAS))
 FIRST, SECOND, CRASHING, BLIND, FIFTH = (f"0.9.{number}" for number in range(1, 6))
 
 
@@ -42,7 +42,7 @@ def test_from_nothing_to_video(world):
     assert "Run site.yml for cam1 first" in early.output
     world.play(release, "--limit", "brokers,turn_servers,portals").ok()
     world.arm1 = world.beside.submit(life_of_arm1, world)
-    played = world.play(release, "--limit", ",".join(CAMERAS)).ok()
+    played = world.play(release, *ON_CAMERAS).ok()
     assert {camera: played.report[camera]["result"] for camera in CAMERAS} == dict.fromkeys(CAMERAS, "good")
     for camera in CAMERAS:
         assert world.watch(camera)["frames"] > 0
@@ -59,7 +59,7 @@ def test_an_update_sends_little_and_takes_little(world):
     release = world.folder / f"release-{SECOND}"
     before = int(world.lab.ssh("cam1", "du -sb /opt/pinhole").split()[0])
     link = carried_bytes(world)
-    played = world.update(release, "--limit", ",".join(CAMERAS)).ok()
+    played = world.update(release, *ON_CAMERAS).ok()
     sent = int(re.search(r"cam1: \d+ files of (\d+) bytes to send", played.output).group(1))
     link = carried_bytes(world) - link
     after = int(world.lab.ssh("cam1", "du -sb /opt/pinhole").split()[0])
@@ -71,7 +71,7 @@ def test_an_update_sends_little_and_takes_little(world):
     assert before <= 200_000_000
     assert after <= 190_000_000
     assert world.versions(CAMERAS) == dict.fromkeys(CAMERAS, SECOND)
-    again = world.update(release, "--limit", ",".join(CAMERAS)).ok()
+    again = world.update(release, *ON_CAMERAS).ok()
     assert again.changed() == dict.fromkeys(CAMERAS, 0), again.output
 
 
@@ -109,7 +109,7 @@ def test_a_device_that_vanishes_in_the_middle_comes_back_whole(world):
     # Nobody confirms what the other one of its batch shows, either.
     wait_for(lambda: not any(world.lab.release(device)["trial"] for device in ("cam2", "cam3")), 180)
     assert world.lab.release("cam2")["current"] == SECOND
-    world.update(release, "--limit", "cam1,cam2,cam3").ok()
+    world.update(release, *ON_CAMERAS).ok()
     assert world.versions(CAMERAS) == dict.fromkeys(CAMERAS, FIFTH)
     assert len(world.lab.release("cam1")["good"]) == 3
 
@@ -153,7 +153,7 @@ def test_a_device_pulls_what_is_signed_and_nothing_else(world):
         link = carried_bytes(world)
         assert world.pinhole("fleet", "look", "cam1") == "cam1  asked\n"
         wait_for(lambda: fleet(world)["cam1"]["version"] == "0.9.8", 240)  # asks the portal: not on the link
-        wait_for(lambda: "0.9.8" in world.lab.release("cam1")["good"], 120, every=5)
+        wait_for(lambda: "0.9.8" in world.lab.release("cam1")["good"], 120, every_s=5)
         link = carried_bytes(world) - link
         print(f"\npulled with {link} bytes on the link both ways")
         assert link <= 1_000_000
@@ -193,15 +193,3 @@ def carried_bytes(world):
     """Over the link of cam1 so far."""
     line = world.lab.ssh("cam1", "grep host0 /proc/net/dev").partition(":")[2].split()
     return int(line[0]) + int(line[8])
-
-
-def wait_for(condition, seconds, every=1):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if condition():
-                return
-        except LabError:
-            pass
-        time.sleep(every)
-    pytest.fail("it did not come about in time")
