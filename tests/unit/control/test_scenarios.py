@@ -1,7 +1,5 @@
 """Whole runs over emulated links: what a viewer would notice. Margins are wide enough for any seed."""
 
-import statistics
-
 import pytest
 from netlab.shape import Shape, random_trace
 from unit.control.simulator import S, simulate
@@ -17,7 +15,7 @@ def link(mbps, queue_bytes=60_000, delay_ms=30.0, **rest):
 
 # At 0.4 Mb/s each packet takes 24 ms.
 @pytest.mark.parametrize(
-    ("mbps", "queue_bytes", "queue_ms"), [(4, 150_000, 80), (1.5, 60_000, 80), (0.4, 30_000, 110)]
+    ("mbps", "queue_bytes", "queue_ms"), [(4, 150_000, 80), (1.5, 60_000, 80), (0.4, 30_000, 100)]
 )
 def test_a_steady_link_is_used_without_a_queue(mbps, queue_bytes, queue_ms):
     run = simulate(link(mbps, queue_bytes), 40, start_bps=min(START_BPS, int(mbps * MBPS)))
@@ -143,7 +141,7 @@ def test_after_a_short_fall_the_link_is_soon_used_again(seed):
         for change in ((at, {"rate_bps": 0.2 * MBPS}), (at + 1.5, {"rate_bps": 3 * MBPS}))
     ]
     run = simulate(link(3, 100_000), 45, changes=changes, seed=seed)
-    assert statistics.mean(run.reaches(2.2 * MBPS, at + 1.5) for at in falls) <= 4.5
+    assert max(run.reaches(2.2 * MBPS, at + 1.5) for at in falls) <= 4
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -165,5 +163,5 @@ def test_a_link_that_dips_all_the_time_is_not_probed_after_each_dip():
         for change in ((at, {"rate_bps": 0.4 * MBPS}), (at + 0.4, {"rate_bps": 2 * MBPS}))
     ]
     run = simulate(link(2, 200_000), 40, changes=changes)
-    assert run.padding_bytes * 8 / 40 <= 0.03 * 2 * MBPS
+    assert run.padding_bytes * 8 / 40 <= 0.027 * 2 * MBPS
     assert run.mean_bps(5, 40) >= 0.45 * MBPS
