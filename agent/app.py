@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from agent.control.stream import StreamControl
 from agent.device.heartbeat import Heartbeat
 from agent.device.ledger import Ledger
 from agent.device.link import LinkMonitor
-from agent.device.release import ReleaseDesk, Standing
+from agent.device.release import ReleaseDesk, Standing, stand
 from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
 from agent.media.fanout import Fanout, Sink
@@ -65,7 +64,8 @@ class Agent:
             on_event=self._on_event,
         )
         proof = partial(self.capture.watching, "main")
-        self.releases = ReleaseDesk(self._stand, proof, self._publish_state)
+        ask_keyframe = partial(self.capture.request_keyframe, "main")
+        self.releases = ReleaseDesk(self._stand, proof, ask_keyframe, self._publish_state)
         self.fanouts: dict[StreamName, Fanout] = {stream: Fanout() for stream in STREAMS}
         self.allowance = self._make_allowance()
         self.control = StreamControl(self.capture, self._limits, self._subscribed, settings.webrtc.uplink_bps)
@@ -215,7 +215,10 @@ class Agent:
         )
 
     def _stand(self) -> Standing:
-        return Standing(os.getpid(), __version__, self.broker.connected, min(1, self.capture.frames))
+        capture = self.capture
+        return stand(
+            __version__, capture.frames, capture.forced_keyframes, is_connected=self.broker.connected
+        )
 
     def _describe(self, stream: StreamName) -> tuple[int, int, str]:
         return len(self.sessions), self.control.bitrate_bps(stream), self.capture.kind

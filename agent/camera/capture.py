@@ -144,6 +144,11 @@ class Capture:
         return any(outlet.watchers for outlet in self._outlets.values())
 
     @property
+    def forced_keyframes(self) -> int:
+        """Keyframes of main that came when they were asked for."""
+        return self._outlets["main"].gate.answered
+
+    @property
     def quiet_s(self) -> float:
         """Since the last picture, and since this supervisor last did something."""
         return time.monotonic() - max(self._last_unit_s, self._last_step_s)
@@ -286,6 +291,7 @@ class Capture:
             self._dropped_before, self._run, self._running = self.dropped, None, None
             for outlet in self._outlets.values():
                 outlet.cancel_timer()
+                outlet.gate.stopped()
             await self._stop(run)
         if self._camera is None:
             raise HungError(f"the {self.kind} camera does not stop")

@@ -260,10 +260,10 @@ def _hardware(
             return
         try:
             videodev.set_control(node, videodev.CID_BITRATE, setting_bps(now))
+            if now.keyframe:  # `force_key_frame` came with picamera2 0.3.32: Bookworm's 0.3.31 has none
+                videodev.set_control(node, videodev.CID_FORCE_KEY_FRAME, 1)
         except OSError as exc:
-            log.warning(f"camera: the encoder refused {now.bitrate_bps} b/s: {exc}")
-        if now.keyframe:
-            encoder.force_key_frame()
+            log.warning(f"camera: the encoder refused {now}: {exc}")
 
     profile = hardware_profile_level_id(*size, fps, setting_bps(demand))
     stream_format = StreamFormat(*size, stream_fps, profile, round(floor_bps * share), can_rescale=False)

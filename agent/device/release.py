@@ -37,7 +37,19 @@ class Standing:
     broker: bool
     """Connected."""
     frames: int
-    """0 or 1: whether the camera has delivered a picture since the agent's start."""
+    """0 or 1: whether the camera has delivered pictures, and a keyframe when it was asked for one."""
+    lacks: str = ""
+    """Where it has not: what did not come."""
+
+
+def stand(version: str, frames: int, forced_keyframes: int, *, is_connected: bool) -> Standing:
+    """What counts are worth as a proof. A camera that cannot be asked for keyframes serves nobody."""
+    lacks = ""
+    if not frames:
+        lacks = "it did not capture a picture"
+    elif not forced_keyframes:
+        lacks = "its camera made no keyframe when it was asked for one"
+    return Standing(os.getpid(), version, is_connected, int(not lacks), lacks)
 
 
 class ReleaseDesk:
@@ -47,6 +59,7 @@ class ReleaseDesk:
         self,
         stand: Callable[[], Standing],
         watching: Callable[[], contextlib.AbstractContextManager[None]],
+        ask_keyframe: Callable[[], None],
         on_change: Callable[[], None],
         environ: Mapping[str, str] = os.environ,
         trial: Path = TRIAL,
@@ -55,6 +68,7 @@ class ReleaseDesk:
         """`watching` keeps the camera running inside its block; `on_change` is for a new `release`."""
         self.release: Release | None = None
         self._stand, self._watching, self._on_change = stand, watching, on_change
+        self._ask_keyframe = ask_keyframe
         folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         self._folder = Path(folder) if folder else None
         self._trial, self._state = trial, state
@@ -63,15 +77,18 @@ class ReleaseDesk:
         self._looks_at_s = 0.0
 
     async def run(self) -> None:
-        """Until cancelled; on trial the camera runs until its first picture."""
+        """Until cancelled; on trial the camera runs until it has made a keyframe that was asked for."""
         with contextlib.ExitStack() as proof:
-            if self._trial.exists():
-                log.info("this release is on trial: capturing a picture")
+            if is_on_trial := self._trial.exists():
+                log.info("this release is on trial: capturing pictures")
                 proof.enter_context(self._watching())
             while True:
                 self.look()
                 if self._told and self._told.frames:
+                    is_on_trial = False
                     proof.close()
+                if is_on_trial:
+                    self._ask_keyframe()
                 await asyncio.sleep(INTERVAL_S)
 
     def look(self) -> None:

@@ -9,6 +9,9 @@ from agent.camera.encoder import H264Encoder as Libx264
 from agent.model.media import EncoderDemand
 from picamera2.outputs import Output
 
+FORCE_KEY_FRAME = 0x009909E5
+"""V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME of linux/v4l2-controls.h."""
+
 
 class Encoder:
     def __init__(self, framerate=30):
@@ -84,6 +87,14 @@ class Device:
     def __init__(self) -> None:
         self.closed = False
         self.controls: list[tuple[int, int]] = []
+        self._forced = 0
+
+    def forced_keyframe(self) -> bool:
+        """Whether the next picture is to be one: V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME is a button."""
+        forced = [control for control in self.controls if control[0] == FORCE_KEY_FRAME]
+        is_new = len(forced) > self._forced
+        self._forced = len(forced)
+        return is_new
 
     def close(self) -> None:
         self.closed = True
@@ -104,7 +115,6 @@ class H264Encoder(Encoder):
         self.bitrate, self.repeat, self.iperiod, self.framerate = bitrate, repeat, iperiod, framerate
         self.profile = profile
         self.vd = None
-        self._keyframe = False
 
     def _start(self):
         if self.profile not in ("baseline", "constrained baseline", "main", "high"):
@@ -124,14 +134,11 @@ class H264Encoder(Encoder):
         timestamp_us = self._timestamp(request)
         if scene.encoder_stalled:
             return
-        self._libx264.apply(EncoderDemand(self.bitrate, keyframe=self._keyframe))
-        self._keyframe = False
+        forced = self.vd.forced_keyframe()
+        self._libx264.apply(EncoderDemand(self.bitrate, keyframe=forced))
         unit = self._libx264.encode(av.VideoFrame(self.width, self.height, "yuv420p"), 0)
         # The driver's keyframe flag is not to be relied on, so here it is always wrong.
         self.outputframe(unit.data, not unit.is_keyframe, timestamp_us)
-
-    def force_key_frame(self):
-        self._keyframe = True
 
 
 class LibavH264Encoder(Encoder):

@@ -366,6 +366,19 @@ async def test_a_camera_may_start_for_the_preview_alone() -> None:
             await it.until(lambda: it.capture.state == "live")
 
 
+async def test_what_came_when_asked_for_is_known_from_what_came_anyway() -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
+        with it.capture.watching("main"):
+            await it.until(lambda: it.units)
+            camera.send(keyframe=True)
+            await it.until(lambda: len(it.units) == 2)
+            assert it.capture.forced_keyframes == 0
+            it.capture.request_keyframe("main")
+            camera.send(keyframe=True)
+            await it.until(lambda: it.capture.forced_keyframes == 1)
+
+
 async def test_streams_have_keyframes_of_their_own() -> None:
     camera = FakeCamera()
     async with stage(camera) as it:

@@ -25,6 +25,31 @@ def test_many_requests_in_the_gap_are_one_at_its_end() -> None:
     assert not gate.take(now_s=20)
 
 
+def test_only_a_keyframe_that_was_asked_for_is_an_answer() -> None:
+    gate = KeyframeGate(0.3)
+    gate.request()
+    gate.take(now_s=10)
+    gate.delivered()
+    assert gate.answered == 0, "a camera begins with a keyframe, whoever asks"
+    gate.delivered()
+    assert gate.answered == 0
+    gate.request()
+    gate.take(now_s=11)
+    gate.delivered()
+    gate.delivered()
+    assert gate.answered == 1
+
+
+def test_a_camera_that_starts_again_answers_nothing() -> None:
+    gate = KeyframeGate(0.3)
+    gate.delivered()
+    gate.request()
+    gate.take(now_s=10)
+    gate.stopped()
+    gate.delivered()
+    assert gate.answered == 0
+
+
 def test_a_keyframe_that_comes_by_itself_fulfils_the_request() -> None:
     gate = KeyframeGate(0.3)
     gate.request()

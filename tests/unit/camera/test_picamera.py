@@ -102,7 +102,9 @@ def test_a_demand_reaches_the_running_hardware_encoder(picamera2) -> None:
     film = Film(picamera2, **SMALL)
     film.picam.take(3)
     film.camera.apply("main", EncoderDemand(1_510_000, keyframe=True))
-    assert film.encoder.vd.controls == [(videodev.CID_BITRATE, 1_500_000)]
+    assert film.encoder.vd.controls == [
+        (videodev.CID_BITRATE, 1_500_000), (videodev.CID_FORCE_KEY_FRAME, 1),
+    ]  # fmt: skip
     film.picam.take(2)
     assert [unit.is_keyframe for unit in film.units] == [True, False, False, True, False]
     film.camera.stop()

@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from agent.device.release import ReleaseDesk, Standing, parse_state
+from agent.device import release
+from agent.device.release import ReleaseDesk, parse_state, stand
 
 GIVEN_BACK = {"version": "1.1", "reason": "no picture", "at": 5.0, "serial": 2}
 
@@ -25,40 +26,70 @@ def desk(tmp_path):
             watching.clear()
 
     made = ReleaseDesk(
-        lambda: Standing(1, "1.0", broker=True, frames=made.frames),
+        lambda: stand("1.0", made.frames, made.forced_keyframes, is_connected=True),
         watch,
+        lambda: made.asked.append(made.frames),
         lambda: made.changes.append(made.release),
         {"RUNTIME_DIRECTORY": str(tmp_path)},
         tmp_path / "trial",
         tmp_path / "state.json",
     )
-    made.frames, made.changes, made.watching, made.folder = 0, [], watching, tmp_path
+    made.frames, made.forced_keyframes, made.asked = 0, 0, []
+    made.changes, made.watching, made.folder = [], watching, tmp_path
     return made
+
+
+def status(desk):
+    return json.loads((desk.folder / "status.json").read_text())
+
+
+async def turns():
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 def test_the_status_is_there_to_be_read(desk):
     desk.look()
-    status = json.loads((desk.folder / "status.json").read_text())
-    assert status == {"pid": 1, "version": "1.0", "broker": True, "frames": 0}
+    assert status(desk) == {
+        "pid": os.getpid(), "version": "1.0", "broker": True, "frames": 0,
+        "lacks": "it did not capture a picture",
+    }  # fmt: skip
 
 
-async def test_on_trial_the_camera_runs_until_its_first_picture(desk):
+def test_pictures_without_a_keyframe_when_asked_are_no_proof(desk):
+    desk.frames = 9
+    desk.look()
+    assert (status(desk)["frames"], status(desk)["lacks"]) == (
+        0, "its camera made no keyframe when it was asked for one",
+    )  # fmt: skip
+    desk.forced_keyframes = 1
+    desk.look()
+    assert (status(desk)["frames"], status(desk)["lacks"]) == (1, "")
+
+
+async def test_on_trial_the_camera_runs_until_a_keyframe_came_when_asked(desk, monkeypatch):
+    monkeypatch.setattr(release, "INTERVAL_S", 0)
     (desk.folder / "trial").touch()
     task = asyncio.create_task(desk.run())
-    await asyncio.sleep(0)
+    await turns()
+    desk.frames = 9
+    await turns()
     assert desk.watching
-    desk.frames = 1
-    desk.look()
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    assert desk.asked[-1] == 9, "it asks again: a camera that has begun anew has forgotten"
+    desk.forced_keyframes = 1
+    await turns()
     assert not desk.watching
+    asked = len(desk.asked)
+    await turns()
+    assert len(desk.asked) == asked
+    task.cancel()
 
 
 async def test_without_a_trial_the_camera_rests(desk):
     task = asyncio.create_task(desk.run())
     await asyncio.sleep(0)
     assert not desk.watching
+    assert not desk.asked
     task.cancel()
 
 

@@ -1,5 +1,6 @@
 """`pinhole-release`: what it refuses, and where each end of a trial leaves the machine."""
 
+import dataclasses
 import hashlib
 import importlib.util
 import io
@@ -283,3 +284,15 @@ def test_a_parcel_has_an_end(receiver, monkeypatch):
 def test_files_without_a_manifest_are_refused(machine):
     with pytest.raises(release.ReleaseError, match=r"manifest\.json is missing: send a release first"):
         release.receive(machine[0], SETTINGS, parcel(("pinhole.service", UNIT)))
+
+
+def test_a_camera_that_makes_no_keyframe_when_asked_is_given_back_with_the_reason(machine, monkeypatch):
+    paths, _ = machine
+    status = paths.root / "status.json"
+    lacks = "its camera made no keyframe when it was asked for one"
+    told = {"pid": 7, "version": "1.1", "broker": True, "frames": 0, "lacks": lacks}
+    status.write_text(json.dumps(told))
+    shown = {"ActiveState": "active", "MainPID": "7", "NRestarts": "0", "Result": "", "StatusText": "serving"}
+    monkeypatch.setattr(release, "show", lambda *_: shown)
+    assert not release.run_trial(paths, dataclasses.replace(SETTINGS, status_file=str(status)))
+    assert release.load_state(paths).given_back[0]["reason"] == f"{lacks} (serving) within 10 s"

@@ -6,7 +6,8 @@ It needs Python's standard library, ssh-keygen and systemd.
 
 A release is built in place, because an environment cannot be moved. What the last releases already hold is
 linked from them: neither fetched, nor unpacked, nor stored again. A new release is on trial until it is
-healthy (unit ready, broker reached, a picture captured, and confirmed from outside where that was asked for).
+healthy (unit ready, broker reached, pictures captured with a keyframe when one was asked for, and confirmed
+from outside where that was asked for).
 Whatever else happens, a crash, silence, a power cut or a lost connection, ends at the last good release.
 
     /opt/pinhole/current -> releases/<version>       switched by one rename(2)
@@ -562,7 +563,7 @@ def examine(settings: Settings, version: str) -> tuple[str, bool]:
     if not status.get("broker"):
         return f"it did not reach the broker{words}", False
     if not status.get("frames"):
-        return f"it did not capture a picture{words}", False
+        return f"{status.get('lacks') or 'it did not capture a picture'}{words}", False
     return "", False
 
 
