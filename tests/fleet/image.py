@@ -25,7 +25,7 @@ BASE = (
     "iproute2", "procps", "ca-certificates", "udev",
 )  # fmt: skip
 ROLES = (
-    "python3-venv", "openssh-client", "mosquitto", "mosquitto-clients", "coturn", "chrony",
+    "python3-venv", "openssh-client", "mosquitto", "mosquitto-clients", "coturn", "nftables", "chrony",
     "prometheus-node-exporter", "modemmanager", "network-manager",
 )  # fmt: skip
 """What the roles install."""

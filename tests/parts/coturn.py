@@ -57,8 +57,11 @@ class Coturn:
 
 
 @contextmanager
-def coturn() -> Iterator[Coturn]:
-    """A running TURN server that relays between loopback peers; nothing of it is left at the end."""
+def coturn(more: str = "allow-loopback-peers") -> Iterator[Coturn]:
+    """A running TURN server; nothing of it is left at the end. `more` are lines of its settings.
+
+    By default it relays between loopback peers.
+    """
     need(PROGRAM, "needs coturn: sudo apt-get install coturn")
     with tempfile.TemporaryDirectory(prefix="pinhole-coturn-") as name:
         folder = Path(name)
@@ -68,7 +71,7 @@ def coturn() -> Iterator[Coturn]:
         server = ca.issue_cert("127.0.0.1", "localhost")
         server.private_key_pem.write_to_path(str(folder / "key.pem"))
         server.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
-        (folder / "turnserver.conf").write_text(_configuration(folder, port, tls_port))
+        (folder / "turnserver.conf").write_text(_configuration(folder, port, tls_port) + more + "\n")
         with (folder / "coturn.log").open("wb") as log:
             process = subprocess.Popen(
                 [str(PROGRAM), "-c", str(folder / "turnserver.conf")], stdout=log, stderr=log, cwd=folder
@@ -92,7 +95,6 @@ use-auth-secret
 static-auth-secret={SECRET}
 cert={folder}/cert.pem
 pkey={folder}/key.pem
-allow-loopback-peers
 fingerprint
 no-cli
 no-dtls
@@ -111,12 +113,21 @@ def _await_ready(server: Coturn) -> None:
         try:
             for port in (server.port, server.tls_port):
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            _ask_over_udp(server.port)
         except OSError:
             if server.process.poll() is not None or time.monotonic() > deadline_s:
                 pytest.fail(f"coturn did not start:\n{server.log()}")
             time.sleep(0.05)
         else:
             return
+
+
+def _ask_over_udp(port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.connect(("127.0.0.1", port))
+        asking.settimeout(1)
+        asking.send(b"\x00\x01\x00\x00\x21\x12\xa4\x42" + os.urandom(12))  # a binding request (RFC 8489)
+        asking.recv(2048)
 
 
 def _free_ports(count: int) -> list[int]:
