@@ -351,7 +351,12 @@ class TurnSettings(Section):
     secret_file: ConfigPath = Field(
         description="File that holds coturn's static-auth-secret.", examples=["/etc/pinhole/turn-secret"]
     )
-    ttl_s: int = Field(default=3600, ge=60, le=86400, description="How long a credential lives, in seconds.")
+    ttl_s: int = Field(
+        default=600,
+        ge=60,
+        le=86400,
+        description="How long a credential opens new relays, in seconds; also after a revocation.",
+    )
 
     def _rules(self) -> Iterator[tuple[str, str]]:
         if not all(url.startswith("turn") for url in self.urls):

@@ -52,7 +52,7 @@ from agent.portal.messages import (
     parse_from_browser,
 )
 from agent.portal.outbox import Outbox
-from agent.portal.turn import IceServers
+from agent.portal.turn import IceGrant, IceServers
 
 MAX_CLIENTS = 256
 MAX_CLIENTS_PER_OWNER = 32
@@ -120,13 +120,12 @@ class Gateway:
         if len(self._clients) >= MAX_CLIENTS or own >= MAX_CLIENTS_PER_OWNER:
             return None
         number = next(self._numbers)
-        grant = self._ice.grant(identity.name, self._clock.unix_s(), f"{identity.name} {number}")
         client = Client(
             number=number,
             identity=identity,
             address=address,
             outbox=Outbox(self._encode_device),
-            ice=grant,
+            ice=self._grant(identity, number),
             tokens=BURST,
             refilled_s=self._clock.mono_s(),
         )
@@ -281,9 +280,8 @@ class Gateway:
         for client in list(self._clients):
             if client.identity.expires_at <= unix_s:
                 self._shut_out(client)
-            elif client.ice.expires_at is not None and self._is_stale(client.ice.expires_at, unix_s):
-                client.ice = self._ice.grant(client.user, unix_s, f"{client.user} {client.number}")
-                self._tell(client, Ice(client.ice.servers, client.ice.expires_at))
+            elif self._is_stale(client, unix_s):
+                self._renew_ice(client)
 
     def close(self) -> None:
         """Close every WebSocket because the portal stops; streams play on without it."""
@@ -421,6 +419,8 @@ class Gateway:
     def _change_access(self, client: Client, identity: Identity) -> None:
         before, client.identity = client.identity.access, identity
         now = identity.access
+        if now.sees_any != before.sees_any:
+            self._renew_ice(client)
         for session in [each for each in self._sessions.values() if each.client is client]:
             # What the device was told in the offer holds for the session: other rights are another session.
             if now.permissions(session.device) != before.permissions(session.device):
@@ -458,8 +458,22 @@ class Gateway:
         for device in devices[fitting:]:
             client.outbox.put_device(device.id)
 
-    def _is_stale(self, expires_at: float, unix_s: float) -> bool:
-        ttl_s = self._ice.turn.ttl_s if self._ice.turn else 0
+    def _grant(self, identity: Identity, number: int) -> IceGrant:
+        """TURN for whoever has a camera to watch, and no longer than they may come in."""
+        if not identity.access.sees_any:
+            return self._ice.without_relays()
+        spread = f"{identity.name} {number}"
+        return self._ice.grant(identity.name, self._clock.unix_s(), spread, until=identity.expires_at)
+
+    def _renew_ice(self, client: Client) -> None:
+        client.ice = self._grant(client.identity, client.number)
+        self._tell(client, Ice(client.ice.servers, client.ice.expires_at))
+
+    def _is_stale(self, client: Client, unix_s: float) -> bool:
+        """Whether the client's TURN credentials end soon, and newer ones would last longer."""
+        expires_at, ttl_s = client.ice.expires_at, self._ice.turn.ttl_s if self._ice.turn else 0
+        if expires_at is None or expires_at >= int(client.identity.expires_at):
+            return False
         return expires_at - unix_s < ttl_s * ICE_RENEW_SHARE
 
     def _encode_device(self, device: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import math
 import re
 from dataclasses import dataclass
 
@@ -41,15 +42,19 @@ class IceServers:
     fixed: tuple[IceServer, ...] = ()
     turn: TurnSecret | None = None
 
-    def grant(self, name: str, now: float, spread: str | None = None) -> IceGrant:
-        """ICE servers for a user or a device; `now` is Unix time in seconds.
+    def without_relays(self) -> IceGrant:
+        """For whoever has nothing to relay."""
+        return IceGrant(tuple(server for server in self.fixed if server.credential is None), None)
+
+    def grant(self, name: str, now: float, spread: str | None = None, *, until: float = math.inf) -> IceGrant:
+        """ICE servers for a user or a device, good until `until` at most; times are Unix seconds.
 
         With `spread`, anything that differs from session to session, at most three TURN servers in an order
         of its own: both ends take the first that works, so the load is spread. Without it, all of them.
         """
         if self.turn is None:
             return IceGrant(self.fixed, None)
-        expires_at = int(now) + self.turn.ttl_s
+        expires_at = int(min(now + self.turn.ttl_s, until))
         username, credential = rest_credential(self.turn.secret, name, expires_at)
         groups = _by_host(self.turn.urls)
         if spread is not None:

@@ -47,6 +47,11 @@ class Access:
         return permission in self.permissions(device)
 
     @property
+    def sees_any(self) -> bool:
+        """Whether there may be a camera to watch."""
+        return self.everywhere is not None or bool(self.cameras)
+
+    @property
     def is_admin(self) -> bool:
         """Whether this is an administrator of the portal: of every camera and every account."""
         return self.everywhere == "admin"

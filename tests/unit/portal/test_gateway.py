@@ -451,6 +451,29 @@ async def test_events_and_the_broker_reach_every_browser(world):
     ]
 
 
+async def test_who_has_no_camera_to_watch_gets_nothing_to_relay_with(world):
+    nobody = Access()
+    browser = Browser(world.gateway, "cy", nobody)
+    [hello] = await browser.heard()
+    assert hello["ice_servers"] == [{"urls": ["stun:s.example:3478"]}]
+
+    session = browser.client.identity.session
+    world.gateway.apply({session: identity("cy", EVERYTHING)}, {session})
+    [granted] = [message for message in await browser.heard() if message["type"] == "ice"]
+    assert len(granted["ice_servers"]) == 2
+    world.gateway.apply({session: identity("cy", nobody)}, {session})
+    [taken] = [message for message in await browser.heard() if message["type"] == "ice"]
+    assert taken["ice_servers"] == hello["ice_servers"]
+
+
+async def test_ice_credentials_are_good_no_longer_than_their_bearer(world):
+    client = world.gateway.join(identity("link:porch", expires_at=world.now + 60))
+    assert client.ice.expires_at == world.now + 60
+    world.pass_time(50)
+    assert client.ice.expires_at == 10_060, "there is nothing to renew"
+    assert client.outbox.close_code is None
+
+
 async def test_ice_credentials_are_renewed_before_they_expire(world):
     browser = await world.browser()
     world.now += 3600 * 0.75

@@ -32,6 +32,13 @@ def test_a_grant_expires_and_differs_for_each_end():
     assert browser.servers[0].credential != device.servers[0].credential
 
 
+def test_who_watches_nothing_learns_no_credential():
+    relay = IceServer(("turn:f.example:3478",), "me", "hush")
+    stun = IceServer(("stun:s.example:3478",))
+    ice = IceServers((stun, relay), TurnSecret(("turn:t.example:3478",), "north", 60))
+    assert ice.without_relays().servers == (stun,)
+
+
 def test_without_turn_nothing_expires():
     stun = IceServer(("stun:s.example:3478",))
     grant = IceServers((stun,)).grant("viewer", 1000.0)
