@@ -47,6 +47,8 @@ def main() -> None:
     ]
     if unknown := set(args.target or ()) - set(every):
         parser.error(f"unknown target {', '.join(sorted(unknown))}; there are {', '.join(every)}")
+    if fault := key_fault(args.key):  # said now, and not after a minute of building
+        parser.error(f"--key {args.key}: {fault}; ssh-keygen -t ed25519 -f FILE makes one")
     part = args.out.with_name(f".{args.out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     (part / "files").mkdir(parents=True)
@@ -60,6 +62,17 @@ def main() -> None:
     print(
         f"release {manifest['version']} in {args.out}: {total / 1e6:.1f} MB, {ours / 1e3:.0f} kB of it ours"
     )
+
+
+def key_fault(key: Path) -> str:
+    """Why it cannot sign, as far as can be known without its passphrase; empty where it can."""
+    try:
+        with key.open("rb"):
+            pass
+    except OSError as exc:
+        return f"cannot read it: {exc.strerror}"
+    known = subprocess.run(["ssh-keygen", "-l", "-f", key], capture_output=True, check=False)
+    return "it is no SSH key" if known.returncode else ""
 
 
 def is_ours(name: str) -> bool:

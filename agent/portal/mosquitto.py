@@ -29,6 +29,16 @@ class BrokerPlan:
     """Where it listens for portals."""
     topic_prefix: str = "pinhole"
 
+    @property
+    def portal_host(self) -> str:
+        """What portals call it: on its own machine the name may lead to another address."""
+        return self.portal_address if self.portal_address.startswith("127.") else self.hosts[0]
+
+    @property
+    def certified(self) -> tuple[str, ...]:
+        """What its certificate is for."""
+        return self.hosts if self.portal_host in self.hosts else (*self.hosts, self.portal_host)
+
 
 def write_broker_files(plan: BrokerPlan, authority: Authority, revoked: Sequence[int]) -> None:
     """Fill the folder: configuration, access rules, certificates. Safe to repeat. Raises PortalError."""
@@ -37,8 +47,8 @@ def write_broker_files(plan: BrokerPlan, authority: Authority, revoked: Sequence
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         server = load_or_make_key(folder / "server-key.pem")
         portal = load_or_make_key(folder / "portal-key.pem")
-        if not authority.keeps_server(folder / "server.pem", plan.hosts, server):
-            write_whole(folder / "server.pem", authority.issue_server(plan.hosts, server).pem, 0o644)
+        if not authority.keeps_server(folder / "server.pem", plan.certified, server):
+            write_whole(folder / "server.pem", authority.issue_server(plan.certified, server).pem, 0o644)
         if not (folder / "portal.pem").exists():
             write_whole(folder / "portal.pem", make_client(PORTAL_NAME, portal), 0o644)
         write_whole(folder / "ca.pem", authority.pem, 0o644)
@@ -97,7 +107,7 @@ def portal_settings(plan: BrokerPlan) -> str:
     """What belongs into the portal's `pinhole.toml`."""
     return f"""\
 [broker]
-url = "mqtts://{plan.hosts[0]}:{plan.portal_port}"
+url = "mqtts://{plan.portal_host}:{plan.portal_port}"
 ca_file = "{plan.folder}/ca.pem"
 cert_file = "{plan.folder}/portal.pem"
 key_file = "{plan.folder}/portal-key.pem"

@@ -103,6 +103,9 @@ def write_private(file: Path, data: bytes) -> None:
         descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")  # mode 0600
         try:
             with os.fdopen(descriptor, "wb") as stream:
+                if os.geteuid() == 0:  # `sudo pinhole enroll`, where the agent is not root
+                    owner = file.parent.stat()
+                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
+SYSTEM = ("chown", "echo", "systemctl", ".venv/bin/ruff")
+"""What the documentation may take for granted."""
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -17,6 +19,7 @@ def commands() -> list[str]:
     """Lines of the `sh` blocks in every README, without comments."""
     folders = (".", "agent", "agent/portal", "firmware-config", "tests", "tests/hil")
     readmes = [file for folder in folders if (file := ROOT / folder / "README.md").exists()]
+    readmes.append(ROOT / "agent/portal/BROKER.md")
     lines = [
         line
         for readme in readmes
@@ -33,13 +36,15 @@ def test_there_are_some():
 @pytest.mark.parametrize("line", commands())
 def test_a_command_in_the_docs_exists(line):
     words = shlex.split(line, comments=True)
+    if words[0] == "sudo":
+        words = words[1:]
     program = words[0]
     if program.startswith("scripts/"):
         assert (ROOT / program).stat().st_mode & 0o111, f"{program} is not executable"
     elif program == "pinhole":
         known_by_help(words[1:])
     else:
-        assert program in ("git", "cd", "sudo", "ssh", ".venv/bin/pytest", ".venv/bin/ruff"), line
+        assert program in SYSTEM, line
 
 
 def known_by_help(words: list[str]) -> None:
