@@ -66,6 +66,12 @@ def main(
         ),
     ] = None,
     country: Annotated[str, typer.Option(metavar="XX", help="Whose radio rules hold for the Wi-Fi.")] = "GB",
+    boot_line: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LINE", help="More for config.txt, such as dtoverlay=imx462. Repeatable, in order."
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a card is overwritten.")] = False,
 ) -> None:
     """Write an image to cards or files, and tell each device who it is and where it belongs.
@@ -86,6 +92,7 @@ def main(
         wifi=Wifi(wifi, _wifi_password(), country) if wifi else None,
         settings=_read(settings) if settings else None,
         ca=_read(ca_file) if ca_file else None,
+        boot_lines=tuple(boot_line or ()),
     )
     if not image.is_file():
         raise FlashError(f"{image} is not there")

@@ -13,7 +13,7 @@ from string import Template
 from urllib.parse import urlsplit
 
 from flash.claims import Claim
-from flash.configtxt import lint
+from flash.configtxt import extended, lint
 from flash.errors import FlashError
 
 HERE = Path(__file__).resolve().parents[1]
@@ -49,6 +49,8 @@ class Site:
     """pinhole.toml, as it goes to the device."""
     ca: str | None = None
     """Authorities (PEM) that prove the portal, where they are not the system's."""
+    boot_lines: tuple[str, ...] = ()
+    """More for config.txt, such as a third-party sensor's overlay."""
 
     def __post_init__(self) -> None:
         """Everything that ends up in somebody else's syntax is checked first."""
@@ -72,6 +74,10 @@ class Site:
                 tomllib.loads(self.settings)
             except tomllib.TOMLDecodeError as exc:
                 faults.append(f"the settings are no TOML: {exc}")
+        try:
+            extended("", self.boot_lines)
+        except FlashError as exc:
+            faults.append(str(exc))
         return faults
 
 
@@ -89,7 +95,7 @@ def render(site: Site, claim: Claim, cmdline: str) -> dict[str, bytes]:
     if faults := lint(config):
         raise FlashError("config.txt: " + "; ".join(map(str, faults)))
     files = {
-        "config.txt": config,
+        "config.txt": extended(config, site.boot_lines),
         "cmdline.txt": change_cmdline(cmdline, tomllib.loads(_text("boot/cmdline.toml"))),
         **{
             name: _filled(f"cloud-init/{name}", values)

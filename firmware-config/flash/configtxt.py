@@ -5,14 +5,16 @@ without a screen has a use for are known; another one is a question, not an over
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+from flash.errors import FlashError
 
 MAX_LINE = 98
 """The firmware ignores what comes after."""
-BOARDS = {"pi02", "pi3+", "pi4", "cm4", "pi5"}
-"""The ones that we support."""
-FILTERS = BOARDS | {"all", "none", "pi3", "pi400", "pi500", "cm4s", "cm5", "tryboot"}
+BOARDS = {"pi02", "pi3+", "pi4", "cm4", "pi5", "cm5"}
+"""The ones that we support. A CM4 sees [pi4] too, and a CM5 [pi5]."""
+FILTERS = BOARDS | {"all", "none", "pi3", "pi400", "pi500", "cm4s", "tryboot"}
 SERIAL = re.compile(r"0x[0-9a-fA-F]{1,8}")
 VALUED = re.compile(r"(gpio\d{1,2}=[01]|board-type=0x[0-9a-fA-F]+|partition=\d+|boot_partition=\d+)")
 
@@ -37,10 +39,22 @@ LIMITS: dict[str, tuple[int, int]] = {
     "usb_max_current_enable": (0, 1),
 }
 """Whole numbers. The watchdog's counter holds 16 s at most."""
-PARAMETERS = {"act_led_trigger", "audio", "i2c_arm", "pwr_led_trigger", "spi", "watchdog"}
+PARAMETERS = {"act_led_trigger", "audio", "i2c_arm", "pwr_led_trigger", "spi", "uart0", "watchdog"}
 OVERLAYS = re.compile(
     r"(vc4-kms-v3d|vc4-kms-v3d-pi5|disable-bt|disable-wifi|miniuart-bt|imx\d{3}|ov\d{4}|uart[0-5](-pi5)?|i2c-rtc|dwc2)"
 )
+STOCK_OVERLAYS = {
+    "vc4-kms-v3d",
+    "vc4-kms-v3d-pi5",
+    "vc4-fkms-v3d",
+    "dwc2",
+    "nospi10",
+    "disable-bt",
+    "miniuart-bt",
+}
+"""What an image has that nobody chose."""
+OURS = "# Pinhole:"
+"""How a file of ours begins."""
 CMA = re.compile(r"cma-(\d+)")
 CMA_LIMITS_MB = {"pi02": 192, "pi3+": 320}
 """Of 512 MB and 1 GB: what is left must carry the system."""
@@ -61,6 +75,8 @@ class Fault:
 class _Reader:
     """Walks the lines with the filter that is in force, and what was set under it."""
 
+    is_site: bool = False
+    """Lines of one place: vendors bring overlays that nobody else knows, and boards have more parameters."""
     filter: str = "all"
     seen: dict[tuple[str, str], int] = field(default_factory=dict)
 
@@ -98,7 +114,7 @@ class _Reader:
             yield from self._overlay(value)
         elif key == "dtparam":
             name = value.partition("=")[0]
-            if name not in PARAMETERS:
+            if name not in PARAMETERS and not self.is_site:
                 yield f"dtparam={name} is not known; known: {', '.join(sorted(PARAMETERS))}"
         elif key in LIMITS:
             yield from _number(key, value)
@@ -110,7 +126,7 @@ class _Reader:
 
     def _overlay(self, value: str) -> Iterator[str]:
         name, *parameters = value.split(",")
-        if name and not OVERLAYS.fullmatch(name):
+        if name and not OVERLAYS.fullmatch(name) and not self.is_site:
             yield f"dtoverlay={name} is not known"
         if name == "vc4-kms-v3d" and self.filter == "pi5":
             yield "a Pi 5 needs dtoverlay=vc4-kms-v3d-pi5"
@@ -129,9 +145,9 @@ def _number(key: str, value: str) -> Iterator[str]:
         yield f"{key}={value}: {low} to {high}"
 
 
-def lint(text: str) -> list[Fault]:
+def lint(text: str, *, is_site: bool = False) -> list[Fault]:
     """Every fault, in the order of the lines."""
-    reader = _Reader()
+    reader = _Reader(is_site)
     faults = [
         Fault(number, message)
         for number, line in enumerate(text.splitlines(), 1)
@@ -143,3 +159,41 @@ def lint(text: str) -> list[Fault]:
             Fault(last, f"ends under [{reader.filter}]: what an installer appends would hold there alone")
         )
     return faults
+
+
+def extended(text: str, lines: Sequence[str]) -> str:
+    """`text` and then the lines of one place or board, under [all]: of two settings the later one counts.
+
+    Raises FlashError that names every line which would not do what it seems to.
+    """
+    if not lines:
+        return text
+    if faults := [f"{lines[fault.line - 1]!r}: {fault.message}" for fault in _lint_each(lines)]:
+        raise FlashError("config.txt: " + "; ".join(faults))
+    return "\n".join([text.rstrip("\n"), "", "# Of this place.", *lines, ""])
+
+
+def lost_overlays(before: str, after: str) -> list[str]:
+    """Overlays that somebody chose for this device, and that it would not have any more.
+
+    None where the file is ours already: there the settings have changed, by someone who knew.
+    """
+    if before.startswith(OURS):
+        return []
+    kept = set(after.splitlines())
+    return [
+        line
+        for line in map(str.strip, before.splitlines())
+        if (found := re.match(r"dtoverlay=([^,:]+)", line))
+        and found[1] not in STOCK_OVERLAYS
+        and line not in kept
+    ]
+
+
+def _lint_each(lines: Sequence[str]) -> list[Fault]:
+    broken = [
+        Fault(number, "one line, please")
+        for number, line in enumerate(lines, 1)
+        if len(line.splitlines()) > 1
+    ]
+    return broken or lint("\n".join(lines), is_site=True)

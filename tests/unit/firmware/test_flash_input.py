@@ -45,6 +45,7 @@ def test_what_is_no_csv_of_claims(tmp_path, text):
         ({"wifi": Wifi("yard", "short", "DE")}, "8 to 63"),
         ({"wifi": Wifi("yard", "long enough", "de")}, "capital letters"),
         ({"settings": "[camera"}, "no TOML"),
+        ({"boot_lines": ("dtoverlya=imx462",)}, "is not known"),
     ],
 )
 def test_what_cannot_be_right_is_refused_before_anything_is_written(site, words):
@@ -61,6 +62,12 @@ def test_a_private_portal_brings_its_authorities():
         b"PINHOLE_OPTIONS"
         not in render(Site(portal="https://cams.example.org"), CLAIM, "")["pinhole/claim.env"]
     )
+
+
+def test_a_third_party_sensor_gets_its_overlay():
+    lines = ("camera_auto_detect=0", "dtoverlay=imx462,clock-frequency=74250000")
+    config = render(Site(portal="https://cams.example.org", boot_lines=lines), CLAIM, "")["config.txt"]
+    assert config.decode().splitlines()[-2:] == list(lines)
 
 
 @given(ssid=st.text(min_size=1, max_size=32), password=st.text(min_size=8, max_size=63))
