@@ -37,6 +37,7 @@ from agent.model.signal import (
     State,
     StreamInfo,
 )
+from agent.model.tasks import EssentialTasks
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
 from agent.signaling import topics
@@ -55,6 +56,7 @@ class Agent:
         self._settings = settings
         self._boot_id = secrets.token_hex(8)
         self._born = time.time()
+        self._tasks = EssentialTasks()
         device, broker = settings.device, broker_settings(settings)
         self.capture = Capture(
             partial(open_camera, settings.camera),
@@ -105,9 +107,9 @@ class Agent:
         self.heartbeat = Heartbeat(self._vitals)
 
     async def run(self) -> None:
-        """Run until cancelled, or until an essential part fails; then close in order, within 8 s."""
+        """Run until cancelled, or until a part ends; then close in order, within 8 s."""
         self._publish_state()
-        async with asyncio.TaskGroup() as group:
+        async with self._tasks as group:
             camera = group.create_task(self.capture.run(), name="camera")
             group.create_task(self.broker.run(), name="broker")
             fresh = group.create_task(
@@ -120,7 +122,7 @@ class Agent:
             releases = group.create_task(self.releases.run(), name="releases")
             sockets = group.create_task(self.sessions.run(), name="sockets")
             try:
-                await asyncio.Event().wait()
+                await group.until_one_ends()
             finally:
                 self.heartbeat.stopping()
                 heartbeat.cancel()
@@ -202,6 +204,7 @@ class Agent:
         broker, capture = self.broker, self.capture
         return judge(
             Vitals(
+                ended=self._tasks.ended,
                 is_connected=broker.connected,
                 broker=broker.words,
                 camera=capture.state,

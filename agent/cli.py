@@ -5,7 +5,6 @@ Each command imports its own program, so that `pinhole --help` does not load the
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterable, Iterator
@@ -22,13 +21,13 @@ from agent.config import load, read_secret
 from agent.config.document import example
 from agent.errors import ConfigError, PinholeError
 from agent.model.media import StreamName
+from agent.model.tasks import give_up_later
 from agent.model.text import printable
 
 if TYPE_CHECKING:
     from agent.watch.portal import SignIn
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-STOP_TIMEOUT_S = 8.0
 NOISY = ("aioice", "aiortc", "amqtt", "asyncio", "libav", "transitions", "websockets")
 """Libraries that tell at `info` what only their authors want to know."""
 
@@ -403,7 +402,7 @@ async def _until_signal(program: Coroutine[Any, Any, None]) -> None:
         for number in signals:
             loop.remove_signal_handler(number)
         task.cancel()
-        loop.call_later(STOP_TIMEOUT_S, _give_up)
+        give_up_later()
 
     for number in signals:
         loop.add_signal_handler(number, stop)
@@ -412,15 +411,6 @@ async def _until_signal(program: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         if not stopped:
             raise
-
-
-def _give_up() -> None:
-    """What hangs must not keep a device, or its service manager, waiting: systemd starts it again."""
-    names = sorted(task.get_name() for task in asyncio.all_tasks())
-    logging.getLogger(__name__).critical(
-        f"did not end within {STOP_TIMEOUT_S:g} s, gives up on: {', '.join(names)}"
-    )
-    os._exit(1)
 
 
 def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:

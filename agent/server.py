@@ -12,6 +12,7 @@ from agent import __version__
 from agent.config import Settings, read_password
 from agent.errors import PortalError
 from agent.model.signal import ToDevice
+from agent.model.tasks import EssentialTasks
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.company import load_company
 from agent.portal.accounts.passwords import Passwords
@@ -76,7 +77,7 @@ class Portal:
         )
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled, or until a part ends."""
         first = await self.store.run(lambda db: first_link(db, time.time()))
 
         def ready(url: str) -> None:
@@ -86,11 +87,14 @@ class Portal:
                 log.warning(f"nobody can sign in yet: choose the administrator's password at {link}")
 
         try:
-            async with asyncio.TaskGroup() as essential:
-                audit = essential.create_task(self.audit.run(), name="audit")
+            async with EssentialTasks() as tasks:
+                audit = tasks.create_task(self.audit.run(), name="audit")
+                serving = tasks.create_task(self._serve(ready), name="serving")
                 try:
-                    await self._serve(ready)
+                    await tasks.until_one_ends()
                 finally:
+                    serving.cancel()
+                    await asyncio.wait((serving,))
                     audit.cancel()  # after the sessions have ended, for it notes that
         finally:
             self.accounts.passwords.close()
@@ -98,11 +102,18 @@ class Portal:
 
     async def _serve(self, on_ready: Callable[[str], None]) -> None:
         await self.registry.refresh()  # before the first message
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.broker.run(), name="broker")
-            group.create_task(self._keep_trust(), name="trust")
+        async with EssentialTasks() as tasks:
             portal = serve_portal(self._settings.portal, self.accounts, self.gateway, self.devices, on_ready)
-            group.create_task(portal, name="portal")
+            group = [
+                tasks.create_task(self.broker.run(), name="broker"),
+                tasks.create_task(self._keep_trust(), name="trust"),
+                tasks.create_task(portal, name="portal"),
+            ]
+            try:
+                await tasks.until_one_ends()
+            finally:
+                for task in group:
+                    task.cancel()
 
     def _note_watching(self, client: Client, device: str, begins: bool, detail: str) -> None:
         action = "watch" if begins else "watch-end"

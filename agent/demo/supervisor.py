@@ -20,6 +20,7 @@ from agent.demo.enrolment import enroll_here
 from agent.demo.folder import USER, demo_folder
 from agent.errors import MessageError, PinholeError
 from agent.model.signal import State
+from agent.model.tasks import EssentialTasks
 from agent.portal.accounts.desk import Desk
 from agent.signaling.identity import load_key
 from agent.signaling.messages import parse_state
@@ -58,13 +59,14 @@ async def run_demo(camera: str, port: int) -> None:
 
 
 async def _supervise(settings: Settings, folder: Path, broker: DemoBroker, say: Say) -> None:
-    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+    async with contextlib.AsyncExitStack() as stack, EssentialTasks() as group:
         # Stopped in the opposite order: the agent says good-bye to its viewers through the portal.
         for name, command, grace_s in (("portal", "portal", PORTAL_STOP_S), ("agent", "run", AGENT_STOP_S)):
             child = await Child.start(name, command, folder / "pinhole.toml")
             stack.push_async_callback(child.stop, grace_s)
             group.create_task(child.follow(functools.partial(say, markup=False)), name=f"demo: follow {name}")
         await _announce(settings, folder, broker, say)
+        await group.until_one_ends()
 
 
 async def _announce(settings: Settings, folder: Path, broker: DemoBroker, say: Say) -> None:

@@ -18,6 +18,8 @@ BUILT_UNIX_S = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 class Vitals:
     """What the parts say of themselves at one moment."""
 
+    ended: str
+    """Which task that has to last has ended; empty while all live."""
     is_connected: bool
     broker: str
     """Where the broker is, or why it is not reached."""
@@ -40,11 +42,13 @@ class Verdict:
 
 
 def judge(vitals: Vitals) -> Verdict:
-    """Alive while pictures flow, the camera rests on purpose, or its supervisor works on it.
+    """Alive while every task is, and pictures flow, the camera rests on purpose, or its supervisor works.
 
     A camera or a broker that is missing does not make an agent dead: it is degraded, and goes on trying.
     """
     words = _words(vitals)
+    if vitals.ended:
+        return Verdict(is_alive=False, words=f"ending; {vitals.ended}; {words}")
     if _is_stuck(vitals):
         return Verdict(is_alive=False, words=f"stuck; {words}")
     is_whole = vitals.is_connected and vitals.camera != "failed" and vitals.now_unix_s >= BUILT_UNIX_S

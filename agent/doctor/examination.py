@@ -25,6 +25,7 @@ from agent.doctor.report import Finding, Report, Verdict, make_report
 from agent.doctor.visit import Check, Progress, T, Visit
 from agent.errors import PathError
 from agent.model.signal import IceServer
+from agent.model.tasks import TaskGroup
 from agent.rtc.interfaces import LocalAddress
 from agent.rtc.nat import Address, Behaviour
 from agent.rtc.reach import Reached, Target
@@ -58,7 +59,7 @@ class Examination:
         self._visit = Visit(progress)
         self._portal_url = portal_url
         self._names: dict[str, asyncio.Task[tuple[str, ...] | None]] = {}
-        self._group = asyncio.TaskGroup()
+        self._group = TaskGroup()
 
     async def run(self, device: str, checks: Sequence[Check[Any]], servers: tuple[IceServer, ...]) -> Report:
         """All checks at once, but what needs the portal's ICE servers after it.

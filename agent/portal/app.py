@@ -10,6 +10,7 @@ from aiohttp import WSMsgType, web
 
 from agent.config import PortalSettings
 from agent.errors import PortalError
+from agent.model.tasks import TaskGroup
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.account import Account
@@ -176,7 +177,7 @@ async def _tick(gateway: Gateway, accounts: Accounts) -> None:
 
 async def _exchange(socket: web.WebSocketResponse, client: Client, gateway: Gateway) -> None:
     """Pump both ways until either end closes."""
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         group.create_task(_write(socket, client), name="portal-websocket-writer")
         async for frame in socket:
             if frame.type is WSMsgType.TEXT:

@@ -19,6 +19,7 @@ from aioice import ice, stun
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 
 from agent.model.signal import IceServer
+from agent.model.tasks import TaskGroup
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
 from agent.rtc.burst import BurstSocket, SendBurst
 from agent.rtc.pool import Take
@@ -296,7 +297,7 @@ class IceConnection(aioice.Connection):
         # The cheapest way first, of equals the one that is named first: so the portal spreads load.
         turns = sorted(self._turns, key=lambda server: server.rank)
         jobs += [self._gather_one(s.url, self._relay(s, rank)) for rank, s in enumerate(turns)]
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for job in jobs:
                 group.create_task(job, name="ice server")
         self._on_candidate("")

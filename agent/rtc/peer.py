@@ -14,6 +14,7 @@ from aiortc.rtcsctptransport import RTCSctpCapabilities
 from agent.errors import NegotiationError
 from agent.model.media import RtpFrame, StreamName
 from agent.model.signal import IceServer
+from agent.model.tasks import TaskGroup
 from agent.rtc import channel, rtcp
 from agent.rtc.alarm import Alarm
 from agent.rtc.answer import Local, Offer, encode_answer
@@ -268,7 +269,7 @@ class Peer:
         self._log_path("connected")
         assert self._lane is not None
         self._heard_s = time.monotonic()
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             tasks = [
                 group.create_task(self._lane.run(), name="lane"),
                 group.create_task(self._report(), name="reports"),

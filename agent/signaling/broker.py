@@ -22,6 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
 from agent.model.signal import MAX_MESSAGE_BYTES
+from agent.model.tasks import TaskGroup
 from agent.signaling.backoff import Twins, pause_s
 from agent.signaling.endpoint import (
     Dialer,
@@ -158,7 +159,7 @@ class Broker:
 
     async def run(self) -> None:
         """Stay connected until cancelled; then send what waits (at most 1 s) and say goodbye (0.5 s)."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             link = group.create_task(self._connect_forever(), name="broker-link")
             try:
                 await asyncio.shield(link)
@@ -293,7 +294,7 @@ class Broker:
     async def _serve(self, client: "_Client") -> None:
         failures: tuple[BaseException, ...] = ()
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 # Reading starts first: what the broker kept for us may come before SUBACK.
                 group.create_task(self._receive(client), name="broker-receive")
                 await self._subscribe(client)
@@ -324,7 +325,7 @@ class Broker:
         except aiomqtt.MqttError as exc:
             raise self._loss(exc, client) from exc
 
-    async def _send(self, client: "_Client", group: asyncio.TaskGroup) -> None:
+    async def _send(self, client: "_Client", group: TaskGroup) -> None:
         room = asyncio.Semaphore(MAX_INFLIGHT)
         while True:
             await room.acquire()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
+from agent.model.tasks import TaskGroup
 from agent.signaling.broker import Broker
 from agent.signaling.endpoint import Endpoint, explain, make_tls_context, open_socket, parse_endpoint
 
@@ -80,7 +81,7 @@ async def _subscribe(
         on_message=lambda _topic, _payload: None,
         on_connection=on_connection,
     )
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         task = group.create_task(broker.run(), name="doctor-broker")
         try:
             refusal = await said

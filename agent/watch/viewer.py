@@ -18,6 +18,7 @@ from rich.live import Live
 
 from agent.errors import NegotiationError, PinholeError, PortalError
 from agent.model.media import StreamName
+from agent.model.tasks import TaskGroup
 from agent.watch.files import Recorder, write_jpeg
 from agent.watch.panel import draw
 from agent.watch.peer import GATHER_TIMEOUT_S, Peer
@@ -104,7 +105,7 @@ async def _watch(wish: Wish, session: _Session) -> None:
         )
         session.meter.offered_at_s = time.monotonic()
         stack.push_async_callback(_say_bye, portal, name)
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             background = [
                 group.create_task(_signal(portal, peer, name, session), name="watch: signaling"),
                 group.create_task(peer.measure(), name="watch: statistics"),
@@ -229,7 +230,7 @@ async def _panel(session: _Session, *, shown: bool) -> AsyncIterator[None]:
                 refresh()
                 await asyncio.sleep(REFRESH_S)
 
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             task = group.create_task(keep_fresh(), name="watch: panel")
             try:
                 yield

@@ -10,6 +10,7 @@ import pytest
 PROGRAM = """
 import asyncio, os, sys
 from agent import cli
+from agent.model import tasks
 
 async def program():
     print("up", flush=True)
@@ -22,7 +23,7 @@ async def program():
                 continue
             raise
 
-cli.STOP_TIMEOUT_S = 0.2
+tasks.STOP_TIMEOUT_S = 0.2
 cli._serve(program())
 """
 

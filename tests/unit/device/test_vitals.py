@@ -9,6 +9,7 @@ STATES = ("idle", "starting", "live", "failed")
 
 def vitals(**changes) -> Vitals:
     values = {
+        "ended": "",
         "is_connected": True,
         "broker": "mqtt://broker:1883",
         "camera": "idle",
