@@ -110,17 +110,17 @@ class Agent:
         """Run until cancelled, or until a part ends; then close in order, within 8 s."""
         self._publish_state()
         async with self._tasks as group:
-            camera = group.create_task(self.capture.run(), name="camera")
-            group.create_task(self.broker.run(), name="broker")
-            fresh = group.create_task(
+            camera = group.start(self.capture.run(), name="camera")
+            group.start(self.broker.run(), name="broker")
+            fresh = group.start(
                 keep_fresh(self._settings.device.state_dir, self.service.take_portal_keys), name="enrolment"
             )
-            control = group.create_task(self.control.run(), name="control")
-            link = group.create_task(self.link.run(), name="link")
-            health = group.create_task(self.health.run(), name="health")
-            heartbeat = group.create_task(self.heartbeat.run(), name="heartbeat")
-            releases = group.create_task(self.releases.run(), name="releases")
-            sockets = group.create_task(self.sessions.run(), name="sockets")
+            control = group.start(self.control.run(), name="control")
+            link = group.start(self.link.run(), name="link")
+            health = group.start(self.health.run(), name="health")
+            heartbeat = group.start(self.heartbeat.run(), name="heartbeat")
+            releases = group.start(self.releases.run(), name="releases")
+            sockets = group.start(self.sessions.run(), name="sockets")
             try:
                 await group.until_one_ends()
             finally:

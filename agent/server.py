@@ -88,8 +88,8 @@ class Portal:
 
         try:
             async with EssentialTasks() as tasks:
-                audit = tasks.create_task(self.audit.run(), name="audit")
-                serving = tasks.create_task(self._serve(ready), name="serving")
+                audit = tasks.start(self.audit.run(), name="audit")
+                serving = tasks.start(self._serve(ready), name="serving")
                 try:
                     await tasks.until_one_ends()
                 finally:
@@ -105,9 +105,9 @@ class Portal:
         async with EssentialTasks() as tasks:
             portal = serve_portal(self._settings.portal, self.accounts, self.gateway, self.devices, on_ready)
             group = [
-                tasks.create_task(self.broker.run(), name="broker"),
-                tasks.create_task(self._keep_trust(), name="trust"),
-                tasks.create_task(portal, name="portal"),
+                tasks.start(self.broker.run(), name="broker"),
+                tasks.start(self._keep_trust(), name="trust"),
+                tasks.start(portal, name="portal"),
             ]
             try:
                 await tasks.until_one_ends()

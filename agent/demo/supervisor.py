@@ -64,7 +64,7 @@ async def _supervise(settings: Settings, folder: Path, broker: DemoBroker, say: 
         for name, command, grace_s in (("portal", "portal", PORTAL_STOP_S), ("agent", "run", AGENT_STOP_S)):
             child = await Child.start(name, command, folder / "pinhole.toml")
             stack.push_async_callback(child.stop, grace_s)
-            group.create_task(child.follow(functools.partial(say, markup=False)), name=f"demo: follow {name}")
+            group.start(child.follow(functools.partial(say, markup=False)), name=f"demo: follow {name}")
         await _announce(settings, folder, broker, say)
         await group.until_one_ends()
 

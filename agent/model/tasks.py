@@ -6,7 +6,7 @@ import os
 from collections.abc import Coroutine, Generator
 from contextvars import Context
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from agent.errors import PinholeError
 
@@ -46,11 +46,8 @@ class TaskGroup(asyncio.TaskGroup):
         """As asyncio's."""
         task = super().create_task(coro, name=name, context=context)
         self._children.add(task)
-        task.add_done_callback(self._on_end)
+        task.add_done_callback(self._children.discard)
         return task
-
-    def _on_end(self, task: asyncio.Task[Any]) -> None:
-        self._children.discard(task)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -75,28 +72,29 @@ class EndedError(PinholeError):
 
 
 class EssentialTasks(TaskGroup):
-    """Tasks without which a program is none: the first end of one, by whatever way, ends it.
+    """Tasks without which a program is none: the first end of one, by whatever way, is an error of the group.
 
-    The block awaits `until_one_ends`, and may then close in order. A program that does not get to the end
+    The block ends with `until_one_ends`, and may then close in order. A program that does not get to the end
     of that within STOP_TIMEOUT_S is ended.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._one_has_ended = asyncio.Event()
         self._is_closing = False
         self._deadline: asyncio.TimerHandle | None = None
         self.ended = ""
         """Which task was the first to end, and how; empty while all live."""
 
-    async def until_one_ends(self) -> NoReturn:
-        """Raise EndedError when a task ends; one that fails cancels this, and the group raises its error.
+    def start(self, coro: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Make a task that has to last until the block closes."""
+        task = self.create_task(self._must_last(coro), name=name)
+        task.add_done_callback(lambda _: coro.close())  # where it was cancelled before it began
+        return task
 
-        From here on tasks may end.
-        """
+    async def until_one_ends(self) -> None:
+        """Wait for the cancellation that the end of a task brings, or another; from then on tasks may end."""
         try:
-            await self._one_has_ended.wait()
-            raise EndedError(self.ended)
+            await asyncio.Event().wait()
         finally:
             self._is_closing = True
 
@@ -110,13 +108,29 @@ class EssentialTasks(TaskGroup):
             if self._deadline:
                 self._deadline.cancel()
 
-    def _on_end(self, task: asyncio.Task[Any]) -> None:
-        super()._on_end(task)
-        if self._is_closing or self.ended:
-            return
-        how = "was cancelled" if task.cancelled() else "failed" if task.exception() else "returned"
-        self.ended = f"the task {task.get_name()} {how}, and nothing goes on without it"
-        self._one_has_ended.set()
+    async def _must_last(self, coro: Coroutine[Any, Any, None]) -> None:
+        try:
+            await coro
+        except asyncio.CancelledError:
+            if self._may_end:
+                raise
+            self._note_end("was cancelled")
+        except BaseException:
+            if not self._may_end:
+                self._note_end("failed")
+            raise
+        else:
+            if self._may_end:
+                return
+            self._note_end("returned")
+        raise EndedError(self.ended)
+
+    @property
+    def _may_end(self) -> bool:
+        return self._is_closing or bool(self.ended)
+
+    def _note_end(self, how: str) -> None:
+        self.ended = f"the task {_current_task().get_name()} {how}, and nothing goes on without it"
         self._deadline = give_up_later()
 
 

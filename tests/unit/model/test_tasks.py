@@ -96,15 +96,19 @@ async def end_by_cancellation():
 )
 async def test_an_essential_task_that_ends_ends_the_block(end, how):
     closed = []
-    with pytest.raises(ExceptionGroup) as error:
+
+    async def program():
         async with EssentialTasks() as tasks:
-            other = tasks.create_task(asyncio.Event().wait(), name="other")
-            tasks.create_task(end(), name="radio")
+            other = tasks.start(asyncio.sleep(60), name="other")
+            tasks.start(end(), name="radio")
             try:
                 await tasks.until_one_ends()
             finally:
                 other.cancel()
                 closed.append(tasks.ended)
+
+    with pytest.raises(ExceptionGroup) as error:
+        await program()
     assert error.group_contains(LookupError if end is fail else EndedError)
     (words,) = closed
     assert words.startswith(f"the task radio {how}")
@@ -113,7 +117,7 @@ async def test_an_essential_task_that_ends_ends_the_block(end, how):
 async def test_essential_tasks_may_end_while_the_program_closes():
     async def program():
         async with EssentialTasks() as tasks:
-            children = [tasks.create_task(asyncio.Event().wait()) for _ in range(TRIALS)]
+            children = [tasks.start(asyncio.sleep(60), name="child") for _ in range(TRIALS)]
             try:
                 await tasks.until_one_ends()
             finally:
@@ -139,7 +143,7 @@ tasks.STOP_TIMEOUT_S = 0.2
 
 async def program():
     async with tasks.EssentialTasks() as group:
-        group.create_task(asyncio.sleep(0), name="radio")
+        group.start(asyncio.sleep(0), name="radio")
         try:
             await group.until_one_ends()
         finally:
@@ -148,8 +152,9 @@ async def program():
 cli._serve(program())
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=PACKAGE.parent, timeout=60, capture_output=True, text=True
-    )
+        [sys.executable, "-c", program],
+        cwd=PACKAGE.parent, timeout=60, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 1
     assert "gives up on" in done.stderr
 
