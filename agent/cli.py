@@ -22,7 +22,7 @@ from agent.config.document import example
 from agent.errors import ConfigError, PinholeError
 from agent.model.media import StreamName
 from agent.model.tasks import give_up_later
-from agent.model.text import printable
+from agent.model.text import LineFormatter, printable
 
 if TYPE_CHECKING:
     from agent.watch.portal import SignIn
@@ -376,9 +376,9 @@ def _password(file: Path | None) -> str:
 
 
 def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format=LOG_FORMAT, datefmt="%Y-%m-%d %H:%M:%S", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter(LOG_FORMAT, "%Y-%m-%d %H:%M:%S"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     for name in NOISY if level != "debug" else ():
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 

@@ -15,10 +15,10 @@ from rich.table import Table
 
 from agent.config import load, read_secret
 from agent.errors import ConfigError
+from agent.model.ids import is_id
 
 MAX_ROWS = 10_000
 _UNITS_S = {"m": 60, "h": 3600, "d": 86400}
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 device_app = typer.Typer(no_args_is_help=True, help="Cameras that were enrolled: list them, shut one out.")
 keys_app = typer.Typer(
@@ -236,7 +236,7 @@ def _read_devices(file: Path) -> list[str | None]:
     faults = [
         f"line {number}: {ascii(name)[:80]}: letters, digits, - and _, each name once"
         for number, name in enumerate(names, 2)
-        if not _ID.fullmatch(name) or names.index(name) != number - 2
+        if not is_id(name) or names.index(name) != number - 2
     ]
     if faults:
         raise ConfigError("\n  ".join([f"{file}:", *faults[:20]]))
@@ -244,7 +244,7 @@ def _read_devices(file: Path) -> list[str | None]:
 
 
 def _checked(device: str) -> str:
-    if not _ID.fullmatch(device):
+    if not is_id(device):
         raise ConfigError(f"--device {device}: letters, digits, - and _, 64 at most")
     return device
 

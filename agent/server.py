@@ -20,7 +20,7 @@ from agent.portal.accounts.service import Accounts
 from agent.portal.accounts.users import first_link
 from agent.portal.api.enroll import Devices
 from agent.portal.app import run_portal as serve_portal
-from agent.portal.authority import Authority
+from agent.portal.authority import PORTAL_NAME, Authority
 from agent.portal.claims import revoke
 from agent.portal.client import Client
 from agent.portal.gateway import Gateway
@@ -69,7 +69,7 @@ class Portal:
         self.devices = Devices(self.accounts, self.authority, signing.key_set, portal, broker)
         self.broker = Broker(
             broker,
-            client_id=f"pinhole-portal-{socket.gethostname()}-{portal.port or os.getpid()}",
+            client_id=f"{PORTAL_NAME}-{socket.gethostname()}-{portal.port or os.getpid()}",
             password=read_password(broker),
             subscriptions=topics.portal_filters(broker.topic_prefix),
             on_message=lambda topic, payload: self.signaling.on_message(topic, payload, time.time()),

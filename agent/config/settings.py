@@ -19,7 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from agent.model.signal import IceUrl, Id
+from agent.model.ids import Id
+from agent.model.signal import IceUrl
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, with_config
 
+from agent.model.ids import Id
 from agent.model.keys import KeySet
-from agent.model.signal import STRICT, Id, UnixTime
+from agent.model.signal import STRICT, UnixTime
 
 MAX_PEM_CHARS = 64 * 1024
 Pem = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PEM_CHARS)]

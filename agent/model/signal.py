@@ -9,14 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, with_config
 
+from agent.model.ids import Id
 from agent.model.media import StreamName
 
 VERSION: Literal[1] = 1
 MAX_MESSAGE_BYTES = 64 * 1024
 OFFER_LIFETIME_S = 30.0
 
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-"""A device or session id: safe as one level of an MQTT topic."""
 Sdp = Annotated[str, StringConstraints(min_length=1, max_length=48 * 1024)]
 CandidateLine = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """One line: a line break would smuggle lines into the SDP it is joined with."""

@@ -1,8 +1,27 @@
 """Foreign text, made fit for a terminal or a log."""
 
+import logging
+from typing import Any
+
 
 def printable(text: str) -> str:
     """Without control characters but line feed and tab: an escape sequence must not reach a terminal."""
     return "".join(
         char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text
     )
+
+
+def one_line(text: str) -> str:
+    """With control characters written out: what somebody is called must not forge a line of the log."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+class LineFormatter(logging.Formatter):
+    """One line a record, but for a traceback, whatever was quoted."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the base class's name
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the base class's name
+        return printable(super().formatException(ei))

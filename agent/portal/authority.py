@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.errors import PortalError
+from agent.model.ids import is_id
 
 DEVICE_DAYS, SERVER_DAYS, AUTHORITY_DAYS = 90, 397, 20 * 365
 SERVER_RENEW = dt.timedelta(days=100)
@@ -27,7 +28,7 @@ CRL_DAYS = 3650
 BACKDATE = dt.timedelta(hours=1)
 """Devices' clocks may be a little behind."""
 PORTAL_NAME = "portal.pinhole"
-"""The portal's name at the broker; a dot is in no device's id."""
+"""The portal's name at the broker; no device's id holds a dot."""
 
 PrivateKey = ec.EllipticCurvePrivateKey
 
@@ -164,7 +165,7 @@ def load_or_make_key(file: Path) -> PrivateKey:
 def read_request(pem: bytes) -> tuple[str, bytes]:
     """The device and the public key of a signing request (RFC 2986), once its signature is proven.
 
-    Raises PortalError.
+    Raises PortalError, also where the common name cannot be a device's: the broker takes it for who is there.
     """
     try:
         request = x509.load_pem_x509_csr(pem)
@@ -175,8 +176,11 @@ def read_request(pem: bytes) -> tuple[str, bytes]:
         raise PortalError("the request is no PEM certificate signing request") from exc
     if not is_good or not isinstance(key, Ed25519PublicKey) or len(names) != 1:
         raise PortalError("the request is not signed by an Ed25519 key, or names no device")
+    device = names[0].value
+    if not isinstance(device, str) or not is_id(device):
+        raise PortalError(f"{ascii(device)[:80]} cannot be a camera's id: 1 to 64 letters, digits, - and _")
     raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-    return str(names[0].value), raw
+    return device, raw
 
 
 def write_whole(file: Path, data: bytes, mode: int) -> None:

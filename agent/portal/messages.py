@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from agent.errors import MessageError
 from agent.model.health import Health
+from agent.model.ids import Id
 from agent.model.media import StreamName
-from agent.model.signal import CameraState, CandidateLine, IceServer, Id, Release, Sdp, StreamInfo
+from agent.model.signal import CameraState, CandidateLine, IceServer, Release, Sdp, StreamInfo
 
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_WORDS = 300

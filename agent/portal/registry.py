@@ -7,11 +7,13 @@ from sqlalchemy import Float, Integer, String, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from agent.errors import PortalError
+from agent.model.ids import is_id
 from agent.portal.store import Store, Table
 from agent.portal.tables import DEVICE_CHARS
 
-RESERVED = frozenset({"keys"})
-"""A level of our topics that is no device."""
+RESERVED = ("keys", "portal")
+"""What no new device may be called, or begin with and a dash: a level of our topics that is no device, and
+what may be taken for a portal, whose client ids began with `pinhole-portal-` once."""
 
 
 class Device(Table):
@@ -70,8 +72,8 @@ def add_device(
     db: Session, device: str, public_key: bytes, *, by: str, now: float, replace: bool = False
 ) -> None:
     """Take a device in, or again. Raises PortalError where the name is another key's, unless `replace`."""
-    if device in RESERVED:
-        raise PortalError(f"{device} cannot be a camera's id: choose another device.id")
+    if not is_id(device) or device.lower().split("-")[0] in RESERVED:
+        raise PortalError(f"{device!a} cannot be a camera's id: choose another device.id")
     known = db.get(Device, device)
     if known is None:
         db.add(Device(id=device, public_key=public_key, enrolled_at=now, enrolled_by=by))

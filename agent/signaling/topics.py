@@ -1,16 +1,13 @@
 """Where each message goes: `<prefix>/v1/<device>/…`. Pure."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from agent.errors import MessageError
+from agent.model.ids import is_id
 from agent.model.signal import VERSION
 
 Channel = Literal["state", "health", "event", "in", "out", "keys", "look"]
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""As `agent.model.signal.Id`: no `/`, `+`, `#` or `$`, so no name adds a level or a wildcard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ def parse_topic(prefix: str, topic: str) -> Topic:
     """Take a topic apart. Raises MessageError `unknown-topic` where it is none of ours."""
     start = f"{prefix}/v{VERSION}/"
     levels = topic.removeprefix(start).split("/") if topic.startswith(start) else []
-    if all(map(_ID.fullmatch, levels)):
+    if all(map(is_id, levels)):
         match levels:
             case [device, ("state" | "health") as channel]:
                 return Topic(device, channel)
@@ -90,6 +87,6 @@ def _base(prefix: str, device: str) -> str:
 
 
 def _level(name: str) -> str:
-    if not _ID.fullmatch(name):
+    if not is_id(name):
         raise MessageError("unknown-topic", f"{ascii(name)[:80]} cannot be a level of a topic")
     return name

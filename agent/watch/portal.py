@@ -12,7 +12,8 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from agent.errors import PortalError
-from agent.model.signal import CandidateLine, IceUrl, Id, Sdp, StreamInfo, Text
+from agent.model.ids import Id
+from agent.model.signal import CandidateLine, IceUrl, Sdp, StreamInfo, Text
 
 MAX_MESSAGE_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 15.0

@@ -1,14 +1,21 @@
 """What a camera's credential opens at a Mosquitto set up by us: its own topics, and nothing else."""
 
 import itertools
+import json
+import re
 import socket
 import ssl
 import time
+import urllib.error
+import urllib.request
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pytest
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 from parts.fleet_broker import fleet
+
+from agent.model.ids import is_id
 
 WAIT_S = 10.0
 OWN_WRITE = ("state", "health", "event/camera-failed", "signal/s1/out")
@@ -173,3 +180,35 @@ def test_nothing_is_said_in_the_clear(shared):
             plain.sendall(bytes.fromhex("101000044d5154540402003c000474657374"))
             with suppress(ConnectionError):
                 assert not plain.recv(64).startswith(b"\x20"), "no CONNACK"
+
+
+def test_a_claim_code_makes_nobody_the_portal(shared):
+    """One code, and whoever has it asks for names that mean something elsewhere."""
+    from agent.signaling.trust import SigningKey, make_signing_key
+
+    key, code = SigningKey(make_signing_key()), shared.claim()
+    forged = "x\n2030-01-01 00:00:00 INFO agent.server: all is well"
+    for name in ("portal.pinhole", forged, "\x1b[2J", "+", "#", "../x", "portal-2"):
+        body = json.dumps({"request": key.make_request(name), "code": code}).encode()
+        asked = urllib.request.Request(
+            f"{shared.url}/api/enroll", body, {"Content-Type": "application/json"}, method="POST"
+        )
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(asked, timeout=WAIT_S)
+        assert refused.value.code in (400, 403)
+    said = shared.log("portal")
+    assert "\x1b" not in said
+    assert "\n2030" not in said
+    shared.enroll("honest", code)
+
+
+def test_no_camera_takes_the_portals_place_at_the_broker(shared):
+    """A camera's client id is its name; a portal's is none that a camera can have."""
+    port = urlsplit(shared.url).port
+    for name in (f"pinhole-portal-{socket.gethostname()}-{port}", f"pinhole-portal-{socket.gethostname()}-0"):
+        shared.enroll(name, shared.claim())
+        Peer(shared, name, name).close()
+    broker = (shared.folder / "mosquitto.log").read_text()
+    [portal] = set(re.findall(r"New client connected from \S+ as (portal\.\S+)", broker))
+    assert not is_id(portal)
+    assert f"Client {portal} already connected" not in broker

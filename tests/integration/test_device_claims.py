@@ -1,13 +1,16 @@
 """Claim codes and certificates, on both databases."""
 
 import pytest
+from sqlalchemy import text
 
 from agent.errors import PortalError
 from agent.portal.authority import Authority
 from agent.portal.claims import ClaimError, enroll, make_claim, revoke, revoked_serials
-from agent.portal.registry import Registry, list_devices
+from agent.portal.registry import Registry, add_device, list_devices
+from agent.portal.store import Store
 
 NOW_S = 1_800_000_000.0
+NOBODY = "portal.pinhole"
 KEY, OTHER = b"\x11" * 32, b"\x22" * 32
 
 
@@ -82,3 +85,33 @@ async def test_a_revoked_device_is_noticed_and_comes_back_by_a_code_of_its_own(s
 def test_a_name_of_nobody_cannot_be_revoked(store):
     with pytest.raises(PortalError, match="no camera"):
         store.run_here(lambda db: revoke(db, "ghost", NOW_S))
+
+
+@pytest.mark.parametrize("name", ["keys", "portal", "Portal-2", "portal.pinhole", "a/b", "x\n"], ids=ascii)
+def test_no_new_device_gets_a_name_that_is_another_kind_of_thing(store, name):
+    with pytest.raises(PortalError, match="cannot be a camera's id"):
+        store.run_here(lambda db: add_device(db, name, KEY, by="ann", now=NOW_S))
+
+
+def test_who_was_enrolled_under_such_a_name_is_shut_out_by_the_next_release(store, authority, database_url):
+    ask(store, authority, claim(store))
+    made = authority.issue_device(NOBODY, OTHER)
+
+    def as_it_was(db):
+        values = {"serial": f"{made.serial:x}", "name": NOBODY, "key": OTHER, "until": made.not_after}
+        for statement in (
+            "INSERT INTO devices (id, public_key, enrolled_at, enrolled_by) VALUES (:name, :key, 0, 'ann')",
+            (
+                "INSERT INTO device_certificates (serial, device, public_key, pem, issued_at, not_after)"
+                " VALUES (:serial, :name, :key, :key, 0, :until)"
+            ),
+            "UPDATE alembic_version SET version_num = 'devices_2'",
+        ):
+            db.execute(text(statement), values)
+
+    store.run_here(as_it_was)
+    newer = Store.open(database_url)
+    known = {one.id: one.revoked_at is None for one in newer.run_here(list_devices)}
+    assert known == {"door": True, NOBODY: False}
+    assert newer.run_here(lambda db: revoked_serials(db, NOW_S)) == [made.serial]
+    newer.close()

@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from agent.errors import PortalError
+from agent.model.ids import is_id
 from agent.portal.accounts.access import Access, Role, parse_role, stronger
 from agent.portal.accounts.tokens import key_of, new_token
 from agent.portal.tables import Grant, Group, GroupCamera, OneTimeLink, Revision, User, WebSession
@@ -18,7 +19,6 @@ MAX_GROUPS = 1_000
 MAX_CAMERAS = 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
 _GROUP = re.compile(r"[^\W_][\w .,&()+-]{0,127}")
-_DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class AccountError(PortalError):
@@ -167,7 +167,7 @@ def grant(
     """Let a user do with one camera, or with a group, what a role may; replaces a former grant for it."""
     if (camera is None) == (group is None):
         raise AccountError("A grant is for one camera or for one group.")
-    if camera is not None and not _DEVICE.fullmatch(camera):
+    if camera is not None and not is_id(camera):
         raise AccountError(f"{camera!r} is no camera's id: letters, digits, - and _ only.")
     revoke(db, user, camera=camera, group=group)
     group_id = find_group(db, group).id if group is not None else None
@@ -198,7 +198,7 @@ def put_group(db: Session, name: str, cameras: Iterable[str]) -> None:
     wanted = sorted(set(cameras))
     if not _GROUP.fullmatch(name):
         raise AccountError("A group's name begins with a letter or digit and has at most 128 characters.")
-    if len(wanted) > MAX_CAMERAS or not all(_DEVICE.fullmatch(camera) for camera in wanted):
+    if len(wanted) > MAX_CAMERAS or not all(map(is_id, wanted)):
         raise AccountError("A camera's id has letters, digits, - and _ only.")
     group = db.scalars(select(Group).where(Group.name == name)).one_or_none()
     if group is None:

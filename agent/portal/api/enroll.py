@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from agent.config import BrokerSettings, PortalSettings
 from agent.errors import PortalError
 from agent.model.enrolment import EnrollRequest, Enrolment
+from agent.model.ids import Id
 from agent.model.keys import KeySet
-from agent.model.signal import Id
 from agent.portal.accounts import attempts
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts

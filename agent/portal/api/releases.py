@@ -6,7 +6,7 @@ import time
 from aiohttp import web
 from pydantic import Field
 
-from agent.model.signal import Id
+from agent.model.ids import Id
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.route import Body, Need, add, read, visitor

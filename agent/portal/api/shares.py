@@ -5,7 +5,7 @@ from dataclasses import asdict
 from aiohttp import web
 from pydantic import Field
 
-from agent.model.signal import Id
+from agent.model.ids import Id
 from agent.portal.accounts import shares
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts

@@ -5,9 +5,24 @@ import datetime as dt
 import pytest
 from cryptography import x509
 
+from agent.errors import PortalError
 from agent.portal import authority as authorities
-from agent.portal.authority import Authority
+from agent.portal.authority import PORTAL_NAME, Authority, read_request
 from agent.portal.mosquitto import BrokerPlan, write_broker_files
+from agent.signaling.trust import SigningKey, make_signing_key
+
+NO_IDS = (
+    PORTAL_NAME,
+    "x\n2030-01-01 INFO all is well",
+    "\x1b[2Jx",
+    "+",
+    "#",
+    "a/b",
+    "../x",
+    "$SYS",
+    "a b",
+    "ä",
+)
 
 
 @pytest.fixture
@@ -69,3 +84,16 @@ def test_what_is_damaged_is_made_anew(authority, plan, file, junk):
     write_broker_files(plan, authority, [7])
     assert contents(plan)[file].startswith(b"-----BEGIN ")
     assert contents(plan)[file] != junk
+
+
+@pytest.mark.parametrize("name", NO_IDS, ids=ascii)
+def test_a_request_under_a_name_that_is_no_id_is_refused_in_one_line(name):
+    request = SigningKey(make_signing_key()).make_request(name)
+    with pytest.raises(PortalError) as caught:
+        read_request(request.encode())
+    assert str(caught.value).isprintable()
+
+
+def test_a_request_under_an_id_is_read():
+    device, public = read_request(SigningKey(make_signing_key()).make_request("front-door_2").encode())
+    assert (device, len(public)) == ("front-door_2", 32)
