@@ -2,14 +2,15 @@
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass
+from typing import Literal
 
-from aiortc import sdp
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
-from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.sdp import H264Profile, parse_h264_profile_level_id
 
 from agent.errors import NegotiationError
+from agent.rtc.sdp import Codec, Description, Media
 
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
@@ -19,19 +20,26 @@ _OUR_EXTENSIONS = (ABS_SEND_TIME, TRANSPORT_CC, PLAYOUT_DELAY, MID)
 _MAX_ONE_BYTE_ID = 14  # RFC 8285 section 4.2
 
 _OUR_FEEDBACK = ("ccm fir", "nack", "nack pli", "transport-cc")
+_OTHER_VIDEO = ("vp8", "vp9", "av1", "h265")
 _MAX_SECTIONS = 8
 _MAX_CANDIDATES = 64
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,16}")  # RFC 8866 token; 16 fit a one-byte extension
+_MAX_MID_BYTES = 16  # RFC 8285 section 4.2; a longer mid is legal, and goes without the extension
+_EXTMAP = re.compile(r"(?P<id>\d{1,5})(/(recvonly|sendrecv))? +(?P<uri>\S+)( .*)?", re.ASCII)
+"""RFC 8285 section 8: with other directions it is not for what we send."""
+_FINGERPRINT = re.compile(r"(sha-256|sha-384|sha-512) ([0-9A-F]{2}(?::[0-9A-F]{2}){31,63})", re.IGNORECASE)
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/]+")  # RFC 8839 section 5.4
 
 # Decoders that take constrained baseline, the best fit first: main and high contain it.
 _PROFILE_RANK = {
-    sdp.H264Profile.PROFILE_CONSTRAINED_BASELINE: 0,
-    sdp.H264Profile.PROFILE_BASELINE: 1,
-    sdp.H264Profile.PROFILE_MAIN: 2,
-    sdp.H264Profile.PROFILE_CONSTRAINED_HIGH: 3,
-    sdp.H264Profile.PROFILE_HIGH: 4,
+    H264Profile.PROFILE_CONSTRAINED_BASELINE: 0,
+    H264Profile.PROFILE_BASELINE: 1,
+    H264Profile.PROFILE_MAIN: 2,
+    H264Profile.PROFILE_CONSTRAINED_HIGH: 3,
+    H264Profile.PROFILE_HIGH: 4,
 }
+
+
+Use = Literal["video", "data", "carrier", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,10 @@ class Section:
     protocol: str
     first_format: str
     mid: str
+    use: Use
+    """`carrier` holds the bundle's transport and nothing else of interest."""
+    rtpmap: str = ""
+    """Of the first format, as in `opus/48000/2`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,8 @@ class Offer:
     """What the browser asked for, as far as we serve it."""
 
     sections: tuple[Section, ...]
+    carrier: str
+    """The mid of the section whose transport is the whole bundle's (RFC 9143 section 9)."""
     video: Video
     data: DataSection | None
     ice_ufrag: str
@@ -101,45 +115,43 @@ class Local:
 
 def parse_offer(text: str) -> Offer:
     """Raises NegotiationError: `malformed-sdp`, `no-video`, `no-h264`, `no-bundle` or `no-dtls`."""
-    try:
-        description = sdp.SessionDescription.parse(text)
-    except Exception as exc:  # the parser meets hostile text with any error at all
-        raise NegotiationError("malformed-sdp", f"the offer is not valid SDP ({exc!r:.100})") from exc
+    description = Description.parse(text)
     media = description.media
     if not 0 < len(media) <= _MAX_SECTIONS:
         raise NegotiationError("malformed-sdp", f"the offer has {len(media)} media sections, not 1 to 8")
-    for section in media:
-        if not _TOKEN.fullmatch(section.rtp.muxId or "") or not section.fmt:
-            raise NegotiationError("malformed-sdp", "a media section has no valid mid, or no format")
-    bundled = {mid for group in description.group if group.semantic == "BUNDLE" for mid in group.items}
-
-    receiving = [m for m in media if m.kind == "video" and m.port and m.direction in ("recvonly", "sendrecv")]
-    if not receiving:
-        raise NegotiationError("no-video", "the offer asks for no video")
-    chosen = receiving[0]
+    chosen = _receiving(description)
     video = _choose_video(chosen)
-    if chosen.rtp.muxId not in bundled:
+    bundle = next((mids for mids in description.bundles if chosen.mid in mids), None)
+    if bundle is None:
         raise NegotiationError("no-bundle", "the offer does not bundle its media (RFC 9143)")
-    data = next((m for m in media if m.kind == "application" and m.rtp.muxId in bundled and m.port), None)
-    ufrag, pwd, is_lite = _ice_parameters(chosen)
-    fingerprints, peer_role = _dtls_parameters(chosen)
+    bundled = [m for mid in bundle for m in media if m.mid == mid and _is_alive(m, bundle)]
+    # The first one's transport is everybody's, and to reject it would leave the others with none (RFC 9143
+    # section 7.3.3): Chromium refuses such an answer.
+    carrier = next((m for m in bundled if _can_carry(m)), None)
+    if carrier is None:
+        raise NegotiationError("malformed-sdp", "no section of the bundle has a port and ICE credentials")
+    data = next((m for m in bundled if m.is_data), None)
+    uses: dict[int, Use] = {id(carrier): "carrier", id(data): "data", id(chosen): "video"}
+    ufrag, pwd = _ice_credentials(carrier)
+    fingerprints, setup = _dtls_parameters(carrier)
     return Offer(
-        sections=tuple(Section(m.kind, m.profile, str(m.fmt[0]), m.rtp.muxId) for m in media),
+        sections=tuple(_section(m, uses.get(id(m), "rejected")) for m in media),
+        carrier=carrier.mid,
         video=video,
         data=_data_section(data) if data else None,
         ice_ufrag=ufrag,
         ice_pwd=pwd,
-        ice_lite=is_lite,
+        ice_lite=any(name == "ice-lite" for name, _ in carrier.session),
         dtls=fingerprints,
         # DTLS is done half a round trip earlier for its server, and it is we who have something to send.
-        is_dtls_client=peer_role == "server",
-        candidates=_candidate_lines(media),
+        is_dtls_client=setup == "passive",
+        candidates=tuple(f"candidate:{line}" for line in carrier.values("candidate")[:_MAX_CANDIDATES]),
     )
 
 
 def encode_answer(offer: Offer, local: Local) -> str:
     """The answer's SDP."""
-    accepted = [s.mid for s in offer.sections if _is_accepted(s, offer)]
+    accepted = [section.mid for section in offer.sections if section.use != "rejected"]
     lines = [
         "v=0",
         f"o=- {secrets.randbits(62)} 2 IN IP4 127.0.0.1",
@@ -152,111 +164,159 @@ def encode_answer(offer: Offer, local: Local) -> str:
         f"a=x-answers:{offer.ice_ufrag}",
     ]
     for section in offer.sections:
-        if not _is_accepted(section, offer):
-            lines += _rejected(section)
-            continue
-        lines += _video_section(offer.video, local) if section.mid == offer.video.mid else _data_lines(offer)
-        lines += _transport(offer, local)
-        if section.mid == accepted[0]:  # a bundle has one transport: the first section carries its candidates
+        match section.use:
+            case "video":
+                lines += _video_lines(section, offer.video, local)
+            case "data":
+                lines += _data_lines(section)
+            case "carrier":
+                lines += _carrier_lines(section)
+            case "rejected":
+                lines += _rejected_lines(section)
+                continue
+        lines += _transport_lines(offer, local)
+        if section.mid == offer.carrier:  # a bundle has one transport, and its candidates stand there once
             lines += [f"a=candidate:{candidate}" for candidate in local.candidates]
     return "\r\n".join(lines) + "\r\n"
 
 
-def _choose_video(media: sdp.MediaDescription) -> Video:
-    ranked = sorted(
-        (rank, index)
-        for index, codec in enumerate(media.rtp.codecs)
-        if (rank := _h264_rank(codec)) is not None
-    )
+def _receiving(description: Description) -> Media:
+    """The section to send the picture to: the first that wants one."""
+    bundled = {mid for mids in description.bundles for mid in mids}
+    videos = [m for m in description.media if m.kind == "video" and _is_alive(m, bundled)]
+    chosen = next((m for m in videos if m.direction in ("recvonly", "sendrecv")), None)
+    if chosen is None:
+        why = f", its video is {videos[0].direction}: offer to receive (a=recvonly)" if videos else ""
+        raise NegotiationError("no-video", f"the offer asks for no video{why}")
+    if not chosen.mid:
+        raise NegotiationError("malformed-sdp", "the video section has no valid mid")
+    return chosen
+
+
+def _is_alive(media: Media, bundled: Container[str]) -> bool:
+    """Port 0 means rejected, but for a section that exists in its bundle alone (RFC 9143 section 6)."""
+    return media.port != 0 or (media.has("bundle-only") and media.mid in bundled)
+
+
+def _can_carry(media: Media) -> bool:
+    is_known = media.is_data or media.kind in ("audio", "video")
+    return is_known and media.port != 0 and bool(media.inherited("ice-ufrag"))
+
+
+def _section(media: Media, use: Use) -> Section:
+    first = media.formats[0]
+    return Section(media.kind, media.protocol, first, media.mid, use, media.rtpmaps().get(first, ""))
+
+
+def _choose_video(media: Media) -> Video:
+    codecs = media.codecs()
+    ranked = sorted((rank, at) for at, codec in enumerate(codecs) if (rank := _h264_rank(codec)) is not None)
     if not ranked:
+        h264 = any(codec.name == "h264" for codec in codecs)
+        names = sorted({codec.name.upper() for codec in codecs if codec.name in _OTHER_VIDEO})
+        what = "H.264 with packetization-mode 1 and a profile" if h264 else "H.264"
+        besides = f" but {', '.join(names)}" if names and not h264 else ""
         raise NegotiationError(
-            "no-h264", "the viewer offers no H.264 with packetization-mode 1: use a browser that plays H.264"
+            "no-h264", f"the viewer offers no {what}{besides}: use a browser that plays H.264"
         )
-    codec = media.rtp.codecs[ranked[0][1]]
-    assert codec.payloadType is not None  # the parser sets it from rtpmap
-    offered_feedback = {f"{f.type} {f.parameter}" if f.parameter else f.type for f in codec.rtcpFeedback}
-    rtx = (
-        c.payloadType
-        for c in media.rtp.codecs
-        if c.mimeType.lower() == "video/rtx" and c.parameters.get("apt") == codec.payloadType
-    )
-    fec = (c.payloadType for c in media.rtp.codecs if c.mimeType.lower() == "video/flexfec-03")
+    codec = codecs[ranked[0][1]]
+    number = codec.payload_type
+    rtx = (c.payload_type for c in codecs if c.name == "rtx" and c.parameters.get("apt") == str(number))
+    fec = (c.payload_type for c in codecs if c.name == "flexfec-03")
     return Video(
-        mid=media.rtp.muxId,
-        payload_type=codec.payloadType,
+        mid=media.mid,
+        payload_type=number,
         rtx_payload_type=next(rtx, None),
         fec_payload_type=next(fec, None),
-        profile_level_id=str(codec.parameters["profile-level-id"]).lower(),
-        feedback=tuple(f for f in _OUR_FEEDBACK if f in offered_feedback),
-        extensions={
-            e.uri: e.id
-            for e in media.rtp.headerExtensions
-            if e.uri in _OUR_EXTENSIONS and 1 <= e.id <= _MAX_ONE_BYTE_ID
-        },
+        profile_level_id=codec.parameters["profile-level-id"].lower(),
+        feedback=tuple(one for one in _OUR_FEEDBACK if one in codec.feedback),
+        extensions=_extensions(media),
     )
 
 
-def _h264_rank(codec: RTCRtpCodecParameters) -> int | None:
-    if codec.mimeType.lower() != "video/h264" or not 0 <= (codec.payloadType or 0) <= 127:
-        return None
-    if str(codec.parameters.get("packetization-mode", 0)) != "1":
+def _h264_rank(codec: Codec) -> int | None:
+    if codec.name != "h264" or codec.parameters.get("packetization-mode") != "1":
         return None
     try:
         # Without the parameter the profile is baseline (RFC 6184 section 8.1), which we need stated.
-        profile, _ = sdp.parse_h264_profile_level_id(str(codec.parameters.get("profile-level-id")))
+        profile, _ = parse_h264_profile_level_id(codec.parameters.get("profile-level-id", ""))
     except ValueError:
         return None
     return _PROFILE_RANK.get(profile)
 
 
-def _ice_parameters(media: sdp.MediaDescription) -> tuple[str, str, bool]:
-    ufrag, pwd = (media.ice.usernameFragment or "", media.ice.password or "") if media.ice else ("", "")
+def _extensions(media: Media) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for value in media.inherited("extmap"):
+        said = _EXTMAP.fullmatch(value)
+        if said is None or said["uri"] not in _OUR_EXTENSIONS or not 1 <= int(said["id"]) <= _MAX_ONE_BYTE_ID:
+            continue
+        if said["uri"] != MID or len(media.mid) <= _MAX_MID_BYTES:
+            found[said["uri"]] = int(said["id"])
+    return found
+
+
+def _ice_credentials(media: Media) -> tuple[str, str]:
+    ufrag, pwd = (next(iter(media.inherited(name)), "") for name in ("ice-ufrag", "ice-pwd"))
     valid = _ICE_CHARS.fullmatch(ufrag) and _ICE_CHARS.fullmatch(pwd)
     if not valid or not 4 <= len(ufrag) <= 256 or not 22 <= len(pwd) <= 256:
-        raise NegotiationError("malformed-sdp", "ice-ufrag or ice-pwd breaks RFC 8839 section 5.4")
-    return ufrag, pwd, bool(media.ice and media.ice.iceLite)
+        raise NegotiationError(
+            "malformed-sdp", f"ice-ufrag {ufrag!r:.40} or its ice-pwd breaks RFC 8839 section 5.4"
+        )
+    return ufrag, pwd
 
 
-def _dtls_parameters(media: sdp.MediaDescription) -> tuple[RTCDtlsParameters, str]:
-    sha256 = [f for f in media.dtls.fingerprints if f.algorithm.lower() == "sha-256"] if media.dtls else []
-    if media.dtls is None or not sha256:
-        raise NegotiationError("no-dtls", "the offer has no sha-256 fingerprint or no setup attribute")
-    fingerprints = [RTCDtlsFingerprint("sha-256", f.value) for f in sha256]
-    return RTCDtlsParameters(fingerprints=fingerprints), media.dtls.role
+def _dtls_parameters(media: Media) -> tuple[RTCDtlsParameters, str]:
+    said = media.inherited("fingerprint")
+    fingerprints = [found for value in said if (found := _FINGERPRINT.fullmatch(value))]
+    if not fingerprints:
+        what = f"one by {said[0].partition(' ')[0]!r:.20}" if said else "none"
+        raise NegotiationError("no-dtls", f"the offer needs a sha-256 fingerprint, and has {what}")
+    setup = next(iter(media.inherited("setup")), "")
+    if setup not in ("actpass", "active", "passive"):
+        raise NegotiationError("no-dtls", "the offer needs a=setup:actpass (RFC 8842 section 5.2)")
+    return RTCDtlsParameters([RTCDtlsFingerprint(one[1].lower(), one[2]) for one in fingerprints]), setup
 
 
-def _data_section(media: sdp.MediaDescription) -> DataSection:
-    limit = media.sctpCapabilities.maxMessageSize if media.sctpCapabilities else 65536
-    port = media.sctp_port or 5000
-    if not 0 < port < 65536 or limit < 0:
+def _data_section(media: Media) -> DataSection:
+    # The draft's form names the port as the format: `DTLS/SCTP 5000`.
+    ports = media.values("sctp-port") or [first for first in media.formats[:1] if first.isdecimal()]
+    port, limit = _number(ports, 5000), _number(media.values("max-message-size"), 65536)
+    if port is None or not 0 < port < 65536 or limit is None:
         raise NegotiationError("malformed-sdp", "sctp-port or max-message-size breaks RFC 8841")
-    return DataSection(media.rtp.muxId, port, limit)
+    return DataSection(media.mid, port, limit)
 
 
-def _candidate_lines(media: Iterable[sdp.MediaDescription]) -> tuple[str, ...]:
-    lines = [f"candidate:{sdp.candidate_to_sdp(c)}" for m in media for c in m.ice_candidates]
-    return tuple(lines[:_MAX_CANDIDATES])
+def _number(values: list[str], default: int) -> int | None:
+    """The first value; None where it is no whole number of ten digits at most."""
+    value = next(iter(values), str(default))
+    return int(value) if value.isascii() and value.isdecimal() and len(value) <= 10 else None
 
 
-def _is_accepted(section: Section, offer: Offer) -> bool:
-    return section.mid == offer.video.mid or (offer.data is not None and section.mid == offer.data.mid)
+def _rejected_lines(section: Section) -> list[str]:
+    mid = [f"a=mid:{section.mid}"] if section.mid else []
+    head = f"m={section.kind} 0 {section.protocol} {section.first_format}"
+    return [head, "c=IN IP4 0.0.0.0", "a=inactive", *mid]
 
 
-def _rejected(section: Section) -> list[str]:
+def _carrier_lines(section: Section) -> list[str]:
+    """Accepted for its transport alone."""
     return [
-        f"m={section.kind} 0 {section.protocol} {section.first_format}",
+        f"m={section.kind} 9 {section.protocol} {section.first_format}",
         "c=IN IP4 0.0.0.0",
-        "a=inactive",
         f"a=mid:{section.mid}",
+        "a=inactive",
+        "a=rtcp-mux",
+        *([f"a=rtpmap:{section.first_format} {section.rtpmap}"] if section.rtpmap else []),
     ]
 
 
-def _video_section(video: Video, local: Local) -> list[str]:
+def _video_lines(section: Section, video: Video, local: Local) -> list[str]:
     pt, rtx, fec = video.payload_type, video.rtx_payload_type, video.fec_payload_type
     payload_types = " ".join(str(one) for one in (pt, rtx, fec) if one is not None)
     parameters = f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={video.profile_level_id}"
     lines = [
-        f"m=video 9 UDP/TLS/RTP/SAVPF {payload_types}",
+        f"m=video 9 {section.protocol} {payload_types}",
         "c=IN IP4 0.0.0.0",
         "a=rtcp:9 IN IP4 0.0.0.0",
         f"a=mid:{video.mid}",
@@ -291,18 +351,17 @@ def _video_section(video: Video, local: Local) -> list[str]:
     return lines
 
 
-def _data_lines(offer: Offer) -> list[str]:
-    assert offer.data is not None
+def _data_lines(section: Section) -> list[str]:
     return [
         "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
         "c=IN IP4 0.0.0.0",
-        f"a=mid:{offer.data.mid}",
+        f"a=mid:{section.mid}",
         "a=sctp-port:5000",
         "a=max-message-size:65536",
     ]
 
 
-def _transport(offer: Offer, local: Local) -> list[str]:
+def _transport_lines(offer: Offer, local: Local) -> list[str]:
     return [
         f"a=ice-ufrag:{local.ice_ufrag}",
         f"a=ice-pwd:{local.ice_pwd}",

@@ -1,11 +1,13 @@
 """SDP offers, as a hostile viewer may write them."""
 
-from aiortc import sdp
+from pathlib import Path
+
 from data.offers import CHROMIUM, FINGERPRINT
 from fuzz.target import Target
 
 from agent.errors import NegotiationError
 from agent.rtc.answer import Local, encode_answer, parse_offer
+from agent.rtc.sdp import Description
 
 LOCAL = Local(
     ice_ufrag="abcd",
@@ -17,6 +19,7 @@ LOCAL = Local(
     fec_ssrc=3,
     cname="c",
 )
+FIELD = Path(__file__).parents[2] / "data" / "sdp"
 CODES = {"malformed-sdp", "no-video", "no-h264", "no-bundle", "no-dtls"}
 MAX_ANSWER_BYTES = 16 * 1024
 
@@ -39,15 +42,25 @@ def check(data: bytes) -> None:
     assert lines == [*answer.splitlines(), ""], "a line break was smuggled in"
     assert sum(line.startswith("m=") for line in lines) == len(offer.sections)
     assert all(line[1:2] == "=" for line in lines[:-1])
-    described = sdp.SessionDescription.parse(answer)
-    assert [media.rtp.muxId for media in described.media] == [section.mid for section in offer.sections]
+    described = Description.parse(answer)
+    assert [media.mid for media in described.media] == [section.mid for section in offer.sections]
+    accepted = [media.mid for media in described.media if media.port]
+    assert offer.video.mid in accepted
+    assert described.bundles == (tuple(accepted),)
 
 
 def seeds() -> list[bytes]:
-    """A browser's offer, whole, and with less and more in it."""
+    """Browsers' and other programs' offers, and one with less and more in it."""
     video = CHROMIUM.split("m=application")[0]
     candidate = "a=candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host\r\n"
-    return [CHROMIUM.encode(), video.encode(), (video + candidate).encode(), b"v=0\r\nm=video 9 x 1\r\n"]
+    field = [path.read_bytes() for path in sorted(FIELD.glob("*.sdp"))]
+    return [
+        *field,
+        CHROMIUM.encode(),
+        video.encode(),
+        (video + candidate).encode(),
+        b"v=0\r\nm=video 9 x 1\r\n",
+    ]
 
 
 TARGET = Target("offer", "SDP offers: a viewer, through the portal.", check, seeds, max_bytes=8192)
