@@ -131,6 +131,14 @@ def _encode(encoder, seq, capture_us, *, keyframe):
     return AccessUnit(data, capture_us, seq, 0, is_keyframe=key)
 
 
+def offer_of(sdp, **options):
+    """The message that carries an offer, as the portal makes it."""
+    signed = {"seq": 0, "nonce": secrets.token_urlsafe(16), "boot_id": "boot"}
+    times = {"issued_at": time.time(), "expires_at": time.time() + 30}
+    who = {"user": "tester", "permissions": ("watch",), "ice_servers": (), "relay_only": False}
+    return Offer(sdp=sdp, **signed, **times, **(who | options))
+
+
 class Viewer:
     """One stock viewer."""
 
@@ -169,15 +177,8 @@ class Viewer:
         video.setCodecPreferences([c for c in codecs if c.mimeType in ("video/H264", "video/rtx")])
         await self.pc.setLocalDescription(await self.pc.createOffer())
         offered = time.monotonic()
-        offer = Offer(
-            seq=0,
-            nonce=secrets.token_urlsafe(16),
-            issued_at=time.time(),
-            expires_at=time.time() + 30,
-            boot_id="boot",
-            user="tester",
-            permissions=("watch",),
-            sdp=change(self.pc.localDescription.sdp),
+        offer = offer_of(
+            change(self.pc.localDescription.sdp),
             ice_servers=tuple(IceServer(**s) for s in self._device_servers),
             relay_only=self._relay_only,
             restart=self._restart,
