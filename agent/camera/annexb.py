@@ -1,5 +1,6 @@
 """H.264 annex B: looked through without copying, and made into access units."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from agent.model.media import AccessUnit
@@ -31,20 +32,59 @@ def profile_level_id(data: bytes) -> str | None:
     return None
 
 
-def parameter_sets(data: bytes) -> bytes:
-    """The SPS and PPS with their start codes, or nothing."""
-    units = [*nal_units(data), (0, len(data))]
-    sets = (data[at:end] for (nal_type, at), (_, end) in pairwise(units) if nal_type in (SPS, PPS))
-    return b"".join(b"\0" + part.rstrip(b"\0") for part in sets)  # a zero at the end belongs to what follows
+class ParameterSets:
+    """The SPS and PPS of a stream by kind and id: each may come alone, and a later one replaces its namesake.
+
+    Bounded: H.264 section 7.4 knows 32 SPS and 256 PPS.
+    """
+
+    def __init__(self, name_colors: Callable[[bytes], bytes] | None = None) -> None:
+        """`name_colors` takes an SPS with its start code, and gives it back with the colours named."""
+        self._name_colors = name_colors
+        self._sets: dict[tuple[int, int], bytes] = {}
+
+    def __bytes__(self) -> bytes:
+        """All of them with their start codes, each SPS before any PPS."""
+        return b"".join(self._sets[key] for key in sorted(self._sets))
+
+    def take(self, data: bytes) -> bytes:
+        """Keep those in the data, and give back what else is in it."""
+        rest = []
+        units = nal_units(data)
+        for (nal_type, at), (_, end) in pairwise([*units, (0, len(data))]):
+            unit = data[at:end].rstrip(b"\0")  # a zero at the end belongs to what follows
+            if not (nal_type in (SPS, PPS) and self._keep(nal_type, unit)):
+                rest.append(unit)
+        return b"".join(b"\0" + part for part in rest)
+
+    def _keep(self, nal_type: int, unit: bytes) -> bool:
+        # An SPS begins with profile, constraints and level; a PPS with its id (sections 7.3.2.1, .2).
+        set_id = _unsigned_exp_golomb(unit[7:11] if nal_type == SPS else unit[4:8])
+        if set_id is None or set_id >= (32 if nal_type == SPS else 256):
+            return False
+        named = self._name_colors(b"\0" + unit) if nal_type == SPS and self._name_colors else b"\0" + unit
+        self._sets[nal_type, set_id] = named
+        return True
+
+
+def _unsigned_exp_golomb(data: bytes) -> int | None:
+    """The ue(v) that the bytes begin with (H.264 section 9.1), or None where they are too short."""
+    bits = "".join(f"{byte:08b}" for byte in data.replace(b"\0\0\3", b"\0\0"))
+    zeros = bits.find("1")
+    return int(bits[zeros : 2 * zeros + 1], 2) - 1 if 0 <= zeros <= (len(bits) - 1) // 2 else None
 
 
 class UnitMaker:
     """Makes access units of what a hardware encoder gives, from its first keyframe on."""
 
-    def __init__(self, fps: float, headers: bytes = b"") -> None:
-        """`headers`: SPS and PPS, where they come apart from the pictures."""
+    def __init__(
+        self, fps: float, headers: bytes = b"", name_colors: Callable[[bytes], bytes] | None = None
+    ) -> None:
+        """`headers`: SPS and PPS, where they come apart from pictures; `name_colors` as `ParameterSets`."""
         self._interval_us = 1_000_000 / fps
-        self._headers = parameter_sets(headers)
+        self._sets = ParameterSets(name_colors)
+        self._sets.take(headers)
+        self._sets_due = False
         self._last_us: int | None = None
         self._seq = 0
 
@@ -54,13 +94,13 @@ class UnitMaker:
         A pause of more than one and a half intervals is counted as pictures lost, so `seq` has a gap there.
         """
         types = {nal_type for nal_type, _ in nal_units(data)}
-        if SPS in types:
-            self._headers = parameter_sets(data)
         is_keyframe = IDR_SLICE in types
+        self._sets_due |= bool(types & {SPS, PPS})
+        rest = self._sets.take(data) if is_keyframe or self._sets_due else data
         if not types & {SLICE, IDR_SLICE} or (self._last_us is None and not is_keyframe):
             return None
-        if is_keyframe and SPS not in types:
-            data = self._headers + data
+        if is_keyframe or self._sets_due:  # in whatever packets they came, all stand before the picture
+            data, self._sets_due = bytes(self._sets) + rest, False
         self._seq += self._pictures_since(capture_us)
         self._last_us = capture_us
         return AccessUnit(data, capture_us, self._seq, 0, is_keyframe)

@@ -2,7 +2,7 @@
 
 from fuzz.target import Target
 
-from agent.camera.annexb import SPS, UnitMaker, is_idr, nal_units, parameter_sets, profile_level_id
+from agent.camera.annexb import SPS, ParameterSets, UnitMaker, is_idr, nal_units, profile_level_id
 from agent.media.h264 import nal_type, split_nals
 from agent.media.packetizer import MAX_PAYLOAD_BYTES, packetize, to_rtp_frame
 from agent.model.media import AccessUnit
@@ -15,9 +15,11 @@ def check(data: bytes) -> None:
     assert is_idr(data) == any(kind == 5 for kind, _ in units)
     profile = profile_level_id(data)
     assert profile is None or (len(profile) == 6 and any(kind == SPS for kind, _ in units))
-    sets = parameter_sets(data)
-    assert parameter_sets(sets) == sets
-    assert len(sets) <= len(data) + 1 + len(units)
+    sets, again = ParameterSets(), ParameterSets()
+    rest = sets.take(data)
+    assert again.take(bytes(sets)) == b""
+    assert bytes(again) == bytes(sets)
+    assert len(bytes(sets) + rest) <= len(data) + 1 + len(units)
     nals = list(split_nals(data))
     assert all(nal in data and nal[-1] for nal in nals)
     payloads = packetize(nals)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.camera.annexb import UnitMaker, is_idr, nal_units, parameter_sets, profile_level_id
+from agent.camera.annexb import UnitMaker, is_idr, nal_units, profile_level_id
 
 SPS = b"\0\0\0\1\x67\x42\xc0\x1f\xaa"
 PPS = b"\0\0\1\x68\xce\x3c"
@@ -15,7 +15,7 @@ def test_keyframes_carry_their_parameter_sets_even_where_the_encoder_leaves_them
     first = maker.make(SPS + PPS + IDR, 0)
     later = maker.make(IDR, 40_000)
     assert first
-    assert first.data == SPS + PPS + IDR
+    assert first.data == SPS + b"\0" + PPS + IDR
     assert later
     assert [nal_type for nal_type, _ in nal_units(later.data)] == [7, 8, 5]
     assert profile_level_id(later.data) == "42c01f"
@@ -26,13 +26,46 @@ def test_parameter_sets_that_come_alone_are_no_picture_and_are_kept() -> None:
     assert maker.make(SPS + PPS, 0) is None
     unit = maker.make(IDR, 0)
     assert unit
-    assert parameter_sets(unit.data) == parameter_sets(SPS + PPS)
+    assert unit.data == SPS + b"\0" + PPS + IDR
 
 
 def test_parameter_sets_may_come_from_outside() -> None:
     unit = UnitMaker(FPS, headers=SPS + PPS).make(IDR, 0)
     assert unit
     assert [nal_type for nal_type, _ in nal_units(unit.data)] == [7, 8, 5]
+
+
+def test_parameter_sets_may_come_each_in_a_packet_of_its_own() -> None:
+    maker = UnitMaker(FPS)
+    assert maker.make(SPS, 0) is None
+    assert maker.make(PPS, 0) is None
+    keyframe = maker.make(IDR, 0)
+    assert keyframe
+    assert [nal_type for nal_type, _ in nal_units(keyframe.data)] == [7, 8, 5]
+
+
+def test_several_of_a_kind_are_kept_by_their_ids_and_replaced_by_their_namesakes() -> None:
+    maker = UnitMaker(FPS)
+    second_sps = b"\0\0\0\1\x67\x42\xc0\x1f\x50"  # seq_parameter_set_id 1
+    second_pps = b"\0\0\0\1\x68\x5e\x3c"  # pic_parameter_set_id 1
+    other_sps = b"\0\0\0\1\x67\x42\xc0\x1e\xbb"  # id 0 again, of another size
+    for part in (PPS, SPS, second_pps, second_sps, other_sps):
+        assert maker.make(part, 0) is None
+    keyframe = maker.make(IDR, 0)
+    assert keyframe
+    assert keyframe.data == other_sps + second_sps + b"\0" + PPS + second_pps + IDR
+
+
+def test_parameter_sets_that_change_between_two_keyframes_reach_the_viewer() -> None:
+    maker = UnitMaker(FPS)
+    maker.make(SPS + PPS + IDR, 0)
+    changed = b"\0\0\0\1\x68\xce\x3f"
+    assert maker.make(changed, 0) is None
+    unit, after = maker.make(SLICE, 40_000), maker.make(SLICE, 80_000)
+    assert unit
+    assert after
+    assert unit.data == SPS + changed + SLICE
+    assert after.data == SLICE
 
 
 def test_nothing_comes_before_the_first_keyframe() -> None:
