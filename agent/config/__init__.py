@@ -12,6 +12,7 @@ from agent.config.settings import (
     Settings,
     TurnSettings,
     WebrtcSettings,
+    parse_source,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "TurnSettings",
     "WebrtcSettings",
     "load",
+    "parse_source",
     "read_password",
     "read_secret",
 ]

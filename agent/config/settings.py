@@ -50,18 +50,31 @@ def _resolve(value: Path, info: ValidationInfo) -> Path:
     return base / value if base else value
 
 
-def _camera_source(value: str, info: ValidationInfo) -> str:
+SOURCES = "auto, picamera, picamera:N, v4l2:DEVICE, replay:FILE or synthetic"
+_TAKES_ARGUMENT = {"auto": False, "picamera": None, "v4l2": True, "replay": True, "synthetic": False}
+
+
+def parse_source(value: str) -> tuple[str, str]:
+    """A camera's kind and its argument. Raises ValueError that says what may stand there instead."""
     kind, _, argument = value.partition(":")
-    takes_argument = {"auto": False, "picamera": None, "v4l2": True, "replay": True, "synthetic": False}
-    if kind not in takes_argument:
-        raise ValueError("must be auto, picamera, picamera:N, v4l2:DEVICE, replay:FILE or synthetic")
-    needed = takes_argument[kind]
+    address = argument if kind in _TAKES_ARGUMENT else value
+    if "://" in address:
+        scheme = address.partition(":")[0].upper()
+        raise ValueError(f"{scheme} is no source: cameras are attached to this machine; must be {SOURCES}")
+    if kind not in _TAKES_ARGUMENT:
+        raise ValueError(f"must be {SOURCES}")
+    needed = _TAKES_ARGUMENT[kind]
     if needed is not None and needed != bool(argument):
         raise ValueError(
             f"{kind} needs an argument, as in {kind}:…" if needed else f"{kind} takes no argument"
         )
     if kind == "picamera" and argument and not argument.isdecimal():
         raise ValueError("the argument of picamera is the camera's number, as in picamera:1")
+    return kind, argument
+
+
+def _camera_source(value: str, info: ValidationInfo) -> str:
+    kind, argument = parse_source(value)
     base: Path | None = (info.context or {}).get("base")
     return f"{kind}:{base / argument}" if kind == "replay" and base else value
 
@@ -264,15 +277,13 @@ class CameraSettings(Section):
     linger_s: float = Field(
         default=10, ge=0, le=3600, description="How long the camera runs on after the last viewer has left."
     )
-    rotate: Literal[0, 180] = Field(
-        default=0, description="Turn the picture: 0 or 180 degrees (picamera only)."
-    )
+    rotate: Literal[0, 180] = Field(default=0, description="Turn the picture: 0 or 180 degrees.")
     preview: PreviewSettings = Field(default_factory=PreviewSettings)
 
     def _rules(self) -> Iterator[tuple[str, str]]:
         yield from _both(self.width_px, "width_px", self.height_px, "height_px")
-        if self.rotate and self.source.partition(":")[0] not in ("auto", "picamera"):
-            yield "rotate", f"only a picamera can turn its picture, not {self.source}"
+        if self.rotate and self.source == "synthetic":
+            yield "rotate", "the test picture is not turned: its stamp could not be read any more"
 
 
 class WebrtcSettings(Section):

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 from rich.console import Console
 
-from agent.config import Settings, load
+from agent.config import Settings, load, parse_source
 from agent.demo.broker import USERNAME, DemoBroker, demo_broker
 from agent.demo.child import Child
 from agent.demo.enrolment import enroll_here
@@ -44,6 +44,7 @@ async def run_demo(camera: str, port: int) -> None:
     Raises PinholeError when a part does not come up or ends, with its last lines.
     """
     say = Console(highlight=False, soft_wrap=True).print
+    camera = _absolute(camera)
     with demo_folder() as folder:
         password = secrets.token_urlsafe(24)
         _write_private(folder / "broker-password", password)
@@ -52,7 +53,7 @@ async def run_demo(camera: str, port: int) -> None:
             free = _free_port(port)
             if free != port and port:
                 say(f"         port {port} is taken: the dashboard takes {free}")
-            settings = _write_settings(folder, broker.port, free, _absolute(camera))
+            settings = _write_settings(folder, broker.port, free, camera)
             _add_user(settings, folder)
             enroll_here(settings.device, settings.portal)
             await _supervise(settings, folder, broker, say)
@@ -126,8 +127,11 @@ def _describe(source: str, state: State) -> str:
 
 def _absolute(camera: str) -> str:
     """A replayed file is relative to where the person stands, not to the demo's folder."""
-    kind, _, name = camera.partition(":")
-    if kind != "replay" or not name:
+    try:
+        kind, name = parse_source(camera)
+    except ValueError as exc:
+        raise PinholeError(f"--camera {camera}: {exc}") from exc
+    if kind != "replay":
         return camera
     file = Path(name).expanduser().absolute()
     if not file.is_file():

@@ -3,7 +3,8 @@
 import pytest
 
 from agent.demo.child import is_loud
-from agent.demo.supervisor import _describe
+from agent.demo.supervisor import _absolute, _describe
+from agent.errors import PinholeError
 from agent.model.signal import State, StreamInfo
 from agent.model.text import printable
 
@@ -46,3 +47,12 @@ def test_the_camera_is_described(source, state, words):
 
 def test_control_characters_do_not_survive():
     assert printable("a\x1b[2J\tb\nc\x00") == "a\N{REPLACEMENT CHARACTER}[2J\tb\nc\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.mark.parametrize("source", ["rtsp://192.0.2.7/stream", "replay:rtsp://192.0.2.7/stream", "webcam"])
+def test_a_source_that_is_none_is_told_as_it_was_typed(source):
+    with pytest.raises(PinholeError) as told:
+        _absolute(source)
+    assert str(told.value).startswith(f"--camera {source}: ")
+    assert "v4l2:DEVICE, replay:FILE or synthetic" in str(told.value)
+    assert ("RTSP is no source" in str(told.value)) == ("rtsp" in source)
