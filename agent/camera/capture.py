@@ -134,9 +134,10 @@ class Capture:
 
     @property
     def dropped(self) -> int:
-        """Pictures that the event loop was too late for, or that came before a keyframe."""
+        """Pictures that came damaged or before a keyframe, or that the event loop was too late for."""
         handovers = self._run.handovers.values() if self._run else ()
-        return self._dropped_before + sum(handover.dropped for handover in handovers)
+        damaged = self._running.damaged if self._running else 0
+        return self._dropped_before + damaged + sum(handover.dropped for handover in handovers)
 
     @property
     def is_watched(self) -> bool:

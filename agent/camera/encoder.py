@@ -7,7 +7,9 @@ from fractions import Fraction
 
 import av
 from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
 
+from agent.camera import color
 from agent.camera.annexb import is_idr
 from agent.errors import CameraError
 from agent.model.media import AccessUnit, EncoderDemand
@@ -38,7 +40,7 @@ def level_idc(width_px: int, height_px: int, fps: float) -> int:
 
 
 class H264Encoder:
-    """Constrained baseline, no B-frames, SPS and PPS before each IDR.
+    """Constrained baseline, no B-frames, SPS and PPS before each IDR, colours named in the SPS.
 
     `width_px` and `height_px` are the full size, which a demand may scale.
 
@@ -62,6 +64,9 @@ class H264Encoder:
         self._seq = 0
         self._since_keyframe = self._keyframe_every
         self._is_active = False
+        self._colors = self._wanted_colors = color.Colors()
+        self._is_broken = False
+        self._reformatter = VideoReformatter()
         self.apply(demand)
         self._open()
 
@@ -83,22 +88,23 @@ class H264Encoder:
         self._is_active = demand.is_active
 
     def encode(self, frame: av.VideoFrame, capture_us: int) -> AccessUnit:
-        """Encode a picture of any size and pixel format; `frame.pts` and `pict_type` are overwritten.
+        """Encode a picture of any size, format and colours; `frame.pts` and `pict_type` are overwritten.
 
-        Raises CameraError where libx264 fails.
+        Raises CameraError where libx264 fails; the next picture is then a keyframe of a new one.
         """
+        color.label(frame, color.usual_matrix(frame.height))
+        self._wanted_colors = color.encoded_colors(frame)
         try:
             return self._encode(frame, capture_us)
         except (av.FFmpegError, ValueError) as exc:
+            self._is_broken = True
             raise CameraError(f"libx264 failed: {exc}") from exc
 
     def _encode(self, frame: av.VideoFrame, capture_us: int) -> AccessUnit:
         keyframe = self._take_keyframe()
         if keyframe:
             self._renew()
-        width, height = self._size
-        if (frame.width, frame.height, frame.format.name) != (width, height, "yuv420p"):
-            frame = frame.reformat(width, height, "yuv420p", dst_color_range="MPEG")
+        frame = self._converted(frame)
         self._context.bit_rate = self._compensated_bps()
         frame.pts, frame.time_base = self._pts, self._context.time_base
         self._pts += 1
@@ -113,17 +119,28 @@ class H264Encoder:
         self._since_keyframe = 1 if unit.is_keyframe else self._since_keyframe + 1
         return unit
 
+    def _converted(self, frame: av.VideoFrame) -> av.VideoFrame:
+        matrix = self._colors.matrix
+        # Its own is passed over in silence, for swscale's name for BT.601 would rename it.
+        wanted = None if frame.colorspace == matrix else matrix
+        return self._reformatter.reformat(
+            frame, *self._size, "yuv420p", dst_colorspace=wanted, dst_color_range=color.LIMITED
+        )
+
     def _take_keyframe(self) -> bool:
         wanted = self._keyframe_wanted.is_set()
         if wanted:  # never clear what `apply` may have set just now
             self._keyframe_wanted.clear()
         within_headroom = 1 / HEADROOM <= self._bitrate_bps / self._opened_bps <= HEADROOM
-        is_resized = self._wanted_size != self._size
-        return wanted or is_resized or not within_headroom or self._since_keyframe >= self._keyframe_every
+        is_due = self._since_keyframe >= self._keyframe_every
+        return wanted or self._is_outdated() or not within_headroom or is_due
+
+    def _is_outdated(self) -> bool:
+        return self._is_broken or (self._wanted_size, self._wanted_colors) != (self._size, self._colors)
 
     def _renew(self) -> None:
         ratio = self._bitrate_bps / self._opened_bps
-        if self._wanted_size != self._size or not 1 / VBV_MISMATCH < ratio < VBV_MISMATCH:
+        if self._is_outdated() or not 1 / VBV_MISMATCH < ratio < VBV_MISMATCH:
             self._open()
 
     def _compensated_bps(self) -> int:
@@ -133,6 +150,7 @@ class H264Encoder:
 
     def _open(self) -> None:
         self._opened_bps, self._size = self._bitrate_bps, self._wanted_size
+        self._colors = self._wanted_colors
         width, height = self._size
         self._pts = 0
         ceiling_bps = HEADROOM * self._opened_bps
@@ -142,6 +160,8 @@ class H264Encoder:
         try:
             context = av.CodecContext.create("libx264", "w")
             context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+            context.colorspace, context.color_range = self._colors.matrix, color.LIMITED
+            context.color_primaries, context.color_trc = self._colors.primaries, self._colors.transfer
             context.framerate = Fraction(self.fps).limit_denominator(1001)
             context.time_base = 1 / context.framerate
             context.bit_rate = ceiling_bps
@@ -162,7 +182,7 @@ class H264Encoder:
         except (av.FFmpegError, ValueError) as exc:
             raise CameraError(f"libx264 cannot encode {width}x{height} at {self.fps:g} fps: {exc}") from exc
         context.bit_rate = self._bitrate_bps
-        self._context = context
+        self._context, self._is_broken = context, False
 
 
 def _scaled(side_px: int, scale: float) -> int:

@@ -81,6 +81,7 @@ class PiCamera:
 
     kind = "picamera"
     has_stamp = False
+    damaged = 0
 
     def __init__(self, settings: CameraSettings, index: int, model: str | None = None) -> None:
         """`index` counts libcamera's cameras; `model` is the board's, by default this one's."""

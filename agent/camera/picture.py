@@ -8,6 +8,7 @@ import time
 
 import av
 
+from agent.camera.color import BT709, LIMITED
 from agent.model import stamp
 
 Color = tuple[int, int, int]
@@ -183,6 +184,7 @@ class TestPicture:
     def __init__(self, width_px: int, height_px: int, fps: float) -> None:
         self.width_px, self.height_px = width_px, height_px
         self.frame = av.VideoFrame(width_px, height_px, "yuv420p")
+        self.frame.colorspace, self.frame.color_range = BT709, LIMITED
         self._planes = tuple(memoryview(plane).cast("B") for plane in self.frame.planes)
         self._strides = tuple(plane.line_size for plane in self.frame.planes)
         self._large, self._small = Digits(round(height_px * 0.15)), Digits(round(height_px * 0.09))

@@ -5,29 +5,27 @@ a keyframe when one is asked for, joins its loops without a glitch, and no bit o
 browser.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 
-import av
-
+from agent.camera import film
 from agent.camera.duo import Duo
-from agent.camera.pace import Pace
+from agent.camera.losses import Losses
+from agent.camera.pace import Stamps
 from agent.camera.source import Demands, Formats, OnUnit
+from agent.camera.transcoder import Transcoder
 from agent.camera.worker import Worker
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.media import EncoderDemand, StreamName
 
-log = logging.getLogger(__name__)
-
 MAX_WIDTH_PX, MAX_HEIGHT_PX = 1920, 1080
-MIN_FPS, MAX_FPS = 1.0, 60.0
-DEFAULT_FPS = 30.0
-"""For a file that does not tell."""
+HOLD_S = 1 / film.MIN_FPS
+"""A picture that stands for longer is sent again, so that who joins sees it soon."""
+DAMAGED_IN_A_ROW = 1000
+"""A file is read much faster than it plays: a long damaged stretch is passed in a moment."""
 
 
 def fit(width_px: int, height_px: int) -> tuple[int, int]:
@@ -36,16 +34,8 @@ def fit(width_px: int, height_px: int) -> tuple[int, int]:
     return max(16, round(width_px * scale) & ~1), max(16, round(height_px * scale) & ~1)
 
 
-def rate(guessed: Fraction | None, average: Fraction | None) -> float:
-    """Frames a second within the limits: FFmpeg's guess, for the average of a raw stream is made up."""
-    for known in (guessed, average):
-        if known and MIN_FPS <= known <= MAX_FPS:
-            return float(known)
-    return min(MAX_FPS, max(MIN_FPS, float(guessed or average or DEFAULT_FPS)))
-
-
 class ReplayCamera:
-    """See `agent.camera.source.Camera`. Pictures come at the file's mean rate, whatever its stamps say."""
+    """See `agent.camera.source.Camera`. Plays at the speed of the file's stamps."""
 
     kind = "replay"
     has_stamp = False
@@ -56,23 +46,39 @@ class ReplayCamera:
         self._path = Path(path)
         self._worker: Worker | None = None
         self._duo: Duo | None = None
+        self._losses = Losses(DAMAGED_IN_A_ROW)
         if not self._path.is_file():
             raise CameraError(f"replay: there is no file {path}")
 
+    @property
+    def damaged(self) -> int:
+        return self._losses.total
+
     def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
-        width, height, fps = self._probe()
-        duo = Duo(self._settings, width, height, fps, demands)
+        facts, settings = film.probe(self._path), self._settings
+        most_fps = settings.fps or film.MAX_FPS
+        width, height = fit(facts.width_px, facts.height_px)
+        width, height = settings.width_px or width, settings.height_px or height
+        duo = self._duo = Duo(settings, width, height, min(facts.fps, most_fps), demands)
+        losses = self._losses = Losses(DAMAGED_IN_A_ROW)
+        transcoder = Transcoder(duo, losses, facts.matrix, settings.rotate)
 
         def body(stopping: threading.Event) -> None:
-            pace = Pace(_now_us(), fps)
-            for frame in self._frames():
-                if stopping.wait(max(0, pace.due_us - _now_us()) / 1e6):
+            shown: film.Picture | None = None
+            for picture, due_us in self._due(facts, losses, most_fps):
+                while shown and _seconds_to(due_us) > HOLD_S:
+                    if stopping.wait(HOLD_S):
+                        return
+                    emit(shown)
+                if stopping.wait(_seconds_to(due_us)):
                     return
-                for stream, unit in duo.encode(frame, _now_us()):
-                    on_unit(stream, unit)
-                pace.advance(_now_us())
+                emit(picture)
+                shown = picture
 
-        self._duo = duo
+        def emit(picture: film.Picture) -> None:
+            for stream, unit in transcoder.units(*picture, _now_us()):
+                on_unit(stream, unit)
+
         self._worker = Worker("camera-replay", body, on_failure)
         self._worker.start()
         return duo.formats
@@ -86,50 +92,23 @@ class ReplayCamera:
         if worker:
             worker.stop()
 
-    def _probe(self) -> tuple[int, int, float]:
-        """Width, height and rate to encode: the settings', else the file's."""
-        with self._open() as container:
-            stream = container.streams.video[0]
-            fps = self._settings.fps or rate(stream.guessed_rate, stream.average_rate)
-            width, height = stream.codec_context.width, stream.codec_context.height
-        if width < 16 or height < 16:
-            raise CameraError(f"replay: {self._path} has no picture size")
-        width, height = fit(width, height)
-        return self._settings.width_px or width, self._settings.height_px or height, fps
-
-    def _frames(self) -> Iterator[av.VideoFrame]:
-        """The pictures, again and again. Raises CameraError where a whole loop has none."""
+    def _due(self, facts: film.Film, losses: Losses, most_fps: float) -> Iterator[tuple[film.Picture, int]]:
+        """The pictures and when each is due, loop after loop. Raises CameraError where one has none."""
+        stamps = Stamps(_now_us(), facts.interval_s, most_fps)
         while True:
             count = 0
-            with self._open() as container:
-                for frame in _decoded(container):
-                    count += 1
-                    yield frame
+            stamps.rewind()
+            for picture in film.pictures(self._path, losses):
+                count += 1
+                due_us = stamps.due_us(picture[0].time, _now_us())
+                if due_us is not None:
+                    yield picture, due_us
             if not count:
-                raise CameraError(f"replay: no picture of {self._path} can be decoded")
-
-    def _open(self) -> "av.container.InputContainer":
-        try:
-            container = av.open(str(self._path), "r")
-        except (av.FFmpegError, OSError) as exc:
-            raise CameraError(f"replay: {self._path} is not a video file: {exc}") from exc
-        if not container.streams.video:
-            container.close()
-            raise CameraError(f"replay: {self._path} has no video")
-        return container
+                raise film.no_picture(self._path, losses)
 
 
-def _decoded(container: "av.container.InputContainer") -> Iterator[av.VideoFrame]:
-    """What can be decoded; what cannot is left out, as a player does."""
-    stream = container.streams.video[0]
-    try:
-        for packet in container.demux(stream):
-            try:
-                yield from packet.decode()
-            except av.error.InvalidDataError:
-                continue
-    except av.FFmpegError as exc:
-        log.warning(f"replay: the file breaks off: {exc}")
+def _seconds_to(due_us: int) -> float:
+    return max(0.0, (due_us - _now_us()) / 1e6)
 
 
 def _now_us() -> int:

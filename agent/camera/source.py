@@ -23,6 +23,10 @@ class Camera(Protocol):
     has_stamp: bool
     """Whether the picture carries the time stamp of `agent.model.stamp`."""
 
+    @property
+    def damaged(self) -> int:
+        """Pictures that came damaged and were left out, since the last start."""
+
     def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
         """Start to deliver pictures of the streams whose demand is active; returns what each stream is.
 

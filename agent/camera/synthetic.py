@@ -20,6 +20,7 @@ class SyntheticCamera:
 
     kind = "synthetic"
     has_stamp = True
+    damaged = 0
 
     def __init__(self, settings: CameraSettings) -> None:
         self._settings = settings

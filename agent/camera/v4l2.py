@@ -12,10 +12,13 @@ from typing import Any
 
 import av
 
-from agent.camera import videodev
+from agent.camera import color, videodev
 from agent.camera.annexb import UnitMaker, profile_level_id
 from agent.camera.duo import Duo
+from agent.camera.losses import Losses
 from agent.camera.source import Demands, Formats, OnUnit
+from agent.camera.transcoder import Transcoder
+from agent.camera.vui import name_colors
 from agent.camera.worker import Worker
 from agent.config import CameraSettings
 from agent.errors import CameraError
@@ -28,6 +31,19 @@ MIN_BITRATE_BPS = 500_000
 """Of a camera's own encoder, of which nothing is known: below, many make slabs or stop."""
 CLOCK_SLACK_US = 1_000_000
 """A driver's time stamp that is older than this, or from the future, is on another clock than ours."""
+
+MIN_DAMAGED_IN_A_ROW = 5
+KEYFRAME_PATIENCE_S = 2.0
+"""So long the camera's own encoder may take for one. Who refreshes line by line never gives one."""
+REASONS = {
+    errno.ENOENT: "there is no such device; is the camera plugged in?",
+    errno.ENODEV: "the camera was unplugged",
+    errno.EACCES: "no permission; add the user to the group `video`",
+    errno.EBUSY: "another program uses the camera; close it",
+    errno.ENOTTY: "this is no video device",
+    errno.EINVAL: "the camera refuses this size or rate; leave width_px, height_px and fps out",
+}
+"""Errors of the driver that do not pass, in words; any other costs a picture."""
 
 _RAW = {"YUYV": "yuyv422", "NV12": "nv12", "YU12": "yuv420p", "UYVY": "uyvy422", "RGB3": "rgb24"}
 """FourCC to FFmpeg's name, the cheapest for us first."""
@@ -51,25 +67,35 @@ def input_format(device: videodev.Device) -> str | None:
     return next((name for fourcc, name in _RAW.items() if fourcc in device.formats), None)
 
 
-class Transcoder:
-    """Decodes what the camera gives, scales it to the asked sizes and encodes it."""
+class Decoded:
+    """Decodes what the camera gives, and has it encoded at the asked sizes."""
 
-    def __init__(self, stream: "av.VideoStream", duo: Duo) -> None:
+    def __init__(self, stream: "av.VideoStream", duo: Duo, losses: Losses, rotate: int) -> None:
         self._stream = stream
-        self._duo = duo
+        self._losses = losses
+        # What is not labelled is BT.601: the default of V4L2's sRGB and of UVC's colour matching descriptor.
+        self._transcoder = Transcoder(duo, losses, color.SMPTE170M, rotate)
         self.formats = duo.formats
         self.apply = duo.apply
 
     def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[tuple[StreamName, AccessUnit]]:
         try:
             frames = self._stream.decode(packet)
-        except av.error.InvalidDataError:
-            return  # many cameras begin with a broken JPEG; silence is noticed by who runs the camera
+        except (av.FFmpegError, ValueError) as exc:  # many cameras begin with a broken JPEG
+            self._losses.bad(exc, time.monotonic())
+            return
         for frame in frames:
-            yield from self._duo.encode(frame, capture_us)
+            yield from self._transcoder.units(frame, None, capture_us)
+
+    def lost(self) -> None:
+        """No picture hangs on another, or the decoder conceals it."""
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class NoKeyframeError(CameraError):
+    """The camera's own encoder cannot be joined by a viewer."""
 
 
 class PassThrough:
@@ -79,27 +105,54 @@ class PassThrough:
     """
 
     def __init__(
-        self, path: str, maker: UnitMaker, stream_format: StreamFormat, demand: EncoderDemand
+        self,
+        path: str,
+        maker: UnitMaker,
+        stream_format: StreamFormat,
+        demand: EncoderDemand,
+        losses: Losses,
     ) -> None:
         self._maker = maker
+        self._losses = losses
+        self._patience = round(KEYFRAME_PATIENCE_S * stream_format.fps)
+        self._demand = demand
+        self._pictures_without: int | None = None
+        """Since a keyframe was asked for; None where it has come."""
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self.formats: Formats = {"main": stream_format}
-        self.apply("main", demand)
+        self.apply("main", replace(demand, keyframe=True))  # it may have run before
 
     def apply(self, stream: StreamName, demand: EncoderDemand) -> None:
         if stream != "main":
             return
+        self._demand = demand
         try:
             videodev.set_control(self._fd, videodev.CID_BITRATE, demand.bitrate_bps)
             if demand.keyframe:
+                self._pictures_without = self._pictures_without or 0
                 videodev.set_control(self._fd, videodev.CID_FORCE_KEY_FRAME, 1)
         except OSError as exc:
             log.warning(f"camera: the encoder refused {demand}: {exc}")
 
     def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[tuple[StreamName, AccessUnit]]:
         unit = self._maker.make(bytes(packet), capture_us)
+        if unit and unit.is_keyframe:
+            self._pictures_without = None
+        elif self._pictures_without is not None:
+            self._pictures_without += 1
+            if self._pictures_without > self._patience:
+                raise NoKeyframeError(
+                    f"the camera's own encoder gave no keyframe within {KEYFRAME_PATIENCE_S:g} s of being "
+                    "asked; from now on its pictures are decoded and encoded here"
+                )
         if unit:
+            self._losses.good()
             yield "main", unit
+
+    def lost(self) -> None:
+        """The following pictures hang on one that did not come."""
+        if self._pictures_without is None:
+            self.apply("main", replace(self._demand, keyframe=True))
 
     def close(self) -> None:
         os.close(self._fd)
@@ -123,8 +176,15 @@ class V4l2Camera:
         self._probe = probe
         self._open_container = open_container
         self._container: Any = None
-        self._chain: Transcoder | PassThrough | None = None
+        self._chain: Decoded | PassThrough | None = None
         self._worker: Worker | None = None
+        self._losses = Losses(1)
+        self._must_decode = settings.rotate != 0
+        """Its own H.264 cannot be handed on."""
+
+    @property
+    def damaged(self) -> int:
+        return self._losses.total
 
     def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
         try:
@@ -176,10 +236,12 @@ class V4l2Camera:
         }
         return self._open_container(self._path, format="v4l2", options=options)
 
-    def _build(self, stream: Any, format_name: str, demands: Demands) -> Transcoder | PassThrough:
+    def _build(self, stream: Any, format_name: str, demands: Demands) -> Decoded | PassThrough:
         fps = float(stream.average_rate or self._settings.fps or FPS)
         given = stream.codec_context
-        if format_name == "h264":
+        # About a second of nothing but damage is a failure, and not one that silence explains.
+        losses = self._losses = Losses(max(MIN_DAMAGED_IN_A_ROW, round(fps)))
+        if format_name == "h264" and not self._must_decode:
             headers = given.extradata or b""
             plain = StreamFormat(
                 given.width,
@@ -190,33 +252,59 @@ class V4l2Camera:
                 can_rescale=False,
             )
             known = replace(plain, profile_level_id=profile_level_id(headers) or plain.profile_level_id)
-            return PassThrough(self._path, UnitMaker(fps, headers), known, demands["main"])
+            namer = None if given.colorspace != color.UNSPECIFIED else name_colors
+            return PassThrough(self._path, UnitMaker(fps, headers, namer), known, demands["main"], losses)
         width, height = (
             self._settings.width_px or given.width & ~1,
             self._settings.height_px or given.height & ~1,
         )
         given.thread_count = 1  # more threads delay pictures, and one decodes JPEG quickly enough
-        return Transcoder(stream, Duo(self._settings, width, height, fps, demands))
+        duo = Duo(self._settings, width, height, fps, demands)
+        return Decoded(stream, duo, losses, self._settings.rotate)
 
     def _reader(
         self,
         container: Any,
         stream: Any,
-        chain: Transcoder | PassThrough,
+        chain: Decoded | PassThrough,
         on_unit: OnUnit,
     ) -> Callable[[threading.Event], None]:
         def body(stopping: threading.Event) -> None:
-            try:
-                for packet in container.demux(stream):
-                    capture_us = capture_time_us(packet, time.monotonic_ns() // 1000)
+            for packet in self._packets(container, stream, chain):
+                capture_us = capture_time_us(packet, time.monotonic_ns() // 1000)
+                try:
                     for name, unit in chain.units(packet, capture_us):
                         if stopping.is_set():
                             return
                         on_unit(name, unit)
-            except (OSError, av.FFmpegError) as exc:
-                raise self._translated(exc) from exc
+                except NoKeyframeError:
+                    self._must_decode = True
+                    raise
 
         return body
+
+    def _packets(
+        self, container: Any, stream: Any, chain: Decoded | PassThrough
+    ) -> Iterator["av.Packet[Any]"]:
+        """What the driver gives. Raises CameraError where it is gone, or fails too often in a row."""
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (OSError, av.FFmpegError) as exc:
+                if exc.errno in REASONS:
+                    raise self._translated(exc) from exc
+                self._losses.bad(exc, time.monotonic())
+                chain.lost()
+                packets = container.demux(stream)  # an error ends the one before
+                continue
+            if packet is None:
+                return
+            if packet.size:
+                yield packet
+            elif packet.pts is not None:  # the driver's buffer was bad; to a decoder it would mean the end
+                self._losses.bad("the driver gave an empty buffer", time.monotonic())
+                chain.lost()
 
     def _release(self) -> None:
         chain, self._chain = self._chain, None
@@ -228,15 +316,7 @@ class V4l2Camera:
                 container.close()
 
     def _translated(self, exc: Exception) -> CameraError:
-        reasons = {
-            errno.ENOENT: "there is no such device; is the camera plugged in?",
-            errno.ENODEV: "the camera was unplugged",
-            errno.EACCES: "no permission; add the user to the group `video`",
-            errno.EBUSY: "another program uses the camera; close it",
-            errno.ENOTTY: "this is no video device",
-            errno.EINVAL: "the camera refuses this size or rate; leave width_px, height_px and fps out",
-        }
-        reason = reasons.get(getattr(exc, "errno", None) or 0, str(exc))
+        reason = REASONS.get(getattr(exc, "errno", None) or 0, str(exc))
         return CameraError(f"{self._path}: {reason}")
 
 

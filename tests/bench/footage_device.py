@@ -23,6 +23,7 @@ class FootageCamera:
 
     kind = "replay"
     has_stamp = False  # the dashboard need not read it too
+    damaged = 0
 
     def __init__(self, footage, targets, settings):
         self._scene, self._targets, self._settings = Scene(footage), targets, settings

@@ -25,6 +25,7 @@ class FakeCamera:
 
     kind = "fake"
     has_stamp = False
+    damaged = 0
 
     def __init__(self, *, gives_first: bool = True) -> None:
         self.gives_first = gives_first

@@ -17,6 +17,7 @@ class Camera:
 
     kind = "v4l2"
     has_stamp = False
+    damaged = 0
 
     def __init__(self, units=(), *, start=None, failure=None):
         self.units, self.start_error, self.failure = units, start, failure

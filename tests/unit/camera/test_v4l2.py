@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import av
 import pytest
+from av.bitstream import BitStreamFilterContext
 from parts.one_stream import start
 
 from agent.camera import v4l2, videodev
@@ -113,7 +114,7 @@ class H264Camera:
             pictures.append(encoder.encode(av.VideoFrame(320, 240, "yuv420p"), 0).data)
         idr = next(at for nal_type, at in nal_units(pictures[3]) if nal_type == 5)
         pictures[3] = pictures[3][idr:]
-        context = SimpleNamespace(width=320, height=240, extradata=pictures[0])
+        context = SimpleNamespace(width=320, height=240, extradata=pictures[0], colorspace=2)
         self.streams = SimpleNamespace(
             video=[SimpleNamespace(average_rate=Fraction(30), codec_context=context)]
         )
@@ -149,7 +150,12 @@ def test_a_controllable_h264_camera_is_passed_through_and_steered(monkeypatch, t
     assert stream_format.profile_level_id == "42c01f"
     assert [unit.is_keyframe for unit in units] == [True, False, False, True, False, False]
     assert [nal_type for nal_type, _ in nal_units(units[3].data)] == [7, 8, 5]
-    assert controls == [(CID_BITRATE, 1_000_000), (CID_BITRATE, 700_000), (CID_FORCE_KEY_FRAME, 1)]
+    assert controls == [
+        (CID_BITRATE, 1_000_000),
+        (CID_FORCE_KEY_FRAME, 1),  # it may have run before
+        (CID_BITRATE, 700_000),
+        (CID_FORCE_KEY_FRAME, 1),
+    ]
     assert hardware.closed
 
 
@@ -194,6 +200,148 @@ def test_a_camera_that_is_unplugged_while_it_runs() -> None:
     units, failures, _ = run(V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(container)))
     assert len(units) == 2
     assert "the camera was unplugged" in str(failures[0])
+
+
+def test_what_a_decoder_refuses_costs_that_picture_alone_whatever_it_is_called() -> None:
+    whole = film("mjpeg", "yuvj422p", count=6)
+    names = iter((None, av.error.PatchWelcomeError, None, av.error.UnknownError, av.error.EOFError, None))
+
+    class Stream:
+        codec_context = whole.streams.video[0].codec_context
+        average_rate = Fraction(30)
+
+        def decode(self, packet):
+            if error := next(names, None):
+                raise error(1, "refused")
+            return whole.streams.video[0].decode(packet)
+
+    packets = [packet for packet in whole.demux(whole.streams.video[0]) if packet.size]
+    container = SimpleNamespace(
+        streams=SimpleNamespace(video=[Stream()]), demux=lambda _: iter(packets), close=whole.close
+    )
+    camera = V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(container))
+    units, failures, _ = run(camera)
+    assert len(units) == 3
+    assert camera.damaged == 3
+    assert str(failures[0]) == "the camera ended"
+
+
+def test_a_real_jpeg_that_ffmpeg_does_not_implement_is_left_out() -> None:
+    whole = film("mjpeg", "yuvj422p")
+    stream = whole.streams.video[0]
+    good = [packet for packet in whole.demux(stream) if packet.size]
+    frame_header = bytes(good[2]).index(b"\xff\xc0")
+    odd = bytearray(bytes(good[2]))
+    for offset, factors in ((11, 0x31), (14, 0x12), (17, 0x12)):
+        odd[frame_header + offset] = factors
+    packets = [*good[:2], av.Packet(bytes(odd)), *good[3:]]
+    container = SimpleNamespace(streams=whole.streams, demux=lambda _: iter(packets), close=whole.close)
+    camera = V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(container))
+    units, _, _ = run(camera)
+    assert (len(units), camera.damaged) == (4, 1)
+
+
+def test_a_camera_of_nothing_but_damage_fails_with_words() -> None:
+    whole = film("mjpeg", "yuvj422p")
+    container = SimpleNamespace(
+        streams=whole.streams,
+        demux=lambda _: (av.Packet(b"\xff\xd8 this is no JPEG") for _ in range(1000)),
+        close=whole.close,
+    )
+    units, failures, _ = run(V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(container)))
+    assert not units
+    assert "30 pictures in a row were damaged, the last one: " in str(failures[0])
+
+
+def test_the_drivers_passing_errors_cost_pictures_and_not_the_camera() -> None:
+    whole = film("mjpeg", "yuvj422p", count=6)
+    packets = iter([packet for packet in whole.demux(whole.streams.video[0]) if packet.size])
+    empty = av.Packet(0)
+    empty.pts = 1  # FFmpeg's way to say that the driver called its buffer corrupt
+    script = iter([2, av.error.OSError(5, "Input/output error"), 2, empty, 2, av.error.OSError(19, "gone")])
+
+    def demux(_stream):
+        for step in script:
+            if isinstance(step, int):
+                yield from (next(packets) for _ in range(step))
+            elif isinstance(step, Exception):
+                raise step
+            else:
+                yield step
+
+    container = SimpleNamespace(streams=whole.streams, demux=demux, close=whole.close)
+    camera = V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(container))
+    units, failures, _ = run(camera)
+    assert (len(units), camera.damaged) == (6, 2)
+    assert "the camera was unplugged" in str(failures[0])
+
+
+def test_an_encoder_that_fails_once_goes_on_with_a_keyframe(monkeypatch) -> None:
+    encode, calls = H264Encoder._encode, iter(range(100))
+
+    def once(self, frame, capture_us):
+        if next(calls) == 2:
+            raise av.error.ExternalError(1, "Generic error in an external library")
+        return encode(self, frame, capture_us)
+
+    monkeypatch.setattr(H264Encoder, "_encode", once)
+    settings = CameraSettings(preview={"enabled": False})
+    camera = V4l2Camera(settings, "/dev/video0", probed("MJPG"), Opener(film("mjpeg", "yuvj422p")))
+    units, _, _ = run(camera)
+    assert [(unit.seq, unit.is_keyframe) for unit in units] == [(0, True), (1, False), (2, True), (3, False)]
+    assert camera.damaged == 1
+
+
+def steered(monkeypatch, tmp_path, hardware) -> tuple[V4l2Camera, list[tuple[int, int]]]:
+    controls: list[tuple[int, int]] = []
+    monkeypatch.setattr(videodev, "set_control", lambda _fd, cid, value: controls.append((cid, value)))
+    (tmp_path / "video0").touch()
+    device = probed("H264", controls=CONTROLS)
+    return V4l2Camera(CameraSettings(), str(tmp_path / "video0"), device, Opener(hardware)), controls
+
+
+def test_a_lost_picture_of_the_cameras_own_h264_is_followed_by_a_forced_keyframe(
+    monkeypatch, tmp_path
+) -> None:
+    hardware = H264Camera()
+    pictures, script = iter([av.Packet(data) for data in hardware._pictures[1:]]), iter([2, 1, 3])
+
+    def demux(_stream):
+        yield from (next(pictures) for _ in range(next(script, 0)))
+        raise av.error.OSError(5 if pictures.__length_hint__() else 19, "Input/output error")
+
+    hardware.demux = demux
+    camera, controls = steered(monkeypatch, tmp_path, hardware)
+    units, failures, _ = run(camera)
+    assert len(units) == 6
+    assert controls.count((CID_FORCE_KEY_FRAME, 1)) == 2, "at its start, and one for both losses"
+    assert "unplugged" in str(failures[0])
+
+
+def test_an_own_encoder_without_keyframes_is_decoded_from_the_next_start_on(monkeypatch, tmp_path) -> None:
+    hardware = H264Camera()
+    hardware.demux = lambda _: (av.Packet(hardware._pictures[0]) for _ in range(100))
+    camera, _ = steered(monkeypatch, tmp_path, hardware)
+    units, failures, _ = run(camera)
+    assert not units
+    assert "no keyframe within 2 s" in str(failures[0])
+    camera._open_container = Opener(film("libx264", "yuv420p", count=40))
+    units, _, stream_format = run(camera)
+    assert units[0].is_keyframe
+    assert stream_format.can_rescale, "it is our own encoder's"
+
+
+def test_the_colours_of_the_cameras_own_h264_are_named(monkeypatch, tmp_path) -> None:
+    hardware = H264Camera()
+    unsaid = "h264_metadata=colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
+    mute = BitStreamFilterContext(unsaid, "h264")
+    hardware._pictures = [bytes(mute.filter(av.Packet(data))[0]) for data in hardware._pictures[1:]]
+    hardware.streams.video[0].codec_context.extradata = b""
+    camera, _ = steered(monkeypatch, tmp_path, hardware)
+    units, _, _ = run(camera)
+    decoder = av.CodecContext.create("h264", "r")
+    shown = [*decoder.decode(av.Packet(units[0].data)), *decoder.decode(None)][0]
+    assert (shown.colorspace, shown.color_range, shown.color_primaries) == (6, 1, 1)
 
 
 def test_a_device_without_a_format_for_us_says_what_it_offers() -> None:

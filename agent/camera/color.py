@@ -1,0 +1,57 @@
+"""What the numbers of a picture mean as colours: read from it, or decided where it does not say.
+
+Codes are those of ITU-T H.273, which H.264's VUI, FFmpeg and PyAV share.
+"""
+
+from dataclasses import dataclass
+
+import av
+
+BT709, UNSPECIFIED, BT470BG, SMPTE170M = 1, 2, 5, 6
+"""Of matrix, primaries and transfer; BT.601 is 5 (625 lines) or 6 (525 lines), which share one matrix."""
+LIMITED, FULL = 1, 2
+"""FFmpeg's `color_range`."""
+_SAID_NOTHING = (0, UNSPECIFIED, 3)
+_HD_FROM_LINES = 720
+
+
+@dataclass(frozen=True, slots=True)
+class Colors:
+    """How a stream's pictures are coded, always in limited range."""
+
+    matrix: int = BT709
+    primaries: int = BT709
+    transfer: int = BT709
+
+
+def usual_matrix(height_px: int) -> int:
+    """What players take unlabelled video for: BT.601 below 720 lines, BT.709 from there on."""
+    return BT709 if height_px >= _HD_FROM_LINES else SMPTE170M
+
+
+def label(frame: av.VideoFrame, matrix: int) -> None:
+    """Write on a picture what its colours mean, where it does not say: this matrix; limited range.
+
+    RGB has neither; JPEG's own formats (yuvj...) say that they are full range.
+    """
+    if _is_yuv(frame) and frame.colorspace in (UNSPECIFIED, 3):
+        frame.colorspace = matrix
+    if frame.color_range not in (LIMITED, FULL):
+        frame.color_range = LIMITED if _is_yuv(frame) and "yuvj" not in frame.format.name else FULL
+
+
+def encoded_colors(frame: av.VideoFrame) -> Colors:
+    """How to encode a labelled picture: by its own matrix where browsers know it, else by BT.709.
+
+    Between the two in use nothing is converted: it would cost a Pi several milliseconds a picture, and the
+    stream says which one it is. What is not said of primaries and transfer is BT.709's, as sRGB's nearly is.
+    """
+    return Colors(
+        frame.colorspace if frame.colorspace in (BT709, BT470BG, SMPTE170M) else BT709,
+        BT709 if frame.color_primaries in _SAID_NOTHING else frame.color_primaries,
+        BT709 if frame.color_trc in _SAID_NOTHING else frame.color_trc,
+    )
+
+
+def _is_yuv(frame: av.VideoFrame) -> bool:
+    return not frame.format.is_rgb
