@@ -17,7 +17,7 @@ from agent.portal.api.account import Account
 from agent.portal.api.admin import Admin
 from agent.portal.api.enroll import Devices
 from agent.portal.api.releases import Releases
-from agent.portal.api.route import Need, add
+from agent.portal.api.route import Need, add, read_cookie
 from agent.portal.api.shares import Shares
 from agent.portal.api.signin import SignIn
 from agent.portal.assets import Asset, Assets, load_assets
@@ -42,6 +42,8 @@ TICK_S = 0.5
 CLOSE_TIMEOUT_S = 1.0
 STOP_TIMEOUT_S = 2.0
 
+_SESSIONS = (("user", Need.USER), ("link", Need.LINK))
+
 log = logging.getLogger(__name__)
 
 
@@ -63,8 +65,21 @@ class _Routes:
         ):
             add(app, self._accounts, "GET", path, need, serve)
 
-    async def page(self, _request: web.Request) -> web.Response:
-        return _send(self._assets.page, "no-cache")
+    async def page(self, request: web.Request) -> web.Response:
+        """The dashboard; it names the sessions of its browser, so that who has none signs in at once.
+
+        Stored nowhere: a copy would tell of sessions that have ended since.
+        """
+        page = self._assets.page
+        try:
+            known = [name for name, need in _SESSIONS if await self._is_open(request, need)]
+        except StoreError:
+            return _send(page, "no-store")
+        body = page.body.replace(b'data-sessions="unknown"', f'data-sessions="{" ".join(known)}"'.encode(), 1)
+        return _send(Asset(body, page.content_type), "no-store")
+
+    async def _is_open(self, request: web.Request, need: Need) -> bool:
+        return await self._accounts.identity(read_cookie(request, need)) is not None
 
     async def static(self, request: web.Request) -> web.Response:
         asset = self._assets.files.get(request.match_info["name"])

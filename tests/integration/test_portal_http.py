@@ -30,7 +30,7 @@ async def test_the_page_and_its_files_are_served_with_types_and_caching():
     async with portal() as part, client() as http:
         page = await http.get(part.url)
         text = await page.text()
-        assert page.headers["Cache-Control"] == "no-cache"
+        assert page.headers["Cache-Control"] == "no-store"
         assert "static/current/" not in text
         script = text.split('<script type="module" src="')[1].split('"')[0]
         module = await http.get(f"{part.url}/{script}")

@@ -135,8 +135,14 @@ async function begin() {
     if (problem) return showOutside("Link", linkIsOver(status === 404 ? undefined : problem));
     history.replaceState(null, "", `#/shared/${encodeURIComponent(device)}`);
   }
-  // The WebSocket tells by itself whether we are signed in: no round trip before it.
+  else if (!mayBeSignedIn()) return openSignIn();
   return enter();
+}
+
+/** What the portal wrote into the page; where it could not tell, the WebSocket will. */
+function mayBeSignedIn() {
+  const known = document.documentElement.dataset.sessions.split(" ");
+  return known.includes(isShared ? "link" : "user") || known.includes("unknown");
 }
 
 function enter() {

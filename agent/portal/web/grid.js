@@ -29,6 +29,7 @@ export class GridView {
       onkeydown: (event) => event.key === "Escape" && this.#clearSearch(),
     });
     this.searchBox = el("div", { class: "search", hidden: true }, icon("search"), this.search);
+    this.heading = el("h1", { tabindex: "-1" }, "Cameras");
     this.summary = el("p", { class: "summary" });
     this.grid = el("ul", { class: "grid", "aria-label": "Cameras" });
     this.blank = el("div", { class: "blank", hidden: true });
@@ -36,7 +37,7 @@ export class GridView {
       "div",
       { class: "page" },
       el("header", { class: "top" }, el("div", { class: "brand" }, icon("logo"), "Pinhole"), this.searchBox, el("div", { class: "actions" }, live, ...actions)),
-      el("main", { class: "content" }, el("div", { class: "heading" }, el("h1", {}, "Cameras"), this.summary), this.grid, this.blank),
+      el("main", { class: "content" }, el("div", { class: "heading" }, this.heading, this.summary), this.grid, this.blank),
     );
   }
 
@@ -53,7 +54,7 @@ export class GridView {
 
   focus(device = null) {
     const card = this.#cards.get(device) ?? this.#visible()[0];
-    card?.link.focus({ preventScroll: device === null });
+    (card?.link ?? this.heading).focus({ preventScroll: device === null });
   }
 
   get viewers() {

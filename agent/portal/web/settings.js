@@ -58,7 +58,9 @@ export class SettingsView {
     this.nav.querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "center" });  // a phone shows three at once
     document.title = `${current.title} – Pinhole`;
     const page = new current.page({ me, cameras: () => [...(this.#devices() ?? new Map()).values()] });
-    this.content.replaceChildren(el("h1", {}, current.title), page.element);
+    const heading = el("h1", { tabindex: "-1" }, current.title);
+    this.content.replaceChildren(heading, page.element);
+    if (document.activeElement === document.body) heading.focus({ preventScroll: true });
     return page.load();
   }
 }

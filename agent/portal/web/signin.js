@@ -103,10 +103,13 @@ export class WelcomeView {
 /** A share link that has expired or was revoked. */
 export class NoticeView {
   constructor(title, text) {
-    this.element = card(el("h1", {}, title), el("p", { class: "hint" }, text));
+    this.heading = el("h1", { tabindex: "-1" }, title);
+    this.element = card(this.heading, el("p", { class: "hint" }, text));
   }
 
-  focus() {}
+  focus() {
+    this.heading.focus();
+  }
 
   close() {}
 }

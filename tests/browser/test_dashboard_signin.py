@@ -1,0 +1,32 @@
+"""The way in: nothing to wait for, and the keyboard's focus where the next act is."""
+
+from parts.dashboard import enter_password, open_page, sign_in
+from playwright.async_api import expect
+
+FOCUSED = "() => document.activeElement.matches('h1, a, main, input')"
+
+
+async def test_the_sign_in_page_waits_for_nothing():
+    async with open_page() as (part, page):
+        asked = []
+        page.on("websocket", lambda socket: asked.append(socket.url))
+        page.on("request", lambda request: asked.append(request.url))
+        await page.goto(part.url)
+        await expect(page.get_by_label("Password", exact=True)).to_be_visible()
+        assert [url for url in asked if "/api/" in url and not url.endswith("/api/ways")] == []
+        await enter_password(page)
+        await expect(page.get_by_role("heading", name="Cameras", exact=True)).to_be_visible()
+        asked.clear()
+        await page.reload()
+        await expect(page.get_by_role("heading", name="Cameras", exact=True)).to_be_visible()
+        assert [url for url in asked if url.endswith("/api/ws")], "who is signed in stays so"
+
+
+async def test_the_focus_is_never_lost_between_views():
+    async with open_page() as (part, page):
+        await sign_in(page, part.url)
+        assert await page.evaluate(FOCUSED)
+        for name in ("account", "users", "audit"):
+            await page.evaluate("(name) => { location.hash = `#/${name}` }", name)
+            await expect(page.get_by_role("link", name="All cameras")).to_be_visible()
+            await expect(page.get_by_role("heading", level=1)).to_be_focused()
