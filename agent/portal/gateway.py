@@ -378,7 +378,7 @@ class Gateway:
         online = self._directory.is_online(offer.device)
         # The same words for a camera that is not granted: not even its existence is told.
         if online is None or not client.may_watch(offer.device):
-            return SessionReject(offer.session, "offline", "There is no camera of this name here.")
+            return SessionReject(offer.session, "unknown-camera", "There is no camera of this name here.")
         if not online:
             return SessionReject(
                 offer.session, "offline", "The camera is offline. Check its power and its network."
@@ -451,9 +451,12 @@ class Gateway:
         devices = [device for device in self._directory.all() if client.may_watch(device.id)]
         fitting = count_fitting(devices, _HELLO_ROOM_BYTES)
         ice, first = client.ice, tuple(devices[:fitting])
+        ends_at = client.identity.expires_at if client.identity.share_id is not None else None
         self._tell(
             client,
-            Hello(self.version, client.user, self.broker_connected, ice.servers, ice.expires_at, first),
+            Hello(
+                self.version, client.user, self.broker_connected, ice.servers, ice.expires_at, first, ends_at
+            ),
         )
         for device in devices[fitting:]:
             client.outbox.put_device(device.id)

@@ -95,6 +95,8 @@ class Hello:
     ice_servers: tuple[IceServer, ...]
     ice_expires_at: float | None
     devices: tuple[Device, ...]
+    link_ends_at: float | None = None
+    """When the share link ends that brought this browser in; Unix time in seconds."""
     type: Literal["hello"] = "hello"
 
 

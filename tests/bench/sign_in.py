@@ -22,7 +22,8 @@ ENTER = """async ([user, password]) => {
   document.querySelector('input[name=password]').value = password;
   const from = performance.now();
   document.querySelector('button[type=submit]').click();
-  while (!document.querySelector('a[href="#/camera/front"]')) await new Promise((done) => setTimeout(done, 4));
+  const isIn = () => document.querySelector('a[href="#/camera/front"]');
+  while (!isIn()) await new Promise((resolve) => setTimeout(resolve, 4));
   return performance.now() - from;
 }"""
 FORM, CARD = "input[name=username]", 'a[href="#/camera/front"]'

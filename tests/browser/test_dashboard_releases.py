@@ -5,7 +5,7 @@ import time
 import pytest
 from fakes.bus import state
 from parts.chromium import screenshot
-from parts.dashboard import DESKTOP, PHONE, enter_password, open_page, sign_in
+from parts.dashboard import DESKTOP, PHONE, choose, enter_password, open_page, sign_in
 from parts.portal import PASSWORD
 from playwright.async_api import expect
 
@@ -121,5 +121,5 @@ async def test_who_only_watches_is_not_shown_releases():
         part.desk.add_user("bob", "viewer", password=PASSWORD)
         await page.goto(part.url)
         await enter_password(page, "bob")
-        await page.get_by_role("button", name="Account and settings").click()
+        await choose(page, "Account and settings")
         await expect(page.get_by_role("navigation").get_by_role("link")).to_have_text(["Account"])

@@ -6,7 +6,7 @@ import pytest
 from fakes.bus import state
 from fakes.device import FakeDevice
 from parts.chromium import screenshot
-from parts.dashboard import DESKTOP, PHONE, enter_password, open_page, sign_in, until_phase
+from parts.dashboard import DESKTOP, PHONE, choose, enter_password, open_page, sign_in, until_phase
 from playwright.async_api import expect
 
 from agent.model.health import Health, HealthFault
@@ -60,7 +60,7 @@ async def test_every_view_fits_and_says_what_is_the_matter(context, name):
         await expect(page.get_by_role("link")).to_have_count(5)
         await expect(page.get_by_role("link", name="Barn")).to_contain_text("another program holds")
         await expect(page.get_by_role("link", name="Gate")).to_contain_text("Offline since")
-        await expect(page.get_by_role("link", name="Front")).to_contain_text("2 viewers")
+        await expect(page.get_by_role("link", name="Front")).to_contain_text("2 other viewers")
         await no_sideways_scroll(page)
         await screenshot(page, f"grid-{name}")
 
@@ -190,12 +190,12 @@ async def test_the_theme_is_kept_and_signing_out_asks_for_the_password_again():
         await sign_in(page, part.url)
         background = "() => getComputedStyle(document.body).backgroundColor"
         dark = await page.evaluate(background)
-        await page.get_by_role("button", name="Change between dark and light").click()
+        await choose(page, "Change between dark and light")
         light = await page.evaluate(background)
         assert light != dark
         await page.reload()
         assert await page.evaluate(background) == light
-        await page.get_by_role("button", name="Sign out").click()
+        await choose(page, "Sign out")
         await expect(page.get_by_label("Password", exact=True)).to_be_visible()
         await page.reload()
         await expect(page.get_by_label("Password", exact=True)).to_be_visible()

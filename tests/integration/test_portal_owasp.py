@@ -163,7 +163,7 @@ async def test_a_camera_that_is_not_granted_shows_nowhere():
             part.gateway.on_state("back", state(name="secret", viewers=3))
             await socket.send_json(OFFER)
             answer = await socket.receive_json(timeout=10)
-            assert (answer["type"], answer["code"]) == ("reject", "offline")
+            assert (answer["type"], answer["code"]) == ("reject", "unknown-camera")
             await socket.send_json(OFFER | {"device": "nowhere", "session": "b" * 32})
             unknown = await socket.receive_json(timeout=10)
             assert answer["message"] == unknown["message"]

@@ -6,7 +6,8 @@ import axe_playwright_python
 
 SCRIPT = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 LOOK = """async (rules) => {
-  const options = { resultTypes: ["violations"], rules: { "label-content-name-mismatch": { enabled: true } } };
+  const named = { "label-content-name-mismatch": { enabled: true } };
+  const options = { resultTypes: ["violations"], rules: named };
   if (rules) options.runOnly = { type: "rule", values: rules };
   const { violations } = await axe.run(document, options);
   return violations.flatMap(({ id, impact, nodes }) =>

@@ -39,6 +39,12 @@ async def enter_password(page, user=USER, password=PASSWORD):
     await page.get_by_role("button", name="Sign in", exact=True).click()
 
 
+async def choose(page, name):
+    """What the grid's menu offers."""
+    await page.get_by_role("button", name="Menu", exact=True).click()
+    await page.get_by_role("button", name=name).click()
+
+
 async def until_phase(page, phase):
     """Wait until the camera view is in a phase, such as asking or playing."""
     await expect(page.locator(f'.stage[data-phase="{phase}"]')).to_be_visible(timeout=PATIENCE_MS)

@@ -2,9 +2,10 @@
 
 import { post } from "./api.js";
 import { CameraView } from "./camera.js";
-import { announce, el, icon, iconButton } from "./dom.js";
+import { announce, el, icon, tool } from "./dom.js";
 import { GridView } from "./grid.js";
 import { showHelp } from "./help.js";
+import { menu } from "./menu.js";
 import { clearPosters, posterOf } from "./posters.js";
 import { PAGE_NAMES, SettingsView } from "./settings.js";
 import { NoticeView, SignInView, WelcomeView } from "./signin.js";
@@ -25,6 +26,7 @@ const signal = isShared ? new Signal(`${base}api/share/ws`, "api/share") : new S
 
 let devices = null;
 let iceServers = [];
+let linkEnds;
 let brokerConnected = true;
 let portalAway = false;
 let awayTimer = 0;
@@ -79,14 +81,13 @@ function navigate() {
 
 function openGrid(from) {
   document.title = "Pinhole";
-  const actions = [
-    iconButton("moon", "Change between dark and light", toggleTheme, { class: "icon-button theme-toggle" }),
-    iconButton("help", "Keyboard shortcuts (?)", showHelp, { class: "icon-button wide-only" }),
-    iconButton("person", "Account and settings", () => { location.hash = "#/account"; }),
-    iconButton("sign-out", "Sign out", signOut),
+  const items = [
+    tool("person", "Account and settings", () => { location.hash = "#/account"; }),
+    tool("theme", "Change between dark and light", toggleTheme),
+    tool("help", "Keyboard shortcuts", showHelp, { title: "?" }),
+    tool("sign-out", "Sign out", signOut),
   ];
-  show(new GridView(actions, { signal, iceServers: () => iceServers }));
-  paintThemeToggle();
+  show(new GridView(menu("Menu", items), { signal, iceServers: () => iceServers }));
   view.update(devices);
   view.focus(from);
 }
@@ -98,7 +99,7 @@ function openCamera(id) {
 
 /** Playback starts at once where the portal has said hello already. */
 function startCamera() {
-  view.update(devices.get(route.id));
+  view.update(devices.get(route.id), linkEnds);
   view.start();
   view.focus();
 }
@@ -163,7 +164,7 @@ const handlers = {
   hello(message) {
     const isFirst = devices === null;
     devices = new Map(message.devices.map((device) => [device.id, device]));
-    [iceServers, brokerConnected] = [message.ice_servers, message.broker];
+    [iceServers, brokerConnected, linkEnds] = [message.ice_servers, message.broker, message.link_ends_at];
     if (isFirst && route.name === "camera") startCamera();
     else refresh();
     if (!isFirst) eachViewer((viewer) => viewer.onReachable());
@@ -200,7 +201,7 @@ function eachViewer(call) {
 
 function refresh() {
   updateBanner();
-  if (route.name === "camera") view.update(devices.get(route.id));
+  if (route.name === "camera") view.update(devices.get(route.id), linkEnds);
   else if (route.name !== "grid") view?.update?.();
   if (route.name !== "grid" || gridFrame) return;
   // A fleet that comes back at once is drawn once.
@@ -241,12 +242,7 @@ function toggleTheme() {
   const theme = isDark() ? "light" : "dark";
   document.documentElement.dataset.theme = theme;
   localStorage.setItem("pinhole-theme", theme);
-  paintThemeToggle();
   announce(`${theme} colours`);
-}
-
-function paintThemeToggle() {
-  document.querySelector(".theme-toggle")?.replaceChildren(icon(isDark() ? "sun" : "moon"));
 }
 
 function onKey(event) {

@@ -19,20 +19,37 @@ export function updateBadge(element, state) {
   setText(element, LABELS[state] ?? state);
 }
 
+/** Since when a device is away, as far as anybody knows. */
+export function sinceOf({ since }) {
+  return since ? `Offline since ${moment(since)}` : "Offline";
+}
+
 /** What keeps an online device from serving, as one line; empty where its doctor finds nothing. */
 export function warningOf(device) {
   const fault = device.online ? device.health?.faults[0] : null;
   return fault ? `${fault.check}: ${fault.message}` : "";
 }
 
+/** What needs somebody comes first. */
+export function rankOf(device) {
+  const state = stateOf(device);
+  return ["failed", "offline"].includes(state) ? 0 : warningOf(device) ? 1 : 2;
+}
+
+/** Who else watches: by name for who may know, else how many; empty where nobody does. */
+export function watchersOf({ viewers, own_viewers = 0, watching = [] }) {
+  const unnamed = Math.max(0, viewers - own_viewers - watching.length);
+  if (!watching.length) return unnamed ? count(unnamed, "other viewer", "other viewers") : "";
+  return `${[...watching, ...(unnamed ? [count(unnamed, "other", "others")] : [])].join(", ")} watching`;
+}
+
 /** One line about a device, for its card. */
 export function lineOf(device) {
   const state = stateOf(device);
-  if (state === "offline") return device.since ? `Offline since ${moment(device.since)}` : "Offline";
+  if (state === "offline") return [sinceOf(device), device.problem].filter(Boolean).join(". ");
   if (state === "failed") return device.problem || "The camera failed";
   const stream = device.streams.find((one) => one.name === "main") ?? device.streams[0];
   const parts = stream ? [size(stream.width_px, stream.height_px), `${Math.round(stream.fps)} fps`] : [];
   if (state === "starting") return ["Starting the camera …", ...parts].join(" · ");
-  if (device.viewers) parts.push(count(device.viewers, "viewer", "viewers"));
-  return parts.join(" · ") || "Starts when you open it";
+  return [watchersOf(device), ...parts].filter(Boolean).join(" · ") || "Starts when you open it";
 }

@@ -1,20 +1,24 @@
 // One camera, full screen.
 
-import { badge, stateOf, updateBadge } from "./badge.js";
-import { announce, el, icon, iconButton, setText } from "./dom.js";
-import { size } from "./format.js";
+import { badge, sinceOf, stateOf, updateBadge, watchersOf } from "./badge.js";
+import { announce, el, icon, setText, tool } from "./dom.js";
+import { clock, moment, size } from "./format.js";
+import { Notice } from "./notice.js";
 import { Overlay } from "./overlay.js";
 import { savePoster } from "./posters.js";
 import { Viewer } from "./viewer.js";
-import { PROGRESS } from "./words.js";
+import { PROGRESS, wordsFor } from "./words.js";
+import { Zoom } from "./zoom.js";
 
 const POSTER_EVERY_MS = 10_000;
 const HIDE_BARS_AFTER_MS = 3_500;
-const STEPS = Object.keys(PROGRESS);
 
 export class CameraView {
   #id;
   #viewer;
+  #device = null;
+  #linkEnds = null;
+  #heldAt = 0;
   #timers = [];
   #idle = 0;
   #said = "";
@@ -24,15 +28,17 @@ export class CameraView {
     this.video = el("video", { autoplay: true, playsinline: true, disableremoteplayback: true, "aria-label": "Live picture" });
     this.video.muted = true; // the property: the attribute alone does not allow autoplay
     this.still = el("canvas", { class: "still", "aria-hidden": "true" });
+    this.picture = el("div", { class: "picture" }, this.still, this.video);
+    this.zoom = new Zoom(this.picture);
     this.overlay = new Overlay();
     this.title = el("h1", {});
     this.detail = el("p", { class: "detail" });
     this.badge = badge();
-    this.message = el("div", { class: "message" });
-    this.statsButton = iconButton("stats", "Statistics (i)", () => this.#toggleStats(), { "aria-pressed": "false" });
-    this.smallButton = iconButton("small", "Small picture, which saves data (d)", () => this.#toggleSmall(), { "aria-pressed": "false", hidden: true });
-    this.snapshotButton = iconButton("snapshot", "Save a snapshot (s)", () => this.#snapshot());
-    this.pipButton = iconButton("pip", "Picture in picture", () => this.#pictureInPicture());
+    this.notice = new Notice(() => this.#viewer.retryNow());
+    this.statsButton = tool("stats", "Statistics", () => this.#toggleStats(), { title: "Statistics (i)", "aria-pressed": "false" });
+    this.smallButton = tool("small", "Small picture", () => this.#toggleSmall(), { title: "Saves data (d)", "aria-pressed": "false", hidden: true });
+    this.snapshotButton = tool("snapshot", "Snapshot", () => this.#snapshot(), { title: "Save a picture (s)" });
+    this.pipButton = tool("pip", "Pop out", () => this.#pictureInPicture(), { title: "Picture in picture (p)" });
     if (!document.pictureInPictureEnabled) this.pipButton.hidden = true;
     this.element = this.#layout(showHelp, isShared);
     if (poster) this.#showPoster(poster);
@@ -51,22 +57,30 @@ export class CameraView {
 
   start() {
     this.#viewer.start();
-    this.#timers = [setInterval(() => this.#keepPoster(), POSTER_EVERY_MS), setInterval(() => this.#countDown(), 250)];
+    this.#timers = [setInterval(() => this.#keepPoster(), POSTER_EVERY_MS), setInterval(() => this.notice.tick(), 250)];
     this.#wake();
   }
 
-  /** @param {object | undefined} device undefined where the portal does not know it. */
-  update(device) {
+  /**
+   * @param {object | undefined} device undefined where the portal does not know it.
+   * @param {number | undefined} linkEnds when the share link does that opened this page, in Unix seconds.
+   */
+  update(device, linkEnds) {
+    this.#device = device;
+    this.#linkEnds = linkEnds;
     setText(this.title, device?.name ?? this.#id);
     document.title = `${device?.name ?? this.#id} – Pinhole`;
-    this.deviceState = device ? stateOf(device) : "offline";
     this.#viewer.hasStamp = device?.has_stamp ?? false;
     const stream = device?.streams.find((one) => one.name === "main") ?? device?.streams[0];
     this.smallButton.hidden = !device?.streams.some((one) => one.name === "preview");
     this.#viewer.fps = stream?.fps ?? 0;
-    setText(this.detail, stream ? `${size(stream.width_px, stream.height_px)} · ${Math.round(stream.fps)} fps` : "");
+    const parts = [
+      linkEnds ? `Your link ends ${moment(linkEnds)}` : "",
+      device ? watchersOf(device) : "",
+      stream ? `${size(stream.width_px, stream.height_px)} · ${Math.round(stream.fps)} fps` : "",
+    ];
+    setText(this.detail, parts.filter(Boolean).join(" · "));
     this.overlay.updateHealth(device?.health);
-    this.problem = device?.camera === "failed" ? device.problem : "";
     this.#onChange();
   }
 
@@ -85,67 +99,75 @@ export class CameraView {
 
   onKey(key) {
     const actions = { i: () => this.#toggleStats(), d: () => this.#toggleSmall(), s: () => this.#snapshot(), f: () => this.#fullscreen(), p: () => this.#pictureInPicture() };
-    if (!actions[key]) return false;
+    if (!actions[key]) return this.zoom.onKey(key);
     actions[key]();
     return true;
   }
 
   #layout(showHelp, isShared) {
-    const back = isShared ? null : el("a", { class: "icon-button", href: "#/", "aria-label": "All cameras", title: "All cameras (Esc)" }, icon("back"));
-    const fullscreen = iconButton("fullscreen", "Full screen (f)", () => this.#fullscreen());
-    const help = iconButton("help", "Keyboard shortcuts (?)", showHelp, { class: "icon-button wide-only" });
+    const back = isShared ? [] : [el("a", { class: "icon-button", href: "#/", "aria-label": "All cameras", title: "All cameras (Esc)" }, icon("back"))];
+    const fullscreen = tool("fullscreen", "Full screen", () => this.#fullscreen(), { title: "Full screen (f)" });
+    const help = tool("help", "Keys", showHelp, { class: "tool wide-only", title: "Keyboard shortcuts (?)" });
     const buttons = el("div", { class: "controls" }, this.statsButton, this.smallButton, this.snapshotButton, this.pipButton, fullscreen, help);
     const names = el("div", { class: "names" }, this.title, this.detail);
     return el(
       "main",
-      { class: "stage", tabindex: "-1", onpointermove: () => this.#wake(), onpointerdown: () => this.#wake(), onfocusin: () => this.#wake(), ondblclick: (event) => event.target === this.video && this.#fullscreen() },
-      this.still,
-      this.video,
-      el("div", { class: "bar" }, ...(back ? [back] : []), names, this.badge, buttons),
+      { class: "stage", tabindex: "-1", onpointermove: () => this.#wake(), onpointerdown: () => this.#wake(), onfocusin: () => this.#wake(), ondblclick: (event) => this.picture.contains(event.target) && this.#fullscreen() },
+      this.picture,
+      el("div", { class: "bar" }, ...back, names, this.badge, buttons),
       this.overlay.element,
-      this.message,
+      this.notice.element,
+      this.zoom.element,
     );
   }
 
   #onChange() {
-    const { phase, title, advice, retryAt } = this.#viewer.state;
+    const { phase, title } = this.#viewer.state;
     this.element.dataset.phase = phase;
     const playing = phase === "playing";
-    updateBadge(this.badge, playing ? "live" : (this.deviceState === "live" ? "starting" : this.deviceState ?? "starting"));
+    const known = this.#device ? stateOf(this.#device) : "offline";
+    this.badge.hidden = this.#viewer.code === "unknown-camera";
+    updateBadge(this.badge, playing ? "live" : known === "live" ? "starting" : known);
     this.snapshotButton.disabled = this.pipButton.disabled = !playing;
-    if (playing) this.message.replaceChildren();
-    else if (PROGRESS[phase]) this.#showProgress(phase);
-    else this.#showProblem(title, this.problem || advice, retryAt, phase === "unsupported");
     if (phase === "retrying") this.#holdStill();
+    this.#notify();
     this.#say(playing ? "Live" : PROGRESS[phase] ?? title);
   }
 
-  #showProgress(phase) {
-    const steps = STEPS.map((step) => el("li", { "aria-current": step === phase ? "step" : null, class: STEPS.indexOf(step) < STEPS.indexOf(phase) ? "done" : "" }, PROGRESS[step]));
-    this.message.replaceChildren(el("div", { class: "panel progress" }, el("div", { class: "spinner", "aria-hidden": "true" }), el("ol", {}, ...steps)));
+  #notify() {
+    const { phase, title, advice, retryAt } = this.#viewer.state;
+    const trouble = this.#trouble();
+    this.element.classList.toggle("has-picture", phase === "stalled" || this.#heldAt > 0);
+    if (phase === "playing") this.notice.hide();
+    else if (phase === "stalled") this.notice.stalled(trouble?.title ?? title, trouble?.advice ?? advice);
+    else if (trouble) this.notice.problem({ ...trouble, retryAt, doing: PROGRESS[phase] ? "Trying now …" : "", way: "retry" });
+    else if (PROGRESS[phase]) this.notice.progress(phase);
+    else {
+      const isUnknown = this.#viewer.code === "unknown-camera";
+      this.notice.problem({ title, advice, retryAt, way: phase === "unsupported" ? "none" : isUnknown ? "leave" : "retry" });
+    }
   }
 
-  #showProblem(title, advice, retryAt, isFinal) {
-    this.countdown = el("span", { class: "countdown" });
-    const retry = el("button", { type: "button", class: "button primary", onclick: () => this.#viewer.retryNow() }, "Retry now");
-    const again = isFinal ? null : el("div", { class: "again" }, retry, this.countdown);
-    this.message.replaceChildren(el("div", { class: "panel problem" }, icon("alert"), el("h2", {}, title), advice ? el("p", {}, advice) : null, again));
-    this.retryAt = retryAt;
-    this.#countDown();
-  }
-
-  #countDown() {
-    if (!this.countdown?.isConnected) return;
-    const seconds = Math.max(0, Math.ceil((this.retryAt - Date.now()) / 1000));
-    setText(this.countdown, this.retryAt ? `Trying again in ${seconds} s` : "Starts by itself");
+  /** What the camera itself says is the matter: it stands while the viewer tries again and again. */
+  #trouble() {
+    const device = this.#device;
+    const state = device ? stateOf(device) : "";
+    if (state === "failed") return { title: "The camera has failed", advice: device.problem };
+    if (state !== "offline") return null;
+    const { title, advice } = wordsFor("offline");
+    return { title, advice: `${sinceOf(device)}. ${device.problem || advice}` };
   }
 
   /** Keep showing the last picture while the next session comes up. */
   #holdStill() {
-    if (!this.video.videoWidth) return;
+    if (!this.video.videoWidth || !this.video.srcObject) return;
+    this.#heldAt = Date.now();
+    this.still.dataset.kind = "held";
     this.still.width = this.video.videoWidth;
     this.still.height = this.video.videoHeight;
-    this.still.getContext("2d").drawImage(this.video, 0, 0);
+    const context = this.still.getContext("2d");
+    context.drawImage(this.video, 0, 0);
+    this.element.dataset.held = `Last picture ${clock(this.#heldAt)}`;
     this.video.srcObject = null;
   }
 

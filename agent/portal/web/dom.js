@@ -30,6 +30,11 @@ export function iconButton(name, label, onclick, attributes = {}) {
   return el("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...attributes }, icon(name));
 }
 
+/** A button that shows an icon and what it does; `title` may name its key. */
+export function tool(name, label, onclick, attributes = {}) {
+  return el("button", { type: "button", class: "tool", onclick, ...attributes }, icon(name), el("span", { class: "tool-label" }, label));
+}
+
 /** A line through the newest values, scaled to the largest; for a glance, not for reading. */
 export class Sparkline {
   constructor() {

@@ -30,6 +30,9 @@ export function moment(unixSeconds) {
   return `${then.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
 }
 
+/** A moment today, to the second. */
+export const clock = (ms) => new Date(ms).toLocaleTimeString([], { timeStyle: "medium" });
+
 export function count(number, one, many) {
   return `${number} ${number === 1 ? one : many}`;
 }

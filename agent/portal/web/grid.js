@@ -1,43 +1,44 @@
-// All cameras: a card each, updated in place.
+// All cameras: a card each, updated in place; what needs somebody comes first.
 
-import { badge, lineOf, stateOf, updateBadge, warningOf } from "./badge.js";
-import { el, icon, iconButton, setText } from "./dom.js";
-import { count, moment } from "./format.js";
-import { posterOf } from "./posters.js";
+import { rankOf, stateOf } from "./badge.js";
+import { Card } from "./card.js";
+import { el, icon, tool } from "./dom.js";
+import { Filters } from "./filters.js";
 import { Previews } from "./previews.js";
 
 const SEARCH_FROM = 7;
+const MANY = 5; // from here a phone shows a list
 const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 export class GridView {
   #cards = new Map();
   #devices = [];
-  #filter = "";
+  #wanted = "";
 
   #previews;
 
   /** @param {object} media what live previews need: {signal, iceServers}. */
   constructor(actions, media) {
     this.#previews = new Previews(media);
-    const live = iconButton("live", "Live previews", () => live.setAttribute("aria-pressed", String(this.#previews.toggle())), { "aria-pressed": String(this.#previews.isOn) });
+    const live = tool("live", "Live previews", () => live.setAttribute("aria-pressed", String(this.#previews.toggle())), { "aria-pressed": String(this.#previews.isOn) });
     this.search = el("input", {
       type: "search",
       placeholder: "Search cameras",
       "aria-label": "Search cameras",
       autocomplete: "off",
       oninput: () => this.#onSearch(),
-      onkeydown: (event) => event.key === "Escape" && this.#clearSearch(),
+      onkeydown: (event) => event.key === "Escape" && this.#showAll(),
     });
     this.searchBox = el("div", { class: "search", hidden: true }, icon("search"), this.search);
     this.heading = el("h1", { tabindex: "-1" }, "Cameras");
-    this.summary = el("p", { class: "summary" });
+    this.filters = new Filters(() => this.#arrange());
     this.grid = el("ul", { class: "grid", "aria-label": "Cameras" });
     this.blank = el("div", { class: "blank", hidden: true });
     this.element = el(
       "div",
       { class: "page" },
       el("header", { class: "top" }, el("div", { class: "brand" }, icon("logo"), "Pinhole"), this.searchBox, el("div", { class: "actions" }, live, ...actions)),
-      el("main", { class: "content" }, el("div", { class: "heading" }, this.heading, this.summary), this.grid, this.blank),
+      el("main", { class: "content" }, el("div", { class: "heading" }, this.heading, this.filters.element), this.grid, this.blank),
     );
   }
 
@@ -48,8 +49,10 @@ export class GridView {
     for (const skeleton of this.grid.querySelectorAll(".skeleton")) skeleton.parentElement.remove();
     for (const [id, card] of this.#cards) if (!devices.has(id)) this.#drop(id, card);
     for (const device of devices.values()) this.#updateCard(device);
-    this.#sort([...devices.values()]);
-    this.#summarize([...devices.values()]);
+    this.#devices = [...devices.values()];
+    this.#devices.sort((a, b) => rankOf(a) - rankOf(b) || byName.compare(a.name, b.name) || byName.compare(a.id, b.id));
+    this.searchBox.hidden = this.#devices.length < SEARCH_FROM;
+    this.#arrange();
   }
 
   focus(device = null) {
@@ -86,54 +89,13 @@ export class GridView {
   #updateCard(device) {
     const card = this.#cards.get(device.id) ?? this.#addCard(device.id);
     const state = stateOf(device);
-    card.name = device.name;
-    card.link.dataset.state = state;
-    card.link.setAttribute("aria-label", `${device.name}, ${state}`);
-    updateBadge(card.badge, state);
-    setText(card.title, device.name);
-    setText(card.line, lineOf(device));
-    card.line.title = card.line.textContent;
-    setText(card.warningText, warningOf(device));
-    card.warning.hidden = !warningOf(device);
-    card.warning.title = card.warningText.textContent;
-    this.#updatePoster(card, device.id, state);
+    card.update(device);
     this.#previews.update(device.id, state !== "offline" && state !== "failed");
   }
 
-  #updatePoster(card, id, state) {
-    const poster = posterOf(id);
-    card.image.hidden = !poster;
-    card.placeholder.hidden = Boolean(poster);
-    card.age.hidden = !poster;
-    if (poster && card.image.src !== poster.url) card.image.src = poster.url;
-    if (poster) setText(card.age, `Seen ${moment(poster.at / 1000)}`);
-    const wanted = state === "offline" ? "camera-off" : state === "failed" ? "alert" : "camera";
-    if (card.placeholder.dataset.icon !== wanted) {
-      card.placeholder.dataset.icon = wanted;
-      card.placeholder.replaceChildren(icon(wanted));
-    }
-  }
-
   #addCard(id) {
-    const card = {
-      image: el("img", { alt: "", hidden: true }),
-      placeholder: el("div", { class: "placeholder" }),
-      badge: badge(),
-      age: el("span", { class: "age", hidden: true }),
-      title: el("h2", {}),
-      line: el("p", { class: "line" }),
-      warningText: el("span", {}),
-    };
-    const poster = el("div", { class: "poster" }, card.image, card.placeholder, card.badge, card.age);
-    this.#previews.add(id, poster);
-    card.warning = el("p", { class: "warning", hidden: true }, icon("alert"), card.warningText);
-    card.link = el(
-      "a",
-      { class: "card", href: `#/camera/${encodeURIComponent(id)}`, "data-device": id },
-      poster,
-      el("div", { class: "caption" }, card.title, card.line, card.warning),
-    );
-    card.item = el("li", {}, card.link);
+    const card = new Card(id);
+    this.#previews.add(id, card.poster);
     this.#cards.set(id, card);
     return card;
   }
@@ -144,28 +106,23 @@ export class GridView {
     this.#cards.delete(id);
   }
 
-  #sort(devices) {
-    devices.sort((a, b) => byName.compare(a.name, b.name) || byName.compare(a.id, b.id));
-    devices.forEach((device, index) => {
+  /** Order, filter and count what is known. */
+  #arrange() {
+    this.filters.update(this.#devices);
+    this.#devices.forEach((device, index) => {
       const { item } = this.#cards.get(device.id);
       if (this.grid.children[index] !== item) this.grid.insertBefore(item, this.grid.children[index] ?? null);
       item.hidden = !this.#matches(device);
     });
+    const shown = this.#devices.filter((device) => this.#matches(device)).length;
+    this.grid.dataset.number = this.#devices.length;
+    this.grid.classList.toggle("many", this.#devices.length >= MANY);
+    this.#showBlank(shown);
   }
 
-  #summarize(devices) {
-    this.#devices = devices;
-    this.searchBox.hidden = devices.length < SEARCH_FROM;
-    const number = (state) => devices.filter((device) => stateOf(device) === state).length;
-    const parts = [count(devices.length, "camera", "cameras")];
-    for (const state of ["live", "failed", "offline"]) if (number(state)) parts.push(`${number(state)} ${state}`);
-    setText(this.summary, devices.length ? parts.join(" · ") : "");
-    this.#showBlank(devices);
-  }
-
-  #showBlank(devices) {
-    const nothingFound = devices.length > 0 && !devices.some((device) => this.#matches(device));
-    this.blank.hidden = devices.length > 0 && !nothingFound;
+  #showBlank(shown) {
+    const nothingFound = this.#devices.length > 0 && !shown;
+    this.blank.hidden = this.#devices.length > 0 && !nothingFound;
     const kind = nothingFound ? "nothing-found" : "empty";
     if (this.blank.hidden || (this.blank.dataset.kind === kind && !nothingFound)) return;
     this.blank.dataset.kind = kind;
@@ -175,28 +132,27 @@ export class GridView {
   #nothingFound() {
     return [
       icon("search"),
-      el("h2", {}, `No camera matches “${this.#filter}”`),
-      el("button", { type: "button", class: "button", onclick: () => this.#clearSearch() }, "Show all cameras"),
+      el("h2", {}, `No camera matches “${this.#wanted}”`),
+      el("button", { type: "button", class: "button", onclick: () => this.#showAll() }, "Show all cameras"),
     ];
   }
 
   #matches(device) {
-    const wanted = this.#filter.toLocaleLowerCase();
-    return `${device.name} ${device.id}`.toLocaleLowerCase().includes(wanted);
+    return this.filters.passes(device) && `${device.name} ${device.id}`.toLocaleLowerCase().includes(this.#wanted.toLocaleLowerCase());
   }
 
   #visible() {
-    return [...this.grid.children].filter((item) => !item.hidden).map((item) => this.#cards.get(item.firstChild.dataset.device)).filter(Boolean);
+    return this.#devices.filter((device) => this.#matches(device)).map((device) => this.#cards.get(device.id));
   }
 
   #onSearch() {
-    this.#filter = this.search.value.trim();
-    this.#sort(this.#devices);
-    this.#showBlank(this.#devices);
+    this.#wanted = this.search.value.trim();
+    this.#arrange();
   }
 
-  #clearSearch() {
+  #showAll() {
     this.search.value = "";
+    this.filters.clear();
     this.#onSearch();
   }
 

@@ -3,12 +3,13 @@
 import { el, iconButton } from "./dom.js";
 
 const KEYS = [
-  ["Arrows", "Move between cameras"],
+  ["Arrows", "Move between cameras, or a zoomed picture"],
   ["Enter", "Open a camera"],
   ["/", "Search cameras"],
   ["Esc", "Back to all cameras"],
   ["f", "Full screen"],
   ["i", "Statistics"],
+  ["+ − 0", "Zoom in, out, whole picture"],
   ["s", "Save a snapshot"],
   ["d", "Small picture, which saves data"],
   ["p", "Picture in picture"],

@@ -21,8 +21,12 @@ const ROWS = [
   ["size", "Picture", (s) => [size(s.width, s.height), "H.264"]],
   ["buffer", "Jitter buffer", (s) => [milliseconds(s.jitterBufferMs), ""]],
   ["first", "First picture", (s) => [milliseconds(s.firstPictureMs), "after the click"]],
-  ["camera", "Camera", (s) => [s.device?.camera_kind ?? "–", s.device ? `${count(s.device.viewers ?? 0, "viewer", "viewers")} · up ${duration(s.device.uptime_s)}` : ""]],
+  ["camera", "Camera", (s) => [s.device?.camera_kind ?? "–", s.device ? `${audience(s.device.viewers ?? 0)} · up ${duration(s.device.uptime_s)}` : ""]],
 ];
+
+function audience(viewers) {
+  return viewers > 1 ? `you and ${count(viewers - 1, "other", "others")}` : "only you";
+}
 
 const STREAMS = { main: "Main", preview: "Preview" };
 
@@ -49,7 +53,7 @@ export class Overlay {
     this.nat.row = el("div", { class: "row", "data-stat": "nat", hidden: true }, el("dt", {}, "Network"), el("dd", {}, this.nat.value, this.nat.note));
     list.append(this.nat.row);
     this.faults = el("ul", { class: "faults", "aria-label": "Faults of the camera", hidden: true });
-    this.element = el("section", { class: "overlay", "aria-label": "Statistics", hidden: true }, el("h2", {}, "Statistics"), this.#graph.element, list, this.faults);
+    this.element = el("section", { class: "overlay", "aria-label": "Statistics", tabindex: "0", hidden: true }, el("h2", {}, "Statistics"), this.#graph.element, list, this.faults);
     this.update({}, false);
   }
 

@@ -20,7 +20,7 @@ const STEADY_AFTER_MS = 10_000;
 const MAX_LATENCIES = 3_000;
 const MAX_EARLY_CANDIDATES = 64;
 /** The portal tells when these are over; a slow retry of our own covers the news that got lost. */
-const WAITS_FOR_PORTAL = new Set(["offline", "broker-away", "portal-away"]);
+const WAITS_FOR_PORTAL = new Set(["offline", "unknown-camera", "broker-away", "portal-away"]);
 
 /**
  * Events: "change" when `state` changed, "stats" once a second while connected.
@@ -76,6 +76,11 @@ export class Viewer extends EventTarget {
   /** The stream that is asked for: "main" or "preview". */
   get stream() {
     return this.#stream;
+  }
+
+  /** Why it last failed: one of the codes of `words.js`, or null. */
+  get code() {
+    return this.#code;
   }
 
   /** Ask for another stream; a session that is open goes on with it. */

@@ -2,6 +2,7 @@
 
 const BY_CODE = {
   offline: ["The camera is offline", "Check its power and its network. Playback starts by itself when it is back."],
+  "unknown-camera": ["There is no such camera here", "It was removed or never enrolled, or you may not watch it. Ask whoever runs the portal."],
   "broker-away": ["The portal cannot reach the cameras", "It has lost the MQTT broker and keeps trying. Playback starts by itself."],
   "no-answer": ["The camera did not answer", "Its link may be down or very slow."],
   "portal-away": ["The portal cannot be reached", "Check your own connection. Playback starts by itself when the portal is back."],

@@ -342,13 +342,13 @@ async def test_the_device_can_end_a_session(world, message, heard):
     assert len(world.sent(Offer)) == 2, "the session is free again"
 
 
-@pytest.mark.parametrize("device", ["gone", "never-seen"])
-async def test_an_offer_to_a_camera_that_is_not_there_is_refused_at_once(world, device):
+@pytest.mark.parametrize(("device", "code"), [("gone", "offline"), ("never-seen", "unknown-camera")])
+async def test_an_offer_to_a_camera_that_is_not_there_is_refused_at_once(world, device, code):
     world.gateway.on_state("gone", state(online=False))
     browser = await world.browser()
     browser.offer(device=device)
     [reject] = await browser.heard()
-    assert (reject["type"], reject["code"]) == ("reject", "offline")
+    assert (reject["type"], reject["code"]) == ("reject", code)
     assert reject["message"]
     assert world.bus.sent == []
 

@@ -1,0 +1,54 @@
+// A camera's card: its picture, its state and one line about it.
+
+import { badge, lineOf, stateOf, updateBadge, warningOf } from "./badge.js";
+import { el, icon, setText } from "./dom.js";
+import { moment } from "./format.js";
+import { posterOf } from "./posters.js";
+
+const SYMBOLS = { offline: "camera-off", failed: "alert" };
+
+export class Card {
+  constructor(id) {
+    this.id = id;
+    this.name = id;
+    this.image = el("img", { alt: "", hidden: true });
+    this.placeholder = el("div", { class: "placeholder" });
+    this.badge = badge();
+    this.age = el("span", { class: "age", hidden: true });
+    this.title = el("h2", {});
+    this.line = el("p", { class: "line" });
+    this.warningText = el("span", {});
+    this.warning = el("p", { class: "warning", hidden: true }, icon("alert"), this.warningText);
+    this.poster = el("div", { class: "poster" }, this.image, this.placeholder, this.age);
+    // The link is called what it shows, its name first: the style sheet puts the picture on top.
+    const caption = el("div", { class: "caption" }, this.title, this.line, this.warning);
+    this.link = el("a", { class: "card", href: `#/camera/${encodeURIComponent(id)}`, "data-device": id }, caption, this.badge, this.poster);
+    this.item = el("li", {}, this.link);
+  }
+
+  update(device) {
+    const state = stateOf(device);
+    this.name = device.name;
+    this.link.dataset.state = state;
+    updateBadge(this.badge, state);
+    setText(this.title, device.name);
+    setText(this.line, lineOf(device));
+    this.line.title = this.line.textContent;
+    setText(this.warningText, warningOf(device));
+    this.warning.hidden = !warningOf(device);
+    this.warning.title = this.warningText.textContent;
+    this.#updatePoster(state);
+  }
+
+  #updatePoster(state) {
+    const poster = posterOf(this.id);
+    this.image.hidden = this.age.hidden = !poster;
+    this.placeholder.hidden = Boolean(poster);
+    if (poster && this.image.src !== poster.url) this.image.src = poster.url;
+    if (poster) setText(this.age, `Seen ${moment(poster.at / 1000)}`);
+    const wanted = SYMBOLS[state] ?? "camera";
+    if (this.placeholder.dataset.icon === wanted) return;
+    this.placeholder.dataset.icon = wanted;
+    this.placeholder.replaceChildren(icon(wanted));
+  }
+}
