@@ -20,6 +20,7 @@ from agent.portal.accounts.service import Accounts
 from agent.portal.accounts.users import first_link
 from agent.portal.api.enroll import Devices
 from agent.portal.app import run_portal as serve_portal
+from agent.portal.audience import WatchAct
 from agent.portal.authority import PORTAL_NAME, Authority
 from agent.portal.claims import revoke
 from agent.portal.client import Client
@@ -115,9 +116,8 @@ class Portal:
                 for task in group:
                     task.cancel()
 
-    def _note_watching(self, client: Client, device: str, begins: bool, detail: str) -> None:
-        action = "watch" if begins else "watch-end"
-        self.audit.add(client.user, action, device=device, address=client.address, detail=detail)
+    def _note_watching(self, client: Client, device: str, act: WatchAct, detail: str) -> None:
+        self.audit.add(client.user, act, device=device, address=client.address, detail=detail)
 
     async def _keep_trust(self) -> None:
         """Hear of devices that came or were revoked, and tell devices of our keys."""

@@ -5,6 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from agent.model.media import StreamName
 from agent.portal.accounts.access import Identity
 from agent.portal.messages import BrowserOffer
 from agent.portal.outbox import Outbox
@@ -74,6 +75,8 @@ class Session:
     device: str
     boot_id: str | None
     client: Client
+    stream: StreamName = "main"
+    """What it was opened for; over the data channel its viewer may change their mind."""
     answer_by_s: float | None = None
     orphaned_until_s: float | None = None
     watching_since_s: float | None = None

@@ -7,6 +7,7 @@ devices, and `tick` is called twice a second.
 import itertools
 import logging
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from agent.errors import MessageError
@@ -25,6 +26,7 @@ from agent.model.signal import (
     ToDevice,
 )
 from agent.portal.accounts.access import Identity
+from agent.portal.audience import PreviewLog, WatchAct, seen_by, watchers_by_device
 from agent.portal.client import BURST, Client, Clock, MinuteLimit, Session
 from agent.portal.devices import Directory
 from agent.portal.messages import (
@@ -40,6 +42,7 @@ from agent.portal.messages import (
     Error,
     Hello,
     Ice,
+    PastEvents,
     Pong,
     SessionAnswer,
     SessionBye,
@@ -47,8 +50,9 @@ from agent.portal.messages import (
     SessionReject,
     SessionRestart,
     ToBrowser,
-    count_fitting,
     encode_to_browser,
+    fitting_devices,
+    fitting_events,
     parse_from_browser,
 )
 from agent.portal.outbox import Outbox
@@ -69,6 +73,8 @@ ORPHAN_S = 30.0
 ICE_RENEW_SHARE = 0.25
 """Credentials are renewed when this share of their life is left."""
 _HELLO_ROOM_BYTES = MAX_MESSAGE_BYTES - 16 * 1024  # the rest is for at most 9 ICE servers
+PAST_EVENTS = 100
+"""Kept in memory, for who comes later."""
 _NO_ANSWER = "The camera did not answer; its link may be down."
 _LEFT = "the viewer has left"
 _SHUT_OUT = "the viewer may no longer come in"
@@ -81,8 +87,8 @@ SendToDevice = Callable[[str, str, ToDevice], bool]
 """`send(device, session, message)` hands a message to the broker; False where that is away or behind."""
 
 
-NoteWatching = Callable[[Client, str, bool, str], None]
-"""`note(client, device, begins, detail)` for the audit log: somebody begins or ends to watch."""
+NoteWatching = Callable[[Client, str, WatchAct, str], None]
+"""`note(client, device, act, detail)` for the audit log: somebody begins or ends to watch."""
 AskToLook = Callable[[str, str], bool]
 """`ask(device, boot_id)` tells a device that there may be a new release; False as of `SendToDevice`."""
 
@@ -108,6 +114,8 @@ class Gateway:
         self.note_watching = note_watching
         self._directory = Directory()
         self._limit = MinuteLimit(OFFERS_PER_MINUTE)
+        self._previews = PreviewLog()
+        self._past: deque[DeviceEvent] = deque(maxlen=PAST_EVENTS)
         self._clients: set[Client] = set()
         self._numbers = itertools.count()
         self._sessions: dict[str, Session] = {}
@@ -124,7 +132,7 @@ class Gateway:
             number=number,
             identity=identity,
             address=address,
-            outbox=Outbox(self._encode_device),
+            outbox=Outbox(lambda device: self._encode_device(client, device)),
             ice=self._grant(identity, number),
             tokens=BURST,
             refilled_s=self._clock.mono_s(),
@@ -200,8 +208,13 @@ class Gateway:
 
     def on_state(self, device: str, state: State) -> None:
         """A device's presence changed."""
+        was_online = self._directory.is_online(device)
         if not self._directory.apply(device, state, self._clock.unix_s()):
             return
+        if was_online not in (None, state.online):
+            # Not told one by one: a fleet that comes back would flood the browsers, and they see it anyway.
+            kind = "online" if state.online else "offline"
+            self._past.appendleft(DeviceEvent(device, kind, "", self._clock.unix_s()))
         self._show(device)
         if state.online:
             self._end_former_life(device, state.boot_id)
@@ -227,7 +240,8 @@ class Gateway:
                 session.answer_by_s = session.asked = None
                 if session.watching_since_s is None:
                     session.watching_since_s = self._clock.mono_s()
-                    self.note_watching(session.client, device, True, f"session {session.id[:8]}")
+                    self._note_begin(session)
+                    self._show(device)
                 self._tell(session.client, SessionAnswer(session_id, message.sdp))
             case Candidate():
                 self._tell(session.client, SessionCandidate(session_id, message.candidate))
@@ -247,7 +261,9 @@ class Gateway:
 
     def on_event(self, device: str, event: Event) -> None:
         """Something happened at a device."""
-        text = encode_to_browser(DeviceEvent(device, event.kind, event.message, event.at))
+        told = DeviceEvent(device, event.kind, event.message, event.at)
+        self._past.appendleft(told)
+        text = encode_to_browser(told)
         for client in self._watchers(device):
             client.outbox.put(text)
 
@@ -299,7 +315,8 @@ class Gateway:
             return
         session = self._sessions.get(offer.session)
         if session is None:
-            session = Session(offer.session, offer.device, self._directory.boot_id(offer.device), client)
+            boot_id = self._directory.boot_id(offer.device)
+            session = Session(offer.session, offer.device, boot_id, client, offer.stream)
             # Higher than what another portal may have sent in this session.
             session.seq_out = int(self._clock.unix_s())
         if not offer.restart:  # a restart without an answer leaves the session as it is
@@ -408,7 +425,15 @@ class Gateway:
             duration_s = self._clock.mono_s() - session.watching_since_s
             detail = f"session {session.id[:8]}, {duration_s:.0f} s"
             session.watching_since_s = None
-            self.note_watching(session.client, session.device, False, detail)
+            if session.stream == "main":
+                self.note_watching(session.client, session.device, "watch-end", detail)
+
+    def _note_begin(self, session: Session) -> None:
+        client, device = session.client, session.device
+        if session.stream == "main":
+            self.note_watching(client, device, "watch", f"session {session.id[:8]}")
+        elif self._previews.is_news(client, device, self._clock.mono_s()):
+            self.note_watching(client, device, "preview", "")
 
     def _shut_out(self, client: Client) -> None:
         """End all that somebody had here who may no longer come in."""
@@ -448,9 +473,10 @@ class Gateway:
                 self._tell(session.client, SessionBye(session.id, "The camera restarted."))
 
     def _greet(self, client: Client) -> None:
-        devices = [device for device in self._directory.all() if client.may_watch(device.id)]
-        fitting = count_fitting(devices, _HELLO_ROOM_BYTES)
-        ice, first = client.ice, tuple(devices[:fitting])
+        watchers = watchers_by_device(self._sessions.values())
+        known = (device for device in self._directory.all() if client.may_watch(device.id))
+        devices = [seen_by(client, device, watchers.get(device.id, ())) for device in known]
+        ice, first = client.ice, fitting_devices(devices, _HELLO_ROOM_BYTES)
         ends_at = client.identity.expires_at if client.identity.share_id is not None else None
         self._tell(
             client,
@@ -458,7 +484,12 @@ class Gateway:
                 self.version, client.user, self.broker_connected, ice.servers, ice.expires_at, first, ends_at
             ),
         )
-        for device in devices[fitting:]:
+        past = fitting_events(
+            (event for event in self._past if client.may_watch(event.device)), _HELLO_ROOM_BYTES
+        )
+        if past:
+            self._tell(client, PastEvents(past))
+        for device in devices[len(first) :]:
             client.outbox.put_device(device.id)
 
     def _grant(self, identity: Identity, number: int) -> IceGrant:
@@ -479,8 +510,9 @@ class Gateway:
             return False
         return expires_at - unix_s < ttl_s * ICE_RENEW_SHARE
 
-    def _encode_device(self, device: str) -> str:
-        return encode_to_browser(DeviceChanged(self._directory.get(device)))
+    def _encode_device(self, client: Client, device: str) -> str:
+        watchers = watchers_by_device(self._sessions.values()).get(device, ())
+        return encode_to_browser(DeviceChanged(seen_by(client, self._directory.get(device), watchers)))
 
     def _reject(self, client: Client, session: str, code: str, message: str) -> None:
         self._tell(client, SessionReject(session, code, message))

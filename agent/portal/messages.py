@@ -1,7 +1,8 @@
 """The WebSocket's messages: strict types, and the only code that turns them into JSON and back."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -14,6 +15,8 @@ from agent.model.signal import CameraState, CandidateLine, IceServer, Release, S
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_WORDS = 300
 """Characters of a refusal."""
+
+T = TypeVar("T")
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """Made by the browser from 128 random bits."""
@@ -83,6 +86,10 @@ class Device:
     """What its doctor says; None where it has not yet."""
     release: Release | None = None
     """How its releases fare; None where they are not managed on the device."""
+    own_viewers: int = 0
+    """How many of the viewers are the one's who is told this."""
+    watching: tuple[str, ...] = ()
+    """The other viewers by name, once for each stream; for who may manage the camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,14 @@ class DeviceEvent:
     message: str
     at: float
     type: Literal["event"] = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class PastEvents:
+    """What happened before this browser came, the newest first."""
+
+    events: tuple[DeviceEvent, ...]
+    type: Literal["events"] = "events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +230,7 @@ ToBrowser = (
     | Ice
     | BrokerChanged
     | DeviceEvent
+    | PastEvents
     | SessionAnswer
     | SessionCandidate
     | SessionReject
@@ -227,6 +243,7 @@ ToBrowser = (
 _FROM_BROWSER: TypeAdapter[FromBrowser] = TypeAdapter(Annotated[FromBrowser, Field(discriminator="type")])
 _TO_BROWSER: TypeAdapter[ToBrowser] = TypeAdapter(Annotated[ToBrowser, Field(discriminator="type")])
 _DEVICE: TypeAdapter[Device] = TypeAdapter(Device)
+_EVENT: TypeAdapter[DeviceEvent] = TypeAdapter(DeviceEvent)
 
 
 def parse_from_browser(text: str) -> FromBrowser:
@@ -248,10 +265,21 @@ def encode_to_browser(message: ToBrowser) -> str:
     return _TO_BROWSER.dump_json(message, exclude_none=True).decode()
 
 
-def count_fitting(devices: list[Device], room_bytes: int) -> int:
-    """How many devices from the start of the list have JSON of at most `room_bytes` together."""
-    for index, device in enumerate(devices):
-        room_bytes -= len(_DEVICE.dump_json(device, exclude_none=True)) + 1
+def fitting_devices(devices: Iterable[Device], room_bytes: int) -> tuple[Device, ...]:
+    """Those from the start whose JSON takes at most `room_bytes` together."""
+    return _fitting(devices, lambda device: _DEVICE.dump_json(device, exclude_none=True), room_bytes)
+
+
+def fitting_events(events: Iterable[DeviceEvent], room_bytes: int) -> tuple[DeviceEvent, ...]:
+    """The same for events."""
+    return _fitting(events, _EVENT.dump_json, room_bytes)
+
+
+def _fitting(items: Iterable[T], encode: Callable[[T], bytes], room_bytes: int) -> tuple[T, ...]:
+    found: list[T] = []
+    for item in items:
+        room_bytes -= len(encode(item)) + 1
         if room_bytes < 0:
-            return index
-    return len(devices)
+            break
+        found.append(item)
+    return tuple(found)

@@ -1,6 +1,7 @@
 """One camera: what is the matter stays readable, the picture stays in sight, and it can be magnified."""
 
 import asyncio
+import re
 import time
 from contextlib import asynccontextmanager
 
@@ -121,7 +122,7 @@ async def test_the_picture_is_magnified_by_wheel_buttons_and_keys():
         assert await page.evaluate(SCALE) == pytest.approx(2)
         at = await page.evaluate(f"() => {{ const m = ({MATRIX})(); return [m.e, m.f]; }}")
         assert at == pytest.approx([-300, -300]), "what is under the pointer stays there"
-        await expect(zoom.get_by_text("Zoom 2×")).to_be_visible()
+        await expect(zoom.get_by_text(re.compile("^Zoom 2"))).to_be_visible()
         await screenshot(page, "zoomed-1440")
         await page.keyboard.press("ArrowRight")
         assert (await page.evaluate(f"() => ({MATRIX})().e")) < -300
@@ -137,7 +138,7 @@ async def test_the_picture_is_magnified_by_wheel_buttons_and_keys():
         for _ in range(9):
             await page.keyboard.press("+")
         assert await page.evaluate(SCALE) == 8
-        await zoom.get_by_text("Zoom 8×").click()
+        await zoom.get_by_text(re.compile("^Zoom 8")).click()
         await expect(zoom.get_by_role("button", name="Zoom out")).to_be_disabled()
 
 

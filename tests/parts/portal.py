@@ -75,9 +75,8 @@ async def portal(
         if USER not in {user.name for user in desk.users()}:
             desk.add_user(USER, role, password=PASSWORD)
 
-        def note(client, device, begins, detail):
-            action = "watch" if begins else "watch-end"
-            audit.add(client.user, action, device=device, address=client.address, detail=detail)
+        def note(client, device, act, detail):
+            audit.add(client.user, act, device=device, address=client.address, detail=detail)
 
         gateway = gateway or Gateway(bus.send, ice or IceServers(), "1.2.3")
         gateway.note_watching = note

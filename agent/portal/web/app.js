@@ -1,5 +1,6 @@
 // The dashboard: what the portal says goes into `devices`, the hash chooses the view.
 
+import { Activity, isGood } from "./activity.js";
 import { post } from "./api.js";
 import { CameraView } from "./camera.js";
 import { announce, el, icon, tool } from "./dom.js";
@@ -33,6 +34,9 @@ let awayTimer = 0;
 let gridFrame = 0;
 let view = null;
 let route = { name: "signin", id: null };
+
+const nameOf = (device) => devices?.get(device)?.name ?? device;
+const activity = new Activity(nameOf);
 
 /** For tests and for the curious; read-only. */
 window.pinhole = Object.freeze({
@@ -87,7 +91,7 @@ function openGrid(from) {
     tool("help", "Keyboard shortcuts", showHelp, { title: "?" }),
     tool("sign-out", "Sign out", signOut),
   ];
-  show(new GridView(menu("Menu", items), { signal, iceServers: () => iceServers }));
+  show(new GridView([activity.button, activity.panel, ...menu("Menu", items)], { signal, iceServers: () => iceServers }));
   view.update(devices);
   view.focus(from);
 }
@@ -156,6 +160,7 @@ async function signOut() {
   await post("api/logout");
   signal.stop();
   clearPosters();
+  activity.clear();
   location.hash = "#/";
   openSignIn();
 }
@@ -171,6 +176,9 @@ const handlers = {
   },
   device({ device }) {
     const wasOnline = devices.get(device.id)?.online;
+    if (wasOnline !== undefined && wasOnline !== device.online) {
+      activity.add({ device: device.id, kind: device.online ? "online" : "offline", message: "", at: Date.now() / 1000 });
+    }
     devices.set(device.id, device);
     refresh();
     if (device.online && !wasOnline && device.id === route.id) view.viewer?.onReachable();
@@ -189,8 +197,11 @@ const handlers = {
     refresh();
   },
   event(message) {
-    const name = devices.get(message.device)?.name ?? message.device;
-    toast(message.kind === "camera-recovered" ? "good" : "bad", name, message.message);
+    activity.add(message);
+    toast(isGood(message.kind) ? "good" : "bad", nameOf(message.device), message.message);
+  },
+  events({ events }) {
+    activity.past(events);
   },
 };
 

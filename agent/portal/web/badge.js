@@ -40,7 +40,8 @@ export function rankOf(device) {
 export function watchersOf({ viewers, own_viewers = 0, watching = [] }) {
   const unnamed = Math.max(0, viewers - own_viewers - watching.length);
   if (!watching.length) return unnamed ? count(unnamed, "other viewer", "other viewers") : "";
-  return `${[...watching, ...(unnamed ? [count(unnamed, "other", "others")] : [])].join(", ")} watching`;
+  const names = [...new Set(watching)].map((name) => name.replace(/^link:/, "guest "));
+  return `${[...names, ...(unnamed ? [count(unnamed, "other", "others")] : [])].join(", ")} watching`;
 }
 
 /** One line about a device, for its card. */

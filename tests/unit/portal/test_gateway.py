@@ -595,8 +595,8 @@ def two(world):
     """A world with a second camera, `back`, and what the audit log was told."""
     world.gateway.on_state("back", state(name="Back door"))
     world.notes = []
-    world.gateway.note_watching = lambda client, device, begins, detail: world.notes.append(
-        (client.user, device, begins, detail)
+    world.gateway.note_watching = lambda client, device, act, detail: world.notes.append(
+        (client.user, device, act, detail)
     )
     return world
 
@@ -694,9 +694,69 @@ async def test_the_audit_log_hears_who_watches_and_for_how_long(two):
     two.pass_time(9)
     browser.say(type="bye", session=session)
     assert two.notes == [
-        ("viewer", "front", True, "session aaaaaaaa"),
-        ("viewer", "front", False, "session aaaaaaaa, 9 s"),
+        ("viewer", "front", "watch", "session aaaaaaaa"),
+        ("viewer", "front", "watch-end", "session aaaaaaaa, 9 s"),
     ]
+
+
+async def test_the_audit_log_hears_of_previews_once_an_hour(two):
+    browser = await two.browser()
+    for number, minutes in enumerate((0, 10, 10, 45)):
+        two.pass_time(minutes * 60)
+        session = browser.offer(session=f"{number:032x}", stream="preview")
+        two.answer(session, 0, "v=0")
+        browser.say(type="bye", session=session)
+    assert two.notes == [("viewer", "front", "preview", "")] * 2
+
+
+async def test_everybody_knows_their_own_streams_and_only_who_manages_a_camera_the_others(two):
+    async def told(browser):
+        await browser.heard()
+        return json.loads(await anext(browser.stream))["device"]
+
+    admin, bob = (
+        Browser(two.gateway, user, Access(role)) for user, role in (("ann", "admin"), ("bob", "viewer"))
+    )
+    other = Browser(two.gateway, "cy")
+    for number, browser in enumerate((bob, other, other, admin)):
+        two.answer(browser.offer(session=f"{number:032x}"), 0, "v=0")
+    two.gateway.on_state("front", state(viewers=4))
+    seen = await told(admin)
+    assert (seen["viewers"], seen["own_viewers"], seen["watching"]) == (4, 1, ["bob", "cy", "cy"])
+    seen = await told(bob)
+    assert (seen["viewers"], seen["own_viewers"], seen["watching"]) == (4, 1, [])
+    bob.say(type="bye", session=f"{0:032x}")
+    two.gateway.on_state("front", state(viewers=3))
+    assert (await told(admin))["watching"] == ["cy", "cy"]
+    assert (await told(bob))["own_viewers"] == 0
+
+
+async def test_who_comes_later_hears_what_happened_before(two):
+    two.gateway.on_event("front", Event("camera-failed", 1000.0, "stuck"))
+    two.gateway.on_state("back", state(name="Back door", online=False, since=1001.0))
+    _, past = await Browser(two.gateway).heard()
+    assert [(one["device"], one["kind"]) for one in past["events"]] == [
+        ("back", "offline"),
+        ("front", "camera-failed"),
+    ]
+    _, past = await Browser(two.gateway, access=FRONT).heard()
+    assert [one["device"] for one in past["events"]] == ["front"]
+
+
+async def test_what_happened_before_fits_into_one_message(two):
+    for number in range(500):
+        two.gateway.on_event("front", Event("camera-failed", float(number), "ä" * 512))
+    _, past = await Browser(two.gateway).heard()
+    assert past["events"][0]["at"] == 499
+    assert len(json.dumps(past, ensure_ascii=False).encode()) < 64 * 1024
+
+
+async def test_a_guest_is_told_when_the_link_ends(world):
+    guest = Identity("s", "link:plumber", EVERYTHING, 12_345.0, share_id=1)
+    client = world.gateway.join(guest)
+    assert json.loads(await anext(client.outbox.stream()))["link_ends_at"] == 12_345
+    [hello] = await Browser(world.gateway).heard()
+    assert "link_ends_at" not in hello
 
 
 CHALLENGE = "c" * 22

@@ -13,8 +13,8 @@ from agent.portal.messages import (
     Device,
     Hello,
     SessionReject,
-    count_fitting,
     encode_to_browser,
+    fitting_devices,
     parse_from_browser,
 )
 
@@ -115,12 +115,12 @@ def test_what_is_unknown_is_left_out():
 
 def test_a_hello_takes_as_many_devices_as_fit():
     devices = [device("☃" * 512, "💥" * 512) for _ in range(300)]
-    fitting = count_fitting(devices, 40_000)
-    assert 1 < fitting < 300
-    hello = Hello("1", "v", True, (), None, tuple(devices[:fitting]))
+    fitting = fitting_devices(devices, 40_000)
+    assert 1 < len(fitting) < 300
+    hello = Hello("1", "v", True, (), None, fitting)
     assert len(encode_to_browser(hello).encode()) < MAX_MESSAGE_BYTES
-    assert count_fitting(devices[:2], 40_000) == 2
-    assert count_fitting([], 100) == 0
+    assert fitting_devices(devices[:2], 40_000) == tuple(devices[:2])
+    assert fitting_devices([], 100) == ()
 
 
 def test_a_refusal_quotes_little_of_what_it_refuses():

@@ -1,0 +1,54 @@
+"""Who watches what: as each user may know it, and as the audit log hears of it."""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import Literal
+
+from agent.portal.client import Client, Session
+from agent.portal.messages import Device
+
+WatchAct = Literal["watch", "watch-end", "preview"]
+PREVIEW_EVERY_S = 3600.0
+MAX_PREVIEWS = 16_384
+MAX_NAMES = 64
+"""As many viewers as a camera takes."""
+
+
+def watchers_by_device(sessions: Iterable[Session]) -> dict[str, list[Client]]:
+    """Whose streams play, for each device."""
+    found: dict[str, list[Client]] = {}
+    for session in sessions:
+        if session.watching_since_s is not None:
+            found.setdefault(session.device, []).append(session.client)
+    return found
+
+
+def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Device:
+    """A device with its viewers: everybody may know their own streams, who manages it also the others'."""
+    others = [watcher.user for watcher in watchers if watcher.owner != client.owner]
+    may_know = client.identity.access.may(device.id, "manage")
+    names = tuple(sorted(others)[:MAX_NAMES]) if may_know else ()
+    return replace(device, own_viewers=len(watchers) - len(others), watching=names)
+
+
+class PreviewLog:
+    """Which previews are news to the audit log: of each camera, one an hour by each user from one address.
+
+    A grid opens nine at once, and again whenever somebody looks at it: the log would hold little else.
+    """
+
+    def __init__(self) -> None:
+        self._noted_s: OrderedDict[tuple[object, str, str], float] = OrderedDict()
+
+    def is_news(self, client: Client, device: str, now_s: float) -> bool:
+        """Whether this one is to be noted; `now_s` is monotonic."""
+        key = (client.owner, client.address, device)
+        last_s = self._noted_s.get(key)
+        if last_s is not None and now_s - last_s < PREVIEW_EVERY_S:
+            return False
+        self._noted_s[key] = now_s
+        self._noted_s.move_to_end(key)
+        if len(self._noted_s) > MAX_PREVIEWS:
+            self._noted_s.popitem(last=False)
+        return True

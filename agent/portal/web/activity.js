@@ -1,0 +1,63 @@
+// What happened at the cameras, kept after its toast has gone.
+
+import { el, icon, setText, tool } from "./dom.js";
+import { count, moment } from "./format.js";
+
+const MAX_ENTRIES = 100;
+const SEEN = "pinhole-activity-seen";
+const GOOD = new Set(["camera-recovered", "online"]);
+const WORDS = { online: "Is online again", offline: "Went offline" };
+
+export const isGood = (kind) => GOOD.has(kind);
+
+export class Activity {
+  #entries = []; // {device, kind, message, at}, the newest first
+  #nameOf;
+
+  /** @param {(device: string) => string} nameOf */
+  constructor(nameOf) {
+    this.#nameOf = nameOf;
+    this.number = el("span", { class: "number", hidden: true });
+    this.button = tool("bell", "Activity", null, { popovertarget: "activity" });
+    this.button.append(this.number);
+    this.list = el("ol", { class: "activity-list" });
+    this.panel = el("div", { id: "activity", class: "menu activity", popover: "auto", ontoggle: (event) => event.newState === "open" && this.#open() }, el("h2", {}, "Activity"), this.list);
+  }
+
+  /** What the portal remembers takes the place of our own notes on the same time. */
+  past(events) {
+    const oldest = Math.min(...events.map(({ at }) => at));
+    this.#keep([...events, ...this.#entries.filter(({ at }) => at < oldest)]);
+  }
+
+  add(entry) {
+    this.#keep([entry, ...this.#entries]);
+  }
+
+  clear() {
+    this.#keep([]);
+  }
+
+  #keep(entries) {
+    this.#entries = entries.sort((a, b) => b.at - a.at).slice(0, MAX_ENTRIES);
+    if (this.panel.matches(":popover-open")) return this.#open();
+    const seen = Number(localStorage.getItem(SEEN) ?? 0);
+    const unseen = this.#entries.filter(({ at }) => at > seen).length;
+    this.number.hidden = !unseen;
+    setText(this.number, unseen ? String(unseen) : "");
+    this.button.title = unseen ? count(unseen, "new event", "new events") : "";
+  }
+
+  #open() {
+    this.list.replaceChildren(...(this.#entries.length ? this.#entries.map((entry) => this.#row(entry)) : [el("li", { class: "hint" }, "Nothing has happened yet.")]));
+    if (this.#entries.length) localStorage.setItem(SEEN, String(this.#entries[0].at));
+    this.number.hidden = true;
+    this.button.title = "";
+  }
+
+  #row({ device, kind, message, at }) {
+    const words = el("div", {}, el("strong", {}, this.#nameOf(device)), el("p", {}, message || (WORDS[kind] ?? kind)));
+    const link = el("a", { href: `#/camera/${encodeURIComponent(device)}` }, icon(isGood(kind) ? "camera" : kind === "offline" ? "camera-off" : "alert"), words, el("time", {}, moment(at)));
+    return el("li", { class: isGood(kind) ? "good" : "" }, link);
+  }
+}
