@@ -97,6 +97,7 @@ class Agent:
             subscriptions=topics.device_filters(broker.topic_prefix, device.id),
             on_message=self._on_message,
             on_connection=self._on_connection,
+            on_refused=self.service.on_refused,
             will=self.service.will(self._state()),
         )
 

@@ -75,6 +75,7 @@ class Portal:
             subscriptions=topics.portal_filters(broker.topic_prefix),
             on_message=lambda topic, payload: self.signaling.on_message(topic, payload, time.time()),
             on_connection=self._on_connection,
+            on_refused=self.signaling.on_refused,
         )
 
     async def run(self, on_ready: Callable[[str], None]) -> None:

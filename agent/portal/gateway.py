@@ -259,6 +259,13 @@ class Gateway:
                 self._forget(session)
                 self._tell(session.client, SessionBye(session_id, message.reason))
 
+    def on_undelivered(self, device: str, session_id: str, words: str) -> None:
+        """The broker does not take what we sent to a device: nobody need wait for its answer."""
+        session = self._sessions.get(session_id)
+        if session is not None and session.device == device:
+            self._forget(session)
+            self._reject(session.client, session_id, "broker-refuses", _as_sentence(words))
+
     def on_event(self, device: str, event: Event) -> None:
         """Something happened at a device."""
         told = DeviceEvent(device, event.kind, event.message, event.at)
@@ -524,6 +531,10 @@ class Gateway:
         text = encode_to_browser(message)
         for client in self._clients:
             client.outbox.put(text)
+
+
+def _as_sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _may_restart(session: Session, client: Client, offer: BrowserOffer) -> bool:

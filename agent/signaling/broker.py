@@ -26,20 +26,19 @@ from agent.model.tasks import TaskGroup
 from agent.signaling.backoff import Twins, pause_s
 from agent.signaling.endpoint import (
     Dialer,
+    code_words,
     explain,
     explain_close,
-    explain_code,
     make_tls_context,
     parse_endpoint,
 )
-from agent.signaling.outbox import Outbox, Publication
+from agent.signaling.limits import MAX_INFLIGHT, Limits, fit, lacks, learn, read_limits, too_large
+from agent.signaling.outbox import MAX_STRIKES, Outbox, Publication
 
 logger = logging.getLogger(__name__)
 
 WILL_DELAY_S = 20
 """MQTT 5 section 3.1.3.2.2: a short loss of the link is not news."""
-MAX_INFLIGHT = 20
-"""QoS 1 messages under way unconfirmed, each way (MQTT 5 section 3.1.2.11.3: receive maximum)."""
 MAX_INBOX = 256
 MAX_PACKET_BYTES = 4 * MAX_MESSAGE_BYTES
 """MQTT 5 section 3.1.2.11.4: the broker keeps larger ones from us; what is between is counted."""
@@ -54,6 +53,7 @@ UNREACHED_PAUSE_S = 2.0
 STABLE_S = 10.0
 """A shorter connection does not end an outage: two clients with one id must not fight at full speed."""
 TAKEN_OVER = 0x8E  # MQTT 5 section 2.4
+KEEPALIVE_TIMEOUT = 0x8D
 CONNECTION_LOST = 0x80
 """What paho calls an end without a reason (MQTT 5 section 2.4: unspecified error)."""
 
@@ -62,15 +62,25 @@ class _UnreachedError(BrokerError):
     """Nobody answered: the link is down, or the broker's host is."""
 
 
-class _ClosedError(BrokerError):
+class _LostError(BrokerError):
+    """A connection that was in order has ended."""
+
+    def __init__(self, words: str, *, is_hung_up: bool) -> None:
+        super().__init__(words)
+        self.is_hung_up = is_hung_up
+        """By the broker, perhaps for something that we sent; the link was well."""
+
+
+class _ClosedError(_LostError):
     """The broker closed a connection that was in order; a restart does that, and a client with our id."""
 
 
 class Broker:
     """One client of the broker. `run()` keeps it connected; everything else returns at once.
 
-    `on_message(topic, payload)` and `on_connection(connected, words)` are called on the event loop and must
-    not raise; the latter once for each change of state or reason. The broker keeps our subscriptions and
+    `on_message(topic, payload)`, `on_connection(connected, words)` and `on_refused(topic, words)` are called
+    on the event loop and must not raise; the second once for each change of state or reason, the third for
+    each message that is given up, since this broker does not take it. The broker keeps our subscriptions and
     QoS 1 messages while we are away, so `client_id` must be unique and the same at every start.
     """
 
@@ -83,6 +93,7 @@ class Broker:
         subscriptions: tuple[str, ...],
         on_message: Callable[[str, bytes], None],
         on_connection: Callable[[bool, str], None],
+        on_refused: Callable[[str, str], None] = lambda _topic, _words: None,
         will: Publication | None = None,
     ) -> None:
         """Raises BrokerError where the URL or a certificate file is unusable."""
@@ -92,6 +103,7 @@ class Broker:
         self._subscriptions = subscriptions
         self._on_message = on_message
         self._on_connection = on_connection
+        self._on_refused = on_refused
         self._will = will
         self._endpoint = parse_endpoint(settings.url)
         make_tls_context(settings)  # made anew for each connection; here for its errors
@@ -99,10 +111,12 @@ class Broker:
         self._client: _Client | None = None
         self._hurry = asyncio.Event()
         self._outbox = Outbox()
+        self._limits = Limits()
+        self._lacks: list[str] = []
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._announced = (False, "")
-        self._refusal = ""
+        self._refusal = 0
 
     @property
     def connected(self) -> bool:
@@ -193,6 +207,8 @@ class Broker:
                 self._announce(False, self._explain_twin() if twins.are_likely else str(error))
                 if isinstance(error, _UnreachedError):
                     longest_s = UNREACHED_PAUSE_S
+                if isinstance(error, _LostError) and error.is_hung_up and (guilty := self._outbox.blame()):
+                    self._note_refused(guilty, f"the MQTT broker hung up on it {MAX_STRIKES} times ({error})")
             finally:
                 self._outbox.restore()
             if clock() - since_s >= STABLE_S:
@@ -236,11 +252,20 @@ class Broker:
         except BaseException as exc:
             if client is not None:
                 client.cut()
+            if isinstance(code := getattr(exc, "rc", None), ReasonCode):
+                self._limits = learn(self._limits, code.value)
             if isinstance(exc, (aiomqtt.MqttError, OSError, ValueError, IndexError)):
                 # The last two are what paho makes of a websocket handshake that is none.
                 raise BrokerError(self._explain_connect(exc, client)) from exc
             raise
+        self._take_limits(client.limits)
         return client
+
+    def _take_limits(self, limits: Limits) -> None:
+        self._limits, told, self._lacks = limits, self._lacks, lacks(limits)
+        for words in self._lacks:
+            if words not in told:
+                logger.warning("broker: %s: %s", self._endpoint.url, words)
 
     async def _open_socket(self) -> socket.socket:
         try:
@@ -289,7 +314,7 @@ class Broker:
         properties = None
         if self._settings.version == "5":
             properties = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S)
-        return aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, properties)
+        return aiomqtt.Will(will.topic, will.payload, *fit(will, self._limits), properties)
 
     async def _serve(self, client: "_Client") -> None:
         failures: tuple[BaseException, ...] = ()
@@ -313,7 +338,7 @@ class Broker:
                 raise self._loss(exc, client) from exc
             refusals = [code for code in cast("list[ReasonCode]", codes) if code.is_failure]
             if refusals:
-                fault = f"it refuses the subscription to {topic} ({refusals[0]}): check its access rules"
+                fault = f"it refuses the subscription to {topic} ({self._words_of(refusals[0].value)})"
                 raise BrokerError(f"{self._endpoint.url}: {fault}")
 
     async def _receive(self, client: "_Client") -> None:
@@ -326,21 +351,32 @@ class Broker:
             raise self._loss(exc, client) from exc
 
     async def _send(self, client: "_Client", group: TaskGroup) -> None:
-        room = asyncio.Semaphore(MAX_INFLIGHT)
         while True:
-            await room.acquire()
             publication = await self._next()
-            group.create_task(self._send_one(client, publication, room), name=f"publish {publication.topic}")
+            if fault := too_large(publication, self._limits, self._settings.version):
+                self._outbox.drop(publication)
+                self._note_refused(publication, fault)
+                continue
+            group.create_task(self._send_one(client, publication), name=f"publish {publication.topic}")
 
     async def _next(self) -> Publication:
-        while (publication := self._outbox.take(asyncio.get_running_loop().time())) is None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            has_room = self._outbox.under_way < (1 if self._outbox.is_careful else self._limits.inflight)
+            if has_room and (publication := self._outbox.take(clock())) is not None:
+                return publication
             if not len(self._outbox):
                 self._empty.set()
             self._wake.clear()
             await self._wake.wait()
-        return publication
 
-    async def _send_one(self, client: "_Client", publication: Publication, room: asyncio.Semaphore) -> None:
+    def _note_refused(self, publication: Publication, words: str) -> None:
+        logger.warning(
+            "broker: %s: a message on %s is dropped: %s", self._endpoint.url, publication.topic, words
+        )
+        self._on_refused(publication.topic, words)
+
+    async def _send_one(self, client: "_Client", publication: Publication) -> None:
         properties = None
         if self._settings.version == "5" and publication.expires_s is not None:
             left_s = publication.expires_s - asyncio.get_running_loop().time()
@@ -349,30 +385,26 @@ class Broker:
             await client.publish(
                 publication.topic,
                 publication.payload,
-                publication.qos,
-                publication.retain,
+                *fit(publication, self._limits),
                 properties,
                 timeout=PUBACK_TIMEOUT_S,
             )
         except aiomqtt.MqttError as exc:
             raise self._loss(exc, client) from exc
         self._outbox.confirm(publication)
-        room.release()
         self._wake.set()  # `_next` sees whether that was the last
         self._note_refusal(client.refusal)
 
-    def _note_refusal(self, refusal: str) -> None:
-        if refusal and refusal != self._refusal:
-            hint = f"check its access rules for {self._client_id}"
-            logger.warning(
-                "broker: %s: it refuses what we publish (%s): %s", self._endpoint.url, refusal, hint
-            )
-            self._refusal = refusal
+    def _note_refusal(self, code: int) -> None:
+        if code and code != self._refusal:
+            words = self._words_of(code)
+            logger.warning("broker: %s: it refuses what we publish: %s", self._endpoint.url, words)
+            self._refusal = code
 
     def _explain_connect(self, error: BaseException, client: "_Client | None") -> str:
         code = getattr(error, "rc", None)
         if isinstance(code, ReasonCode):
-            return explain_code(code.value, self._endpoint, self._settings.version, self._client_id)
+            return f"{self._endpoint.url}: {self._words_of(code.value)}"
         if not isinstance(error, aiomqtt.MqttError):
             return explain(error, self._endpoint)
         # aiomqtt raises `from None` and drops the type; the context and paho's log still have it.
@@ -383,20 +415,24 @@ class Broker:
             return explain_close(self._endpoint)
         return explain(cause, self._endpoint)
 
-    def _loss(self, error: aiomqtt.MqttError, client: "_Client") -> BrokerError:
-        url, code = self._endpoint.url, getattr(error.__cause__, "rc", None)
-        if isinstance(code, ReasonCode) and code.value != CONNECTION_LOST:
-            kind = _ClosedError if code.value == TAKEN_OVER else BrokerError
-            return kind(explain_code(code.value, self._endpoint, self._settings.version, self._client_id))
+    def _loss(self, error: aiomqtt.MqttError, client: "_Client") -> _LostError:
+        cause, fault = error.__cause__, client.socket_errors.last
+        code = getattr(cause, "rc", None)
+        said = code.value if isinstance(code, ReasonCode) and code.value != CONNECTION_LOST else None
+        words = f"{self._endpoint.url}: {'the connection was lost' if said is None else self._words_of(said)}"
+        # A broker that does not want the rest of a packet resets the connection; a link that fails times out.
+        is_hung_up = cause is not None and not client.was_cut and said != KEEPALIVE_TIMEOUT
+        is_hung_up = is_hung_up and (fault is None or isinstance(fault, ConnectionError))
         # Mosquitto 2.0 closes the older of two twins without a word; a link that fails leaves an error.
-        kind = _ClosedError if client.socket_errors.last is None and not client.was_cut else BrokerError
-        if asyncio.get_running_loop().time() - client.since_s >= STABLE_S:
-            return kind(f"{url}: the connection was lost")
-        words = f"the connection was lost soon after it began: another client with the id {self._client_id}?"
-        return kind(f"{url}: {words}")
+        if said == TAKEN_OVER or (said is None and is_hung_up and fault is None):
+            return _ClosedError(words, is_hung_up=is_hung_up)
+        return _LostError(words, is_hung_up=is_hung_up)
 
     def _explain_twin(self) -> str:
-        return explain_code(TAKEN_OVER, self._endpoint, self._settings.version, self._client_id)
+        return f"{self._endpoint.url}: {self._words_of(TAKEN_OVER)}"
+
+    def _words_of(self, code: int) -> str:
+        return code_words(code, self._settings.version, self._client_id)
 
 
 class _Client(aiomqtt.Client):
@@ -410,7 +446,8 @@ class _Client(aiomqtt.Client):
         self.socket_errors = _SocketErrors()
         quiet = logging.Logger("paho", level=logging.WARNING)  # noqa: LOG001  not in the tree on purpose
         quiet.addHandler(self.socket_errors)
-        self.refusal = ""
+        self.refusal = 0
+        self.limits = Limits()
         self.was_cut = False
         self.since_s = asyncio.get_running_loop().time()
         super().__init__(
@@ -456,10 +493,22 @@ class _Client(aiomqtt.Client):
             self._connected.set_exception(aiomqtt.MqttError("closed before CONNACK"))
         super()._on_disconnect(*arguments, **named)
 
+    def _on_connect(
+        self,
+        client: Client,
+        userdata: Any,
+        flags: Any,
+        code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if properties is not None:
+            self.limits = read_limits(vars(properties))
+        super()._on_connect(client, userdata, flags, code, properties)
+
     def _on_publish(self, client: Client, userdata: Any, mid: int, code: ReasonCode, *more: Any) -> None:
         # aiomqtt ignores the reason; an access rule that forbids a topic shows nowhere else.
         if code.is_failure:
-            self.refusal = str(code)
+            self.refusal = code.value
         # Mosquitto leaves Nagle's algorithm on: what follows its PUBACK waits for our delayed TCP ACK, 40 ms.
         with suppress(OSError):
             self._spare.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

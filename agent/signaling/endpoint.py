@@ -20,12 +20,42 @@ UNACKNOWLEDGED_MS = 20_000
 """A connection whose data nobody acknowledges for this long is dead (RFC 5482)."""
 
 _CODES = {
+    # MQTT 5 section 2.4, all that CONNACK, PUBACK, SUBACK and DISCONNECT may carry.
+    0x80: "it does not say why",
+    0x81: "it cannot read a packet of ours",
+    0x82: "it takes a packet of ours for a breach of the protocol",
+    0x83: "its own rules forbid what we sent: see its log",
     0x84: "it does not speak MQTT {version}: set broker.version",
     0x85: "it refuses the client id {client_id}: check device.id",
     0x86: "wrong user name or password: check broker.username and password_file",
     0x87: "not authorised: check broker.username, password_file and the broker's access rules",
+    0x88: "it is not available for now",
+    0x89: "it is busy: it may have too many clients",
+    0x8A: "this client is banned: see its log",
     0x8B: "it is shutting down",
+    0x8C: "it wants another way to authenticate than a name, a password or a certificate",
+    0x8D: "it heard nothing of us for too long: check the link, and broker.keepalive_s",
     0x8E: "another client took over the id {client_id}: every device needs its own device.id",
+    0x8F: "it does not take this topic filter: check broker.topic_prefix and its access rules",
+    0x90: "it does not take this topic: check broker.topic_prefix and its access rules",
+    0x91: "it still has a message of this number: see its log",
+    0x92: "it knows no message of this number",
+    0x93: "more messages were under way than it takes: raise its receive maximum",
+    0x94: "it takes no topic aliases",
+    0x95: "a message is larger than it takes: raise its limits (Mosquitto: max_packet_size)",
+    0x96: "it takes fewer messages a second: raise its rate limit",
+    0x97: "a quota is used up: see its limits for {client_id}",
+    0x98: "its administrator ended the connection",
+    0x99: "it does not take this payload's format",
+    0x9A: "it keeps no retained messages: allow them (Mosquitto: retain_available true)",
+    0x9B: "it does not take this quality of service: allow QoS 1 (Mosquitto: max_qos 2)",
+    0x9C: "it sends us to another server: set broker.url to that",
+    0x9D: "it has moved: set broker.url to where it is now",
+    0x9E: "it has no shared subscriptions",
+    0x9F: "we connect too often for it: raise its rate limit",
+    0xA0: "it ends every connection after some time",
+    0xA1: "it has no subscription identifiers",
+    0xA2: "it allows no wildcards in subscriptions, and Pinhole needs them",
 }
 
 
@@ -146,10 +176,10 @@ def explain_close(endpoint: Endpoint) -> str:
     return f"{endpoint.url}: it closed the connection at once: {hint}"
 
 
-def explain_code(code: int, endpoint: Endpoint, version: str, client_id: str) -> str:
-    """A reason code of CONNACK or DISCONNECT (MQTT 5 section 2.4) in words."""
+def code_words(code: int, version: str, client_id: str) -> str:
+    """What the broker means by a reason code (MQTT 5 section 2.4), and what to do."""
     words = _CODES.get(code, f"it refuses us with reason code 0x{code:02x}")
-    return f"{endpoint.url}: {words.format(version=version, client_id=client_id)}"
+    return words.format(version=version, client_id=client_id)
 
 
 def _reason(error: BaseException) -> str:

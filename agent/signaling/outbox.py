@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 MAX_QUEUED = 256
 """Publications kept while the broker is away: at 64 KiB each at most 16 MiB."""
+MAX_STRIKES = 3
+"""A message on which, alone under way, the broker hung up so often is given up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +32,12 @@ class Outbox:
         self._retained: OrderedDict[str, Publication] = OrderedDict()
         self._queue: deque[Publication] = deque()
         self._taken: dict[int, Publication] = {}
+        self._suspect: Publication | None = None
+        self._strikes = 0
+        self.is_careful = False
+        """One at a time, please: the broker hung up on several, and it is to show on which."""
         self.dropped = 0
-        """Publications lost: pushed out by newer ones, or expired while they waited."""
+        """Publications lost: pushed out by newer ones, expired while they waited, or refused."""
 
     def __len__(self) -> int:
         return len(self._retained) + len(self._queue) + len(self._taken)
@@ -59,9 +65,36 @@ class Outbox:
         self._taken[id(publication)] = publication
         return publication
 
+    @property
+    def under_way(self) -> int:
+        """How many were taken, and are not confirmed."""
+        return len(self._taken)
+
     def confirm(self, publication: Publication) -> None:
         """The broker has it."""
         self._taken.pop(id(publication), None)
+        self.is_careful = self.is_careful and len(self) > 0
+
+    def blame(self) -> Publication | None:
+        """The broker hung up on what was taken. Say which publication to give up, where that is clear by now.
+
+        Call it before `restore`; without it a message that no broker takes would be sent for ever.
+        """
+        if len(self._taken) != 1:
+            self.is_careful = bool(self._taken)
+            return None
+        (suspect,) = self._taken.values()
+        self._strikes = self._strikes + 1 if suspect is self._suspect else 1
+        self._suspect = suspect
+        if self._strikes < MAX_STRIKES:
+            return None
+        self.drop(suspect)
+        return suspect
+
+    def drop(self, publication: Publication) -> None:
+        """The broker will never take it."""
+        self.confirm(publication)
+        self.dropped += 1
 
     def holds(self, publication: Publication) -> bool:
         """Whether it waits, or is on its way unconfirmed."""

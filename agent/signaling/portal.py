@@ -41,6 +41,9 @@ class Listener(Protocol):
     def on_signal(self, device: str, session: str, message: FromDevice) -> None:
         """One message of a session."""
 
+    def on_undelivered(self, device: str, session: str, words: str) -> None:
+        """The broker does not take what we sent in a session."""
+
 
 class PortalSignaling:
     """Speaks for the portal to every device, and believes each device only on its own topics."""
@@ -93,6 +96,12 @@ class PortalSignaling:
             topic = keys_topic(self._prefix, dated.key.kid)
             self._publish(topic, dated.key.seal(topic, encode(keys)), retain=True)
         self._told = wanted
+
+    def on_refused(self, topic: str, words: str) -> None:
+        """The broker will not take what was published on this topic."""
+        parts = parse_topic(self._prefix, topic)
+        if parts.channel == "in":
+            self._listener.on_undelivered(parts.device, parts.name, words)
 
     def on_message(self, topic: str, sealed: bytes, now_unix_s: float) -> None:
         """Take one message in. Never raises: a refusal is counted and logged."""

@@ -178,6 +178,13 @@ class SignalingService:
         self._send(session, Bye(self._next_seq(session), clip(reason)))
         self._close(session)
 
+    def on_refused(self, topic: str, words: str) -> None:
+        """The broker will not take what was published on this topic: a viewer who waits for it is told."""
+        parts = parse_topic(self._prefix, topic)
+        if parts.channel == "out" and self._is_open(parts.name):  # once: what tells it may be refused as well
+            self.send_reject(parts.name, "broker-refuses", words)
+            self._handler.on_bye(parts.name, words)
+
     def publish_state(self, state: State) -> None:
         """Retained; the same state is not sent again."""
         state = _clipped(state)
@@ -246,6 +253,8 @@ class SignalingService:
         self._handler.on_look()
 
     def _dispatch(self, name: str, message: ToDevice, now_unix_s: float, now_mono_s: float) -> None:
+        if not isinstance(message, Offer) and self._is_over(name, message):
+            return
         session = self._remember(name) if isinstance(message, Offer) else self._known(name)
         if message.seq <= session.last_seq:
             raise MessageError("duplicate", f"seq {message.seq} after {session.last_seq}")
@@ -307,6 +316,10 @@ class SignalingService:
     def _is_open(self, name: str) -> bool:
         session = self._sessions.get(name)
         return session is not None and session.open
+
+    def _is_over(self, name: str, message: Candidate | Bye) -> bool:
+        """Both ends may leave at once, and candidates of who has left may still be under way: no fault."""
+        return not self._is_open(name) and (name in self._sessions or isinstance(message, Bye))
 
     def _close(self, name: str) -> None:
         self._remember(name).open = False

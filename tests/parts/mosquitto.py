@@ -6,7 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +51,8 @@ class Mosquitto:
             self.process = subprocess.Popen(
                 [str(PROGRAM), "-c", str(self.folder / "mosquitto.conf")], stdout=log, stderr=log
             )
-        deadline_s = time.monotonic() + START_TIMEOUT_S
         for port in self.ports.values():
-            while not _answers(port):
-                if self.process.poll() is not None or time.monotonic() > deadline_s:
-                    pytest.fail(f"mosquitto did not start:\n{self.log()}")
-                time.sleep(0.02)
+            wait_for_port(port, self.process, self.log)
 
     def kill(self) -> None:
         """As a crash: no goodbye, nothing saved."""
@@ -101,7 +97,7 @@ def _lay_out(folder: Path) -> Mosquitto:
     # Everybody may read; nobody may write below "forbidden".
     (folder / "rules").write_text("topic readwrite pinhole/#\ntopic read forbidden/#\n")
     broker = Mosquitto(
-        folder, _free_ports("mqtt", "mqtts", "client-cert", "password", "rules", "ws", "wss"), ca
+        folder, free_ports("mqtt", "mqtts", "client-cert", "password", "rules", "ws", "wss"), ca
     )
     (folder / "mosquitto.conf").write_text(_configuration(folder, broker.ports))
     return broker
@@ -125,13 +121,22 @@ def _configuration(folder: Path, ports: dict[str, int]) -> str:
     return f"per_listener_settings true\npersistence false\nlog_dest stderr\nlog_type all\n{user}{listeners}"
 
 
-def _free_ports(*names: str) -> dict[str, int]:
+def free_ports(*names: str) -> dict[str, int]:
     """Ports nobody uses, all held at once so that they differ."""
     sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
     ports = {name: held.getsockname()[1] for name, held in sockets.items()}
     for held in sockets.values():
         held.close()
     return ports
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Callable[[], str]) -> None:
+    """Until a broker that was started answers there."""
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while not _answers(port):
+        if process.poll() is not None or time.monotonic() > deadline_s:
+            pytest.fail(f"mosquitto did not start:\n{log()}")
+        time.sleep(0.02)
 
 
 def _answers(port: int) -> bool:

@@ -786,3 +786,18 @@ async def test_a_second_challenge_is_a_refusal(world):
         world.gateway.on_signal("front", session, Reject(seq, "expired", "no", challenge=CHALLENGE))
     assert len(world.sent(Offer)) == 2
     assert [m["code"] for m in await browser.heard()] == ["expired"]
+
+
+async def test_a_viewer_hears_at_once_that_the_broker_does_not_take_the_offer():
+    world = World()
+    browser, other = await world.browser(), await world.browser()
+    session = browser.offer()
+    world.gateway.on_undelivered("another", session, "not its own")
+    world.gateway.on_undelivered("front", "b" * 32, "unknown")
+    assert await browser.heard() == []
+    world.gateway.on_undelivered("front", session, "the broker takes 2048 bytes")
+    [told] = await browser.heard()
+    assert told["type"] == "reject"
+    assert told["code"] == "broker-refuses"
+    assert told["message"] == "The broker takes 2048 bytes."
+    assert await other.heard() == []

@@ -6,7 +6,7 @@ import trustme
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
-from agent.signaling.endpoint import Endpoint, explain, explain_code, make_tls_context, parse_endpoint
+from agent.signaling.endpoint import Endpoint, code_words, explain, make_tls_context, parse_endpoint
 
 SOMEWHERE = parse_endpoint("mqtt://broker.example.org")
 
@@ -57,10 +57,17 @@ def test_a_fault_on_the_way_says_what_to_look_at(error, words):
 
 
 def test_a_refusal_names_the_setting():
-    assert "broker.username" in explain_code(0x86, SOMEWHERE, "5", "door")
-    assert "door" in explain_code(0x8E, SOMEWHERE, "5", "door")
-    assert "MQTT 5" in explain_code(0x84, SOMEWHERE, "5", "door")
-    assert "0x97" in explain_code(0x97, SOMEWHERE, "5", "door")
+    assert "broker.username" in code_words(0x86, "5", "door")
+    assert "door" in code_words(0x8E, "5", "door")
+    assert "MQTT 5" in code_words(0x84, "5", "door")
+    assert "0xff" in code_words(0xFF, "5", "door")
+
+
+@pytest.mark.parametrize("code", range(0x80, 0xA3))
+def test_every_reason_code_of_mqtt_5_has_words(code):
+    words = code_words(code, "5", "door")
+    assert f"0x{code:02x}" not in words
+    assert "{" not in words
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-from agent.signaling.outbox import Outbox, Publication
+from agent.signaling.outbox import MAX_STRIKES, Outbox, Publication
 
 
 def message(name, *, retain=False, expires_s=None):
@@ -96,3 +96,38 @@ def test_it_is_empty_only_when_all_is_confirmed():
     assert len(outbox) == 1
     outbox.confirm(taken)
     assert len(outbox) == 0
+
+
+def test_what_the_broker_hangs_up_on_is_found_and_given_up_and_nothing_else():
+    outbox = Outbox()
+    for name in ("a", "b", "poison", "c"):
+        outbox.put(message(name), 0.0)
+    sent, given_up, ends = [], [], 0
+    while len(outbox):
+        under_way = [outbox.take(0.0) for _ in range(1 if outbox.is_careful else len(outbox))]
+        if "poison" in [one.topic for one in under_way]:
+            ends += 1
+            given_up.append(outbox.blame())
+            outbox.restore()
+        else:
+            sent += [one.topic for one in under_way]
+            for one in under_way:
+                outbox.confirm(one)
+        assert ends < 10
+    assert [one and one.topic for one in given_up] == [None, None, None, "poison"]
+    assert len(given_up) == 1 + MAX_STRIKES
+    assert sent == ["a", "b", "c"]
+    assert outbox.dropped == 1
+    assert not outbox.is_careful
+
+
+def test_a_message_that_gets_through_at_last_is_not_held_against_the_next():
+    outbox = Outbox()
+    for name in ("a", "b"):
+        outbox.put(message(name), 0.0)
+        for _ in range(MAX_STRIKES - 1):
+            assert outbox.take(0.0).topic == name
+            assert outbox.blame() is None
+            outbox.restore()
+        outbox.confirm(outbox.take(0.0))
+    assert outbox.dropped == 0

@@ -173,16 +173,15 @@ def test_a_session_can_be_renegotiated(bench):
     assert [heard[2] for heard in bench.handler.heard] == ["v=0", "v=0 restart"]
 
 
-@pytest.mark.parametrize("message", [Candidate(0, "candidate:1"), Bye(0)])
-def test_messages_of_an_unknown_session_are_counted_and_dropped(bench, message):
-    bench.receive(message)
+def test_a_candidate_of_an_unknown_session_is_counted_and_dropped(bench):
+    bench.receive(Candidate(0, "candidate:1"))
     assert bench.handler.heard == []
     assert bench.service.refused == {"unknown-session": 1}
     assert bench.published == []
 
 
 @pytest.mark.parametrize("end", ["bye in", "bye out", "reject"])
-def test_after_its_end_a_session_is_unknown(bench, end):
+def test_after_its_end_a_session_hears_nothing_and_that_is_no_fault(bench, end, caplog):
     bench.receive(offer())
     if end == "bye in":
         bench.receive(Bye(1))
@@ -192,9 +191,34 @@ def test_after_its_end_a_session_is_unknown(bench, end):
         bench.service.send_reject("s1", "busy", "8 viewers already", 5.0)
     bench.handler.heard.clear()
     bench.receive(Candidate(2, "candidate:1"))
+    bench.receive(Bye(3))
+    assert not caplog.records, "both ends may leave at once"
     bench.receive(offer())
     assert bench.handler.heard == []
-    assert bench.service.refused == {"unknown-session": 1, "duplicate": 1}
+    assert bench.service.refused == {"duplicate": 1}
+
+
+def test_a_viewer_may_leave_who_was_never_here(bench, caplog):
+    """A portal ends what it asked of an agent that has started anew since."""
+    bench.receive(Bye(0))
+    assert bench.handler.heard == []
+    assert not caplog.records
+
+
+def test_a_viewer_is_told_that_the_broker_does_not_take_the_answer(bench):
+    bench.receive(offer())
+    bench.service.send_answer("s1", "n" * 22, "v=0 answer")
+    topic = bench.published[-1][0]
+    bench.service.on_refused(topic, "it is too large")
+    bench.service.on_refused(topic, "and what says so as well")
+    assert bench.handler.heard[-1] == ("bye", "s1", "it is too large")
+    assert [sent for _, sent in bench.sent[1:]] == [Reject(1, "broker-refuses", "it is too large")]
+
+
+def test_a_state_that_the_broker_does_not_take_is_nobodys_session(bench):
+    bench.service.publish_state(STATE)
+    bench.service.on_refused(bench.published[-1][0], "it is too large")
+    assert len(bench.published) == 1
 
 
 @pytest.mark.parametrize(
@@ -266,7 +290,7 @@ def test_a_handler_may_reject_while_it_is_called(bench):
     bench.receive(offer())
     bench.receive(Candidate(1, "candidate:1"))
     assert bench.sent == [("s1", Reject(0, "busy", "full", 5.0))]
-    assert bench.service.refused == {"unknown-session": 1}
+    assert not bench.service.refused
 
 
 def test_made_up_sessions_do_not_push_out_who_watches(bench):
@@ -296,7 +320,7 @@ def test_refusals_are_logged_once_a_second_and_code(bench, caplog):
     with caplog.at_level(logging.WARNING):
         for i in range(30):
             bench.receive(b"junk", now_s=NOW_S + i / 10)
-            bench.receive(Bye(0), session="none", now_s=NOW_S + i / 10)
+            bench.receive(Candidate(0, "x"), session="none", now_s=NOW_S + i / 10)
     codes = [record.args[0] for record in caplog.records]
     assert codes == ["malformed", "unknown-session"] * 3
 
