@@ -8,6 +8,7 @@ import aiohttp
 
 from agent.doctor.clock import PortalDate, compare
 from agent.errors import PortalError
+from agent.model.network_fault import network_fault
 
 TIMEOUT_S = 6.0
 
@@ -36,7 +37,7 @@ async def visit_portal(url: str) -> PortalVisit:
     except TimeoutError as exc:
         raise PortalError(f"no answer within {TIMEOUT_S:g} s") from exc
     except (aiohttp.ClientError, aiohttp.InvalidURL, OSError, ValueError) as exc:
-        raise PortalError(str(exc) or type(exc).__name__) from exc
+        raise PortalError(network_fault(exc)) from exc
 
 
 def _parse_date(header: str, sent_s: float, received_s: float) -> PortalDate | None:

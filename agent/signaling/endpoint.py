@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
+from agent.model.network_fault import network_fault
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 DEFAULT_WEBSOCKET_PATH = "/mqtt"
@@ -155,7 +156,7 @@ def explain(error: BaseException, endpoint: Endpoint) -> str:
             fault = reason.lower().replace("_", " ")
             words = f"it refuses us ({fault}): check broker.cert_file and key_file"
         case ssl.SSLError():
-            words = f"no TLS there ({_reason(error)}): check the port, or use mqtt:// or ws://"
+            words = f"{network_fault(error)}: check the port, or use mqtt:// or ws://"
         case socket.gaierror():
             words = "unknown host: check broker.url and this machine's name servers"
         case ConnectionRefusedError():

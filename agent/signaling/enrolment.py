@@ -18,6 +18,7 @@ from agent.config import BrokerSettings, Settings
 from agent.errors import ConfigError, EnrolmentError, PinholeError
 from agent.model.enrolment import EnrollRequest, Enrolment
 from agent.model.keys import KeySet
+from agent.model.network_fault import network_fault
 from agent.model.text import printable
 from agent.signaling.identity import (
     KEY_FILE,
@@ -150,7 +151,7 @@ async def _ask(url: str, wish: EnrollRequest, ca_file: Path | None) -> Enrolment
         ) from exc
     except (aiohttp.ClientError, OSError) as exc:
         raise EnrolmentError(
-            f"{url}: {exc}: check the address, the network, and this machine's clock"
+            f"{url}: {network_fault(exc)}: check the address, the network, and this machine's clock"
         ) from exc
     if status != HTTPStatus.OK:
         raise EnrolmentError(f"{url}: refused: {_words(body) or f'HTTP status {status}: is that a portal?'}")

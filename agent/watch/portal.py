@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from agent.errors import PortalError
 from agent.model.ids import Id
+from agent.model.network_fault import network_fault
 from agent.model.signal import CandidateLine, IceUrl, Sdp, StreamInfo, Text
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -254,7 +255,7 @@ def _reaching(url: str) -> Iterator[None]:
     except TimeoutError as exc:
         raise PortalError(f"the portal at {url} did not answer in {CONNECT_TIMEOUT_S:g} s") from exc
     except (aiohttp.ClientError, OSError) as exc:
-        raise PortalError(f"cannot reach the portal at {url}: {exc}") from exc
+        raise PortalError(f"cannot reach the portal at {url}: {network_fault(exc)}") from exc
 
 
 def _choose(devices: dict[str, Device], wanted: str | None) -> Device:
