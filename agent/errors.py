@@ -12,6 +12,11 @@ class ConfigError(PinholeError):
 class CameraError(PinholeError):
     """The camera is missing, busy, silent, or refused its settings."""
 
+    def __init__(self, words: str, advice: str = "") -> None:
+        """`advice` is what to do, where that is known to be something else than to look at the camera."""
+        super().__init__(f"{words}: {advice}" if advice else words)
+        self.words, self.advice = words, advice
+
 
 class BrokerError(PinholeError):
     """The broker cannot be reached or refuses us."""

@@ -235,7 +235,7 @@ class Capture:
         if self._camera is None:
             camera = await call_in_thread("camera-open", self._patience.start_s, self._open_camera)
             if self.kind not in ("", camera.kind):
-                # `auto` must not replace a camera that was pulled out by the test picture.
+                # What was pulled out must not be replaced: by another camera, or by the demo's picture.
                 raise CameraError(f"the {self.kind} camera is gone: check that it is attached")
             self._camera, self.kind, self.has_stamp = camera, camera.kind, camera.has_stamp
         return self._camera

@@ -1,4 +1,4 @@
-"""The Pi's own camera, by picamera2: the hardware encoder on boards up to the Pi 4, libx264 on a Pi 5.
+"""The Pi's own camera, by picamera2 0.3.18 or newer.
 
 The only module that knows picamera2, which comes from apt and is imported when a camera is looked for.
 """
@@ -7,73 +7,37 @@ import atexit
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-import av
-
-from agent.camera import videodev
 from agent.camera.annexb import UnitMaker
 from agent.camera.board import Board, board_of, read_model
 from agent.camera.duo import preview_size
-from agent.camera.encoder import H264Encoder
-from agent.camera.gate import PictureGate
+from agent.camera.exposure import controls
+from agent.camera.hdr import set_sensor_hdr
+from agent.camera.pi_encoders import Steered, make_output, pixel_formats, steer
+from agent.camera.pixels import Layout, agree
+from agent.camera.sensor import RATE_SLACK, SensorMode, choose_mode, parse_modes
 from agent.camera.source import Demands, Formats, OnUnit
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import EncoderDemand, StreamFormat, StreamName
+from agent.model.media import EncoderDemand, StreamName
 
 log = logging.getLogger(__name__)
 
 STOP_S = 2.5
 """Below the 3 s that `Camera.stop` may take; after a timeout of its frontend libcamera may never return."""
-BITRATE_STEP_BPS, BITRATE_MIN_BPS, BITRATE_MAX_BPS = 25_000, 1_000_000, 25_000_000
-"""The VC4 encoder's steps and top; below 1 Mb/s its firmware may stall, unless the settings know better."""
-HARDWARE_PREVIEW_FPS = 10.0
-"""The encoder's floor is for its full rate; of so many pictures of 30 it makes a third: 333 kb/s."""
-SOFTWARE_MIN_BITRATE_BPS = 100_000
 CLOCK_SLACK_US = 1_000_000
 LIBCAMERA_NAMES: dict[StreamName, str] = {"main": "main", "preview": "lores"}
 
 
 def attached() -> list[str]:
-    """The models of the Pi cameras that libcamera sees; empty without picamera2."""
-    try:
-        picamera2 = _import()
-        cameras = picamera2.Picamera2.global_camera_info()
-    except CameraError:
-        return []
-    except Exception as exc:  # noqa: BLE001  # libcamera raises what it likes; a probe must not fail
-        log.warning(f"camera: libcamera cannot list its cameras: {exc}")
-        return []
-    return [str(camera.get("Model", "camera")) for camera in cameras if "/usb" not in str(camera.get("Id"))]
+    """The models of the Pi cameras that libcamera sees.
 
-
-def hardware_bitrate_bps(bitrate_bps: float, floor_bps: int = BITRATE_MIN_BPS) -> int:
-    """What the VC4 encoder takes next to the wanted bitrate."""
-    rounded = round(bitrate_bps / BITRATE_STEP_BPS) * BITRATE_STEP_BPS
-    return max(floor_bps, min(BITRATE_MAX_BPS, rounded))
-
-
-def hardware_profile_level_id(width_px: int, height_px: int, fps: float, bitrate_bps: int) -> str:
-    """Constrained baseline at the level that picamera2's H264Encoder sets."""
-    macroblocks_per_s = -(-width_px // 16) * -(-height_px // 16) * fps
-    level = 42 if macroblocks_per_s > 245_760 else 41 if bitrate_bps > 10_000_000 else 40
-    return f"42e0{level:02x}"
-
-
-def yuv420_frame(pixels: memoryview, width_px: int, height_px: int, stride_px: int) -> av.VideoFrame:
-    """A copy of libcamera's YUV420 buffer: luma in rows of `stride_px`, then Cb and Cr at half of it."""
-    frame = av.VideoFrame(width_px, height_px, "yuv420p")
-    at = 0
-    for plane, stride in zip(frame.planes, (stride_px, stride_px // 2, stride_px // 2), strict=True):
-        target, row_px = memoryview(plane).cast("B"), min(stride, plane.line_size)
-        for row in range(plane.height):
-            target[row * plane.line_size : row * plane.line_size + row_px] = pixels[at : at + row_px]
-            at += stride
-    return frame
+    Raises CameraError where there is no picamera2, or one that does not work.
+    """
+    return [str(camera.get("Model", "camera")) for camera in _listed(_import())]
 
 
 class PiCamera:
@@ -90,6 +54,9 @@ class PiCamera:
         self._board: Board = board_of(read_model() if model is None else model)
         self._picam: Any = None
         self._streams: dict[StreamName, Steered] = {}
+        self._modes: list[SensorMode] | None = None
+        """Of the sensor, once they were read: it takes the camera a moment."""
+        self._has_sensor_hdr = False
 
     def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
         picamera2 = _import()
@@ -125,11 +92,24 @@ class PiCamera:
             raise CameraError("libcamera does not stop; it has hung since its camera timed out")
 
     def _open(self, picamera2: ModuleType) -> Any:
-        if self._index >= len(picamera2.Picamera2.global_camera_info()):
+        cameras = _listed(picamera2)
+        if self._index >= len(cameras):
             raise CameraError(
                 f"there is no Pi camera {self._index}: check its cable, and `rpicam-hello --list-cameras`"
             )
+        self._set_sensor_hdr(picamera2, str(cameras[self._index].get("Id")))
         return picamera2.Picamera2(self._index)
+
+    def _set_sensor_hdr(self, picamera2: ModuleType, camera_id: str) -> None:
+        try:
+            is_new = set_sensor_hdr(camera_id, wanted=self._settings.image.hdr)
+            self._has_sensor_hdr = is_new is not None
+        except OSError as exc:
+            log.warning(f"camera: the sensor's high dynamic range cannot be set: {exc}")
+            return
+        if is_new:  # libcamera read the modes when it listed its cameras
+            self._modes = None
+            picamera2.Picamera2._cm.reset()  # noqa: SLF001  # as picamera2's own IMX708 does
 
     def _start(
         self,
@@ -140,17 +120,17 @@ class PiCamera:
     ) -> Formats:
         fps = self._settings.fps or self._board.fps
         formats: Formats = {}
-        for stream, (width, height) in self._configure(fps).items():
-            steered = self._steer(picamera2, stream, (width, height), fps, demands[stream], on_failure)
+        for stream, layout in self._configure(fps, pixel_formats(picamera2)).items():
+            steered = steer(picamera2, self._settings, stream, layout, fps, demands[stream], on_failure)
             self._streams[stream], formats[stream] = steered, steered.format
-            output = _make_output(picamera2, self._on_frame(stream, steered, fps, on_unit))
+            output = make_output(picamera2, self._on_frame(stream, steered, fps, on_unit))
             self._picam.start_encoder(steered.encoder, output, name=LIBCAMERA_NAMES[stream])
         self._picam.start()
         return formats
 
     @staticmethod
     def _on_frame(
-        stream: StreamName, steered: "Steered", fps: float, on_unit: OnUnit
+        stream: StreamName, steered: Steered, fps: float, on_unit: OnUnit
     ) -> Callable[[bytes, int], None]:
         maker = UnitMaker(fps)
 
@@ -162,49 +142,58 @@ class PiCamera:
 
         return on_frame
 
-    def _configure(self, fps: float) -> dict[StreamName, tuple[int, int]]:
-        """Set sizes, rate and rotation; the sizes that libcamera agreed to."""
+    def _configure(self, fps: float, formats: tuple[str, ...]) -> dict[StreamName, Layout]:
+        """Set sizes, sensor mode, rate, rotation and controls; what libcamera agreed to deliver."""
         import libcamera  # noqa: PLC0415  # comes with picamera2
 
-        width = self._settings.width_px or self._board.width_px
-        height = self._settings.height_px or self._board.height_px
-        enabled = self._settings.preview.enabled
-        has_preview = self._board.has_preview if enabled is None else enabled
-        lores = {"size": preview_size(self._settings, width, height), "format": "YUV420"}
+        wanted = self._sizes()
         turned = self._settings.rotate == 180
-        frame_us = round(1_000_000 / fps)
+        mode = self._sensor_mode(wanted["main"], fps)
+        sensor = {"output_size": (mode.width_px, mode.height_px), "bit_depth": mode.bit_depth} if mode else {}
+        given, missing = controls(
+            self._settings.image, fps, self._picam.camera_controls, has_sensor_hdr=self._has_sensor_hdr
+        )
+        for words in missing:
+            log.warning(f"camera: this camera has not what {words} asks for")
+        lores = wanted.get("preview")
         self._picam.configure(
             self._picam.create_video_configuration(
-                main={"size": (width, height), "format": "YUV420"},
-                lores=lores if has_preview else None,
+                main={"size": wanted["main"], "format": formats[0]},
+                lores={"size": lores, "format": formats[0]} if lores else None,
                 transform=libcamera.Transform(hflip=turned, vflip=turned),
                 buffer_count=self._board.buffer_count,
-                controls={"FrameDurationLimits": (frame_us, frame_us)},
+                controls=given,
+                sensor=sensor,
             )
         )
         agreed = self._picam.camera_configuration()
-        streams: tuple[StreamName, ...] = ("main", "preview") if has_preview else ("main",)
-        return {stream: _size(agreed[LIBCAMERA_NAMES[stream]]) for stream in streams}
+        return {
+            stream: agree(agreed[LIBCAMERA_NAMES[stream]], size, formats) for stream, size in wanted.items()
+        }
 
-    def _steer(
-        self,
-        picamera2: ModuleType,
-        stream: StreamName,
-        size: tuple[int, int],
-        fps: float,
-        demand: EncoderDemand,
-        on_failure: Callable[[Exception], None],
-    ) -> "Steered":
-        encoders, settings = picamera2.encoders, self._settings
-        is_software = encoders.H264Encoder is encoders.LibavH264Encoder  # picamera2's way to say so
-        wanted_fps = fps if stream == "main" else settings.preview.fps
-        if stream == "preview" and not is_software:
-            wanted_fps = min(wanted_fps, HARDWARE_PREVIEW_FPS)
-        stream_fps = min(fps, wanted_fps)
-        gate = PictureGate(demand, stream_fps / fps)
-        if is_software:
-            return _software(picamera2, settings, size, stream_fps, demand, gate, on_failure)
-        return _hardware(picamera2, settings, size, (fps, stream_fps), demand, gate)
+    def _sizes(self) -> dict[StreamName, tuple[int, int]]:
+        """What is asked for."""
+        width = self._settings.width_px or self._board.width_px
+        height = self._settings.height_px or self._board.height_px
+        enabled = self._settings.preview.enabled
+        if not (self._board.has_preview if enabled is None else enabled):
+            return {"main": (width, height)}
+        return {"main": (width, height), "preview": preview_size(self._settings, width, height)}
+
+    def _sensor_mode(self, size: tuple[int, int], fps: float) -> SensorMode | None:
+        """The mode to read; None leaves it to libcamera. Raises CameraError for one that there is not."""
+        if self._modes is None:
+            try:
+                self._modes = parse_modes(self._picam.sensor_modes)
+            except Exception as exc:  # noqa: BLE001  # with less of a view the camera serves all the same
+                log.warning(f"camera: its modes cannot be read, and the picture may be cropped: {exc}")
+                self._modes = []
+        mode = choose_mode(self._modes, size, fps, self._settings.image.sensor_mode)
+        if mode:
+            log.info(f"camera: sensor mode {mode}")
+            if mode.fps < fps * RATE_SLACK:
+                log.warning(f"camera: {fps:g} fps was asked for; this sensor's modes reach {mode.fps:g}")
+        return mode
 
     @staticmethod
     def _translated(exc: Exception) -> CameraError:
@@ -221,93 +210,6 @@ class PiCamera:
         return CameraError(f"the Pi camera does not start: {said}")
 
 
-@dataclass(frozen=True, slots=True)
-class Steered:
-    """One of picamera2's encoders, and how it obeys."""
-
-    encoder: Any
-    format: StreamFormat
-    apply: Callable[[EncoderDemand], None]
-
-
-def _hardware(
-    picamera2: ModuleType,
-    settings: CameraSettings,
-    size: tuple[int, int],
-    rates: tuple[float, float],
-    demand: EncoderDemand,
-    gate: PictureGate,
-) -> Steered:
-    """The VC4 encoder. Told the camera's rate and given fewer pictures, it has a floor lower by as much."""
-    fps, stream_fps = rates
-    share = stream_fps / fps
-    floor_bps = settings.min_bitrate_bps or BITRATE_MIN_BPS
-
-    def setting_bps(of: EncoderDemand) -> int:
-        return hardware_bitrate_bps(of.bitrate_bps / (share * of.fps_share), floor_bps)
-
-    encoder = _gated(picamera2.encoders.H264Encoder, gate)(
-        bitrate=setting_bps(demand),
-        repeat=True,
-        iperiod=max(1, round(settings.keyframe_interval_s * stream_fps)),
-        framerate=fps,
-        profile="constrained baseline",
-    )
-
-    def apply(now: EncoderDemand) -> None:
-        node = encoder.vd
-        gate.apply(now)
-        if node is None or node.closed:
-            return
-        try:
-            videodev.set_control(node, videodev.CID_BITRATE, setting_bps(now))
-            if now.keyframe:  # `force_key_frame` came with picamera2 0.3.32: Bookworm's 0.3.31 has none
-                videodev.set_control(node, videodev.CID_FORCE_KEY_FRAME, 1)
-        except OSError as exc:
-            log.warning(f"camera: the encoder refused {now}: {exc}")
-
-    profile = hardware_profile_level_id(*size, fps, setting_bps(demand))
-    stream_format = StreamFormat(*size, stream_fps, profile, round(floor_bps * share), can_rescale=False)
-    return Steered(encoder, stream_format, apply)
-
-
-def _software(
-    picamera2: ModuleType,
-    settings: CameraSettings,
-    size: tuple[int, int],
-    fps: float,
-    demand: EncoderDemand,
-    gate: PictureGate,
-    on_failure: Callable[[Exception], None],
-) -> Steered:
-    """Our libx264, where there is no hardware encoder."""
-    libx264 = H264Encoder(*size, fps, settings.keyframe_interval_s, demand)
-
-    def apply(now: EncoderDemand) -> None:
-        libx264.apply(now)
-        gate.apply(now)
-
-    encoder = _gated(_software_encoder(picamera2, libx264, on_failure), gate)()
-    floor_bps = settings.min_bitrate_bps or SOFTWARE_MIN_BITRATE_BPS
-    return Steered(encoder, StreamFormat(*size, fps, libx264.profile_level_id, floor_bps), apply)
-
-
-def _gated(base: Any, gate: PictureGate) -> Any:
-    """The encoder class, with pictures left out before it; picamera2 calls `encode` for each."""
-
-    class Gated(base):  # type: ignore[misc]
-        def encode(self, stream: Any, request: Any) -> None:
-            if gate.take():
-                super().encode(stream, request)
-
-    return Gated
-
-
-def _size(stream: Any) -> tuple[int, int]:
-    width, height = stream["size"]
-    return int(width), int(height)
-
-
 def capture_time_us(timestamp_us: int, first_us: int | None, now_us: int) -> int:
     """When the sensor took it: picamera2 counts from the first picture, whose sensor time `first_us` is.
 
@@ -318,69 +220,42 @@ def capture_time_us(timestamp_us: int, first_us: int | None, now_us: int) -> int
     return now_us
 
 
+def _listed(picamera2: ModuleType) -> list[Mapping[str, Any]]:
+    """The cameras of libcamera, without those on USB, which it lists last. Raises CameraError."""
+    try:
+        cameras = picamera2.Picamera2.global_camera_info()
+    except Exception as exc:
+        raise CameraError(
+            f"libcamera cannot list its cameras: {exc}", "run `rpicam-hello --list-cameras`, and `dmesg`"
+        ) from exc
+    return [camera for camera in cameras if "/usb" not in str(camera.get("Id"))]
+
+
 def _import() -> ModuleType:
     try:
         import picamera2  # noqa: PLC0415  # only there on a Pi, and slow to import
         import picamera2.encoders  # noqa: PLC0415
         import picamera2.outputs  # noqa: PLC0415
-    except ImportError as exc:
-        raise CameraError(
-            "picamera2 is missing: `sudo apt install --no-install-recommends python3-picamera2`, "
-            "in an environment with --system-site-packages"
-        ) from exc
+    except ModuleNotFoundError as exc:
+        if exc.name == "picamera2":
+            raise CameraError(
+                "picamera2 is missing",
+                "sudo apt install --no-install-recommends python3-picamera2, and an environment with "
+                "--system-site-packages (scripts/env makes one)",
+            ) from exc
+        raise _unusable(exc) from exc
+    except Exception as exc:
+        raise _unusable(exc) from exc
     return picamera2  # type: ignore[no-any-return]
 
 
-def _make_output(picamera2: ModuleType, on_frame: Callable[[bytes, int], None]) -> Any:
-    class UnitOutput(picamera2.outputs.Output):  # type: ignore[name-defined,misc]
-        """Called by picamera2 under a lock of the encoder's, from its thread."""
-
-        def outputframe(
-            self,
-            frame: bytes,
-            keyframe: bool = True,  # noqa: ARG002  # the NAL types are the truth
-            timestamp: int | None = None,
-            packet: Any = None,  # noqa: ARG002
-            audio: bool = False,
-        ) -> None:
-            if not audio:
-                on_frame(bytes(frame), timestamp or 0)
-
-    return UnitOutput()
-
-
-def _software_encoder(
-    picamera2: ModuleType, libx264: H264Encoder, on_failure: Callable[[Exception], None]
-) -> Any:
-    """A class that puts our libx264 behind picamera2's encoder interface.
-
-    picamera2's own LibavH264Encoder opens x264 with frame threads, which delay pictures, and as ABR without
-    VBV, which does not follow a live bitrate.
-    """
-
-    class SoftwareEncoder(picamera2.encoders.Encoder):  # type: ignore[name-defined,misc]
-        """Called from the camera's thread for each picture."""
-
-        _failed = False
-
-        def _encode(self, stream: Any, request: Any) -> None:
-            if self._failed:
-                return
-            timestamp_us = self._timestamp(request)
-            with (
-                picamera2.MappedArray(request, stream, reshape=False) as mapped,
-                memoryview(mapped.array).cast("B") as pixels,
-            ):
-                frame = yuv420_frame(pixels, self.width, self.height, self.stride)
-            try:
-                unit = libx264.encode(frame, 0)
-            except CameraError as exc:
-                self._failed = True
-                on_failure(exc)
-                return
-            self.outputframe(unit.data, unit.is_keyframe, timestamp_us)
-
-    return SoftwareEncoder
+def _unusable(exc: Exception) -> CameraError:
+    """It is there, and what it is built on does not fit: numpy of another ABI raises ValueError, for one."""
+    return CameraError(
+        f"picamera2 is installed and does not import: {type(exc).__name__}: {exc}",
+        "python3-picamera2, python3-libcamera, python3-numpy and python3-simplejpeg must all come from apt; "
+        "`pip uninstall` what stands before them",
+    )
 
 
 def _quietly(call: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def open_camera(settings: CameraSettings) -> Camera:
     """The camera of `settings.source`, not yet started; `auto` looks at what is attached, in milliseconds.
 
-    Raises CameraError where the named one cannot be there.
+    Raises CameraError where it cannot be there: a picture that is not the camera's must not pass for it.
     """
     kind, _, argument = settings.source.partition(":")
     if kind == "picamera":
@@ -30,7 +30,13 @@ def open_camera(settings: CameraSettings) -> Camera:
         return ReplayCamera(settings, argument)
     if kind == "synthetic":
         return SyntheticCamera(settings)
-    return _first_attached(settings)
+    try:
+        return _first_attached(settings)
+    except CameraError as exc:
+        if kind != "demo":
+            raise
+        log.info(f"camera: the test picture; {exc}")
+        return SyntheticCamera(settings)
 
 
 def _need_pi_camera(index: int) -> None:
@@ -39,11 +45,14 @@ def _need_pi_camera(index: int) -> None:
 
 
 def _first_attached(settings: CameraSettings) -> Camera:
-    if names := picamera.attached():
-        log.info(f"camera: {names[0]}, the first Pi camera")
-        return picamera.PiCamera(settings, 0)
+    fault = CameraError("libcamera sees none", "check the cable and its connectors")
+    try:
+        if names := picamera.attached():
+            log.info(f"camera: {names[0]}, the first Pi camera")
+            return picamera.PiCamera(settings, 0)
+    except CameraError as exc:
+        fault = exc
     if devices := v4l2.usb_cameras():
-        log.info(f"camera: {devices[0].card} at {devices[0].path}; no Pi camera was found")
+        log.info(f"camera: {devices[0].card} at {devices[0].path}; no Pi camera: {fault.words}")
         return v4l2.V4l2Camera(settings, devices[0].path)
-    log.info("camera: the test picture; neither a Pi camera nor a USB camera was found")
-    return SyntheticCamera(settings)
+    raise CameraError(f"no USB camera, and no Pi camera: {fault.words}", fault.advice) from fault

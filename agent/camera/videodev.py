@@ -12,6 +12,7 @@ from typing import IO
 
 VIDIOC_QUERYCAP = 0x80685600
 VIDIOC_ENUM_FMT = 0xC0405602
+VIDIOC_G_CTRL = 0xC008561B
 VIDIOC_S_CTRL = 0xC008561C
 VIDIOC_QUERYCTRL = 0xC0445624
 
@@ -19,6 +20,8 @@ CID_BITRATE = 0x009909CF
 """V4L2_CID_MPEG_VIDEO_BITRATE, bits a second."""
 CID_FORCE_KEY_FRAME = 0x009909E5
 """V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME, a button."""
+CID_WIDE_DYNAMIC_RANGE = 0x009A0915
+"""V4L2_CID_WIDE_DYNAMIC_RANGE, of a sensor."""
 
 _CAPABILITY = struct.Struct("=16s32s32sIII12x")
 _FMTDESC = struct.Struct("=III32s4sI12x")
@@ -100,6 +103,13 @@ def devices(folder: str = "/dev") -> list[Device]:
 def set_control(node: IO[bytes] | int, control_id: int, value: int) -> None:
     """VIDIOC_S_CTRL. Raises OSError."""
     fcntl.ioctl(node, VIDIOC_S_CTRL, _CONTROL.pack(control_id, value))
+
+
+def get_control(node: IO[bytes], control_id: int) -> int | None:
+    """VIDIOC_G_CTRL; None where there is no such control. Raises OSError."""
+    if not _has_control(node.fileno(), control_id):
+        return None
+    return int(_CONTROL.unpack(_ask(node.fileno(), VIDIOC_G_CTRL, _CONTROL.pack(control_id, 0)))[1])
 
 
 def _formats(fd: int) -> tuple[str, ...]:

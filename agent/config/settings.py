@@ -51,7 +51,9 @@ def _resolve(value: Path, info: ValidationInfo) -> Path:
 
 
 SOURCES = "auto, picamera, picamera:N, v4l2:DEVICE, replay:FILE or synthetic"
-_TAKES_ARGUMENT = {"auto": False, "picamera": None, "v4l2": True, "replay": True, "synthetic": False}
+_TAKES_ARGUMENT = {
+    "auto": False, "picamera": None, "v4l2": True, "replay": True, "synthetic": False, "demo": False,
+}  # fmt: skip
 
 
 def parse_source(value: str) -> tuple[str, str]:
@@ -222,13 +224,66 @@ class PreviewSettings(Section):
     )
 
 
+class ImageSettings(Section):
+    """How a Pi camera takes its pictures. What it has not is passed over, and the log says so."""
+
+    sensor_mode: str | None = Field(
+        default=None,
+        pattern=r"^\d+x\d+$",
+        description="A mode's size, of those that `rpicam-hello --list-cameras` shows. Default: the fastest "
+        "that shows all that the sensor sees.",
+        examples=["2304x1296"],
+    )
+    af_mode: Literal["continuous", "auto", "manual"] | None = Field(
+        default=None,
+        description="Autofocus: continuous, auto (once at each start) or manual. Default: continuous, where "
+        "the lens moves.",
+        examples=["manual"],
+    )
+    lens_position: float | None = Field(
+        default=None,
+        ge=0,
+        le=32,
+        description="A fixed focus instead, in dioptres: 0 is far away, 2 half a metre.",
+        examples=[0.5],
+    )
+    exposure_us: int | None = Field(
+        default=None,
+        ge=10,
+        le=500_000,
+        description="A fixed exposure time. Default: as the light asks for.",
+        examples=[5000],
+    )
+    night_fps: float | None = Field(
+        default=None,
+        ge=2,
+        le=60,
+        description="In the dark the frame rate may fall to this, for longer exposures: 5 lets them grow to "
+        "200 ms. Default: it never falls.",
+        examples=[10],
+    )
+    flicker_hz: Literal[50, 60] | None = Field(
+        default=None,
+        description="The mains' frequency, against the flicker of lamps: 50 or 60. Default: not minded.",
+        examples=[50],
+    )
+    noise_reduction: Literal["off", "fast", "high-quality", "minimal"] | None = Field(
+        default=None, description="Default: fast.", examples=["high-quality"]
+    )
+    hdr: bool = Field(default=False, description="High dynamic range: a Camera Module 3's own, or a Pi 5's.")
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        if self.lens_position is not None and self.af_mode not in (None, "manual"):
+            yield "lens_position", f"is fixed: not with af_mode = {self.af_mode}"
+
+
 class CameraSettings(Section):
     """Which camera, and what it delivers."""
 
     source: CameraSource = Field(
         default="auto",
         description="auto, picamera, picamera:N, v4l2:/dev/video0, replay:FILE (MP4 or H.264) or synthetic. "
-        "auto takes a Pi camera, else a USB camera, else the test picture.",
+        "auto takes a Pi camera, else a USB camera; synthetic is a test picture.",
     )
     width_px: int | None = Field(
         default=None,
@@ -279,11 +334,17 @@ class CameraSettings(Section):
     )
     rotate: Literal[0, 180] = Field(default=0, description="Turn the picture: 0 or 180 degrees.")
     preview: PreviewSettings = Field(default_factory=PreviewSettings)
+    image: ImageSettings = Field(default_factory=ImageSettings)
 
     def _rules(self) -> Iterator[tuple[str, str]]:
         yield from _both(self.width_px, "width_px", self.height_px, "height_px")
         if self.rotate and self.source == "synthetic":
             yield "rotate", "the test picture is not turned: its stamp could not be read any more"
+        is_pi = self.source.partition(":")[0] in ("auto", "demo", "picamera")
+        if self.image != ImageSettings() and not is_pi:
+            yield "image", f"is for a picamera, not for {self.source}"
+        if self.image.night_fps and self.fps and self.image.night_fps >= self.fps:
+            yield "image.night_fps", "must be below fps"
 
 
 class WebrtcSettings(Section):

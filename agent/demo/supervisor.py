@@ -152,7 +152,7 @@ version = "3.1.1"
 username = "{USERNAME}"
 password_file = "broker-password"
 [camera]
-source = {json.dumps(camera)}
+source = {json.dumps("demo" if camera == "auto" else camera)}
 [portal]
 port = {port}
 """

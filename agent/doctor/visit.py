@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from agent.doctor.report import CheckName, Finding, Verdict
-from agent.errors import PinholeError
+from agent.errors import CameraError, PinholeError
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,8 @@ class Visit:
             finding, known = check.judge(facts), facts
         except TimeoutError:
             finding = _failure(check, f"no answer within {check.limit_s:g} s")
+        except CameraError as exc:
+            finding = _failure(dataclasses.replace(check, advice=exc.advice or check.advice), exc.words)
         except PinholeError as exc:
             finding = _failure(check, str(exc))
         except Exception as exc:

@@ -30,6 +30,15 @@ class Scene:
     encoder_stalled: bool = False
     """The sensor runs, and nothing comes out of the encoder."""
     align_px: int = 2
+    agreed: dict[str, Any] = field(default_factory=dict)
+    """What libcamera makes of each stream, where that is not what was asked for."""
+    controls: tuple[str, ...] = (
+        "FrameDurationLimits",
+        "NoiseReductionMode",
+        "ExposureTime",
+        "AeExposureMode",
+    )
+    modes: list[dict[str, Any]] = field(default_factory=list)
     opened: list["Picamera2"] = field(default_factory=list)
     sensor_us: int = 0
 
@@ -49,6 +58,8 @@ class Picamera2:
             cause = RuntimeError("Failed to acquire camera: Device or resource busy")
             raise RuntimeError("Camera __init__ sequence did not complete.") from cause
         self.camera_config: dict[str, Any] = {}
+        self.camera_controls = dict.fromkeys(scene.controls, (0, 0, 0))
+        self.sensor_modes = scene.modes
         self.started = self.closed = False
         self._encoders: set[encoders.Encoder] = set()
         scene.opened.append(self)
@@ -74,6 +85,7 @@ class Picamera2:
             "transform": transform,
             "buffer_count": buffer_count,
             "controls": controls,
+            "sensor": sensor,
         }
 
     def configure(self, camera_config=None):
@@ -85,7 +97,7 @@ class Picamera2:
                 width, height = camera_config[name]["size"]
                 stream = {**camera_config[name], "size": (width // scene.align_px * scene.align_px, height)}
                 stream["stride"] = -(-stream["size"][0] // 64) * 64
-                self.camera_config[name] = stream
+                self.camera_config[name] = stream | scene.agreed
 
     def camera_configuration(self):
         return self.camera_config

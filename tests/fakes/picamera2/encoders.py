@@ -113,7 +113,7 @@ class H264Encoder(Encoder):
     ):
         super().__init__()
         self.bitrate, self.repeat, self.iperiod, self.framerate = bitrate, repeat, iperiod, framerate
-        self.profile = profile
+        self.profile, self.enable_sps_framerate = profile, enable_sps_framerate
         self.vd = None
 
     def _start(self):

@@ -1,11 +1,15 @@
+import logging
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from parts.one_stream import start
 
-from agent.camera import picamera, videodev
-from agent.camera.picamera import PiCamera, capture_time_us, hardware_bitrate_bps, hardware_profile_level_id
+from agent.camera import picamera, select, videodev
+from agent.camera.pi_encoders import hardware_bitrate_bps, hardware_profile_level_id
+from agent.camera.picamera import PiCamera, capture_time_us
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
@@ -95,6 +99,7 @@ def test_the_encoder_is_set_for_browsers(picamera2) -> None:
     )  # fmt: skip
     assert encoder.bitrate == 2_000_000
     assert film.format.profile_level_id == "42e028"
+    assert encoder.enable_sps_framerate, "the driver must reckon with the rate that comes"
     film.camera.stop()
 
 
@@ -169,20 +174,6 @@ def test_a_pi_5_encodes_by_libx264_and_obeys(pi5) -> None:
     assert film.picam.closed
 
 
-def test_rows_with_padding_are_copied_right() -> None:
-    width, height, stride = 48, 4, 64
-    luma = b"".join(bytes([10 + row]) * width + b"\xff" * (stride - width) for row in range(height))
-    chroma = [
-        b"".join(bytes([value + row]) * (width // 2) + b"\xff" * (stride - width) for row in range(2))
-        for value in (100, 200)
-    ]
-    padded = luma + b"".join(part.replace(b"\xff" * 16, b"\xff" * 8) for part in chroma)
-    frame = picamera.yuv420_frame(memoryview(padded), width, height, stride)
-    for plane, expected in zip(frame.planes, ([10, 11, 12, 13], [100, 101], [200, 201]), strict=True):
-        rows = [bytes(plane)[r * plane.line_size :][: plane.width] for r in range(plane.height)]
-        assert rows == [bytes([value]) * plane.width for value in expected]
-
-
 def test_a_stalled_encoder_is_silence_and_ends_cleanly(picamera2) -> None:
     film = Film(picamera2, **SMALL)
     film.picam.take(2)
@@ -229,7 +220,125 @@ def test_a_board_without_picamera2_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "picamera2", None)
     with pytest.raises(CameraError, match="apt install --no-install-recommends python3-picamera2"):
         start(PiCamera(CameraSettings(), 0, ""), DEMAND, lambda _: None)
-    assert picamera.attached() == []
+    with pytest.raises(CameraError, match="picamera2 is missing"):
+        picamera.attached()
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("raise ValueError('numpy.dtype size changed, may indicate binary incompatibility')",
+         "ValueError: numpy.dtype size changed"),
+        ("import simplejpeg_without_a_wheel", "No module named 'simplejpeg_without_a_wheel'"),
+        ("raise ImportError('libcamera.so.0.4: no such file')", "ImportError: libcamera.so.0.4"),
+    ],
+    ids=["numpy", "simplejpeg", "libcamera"],
+)  # fmt: skip
+def test_a_picamera2_that_does_not_import_is_told_by_its_error(monkeypatch, tmp_path, fault, words) -> None:
+    (tmp_path / "picamera2").mkdir()
+    (tmp_path / "picamera2" / "__init__.py").write_text(fault)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "picamera2", raising=False)
+    for look in (picamera.attached, lambda: select.open_camera(CameraSettings(source="picamera"))):
+        with pytest.raises(CameraError, match="does not import: ") as raised:
+            look()
+        assert words in str(raised.value)
+        assert "0 attached" not in str(raised.value)
+
+
+def test_libcamera_that_cannot_list_its_cameras_is_told(picamera2, monkeypatch) -> None:
+    def fail():
+        raise RuntimeError("no media devices")
+
+    monkeypatch.setattr(picamera2.Picamera2, "global_camera_info", fail)
+    with pytest.raises(CameraError, match="libcamera cannot list its cameras: no media devices"):
+        picamera.attached()
+
+
+def test_a_picamera2_that_is_too_old_says_so(picamera2) -> None:
+    del picamera2.encoders.LibavH264Encoder
+    with pytest.raises(CameraError, match=r"older than 0\.3\.18 .*full-upgrade"):
+        Film(picamera2)
+    assert picamera2.scene.opened[0].closed
+
+
+def test_the_hardware_encoder_is_not_given_what_it_would_misread(picamera2) -> None:
+    picamera2.scene.agreed = {"format": "NV12"}
+    with pytest.raises(CameraError, match="delivers NV12, and YUV420 was asked for"):
+        Film(picamera2)
+    assert picamera2.scene.opened[0].closed
+
+
+def test_a_pi_5_takes_nv12(pi5) -> None:
+    pi5.scene.agreed = {"format": "NV12"}
+    film = Film(pi5, **SMALL, model="Raspberry Pi 5 Model B Rev 1.0")
+    film.picam.take(2)
+    assert len(film.units) == 2
+    film.camera.stop()
+
+
+def test_a_buffer_that_is_shorter_than_agreed_ends_the_camera(pi5, monkeypatch) -> None:
+    film = Film(pi5, **SMALL, model="Raspberry Pi 5 Model B Rev 1.0")
+    monkeypatch.setattr(pi5.MappedArray, "array", property(lambda _: bytearray(100)))
+    film.picam.take(2)
+    assert "100 of a picture's" in str(film.failures[0])
+    film.camera.stop()
+
+
+def test_the_sensor_is_read_in_the_mode_that_shows_all(picamera2, caplog) -> None:
+    picamera2.scene.modes = [
+        {"size": (1536, 864), "bit_depth": 10, "fps": 120.13, "crop_limits": (768, 432, 3072, 1728)},
+        {"size": (2304, 1296), "bit_depth": 10, "fps": 56.03, "crop_limits": (0, 0, 4608, 2592)},
+    ]
+    film = Film(picamera2)
+    assert film.picam.camera_config["sensor"] == {"output_size": (2304, 1296), "bit_depth": 10}
+    film.camera.stop()
+    film = Film(picamera2, image={"sensor_mode": "1536x864"})
+    assert film.picam.camera_config["sensor"]["output_size"] == (1536, 864)
+    film.camera.stop()
+    with pytest.raises(CameraError, match="no mode 640x480, only 1536x864, 2304x1296"):
+        Film(picamera2, image={"sensor_mode": "640x480"})
+    with caplog.at_level(logging.WARNING):
+        Film(picamera2, fps=60, image={"sensor_mode": "2304x1296"}).camera.stop()
+    assert "60 fps was asked for; this sensor's modes reach 56.03" in caplog.text
+
+
+def test_modes_that_cannot_be_read_cost_no_picture(picamera2, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(picamera2.scene, "modes", None)
+    with caplog.at_level(logging.WARNING):
+        film = Film(picamera2, **SMALL)
+    assert "its modes cannot be read" in caplog.text
+    film.picam.take(1)
+    assert film.units
+    film.camera.stop()
+
+
+def test_the_lens_moves_where_it_can(picamera2, caplog) -> None:
+    film = Film(picamera2, **SMALL)
+    assert "AfMode" not in film.picam.camera_config["controls"]
+    film.camera.stop()
+    with caplog.at_level(logging.WARNING):
+        Film(picamera2, **SMALL, image={"lens_position": 2.0}).camera.stop()
+    assert (
+        "this camera has not what camera.image.lens_position (AfMode, LensPosition) asks for" in caplog.text
+    )
+    picamera2.scene.controls += ("AfMode", "LensPosition")
+    film = Film(picamera2, **SMALL)
+    assert film.picam.camera_config["controls"]["AfMode"] == 2, "continuous"
+    film.camera.stop()
+
+
+def test_hdr_is_told_to_the_sensor_before_its_modes_are_read(picamera2, monkeypatch) -> None:
+    asked = []
+    resets = []
+    monkeypatch.setattr(
+        picamera, "set_sensor_hdr", lambda camera_id, *, wanted: asked.append((camera_id, wanted)) or wanted
+    )
+    monkeypatch.setattr(picamera2.Picamera2, "_cm", SimpleNamespace(reset=lambda: resets.append(1)), False)
+    film = Film(picamera2, **SMALL, image={"hdr": True})
+    assert asked == [("/base/soc/i2c0mux/i2c@1/imx708@1a", True)]
+    assert resets == [1]
+    film.camera.stop()
 
 
 def test_usb_cameras_that_libcamera_lists_are_none_of_ours(picamera2) -> None:

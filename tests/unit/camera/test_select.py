@@ -1,4 +1,5 @@
 import logging
+import re
 
 import pytest
 
@@ -16,15 +17,43 @@ WEBCAM = Device("/dev/video7", "Webcam", "usb-1", captures=True, formats=("MJPG"
     [
         (["imx708"], [WEBCAM], "picamera", "imx708"),
         ([], [WEBCAM], "v4l2", "Webcam at /dev/video7"),
-        ([], [], "synthetic", "test picture"),
     ],
 )
 def test_auto_takes_the_best_and_says_why(monkeypatch, caplog, pi, usb, kind: str, word: str) -> None:
-    monkeypatch.setattr(select.picamera, "attached", lambda: pi)
-    monkeypatch.setattr(select.v4l2, "usb_cameras", lambda: usb)
+    attach(monkeypatch, pi, usb)
     with caplog.at_level(logging.INFO):
         assert select.open_camera(CameraSettings(source="auto")).kind == kind
     assert word in caplog.text
+
+
+def attach(monkeypatch, pi, usb) -> None:
+    def attached():
+        if isinstance(pi, CameraError):
+            raise pi
+        return pi
+
+    monkeypatch.setattr(select.picamera, "attached", attached)
+    monkeypatch.setattr(select.v4l2, "usb_cameras", lambda: usb)
+
+
+@pytest.mark.parametrize(
+    ("pi", "words"),
+    [
+        ([], "no USB camera, and no Pi camera: libcamera sees none: check the cable"),
+        (
+            CameraError("picamera2 is installed and does not import: ValueError: numpy.dtype size changed"),
+            "ValueError: numpy.dtype size changed",
+        ),
+    ],
+    ids=["nothing attached", "picamera2 broken"],
+)
+def test_auto_never_shows_a_test_picture_for_a_camera(monkeypatch, pi, words: str) -> None:
+    attach(monkeypatch, pi, [])
+    with pytest.raises(CameraError, match=re.escape(words)):
+        select.open_camera(CameraSettings(source="auto"))
+    assert select.open_camera(CameraSettings(source="demo")).kind == "synthetic"
+    attach(monkeypatch, pi, [WEBCAM])
+    assert select.open_camera(CameraSettings(source="auto")).kind == "v4l2"
 
 
 @pytest.mark.parametrize("source", ["picamera", "picamera:1", "v4l2:/dev/null", "synthetic"])
@@ -41,7 +70,8 @@ def test_a_second_pi_camera_has_a_number() -> None:
 
 
 @pytest.mark.parametrize("source", ["picamera", "v4l2:/dev/video-none"])
-def test_a_camera_that_is_not_there_is_told_before_anybody_watches(source: str) -> None:
+def test_a_camera_that_is_not_there_is_told_before_anybody_watches(monkeypatch, source: str) -> None:
+    attach(monkeypatch, [], [])
     with pytest.raises(CameraError, match="check the cable"):
         select.open_camera(CameraSettings(source=source))
 
