@@ -194,6 +194,9 @@ def _software_encoder(
 
         _failed = False
 
+        def _start(self) -> None:
+            """Not the base class's: it tells outputs of raw pictures, and 0.3.31 knows no NV12 there."""
+
         def _encode(self, stream: Any, request: Any) -> None:
             if self._failed:
                 return

@@ -203,6 +203,11 @@ class PiCamera:
         said = ": ".join(words)
         if "busy" in said.lower() or "acquire" in said.lower():
             return CameraError(f"another program uses the Pi camera; close it ({said})")
+        if "dmaheap" in said.lower().replace("_", "").replace(" ", ""):
+            return CameraError(
+                f"no frame buffers, since /dev/dma_heap cannot be used: {said}",
+                "let the agent's user be in the group `video`, and see `ls -l /dev/dma_heap`",
+            )
         if "memory" in said.lower():
             return CameraError(
                 f"no memory for the frame buffers: choose a smaller picture, or more CMA ({said})"

@@ -15,6 +15,10 @@ PIXEL_FORMATS = {"YUV420": "yuv420p", "NV12": "nv12"}
 """libcamera's names, and FFmpeg's for the same."""
 
 
+MAX_PADDING_PX = 64
+"""Sizes are rounded to what the hardware likes; encoders are not given much more than they were promised."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """One stream's buffers."""
@@ -52,6 +56,11 @@ def agree(stream: Mapping[str, Any], size: tuple[int, int], formats: Collection[
         )
     if (given := stream.get("framesize")) and given < layout.size_bytes:
         raise CameraError(f"libcamera's buffers have {given} bytes, and a picture {layout.size_bytes}")
+    if layout.width_px > size[0] + MAX_PADDING_PX or layout.height_px > size[1] + MAX_PADDING_PX:
+        raise CameraError(
+            f"libcamera delivers {layout.width_px}x{layout.height_px}, and {size[0]}x{size[1]} was asked "
+            "for: choose another camera.width_px and height_px, or camera.preview.width_px"
+        )
     if layout.size != size:
         log.warning(f"camera: {size[0]}x{size[1]} was asked for, {layout.width_px}x{layout.height_px} comes")
     return layout

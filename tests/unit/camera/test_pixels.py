@@ -59,6 +59,7 @@ def test_another_size_is_taken_and_told(caplog) -> None:
         ({"stride": 600}, "640x360 in rows of 600 bytes"),
         ({"stride": 641}, "in rows of 641 bytes"),
         ({"size": (640, 361)}, "640x361"),
+        ({"size": (1920, 1080), "stride": 1920, "framesize": 0}, "delivers 1920x1080, and 640x360 was asked"),
         ({"framesize": 1000}, "buffers have 1000 bytes, and a picture 345600"),
     ],
 )

@@ -1,0 +1,132 @@
+"""Runs in the board: the agent's own camera class on the real picamera2. Prints what it saw as JSON."""
+
+import asyncio
+import faulthandler
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import av
+
+from agent.camera.capture import Capture
+from agent.camera.picamera import PiCamera
+from agent.camera.select import open_camera
+from agent.config import CameraSettings
+from agent.errors import CameraError
+from agent.model.media import EncoderDemand
+
+LIMIT_S = 60
+MODEL = "Raspberry Pi 5 Model B Rev 1.0"
+BARS = 8
+"""White, yellow, cyan, green, magenta, red, blue and black, each an eighth of the width."""
+
+
+def settings(**more):
+    return CameraSettings.model_validate(
+        {"source": "picamera", "width_px": 640, "height_px": 360, "fps": 30, "linger_s": 0}
+        | {"preview": {"enabled": True, "width_px": 320, "fps": 10}}
+        | more
+    )
+
+
+def picture(units):
+    """Of the last one: Y, U and V in the middle of each bar."""
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
+    frame = (frames + decoder.decode(None))[-1]
+    width, height = frame.width, frame.height
+
+    def sample(plane, x, y):
+        return bytes(frame.planes[plane])[y * frame.planes[plane].line_size + x]
+
+    middles = [width * (2 * bar + 1) // (2 * BARS) for bar in range(BARS)]
+    y = height // 2
+    return [[sample(0, x, y), sample(1, x // 2, y // 2), sample(2, x // 2, y // 2)] for x in middles]
+
+
+def run_camera(**more):
+    """Started, steered, and stopped; what came meanwhile."""
+    units = {"main": [], "preview": []}
+    failures = []
+    camera = PiCamera(settings(**more), 0, MODEL)
+    demands = {"main": EncoderDemand(2_000_000), "preview": EncoderDemand(400_000)}
+    began_s = time.monotonic()
+    formats = camera.start(demands, lambda stream, unit: units[stream].append(unit), failures.append)
+    config = camera._picam.camera_configuration()
+    time.sleep(1.5)
+    before = {stream: len(got) for stream, got in units.items()}
+    for stream in units:
+        camera.apply(stream, EncoderDemand(demands[stream].bitrate_bps, keyframe=True))
+    time.sleep(0.7)
+    forced = {
+        stream: sum(unit.is_keyframe for unit in got[before[stream] :]) for stream, got in units.items()
+    }
+    camera.apply("main", EncoderDemand(2_000_000, fps_share=0.5))
+    time.sleep(0.2)
+    slow_from = len(units["main"])
+    time.sleep(1.2)
+    slow = len(units["main"]) - slow_from
+    last_age_s = time.monotonic() - units["main"][-1].capture_us / 1e6
+    camera.stop()
+    return {
+        "formats": {name: [of.width_px, of.height_px, of.fps] for name, of in formats.items()},
+        "agreed": {name: [config[name]["format"], config[name]["stride"]] for name in ("main", "lores")},
+        "units": before,
+        "first_is_keyframe": {stream: got[0].is_keyframe for stream, got in units.items()},
+        "forced": forced,
+        "slow": slow,
+        "age_s": last_age_s,
+        "picture": {stream: picture(got) for stream, got in units.items()},
+        "failures": [str(error) for error in failures],
+        "took_s": time.monotonic() - began_s,
+    }
+
+
+async def stall(file: Path):
+    """Its states while it stalls and comes back, watched all the time."""
+    states = []
+    wanted = settings()
+    capture = Capture(
+        lambda: open_camera(wanted), wanted, lambda *_: None,
+        lambda state, problem: states.append([state, problem]), lambda *_: None,
+    )  # fmt: skip
+    task = asyncio.create_task(capture.run())
+
+    async def until(state):
+        async with asyncio.timeout(40):
+            while capture.state != state:
+                await asyncio.sleep(0.02)
+
+    with capture.watching("main"):
+        await until("live")
+        capture.request_keyframe("main")
+        async with asyncio.timeout(10):
+            while not capture.forced_keyframes:
+                await asyncio.sleep(0.02)
+        file.touch()  # noqa: ASYNC240  # nobody else waits here
+        await until("failed")
+        file.unlink()  # noqa: ASYNC240
+        await until("live")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return {"states": states, "forced": capture.forced_keyframes}
+
+
+def main():
+    faulthandler.dump_traceback_later(LIMIT_S, exit=True)
+    what, *words = sys.argv[1:]
+    try:
+        if what == "stall":
+            seen = asyncio.run(stall(Path(os.environ["PINHOLE_STALL"])))
+        else:
+            seen = run_camera(**json.loads(words[0] if words else "{}"))
+    except CameraError as exc:
+        seen = {"error": str(exc)}
+    print("SEEN " + json.dumps(seen))
+    sys.stdout.flush()
+    os._exit(0)  # a camera that hangs must not keep us
+
+
+main()
