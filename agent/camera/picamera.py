@@ -109,7 +109,8 @@ class PiCamera:
             return
         if is_new:  # libcamera read the modes when it listed its cameras
             self._modes = None
-            picamera2.Picamera2._cm.reset()  # noqa: SLF001  # as picamera2's own IMX708 does
+            if reset := getattr(picamera2.Picamera2._cm, "reset", None):  # noqa: SLF001
+                reset()  # as picamera2's own IMX708 does; 0.3.18 keeps no list
 
     def _start(
         self,

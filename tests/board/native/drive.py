@@ -63,11 +63,6 @@ def run_camera(**more):
     forced = {
         stream: sum(unit.is_keyframe for unit in got[before[stream] :]) for stream, got in units.items()
     }
-    camera.apply("main", EncoderDemand(2_000_000, fps_share=0.5))
-    time.sleep(0.2)
-    slow_from = len(units["main"])
-    time.sleep(1.2)
-    slow = len(units["main"]) - slow_from
     last_age_s = time.monotonic() - units["main"][-1].capture_us / 1e6
     camera.stop()
     return {
@@ -76,12 +71,34 @@ def run_camera(**more):
         "units": before,
         "first_is_keyframe": {stream: got[0].is_keyframe for stream, got in units.items()},
         "forced": forced,
-        "slow": slow,
         "age_s": last_age_s,
         "picture": {stream: picture(got) for stream, got in units.items()},
         "failures": [str(error) for error in failures],
         "took_s": time.monotonic() - began_s,
     }
+
+
+def rate(**more):
+    """Pictures in a second and a half at the whole and at half the rate; bits a second of two bitrates."""
+    sizes = []
+    camera = PiCamera(settings(preview={"enabled": False}, **more), 0, MODEL)
+
+    def counted(demand):
+        camera.apply("main", demand)
+        time.sleep(0.3)
+        before = len(sizes)
+        time.sleep(1.5)
+        return len(sizes) - before, sum(sizes[before:]) * 8 / 1.5
+
+    demand = EncoderDemand(2_000_000)
+    camera.start(
+        {"main": demand, "preview": demand}, lambda _, unit: sizes.append(len(unit.data)), lambda _: None
+    )
+    whole, high_bps = counted(demand)
+    half, _ = counted(EncoderDemand(2_000_000, fps_share=0.5))
+    _, low_bps = counted(EncoderDemand(60_000))
+    camera.stop()
+    return {"whole": whole, "half": half, "high_bps": high_bps, "low_bps": low_bps}
 
 
 async def stall(file: Path):
@@ -121,7 +138,7 @@ def main():
         if what == "stall":
             seen = asyncio.run(stall(Path(os.environ["PINHOLE_STALL"])))
         else:
-            seen = run_camera(**json.loads(words[0] if words else "{}"))
+            seen = {"camera": run_camera, "rate": rate}[what](**json.loads(*words))
     except CameraError as exc:
         seen = {"error": str(exc)}
     print("SEEN " + json.dumps(seen))
