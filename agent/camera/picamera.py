@@ -169,7 +169,8 @@ class PiCamera:
         )
         agreed = self._picam.camera_configuration()
         return {
-            stream: agree(agreed[LIBCAMERA_NAMES[stream]], size, formats) for stream, size in wanted.items()
+            stream: agree(agreed[LIBCAMERA_NAMES[stream]], size, formats, str(agreed["colour_space"]))
+            for stream, size in wanted.items()
         }
 
     def _sizes(self) -> dict[StreamName, tuple[int, int]]:

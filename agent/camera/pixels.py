@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 
+from agent.camera import color
 from agent.errors import CameraError
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ class Layout:
     height_px: int
     stride: int
     """Bytes from one row of luma to the next."""
+    matrix: int = color.BT709
+    """What Cb and Cr mean."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -40,10 +43,16 @@ class Layout:
         return self.stride * self.height_px * 3 // 2
 
 
-def agree(stream: Mapping[str, Any], size: tuple[int, int], formats: Collection[str]) -> Layout:
-    """What libcamera made of what it was asked for. Raises CameraError where we cannot use it."""
+def agree(
+    stream: Mapping[str, Any], size: tuple[int, int], formats: Collection[str], colour_space: str = "Rec709"
+) -> Layout:
+    """What libcamera made of what it was asked for. Raises CameraError where we cannot use it.
+
+    All streams have the one `colour_space`, which goes by the size of main, not by their own.
+    """
     width_px, height_px = stream["size"]
-    layout = Layout(str(stream["format"]), int(width_px), int(height_px), int(stream["stride"]))
+    matrix = color.BT709 if "709" in colour_space else color.SMPTE170M
+    layout = Layout(str(stream["format"]), int(width_px), int(height_px), int(stream["stride"]), matrix)
     if layout.format not in formats:
         raise CameraError(
             f"libcamera delivers {layout.format}, and {' or '.join(sorted(formats))} was asked for: "
@@ -74,6 +83,7 @@ def video_frame(layout: Layout, pixels: memoryview) -> av.VideoFrame:
     if len(pixels) < layout.size_bytes:
         raise CameraError(f"libcamera gave {len(pixels)} of a picture's {layout.size_bytes} bytes")
     frame = av.VideoFrame(layout.width_px, layout.height_px, PIXEL_FORMATS[layout.format])
+    color.label(frame, layout.matrix)
     at = 0
     for index, plane in enumerate(frame.planes):
         is_half = index > 0 and layout.format == "YUV420"

@@ -91,7 +91,7 @@ class Picamera2:
     def configure(self, camera_config=None):
         if scene.no_memory:
             raise OSError(12, "Cannot allocate memory")
-        self.camera_config = dict(camera_config)
+        self.camera_config = dict(camera_config) | {"colour_space": "Rec709"}
         for name in ("main", "lores"):
             if camera_config[name] is not None:
                 width, height = camera_config[name]["size"]

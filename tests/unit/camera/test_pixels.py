@@ -45,6 +45,13 @@ def test_what_was_asked_for_comes() -> None:
     assert agree(stream, (640, 360), BOTH) == Layout("YUV420", 640, 360, 640)
 
 
+def test_the_preview_has_the_matrix_of_main() -> None:
+    stream = {"format": "NV12", "size": (48, 4), "stride": 64}
+    for space, matrix in (("<libcamera.ColorSpace 'Rec709'>", 1), ("<libcamera.ColorSpace 'SMPTE170M'>", 6)):
+        layout = agree(stream, (48, 4), BOTH, space)
+        assert video_frame(layout, memoryview(bytes(384))).colorspace == matrix
+
+
 def test_another_size_is_taken_and_told(caplog) -> None:
     with caplog.at_level(logging.WARNING):
         agree({"format": "NV12", "size": (640, 360), "stride": 640}, (650, 362), BOTH)
