@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from device import Device, by_ssh  # its folder is on the path only now
 from plug import open_plug
+from recording import recorded
 from results import Results
 from rig import Rig, local_rig
 from viewer import Viewer
@@ -18,7 +20,7 @@ from viewer import Viewer
 RESULTS = pytest.StashKey[Results]()
 ARTIFACTS = Path(__file__).parents[2] / ".artifacts" / "hil"
 OPTIONS = {
-    "--device": (None, "ssh host, such as pi@door.local; without it this machine plays the device"),
+    "--device": (None, "ssh host, such as pi@door.local; recorded:FILE for a dry run; else this machine"),
     "--portal": (None, "the portal's URL"),
     "--device-id": (None, "the device's id on the portal, where there are several"),
     "--user": (None, "who signs in there"),
@@ -66,9 +68,16 @@ def rig(request, tmp_path_factory, results):
     if host is None:
         results.device = "this machine, with the test picture"
         with local_rig() as local:
+            results.way = lambda: str(local.device.way())
             yield local
         return
     results.device = host
+    if host.startswith("recorded:"):
+        device, viewer = recorded(Path(host.removeprefix("recorded:")))
+        results.way = lambda: str(device.way())
+        yield Rig(device, viewer)
+        (Path(option(request.config, "--report")) / "commands").write_text("\n".join(device.log) + "\n")
+        return
     portal = option(request.config, "--portal")
     if portal is None:
         pytest.fail("--portal URL is needed too")
@@ -81,7 +90,8 @@ def rig(request, tmp_path_factory, results):
         if value := option(request.config, name):
             options += [flag, value]
     ssh = by_ssh(host, option(request.config, "--ssh-option"), tmp_path_factory.mktemp("ssh"))
-    device = Device(ssh)
+    device = Device(ssh, portal_host=urlsplit(portal).hostname or "")
+    results.way = lambda: str(device.way())
     device.is_hardware = device.ask("systemd-detect-virt || true").strip() in ("", "none")
     if not device.is_hardware:
         results.device = f"{host}, a container or virtual machine"

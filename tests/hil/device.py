@@ -3,6 +3,8 @@
 import re
 import shlex
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +12,11 @@ HARDWARE_ENCODERS = ("Zero 2", "Pi 3", "Pi 4", "Compute Module 4")
 """Boards with VideoCore 4's H.264 encoder; a Pi 5 has none."""
 TEMPERATURE = "cat /sys/class/thermal/thermal_zone0/temp"
 THROTTLED = "vcgencmd get_throttled"
+
+
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+WAY = "ip -o route get $(getent ahosts {host} | sed -n '1s/ .*//p')"
+MODEM = "mmcli -m any --output-keyvalue"
 
 
 class DeviceError(Exception):
@@ -36,6 +43,18 @@ class Inventory:
         return any(name in self.model for name in HARDWARE_ENCODERS)
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The interface over which the device reaches its portal; empty where it could not be found out."""
+
+    interface: str
+    is_modem: bool
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.interface} (modem)" if self.is_modem else self.interface
+
+
 @dataclass(slots=True)
 class Device:
     """One host; `ssh` is the command up to it. `pid_command` prints the agent's process id."""
@@ -46,6 +65,8 @@ class Device:
     is_service: bool = True
     """systemd looks after the agent, as on a real device."""
     is_hardware: bool = True
+    portal_host: str = "127.0.0.1"
+    wait: Callable[[float], None] = time.sleep
     _inventory: Inventory | None = field(default=None, repr=False)
 
     def run(self, command: str, *, timeout_s: float = 30) -> str:
@@ -78,6 +99,15 @@ class Device:
             raise DeviceError("the agent does not run: journalctl -u pinhole")
         self.run(f"test -d /proc/{text}")
         return int(text)
+
+    def boot_id(self) -> str:
+        """Another one after each boot (random(4))."""
+        return self.run(BOOT_ID).strip()
+
+    def way(self) -> Way:
+        """Over which interface it reaches its portal now."""
+        interface = parse_route(self.ask(WAY.format(host=shlex.quote(self.portal_host))))
+        return Way(interface, bool(interface) and interface in parse_modem_interfaces(self.ask(MODEM)))
 
     def memory_mb(self) -> float:
         """The agent's resident memory."""
@@ -127,6 +157,17 @@ def parse_throttled(said: str) -> int | None:
     """`throttled=0x50000`."""
     found = re.search(r"throttled=(0x[0-9a-fA-F]+)", said)
     return int(found[1], 16) if found else None
+
+
+def parse_route(said: str) -> str:
+    """`192.0.2.1 via 10.0.0.1 dev wwan0 src …` of `ip route get`: the interface."""
+    found = re.search(r"\bdev (\S+)", said)
+    return found[1] if found else ""
+
+
+def parse_modem_interfaces(said: str) -> tuple[str, ...]:
+    """`modem.generic.ports.value[3] : wwan0 (net)` of mmcli: the network interfaces."""
+    return tuple(re.findall(r"^modem\.generic\.ports\.value\[\d+\]\s*: (\S+) \(net\)", said, re.MULTILINE))
 
 
 def parse_os_release(text: str) -> str:

@@ -1,10 +1,11 @@
 """Glass to glass with an LED: it flashes at a known time, and the recording tells when it was seen."""
 
 import json
+import re
 import time
 
 import av
-from device import Device
+from device import Device, DeviceError
 from viewer import Viewer
 
 FLASHES = 8
@@ -15,7 +16,7 @@ times = []
 for _ in range({flashes}):
     time.sleep({dark})
     times.append(time.time())
-    subprocess.run(["gpioset", "--mode=time", "--usec={lit_us}", "gpiochip0", "{gpio}=1"], check=True)
+    subprocess.run({command}, check=True)
 print(json.dumps(times))
 """
 
@@ -26,14 +27,36 @@ def measure_led(device: Device, viewer: Viewer, gpio: int, recording) -> list[fl
     The recording's own clock begins with its first picture, whose time the viewer tells; the device's clock
     is compared with ours over ssh first.
     """
+    command = lit_command(device.run("gpioset --version"), device.run("sudo -n gpiodetect"), gpio, LIT_S)
     offset_s = clock_offset_s(device)
     seconds = FLASHES * PERIOD_S + 6
     process = viewer.start(seconds, "--record", str(recording))
     viewer.until_back(20, seconds=0.2)
-    script = SCRIPT.format(flashes=FLASHES, dark=PERIOD_S - LIT_S, lit_us=int(LIT_S * 1e6), gpio=gpio)
+    script = SCRIPT.format(flashes=FLASHES, dark=PERIOD_S - LIT_S, command=json.dumps(command))
     flashes = [flash - offset_s for flash in json.loads(device.run(f"sudo -n python3 -c '{script}'"))]
     seen = viewer.end(process, seconds)
     return match(flashes, [seen["first_frame_at"] + step for step in brightness_steps(recording)])
+
+
+def lit_command(version: str, chips: str, gpio: int, lit_s: float) -> list[str]:
+    """`gpioset` for one pin of the header that is on for `lit_s`; libgpiod 2 has other options than 1."""
+    chip = header_chip(chips)
+    found = re.search(r"\(libgpiod\) v(\d+)\.", version)
+    if found is None:
+        raise DeviceError(f"which gpioset is this? {version.strip()!r}")
+    if int(found[1]) < 2:
+        return ["gpioset", "--mode=time", f"--usec={int(lit_s * 1e6)}", chip, f"{gpio}=1"]
+    return ["gpioset", "--toggle", f"{int(lit_s * 1e3)}ms,0", "--chip", chip, f"{gpio}=1"]
+
+
+def header_chip(said: str) -> str:
+    """`gpiochip4 [pinctrl-rp1] (54 lines)` of gpiodetect: the header's chip; its number differs by kernel."""
+    found = re.search(
+        r"^(gpiochip\d+) \[pinctrl-(?:rp1|bcm2711|bcm2835)\] \(5[48] lines\)", said, re.MULTILINE
+    )
+    if found is None:
+        raise DeviceError(f"no chip of the header: {said.strip()!r}")
+    return found[1]
 
 
 def clock_offset_s(device: Device) -> float:

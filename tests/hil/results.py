@@ -2,7 +2,8 @@
 
 import html
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,27 @@ class Results:
     """Name with unit to (seconds, value)."""
     unchecked: dict[str, str] = field(default_factory=dict)
     """Test to the hardware that it needs."""
+    way: Callable[[], str] = str
+    """Over which interface the device reaches its portal now."""
 
     def figure(self, name: str, value: float | str | None, unit: str = "") -> None:
-        """One measured value."""
-        self.figures.append({"name": name, "value": value, "unit": unit})
+        """One measured value, and over which interface it was had."""
+        self.figures.append({"name": name, "value": value, "unit": unit, "way": self.way()})
 
     def point(self, curve: str, at_s: float, value: float | None) -> None:
         """One point of a curve; what could not be measured leaves a gap."""
         if value is not None:
             self.curves.setdefault(curve, []).append((round(at_s, 1), value))
 
+    def as_json(self) -> dict[str, Any]:
+        """What is kept of it."""
+        names = ("device", "begun", "inventory", "outcomes", "figures", "curves", "unchecked")
+        return {name: getattr(self, name) for name in names}
+
     def write(self, folder: Path) -> None:
         """results.json and index.html."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "results.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+        (folder / "results.json").write_text(json.dumps(self.as_json(), indent=2) + "\n")
         (folder / "index.html").write_text(page(self))
 
 
@@ -52,7 +60,11 @@ def page(results: Results) -> str:
         + "</p>",
         _table("Device", ((name, _words(value)) for name, value in results.inventory.items())),
         _table(
-            "Figures", ((each["name"], f"{_words(each['value'])} {each['unit']}") for each in results.figures)
+            "Figures",
+            (
+                (each["name"], f"{_words(each['value'])} {each['unit']}", f"over {_words(each['way'])}")
+                for each in results.figures
+            ),
         ),
         *(plot(name, points) for name, points in results.curves.items()),
         _table("Not checked: needs", results.unchecked.items()),
@@ -98,7 +110,7 @@ def plot(name: str, points: list[tuple[float, float]]) -> str:
 
 
 def _table(title: str, rows: Any) -> str:
-    cells = "".join(f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in rows)
+    cells = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<h2>{_text(title)}</h2><table>{cells}</table>" if cells else ""
 
 

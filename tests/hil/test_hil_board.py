@@ -16,6 +16,7 @@ def test_the_board_is_a_raspberry_pi_that_is_not_throttled(device, needs):
     found = device.inventory()
     needs(device.is_hardware, "a Raspberry Pi")
     assert "Raspberry Pi" in found.model
+    needs(found.throttled is not None, "vcgencmd on the device (raspi-utils): is the supply good for it?")
     assert found.throttled == 0, f"throttled={found.throttled:#x}: supply or heat"
 
 

@@ -88,6 +88,7 @@ def test_a_step_in_brightness_is_found(tmp_path):
 def test_the_report_is_a_page_and_json(tmp_path):
     found = results.Results(device="pi@<door>", begun="today")
     found.outcomes = {"test_a": "passed", "test_b": "failed", "test_c": "skipped"}
+    found.way = lambda: "wwan0 (modem)"
     found.figure("first frame", 70.7, "ms")
     for at_s in range(0, 5 * 3600, 600):
         found.point("temperature (°C)", at_s, 50 + at_s / 3600)
@@ -95,12 +96,12 @@ def test_the_report_is_a_page_and_json(tmp_path):
     found.unchecked["test_c"] = "a modem"
     found.write(tmp_path)
     kept = json.loads((tmp_path / "results.json").read_text())
-    assert kept["figures"] == [{"name": "first frame", "value": 70.7, "unit": "ms"}]
+    assert kept["figures"] == [{"name": "first frame", "value": 70.7, "unit": "ms", "way": "wwan0 (modem)"}]
     page = (tmp_path / "index.html").read_text()
     for words in (
         "pi@&lt;door&gt;",
         "1 passed, 1 failed, 1 skipped",
-        "70.7 ms",
+        "70.7 ms</td><td>over wwan0 (modem)",
         "a modem",
         "<polyline",
         "4.8 h",
