@@ -15,6 +15,7 @@ from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.account import Account
 from agent.portal.api.admin import Admin
+from agent.portal.api.audit import AuditLog
 from agent.portal.api.enroll import Devices
 from agent.portal.api.releases import Releases
 from agent.portal.api.route import Need, add, read_cookie
@@ -131,6 +132,7 @@ def create_app(
     SignIn(accounts, settings.public_url, allow_new=allow_new).add_to(app)
     Account(accounts).add_to(app)
     Admin(accounts).add_to(app)
+    AuditLog(accounts).add_to(app)
     Shares(accounts).add_to(app)
     Releases(accounts, gateway).add_to(app)
     devices.add_to(app)

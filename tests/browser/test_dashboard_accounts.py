@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import asdict
 
 import pytest
 from fakes.bus import state
@@ -9,10 +10,13 @@ from parts.chromium import chromium, screenshot
 from parts.dashboard import DESKTOP, PHONE, choose, enter_password, open_page, sign_in, until_phase
 from parts.portal import PASSWORD, USER, portal
 from playwright.async_api import expect
+from sqlalchemy import delete
 
 from agent.config import DeviceSettings, Settings
+from agent.portal.accounts.audit import Entry
 from agent.portal.accounts.codes import code_at
 from agent.portal.registry import list_devices
+from agent.portal.tables import AuditEntry
 from agent.signaling.enrolment import enroll
 
 NEW = "a-better-password"
@@ -123,6 +127,72 @@ async def test_a_camera_is_let_in_by_its_code_and_shut_out(context, name, tmp_pa
         assert known.revoked_at
         await fits(page)
         await screenshot(page, f"cameras-{name}")
+
+
+@pytest.mark.parametrize(("context", "name"), LOOKS)
+async def test_the_audit_log_has_dates_filters_and_a_file(context, name):
+    async with open_page(**context) as (part, page):
+        cameras(part)
+        now = time.time()
+        old = Entry(now - 3 * 86_400, "bob", "watch", "yard", "192.0.2.7", "session 12345678")
+
+        def begin(db):
+            db.execute(delete(AuditEntry))  # that the user was added
+            db.add(AuditEntry(**asdict(old)))
+
+        await part.accounts.store.run(begin)
+        for actor, action, device in (
+            ("bob", "preview", "front"),
+            ("bob", "watch", "front"),
+            ("link:plumber", "link-opened", "gate"),
+            ("eve", "sign-in-failed", ""),
+        ):
+            part.accounts.audit.add(actor, action, device=device, address="192.0.2.7")
+        await sign_in(page, part.url)
+        await go(page, part, "audit", "Audit log")
+        what = page.locator(".audit tbody tr:not(.day) td:nth-child(3)")
+        await expect(what).to_have_count(5)
+        await expect(what.filter(has_text="preview")).to_have_count(0)
+        await expect(page.get_by_role("cell", name="guest plumber")).to_be_visible()
+        await expect(page.locator(".audit .day")).to_have_count(2)
+        await fits(page)
+        await screenshot(page, f"audit-days-{name}")
+        await page.get_by_label("To", exact=True).fill(
+            time.strftime("%Y-%m-%d", time.localtime(now - 86_400))
+        )
+        await page.get_by_role("button", name="Show").click()
+        await expect(what).to_have_text(["began to watch"])
+        await page.get_by_label("To", exact=True).fill("")
+        await page.get_by_label("About").select_option("Previews")
+        await page.get_by_label("Camera", exact=True).select_option("Front door")
+        await page.get_by_role("button", name="Show").click()
+        await expect(what).to_have_text(["saw previews"])
+        async with page.expect_download() as saved:
+            await page.get_by_role("link", name="Export as CSV").click()
+        download = await saved.value
+        assert re.fullmatch(r"pinhole-audit-[\d-]{10}\.csv", download.suggested_filename)
+        lines = (await download.path()).read_text().splitlines()
+        assert [line.split(",")[1:4] for line in lines[1:]] == [["bob", "preview", "front"]]
+        await page.get_by_label("User").fill("nobody")
+        await page.get_by_role("button", name="Show").click()
+        await expect(page.get_by_text("Nothing was noted that fits.")).to_be_visible()
+
+
+async def test_what_opens_says_so():
+    async with open_page() as (part, page):
+        await sign_in(page, part.url)
+        await go(page, part, "users", "Users")
+        row = page.locator("summary").first
+        await expect(row).to_be_visible()
+        shown = "(row) => getComputedStyle(row, '::after')"
+        assert (
+            await row.evaluate(f"(row) => {{ const s = ({shown})(row); return s.content + s.width; }}")
+            != "noneauto"
+        )
+        closed = await row.evaluate(f"(row) => ({shown})(row).transform")
+        await row.click()
+        await page.wait_for_timeout(200)
+        assert await row.evaluate(f"(row) => ({shown})(row).transform") != closed
 
 
 async def test_the_first_start_link_chooses_a_password_and_works_once():

@@ -91,6 +91,29 @@ async def test_a_rollout_goes_on_while_the_page_is_open():
         await expect(newest).to_contain_text("8 of 8 cameras")
 
 
+async def test_what_serves_nobody_is_not_called_good():
+    async with open_page() as (part, page):
+        tell, now = part.gateway.on_state, time.time()
+        release = Release(since=now - 1800)
+        tell("good", state(name="Barn", version="0.2.0", release=release))
+        tell(
+            "bad", state(name="Gate", version="0.2.0", release=release, camera="failed", problem="No sensor.")
+        )
+        tell("away", state(name="Yard", version="0.2.0", release=release))
+        tell("away", state(name="Yard", version="0.2.0", release=release, online=False, since=now - 600))
+        await sign_in(page, part.url)
+        await page.goto(f"{part.url}/#/releases")
+        rows = page.locator(".releases tbody tr")
+        await expect(rows.locator(".mark")).to_have_text(["Camera failed", "Offline", "Good"])
+        await expect(rows.filter(has_text="Gate")).to_contain_text("No sensor.")
+        newest = page.get_by_role("region", name="Newest release")
+        await expect(newest).to_contain_text("Failed on 1")
+        await expect(newest.get_by_role("listitem")).to_have_text(
+            ["1 runs it", "1 runs it, camera failed", "1 runs it, offline"]
+        )
+        await screenshot(page, "releases-failed-1440-dark")
+
+
 async def test_look_now_is_a_press_away():
     async with open_page(viewport=PHONE, color_scheme="light") as (part, page):
         fleet(part)

@@ -4,6 +4,7 @@ The tests walk over the application's own routes, so that a new one cannot be fo
 """
 
 import asyncio
+import csv
 import re
 import time
 from contextlib import asynccontextmanager
@@ -412,6 +413,45 @@ async def test_the_audit_log_tells_who_watched_what_and_when_in_both_places():
         assert acts == [("watch-end", "front"), ("watch", "front"), ("sign-in", "")]
         assert listed["entries"][0]["address"] == "127.0.0.1"
         assert re.search(r"session a{8}, \d+ s", listed["entries"][0]["detail"])
+
+
+async def test_the_audit_log_is_narrowed_by_date_topic_and_camera_and_leaves_as_a_file():
+    async with company() as (part, sessions):
+        for actor, action, device in (
+            ("=cmd|'/c calc'!A0", "sign-in-failed", ""),
+            ("bob", "preview", "front"),
+            ("bob", "watch", "back"),
+        ):
+            part.accounts.audit.add(actor, action, device=device, detail='a "quote", and more')
+        admin, now = sessions[USER], time.time()
+
+        async def acts(query):
+            answer = await admin.get(f"{part.url}/api/audit?{query}")
+            assert answer.status == 200, await answer.text()
+            return [entry["action"] for entry in (await answer.json())["entries"]]
+
+        async with asyncio.timeout(5):
+            while await acts("user=bob") != ["watch"]:
+                await asyncio.sleep(0.05)
+        assert await acts("user=bob&about=everything") == ["watch", "preview"]
+        assert await acts("about=previews&device=front") == ["preview"]
+        assert set(await acts("about=sign-in")) == {"sign-in", "sign-in-failed"}
+        assert await acts(f"since={now + 60}") == []
+        assert await acts(f"until={now - 60}") == []
+        assert "watch" in await acts(f"since={now - 60}&until={now + 60}")
+        for query in ("about=nonsense", "since=yesterday", "colour=red"):
+            assert (await admin.get(f"{part.url}/api/audit?{query}")).status == 400
+        file = await admin.get(f"{part.url}/api/audit.csv?about=everything")
+        assert file.content_type == "text/csv"
+        assert re.fullmatch(
+            r'attachment; filename="pinhole-audit-[\d-]{10}\.csv"', file.headers["Content-Disposition"]
+        )
+        rows = list(csv.reader((await file.text()).splitlines()))
+        assert rows[0] == ["time", "who", "what", "camera", "from", "details"]
+        assert rows[1][1:] == ["bob", "watch", "back", "", 'a "quote", and more']
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", rows[1][0])
+        assert [row[1] for row in rows if row[2] == "sign-in-failed"] == ["'=cmd|'/c calc'!A0"]
+        assert (await sessions["viewer"].get(f"{part.url}/api/audit.csv")).status == 403
 
 
 async def until(condition):

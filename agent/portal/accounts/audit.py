@@ -11,6 +11,7 @@ from functools import partial
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -44,6 +45,33 @@ class Entry:
     detail: str = ""
 
 
+Topic = Literal["", "everything", "watching", "previews", "sign-in", "accounts", "links", "cameras"]
+TOPICS: dict[Topic, tuple[str, ...]] = {
+    "watching": ("watch", "watch-end"),
+    "previews": ("preview",),
+    "sign-in": (
+        "sign-in",
+        "sign-in-failed",
+        "sign-out",
+        "signed-out-others",
+        "password-set",
+        "code-set",
+        "code-removed",
+    ),
+    "accounts": (
+        "user-added",
+        "user-changed",
+        "user-removed",
+        "link-made",
+        "group-set",
+        "group-removed",
+    ),
+    "links": ("link-shared", "link-revoked", "link-opened"),
+    "cameras": ("claim-made", "enrolled", "revoked", "look-asked"),
+}
+"""Which acts belong together. Where no topic is asked for, previews are left out; `everything` has them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which entries somebody asks for; empty fields match all."""
@@ -52,6 +80,10 @@ class Filter:
     """Only entries older than the one with this id: the next page."""
     actor: str = ""
     device: str = ""
+    about: Topic = ""
+    since: float | None = None
+    """Unix time; `until` itself is beyond the range."""
+    until: float | None = None
     limit: int = 100
 
 
@@ -155,6 +187,14 @@ def entries(db: Session, wanted: Filter) -> list[tuple[int, Entry]]:
         query = query.where(AuditEntry.actor == wanted.actor)
     if wanted.device:
         query = query.where(AuditEntry.device == wanted.device)
+    if wanted.since is not None:
+        query = query.where(AuditEntry.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(AuditEntry.at < wanted.until)
+    if wanted.about in TOPICS:
+        query = query.where(AuditEntry.action.in_(TOPICS[wanted.about]))
+    elif not wanted.about:
+        query = query.where(AuditEntry.action.not_in(TOPICS["previews"]))
     return [
         (row.id, Entry(row.at, row.actor, row.action, row.device, row.address, row.detail))
         for row in db.scalars(query)

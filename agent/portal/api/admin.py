@@ -1,19 +1,17 @@
-"""What administrators do: users, grants, groups, and the audit log."""
+"""What administrators do: users, grants and groups."""
 
 from dataclasses import asdict
 from typing import Literal
 
 from aiohttp import web
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 from sqlalchemy.orm import Session
 
-from agent.portal.accounts import audit, users
+from agent.portal.accounts import users
 from agent.portal.accounts.access import Identity, Role
 from agent.portal.accounts.service import Accounts
-from agent.portal.api.route import Body, Need, RowId, add, read, visitor
+from agent.portal.api.route import Body, Need, add, read, visitor
 from agent.portal.tables import NAME_CHARS
-
-MAX_PAGE = 500
 
 
 class GrantBody(Body):
@@ -52,9 +50,6 @@ class GroupBody(Body):
     cameras: list[str] = Field(max_length=users.MAX_CAMERAS)
 
 
-_NUMBER: TypeAdapter[int] = TypeAdapter(RowId)
-
-
 class Admin:
     """The handlers."""
 
@@ -72,7 +67,6 @@ class Admin:
             ("GET", "/api/groups", self.list_groups),
             ("POST", "/api/groups/{name}", self.put_group),
             ("POST", "/api/groups/{name}/remove", self.remove_group),
-            ("GET", "/api/audit", self.list_audit),
         ):
             add(app, self._accounts, method, path, Need.ADMIN, serve)
 
@@ -147,18 +141,6 @@ class Admin:
         await self._accounts.store.run(lambda db: users.remove_group(db, name))
         self._note(request, who, "group-removed", name)
         return web.json_response({})
-
-    async def list_audit(self, request: web.Request, _who: Identity) -> web.Response:
-        query = request.query
-        before = query.get("before")
-        wanted = audit.Filter(
-            before=_NUMBER.validate_python(before) if before else None,
-            actor=query.get("user", "").casefold(),
-            device=query.get("device", ""),
-            limit=max(1, min(MAX_PAGE, _NUMBER.validate_python(query.get("limit", "100")))),
-        )
-        found = await self._accounts.store.run(lambda db: audit.entries(db, wanted))
-        return web.json_response({"entries": [{"id": number, **asdict(entry)} for number, entry in found]})
 
     def _note(self, request: web.Request, who: Identity, action: str, detail: str) -> None:
         self._accounts.audit.add(who.name, action, address=visitor(request).address, detail=detail)

@@ -1,13 +1,25 @@
-// Who did what and when; the newest first.
+// Who did what and when: the newest first, by day; narrowed by date, person, camera and topic; as a file too.
 
 import { get } from "./api.js";
-import { el } from "./dom.js";
-import { field, form } from "./form.js";
+import { el, table } from "./dom.js";
+import { choice, field, form } from "./form.js";
 
 const PAGE = 100;
+const DAY_S = 86_400;
+const TOPICS = [
+  ["", "All but previews"],
+  ["everything", "Everything"],
+  ["watching", "Watching"],
+  ["previews", "Previews"],
+  ["sign-in", "Signing in"],
+  ["accounts", "Accounts"],
+  ["links", "Share links"],
+  ["cameras", "Cameras"],
+];
 const WORDS = {
   watch: "began to watch",
   "watch-end": "stopped watching",
+  preview: "saw previews",
   "sign-in": "signed in",
   "sign-in-failed": "failed to sign in",
   "sign-out": "signed out",
@@ -24,43 +36,71 @@ const WORDS = {
   "link-shared": "shared a camera",
   "link-revoked": "revoked a link",
   "link-opened": "opened a link",
+  "claim-made": "made a claim code",
+  enrolled: "let a camera in",
+  revoked: "shut a camera out",
   "look-asked": "had cameras look for a release",
   "entries-lost": "lost entries",
 };
+const HEADS = ["When", "Who", "What", "Camera", "From", "Details"];
 
 export class AuditPage {
   #last = null;
+  #day = "";
 
   constructor({ cameras }) {
     this.cameras = cameras;
-    this.user = field("User", { name: "audit-user", autocomplete: "off" });
-    this.device = field("Camera id", { name: "audit-device", autocomplete: "off" });
+    this.since = field("From", { name: "audit-since", type: "date" });
+    this.until = field("To", { name: "audit-until", type: "date" });
+    this.user = field("User", { name: "audit-user", autocomplete: "off", placeholder: "anybody" });
+    this.device = choice("Camera", "audit-device", [["", "Every camera"], ...cameras().map(({ id, name }) => [id, name])]);
+    this.about = choice("About", "audit-about", TOPICS);
     this.rows = el("tbody", {});
+    this.none = el("p", { class: "hint", role: "status", hidden: true }, "Nothing was noted that fits.");
     this.more = el("button", { type: "button", class: "button", hidden: true, onclick: () => this.#add() }, "Older");
-    const filter = form("Show", () => this.load(), this.user, this.device);
+    this.save = el("a", { class: "button", download: "" }, "Export as CSV");
+    const filter = form("Show", () => this.load(), this.since, this.until, this.user, this.device, this.about);
     filter.classList.add("inline");
-    const head = el("thead", {}, el("tr", {}, ...["When", "Who", "What", "Camera", "From", "Details"].map((words) => el("th", { scope: "col" }, words))));
-    this.element = el("div", {}, filter, el("div", { class: "scroll" }, el("table", { class: "audit" }, head, this.rows)), this.more);
+    this.element = el("div", {}, filter, el("div", { class: "look" }, this.save), table("audit", "Audit log", HEADS, this.rows), this.none, this.more);
   }
 
   async load() {
     this.#last = null;
+    this.#day = "";
     this.rows.replaceChildren();
+    this.save.href = `api/audit.csv?${this.#query()}`;
     return this.#add();
   }
 
+  /** Days are this browser's own. */
+  #query() {
+    const day = (row) => (row.input.value ? new Date(`${row.input.value}T00:00`).getTime() / 1000 : null);
+    const [since, until] = [day(this.since), day(this.until)];
+    const asked = { user: this.user.input.value.trim(), device: this.device.input.value, about: this.about.input.value, since, until: until && until + DAY_S };
+    return new URLSearchParams(Object.entries(asked).filter(([, value]) => value));
+  }
+
   async #add() {
-    const query = new URLSearchParams({ limit: PAGE, user: this.user.input.value.trim(), device: this.device.input.value.trim() });
+    const query = this.#query();
+    query.set("limit", PAGE);
     if (this.#last) query.set("before", this.#last);
     const { entries, problem } = await get(`api/audit?${query}`);
     if (problem) return problem;
-    for (const { id, at, actor, action, device, address, detail } of entries) {
-      this.#last = id;
-      const name = this.cameras().find((camera) => camera.id === device)?.name ?? device;
-      const when = new Date(at * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
-      this.rows.append(el("tr", {}, ...[when, actor, WORDS[action] ?? action, name, address, detail].map((words) => el("td", {}, words))));
-    }
+    for (const entry of entries) this.#append(entry);
+    this.none.hidden = this.rows.childElementCount > 0;
     this.more.hidden = entries.length < PAGE;
     return null;
+  }
+
+  #append({ id, at, actor, action, device, address, detail }) {
+    this.#last = id;
+    const when = new Date(at * 1000);
+    const day = when.toLocaleDateString([], { dateStyle: "full" });
+    if (day !== this.#day) this.rows.append(el("tr", { class: "day" }, el("th", { colspan: HEADS.length, scope: "colgroup" }, day)));
+    this.#day = day;
+    const name = this.cameras().find((camera) => camera.id === device)?.name ?? device;
+    const who = actor.replace(/^link:/, "guest ");
+    const cells = [when.toLocaleTimeString([], { timeStyle: "medium" }), who, WORDS[action] ?? action, name, address, detail];
+    this.rows.append(el("tr", {}, ...cells.map((words) => el("td", {}, words))));
   }
 }

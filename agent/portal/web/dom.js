@@ -35,6 +35,13 @@ export function tool(name, label, onclick, attributes = {}) {
   return el("button", { type: "button", class: "tool", onclick, ...attributes }, icon(name), el("span", { class: "tool-label" }, label));
 }
 
+/** A table that scrolls sideways where it must, by keyboard too; a head in brackets is for screen readers alone. */
+export function table(name, label, heads, rows) {
+  const head = (words) => el("th", { scope: "col" }, ...(words.startsWith("(") ? [el("span", { class: "visually-hidden" }, words.slice(1, -1))] : [words]));
+  const content = el("table", { class: name }, el("thead", {}, el("tr", {}, ...heads.map(head))), rows);
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, content);
+}
+
 /** A line through the newest values, scaled to the largest; for a glance, not for reading. */
 export class Sparkline {
   constructor() {

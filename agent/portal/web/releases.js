@@ -1,7 +1,7 @@
 // Which release each camera runs, how the newest one fares, and why one was given back.
 
 import { post } from "./api.js";
-import { el, setText } from "./dom.js";
+import { el, setText, table } from "./dom.js";
 import { count, moment } from "./format.js";
 
 const LOOK_MS = 2_000;
@@ -10,9 +10,11 @@ const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base"
 /** How a camera stands to the newest release, in the order in which people want to hear of it. */
 const STATES = {
   back: { badge: "Gave it back", many: "gave it back" },
+  broken: { badge: "Camera failed", many: "run it, camera failed" },
   trial: { badge: "On trial", many: "on trial" },
   due: { badge: "To come", many: "to come" },
-  away: { badge: "Offline", many: "offline, to come" },
+  away: { badge: "Offline, to come", many: "offline, to come" },
+  lost: { badge: "Offline", many: "run it, offline" },
   unmanaged: { badge: "Updated by hand", many: "updated by hand" },
   good: { badge: "Good", many: "run it" },
 };
@@ -31,8 +33,7 @@ export class ReleasesPage {
     this.ask = el("div", { class: "look" }, el("p", { class: "hint" }, words), all, this.said);
     this.others = el("p", { class: "hint others" });
     this.rows = el("tbody");
-    const heads = ["Camera", "Release", "State", "Since", "Last given back", ""].map((text) => el("th", { scope: "col" }, text));
-    this.table = el("div", { class: "scroll" }, el("table", { class: "releases" }, el("thead", {}, el("tr", {}, ...heads)), this.rows));
+    this.table = table("releases", "Cameras", ["Camera", "Release", "State", "Since", "Last given back", "(Look for a release)"], this.rows);
     this.element = el("div", {}, this.newest, this.ask, this.others, this.table);
   }
 
@@ -44,7 +45,7 @@ export class ReleasesPage {
 
   /** Only where something differs: a text that somebody selects stays selected. */
   #paint() {
-    const told = this.#cameras().map(({ id, name, version, online, since, release }) => ({ id, name, version, online, since, release }));
+    const told = this.#cameras().map(({ id, name, version, online, since, camera, problem, release }) => ({ id, name, version, online, since, camera, problem, release }));
     const text = JSON.stringify(told);
     if (text === this.#shown) return;
     this.#shown = text;
@@ -74,8 +75,11 @@ function newestOf(devices) {
   return versions.sort(byName.compare).at(-1) ?? "";
 }
 
-function stateOf({ version, online, release }, newest) {
-  if (version === newest) return release?.on_trial ? "trial" : "good";
+/** A release is good where its camera serves: one that is away or has failed shows nothing. */
+function stateOf({ version, online, camera, release }, newest) {
+  if (version === newest && online && camera === "failed") return "broken";
+  if (version === newest && release?.on_trial) return "trial";
+  if (version === newest) return online ? "good" : "lost";
   if (!release) return "unmanaged";
   if (release.given_back === newest) return "back";
   return online ? "due" : "away";
@@ -84,25 +88,26 @@ function stateOf({ version, online, release }, newest) {
 function rollout(newest, devices) {
   const counts = new Map(ORDER.map((state) => [state, devices.filter((device) => device.state === state).length]));
   const present = ["good", ...ORDER.slice(0, -1)].filter((state) => counts.get(state));
-  const words = present.map((state) => `${counts.get(state)} ${state === "good" && counts.get(state) === 1 ? "runs it" : STATES[state].many}`);
+  const words = present.map((state) => `${counts.get(state)} ${counts.get(state) === 1 ? STATES[state].many.replace(/^run /, "runs ") : STATES[state].many}`);
   const bar = el("div", { class: "stack", role: "img", "aria-label": words.join(", ") }, ...present.map((state) => part(state, counts.get(state))));
   const legend = el("ul", { class: "legend" }, ...present.map((state, i) => el("li", { "data-state": state }, words[i])));
   const begun = devices.map(({ version, release }) => (version === newest ? release?.since : release?.given_back === newest ? release.given_back_at : 0)).filter(Boolean);
   const since = begun.length ? `, begun ${moment(Math.min(...begun))}` : "";
   return [
     el("div", { class: "rollout-top" }, el("h2", {}, newest), verdict(counts, devices.length)),
-    el("p", { class: "hint" }, `${counts.get("good") + counts.get("trial")} of ${count(devices.length, "camera", "cameras")} on it${since}`),
+    el("p", { class: "hint" }, `${devices.filter(({ version }) => version === newest).length} of ${count(devices.length, "camera", "cameras")} on it${since}`),
     bar,
     legend,
   ];
 }
 
 function verdict(counts, total) {
-  const [state, words] = counts.get("back")
-    ? ["back", `Given back by ${counts.get("back")}`]
-    : counts.get("trial")
-      ? ["trial", "On trial"]
-      : ["good", counts.get("good") === total ? "Everywhere" : "Rolled out in part"];
+  const [state, words] = [
+    ["back", `Given back by ${counts.get("back")}`],
+    ["broken", `Failed on ${counts.get("broken")}`],
+    ["trial", "On trial"],
+    ["lost", counts.get("good") + counts.get("lost") === total ? `Everywhere, ${counts.get("lost")} offline` : "Rolled out in part"],
+  ].find(([name]) => counts.get(name)) ?? ["good", counts.get("good") === total ? "Everywhere" : "Rolled out in part"];
   return el("span", { class: "tag mark", "data-state": state }, words);
 }
 
@@ -121,8 +126,9 @@ function othersOf(newest, devices) {
 }
 
 function row(device, newest, look) {
-  const { name, version, online, since, state, release } = device;
+  const { name, version, online, since, camera, problem, state, release } = device;
   const isAway = online ? null : el("span", { class: "hint" }, since ? `offline since ${moment(since)}` : "offline");
+  const failure = online && camera === "failed" ? el("p", { class: "failure" }, problem || "The camera has failed.") : null;
   const returned = release?.given_back ? [el("strong", {}, `${release.given_back}, ${moment(release.given_back_at)}`), el("p", {}, release.reason)] : [];
   const button = el("button", { type: "button", class: "button small", "aria-label": `Look now: ${name}`, disabled: !online, onclick: () => look(button) }, "Look now");
   return el(
@@ -130,7 +136,7 @@ function row(device, newest, look) {
     { class: release?.given_back === newest && version !== newest ? "is-bad" : null },
     el("th", { scope: "row" }, name, isAway),
     el("td", { "data-head": "Release" }, version || "unknown"),
-    el("td", {}, el("span", { class: "mark", "data-state": state }, STATES[state].badge)),
+    el("td", {}, el("span", { class: "mark", "data-state": state }, STATES[state].badge), failure),
     el("td", { "data-head": "Since" }, release?.since ? moment(release.since) : ""),
     el("td", { "data-head": "Given back" }, ...returned),
     el("td", {}, release ? button : null),
