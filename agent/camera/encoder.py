@@ -93,7 +93,7 @@ class H264Encoder:
         Raises CameraError where libx264 fails; the next picture is then a keyframe of a new one.
         """
         color.label(frame, color.usual_matrix(frame.height))
-        self._wanted_colors = color.encoded_colors(frame)
+        self._wanted_colors = color.colors_of(frame)
         try:
             return self._encode(frame, capture_us)
         except (av.FFmpegError, ValueError) as exc:
@@ -120,9 +120,8 @@ class H264Encoder:
         return unit
 
     def _converted(self, frame: av.VideoFrame) -> av.VideoFrame:
-        matrix = self._colors.matrix
-        # Its own is passed over in silence, for swscale's name for BT.601 would rename it.
-        wanted = None if frame.colorspace == matrix else matrix
+        # BT.601 by either of its numbers is passed over in silence.
+        wanted = None if frame.colorspace in (color.BT470BG, color.SMPTE170M) else color.BT470BG
         return self._reformatter.reformat(
             frame, *self._size, "yuv420p", dst_colorspace=wanted, dst_color_range=color.LIMITED
         )
@@ -160,7 +159,7 @@ class H264Encoder:
         try:
             context = av.CodecContext.create("libx264", "w")
             context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-            context.colorspace, context.color_range = self._colors.matrix, color.LIMITED
+            context.colorspace, context.color_range = color.MATRIX, color.LIMITED
             context.color_primaries, context.color_trc = self._colors.primaries, self._colors.transfer
             context.framerate = Fraction(self.fps).limit_denominator(1001)
             context.time_base = 1 / context.framerate

@@ -8,11 +8,11 @@ import time
 
 import av
 
-from agent.camera.color import BT709, LIMITED
+from agent.camera.color import LIMITED, MATRIX
 from agent.model import stamp
 
 Color = tuple[int, int, int]
-"""Y, Cb, Cr in BT.709 video range."""
+"""Y, Cb, Cr in BT.601 video range."""
 
 _TITLE = "PINHOLE TEST PICTURE"
 _REVOLUTION_US = 6_000_000
@@ -39,12 +39,12 @@ _FONT = {
 
 
 def ycbcr(red: int, green: int, blue: int) -> Color:
-    """BT.709 video range from 8-bit RGB."""
-    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    """BT.601 video range from 8-bit RGB."""
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return (
         round(16 + luma * 219 / 255),
-        round(128 + (blue - luma) / 1.8556 * 224 / 255),
-        round(128 + (red - luma) / 1.5748 * 224 / 255),
+        round(128 + (blue - luma) / 1.772 * 224 / 255),
+        round(128 + (red - luma) / 1.402 * 224 / 255),
     )
 
 
@@ -184,7 +184,7 @@ class TestPicture:
     def __init__(self, width_px: int, height_px: int, fps: float) -> None:
         self.width_px, self.height_px = width_px, height_px
         self.frame = av.VideoFrame(width_px, height_px, "yuv420p")
-        self.frame.colorspace, self.frame.color_range = BT709, LIMITED
+        self.frame.colorspace, self.frame.color_range = MATRIX, LIMITED
         self._planes = tuple(memoryview(plane).cast("B") for plane in self.frame.planes)
         self._strides = tuple(plane.line_size for plane in self.frame.planes)
         self._large, self._small = Digits(round(height_px * 0.15)), Digits(round(height_px * 0.09))

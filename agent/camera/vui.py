@@ -5,7 +5,7 @@ import logging
 import av
 from av.bitstream import BitStreamFilterContext
 
-from agent.camera.color import SMPTE170M
+from agent.camera.color import MATRIX
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +14,7 @@ _OPTIONS = (
 )
 
 
-def name_colors(sps: bytes, matrix: int = SMPTE170M) -> bytes:
+def name_colors(sps: bytes, matrix: int = MATRIX) -> bytes:
     """An SPS with its start code, of limited range and this matrix; as it came where it cannot be written."""
     try:
         writer = BitStreamFilterContext(f"h264_metadata={_OPTIONS.format(matrix=matrix)}", "h264")
