@@ -137,12 +137,22 @@ def _use_code(db: Session, device: str, public_key: bytes, code: str | None, now
             "other-device", f"the claim code is not for {device}: set device.id, or make another"
         )
     try:
-        add_device(db, device, public_key, by=claim.made_by, now=now, replace=claim.device is not None)
+        with db.begin_nested():  # a code that is refused is not used up
+            _take(db, claim.key, device)
+            add_device(db, device, public_key, by=claim.made_by, now=now, replace=claim.device is not None)
+    except ClaimError:
+        raise
     except PortalError as exc:
         raise ClaimError("taken", str(exc)) from exc
     _revoke_certificates(db, device, now)  # of a key that was replaced
-    claim.used_by = device
     return claim.made_by
+
+
+def _take(db: Session, key: str, device: str) -> None:
+    """One statement: of two that ask at once, the second finds it used (PostgreSQL reads without a lock)."""
+    unused = update(Claim).where(Claim.key == key, Claim.used_by.is_(None)).values(used_by=device)
+    if db.scalar(unused.returning(Claim.key)) is None:
+        raise ClaimError("bad-code", "the claim code is used: make a new one: pinhole portal claim")
 
 
 def _revoke_certificates(db: Session, device: str, now: float) -> None:

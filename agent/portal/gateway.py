@@ -451,8 +451,6 @@ class Gateway:
     def _change_access(self, client: Client, identity: Identity) -> None:
         before, client.identity = client.identity.access, identity
         now = identity.access
-        if now.sees_any != before.sees_any:
-            self._renew_ice(client)
         for session in [each for each in self._sessions.values() if each.client is client]:
             # What the device was told in the offer holds for the session: other rights are another session.
             if now.permissions(session.device) != before.permissions(session.device):
@@ -464,6 +462,8 @@ class Gateway:
             elif before.may(device, "watch"):
                 client.outbox.forget_device(device)
                 self._tell(client, DeviceGone(device))
+        if now.sees_any != before.sees_any and self._ice.has_relays:
+            self._renew_ice(client)
 
     def _watchers(self, device: str) -> Iterable[Client]:
         return (client for client in self._clients if client.may_watch(device))

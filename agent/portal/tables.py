@@ -35,6 +35,8 @@ class User(Table):
     issuer: Mapped[str | None] = mapped_column(String(256))
     subject: Mapped[str | None] = mapped_column(String(256))
     """Who this is at the company's OpenID provider."""
+    awaits_company: Mapped[bool] = mapped_column(default=False)
+    """Added for whoever has this name at the provider; nobody else's account is taken over by a name."""
     disabled: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[float] = mapped_column(Float)
 
@@ -107,6 +109,16 @@ class WebSession(Table):
     browser: Mapped[str] = mapped_column(String(200))
 
     __table_args__ = (CheckConstraint("(user_id IS NULL) <> (share_id IS NULL)", name="one_owner"),)
+
+
+class KnownBrowser(Table):
+    """A browser where a user was signed in once: its wrong passwords count apart from everybody else's."""
+
+    __tablename__ = "known_browsers"
+
+    key: Mapped[str] = mapped_column(String(KEY_CHARS), primary_key=True)
+    user_id: Mapped[int] = _owner("users.id")
+    created_at: Mapped[float] = mapped_column(Float)
 
 
 class OneTimeLink(Table):

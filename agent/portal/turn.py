@@ -42,6 +42,11 @@ class IceServers:
     fixed: tuple[IceServer, ...] = ()
     turn: TurnSecret | None = None
 
+    @property
+    def has_relays(self) -> bool:
+        """Whether some of them are for those alone who have something to relay."""
+        return self.turn is not None or self.without_relays().servers != self.fixed
+
     def without_relays(self) -> IceGrant:
         """For whoever has nothing to relay."""
         return IceGrant(tuple(server for server in self.fixed if server.credential is None), None)

@@ -1,9 +1,13 @@
 """Claim codes and certificates, on both databases."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import text
 
 from agent.errors import PortalError
+from agent.portal import store as stores
+from agent.portal.accounts import attempts
 from agent.portal.authority import Authority
 from agent.portal.claims import ClaimError, enroll, make_claim, revoke, revoked_serials
 from agent.portal.registry import Registry, add_device, list_devices
@@ -93,25 +97,55 @@ def test_no_new_device_gets_a_name_that_is_another_kind_of_thing(store, name):
         store.run_here(lambda db: add_device(db, name, KEY, by="ann", now=NOW_S))
 
 
-def test_who_was_enrolled_under_such_a_name_is_shut_out_by_the_next_release(store, authority, database_url):
-    ask(store, authority, claim(store))
+def test_who_was_enrolled_under_such_a_name_is_shut_out_by_the_next_release(
+    database_url, authority, monkeypatch
+):
     made = authority.issue_device(NOBODY, OTHER)
+    with monkeypatch.context() as former:
+        upgrade = stores.command.upgrade
+        former.setattr(stores.command, "upgrade", lambda config, _: upgrade(config, "devices_2"))
+        older = Store.open(database_url)
 
     def as_it_was(db):
         values = {"serial": f"{made.serial:x}", "name": NOBODY, "key": OTHER, "until": made.not_after}
         for statement in (
             "INSERT INTO devices (id, public_key, enrolled_at, enrolled_by) VALUES (:name, :key, 0, 'ann')",
+            "INSERT INTO devices (id, public_key, enrolled_at, enrolled_by) VALUES ('door', :key, 0, 'ann')",
             (
                 "INSERT INTO device_certificates (serial, device, public_key, pem, issued_at, not_after)"
                 " VALUES (:serial, :name, :key, :key, 0, :until)"
             ),
-            "UPDATE alembic_version SET version_num = 'devices_2'",
         ):
             db.execute(text(statement), values)
 
-    store.run_here(as_it_was)
+    older.run_here(as_it_was)
+    older.close()
     newer = Store.open(database_url)
     known = {one.id: one.revoked_at is None for one in newer.run_here(list_devices)}
     assert known == {"door": True, NOBODY: False}
     assert newer.run_here(lambda db: revoked_serials(db, NOW_S)) == [made.serial]
     newer.close()
+
+
+async def test_of_many_who_use_one_code_at_once_one_comes_in(store, authority, database_url):
+    code = claim(store)
+    both = [store, Store.open(database_url)]
+
+    def ask_as(number):
+        device, key = f"camera-{number}", bytes([number]) * 32
+        return lambda db: enroll(db, authority, device, key, code, NOW_S)
+
+    tries = (both[number % 2].run(ask_as(number)) for number in range(8))
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    both[1].close()
+    assert [isinstance(answer, ClaimError) for answer in answers].count(False) == 1
+    assert len(store.run_here(list_devices)) == 1
+
+
+async def test_a_camera_that_tries_a_used_code_locks_nobody_else_out(store):
+    keys = attempts.keys_of_device("door", "192.0.2.1")
+    for _ in range(2 * attempts.FREE_FAILURES):
+        store.run_here(lambda db: attempts.begin(db, keys, NOW_S))
+    assert store.run_here(lambda db: attempts.begin(db, keys, NOW_S)) > 0
+    sign_in = attempts.keys_of("ann", "192.0.2.1")
+    assert store.run_here(lambda db: attempts.begin(db, sign_in, NOW_S)) == 0

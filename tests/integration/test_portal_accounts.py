@@ -10,6 +10,7 @@ from parts.portal import CHEAP, PASSWORD, USER, portal
 
 from agent.portal.accounts import sessions, shares, users
 from agent.portal.accounts.access import Access
+from agent.portal.accounts.attempts import FREE_FAILURES
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.codes import code_at
 from agent.portal.accounts.desk import Desk
@@ -17,9 +18,10 @@ from agent.portal.accounts.passwords import PasswordError, Passwords
 from agent.portal.accounts.service import Accounts, SignInError, Visitor
 from agent.portal.accounts.users import AccountError, UnknownError
 from agent.portal.store import Store
-from agent.portal.tables import OneTimeLink, User, WebSession
+from agent.portal.tables import AuditEntry, OneTimeLink, User, WebSession
 
 NEW = "a-better-password"
+SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 HERE = Visitor("192.0.2.1", "test")
 
 
@@ -42,6 +44,10 @@ class World:
 
     def count(self, table):
         return self.store.run_here(lambda db: len(db.query(table).all()))
+
+
+def all_notes(db):
+    return list(db.query(AuditEntry).all())
 
 
 @pytest.fixture
@@ -75,24 +81,22 @@ async def test_neither_cookie_nor_link_nor_password_stands_in_the_store(world):
 
 
 async def test_an_authenticators_code_is_asked_for_and_works_once(world):
-    secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", secret))
+    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
     with pytest.raises(SignInError) as refused:
         await world.sign_in()
     assert refused.value.code == "code-needed"
-    code = code_at(secret, world.now)
+    code = code_at(SECRET, world.now)
     await world.sign_in(code=code)
     with pytest.raises(SignInError) as refused:
         await world.sign_in(code=code)
     assert refused.value.code == "wrong-code"
     world.now += 30
-    await world.sign_in(code=code_at(secret, world.now))
+    await world.sign_in(code=code_at(SECRET, world.now))
 
 
 async def test_one_code_is_not_taken_twice_at_once(world):
-    secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", secret))
-    code = code_at(secret, world.now)
+    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    code = code_at(SECRET, world.now)
     answers = await asyncio.gather(*(world.sign_in(code=code) for _ in range(4)), return_exceptions=True)
     assert [isinstance(answer, SignInError) for answer in answers].count(False) == 1
 
@@ -100,18 +104,89 @@ async def test_one_code_is_not_taken_twice_at_once(world):
 async def test_a_one_time_link_works_once_and_for_a_day(world):
     link = world.desk.add_user("bob", "viewer")
     with pytest.raises(PasswordError, match="12 to 256"):
-        await world.accounts.welcome(link, "short", HERE)
-    token, who = await world.accounts.welcome(link, NEW, HERE)
+        await world.accounts.welcome(link, "short", "", HERE)
+    token, who = await world.accounts.welcome(link, NEW, "", HERE)
     assert who.name == "bob"
     assert await world.accounts.identity(token)
     with pytest.raises(UnknownError):
-        await world.accounts.welcome(link, NEW, HERE)
+        await world.accounts.welcome(link, NEW, "", HERE)
     first, second = (world.desk.reset_link("bob", without_code=False) for _ in range(2))
     with pytest.raises(UnknownError):
-        await world.accounts.welcome(first, NEW, HERE)
+        await world.accounts.welcome(first, NEW, "", HERE)
     world.now += 86_400 + 60  # the clock of the desk is the real one
     with pytest.raises(UnknownError):
-        await world.accounts.welcome(second, NEW, HERE)
+        await world.accounts.welcome(second, NEW, "", HERE)
+
+
+async def test_of_many_who_use_one_link_at_once_one_comes_in(world, database_url):
+    link = world.desk.add_user("bob", "viewer")
+    stores = [Store.open(database_url) for _ in range(3)]
+    others = [Accounts(store, world.audit, world.passwords, clock=lambda: world.now) for store in stores]
+    tries = (each.welcome(link, NEW, "", HERE) for each in (world.accounts, *others) for _ in range(2))
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    for store in stores:
+        store.close()
+    assert [isinstance(answer, tuple) for answer in answers].count(True) == 1
+    assert {type(answer) for answer in answers} <= {tuple, UnknownError}
+
+
+async def test_a_link_for_a_new_password_does_not_open_the_door_without_the_authenticator(world):
+    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    link = world.desk.reset_link(USER, without_code=False)
+    for code, refusal in (("", "code-needed"), ("000000", "wrong-code")):
+        with pytest.raises(SignInError) as refused:
+            await world.accounts.welcome(link, NEW, code, HERE)
+        assert refused.value.code == refusal
+    token, _ = await world.accounts.welcome(link, NEW, code_at(SECRET, world.now), HERE)
+    assert await world.accounts.identity(token)
+    await world.accounts.welcome(world.desk.reset_link(USER, without_code=True), PASSWORD, "", HERE)
+    await world.audit.flush()
+    [without] = [entry.detail for entry in world.store.run_here(all_notes) if "without code" in entry.detail]
+    assert without == f"{USER} reset link, without code"
+
+
+async def test_a_right_password_that_needs_a_code_is_no_failure(world):
+    """An office behind one address, where everybody has an authenticator."""
+    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    for _ in range(3 * FREE_FAILURES):
+        with pytest.raises(SignInError) as refused:
+            await world.sign_in()
+        assert refused.value.code == "code-needed"
+        await world.sign_in(code=code_at(SECRET, world.now))
+        world.now += 30
+
+
+async def test_nobody_holds_a_user_out_of_a_browser_that_is_known(world):
+    _, who = await world.sign_in()
+    known = await world.accounts.remember_browser(who, HERE)
+    for _ in range(FREE_FAILURES):
+        with pytest.raises(SignInError):
+            await world.sign_in(password="guess")
+    with pytest.raises(SignInError, match="Too many"):
+        await world.sign_in()
+    there = Visitor(HERE.address, "test", known)
+    await world.accounts.sign_in(USER, PASSWORD, "", there)
+    assert await world.accounts.remember_browser(who, there) == known, "it keeps its cookie"
+    world.desk.add_user("bob", "viewer", password=PASSWORD)
+    with pytest.raises(SignInError, match="Too many"):
+        await world.accounts.sign_in("bob", PASSWORD, "", there)  # ann's browser is not bob's
+    for _ in range(FREE_FAILURES):
+        with pytest.raises(SignInError):
+            await world.accounts.sign_in(USER, "guess", "", there)
+    with pytest.raises(SignInError, match="Too many"):
+        await world.accounts.sign_in(USER, PASSWORD, "", there)
+
+
+async def test_a_clock_that_was_a_year_ahead_holds_nobody_out_and_lets_nobody_stay(world):
+    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    now, world.now = world.now, world.now + 366 * 86400
+    token, _ = await world.sign_in(code=code_at(SECRET, world.now))
+    for _ in range(2 * FREE_FAILURES):
+        with pytest.raises(SignInError):
+            await world.sign_in(password="guess")
+    world.now = now
+    assert await world.accounts.identity(token) is None
+    await world.sign_in(code=code_at(SECRET, now))
 
 
 @pytest.mark.parametrize("password", ["short", "aaaaaaaaaaaaaaaa", "my-name-is-ann", "x" * 257])

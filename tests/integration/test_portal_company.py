@@ -114,6 +114,15 @@ async def test_a_name_at_the_provider_takes_over_no_account_with_a_password(plac
         assert answer.headers["Location"].endswith("#/company/taken")
 
 
+async def test_a_name_at_the_provider_takes_over_no_account_that_waits_for_its_owner(place):
+    async with company_portal(place, allow_new=True) as part, client() as http:
+        link = part.desk.add_user(CY, "admin")
+        answer = await come_back(http, await sign_in_there(http, await depart(http, part)))
+        assert answer.headers["Location"].endswith("#/company/taken")
+        chosen = {"token": link, "password": PASSWORD}
+        assert (await http.post(f"{part.url}/api/welcome", json=chosen)).status == 200
+
+
 async def test_an_address_that_nobody_verified_is_not_believed(place):
     async with company_portal(place, allow_new=True) as part, client() as http:
         answer = await come_back(http, await sign_in_there(http, await depart(http, part), "un"))

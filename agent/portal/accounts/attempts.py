@@ -1,6 +1,7 @@
 """Slows down whoever guesses: by user name and by address, the same on every portal and after a restart."""
 
 import ipaddress
+from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,12 +14,29 @@ MAX_WAIT_S = 300.0
 FORGET_AFTER_S = 3600.0
 
 
-def keys_of(name: str, address: str) -> tuple[str, str]:
-    """What one attempt counts for."""
+Keys = tuple[str, ...]
+"""What one attempt counts for: whom it tries first, then whence it comes, where that counts."""
+
+
+def keys_of(name: str, address: str) -> Keys:
+    """A sign-in as this user."""
     return f"user {name[:128]}", f"from {_network(address)}"
 
 
-def begin(db: Session, keys: tuple[str, ...], now: float) -> float:
+def keys_of_known(browser_key: str) -> Keys:
+    """A sign-in from a browser where this very user was signed in before: it counts for that browser alone.
+
+    So nobody else, by guessing at the name or from the same address, holds its user out.
+    """
+    return (f"browser {browser_key}",)
+
+
+def keys_of_device(device: str, address: str) -> Keys:
+    """An enrolment: a camera that tries a used code again and again locks nobody's sign-in."""
+    return f"enrol {device[:64]}", f"enrol from {_network(address)}"
+
+
+def begin(db: Session, keys: Keys, now: float) -> float:
     """Count an attempt as failed until `succeed` says otherwise, so that many at once are many failures.
 
     Returns how long to wait, in seconds, where there were too many; then nothing is counted. After five
@@ -28,9 +46,10 @@ def begin(db: Session, keys: tuple[str, ...], now: float) -> float:
     insert = sqlite.insert if db.get_bind().dialect.name == "sqlite" else postgresql.insert
     for key in sorted(keys):
         db.execute(insert(Attempt).values(key=key, failures=0, last_at=now).on_conflict_do_nothing())
-    found = db.scalars(
-        select(Attempt).where(Attempt.key.in_(keys)).order_by(Attempt.key).with_for_update()
-    ).all()
+    found = _locked(db, keys)
+    for attempt in found:
+        # A clock that was ahead once, and is right again, must not make anybody wait for it.
+        attempt.last_at = min(attempt.last_at, now)
     wait_s = max((_wait_s(attempt, now) for attempt in found), default=0.0)
     if wait_s <= 0:
         for attempt in found:
@@ -39,22 +58,33 @@ def begin(db: Session, keys: tuple[str, ...], now: float) -> float:
     return wait_s
 
 
-def succeed(db: Session, name_key: str, address_key: str) -> None:
-    """Forget what was counted for the user; the address gets back this one attempt alone.
+def succeed(db: Session, keys: Keys) -> None:
+    """Forget what was counted for the user or device; the address gets back this one attempt alone.
 
     Else whoever has an account could guess at others for ever, with a success of their own in between.
     """
-    # Rows are locked in the order of their keys, here as in `begin`, so that nobody waits in a ring.
-    attempt = db.get(Attempt, address_key, with_for_update=True)
-    if attempt is not None:
+    take_back(db, keys)
+    db.execute(delete(Attempt).where(Attempt.key == keys[0]))
+
+
+def take_back(db: Session, keys: Keys) -> None:
+    """Let an attempt count for nothing: it was no wrong secret."""
+    for attempt in _locked(db, keys):
         attempt.failures = max(0, attempt.failures - 1)
     db.flush()
-    db.execute(delete(Attempt).where(Attempt.key == name_key))
+
+
+def _locked(db: Session, keys: Keys) -> Sequence[Attempt]:
+    """Always in the order of their keys, so that nobody waits in a ring."""
+    return db.scalars(
+        select(Attempt).where(Attempt.key.in_(keys)).order_by(Attempt.key).with_for_update()
+    ).all()
 
 
 def _prune(db: Session, now: float) -> None:
     """Forget who rests; rows that others work on are left to them."""
-    resting = select(Attempt.key).where(Attempt.last_at < now - FORGET_AFTER_S)
+    is_over = (Attempt.last_at < now - FORGET_AFTER_S) | (Attempt.last_at > now + FORGET_AFTER_S)
+    resting = select(Attempt.key).where(is_over)
     db.execute(delete(Attempt).where(Attempt.key.in_(resting.with_for_update(skip_locked=True))))
 
 

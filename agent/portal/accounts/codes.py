@@ -28,11 +28,16 @@ def qr_code(uri: str) -> str:
 
 
 def accepted_step(secret: str, code: str, last_step: int, now: float) -> int | None:
-    """The time step whose code this is, at most one from now and newer than `last_step`; None where wrong."""
+    """The time step whose code this is, at most one from now and newer than `last_step`; None where wrong.
+
+    A `last_step` in the future was used by a clock that was ahead, and says nothing about now.
+    """
     if not (code.isascii() and code.isdecimal() and len(code) == 6):
         return None
     totp = pyotp.TOTP(secret)
     current = int(now // STEP_S)
+    if last_step > current + 1:
+        last_step = 0
     for step in (current, current - 1, current + 1):
         if step > last_step and pyotp.utils.strings_equal(totp.generate_otp(step), code):
             return step

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from agent.config import OidcSettings, read_secret
 from agent.errors import PortalError
 from agent.portal.accounts import users
-from agent.portal.accounts.tokens import key_of, new_token
+from agent.portal.accounts.tokens import CLOCK_SLACK_S, key_of, new_token
 from agent.portal.tables import CompanySignIn, User
 
 TIMEOUT_S = 10.0
@@ -200,18 +200,19 @@ def remember(db: Session, departure: Departure, browser: str, now: float) -> Non
 
 def take(db: Session, state: str, browser: str, now: float) -> CompanySignIn:
     """Give out what was kept, once and to that browser alone. Raises CompanyError."""
-    pending = db.get(CompanySignIn, key_of(state))
-    if pending is None or pending.browser != key_of(browser) or pending.expires_at <= now:
+    theirs = (CompanySignIn.key == key_of(state), CompanySignIn.browser == key_of(browser))
+    # One statement: of two that come back at once, the second finds nothing.
+    pending: CompanySignIn | None = db.scalar(delete(CompanySignIn).where(*theirs).returning(CompanySignIn))
+    if pending is None or not now < pending.expires_at <= now + PENDING_LIFETIME_S + CLOCK_SLACK_S:
         raise CompanyError("not-begun", "This sign-in was not begun in this browser, or too long ago.")
-    db.delete(pending)
     return pending
 
 
 def user_of(db: Session, person: Person, *, allow_new: bool, now: float) -> User:
     """The account of who signed in. Raises CompanyError where there is none.
 
-    An account that was added by name and has no password becomes theirs at the first sign-in. One that has a
-    password does not: a name at the provider is no proof of owning that.
+    One that was added for a company account becomes theirs at the first sign-in, and from then on goes by
+    issuer and subject. No other does: a name at the provider is no proof of owning it.
     """
     theirs = (User.issuer == person.issuer, User.subject == person.subject)
     user = db.scalars(select(User).where(*theirs)).one_or_none()
@@ -219,10 +220,10 @@ def user_of(db: Session, person: Person, *, allow_new: bool, now: float) -> User
         user = db.scalars(select(User).where(User.name == person.name)).one_or_none()
         if user is None and not allow_new:
             raise CompanyError("no-account", f"There is no account for {person.name} here.")
-        if user is not None and (user.password_hash is not None or user.subject is not None):
+        if user is not None and not user.awaits_company:
             raise CompanyError("taken", f"The account {person.name} is another one's.")
         user = user or users.add(db, person.name, None, now)
-        user.issuer, user.subject = person.issuer, person.subject
+        user.issuer, user.subject, user.awaits_company = person.issuer, person.subject, False
     if user.disabled:
         raise CompanyError("disabled", "This account is disabled.")
     return user

@@ -59,6 +59,7 @@ class Desk:
                 users.grant(db, user, "viewer", camera=camera)
             for group in groups:
                 users.grant(db, user, "viewer", group=group)
+            user.awaits_company = company
             _note(db, "user-added", f"{user.name} {role or ''}")
             return None if stored or company else users.new_link(db, user, time.time())
 
@@ -114,7 +115,7 @@ class Desk:
                 users.remove_code(user)
             return users.new_link(db, user, time.time())
 
-        return self._change(name, "reset link", work)
+        return self._change(name, f"reset link{', without code' if without_code else ''}", work)
 
     def groups(self) -> dict[str, list[str]]:
         """Every group with its cameras."""

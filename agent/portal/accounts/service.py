@@ -36,6 +36,8 @@ class Visitor:
 
     address: str = ""
     browser: str = ""
+    known: str = ""
+    """The cookie of a browser where somebody was signed in before."""
 
 
 SignedIn = tuple[str, Identity]
@@ -84,9 +86,7 @@ class Accounts:
         Raises SignInError or BusyError. A name that nobody has takes as long and says the same.
         """
         name = name.strip().casefold()
-        keys = attempts.keys_of(name, visitor.address)
-        now = self.now()
-        wait_s = await self.store.run(lambda db: attempts.begin(db, keys, now))
+        keys, wait_s = await self.store.run(lambda db: self._begin(db, name, visitor))
         if wait_s > 0:
             message = "Too many wrong passwords. Wait a little before you try again."
             raise SignInError("too-many-attempts", message, wait_s)
@@ -96,67 +96,106 @@ class Accounts:
             log.warning("wrong password for %s from %s", ascii(name), visitor.address)
             raise _WRONG
         try:
-            signed_in = await self.store.run(lambda db: self._finish_sign_in(db, name, stored, code, visitor))
+            signed_in = await self.store.run(
+                lambda db: self._finish_sign_in(db, name, stored, code, visitor, keys)
+            )
         except SignInError as exc:
-            if exc.code == "wrong-code":
-                self.audit.add(name, "sign-in-failed", address=visitor.address, detail="wrong code")
+            await self._note_refusal(exc, name, keys, visitor)
             raise
         self.audit.add(name, "sign-in", address=visitor.address)
         return signed_in
 
+    def _begin(self, db: Session, name: str, visitor: Visitor) -> tuple[attempts.Keys, float]:
+        known = users.known_browser(db, name, visitor.known)
+        keys = attempts.keys_of_known(known) if known else attempts.keys_of(name, visitor.address)
+        return keys, attempts.begin(db, keys, self.now())
+
     def _finish_sign_in(
-        self, db: Session, name: str, stored: str | None, code: str, visitor: Visitor
+        self, db: Session, name: str, stored: str | None, code: str, visitor: Visitor, keys: attempts.Keys
     ) -> SignedIn:
-        now = self.now()
         user = users.find(db, name)
         if user.disabled or user.password_hash != stored:  # changed while it was hashed
             raise _WRONG
-        if user.totp_secret is not None:
-            if not code:
-                raise SignInError("code-needed", "Enter the code that your authenticator app shows.")
-            # The row is locked, so that one code is not taken twice at once.
-            db.refresh(user, with_for_update=True)
-            step = accepted_step(user.totp_secret, code, user.totp_step, now)
-            if step is None:
-                raise SignInError("wrong-code", "That code is not right, or was used already.")
-            user.totp_step = step
-        attempts.succeed(db, *attempts.keys_of(name, visitor.address))
-        return _open(db, user, now, visitor)
+        self._check_code(db, user, code)
+        attempts.succeed(db, keys)
+        return _open(db, user, self.now(), visitor)
+
+    def _check_code(self, db: Session, user: User, code: str) -> None:
+        if user.totp_secret is None:
+            return
+        if not code:
+            raise SignInError("code-needed", "Enter the code that your authenticator app shows.")
+        # The row is locked, so that one code is not taken twice at once.
+        db.refresh(user, with_for_update=True)
+        step = accepted_step(user.totp_secret, code, user.totp_step, self.now())
+        if step is None:
+            raise SignInError("wrong-code", "That code is not right, or was used already.")
+        user.totp_step = step
+
+    async def _note_refusal(self, exc: SignInError, name: str, keys: attempts.Keys, visitor: Visitor) -> None:
+        """Wrong secrets alone count: a right password that needs a code is none."""
+        if exc.code == "code-needed":
+            await self.store.run(lambda db: attempts.take_back(db, keys))
+        if exc.code == "wrong-code":
+            self.audit.add(name, "sign-in-failed", address=visitor.address, detail="wrong code")
+
+    async def remember_browser(self, who: Identity, visitor: Visitor) -> str:
+        """The cookie by which this browser is known from now on: the one it has, or a new one."""
+
+        def work(db: Session) -> str:
+            if users.known_browser(db, who.name, visitor.known):
+                return visitor.known
+            return users.remember_browser(db, users.find(db, who.name), self.now())
+
+        return await self.store.run(work)
 
     async def sign_out(self, who: Identity, visitor: Visitor) -> None:
         """End this session, here and on every portal."""
         await self.store.run(lambda db: sessions.end_session(db, who.session))
         self.audit.add(who.name, "sign-out", address=visitor.address)
 
-    async def welcome(self, token: str, password: str, visitor: Visitor) -> SignedIn:
+    async def welcome(self, token: str, password: str, code: str, visitor: Visitor) -> SignedIn:
         """Take the password that somebody chose with a one-time link, and sign them in.
 
-        Raises UnknownError, PasswordError or BusyError.
+        The link stands for the password alone: who has an authenticator is asked for its code, too. Raises
+        UnknownError, PasswordError, SignInError or BusyError.
         """
-        name = await self.store.run(lambda db: users.user_of_link(db, token, self.now()).name)
+        user = await self.store.run(lambda db: users.user_of_link(db, token, self.now()))
+        name = user.name
         check_new(password, name)
         password_hash = await self.passwords.hash(password)
 
+        keys = attempts.keys_of(name, visitor.address)
+        if user.totp_secret is not None:  # else there is nothing to guess
+            keys, wait_s = await self.store.run(lambda db: self._begin(db, name, visitor))
+            if wait_s > 0:
+                raise SignInError("too-many-attempts", "Too many wrong codes. Wait a little.", wait_s)
+
         def take(db: Session) -> SignedIn:
-            user = users.user_of_link(db, token, self.now())
+            user = users.take_link(db, token, self.now())
+            self._check_code(db, user, code)
             users.set_password(db, user, password_hash)
-            attempts.succeed(db, *attempts.keys_of(user.name, visitor.address))
+            attempts.succeed(db, keys)
             return _open(db, user, self.now(), visitor)
 
-        signed_in = await self.store.run(take)
+        try:
+            signed_in = await self.store.run(take)
+        except SignInError as exc:
+            await self._note_refusal(exc, name, keys, visitor)
+            raise
         self.audit.add(name, "password-set", address=visitor.address, detail="with a one-time link")
         return signed_in
 
-    async def check_again(self, who: Identity, password: str, visitor: Visitor) -> None:
+    async def check_again(self, who: Identity, password: str) -> None:
         """Ask a signed-in user for the password before something weighty. Raises SignInError."""
-        keys = attempts.keys_of(who.name, visitor.address)
+        keys = attempts.keys_of_known(who.session)  # of this session alone: nobody else holds its user out
         wait_s = await self.store.run(lambda db: attempts.begin(db, keys, self.now()))
         if wait_s > 0:
             raise SignInError("too-many-attempts", "Too many wrong passwords. Wait a little.", wait_s)
         stored = await self.store.run(lambda db: users.find(db, who.name).password_hash)
         if not await self.passwords.verify(stored, password):
             raise SignInError("wrong-password", "That is not your password.")
-        await self.store.run(lambda db: attempts.succeed(db, *keys))
+        await self.store.run(lambda db: attempts.succeed(db, keys))
 
     async def open_share(self, token: str, visitor: Visitor) -> tuple[str, Identity, str]:
         """Let in whoever has a share link; returns the camera's id too. Raises UnknownError."""

@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from agent.portal.accounts.access import Access, Identity
-from agent.portal.accounts.tokens import key_of, new_token
+from agent.portal.accounts.tokens import CLOCK_SLACK_S, key_of, new_token
 from agent.portal.accounts.users import access_of, bump
 from agent.portal.tables import Share, User, WebSession
 
@@ -52,6 +52,7 @@ def identities(db: Session, keys: Collection[str], now: float) -> dict[str, Iden
         .outerjoin(User, User.id == WebSession.user_id)
         .outerjoin(Share, Share.id == WebSession.share_id)
         .where(WebSession.key.in_(keys), WebSession.expires_at > now)
+        .where(WebSession.expires_at <= now + SESSION_LIFETIME_S + CLOCK_SLACK_S)
     )
     for session, user, share in rows.all():
         if user is not None and not user.disabled:

@@ -60,7 +60,7 @@ def opened(db: Session, token: str, now: float) -> Share:
     share = db.scalars(select(Share).where(Share.key == key_of(token), Share.expires_at > now)).one_or_none()
     if share is None:
         raise UnknownError("This link has expired or was revoked. Ask who sent it for a new one.")
-    share.opened += 1
+    share.opened = Share.opened + 1  # counted by the database, whoever opens it at the same time
     return share
 
 

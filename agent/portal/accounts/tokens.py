@@ -4,6 +4,9 @@ import hashlib
 import secrets
 
 MAX_TOKEN_CHARS = 128
+CLOCK_SLACK_S = 3600.0
+"""How far the clocks of several portals may be apart. What lives for longer than it may is no good: a clock
+that was ahead made it."""
 
 
 def new_token() -> str:

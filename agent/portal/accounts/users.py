@@ -10,13 +10,25 @@ from sqlalchemy.orm import Session
 from agent.errors import PortalError
 from agent.model.ids import is_id
 from agent.portal.accounts.access import Access, Role, parse_role, stronger
-from agent.portal.accounts.tokens import key_of, new_token
-from agent.portal.tables import Grant, Group, GroupCamera, OneTimeLink, Revision, User, WebSession
+from agent.portal.accounts.tokens import CLOCK_SLACK_S, key_of, new_token
+from agent.portal.tables import (
+    Grant,
+    Group,
+    GroupCamera,
+    KnownBrowser,
+    OneTimeLink,
+    Revision,
+    User,
+    WebSession,
+)
 
 LINK_LIFETIME_S = 24 * 3600.0
 MAX_USERS = 10_000
 MAX_GROUPS = 1_000
 MAX_CAMERAS = 4096
+MAX_BROWSERS = 16
+"""That are known of one user."""
+_LINK_IS_OVER = "This link has been used or is too old. Ask for a new one."
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,127}")
 _GROUP = re.compile(r"[^\W_][\w .,&()+-]{0,127}")
 
@@ -107,7 +119,7 @@ def set_disabled(db: Session, user: User, disabled: bool) -> None:
 
 def set_password(db: Session, user: User, password_hash: str, keep_session: str | None = None) -> None:
     """Store a new password; every other session of the user ends."""
-    user.password_hash = password_hash
+    user.password_hash, user.awaits_company = password_hash, False
     db.execute(delete(OneTimeLink).where(OneTimeLink.user_id == user.id))
     end_sessions(db, user, keep_session)
 
@@ -144,10 +156,41 @@ def new_link(db: Session, user: User, now: float) -> str:
 def user_of_link(db: Session, token: str, now: float) -> User:
     """Raises UnknownError where the link is used, void, too old or made up."""
     link = db.get(OneTimeLink, key_of(token))
-    user = db.get(User, link.user_id) if link is not None and link.expires_at > now else None
+    is_good = link is not None and now < link.expires_at <= now + LINK_LIFETIME_S + CLOCK_SLACK_S
+    user = db.get(User, link.user_id) if link is not None and is_good else None
     if user is None or user.disabled:
-        raise UnknownError("This link has been used or is too old. Ask for a new one.")
+        raise UnknownError(_LINK_IS_OVER)
     return user
+
+
+def take_link(db: Session, token: str, now: float) -> User:
+    """As `user_of_link`, and the link is used: in one statement, so that of two at once one comes in."""
+    user = user_of_link(db, token, now)
+    used = delete(OneTimeLink).where(OneTimeLink.key == key_of(token)).returning(OneTimeLink.key)
+    if db.scalar(used) is None:
+        raise UnknownError(_LINK_IS_OVER)
+    return user
+
+
+def known_browser(db: Session, name: str, token: str) -> str | None:
+    """Its key, where this browser's cookie says that this very user was signed in there before."""
+    found = select(KnownBrowser.key).join(User, User.id == KnownBrowser.user_id)
+    return db.scalar(found.where(KnownBrowser.key == key_of(token), User.name == name)) if token else None
+
+
+def remember_browser(db: Session, user: User, now: float) -> str:
+    """A new cookie's value; the oldest of many is forgotten."""
+    token = new_token()
+    newest = (
+        select(KnownBrowser.key)
+        .where(KnownBrowser.user_id == user.id)
+        .order_by(KnownBrowser.created_at.desc(), KnownBrowser.key)
+        .limit(MAX_BROWSERS - 1)
+    )
+    kept = db.scalars(newest).all()
+    db.execute(delete(KnownBrowser).where(KnownBrowser.user_id == user.id, KnownBrowser.key.not_in(kept)))
+    db.add(KnownBrowser(key=key_of(token), user_id=user.id, created_at=now))
+    return token
 
 
 def first_link(db: Session, now: float) -> str | None:

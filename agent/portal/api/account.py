@@ -67,7 +67,7 @@ class Account:
 
     async def change_password(self, request: web.Request, who: Identity) -> web.Response:
         change = await read(request, NewPassword)
-        await self._accounts.check_again(who, change.old, visitor(request))
+        await self._accounts.check_again(who, change.old)
         check_new(change.new, who.name)
         password_hash = await self._accounts.passwords.hash(change.new)
         await self._accounts.store.run(
@@ -82,7 +82,7 @@ class Account:
 
     async def set_code(self, request: web.Request, who: Identity) -> web.Response:
         new = await read(request, NewCode)
-        await self._accounts.check_again(who, new.password, visitor(request))
+        await self._accounts.check_again(who, new.password)
         step = codes.accepted_step(new.secret, new.code, 0, self._accounts.now())
         if step is None:
             raise SignInError("wrong-code", "That code is not right. Check that your phone's clock is.")
@@ -97,7 +97,7 @@ class Account:
 
     async def remove_code(self, request: web.Request, who: Identity) -> web.Response:
         again = await read(request, OnePassword)
-        await self._accounts.check_again(who, again.password, visitor(request))
+        await self._accounts.check_again(who, again.password)
         await self._accounts.store.run(lambda db: users.remove_code(users.find(db, who.name)))
         return self._done(request, who, "code-removed")
 

@@ -146,7 +146,7 @@ class Devices:
         self, db: Session, device: str, key: bytes, code: str | None, address: str, now: float
     ) -> Enrolled | ClaimError:
         # A refusal is returned and not raised, so that the attempt stays counted.
-        keys = attempts.keys_of(f"enrol {device}", address)
+        keys = attempts.keys_of_device(device, address)
         wait_s = attempts.begin(db, keys, now)
         if wait_s > 0:
             return ClaimError("too-many-attempts", f"too many attempts: wait {int(wait_s) + 1} s")
@@ -154,7 +154,7 @@ class Devices:
             got = enroll(db, self._authority, device, key, code, now)
         except ClaimError as exc:
             return exc
-        attempts.succeed(db, *keys)
+        attempts.succeed(db, keys)
         return got
 
     def _note(self, request: web.Request, who: Identity, action: str, device: str) -> None:

@@ -13,12 +13,16 @@ from agent.errors import PortalError
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.passwords import BusyError
 from agent.portal.accounts.service import Accounts, SignInError, Visitor
+from agent.portal.accounts.tokens import MAX_TOKEN_CHARS
 from agent.portal.accounts.users import UnknownError
 from agent.portal.guard import client_address, is_https, refusal
 from agent.portal.store import StoreError, ValueRefusedError
 
 COOKIE, LINK_COOKIE = "pinhole", "pinhole-link"
 """A user's session, and that of a share link: both may be open in one browser."""
+KNOWN_COOKIE = "pinhole-known"
+"""Of a browser where a user was signed in before; it opens nothing."""
+KNOWN_LIFETIME_S = 366 * 86400
 BODY_TIMEOUT_S = 10.0
 
 log = logging.getLogger(__name__)
@@ -87,7 +91,20 @@ async def read(request: web.Request, model: type[B]) -> B:
 
 def visitor(request: web.Request) -> Visitor:
     """From where somebody speaks to us."""
-    return Visitor(client_address(request), request.headers.get("User-Agent", ""))
+    known = request.cookies.get(_known_cookie(request), "")[:MAX_TOKEN_CHARS]
+    return Visitor(client_address(request), request.headers.get("User-Agent", ""), known)
+
+
+def set_known_cookie(request: web.Request, response: web.StreamResponse, token: str) -> None:
+    """Have this browser known by its next sign-in, also after it has signed out."""
+    response.set_cookie(
+        _known_cookie(request), token, max_age=KNOWN_LIFETIME_S, path="/", httponly=True, samesite="Strict",
+        secure=is_https(request),
+    )  # fmt: skip
+
+
+def _known_cookie(request: web.Request) -> str:
+    return f"__Host-{KNOWN_COOKIE}" if is_https(request) else KNOWN_COOKIE
 
 
 def cookie_name(request: web.Request, need: Need = Need.USER) -> str:

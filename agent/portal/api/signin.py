@@ -11,7 +11,7 @@ from agent.portal.accounts.company import CompanyError
 from agent.portal.accounts.passwords import MAX_CHARS
 from agent.portal.accounts.service import Accounts, SignedIn
 from agent.portal.accounts.tokens import MAX_TOKEN_CHARS, new_token
-from agent.portal.api.route import Body, Need, add, drop_cookie, read, set_cookie, visitor
+from agent.portal.api.route import Body, Need, add, drop_cookie, read, set_cookie, set_known_cookie, visitor
 from agent.portal.guard import is_https
 
 DEPARTURE_COOKIE = "pinhole-company"
@@ -39,6 +39,7 @@ class Welcome(LinkToken):
     """A one-time link, and the password that was chosen with it."""
 
     password: str = Field(max_length=MAX_CHARS)
+    code: str = Field(default="", max_length=16)
 
 
 class SignIn:
@@ -73,7 +74,7 @@ class SignIn:
     async def login(self, request: web.Request) -> web.Response:
         login = await read(request, Login)
         signed_in = await self._accounts.sign_in(login.user, login.password, login.code, visitor(request))
-        return self._let_in(request, signed_in)
+        return await self._let_in(request, signed_in)
 
     async def logout(self, request: web.Request, who: Identity) -> web.Response:
         await self._accounts.sign_out(who, visitor(request))
@@ -89,9 +90,8 @@ class SignIn:
 
     async def welcome(self, request: web.Request) -> web.Response:
         chosen = await read(request, Welcome)
-        return self._let_in(
-            request, await self._accounts.welcome(chosen.token, chosen.password, visitor(request))
-        )
+        signed_in = await self._accounts.welcome(chosen.token, chosen.password, chosen.code, visitor(request))
+        return await self._let_in(request, signed_in)
 
     async def depart(self, request: web.Request) -> web.Response:
         browser = new_token()
@@ -136,9 +136,10 @@ class SignIn:
         )
         return response
 
-    def _let_in(self, request: web.Request, signed_in: SignedIn) -> web.Response:
+    async def _let_in(self, request: web.Request, signed_in: SignedIn) -> web.Response:
         token, who = signed_in
         response = web.json_response(_describe(who))
+        set_known_cookie(request, response, await self._accounts.remember_browser(who, visitor(request)))
         set_cookie(request, response, token, who, self._accounts.now())
         return response
 

@@ -88,12 +88,22 @@ export class WelcomeView {
     }
     const name = field("User name", { name: "username", autocomplete: "username", value: user, readonly: true });
     const password = passwordField("New password, 12 characters or more", "password", true);
+    const code = codeField();
+    code.hidden = true;
     const submit = async () => {
-      const answer = await post("api/welcome", { token: this.#token, password: password.input.value });
-      if (!answer.problem) this.#onSignedIn();
-      return answer.problem;
+      const body = { token: this.#token, password: password.input.value };
+      if (!code.hidden) body.code = code.input.value.replaceAll(" ", "");
+      const answer = await post("api/welcome", body);
+      if (!answer.problem) {
+        this.#onSignedIn();
+        return null;
+      }
+      const wantsCode = answer.code === "code-needed";
+      if (wantsCode) code.hidden = false;
+      if (!code.hidden) code.input.focus();
+      return wantsCode ? "" : answer.problem;
     };
-    const choose = form("Save and sign in", submit, name, password);
+    const choose = form("Save and sign in", submit, name, password, code);
     choose.send.classList.add("wide");
     this.body.replaceChildren(choose);
     password.input.focus();
