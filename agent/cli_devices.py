@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent.config import load, read_secret
+from agent.config import load, read_secret, read_sheet
 from agent.errors import ConfigError
 from agent.model.ids import is_id
 
@@ -224,23 +224,30 @@ def broker_config(
 
 def _read_devices(file: Path) -> list[str | None]:
     try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            rows = list(csv.DictReader(text))
-    except (OSError, UnicodeDecodeError, csv.Error) as exc:
-        raise ConfigError(f"{file}: cannot read it: {exc}") from exc
-    if not rows or "device" not in rows[0] or len(rows) > MAX_ROWS:
-        raise ConfigError(
-            f"{file}: a first line with the column device, and 1 to {MAX_ROWS} lines are needed"
-        )
-    names = [(row["device"] or "").strip() for row in rows]
-    faults = [
-        f"line {number}: {ascii(name)[:80]}: letters, digits, - and _, each name once"
-        for number, name in enumerate(names, 2)
-        if not is_id(name) or names.index(name) != number - 2
-    ]
+        data = file.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"{file}: cannot read it: {exc.strerror}") from exc
+    rows = read_sheet(data, str(file), ["device"])
+    if len(rows) > MAX_ROWS:
+        raise ConfigError(f"{file}: more than {MAX_ROWS} cameras")
+    faults: list[str] = []
+    names: dict[str, int] = {}
+    for number, row in rows:
+        name = row.get("device", "")
+        if not is_id(name):
+            faults.append(f"line {number}: {ascii(name)[:80]}: letters, digits, - and _{_or_type(name)}")
+        elif name in names:
+            faults.append(f"line {number}: {name} is in line {names[name]} already")
+        names.setdefault(name, number)
     if faults:
         raise ConfigError("\n  ".join([f"{file}:", *faults[:20]]))
     return list(names)
+
+
+def _or_type(name: str) -> str:
+    """An id that is near to what somebody wrote."""
+    near = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:64]
+    return f": type {near}" if near else ""
 
 
 def _checked(device: str) -> str:

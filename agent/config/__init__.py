@@ -15,6 +15,7 @@ from agent.config.settings import (
     WebrtcSettings,
     parse_source,
 )
+from agent.config.written import read_sheet
 
 __all__ = [
     "BrokerSettings",
@@ -32,4 +33,5 @@ __all__ = [
     "parse_source",
     "read_password",
     "read_secret",
+    "read_sheet",
 ]

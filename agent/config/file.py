@@ -5,7 +5,7 @@ import json
 import os
 import re
 import stat
-import tomllib
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from agent.config.settings import BrokerSettings, RuleError, Section, Settings, section_of
+from agent.config.written import ESCAPES, decode, odd_character, parse_toml
 from agent.errors import ConfigError
 
 MAX_FILE_BYTES = 256 * 1024
@@ -27,6 +28,8 @@ def load(path: Path) -> Settings:
     as a credential (`LoadCredential=`) is read from there.
     """
     data = _parse(path)
+    if escaped := list(_control_characters(data, [])):
+        raise ConfigError("\n  ".join([f"{path}: {_count(escaped)}:", *escaped]))
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     context = {"base": path.absolute().parent, "credentials": Path(credentials) if credentials else None}
     # An absent section is an empty one, so that its default paths are resolved as well.
@@ -35,8 +38,7 @@ def load(path: Path) -> Settings:
         return Settings.model_validate(complete, context=context)
     except ValidationError as exc:
         faults = [line for error in exc.errors(include_url=False) for line in _describe(error)]
-        noun = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise ConfigError("\n  ".join([f"{path}: {noun}:", *faults])) from exc
+        raise ConfigError("\n  ".join([f"{path}: {_count(faults)}:", *faults])) from exc
 
 
 def read_secret(path: Path) -> str:
@@ -52,13 +54,26 @@ def read_secret(path: Path) -> str:
         raise ConfigError(f"{path}: cannot read the secret: {exc.strerror}") from exc
     if mode & stat.S_IROTH:
         raise ConfigError(f"{path}: every user of this machine can read the secret: chmod o-rwx {path}")
-    try:
-        secret = data.decode().rstrip("\r\n")
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f"{path}: the secret must be UTF-8 text") from exc
-    if not secret.strip() or len(data) > MAX_SECRET_BYTES or "\n" in secret:
-        raise ConfigError(f"{path}: must hold the secret and nothing else: one line of 1 to 4095 bytes")
+    secret = decode(data, str(path)).rstrip("\n")
+    if fault := _secret_fault(secret, len(data)):
+        raise ConfigError(f"{path}: must hold the secret and nothing else, on one line: {fault}")
     return secret
+
+
+def _secret_fault(secret: str, size_bytes: int) -> str | None:
+    """What is there beside the secret, without a word of it; None where it is alone."""
+    if size_bytes > MAX_SECRET_BYTES:
+        return f"at most {MAX_SECRET_BYTES - 1} bytes"
+    if not secret.strip():
+        return "it is empty"
+    lines = secret.split("\n")
+    if len(lines) > 1:
+        blank = next((number for number, line in enumerate(lines, 1) if not line.strip()), None)
+        return f"line {blank} is blank: remove it" if blank else f"it has {len(lines)} lines"
+    if secret != secret.strip():
+        return f"line 1 {'ends' if secret[-1].isspace() else 'begins'} with a space: remove it"
+    odd = odd_character(secret)
+    return f"line 1, {odd}, which nobody sees: type it anew" if odd else None
 
 
 def read_password(settings: BrokerSettings) -> str | None:
@@ -77,14 +92,23 @@ def _parse(path: Path) -> dict[str, Any]:
         ) from exc
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"{path}: a settings file is at most {MAX_FILE_BYTES // 1024} KiB")
-    try:
-        return tomllib.loads(data.decode())
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f"{path}: must be UTF-8 text (byte {exc.start})") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigError(f"{path}: not valid TOML: {exc}") from exc
-    except RecursionError as exc:
-        raise ConfigError(f"{path}: nested too deep to be settings") from exc
+    return parse_toml(data, str(path))
+
+
+def _control_characters(value: object, where: list[str]) -> Iterator[str]:
+    r"""One fault for each text that holds one: `"C:\temp"` has a tab where somebody meant a folder."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _control_characters(inner, [*where, key])
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _control_characters(inner, [*where, str(index)])
+    elif isinstance(value, str) and any(unicodedata.category(char) == "Cc" for char in value):
+        yield _fault(where, value, ESCAPES)
+
+
+def _count(faults: list[str]) -> str:
+    return "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
 
 
 def _describe(error: ErrorDetails) -> Iterator[str]:
@@ -117,6 +141,8 @@ def _fault(where: Iterable[str], value: object, rule: str) -> str:
     key = ".".join(where)
     if value is None or isinstance(value, Mapping):
         return f"{key}: {rule}"
+    if isinstance(value, str) and (odd := odd_character(value)):
+        rule = f"{rule}; {odd}"
     shown = json.dumps(value, ensure_ascii=False, default=str)
     shown = re.sub(r"//[^/@\s]*@", "//…@", shown)  # credentials in a URL
     return f"{key} = {shown if len(shown) <= 80 else shown[:79] + '…'}: {rule}"

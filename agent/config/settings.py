@@ -25,8 +25,14 @@ from agent.model.signal import IceUrl
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+def _without_spaces(url: str) -> str:
+    if any(char.isspace() or not char.isprintable() for char in url):
+        raise ValueError("must hold no space")
+    return url
+
+
 def _broker_url(value: str) -> str:
-    parts = urlsplit(value)
+    parts = urlsplit(_without_spaces(value))
     if parts.scheme not in ("mqtt", "mqtts", "ws", "wss") or not parts.hostname:
         raise ValueError("must be mqtt://, mqtts://, ws:// or wss://, then host and optional port")
     if parts.username or parts.password:
@@ -490,7 +496,7 @@ def _network(value: str) -> str:
 
 
 def _public_url(value: str) -> str:
-    parts = urlsplit(value)
+    parts = urlsplit(_without_spaces(value))
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be https:// and a host")
     if parts.path not in ("", "/"):

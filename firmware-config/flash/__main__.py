@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from agent.config.written import decode, parse_toml
+from agent.errors import ConfigError
 from flash import job, target
 from flash.bootfiles import Site, Wifi
 from flash.claims import Claim, make_claim, read_claims
@@ -90,7 +92,7 @@ def main(
         timezone=timezone,
         ssh_keys=tuple(line for file in ssh_key or () for line in _read(file).splitlines() if line.strip()),
         wifi=Wifi(wifi, _wifi_password(), country) if wifi else None,
-        settings=_read(settings) if settings else None,
+        settings=_read_settings(settings) if settings else None,
         ca=_read(ca_file) if ca_file else None,
         boot_lines=tuple(boot_line or ()),
     )
@@ -143,9 +145,20 @@ def _wifi_password() -> str:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise FlashError(f"{file} cannot be read: {exc}") from exc
+        return decode(file.read_bytes(), str(file))
+    except OSError as exc:
+        raise FlashError(f"{file} cannot be read: {exc.strerror}") from exc
+    except ConfigError as exc:
+        raise FlashError(str(exc)) from exc
+
+
+def _read_settings(file: Path) -> str:
+    text = _read(file)
+    try:
+        parse_toml(text.encode(), str(file))
+    except ConfigError as exc:
+        raise FlashError(str(exc)) from exc
+    return text
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Claim codes, one a device, from the CSV that `pinhole portal claim` writes."""
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.config import read_sheet
+from agent.errors import ConfigError
 from flash.errors import FlashError
 
 DEVICE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -33,21 +34,16 @@ def make_claim(device: str, code: str) -> Claim:
 def read_claims(file: Path) -> list[Claim]:
     """Rows with the columns `device` and `code`; other columns are left alone. All faults at once."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            rows = list(csv.DictReader(text))
-    except (OSError, UnicodeDecodeError, csv.Error) as exc:
-        raise FlashError(f"{file} cannot be read: {exc}") from exc
-    if not rows or not {"device", "code"} <= set(rows[0]):
-        raise FlashError(
-            f"{file}: a first line with the columns device and code is needed, and one line a device"
-        )
+        rows = read_sheet(file.read_bytes(), str(file), ["device", "code"])
+    except (OSError, ConfigError) as exc:
+        raise FlashError(str(exc)) from exc
     if len(rows) > MAX_ROWS:
         raise FlashError(f"{file}: more than {MAX_ROWS} devices")
     claims: list[Claim] = []
     faults = []
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         try:
-            claim = make_claim((row["device"] or "").strip(), (row["code"] or "").strip())
+            claim = make_claim(row.get("device", ""), row.get("code", ""))
         except FlashError as exc:
             faults.append(f"line {number}: {exc}")
             continue

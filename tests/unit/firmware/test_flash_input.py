@@ -1,6 +1,7 @@
 """What people give: claims, addresses, names. Every fault is named, and nothing gets into foreign syntax."""
 
 import pytest
+from flash.__main__ import _read, _read_settings
 from flash.bootfiles import Site, Wifi, change_cmdline, render, rootfs_archive
 from flash.claims import make_claim, read_claims
 from flash.errors import FlashError
@@ -51,6 +52,31 @@ def test_what_is_no_csv_of_claims(tmp_path, text):
 def test_what_cannot_be_right_is_refused_before_anything_is_written(site, words):
     with pytest.raises(FlashError, match=words):
         Site(**({"portal": "https://cams.example.org"} | site))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbfdevice,code\r\ncam-1,AAAA-1111\r\n",
+        b"Device;place;Code\r\ncam-1;hall; AAAA-1111 \r\n;;\r\n",
+        b"device\tcode\ncam-1\tAAAA-1111",
+    ],
+)
+def test_claims_come_from_any_spreadsheet(tmp_path, data):
+    file = tmp_path / "claims.csv"
+    file.write_bytes(data)
+    assert read_claims(file) == [make_claim("cam-1", "AAAA-1111")]
+
+
+def test_keys_and_settings_come_from_any_editor(tmp_path):
+    file = tmp_path / "written"
+    file.write_bytes(b"\xef\xbb\xbfssh-ed25519 AAAA ann\r\n")
+    assert _read(file) == "ssh-ed25519 AAAA ann\n"
+    file.write_bytes(b"\xef\xbb\xbf[device]\r\n")
+    assert _read_settings(file) == "[device]\n"
+    file.write_text("[device]\nid = “x”\n")
+    with pytest.raises(FlashError, match=r"line 2.* quote “: type"):
+        _read_settings(file)
 
 
 def test_a_private_portal_brings_its_authorities():
