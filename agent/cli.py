@@ -19,6 +19,7 @@ from agent.cli_devices import broker_config, claim, device_app, enroll, keys_app
 from agent.cli_portal import group_app, user_app
 from agent.config import load, read_secret
 from agent.config.document import example
+from agent.config.files import file_faults
 from agent.errors import ConfigError, PinholeError
 from agent.model.media import StreamName
 from agent.model.tasks import give_up_later
@@ -36,7 +37,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 portal_app = typer.Typer(invoke_without_command=True)
@@ -79,6 +79,13 @@ def main() -> None:
         app()
     except PinholeError as exc:
         _fail([exc])
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as exc:
+        if exc.filename is None:
+            raise
+        _fail([ConfigError(f"{os.fsdecode(exc.filename)}: {exc.strerror}")])
     except BaseExceptionGroup as group:
         known, unknown = group.split(PinholeError)
         if unknown or known is None:
@@ -109,6 +116,7 @@ def _root(
     On the server:            [b]pinhole portal --config pinhole.toml[/]
     In a terminal:            [b]pinhole watch[/]
     Where it does not work:   [b]pinhole doctor --config pinhole.toml[/]
+    Tab completes, once:      [b]pinhole --install-completion[/]
     """
 
 
@@ -349,11 +357,15 @@ def doctor(
 
 @config_app.command()
 def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
-    """Check a settings file and name every fault in it.
+    """Check a settings file, and the files that it names, and name every fault.
+
+    Run it as the user who runs the service: it must be able to read them all.
 
     Example: [b]pinhole config check pinhole.toml[/]
     """
-    load(file)
+    settings = load(file)
+    if faults := file_faults(settings):
+        raise ConfigError("\n  ".join([f"{file}: every setting is valid, but not every file:", *faults]))
     typer.echo(f"{file}: good")
 
 

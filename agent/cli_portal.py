@@ -70,6 +70,7 @@ def add(
     settings = load(config).portal
     password = read_secret(password_file) if password_file else None
     with Desk.open(settings) as desk:
+        desk.check_cameras(camera or ())
         link = desk.add_user(
             name, role, cameras=camera or (), groups=group or (), password=password, company=company
         )
@@ -149,6 +150,7 @@ def grant(name: Name, role: Role, config: Config, camera: Camera = None, group: 
     from agent.portal.accounts.desk import Desk
 
     with Desk.open(load(config).portal) as desk:
+        desk.check_cameras([camera] if camera else ())
         desk.grant(name, role, camera=camera, group=group)
     typer.echo(f"{name}: {role} of {camera or group}")
 
@@ -238,6 +240,7 @@ def set_group(
     from agent.portal.accounts.desk import Desk
 
     with Desk.open(load(config).portal) as desk:
+        desk.check_cameras(cameras or ())
         desk.put_group(name, cameras or ())
     typer.echo(f"{name}: {', '.join(cameras or ()) or 'no camera'}")
 

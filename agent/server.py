@@ -80,18 +80,10 @@ class Portal:
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
         """Serve until cancelled, or until a part ends."""
-        first = await self.store.run(lambda db: first_link(db, time.time()))
-
-        def ready(url: str) -> None:
-            on_ready(url)
-            if first:
-                link = f"{url}/#/welcome/{first}"
-                log.warning(f"nobody can sign in yet: choose the administrator's password at {link}")
-
         try:
             async with EssentialTasks() as tasks:
                 audit = tasks.start(self.audit.run(), name="audit")
-                serving = tasks.start(self._serve(ready), name="serving")
+                serving = tasks.start(self._serve(on_ready), name="serving")
                 try:
                     await tasks.until_one_ends()
                 finally:
@@ -104,14 +96,24 @@ class Portal:
 
     async def _serve(self, on_ready: Callable[[str], None]) -> None:
         await self.registry.refresh()  # before the first message
+        listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         async with EssentialTasks() as tasks:
-            portal = serve_portal(self._settings.portal, self.accounts, self.gateway, self.devices, on_ready)
-            group = [
-                tasks.start(self.broker.run(), name="broker"),
-                tasks.start(self._keep_trust(), name="trust"),
-                tasks.start(portal, name="portal"),
-            ]
+            portal = serve_portal(
+                self._settings.portal, self.accounts, self.gateway, self.devices, listening.set_result
+            )
+            group = [tasks.start(portal, name="portal")]
             try:
+                # One that gets no port must neither void the link that another printed, nor take its session.
+                url = await listening
+                first = await self.store.run(lambda db: first_link(db, time.time()))
+                group += [
+                    tasks.start(self.broker.run(), name="broker"),
+                    tasks.start(self._keep_trust(), name="trust"),
+                ]
+                on_ready(url)
+                if first:
+                    link = f"{url}/#/welcome/{first}"
+                    log.warning(f"nobody can sign in yet: choose the administrator's password at {link}")
                 await tasks.until_one_ends()
             finally:
                 for task in group:

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from agent.config.settings import BrokerSettings, RuleError, Section, Settings, section_of
 from agent.config.written import ESCAPES, decode, odd_character, parse_toml
 from agent.errors import ConfigError
+from agent.model.program import command
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_SECRET_BYTES = 4096
@@ -88,7 +89,7 @@ def _parse(path: Path) -> dict[str, Any]:
     except OSError as exc:
         raise ConfigError(
             f"{path}: cannot read the settings: {exc.strerror}; "
-            "`pinhole config example` prints a file to start from"
+            f"`{command()} config example` prints a file to start from"
         ) from exc
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"{path}: a settings file is at most {MAX_FILE_BYTES // 1024} KiB")

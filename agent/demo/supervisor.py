@@ -6,7 +6,9 @@ import functools
 import json
 import os
 import secrets
+import shutil
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from agent.demo.child import Child
 from agent.demo.enrolment import enroll_here
 from agent.demo.folder import USER, demo_folder
 from agent.errors import MessageError, PinholeError
+from agent.model.program import command
 from agent.model.signal import State
 from agent.model.tasks import EssentialTasks
 from agent.portal.accounts.desk import Desk
@@ -30,6 +33,7 @@ READY_TIMEOUT_S = 60.0
 """A Zero 2 W takes half a minute to load the media libraries from its card."""
 AGENT_STOP_S, PORTAL_STOP_S = 3.5, 1.0
 """What each may take after SIGINT. With the harder signals and the broker, 7.5 s at worst."""
+OPEN_TIMEOUT_S = 2.0
 PORT_TRIES = 50
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without 0 o 1 l i, which people mix up: four groups of four are 79 bits."""
@@ -84,13 +88,48 @@ async def _announce(settings: Settings, folder: Path, broker: DemoBroker, say: S
     say(f"camera   {_describe(settings.camera.source, state)}")
     password = (folder / "portal-password").read_text().strip()
     (folder / "url").write_text(url + "\n")
-    say(f"\n  [bold]Open      [link={url}]{url}[/link][/]")
-    say(f"  [bold]User      {USER}[/]\n  [bold]Password  [/]", end="")
-    say(password, markup=False, style="bold")
+    link, browsers_own = _entry_links(settings, url)
+    opened = await _open_browser(browsers_own)
+    said = "Your browser shows it. Elsewhere, open this" if opened else "Open this"
+    say(f"\n  {said}: it signs you in, once.")
+    say(f"  [bold][link={link}]{link}[/link][/]\n")
+    say(f"  Later     {url}\n  User      {USER}\n  Password  ", end="")
+    say(password, markup=False)
     if "SSH_CONNECTION" in os.environ:
         own = f"{settings.portal.port}:127.0.0.1:{settings.portal.port}"
-        say(f"  From your own machine first: ssh -L {own} {socket.gethostname()}")
-    say("  In a terminal: [bold]pinhole watch[/]. Ctrl-C ends the demo.\n")
+        say(f"  From your own machine, first: ssh -L {own} {socket.gethostname()}")
+    say(f"  In a terminal: [bold]{command()} watch[/]. Ctrl-C ends the demo.\n")
+
+
+def _entry_links(settings: Settings, url: str) -> tuple[str, str]:
+    """Two, since each works once: for the person, and for the browser that we open."""
+    with Desk.open(settings.portal) as desk:
+        return f"{url}/#/enter/{desk.entry_link(USER)}", f"{url}/#/enter/{desk.entry_link(USER)}"
+
+
+async def _open_browser(link: str) -> bool:
+    """Show it where a person sits at a desktop. Its browser outlives the demo, as it should.
+
+    Other users of this machine may see the link among the processes: it is used up a moment later.
+    """
+    is_desktop = sys.stdout.isatty() and ("DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ)
+    opener = shutil.which("xdg-open")
+    if not is_desktop or "SSH_CONNECTION" in os.environ or opener is None:
+        return False
+    try:
+        process = await asyncio.create_subprocess_exec(
+            opener, link,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
+            return await process.wait() == 0
+    except TimeoutError:
+        return True  # some openers stay as long as the browser
+    except OSError:
+        return False
 
 
 async def _healthy(url: str) -> None:

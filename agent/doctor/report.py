@@ -11,7 +11,7 @@ from agent.model.health import NatKind
 from agent.model.signal import Detail
 
 CheckName = Literal[
-    "clock", "names", "network", "broker", "portal", "ice", "nat", "camera", "board", "config"
+    "clock", "names", "network", "broker", "portal", "ice", "nat", "camera", "board", "config", "identity"
 ]
 Verdict = Literal["good", "warning", "fault"]
 """A fault keeps the device from serving; a warning costs some viewers, or will cost more later."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from agent.rtc.nat import probe
 from agent.rtc.reach import reach, targets
 from agent.signaling.endpoint import parse_endpoint
 from agent.signaling.enrolment import broker_settings
+from agent.signaling.identity import load_identity
 from agent.signaling.probe import BrokerVisit, visit_broker
 from agent.signaling.topics import device_filters
 from agent.watch.portal import PortalClient, SignIn
@@ -59,12 +60,16 @@ async def run_doctor(config: Path, wish: Wish, progress: Progress) -> Report:
         finding = Finding("config", str(config), "fault", str(exc), "mend the file, and run this again")
         progress.ended(finding)
         return make_report("", (finding,), time.time(), 0.0)
-    return await examine(settings, str(config), wish, progress)
+    return await examine(settings, str(config), wish, progress, found=(_see_identity(settings),))
 
 
-async def examine(settings: Settings, source: str, wish: Wish, progress: Progress) -> Report:
-    """The same with settings that are loaded; `source` is what people call them."""
+async def examine(
+    settings: Settings, source: str, wish: Wish, progress: Progress, found: Sequence[Finding] = ()
+) -> Report:
+    """The same with settings that are loaded; `source` is what people call them, `found` what is known."""
     examination = Examination(_outside(settings, wish), progress, portal_url=wish.portal_url or "")
+    for finding in found:
+        examination.note(finding)
     try:
         servers = wish.ice_servers or _own_servers(settings)
     except PinholeError as exc:  # of a portal on this machine: a device serves without
@@ -104,6 +109,20 @@ def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
         yield Check(
             "camera", "", CAMERA_S, camera, judge_camera, "see [camera], and the camera's cable and light"
         )
+
+
+def _see_identity(settings: Settings) -> Finding:
+    """Nobody may watch a device that knows no portal's keys."""
+    folder = settings.device.state_dir
+    try:
+        identity = load_identity(folder)
+    except ConfigError as exc:
+        advice = "enrol it, as the README says, or run this as the user who runs the agent"
+        return Finding("identity", "", "fault", str(exc), advice)
+    count = len(identity.portal_keys.publics)
+    return Finding(
+        "enrolment", "", "good", f"{settings.device.id} has its key, and knows {count} of the portal's"
+    )
 
 
 def _own_servers(settings: Settings) -> tuple[IceServer, ...]:

@@ -79,6 +79,12 @@ def make_claim(db: Session, device: str | None, *, by: str, now: float, lifetime
     return "-".join(code[i : i + 5] for i in range(0, CODE_CHARS, 5))
 
 
+def known_cameras(db: Session) -> set[str]:
+    """Every name that was enrolled, or that a claim code was made for."""
+    claimed = select(Claim.device).where(Claim.device.is_not(None))
+    return {*db.scalars(select(Device.id)), *(name for name in db.scalars(claimed) if name)}
+
+
 def enroll(
     db: Session, authority: Authority, device: str, public_key: bytes, code: str | None, now: float
 ) -> Enrolled:

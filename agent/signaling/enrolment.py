@@ -23,6 +23,7 @@ from agent.model.text import printable
 from agent.signaling.identity import (
     KEY_FILE,
     PORTAL_KEYS_FILE,
+    exists,
     load_key,
     load_or_make_key,
     load_portal_keys,
@@ -58,8 +59,10 @@ async def enroll(
     """
     device, folder = settings.device.id, settings.device.state_dir
     url = _check_url(portal_url)
+    if ca_file is not None:
+        _read_authorities(ca_file)  # before the code is used
     make_private_folder(folder)
-    is_old = (folder / KEY_FILE).exists()
+    is_old = exists(folder / KEY_FILE)
     key = load_or_make_key(folder)
     say(f"key          {'is there' if is_old else 'made'}: {folder / KEY_FILE}")
     enrolment = await _ask(url, EnrollRequest(key.make_request(device), code), ca_file)
@@ -74,7 +77,7 @@ async def enroll(
 def load_enrolment(folder: Path) -> tuple[str, Enrolment] | None:
     """The portal's URL and what it gave; None where nobody enrolled over the network. Raises ConfigError."""
     file = folder / ENROLMENT_FILE
-    if not file.exists():
+    if not exists(file):
         return None
     try:
         url, _, rest = read_private(file).partition(b"\n")
@@ -174,9 +177,9 @@ def _save(folder: Path, url: str, ca_file: Path | None, enrolment: Enrolment) ->
     if enrolment.broker_ca:
         write_private(folder / BROKER_CA_FILE, enrolment.broker_ca.encode())
     if ca_file is not None:
-        write_private(folder / PORTAL_CA_FILE, ca_file.read_bytes())
+        write_private(folder / PORTAL_CA_FILE, _read_authorities(ca_file))
     write_private(folder / CERTIFICATE_FILE, enrolment.certificate.encode())
-    if not (folder / PORTAL_KEYS_FILE).exists() or load_portal_keys(folder).version <= enrolment.keys.version:
+    if not exists(folder / PORTAL_KEYS_FILE) or load_portal_keys(folder).version <= enrolment.keys.version:
         save_portal_keys(folder, enrolment.keys)
     write_private(folder / ENROLMENT_FILE, url.encode() + b"\n" + _ENROLMENT.dump_json(enrolment))
 
@@ -186,9 +189,20 @@ def _ca_file(folder: Path) -> Path | None:
     return file if file.exists() else None
 
 
+def _read_authorities(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"--ca-file {file}: cannot read it: {exc.strerror}") from exc
+
+
 def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets of no IPv6 address, a port that is no port
+        is_good = False
+    if not is_good:
         raise EnrolmentError(f"{url}: a portal's address is https://, a host, and perhaps a port")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise EnrolmentError(f"{url}: over http anybody on the way could pose as the portal: use https://")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.errors import ConfigError
 from agent.model.keys import MAX_KEYS, KeySet, encode_public
-from agent.signaling.identity import make_private_folder, read_private, write_private
+from agent.signaling.identity import make_private_folder, read_private, reason, write_private
 from agent.signaling.trust import SigningKey, make_signing_key
 
 SETTLE_S = 60.0
@@ -74,7 +74,11 @@ class SigningFolder:
             raise ConfigError(f"{kid}: no such signing key")
         if len(self.keys) == 1:
             raise ConfigError(f"{kid}: the only signing key: make another one first")
-        (self._folder / f"signing-{found[0].made_at}.pem").unlink()
+        file = self._folder / f"signing-{found[0].made_at}.pem"
+        try:
+            file.unlink()
+        except OSError as exc:
+            raise ConfigError(f"{file}: cannot remove it: {exc.strerror}") from exc
         self._count_up()
 
     def _count_up(self) -> None:
@@ -89,11 +93,13 @@ class SigningFolder:
     def _load(self) -> None:
         self._reload_at_s = self._clock() + RELOAD_S
         known = {dated.made_at: dated for dated in self.keys}
-        dates = sorted(
-            int(found[1]) for name in self._folder.iterdir() if (found := _FILE.fullmatch(name.name))
-        )
+        try:
+            names = [file.name for file in self._folder.iterdir()]
+        except OSError as exc:
+            raise ConfigError(f"{self._folder}: cannot look into it: {reason(exc, self._folder)}") from exc
+        dates = sorted(int(found[1]) for name in names if (found := _FILE.fullmatch(name)))
         self.keys = tuple(known.get(date) or DatedKey(date, self._read(date)) for date in dates)
-        if (self._folder / _VERSION_FILE).exists():
+        if _VERSION_FILE in names:
             try:
                 self.version = int(read_private(self._folder / _VERSION_FILE))
             except ValueError as exc:

@@ -236,10 +236,16 @@ async def ask_to_look(url: str, sign_in: SignIn, devices: list[str]) -> Looked:
 
 
 def _base_of(url: str) -> str:
-    base = url.rstrip("/")
-    if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
-        raise PortalError(f"{url}: the portal's address must be http:// or https:// and a host")
-    return base
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets of no IPv6 address, a port that is no port
+        is_good = False
+    if not is_good:
+        raise PortalError(
+            f"{url}: the portal's address must be http:// or https://, a host, and perhaps a port"
+        )
+    return url.rstrip("/")
 
 
 def _session() -> aiohttp.ClientSession:

@@ -3,17 +3,22 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+
+from agent.model.program import command
 
 READY_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 8.0
@@ -92,6 +97,8 @@ def test_one_command_shows_a_picture_and_leaves_nothing_behind(start, tmp_path):
     text = demo.log.read_text()
     assert demo.url() in text, text
     assert "Password" in text
+    assert f"  In a terminal: {command()} watch" in text
+    signs_in_once(demo)
 
     seen = demo.watch("--seconds", "3", "--json", "--snapshot", str(tmp_path / "a.jpg"))
     assert seen.returncode == 0, seen.stderr + demo.log.read_text()
@@ -111,6 +118,24 @@ def test_one_command_shows_a_picture_and_leaves_nothing_behind(start, tmp_path):
     assert demo.process.wait(END_TIMEOUT_S) == 0
     assert not [member for member in family if member.is_running()]
     assert not (demo.run_time / "pinhole-demo").exists()
+
+
+def signs_in_once(demo: Demo) -> None:
+    """The link that a person sees needs no password, and is good for one browser."""
+    url, token = re.search(r"(http\S+)/#/enter/([\w-]{43})\n", demo.log.read_text()).groups()
+    request = urllib.request.Request(
+        f"{url}/api/enter",
+        json.dumps({"token": token}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.load(answer)["user"] == "demo"
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    session = urllib.request.Request(f"{url}/api/session", headers={"Cookie": cookie})
+    with urllib.request.urlopen(session, timeout=10) as answer:
+        assert json.load(answer)["admin"] is True
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(request, timeout=10)
 
 
 def test_a_killed_demo_leaves_no_process_and_the_next_one_clears_up(start):

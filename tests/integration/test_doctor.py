@@ -15,6 +15,9 @@ from parts.coturn import SECRET, coturn
 from parts.mosquitto import PASSWORD, mosquitto
 from parts.stack import ROOT, running_stack
 
+from agent.signaling.identity import load_or_make_key, save_portal_keys
+from agent.signaling.signing import SigningFolder
+
 LONGEST_S = 40  # 20 s are promised; a busy machine may need as long to load Python
 
 
@@ -57,9 +60,19 @@ def settings(tmp_path, broker, transport="mqtt", *, extra="", **overrides):
         for key, value in given.model_dump(exclude_defaults=True).items()
     ]
     file = tmp_path / "pinhole.toml"
+    load_or_make_key(tmp_path / "state")
+    save_portal_keys(tmp_path / "state", SigningFolder(tmp_path / "portal").key_set())
     file.write_text(
         "\n".join(
-            ["[device]", 'id = "front-door"', "[broker]", *lines, '[camera]\nsource = "synthetic"', extra]
+            [
+                "[device]",
+                'id = "front-door"',
+                'state_dir = "state"',
+                "[broker]",
+                *lines,
+                '[camera]\nsource = "synthetic"',
+                extra,
+            ]
         )
     )
     return file

@@ -189,6 +189,25 @@ async def test_a_clock_that_was_a_year_ahead_holds_nobody_out_and_lets_nobody_st
     await world.sign_in(code=code_at(SECRET, now))
 
 
+async def test_a_sign_in_link_works_once_and_chooses_no_password(world):
+    link, other = (world.desk.entry_link(USER) for _ in range(2))
+    with pytest.raises(UnknownError):
+        await world.accounts.welcome(link, NEW, HERE)
+    token, who = await world.accounts.enter(link, HERE)
+    assert who.name == USER
+    assert await world.accounts.identity(token)
+    with pytest.raises(UnknownError):
+        await world.accounts.enter(link, HERE)
+    with pytest.raises(UnknownError):
+        await world.accounts.enter(world.desk.reset_link(USER, without_code=False), HERE)
+    with pytest.raises(UnknownError, match="used or is too old"):  # the new link voids those before it
+        await world.accounts.enter(other, HERE)
+    third = world.desk.entry_link(USER)
+    world.now += 86_400 + 60
+    with pytest.raises(UnknownError):
+        await world.accounts.enter(third, HERE)
+
+
 @pytest.mark.parametrize("password", ["short", "aaaaaaaaaaaaaaaa", "my-name-is-ann", "x" * 257])
 async def test_a_password_that_is_easy_to_guess_is_refused(world, password):
     with pytest.raises(PasswordError):

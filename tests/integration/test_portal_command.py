@@ -78,6 +78,20 @@ async def test_the_first_start_prints_a_link_that_makes_the_administrator(config
     assert acts == ["password-set"]
 
 
+async def test_a_second_portal_without_a_port_leaves_the_first_ones_link_good(config):
+    with running(config) as (_, log):
+        url, link = re.search(r"password at (http\S+)/#/welcome/(\S+)", log.read_text()).groups()
+        text = config.read_text().replace("port = 0", f"port = {url.rpartition(':')[2]}")
+        config.with_name("second.toml").write_text(text)
+        second = pinhole(config=config.with_name("second.toml"))
+        assert second.returncode == 1
+        assert "cannot listen: address already in use" in second.stderr.lower()
+        assert "/#/welcome/" not in second.stderr
+        async with client() as http:
+            answer = await http.post(f"{url}/api/welcome/look", json={"token": link})
+            assert await answer.json() == {"user": "admin"}
+
+
 async def test_users_are_managed_from_the_terminal_while_the_portal_runs(config, tmp_path):
     secret = tmp_path / "password"
     secret.write_text(PASSWORD)
@@ -95,6 +109,8 @@ async def test_users_are_managed_from_the_terminal_while_the_portal_runs(config,
                 good("user", "disable", "ann", config=config)
                 assert (await socket.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
         good("user", "enable", "ann", config=config)
+        for camera in ("front", "gate", "barn"):
+            good("claim", "--device", camera, config=config)
         good("group", "set", "Yard", "gate", "barn", config=config)
         good("user", "grant", "ann", "operator", "--group", "Yard", config=config)
         link = good("user", "add", "bob", "--camera", "front", config=config)
@@ -113,9 +129,16 @@ async def test_users_are_managed_from_the_terminal_while_the_portal_runs(config,
         (["user", "add", "a b"], "A user name has letters"),
         (["user", "add", "ann", "--group", "Nowhere"], "There is no group 'Nowhere'"),
         (["user", "passwd", "ann"], "--password-file FILE"),
+        (
+            ["user", "add", "ann", "--camera", "fornt"],
+            "no camera fornt: did you mean front? There are: front.",
+        ),
+        (["user", "grant", "ann", "viewer", "--camera", "nosuch"], "no camera nosuch. There are: front."),
+        (["group", "set", "Yard", "front", "nosuch"], "no camera nosuch."),
     ],
 )
 def test_what_cannot_be_done_is_told_in_words_and_changes_nothing(config, words, says):
+    good("claim", "--device", "front", config=config)
     done = pinhole(*words, config=config)
     assert done.returncode == 1
     assert says in " ".join(done.stderr.split())

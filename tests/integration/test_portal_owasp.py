@@ -33,6 +33,7 @@ PUBLIC = {
     "POST /api/login",
     "POST /api/welcome/look",
     "POST /api/welcome",
+    "POST /api/enter",
     "GET /api/company",
     "GET /api/company/return",
     "POST /api/share/open",

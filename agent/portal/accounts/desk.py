@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from typing import Self, TypeVar
 
 from argon2 import PasswordHasher
@@ -13,6 +14,7 @@ from agent.portal.accounts import users
 from agent.portal.accounts.access import Role, parse_role
 from agent.portal.accounts.passwords import STRONG, check_new
 from agent.portal.accounts.users import AccountError, UserView
+from agent.portal.claims import known_cameras
 from agent.portal.store import Store, open_store
 from agent.portal.tables import AuditEntry, User
 
@@ -107,6 +109,10 @@ class Desk:
         """Forget a user."""
         self._change(name, "removed", users.remove)
 
+    def entry_link(self, name: str) -> str:
+        """The token of a link that signs this user in, once."""
+        return self._change(name, "sign-in link", lambda db, user: users.new_entry(db, user, time.time()))
+
     def reset_link(self, name: str, *, without_code: bool) -> str:
         """The token of a link for a new password."""
 
@@ -116,6 +122,20 @@ class Desk:
             return users.new_link(db, user, time.time())
 
         return self._change(name, f"reset link{', without code' if without_code else ''}", work)
+
+    def check_cameras(self, names: Iterable[str]) -> None:
+        """Raises AccountError that names each camera that is neither enrolled nor claimed by its name."""
+        known = self._store.run_here(known_cameras)
+        unknown = sorted(set(names) - known)
+        if not unknown:
+            return
+        near = [found[0] for name in unknown if (found := get_close_matches(name, known, 1))]
+        hint = f": did you mean {near[0]}?" if near else "."
+        listed = ", ".join(sorted(known)[:20]) or "none"
+        raise AccountError(
+            f"There is no camera {', '.join(unknown)}{hint} There are: {listed}. "
+            "For one that is still to come, make its claim code first: pinhole portal claim --device ID"
+        )
 
     def groups(self) -> dict[str, list[str]]:
         """Every group with its cameras."""

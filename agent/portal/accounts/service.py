@@ -186,6 +186,22 @@ class Accounts:
         self.audit.add(name, "password-set", address=visitor.address, detail="with a one-time link")
         return signed_in
 
+    async def enter(self, token: str, visitor: Visitor) -> SignedIn:
+        """Sign in who has a link for that; it is used up.
+
+        It stands for the password alone: who has an authenticator cannot come in by it. Raises UnknownError or
+        SignInError.
+        """
+
+        def work(db: Session) -> SignedIn:
+            user = users.take_entry(db, token, self.now())
+            self._check_code(db, user, "")
+            return _open(db, user, self.now(), visitor)
+
+        signed_in = await self.store.run(work)
+        self.audit.add(signed_in[1].name, "sign-in", address=visitor.address, detail="with a one-time link")
+        return signed_in
+
     async def check_again(self, who: Identity, password: str) -> None:
         """Ask a signed-in user for the password before something weighty. Raises SignInError."""
         keys = attempts.keys_of_known(who.session)  # of this session alone: nobody else holds its user out

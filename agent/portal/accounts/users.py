@@ -193,6 +193,26 @@ def remember_browser(db: Session, user: User, now: float) -> str:
     return token
 
 
+def new_entry(db: Session, user: User, now: float) -> str:
+    """Make the token that signs a user in, once, within a day; no password can be chosen with it."""
+    token = new_token()
+    db.add(OneTimeLink(key=_entry_key(token), user_id=user.id, expires_at=now + LINK_LIFETIME_S))
+    return token
+
+
+def take_entry(db: Session, token: str, now: float) -> User:
+    """Use it up, in one statement. Raises UnknownError where it is used, too old or made up."""
+    used = delete(OneTimeLink).where(OneTimeLink.key == _entry_key(token), OneTimeLink.expires_at > now)
+    user = db.get(User, db.scalar(used.returning(OneTimeLink.user_id)))
+    if user is None or user.disabled:
+        raise UnknownError("This link has been used or is too old. Sign in with your password.")
+    return user
+
+
+def _entry_key(token: str) -> str:
+    return key_of(f"enter {token}")
+
+
 def first_link(db: Session, now: float) -> str | None:
     """Where nobody can sign in yet: make the administrator `admin`, and a link to choose its password."""
     can_sign_in = User.password_hash.is_not(None) | User.subject.is_not(None)

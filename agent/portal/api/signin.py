@@ -59,6 +59,7 @@ class SignIn:
             ("POST", "/api/logout", Need.USER, self.logout),
             ("POST", "/api/welcome/look", Need.NOTHING, self.look),
             ("POST", "/api/welcome", Need.NOTHING, self.welcome),
+            ("POST", "/api/enter", Need.NOTHING, self.enter),
             ("GET", "/api/company", Need.NOTHING, self.depart),
             ("GET", RETURN_PATH, Need.NOTHING, self.arrive),
         ):
@@ -92,6 +93,10 @@ class SignIn:
         chosen = await read(request, Welcome)
         signed_in = await self._accounts.welcome(chosen.token, chosen.password, chosen.code, visitor(request))
         return await self._let_in(request, signed_in)
+
+    async def enter(self, request: web.Request) -> web.Response:
+        token = (await read(request, LinkToken)).token
+        return await self._let_in(request, await self._accounts.enter(token, visitor(request)))
 
     async def depart(self, request: web.Request) -> web.Response:
         browser = new_token()

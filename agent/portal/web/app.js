@@ -33,6 +33,7 @@ let portalAway = false;
 let awayTimer = 0;
 let gridFrame = 0;
 let view = null;
+let linkProblem = null;
 let route = { name: "signin", id: null };
 
 const nameOf = (device) => devices?.get(device)?.name ?? device;
@@ -111,7 +112,8 @@ function startCamera() {
 function openSignIn() {
   const [, problem] = /^#\/company\/([a-z-]+)$/.exec(location.hash) ?? [];
   if (problem) history.replaceState(null, "", "#/");
-  showOutside("Sign in", isShared ? linkIsOver() : new SignInView(enter, problem));
+  showOutside("Sign in", isShared ? linkIsOver() : new SignInView(enter, problem, linkProblem));
+  linkProblem = null;
 }
 
 function linkIsOver(words = "It has expired or was revoked. Ask whoever sent it to you for a new one.") {
@@ -130,10 +132,14 @@ function showOutside(title, next) {
 
 /** The links that bring a secret along: it leaves the address bar before anything else happens. */
 async function begin() {
-  const [, kind, token] = /^#\/(welcome|share)\/([\w-]+)$/.exec(location.hash) ?? [];
+  const [, kind, token] = /^#\/(welcome|enter|share)\/([\w-]+)$/.exec(location.hash) ?? [];
   if (kind === "welcome") {
     history.replaceState(null, "", "#/");
     return showOutside("Welcome", new WelcomeView(token, enter));
+  }
+  if (kind === "enter") {
+    history.replaceState(null, "", "#/");
+    linkProblem = (await post("api/enter", { token })).problem; // told to who is not signed in already
   }
   if (kind === "share") {
     const { device, status, problem } = await post("api/share/open", { token });

@@ -19,7 +19,7 @@ const COMPANY_PROBLEMS = {
 export class SignInView {
   #onSignedIn;
 
-  constructor(onSignedIn, companyProblem = null) {
+  constructor(onSignedIn, companyProblem = null, problem = null) {
     this.#onSignedIn = onSignedIn;
     this.user = field("User name", { name: "username", autocomplete: "username", maxlength: "128", required: true });
     this.password = passwordField("Password", "password");
@@ -30,6 +30,7 @@ export class SignInView {
     this.company = el("div", { class: "company", hidden: true });
     this.element = card(el("h1", {}, "Sign in to your cameras"), this.form, this.company);
     if (companyProblem) setText(this.form.error, COMPANY_PROBLEMS[companyProblem] ?? "Your company’s sign-in did not let you in.");
+    if (problem) setText(this.form.error, problem);
     this.#offerCompany();
   }
 

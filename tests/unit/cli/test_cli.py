@@ -3,8 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from agent import cli
+from agent.model.program import command
+
+ROOT = Path(__file__).parents[3]
 
 
 def pinhole(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
@@ -54,6 +60,85 @@ def test_faults_are_one_message_without_a_traceback(tmp_path, command):
     assert result.stdout == ""
     assert result.stderr.startswith("pinhole: p.toml: 2 faults:\n  camera.source")
     assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_is_not_there_is_not_good(tmp_path):
+    (tmp_path / "p.toml").write_text('[broker]\nusername = "u"\npassword_file = "nosuch"\n')
+    result = pinhole("config", "check", "p.toml", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert f"broker.password_file = {tmp_path}/nosuch: cannot read the secret" in result.stderr
+
+
+def test_a_device_that_is_not_enrolled_cannot_serve(tmp_path):
+    (tmp_path / "p.toml").write_text('[device]\nstate_dir = "state"\n[broker]\nurl = "mqtt://127.0.0.1:9"\n')
+    result = pinhole("doctor", "--config", "p.toml", "--no-camera", "--json", cwd=tmp_path)
+    assert result.returncode == 1
+    [found] = [one for one in json.loads(result.stdout)["findings"] if one["check"] == "identity"]
+    assert found["verdict"] == "fault"
+    assert "not enrolled" in found["message"]
+
+
+@pytest.mark.parametrize("portal", ["https://[bad", "http://h:99999", "ftp://x", "nohost", "https://"])
+@pytest.mark.parametrize("command", ["watch", "fleet", "enroll"])
+def test_an_address_that_is_none_is_told_in_words(tmp_path, command, portal):
+    (tmp_path / "password").touch(mode=0o600)
+    (tmp_path / "password").write_text("x")
+    (tmp_path / "p.toml").touch()
+    who = (
+        ("--code", "X", "-c", "p.toml")
+        if command == "enroll"
+        else ("--user", "x", "--password-file", "password")
+    )
+    result = pinhole(command, "--portal", portal, *who, cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"pinhole: {portal}: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_an_error_of_the_system_names_its_file_without_a_traceback(monkeypatch, capsys):
+    def app():
+        raise PermissionError(13, "Permission denied", "/var/lib/x")
+
+    monkeypatch.setattr(cli, "app", app)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "pinhole: /var/lib/x: Permission denied\n"
+
+
+def test_who_has_seen_enough_sees_no_traceback():
+    line = f"{sys.executable} -m agent config example | head -n 1"
+    result = subprocess.run(
+        ["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"), [("pinhole po", ["portal"]), ("pinhole portal user res", ["reset-link"])]
+)
+def test_the_shell_completes_commands(typed, completed):
+    env = {
+        "_PINHOLE_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
+    }
+    result = subprocess.run(
+        [Path(sys.executable).parent / "pinhole"],
+        env=env, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert result.stdout.split() == completed
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_what_is_printed_to_be_typed_is_found(tmp_path, monkeypatch, is_active):
+    own = tmp_path / "env" / "bin"
+    own.mkdir(parents=True)
+    (own / "pinhole").touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(own / "python"))
+    monkeypatch.setenv("PATH", str(own) if is_active else "/usr/bin")
+    monkeypatch.chdir(tmp_path)
+    assert command() == ("pinhole" if is_active else "env/bin/pinhole")
 
 
 def test_wrong_usage_is_exit_code_2():

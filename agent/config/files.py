@@ -1,0 +1,80 @@
+"""The files that the settings name: there, readable, and what they should be."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.config.file import read_secret
+from agent.config.settings import Section, Settings
+from agent.errors import ConfigError
+
+SECRETS = {"password_file", "database_password_file", "credential_file", "secret_file", "client_secret_file"}
+CERTIFICATES = {"ca_file", "cert_file", "key_file"}
+MADE = {"state_dir", "audit_file", "crl_file"}
+"""By ourselves, when they are needed."""
+
+
+def file_faults(settings: Settings) -> list[str]:
+    """`key = path: fault`, one line each, for every file that must be there."""
+    return [f"{key} = {path}: {fault}" for key, path, fault in _faults(settings, "")]
+
+
+def _faults(section: Section, prefix: str) -> Iterator[tuple[str, object, str]]:
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if isinstance(value, Section):
+            yield from _faults(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            for index, one in enumerate(value):
+                if isinstance(one, Section):
+                    yield from _faults(one, f"{prefix}{key}.{index}.")
+        elif isinstance(value, Path) and (fault := _fault(key, value)):
+            yield prefix + key, value, fault
+    source = getattr(section, "source", "")
+    if source.startswith("replay:") and (fault := _unreadable(Path(source.removeprefix("replay:")))):
+        yield f"{prefix}source", source, fault
+    cert, key_file = getattr(section, "cert_file", None), getattr(section, "key_file", None)
+    if (
+        cert
+        and key_file
+        and not _unreadable(cert)
+        and not _unreadable(key_file)
+        and not _go_together(cert, key_file)
+    ):
+        yield f"{prefix}cert_file", cert, f"no certificate in PEM, or {key_file} is not its private key"
+
+
+def _fault(key: str, path: Path) -> str | None:
+    if key in SECRETS:
+        try:
+            read_secret(path)
+        except ConfigError as exc:
+            return str(exc).removeprefix(f"{path}: ")
+    elif key in CERTIFICATES:
+        return _unreadable(path) or (_no_authorities(path) if key == "ca_file" else None)
+    return None
+
+
+def _unreadable(path: Path) -> str | None:
+    try:
+        with path.open("rb"):
+            return None
+    except OSError as exc:
+        return f"cannot read it: {exc.strerror}"
+
+
+def _no_authorities(path: Path) -> str | None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except (ssl.SSLError, ValueError):
+        return "holds no certificate in PEM"
+    return None
+
+
+def _go_together(cert: Path, key: Path) -> bool:
+    try:
+        # The empty password: a key that needs one must not ask the terminal for it.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
