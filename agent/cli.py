@@ -5,6 +5,7 @@ Each command imports its own program, so that `pinhole --help` does not load the
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterable, Iterator
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
     from agent.watch.portal import SignIn
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-NOISY = ("aioice", "aiortc", "amqtt", "asyncio", "libav", "transitions", "websockets")
+NOISY = (
+    "aioice",
+    "aiortc",
+    "alembic.runtime.plugins",
+    "amqtt",
+    "asyncio",
+    "libav",
+    "transitions",
+    "websockets",
+)
 """Libraries that tell at `info` what only their authors want to know."""
 
 app = typer.Typer(

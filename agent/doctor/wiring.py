@@ -121,7 +121,7 @@ def _see_identity(settings: Settings) -> Finding:
         return Finding("identity", "", "fault", str(exc), advice)
     count = len(identity.portal_keys.publics)
     return Finding(
-        "enrolment", "", "good", f"{settings.device.id} has its key, and knows {count} of the portal's"
+        "identity", "", "good", f"{settings.device.id} has its key, and knows {count} of the portal's"
     )
 
 

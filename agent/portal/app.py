@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import ssl
 from collections.abc import Callable
 
@@ -159,7 +160,9 @@ async def run_portal(
             await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
         except OSError as exc:
             where = f"portal.host {settings.host}, portal.port {settings.port}"
-            raise PortalError(f"{where}: cannot listen: {exc.strerror or exc}") from exc
+            # asyncio's own words repeat the address.
+            words = os.strerror(exc.errno) if (exc.errno or 0) > 0 else exc
+            raise PortalError(f"{where}: cannot listen: {words}") from exc
         own_url = _url(settings.host, runner.addresses[0][1], tls is not None)
         on_ready(settings.public_url or own_url)
         await _tick(gateway, accounts)
