@@ -109,6 +109,7 @@ class Portal:
                 group += [
                     tasks.start(self.broker.run(), name="broker"),
                     tasks.start(self._keep_trust(), name="trust"),
+                    tasks.start(self.store.keep_room(), name="room"),
                 ]
                 on_ready(url)
                 if first:

@@ -90,10 +90,11 @@ class _Routes:
         return _send(asset, "public, max-age=31536000, immutable")
 
     async def health(self, _request: web.Request) -> web.Response:
-        broker = self._gateway.broker_connected
+        broker, is_full = self._gateway.broker_connected, self._accounts.disk_is_full
         body = {
-            "status": "ok" if broker else "broker-away",
+            "status": "broker-away" if not broker else "disk-full" if is_full else "ok",
             "broker": broker,
+            "disk_full": is_full,
             "version": self._gateway.version,
         }
         return web.json_response(body, status=200 if broker else 503, headers={"Cache-Control": "no-store"})
@@ -161,7 +162,7 @@ async def run_portal(
         except OSError as exc:
             where = f"portal.host {settings.host}, portal.port {settings.port}"
             # asyncio's own words repeat the address.
-            words = os.strerror(exc.errno) if (exc.errno or 0) > 0 else exc
+            words = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc
             raise PortalError(f"{where}: cannot listen: {words}") from exc
         own_url = _url(settings.host, runner.addresses[0][1], tls is not None)
         on_ready(settings.public_url or own_url)

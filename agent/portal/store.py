@@ -8,7 +8,9 @@ One call is one transaction: it is committed when the function returns, and undo
 """
 
 import asyncio
+import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,10 +33,14 @@ THREADS = 4
 MAX_WAITING = 256
 BUSY_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10
+ROOM_PAGES, PAGE_BYTES = 512, 4096
+"""What SQLite keeps free for itself: 2 MiB are thousands of sign-ins."""
+ROOM_INTERVAL_S = 5.0
 _MIGRATION_LOCK = 0x70696E68
 """PostgreSQL's advisory lock while one portal migrates: any number that nobody else takes."""
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class Table(DeclarativeBase):
@@ -56,6 +62,10 @@ class StoreError(PortalError):
     """The database cannot be opened, reached or used."""
 
 
+class DiskFullError(StoreError):
+    """There is no room for what was to be written; what is there can be read."""
+
+
 class ValueRefusedError(StoreError):
     """A value that no column takes, such as a text with a NUL character: whoever sent it is at fault."""
 
@@ -67,6 +77,8 @@ class Store:
         self.engine = engine
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._waiting = 0
+        self.disk_is_full = False
+        """Whether the last write, or the last look, found no room."""
 
     @classmethod
     def open(cls, url: str, password: str | None = None) -> Self:
@@ -105,7 +117,56 @@ class Store:
         except DataError as exc:
             raise ValueRefusedError(f"the database refuses a value: {_reason(exc)}") from exc
         except DBAPIError as exc:
+            if _is_full(exc):
+                self.disk_is_full = self._is_sqlite  # PostgreSQL's is its administrator's to watch
+                raise DiskFullError(f"the database's disk is full: {_reason(exc)}") from exc
             raise StoreError(f"the database failed: {_reason(exc)}") from exc
+
+    async def keep_room(self) -> None:
+        """Look every few seconds whether the disk is full, and keep room for when it is; until cancelled."""
+        while True:
+            try:
+                is_full = await asyncio.get_running_loop().run_in_executor(self._threads, self._see_room)
+            except (SQLAlchemyError, OSError) as exc:
+                log.debug("no room is kept: %s", exc)
+                is_full = isinstance(exc, DBAPIError) and _is_full(exc)
+            if is_full != self.disk_is_full:
+                log.log(
+                    logging.ERROR if is_full else logging.INFO,
+                    "the database's disk is full: sign-ins go on for a while, the audit log waits: make room"
+                    if is_full
+                    else "the database's disk has room again",
+                )
+            self.disk_is_full = is_full
+            await asyncio.sleep(ROOM_INTERVAL_S)
+
+    def _see_room(self) -> bool:
+        """Whether the disk is full. Room is kept within SQLite's own files, where nobody else can take it.
+
+        A sign-in writes a few pages. They go to the write-ahead log, which keeps its size and begins anew
+        when it was copied into the database, and there they take pages that are free. So where both have
+        room, nothing of it needs a block of the disk (sqlite.org/wal.html, section 6).
+        """
+        name = self.engine.url.database
+        if not self._is_sqlite or name is None:
+            return False
+        file, kept_bytes = Path(name), ROOM_PAGES * PAGE_BYTES
+        if shutil.disk_usage(file.parent).free < 2 * kept_bytes:
+            return True
+        with self.engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0
+            connection.rollback()
+            if pages < ROOM_PAGES // 2 or file.with_name(f"{file.name}-wal").stat().st_size < kept_bytes:
+                connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS room (bytes BLOB)")
+                connection.exec_driver_sql("INSERT INTO room VALUES (zeroblob(?))", (kept_bytes,))
+                connection.commit()  # only what is committed gets its blocks
+                connection.exec_driver_sql("DROP TABLE room")
+                connection.commit()
+        return False
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
 
     def close(self) -> None:
         """Let running work end, and close every connection."""
@@ -133,6 +194,7 @@ def _sqlite(url: URL) -> Engine:
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # the driver shall begin no transaction: `begin` below does
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {ROOM_PAGES // 2}")
         connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: safe against a crash of the program
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -170,6 +232,15 @@ def _migrate(engine: Engine) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "heads")
+
+
+def _is_full(exc: DBAPIError) -> bool:
+    """SQLite's SQLITE_FULL, or PostgreSQL's disk_full (SQLSTATE 53100)."""
+    origin = exc.orig
+    return (
+        getattr(origin, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        or getattr(origin, "sqlstate", None) == "53100"
+    )
 
 
 def _shown(url: URL) -> str:

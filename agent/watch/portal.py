@@ -152,6 +152,7 @@ class Looked(_Message):
 
 class _Refusal(_Message):
     message: Text
+    code: Text = ""
 
 
 _LOOKED, _REFUSAL = TypeAdapter(Looked), TypeAdapter(_Refusal)
@@ -184,7 +185,7 @@ class PortalClient:
             with _reaching(url):
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     await _sign_in(http, base, sign_in)
-                    socket = await http.ws_connect(f"{base}/api/ws", max_msg_size=MAX_MESSAGE_BYTES)
+                    socket = await _open_socket(http, base)
                     hello = await _receive(socket)
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(socket.close)
@@ -229,7 +230,7 @@ async def ask_to_look(url: str, sign_in: SignIn, devices: list[str]) -> Looked:
             await http.post(f"{base}/api/logout", json={})
     try:
         if answer.status != 200:
-            raise PortalError(_REFUSAL.validate_json(text).message)
+            raise PortalError(_words(base, answer.status, text))
         return _LOOKED.validate_json(text)
     except ValidationError as exc:
         raise PortalError(f"{url} does not answer like a portal: HTTP {answer.status}") from exc
@@ -284,15 +285,38 @@ def _choose(devices: dict[str, Device], wanted: str | None) -> Device:
 async def _sign_in(http: aiohttp.ClientSession, base: str, sign_in: SignIn) -> None:
     async with http.post(f"{base}/api/login", json=asdict(sign_in), allow_redirects=False) as answer:
         if answer.status == 401:
-            refused = await answer.json()
-            if refused.get("code") in ("code-needed", "wrong-code"):
+            refused = _refusal_of(await answer.text())
+            if refused.code in ("code-needed", "wrong-code"):
                 raise PortalError("the portal wants the code of your authenticator: --code CODE")
             raise PortalError("the portal refuses user name or password")
         if answer.status == 429:
             pause = answer.headers.get("Retry-After", "some")
             raise PortalError(f"too many attempts with a wrong password: try again in {pause} s")
         if answer.status != 200:
-            raise PortalError(f"{base} does not answer like a portal: HTTP {answer.status} to the sign-in")
+            raise PortalError(_words(base, answer.status, await answer.text()))
+
+
+async def _open_socket(http: aiohttp.ClientSession, base: str) -> aiohttp.ClientWebSocketResponse:
+    try:
+        return await http.ws_connect(f"{base}/api/ws", max_msg_size=MAX_MESSAGE_BYTES)
+    except aiohttp.WSServerHandshakeError as exc:
+        # A refused handshake keeps its words to itself: ask where they can be read.
+        async with http.get(f"{base}/api/session") as answer:
+            text = await answer.text() if answer.status != 200 else ""
+        raise PortalError(_words(base, exc.status, text)) from exc
+
+
+def _refusal_of(text: str) -> _Refusal:
+    """What a portal says with any status but 200; empty where it is none of its words."""
+    try:
+        return _REFUSAL.validate_json(text)
+    except ValidationError:
+        return _Refusal(message="")
+
+
+def _words(base: str, status: int, text: str) -> str:
+    said = _refusal_of(text).message
+    return f"the portal says: {said}" if said else f"{base} does not answer like a portal: HTTP {status}"
 
 
 async def _receive(socket: aiohttp.ClientWebSocketResponse) -> Message:

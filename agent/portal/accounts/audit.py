@@ -1,9 +1,11 @@
 """Who did what and when: in the store for the dashboard, and in a file of JSON lines for everything else."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -96,6 +98,8 @@ class Audit:
         self._queue: asyncio.Queue[Entry] = asyncio.Queue(MAX_QUEUED)
         self._dropped = 0
         self._written = 0
+        self._told: dict[str, str] = {}
+        """What keeps the file and the table from being written, so that it is said once."""
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._file = _PrivateFile(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8")
@@ -118,6 +122,11 @@ class Audit:
             if not self._dropped:
                 log.warning("the audit log is behind: the database does not take its entries")
             self._dropped += 1
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether the last entries could not be written to the file."""
+        return bool(self._told.get("file"))
 
     async def run(self) -> None:
         """Write until cancelled; then what is left."""
@@ -155,26 +164,56 @@ class Audit:
         is_due = self._written >= _PRUNE_EVERY
         prune_before = self._clock() - KEPT_S if is_due else 0.0
         while True:
-            try:
-                await self._store.run(partial(_insert, new=entries, prune_before=prune_before))
-            except StoreError as exc:
-                log.warning("the audit log waits for the database: %s", exc)
-                await asyncio.sleep(RETRY_S)
+            if self._store.disk_is_full:  # what room there is, is for sign-ins
+                self._tell("table", "the audit log waits: its disk is full")
             else:
-                self._written = 0 if is_due else self._written
-                return
+                try:
+                    await self._store.run(partial(_insert, new=entries, prune_before=prune_before))
+                except StoreError as exc:
+                    self._tell("table", f"the audit log waits for the database: {exc}")
+                else:
+                    self._tell("table", "")
+                    self._written = 0 if is_due else self._written
+                    return
+            await asyncio.sleep(RETRY_S)
 
     def _write_file(self, entries: list[Entry]) -> None:
         for entry in entries:
             line = json.dumps({key: value for key, value in asdict(entry).items() if value != ""})
             self._file.emit(logging.makeLogRecord({"msg": line}))
+        fault = self._file.take_fault()
+        self._tell("file", f"{self._file.baseFilename}: entries are missing: {fault}" if fault else "")
+
+    def _tell(self, target: str, problem: str) -> None:
+        if problem and problem != self._told.get(target):
+            log.warning("%s", problem)
+        self._told[target] = problem
 
 
 class _PrivateFile(RotatingFileHandler):
-    """Rotated at 10 MiB, nine former files kept, readable to its owner alone."""
+    """Rotated at 10 MiB, nine former files kept, readable to its owner alone. A fault is kept, not thrown."""
+
+    _fault = ""
+
+    def take_fault(self) -> str:
+        """Why something could not be written since the last call; empty where all was."""
+        fault, self._fault = self._fault, ""
+        return fault
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  as logging calls it
+        """Begin anew with the next line, which half a line must not spoil."""
+        self._fault = str(sys.exception())
+        stream, self.stream = self.stream, None  # logging opens it again
+        with contextlib.suppress(OSError, ValueError):
+            if stream:
+                stream.close()
 
     def _open(self) -> TextIOWrapper:
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(self.baseFilename, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"\n")
         return os.fdopen(descriptor, "a", encoding=self.encoding)
 
 

@@ -63,6 +63,11 @@ class Accounts:
         self.company = provider
         self.now = clock
 
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether something cannot be noted for good."""
+        return self.store.disk_is_full or self.audit.is_incomplete
+
     async def identity(self, token: str) -> Identity | None:
         """Whose cookie this is; None where its session is over, expired or made up."""
         if not 0 < len(token) <= MAX_TOKEN_CHARS:

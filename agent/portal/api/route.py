@@ -16,7 +16,7 @@ from agent.portal.accounts.service import Accounts, SignInError, Visitor
 from agent.portal.accounts.tokens import MAX_TOKEN_CHARS
 from agent.portal.accounts.users import UnknownError
 from agent.portal.guard import client_address, is_https, refusal
-from agent.portal.store import StoreError, ValueRefusedError
+from agent.portal.store import DiskFullError, StoreError, ValueRefusedError
 
 COOKIE, LINK_COOKIE = "pinhole", "pinhole-link"
 """A user's session, and that of a share link: both may be open in one browser."""
@@ -151,6 +151,11 @@ def _answer(exc: Exception) -> web.Response:
             response.headers["Retry-After"] = str(int(exc.retry_after_s) + 1)
         case SignInError():
             response = refusal(401, exc.code, str(exc))
+        case DiskFullError():
+            log.warning("refused a request: %s", exc)
+            response = refusal(
+                503, "disk-full", "The portal's disk is full: its administrator must make room."
+            )
         case BusyError() | StoreError():
             log.warning("refused a request: %s", exc)
             response = refusal(503, "busy", "The portal is busy or has lost its database. Try again soon.")
