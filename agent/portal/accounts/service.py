@@ -194,8 +194,8 @@ class Accounts:
     async def enter(self, token: str, visitor: Visitor) -> SignedIn:
         """Sign in who has a link for that; it is used up.
 
-        It stands for the password alone: who has an authenticator cannot come in by it. Raises UnknownError or
-        SignInError.
+        It stands for the password alone: who has an authenticator cannot come in by it. Raises
+        UnknownError or SignInError.
         """
 
         def work(db: Session) -> SignedIn:

@@ -203,7 +203,8 @@ def new_entry(db: Session, user: User, now: float) -> str:
 def take_entry(db: Session, token: str, now: float) -> User:
     """Use it up, in one statement. Raises UnknownError where it is used, too old or made up."""
     used = delete(OneTimeLink).where(OneTimeLink.key == _entry_key(token), OneTimeLink.expires_at > now)
-    user = db.get(User, db.scalar(used.returning(OneTimeLink.user_id)))
+    owner = db.scalar(used.returning(OneTimeLink.user_id))
+    user = db.get(User, owner) if owner is not None else None
     if user is None or user.disabled:
         raise UnknownError("This link has been used or is too old. Sign in with your password.")
     return user
