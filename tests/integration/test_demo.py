@@ -130,7 +130,7 @@ def signs_in_once(demo: Demo) -> None:
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert json.load(answer)["user"] == "demo"
-        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        cookie = "; ".join(one.partition(";")[0] for one in answer.headers.get_all("Set-Cookie"))
     session = urllib.request.Request(f"{url}/api/session", headers={"Cookie": cookie})
     with urllib.request.urlopen(session, timeout=10) as answer:
         assert json.load(answer)["admin"] is True

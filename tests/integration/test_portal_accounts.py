@@ -192,7 +192,7 @@ async def test_a_clock_that_was_a_year_ahead_holds_nobody_out_and_lets_nobody_st
 async def test_a_sign_in_link_works_once_and_chooses_no_password(world):
     link, other = (world.desk.entry_link(USER) for _ in range(2))
     with pytest.raises(UnknownError):
-        await world.accounts.welcome(link, NEW, HERE)
+        await world.accounts.welcome(link, NEW, "", HERE)
     token, who = await world.accounts.enter(link, HERE)
     assert who.name == USER
     assert await world.accounts.identity(token)
