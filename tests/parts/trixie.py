@@ -9,9 +9,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from parts.need import need
 
@@ -27,6 +30,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pinh
 CERTIFICATES = Path("/etc/ssl/certs")
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 MAKE_S = 1500
+KEEP_S = 86_400
+"""Trees beside each other, of other branches, need not make each other's anew."""
 ADDRESS = "10.60.0.2"
 """A camera with loopback alone has no path to offer."""
 
@@ -72,6 +77,9 @@ def need_tools() -> None:
     need(os.geteuid() == 0, "needs root, for chroot")
     for name, package in {"debootstrap": "debootstrap", "ip": "iproute2", "unshare": "util-linux"}.items():
         need(shutil.which(name, path=PATH), f"needs {name}: sudo apt-get install {package}")
+
+
+_in_use: dict[Path, IO[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -150,11 +158,13 @@ def _enter(
     ]  # fmt: skip
 
 
-def _kept(name: str, what: str, fill: object) -> Path:
+def _kept(name: str, what: str, fill: Callable[[Path], None]) -> Path:
     folder = CACHE / f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder not in _in_use:
+            _in_use[folder] = _mark(folder, fcntl.LOCK_SH)
         if folder.exists():
             return folder
         part = CACHE / f".{name}.part"
@@ -163,10 +173,30 @@ def _kept(name: str, what: str, fill: object) -> Path:
         part.mkdir()
         fill(part)
         shutil.rmtree(f"{part}.work", ignore_errors=True)
-        for old in CACHE.glob(f"{name}-{'?' * 12}"):
-            shutil.rmtree(old, ignore_errors=True)
         part.rename(folder)
+        _forget_old(name)
     return folder
+
+
+def _mark(folder: Path, how: int) -> IO[str]:
+    """Have it in use until the file is closed. Raises BlockingIOError where somebody else forbids it."""
+    file = folder.with_name(f"{folder.name}.use").open("w")
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise
+    return file
+
+
+def _forget_old(name: str) -> None:
+    """What was made from something else, and that nobody has had in use of late."""
+    for mark in CACHE.glob(f"{name}-{'?' * 12}.use"):
+        if time.time() - mark.stat().st_mtime < KEEP_S:
+            continue
+        with suppress(BlockingIOError), _mark(mark.with_suffix(""), fcntl.LOCK_EX):
+            shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
+            mark.unlink()
 
 
 def _bootstrap(part: Path) -> None:

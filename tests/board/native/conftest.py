@@ -1,7 +1,7 @@
 """Every test here runs in a root of Debian 13."""
 
 import pytest
-from board.native.pi import VERSIONS, Board, compile_heap
+from board.native.pi import BOOKWORM, NEWEST, VERSIONS, Board, compile_heap
 from parts import trixie
 
 
@@ -15,3 +15,15 @@ def heap(tmp_path_factory):
 def board(request, heap):
     """With each version in turn."""
     return Board(request.param, heap)
+
+
+@pytest.fixture(scope="session")
+def bookworm(heap):
+    """With Raspberry Pi OS 12's."""
+    return Board(BOOKWORM, heap)
+
+
+@pytest.fixture(scope="session")
+def newest(heap):
+    """With the newest."""
+    return Board(NEWEST, heap)

@@ -7,6 +7,7 @@ import pytest
 from board.native.pi import NEWEST, VERSIONS, picamera2
 from parts import trixie
 
+pytestmark = pytest.mark.timeout(1200)  # the first one makes what is kept
 FAKE = Path(__file__).parents[2] / "fakes" / "picamera2"
 PACKAGE = "usr/lib/python3/dist-packages/picamera2"
 WHERE = {
@@ -72,6 +73,8 @@ def test_the_stand_in_has_the_signatures_of_the_real_one(source):
         if name in ("H264Encoder", "LibavH264Encoder"):  # what a base class brings
             real = methods(package / WHERE["Encoder"], "Encoder") | real
         for method in held.keys() - OURS.get(name, set()):
+            if method not in real and method.startswith("_") and version != NEWEST:
+                continue  # came later, and the agent calls none of these
             assert method in real, f"{version}: {name}.{method}"
             if version == NEWEST:
                 assert held[method] == real[method], f"{version}: {name}.{method}"
