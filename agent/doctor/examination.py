@@ -118,7 +118,11 @@ class Examination:
             behaviour = await self._outside.probe_nat(await self._stun_addresses(targets))
             await asyncio.wait(reaching)  # and not gather, which would cancel them with us
             relays = [t.transport for task, t in reaching.items() if t.is_relay and task.result()]
-            return PathFacts(behaviour, self._outside.addresses(), tuple(relays))
+            answered = {target.host for task, target in reaching.items() if task.result()}
+            over_udp = [target for target in targets if target.transport == "udp"]
+            hosts = {target.host: target.url for target in over_udp}  # of STUN and TURN at one host the last
+            silent = () if answered.intersection(hosts) else tuple(hosts.values())
+            return PathFacts(behaviour, self._outside.addresses(), tuple(relays), silent)
 
         await asyncio.gather(*(self._known(target.host) for target in targets))
         advice = "see what is said of the network and the ICE servers"

@@ -144,6 +144,10 @@ def judge_ice(target: Target, reached: Reached) -> Finding:
     if reached.relayed:
         words += f", relays at {reached.relayed[0]}"
         details["relayed"] = f"{reached.relayed[0]} {reached.relayed[1]}"
+    if reached.relayed and reached.forbidden:
+        words += f", but to nobody whose own relay is there: {reached.forbidden}"
+        advice = f"let it relay to {reached.relayed[0]} (coturn: allowed-peer-ip)"
+        return Finding("ice", target.url, "warning", words, advice, details=details)
     return Finding("ice", target.url, "good", words, details=details)
 
 
@@ -170,12 +174,16 @@ class PathFacts:
     behaviour: Behaviour
     addresses: tuple[LocalAddress, ...]
     relays: tuple[str, ...]
+    silent: tuple[str, ...] = ()
+    """Servers over UDP that said nothing, where none of their hosts said anything over TCP either."""
 
 
 def judge_nat(facts: PathFacts) -> Finding:
     """What the NAT means for the viewers."""
     behaviour, relays = facts.behaviour, facts.relays
     kind = behaviour.kind
+    if kind == "udp-blocked" and len(facts.silent) == 1:
+        return _nobody_said(facts.silent[0], relays)
     known = {"mapping": behaviour.mapping, "filtering": behaviour.filtering, "local_ip": behaviour.local_ip}
     details: dict[str, Detail] = {key: value for key, value in known.items() if value}
     details |= {"kind": kind, "relays": " ".join(sorted(set(relays)))}
@@ -190,12 +198,23 @@ def judge_nat(facts: PathFacts) -> Finding:
         words += f"; one works over {' and '.join(sorted(set(relays)))}"
         return Finding("nat", "", "warning", words, "let UDP out: video over TCP stutters", details=details)
     if kind == "udp-blocked":
+        words += f" (no answer from {' and '.join(facts.silent)})" if facts.silent else ""
         advice = "let UDP out, or give the portal a TURN server over TCP or TLS: [portal.turn]"
         return Finding("nat", "", "fault", f"{words}, and none is known to work", advice, details=details)
     if relays:
         return Finding("nat", "", "good", f"{words}; a relay works for the rest", details=details)
     advice = "give the portal a TURN server: [portal.turn]"
     return Finding("nat", "", "warning", f"{words}; no relay is known to work", advice, details=details)
+
+
+def _nobody_said(server: str, relays: Sequence[str]) -> Finding:
+    """One server that is down looks like UDP that is blocked."""
+    works = f"; a relay works over {' and '.join(sorted(set(relays)))}" if relays else ", nor any relay"
+    return Finding(
+        "nat", "", "warning" if relays else "fault", f"{server} does not answer{works}",
+        "see that it runs and that its port is open; if so, UDP is blocked here: let it out",
+        details={"kind": "unknown", "relays": " ".join(sorted(set(relays)))},
+    )  # fmt: skip
 
 
 def _is_carrier(behaviour: Behaviour, addresses: Sequence[LocalAddress]) -> bool:

@@ -23,6 +23,7 @@ from agent.model.tasks import TaskGroup
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
 from agent.rtc.burst import BurstSocket, SendBurst
 from agent.rtc.pool import Take
+from agent.rtc.refusal import explain
 from agent.rtc.relay import MAX_UNSENT_BYTES, Address, RelayTransport, relayed_candidate
 from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers, reflexive_servers
 from agent.rtc.sockets import IceSocket, adopt, open_socket
@@ -77,6 +78,8 @@ class IceConnection(aioice.Connection):
         self._on_candidate = on_candidate
         self._on_server_error = on_server_error
         self._on_srtp = on_srtp
+        self.forbidden: dict[str, str] = {}
+        """By a server's URL the last peer that it does not relay to, in words: often one of many."""
         self._relays: dict[ice.StunProtocol, TurnServer] = {}
         self._triggered: set[ice.CandidatePair] = set()
         self._bursts: dict[Any, BurstSocket] = {}
@@ -309,9 +312,7 @@ class IceConnection(aioice.Connection):
         except TimeoutError:
             self._on_server_error(url, f"no answer within {GATHER_TIMEOUT_S:.0f} s")
         except stun.TransactionFailed as exc:
-            code, phrase = exc.response.attributes["ERROR-CODE"]
-            hint = ": user name or password is wrong or has expired" if code == 401 else ""
-            self._on_server_error(url, f"refused with {code} {phrase}{hint}")
+            self._on_server_error(url, explain(exc))
         except stun.TransactionError:
             self._on_server_error(url, "no answer")
         except (OSError, ValueError, KeyError) as exc:
@@ -332,7 +333,13 @@ class IceConnection(aioice.Connection):
 
     async def _relay(self, server: TurnServer, rank: int) -> None:
         protocol = IceSocket(self)
-        candidate = await relayed_candidate(server, protocol, rank=rank, hide_related=self._relay_only)
+        candidate = await relayed_candidate(
+            server,
+            protocol,
+            rank=rank,
+            hide_related=self._relay_only,
+            on_forbidden=lambda words: self.forbidden.update({server.url: words}),
+        )
         self._protocols.append(protocol)
         self._relays[protocol] = server
         for remote in self._remote_candidates:

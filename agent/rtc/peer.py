@@ -260,7 +260,8 @@ class Peer:
         self._server_errors[url] = message
 
     def _explain(self, reason: str) -> str:
-        servers = "; ".join(f"{url}: {message}" for url, message in self._server_errors.items())
+        errors = self._newest.forbidden | self._server_errors
+        servers = "; ".join(f"{url}: {message}" for url, message in errors.items())
         return f"{reason} ({servers})" if servers else reason
 
     # ---- streaming

@@ -10,6 +10,7 @@ from aioice import stun
 from agent.errors import PathError
 from agent.model.signal import IceServer
 from agent.rtc.nat import Address, StunSocket
+from agent.rtc.refusal import explain
 from agent.rtc.relay import RelayTransport
 from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers
 
@@ -40,6 +41,8 @@ class Reached:
     """We, as the server sees us."""
     relayed: Address | None = None
     """What it relays for us; None from a STUN server."""
+    forbidden: str = ""
+    """Why it does not relay to itself, which is where another's relay is; empty where it does."""
 
 
 def targets(servers: tuple[IceServer, ...]) -> list[Target]:
@@ -55,16 +58,16 @@ async def reach(target: Target) -> Reached:
     """
     started_s = time.monotonic()
     try:
-        mapped, relayed = await (_allocate(target) if target.is_relay else _bind(target))
+        mapped, relayed, forbidden = await (_allocate(target) if target.is_relay else _bind(target))
     except stun.TransactionFailed as exc:
-        raise PathError(_refusal(exc.response.attributes.get("ERROR-CODE", (0, "")))) from exc
+        raise PathError(explain(exc)) from exc
     except stun.TransactionError as exc:
         raise PathError("no answer") from exc
     except ssl.SSLCertVerificationError as exc:
         raise PathError(f"its certificate is not trusted ({exc.verify_message})") from exc
     except (OSError, ValueError, KeyError) as exc:
         raise PathError(f"{getattr(exc, 'strerror', None) or exc}") from exc
-    return Reached((time.monotonic() - started_s) * 1000, mapped, relayed)
+    return Reached((time.monotonic() - started_s) * 1000, mapped, relayed, forbidden)
 
 
 def _of_stun(server: StunServer) -> Target:
@@ -76,17 +79,7 @@ def _of_turn(server: TurnServer) -> Target:
     return Target(server.url, server.host, server.port, transport, True, server.username, server.password)
 
 
-def _refusal(error: tuple[int, str]) -> str:
-    code, phrase = error
-    why = {
-        401: "user name or password is wrong or has expired",
-        486: "it has no room for another allocation of this user (user-quota)",
-        508: "it has no relay address left",
-    }.get(code, phrase)
-    return f"it refuses us with {code}: {why}"
-
-
-async def _bind(target: Target) -> tuple[Address, None]:
+async def _bind(target: Target) -> tuple[Address, None, str]:
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(target.host, target.port, type=2)
     family, _, _, _, address = addresses[0]
@@ -97,10 +90,10 @@ async def _bind(target: Target) -> tuple[Address, None]:
         transport.abort()
     if answer is None:
         raise PathError("no answer")
-    return answer.mapped, None
+    return answer.mapped, None, ""
 
 
-async def _allocate(target: Target) -> tuple[Address, Address]:
+async def _allocate(target: Target) -> tuple[Address, Address, str]:
     transport = "udp" if target.transport == "udp" else "tcp"
     is_tls = target.transport == "tls"
     server = TurnServer(
@@ -108,6 +101,15 @@ async def _allocate(target: Target) -> tuple[Address, Address]:
     )
     relay = await RelayTransport.open(server, asyncio.DatagramProtocol(), ALLOCATION_LIFETIME_S)
     try:
-        return relay.get_extra_info("related_address"), relay.get_extra_info("sockname")
+        relayed = relay.get_extra_info("sockname")
+        return relay.get_extra_info("related_address"), relayed, await _why_not_to(relay, relayed)
     finally:
         await relay.delete()
+
+
+async def _why_not_to(relay: RelayTransport, peer: Address) -> str:
+    try:
+        await relay.try_peer(peer)
+    except stun.TransactionFailed as exc:
+        return explain(exc)
+    return ""

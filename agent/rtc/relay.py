@@ -10,7 +10,7 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Self, cast
 
@@ -21,6 +21,14 @@ from aioice.turn import TurnClientTcpProtocol, TurnClientUdpProtocol
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
 from agent.rtc.burst import BurstSocket, SendBurst
 from agent.rtc.edge import Refusals
+from agent.rtc.nat import is_other
+from agent.rtc.refusal import (
+    ALLOCATION_MISMATCH,
+    FAMILY_NOT_SUPPORTED,
+    FORBIDDEN,
+    TRY_ALTERNATE,
+    explain,
+)
 from agent.rtc.servers import TurnServer
 
 log = logging.getLogger(__name__)
@@ -44,21 +52,24 @@ _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)  # linux/tcp.h; in
 _UDP_RECEIVE_BUFFER_BYTES = 256 * 1024
 _REFRESH_S = 240.0  # a binding lives 600 s, its permission 300 s (RFC 8656 sections 12 and 9)
 _RETRY_S = 5.0
-_ALLOCATION_MISMATCH, _FAMILY_NOT_SUPPORTED = 437, 440  # RFC 8656 section 19
 _IPV6 = 0x02 << 24  # REQUESTED-ADDRESS-FAMILY (RFC 8656 section 18.6)
 _HEADER = struct.Struct("!HH")  # ChannelData (RFC 8656 section 12.4)
 
-# aioice knows no other family than the server's own choice.
-_family = (0x0017, "REQUESTED-ADDRESS-FAMILY", stun.pack_unsigned, stun.unpack_unsigned)
-stun.ATTRIBUTES_BY_TYPE[_family[0]] = stun.ATTRIBUTES_BY_NAME[_family[1]] = _family
+# aioice knows no other family than the server's own choice, and no other server.
+for _attribute in (
+    (0x0017, "REQUESTED-ADDRESS-FAMILY", stun.pack_unsigned, stun.unpack_unsigned),
+    (0x8023, "ALTERNATE-SERVER", stun.pack_address, stun.unpack_address),
+):
+    stun.ATTRIBUTES_BY_TYPE[_attribute[0]] = stun.ATTRIBUTES_BY_NAME[_attribute[1]] = _attribute
 
 
 class RelayTransport(asyncio.DatagramTransport):
     """Sends through one allocation; what arrives goes to the protocol that it was opened with."""
 
-    def __init__(self, client: "_Client") -> None:
+    def __init__(self, client: "_Client", on_forbidden: Callable[[str], None] = lambda _: None) -> None:
         super().__init__()
         self._client = client
+        self._on_forbidden = on_forbidden
         is_udp = isinstance(client, UdpClient)
         self._burst = BurstSocket(client.transport) if is_udp else None
         self._due_s: dict[Address, float] = {}
@@ -67,11 +78,18 @@ class RelayTransport(asyncio.DatagramTransport):
 
     @classmethod
     async def open(
-        cls, server: TurnServer, receiver: asyncio.DatagramProtocol, lifetime_s: int = LIFETIME_S
+        cls,
+        server: TurnServer,
+        receiver: asyncio.DatagramProtocol,
+        lifetime_s: int = LIFETIME_S,
+        on_forbidden: Callable[[str], None] = lambda _: None,
     ) -> Self:
-        """Allocate. Does not end by itself where nobody answers; raises OSError, stun.TransactionError."""
+        """Allocate. Does not end by itself where nobody answers; raises OSError, stun.TransactionError.
+
+        `on_forbidden` is told, in words, of each peer that the server does not relay to.
+        """
         client = await _open_client(server, lifetime_s)
-        relay = cls(client)
+        relay = cls(client, on_forbidden)
         client.receiver = receiver
         receiver.connection_made(relay)
         return relay
@@ -140,6 +158,10 @@ class RelayTransport(asyncio.DatagramTransport):
                 await self._client.delete()
         self.abort()
 
+    async def try_peer(self, peer: Address) -> None:
+        """Have it relay to this peer, once. Raises stun.TransactionError where the server does not."""
+        await self._client.channel_bind(self._client.channel_number, peer)
+
     def _send_each(self, peer: Address, burst: Sequence[bytes]) -> None:
         for data in burst:
             self.sendto(data, peer)
@@ -170,6 +192,8 @@ class RelayTransport(asyncio.DatagramTransport):
         except (stun.TransactionError, ConnectionError) as exc:
             client.peer_to_failed_channel[peer] = channel
             log.info("no TURN channel to %s: %s", peer[0], exc)
+            if isinstance(exc, stun.TransactionFailed) and exc.response.error_code == FORBIDDEN:
+                self._on_forbidden(f"to {peer[0]} {explain(exc)}")
             del self._waiting[peer]
             return
         client.channel_to_peer[channel], client.peer_to_channel[peer] = peer, channel
@@ -191,10 +215,15 @@ class RelayTransport(asyncio.DatagramTransport):
 
 
 async def relayed_candidate(
-    server: TurnServer, receiver: ice.StunProtocol, *, rank: int, hide_related: bool
+    server: TurnServer,
+    receiver: ice.StunProtocol,
+    *,
+    rank: int,
+    hide_related: bool,
+    on_forbidden: Callable[[str], None],
 ) -> Candidate:
     """Allocate, and make `receiver` the ICE protocol of this relay. Raises as `RelayTransport.open` does."""
-    relay = await RelayTransport.open(server, receiver)
+    relay = await RelayTransport.open(server, receiver, on_forbidden=on_forbidden)
     host, port = relay.get_extra_info("sockname")
     related: Address = relay.get_extra_info("related_address")
     if hide_related:  # RFC 9429 section 3.5.3, in the form of RFC 8839 section 5.1
@@ -270,23 +299,36 @@ def _name_family(family: int | None, request: stun.Message) -> None:
 
 
 async def _open_client(server: TurnServer, lifetime_s: int) -> _Client:
-    tries_left = ALLOCATE_TRIES
+    address, tries_left = (server.host, server.port), ALLOCATE_TRIES
+    is_alternate = False
     while True:
-        client = await _connect(server, lifetime_s)
+        client = await _connect(server, address, lifetime_s)
         tries_left -= 1
         try:
             await _allocate(client)
         except BaseException as exc:
+            asked = client.transport.get_extra_info("peername")
             client.transport.abort()
             code = exc.response.error_code if isinstance(exc, stun.TransactionFailed) else None
-            if code != _ALLOCATION_MISMATCH or not tries_left:
+            if code == TRY_ALTERNATE and not is_alternate:  # followed once, or two could send us to and fro
+                address, is_alternate = _alternate(exc, asked[:2]), True
+                log.info("TURN server %s sends us on to %s", server.url, address[0])
+            elif code != ALLOCATION_MISMATCH or not tries_left:
                 raise
         else:
             return client
 
 
-async def _connect(server: TurnServer, lifetime_s: int) -> _Client:
-    loop, address = asyncio.get_running_loop(), (server.host, server.port)
+def _alternate(refusal: Any, asked: Address) -> Address:
+    """The server that a 300 names (RFC 8489 section 10): none inside our own network, if the first is not."""
+    found: Address | None = refusal.response.attributes.get("ALTERNATE-SERVER")
+    if not found or found == asked or not (found[0] == asked[0] or is_other(asked, found)):
+        raise refusal
+    return found
+
+
+async def _connect(server: TurnServer, address: Address, lifetime_s: int) -> _Client:
+    loop = asyncio.get_running_loop()
     arguments = (address, server.username, server.password, lifetime_s, lifetime_s)
     transport: Any  # typeshed gives a datagram transport no buffer size, and the two nothing in common
     client: Any
@@ -300,6 +342,8 @@ async def _connect(server: TurnServer, lifetime_s: int) -> _Client:
             lambda: TcpClient(*arguments),
             *address,
             ssl=server.is_tls or None,
+            # Of an alternate too: it is the first one's word that leads there (RFC 8489 section 10).
+            server_hostname=server.host if server.is_tls else None,
             happy_eyeballs_delay=HAPPY_EYEBALLS_S,
         )
         option = (socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _TCP_UNSENT_BYTES)
@@ -311,7 +355,7 @@ async def _allocate(client: _Client) -> None:
     try:
         await client.connect()
     except stun.TransactionFailed as exc:
-        if exc.response.error_code != _FAMILY_NOT_SUPPORTED:
+        if exc.response.error_code != FAMILY_NOT_SUPPORTED:
             raise
         client.family = _IPV6  # it relays no IPv4: the default, where a request names no family
         await client.connect()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
@@ -15,7 +16,6 @@ from aiortc import (
     RTCRtpReceiver,
     RTCSessionDescription,
 )
-from aiortc.exceptions import InvalidAccessError, InvalidStateError
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import candidate_from_sdp
@@ -70,7 +70,8 @@ class Peer:
         self, servers: Sequence[Server], *, relay_only: bool, stream: StreamName | None, meter: Meter
     ) -> None:
         """`stream` is asked for as soon as there is a channel; the device sends main to who does not ask."""
-        if relay_only and not any(url.startswith("turn") for server in servers for url in server.urls):
+        self._relays = [url for server in servers for url in server.urls if url.startswith("turn")]
+        if relay_only and not self._relays:
             raise PinholeError("--relay-only: the portal offers no TURN server")
         # An empty list, not nothing: with nothing aiortc asks a public STUN server.
         ice = [RTCIceServer(server.urls, server.username, server.credential) for server in servers]
@@ -104,14 +105,19 @@ class Peer:
             [codec for codec in known.codecs if codec.mimeType in ("video/H264", "video/rtx")]
         )
         await self._connection.setLocalDescription(await self._connection.createOffer())
-        return str(self._connection.localDescription.sdp)
+        sdp = str(self._connection.localDescription.sdp)
+        if self._relays and " typ relay" not in sdp:  # aiortc does not tell what the server said
+            log.warning(f"no relay of ours: {', '.join(self._relays)} did not answer, or refused")
+        return sdp
 
     async def accept(self, sdp: str) -> None:
         """Take the device's answer, and the candidates that came before it."""
+        if re.search(r"^m=video 0 ", sdp, re.MULTILINE):
+            raise NegotiationError("bad-answer", "the device's answer refuses the video")
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
-        except (ValueError, AssertionError, InvalidAccessError, InvalidStateError) as exc:
-            raise NegotiationError("bad-answer", f"the device's answer cannot be used: {exc}") from exc
+        except Exception as exc:  # the parser meets text from outside with any error at all
+            raise NegotiationError("bad-answer", f"the device's answer is unusable ({exc!r:.100})") from exc
         early, self._early = self._early, []
         for line in early:
             await self.add_candidate(line)

@@ -2,18 +2,25 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from parts.coturn import SECRET, coturn
 from parts.mosquitto import mosquitto
-from parts.stack import running_stack
+from parts.stack import ROOT, running_stack
+from parts.turn_client import TurnClient
 
+from agent.errors import PathError
 from agent.model.signal import IceServer
 from agent.portal.turn import rest_credential
+from agent.rtc.reach import reach, targets
 from agent.rtc.relay import RelayTransport
 from agent.rtc.servers import parse_ice_servers
 
+NO_HOST = 'exclude_interfaces = ["*"]\nconnect_timeout_s = 5'
 BLACK_HOLE = "turn:192.0.2.254:3478?transport=udp"  # TEST-NET-1: nobody answers
 
 
@@ -47,6 +54,40 @@ def fixed(tmp_path, url, username, password):
         f'[[portal.ice_servers]]\nurls = ["{url}"]\nusername = "{username}"\n'
         f'credential_file = "{credential}"\n'
     )
+
+
+def sending_on_to(other):
+    """A server that has every client go to another."""
+    return coturn(
+        f"allow-loopback-peers\nalternate-server=127.0.0.1:{other.port}\n"
+        f"tls-alternate-server=127.0.0.1:{other.tls_port}"
+    )
+
+
+def all_trusted(*servers):
+    file = servers[0].folder / "all.pem"
+    file.write_text("".join(one.ca_file.read_text() for one in servers))
+    return file
+
+
+@contextmanager
+def allocated(server, username, password):
+    """One allocation, held."""
+    with TurnClient(("127.0.0.1", server.port), username, password) as client:
+        assert client.allocate() == 0
+        yield
+
+
+def doctor_of(stack, url):
+    """What `pinhole doctor` finds about a server."""
+    config = str(stack.folder / "pinhole.toml")
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "doctor", "--config", config, "--no-camera", "--json",
+         "--portal", stack.url, *stack.sign_in],
+        cwd=ROOT, env=stack.env, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    findings = json.loads(done.stdout)["findings"]
+    return next(one for one in findings if one["subject"] == url)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
@@ -106,6 +147,57 @@ def test_refused_credentials_are_named_at_both_ends(broker, turn, tmp_path, user
         assert f"ICE server {turn.url('udp')}: refused with 401" in agent
         assert "user name or password is wrong or has expired" in agent
         assert "relay" in said.lower() or "turn" in said.lower(), said
+
+
+def test_a_full_quota_is_named_at_both_ends_and_by_the_doctor(broker, tmp_path):
+    username, password = rest_credential(SECRET, "everybody", int(time.time()) + 600)
+    with coturn("allow-loopback-peers\nuser-quota=1") as full:
+        settings = fixed(tmp_path, full.url("udp"), username, password)
+        with running_stack(broker, portal=settings, webrtc=NO_HOST) as stack:
+            code, seen, _ = stack.watch("--relay-only", "--seconds", "1")  # it takes the only place
+            assert code == 1
+            named = f"{full.url('udp')}: refused with 486 Allocation Quota Reached: it has no room"
+            assert named in " ".join(seen["errors"])
+            assert f"ICE server {named}" in stack.log("agent")
+            with allocated(full, username, password):
+                assert "486" in doctor_of(stack, full.url("udp"))["message"]
+
+
+def test_a_peer_that_is_forbidden_is_named_at_both_ends_and_by_the_doctor(broker, tmp_path):
+    with coturn("") as strict:  # relays to no loopback address
+        settings = rest(strict, tmp_path, "udp")
+        with running_stack(broker, portal=settings, webrtc=NO_HOST) as stack:
+            code, seen, _ = stack.watch("--relay-only", "--seconds", "1")
+            assert code == 1
+            named = (
+                f"{strict.url('udp')}: to 127.0.0.1 refused with 403 Forbidden IP: it does not relay there"
+            )
+            assert named in " ".join(seen["errors"])
+            assert named in stack.log("agent")
+            found = doctor_of(stack, strict.url("udp"))
+            assert found["verdict"] == "warning"
+            assert "403 Forbidden IP" in found["message"]
+            assert "127.0.0.1" in found["advice"]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_server_that_sends_us_on_is_followed_once(turn, monkeypatch, transport):
+    monkeypatch.setenv("SSL_CERT_FILE", str(turn.ca_file))
+    username, password = rest_credential(SECRET, "viewer", int(time.time()) + 60)
+
+    async def relayed_by(server):
+        urls = (server.url(transport),)
+        target = targets((IceServer(urls, username, password),))[0]
+        return (await reach(target)).relayed
+
+    with sending_on_to(turn) as first, sending_on_to(first) as second:
+        if transport == "tls":  # each has a certificate of its own
+            monkeypatch.setenv("SSL_CERT_FILE", str(all_trusted(turn, first, second)))
+        before, _ = turn.allocations()
+        assert await relayed_by(first)
+        assert turn.allocations()[0] == before + 1
+        with pytest.raises(PathError, match="refused with 300 Try Alternate: it sends us on"):
+            await relayed_by(second)
 
 
 def test_a_turn_server_that_is_away_costs_a_direct_viewer_nothing(broker, tmp_path):

@@ -62,6 +62,7 @@ export class Viewer extends EventTarget {
   #statsReader = new StatsReader();
   #code = null;
   #refusal = "";
+  #silent = new Set();
 
   /** @param {() => RTCIceServer[]} iceServers asked anew for each attempt, since credentials expire. */
   constructor({ signal, device, video, iceServers, stream = "main" }) {
@@ -168,7 +169,7 @@ export class Viewer extends EventTarget {
     channel.onopen = () => this.#onControlOpen(pc, channel);
     this.#control = new Control(channel);
     pc.ontrack = (event) => this.#onTrack(pc, event);
-    pc.onicecandidate = (event) => this.#sendCandidate(session, event.candidate?.candidate ?? "");
+    pc.onicecandidate = (event) => this.#onLocalCandidate(session, event.candidate);
     pc.onicecandidateerror = (event) => this.#onServerError(event);
     pc.onconnectionstatechange = () => this.#onConnectionState(pc);
     await pc.setLocalDescription();
@@ -232,9 +233,15 @@ export class Viewer extends EventTarget {
     this.#pc.addIceCandidate({ candidate, sdpMid: "0", sdpMLineIndex: 0 }).catch(() => {});
   }
 
-  /** A code below 700 is the server's own (RFC 8489); 701 only says that it cannot be reached. */
+  /** A code below 700 is the server's own (RFC 8489); 701 only says that it cannot be reached, maybe one way of several. */
   #onServerError({ url, errorCode, errorText }) {
     if (errorCode < 700) this.#refusal = `${url}: ${errorCode} ${errorText}`;
+    else this.#silent.add(url);
+  }
+
+  #onLocalCandidate(session, candidate) {
+    this.#silent.delete(candidate?.url);
+    this.#sendCandidate(session, candidate?.candidate ?? "");
   }
 
   #onTrack(pc, event) {
@@ -356,6 +363,7 @@ export class Viewer extends EventTarget {
 
   #fail(code, message = "", retryAfterS = undefined) {
     if (code === "no-path" && this.#refusal) [code, message] = ["turn-refused", this.#refusal];
+    else if (code === "no-path" && this.#silent.size) [code, message] = ["server-silent", [...this.#silent].join(", ")];
     clearTimeout(this.#timer);
     this.#hangUp();
     this.#code = code;
@@ -384,6 +392,7 @@ export class Viewer extends EventTarget {
     this.latencies = [];
     this.stats = {};
     this.#refusal = "";
+    this.#silent.clear();
     if (!pc) return;
     pc.ontrack = pc.onicecandidate = pc.onicecandidateerror = pc.onconnectionstatechange = null;
     pc.close();

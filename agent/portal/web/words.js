@@ -7,6 +7,7 @@ const BY_CODE = {
   "no-answer": ["The camera did not answer", "Its link may be down or very slow."],
   "portal-away": ["The portal cannot be reached", "Check your own connection. Playback starts by itself when the portal is back."],
   "no-path": ["No network path to the camera", "A firewall may block UDP at one end. A TURN server gets through; ask whoever runs the portal."],
+  "server-silent": ["No path, and a STUN or TURN server did not answer", ""],
   "turn-refused": ["The TURN server refused this browser", ""],
   "no-picture": ["Connected, but no picture came", "The camera may be stuck starting up."],
   lost: ["The connection was lost", "The network at one end may have changed or dropped."],

@@ -199,6 +199,19 @@ async def test_blocked_udp_without_a_relay_is_a_fault():
     assert (await World(behaviour=blocked, dead={TURN.urls[0]}).examine()).can_serve
 
 
+async def test_one_dead_server_is_named_and_udp_is_not_called_blocked():
+    report = await World(behaviour=Behaviour(is_udp_open=False), dead=set(TURN.urls)).examine()
+    (nat,) = of(report, "nat")
+    assert (report.nat, nat.verdict) == ("unknown", "fault")
+    assert TURN.urls[0] in nat.message
+    assert "blocked" not in nat.message
+
+
+async def test_a_host_that_answers_over_tcp_alone_shows_that_udp_is_blocked():
+    report = await World(behaviour=Behaviour(is_udp_open=False), dead={TURN.urls[0]}).examine()
+    assert report.nat == "udp-blocked"
+
+
 async def test_only_tcp_servers_cannot_tell_the_nat():
     report = await World(given=(IceServer(TURN.urls[1:], "u", "p"),)).examine()
     assert report.nat == "unknown"

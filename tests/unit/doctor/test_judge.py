@@ -63,6 +63,34 @@ def test_a_nat_with_a_relay_serves_everybody(kind):
     assert finding.details["relays"] == "tcp tls"
 
 
+def test_one_server_that_is_down_is_no_blocked_udp():
+    facts = PathFacts(BEHAVIOURS["udp-blocked"], (HOME,), (), ("turn:a.example",))
+    finding = judge.judge_nat(facts)
+    assert finding.verdict == "fault", "so that the camera's card shows it"
+    assert finding.message.startswith("turn:a.example does not answer")
+    assert "blocked" not in finding.message
+    assert finding.details["kind"] == "unknown"
+    helped = judge.judge_nat(PathFacts(BEHAVIOURS["udp-blocked"], (HOME,), ("tls",), ("turn:a.example",)))
+    assert helped.verdict == "warning"
+    assert "a relay works over tls" in helped.message
+
+
+def test_servers_that_are_all_silent_are_named():
+    facts = PathFacts(BEHAVIOURS["udp-blocked"], (HOME,), (), ("stun:a.example", "turn:b.example"))
+    finding = judge.judge_nat(facts)
+    assert finding.details["kind"] == "udp-blocked"
+    assert "no answer from stun:a.example and turn:b.example" in finding.message
+
+
+def test_a_relay_that_does_not_reach_other_relays_is_named():
+    target = Target("turn:a.example", "a.example", 3478, "udp", is_relay=True)
+    why = "refused with 403 Forbidden IP"
+    finding = judge.judge_ice(target, Reached(5, ("203.0.113.9", 1), ("192.0.2.2", 50_000), why))
+    assert finding.verdict == "warning"
+    assert why in finding.message
+    assert "192.0.2.2" in finding.advice
+
+
 @pytest.mark.parametrize("ip", ["100.64.0.1", "100.127.255.254"])
 def test_carrier_nat_by_an_address_of_ours(ip):
     finding = nat("symmetric", (), LocalAddress("wwan0", ip, is_offered=True))
