@@ -84,6 +84,8 @@ class Peer:
         self._pings: tuple[int, float] = (0, 0.0)
         self.path: str | None = "relay" if relay_only else None
         """The device's end of the pair in use, as the device tells it."""
+        self.trouble = ""
+        """Something to add, in words, where no picture comes."""
         self._connection.on("track", self._on_track)
         self._channel = self._connection.createDataChannel("control")
         self._channel.on("message", self._on_control)
@@ -107,7 +109,7 @@ class Peer:
         await self._connection.setLocalDescription(await self._connection.createOffer())
         sdp = str(self._connection.localDescription.sdp)
         if self._relays and " typ relay" not in sdp:  # aiortc does not tell what the server said
-            log.warning(f"no relay of ours: {', '.join(self._relays)} did not answer, or refused")
+            self.trouble = f"; no relay of ours: {', '.join(self._relays)} did not answer, or refused"
         return sdp
 
     async def accept(self, sdp: str) -> None:

@@ -138,7 +138,10 @@ async def _signal(portal: PortalClient, peer: Peer, name: str, session: _Session
                     message.code, f"the device refuses ({message.code}): {message.message}"
                 )
             case Bye(session=own) if own == name:
-                raise PinholeError(f"the device ended the session: {message.reason or 'no reason given'}")
+                trouble = "" if session.meter.frames else peer.trouble
+                raise PinholeError(
+                    f"the device ended the session: {message.reason or 'no reason given'}{trouble}"
+                )
             case Refused():
                 raise PortalError(f"the portal refuses ({message.code}): {message.message}")
             case _:
@@ -170,7 +173,8 @@ def _why_nothing(peer: Peer, session: _Session) -> str:
     if not session.answered:
         return f"no answer from the device {waited}"
     if peer.state != "connected":
-        return f"no path to the device {waited} (connection {peer.state}): is a TURN server needed?"
+        words = f"no path to the device {waited} (connection {peer.state}): is a TURN server needed?"
+        return words + peer.trouble
     return f"connected, but no picture {waited}"
 
 
