@@ -16,7 +16,7 @@ from agent.camera.board import Board, board_of, read_model
 from agent.camera.duo import preview_size
 from agent.camera.exposure import controls
 from agent.camera.hdr import set_sensor_hdr
-from agent.camera.pi_encoders import Steered, make_output, pixel_formats, steer
+from agent.camera.pi_encoders import Steered, is_software, make_output, pixel_formats, steer
 from agent.camera.pixels import Layout, agree
 from agent.camera.sensor import RATE_SLACK, SensorMode, choose_mode, parse_modes
 from agent.camera.source import Demands, Formats, OnUnit
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 STOP_S = 2.5
 """Below the 3 s that `Camera.stop` may take; after a timeout of its frontend libcamera may never return."""
 CLOCK_SLACK_US = 1_000_000
+RELEASE = "picamera-release"
+"""The thread that gives a camera back."""
 LIBCAMERA_NAMES: dict[StreamName, str] = {"main": "main", "preview": "lores"}
 
 
@@ -86,7 +88,7 @@ class PiCamera:
             _quietly(picam.close)
             done.set()
 
-        threading.Thread(target=release, name="picamera-release", daemon=True).start()
+        threading.Thread(target=release, name=RELEASE, daemon=True).start()
         if not done.wait(STOP_S):
             atexit.unregister(picam.close)  # picamera2 would hang there again
             raise CameraError("libcamera does not stop; it has hung since its camera timed out")
@@ -121,7 +123,7 @@ class PiCamera:
     ) -> Formats:
         fps = self._settings.fps or self._board.fps
         formats: Formats = {}
-        for stream, layout in self._configure(fps, pixel_formats(picamera2)).items():
+        for stream, layout in self._configure(picamera2, fps).items():
             steered = steer(picamera2, self._settings, stream, layout, fps, demands[stream], on_failure)
             self._streams[stream], formats[stream] = steered, steered.format
             output = make_output(picamera2, self._on_frame(stream, steered, fps, on_unit))
@@ -143,11 +145,13 @@ class PiCamera:
 
         return on_frame
 
-    def _configure(self, fps: float, formats: tuple[str, ...]) -> dict[StreamName, Layout]:
+    def _configure(self, picamera2: ModuleType, fps: float) -> dict[StreamName, Layout]:
         """Set sizes, sensor mode, rate, rotation and controls; what libcamera agreed to deliver."""
         import libcamera  # noqa: PLC0415  # comes with picamera2
 
-        wanted = self._sizes()
+        wanted, formats = self._sizes(), pixel_formats(picamera2)
+        # As libx264 encodes them, so that nothing is converted; for the hardware picamera2 knows best.
+        colours = libcamera.ColorSpace.Smpte170m() if is_software(picamera2) else None
         turned = self._settings.rotate == 180
         mode = self._sensor_mode(wanted["main"], fps)
         sensor = {"output_size": (mode.width_px, mode.height_px), "bit_depth": mode.bit_depth} if mode else {}
@@ -161,6 +165,7 @@ class PiCamera:
             self._picam.create_video_configuration(
                 main={"size": wanted["main"], "format": formats[0]},
                 lores={"size": lores, "format": formats[0]} if lores else None,
+                colour_space=colours,
                 transform=libcamera.Transform(hflip=turned, vflip=turned),
                 buffer_count=self._board.buffer_count,
                 controls=given,
@@ -203,7 +208,10 @@ class PiCamera:
         for error in (exc, cause, cause and (cause.__cause__ or cause.__context__)):
             words += [str(error)] if error else []
         said = ": ".join(words)
-        if "busy" in said.lower() or "acquire" in said.lower():
+        is_busy = "busy" in said.lower() or "acquire" in said.lower()
+        if is_busy and any(thread.name == RELEASE for thread in threading.enumerate()):
+            return CameraError("libcamera has hung and still holds the Pi camera; a restart may free it")
+        if is_busy:
             return CameraError(f"another program uses the Pi camera; close it ({said})")
         if "dmaheap" in said.lower().replace("_", "").replace(" ", ""):
             return CameraError(

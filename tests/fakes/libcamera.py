@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 
 
+class ColorSpace:
+    @staticmethod
+    def Smpte170m() -> str:  # noqa: N802  # the original's
+        return "SMPTE170M"
+
+
 @dataclass(frozen=True)
 class Transform:
     hflip: bool = False

@@ -86,12 +86,13 @@ class Picamera2:
             "buffer_count": buffer_count,
             "controls": controls,
             "sensor": sensor,
+            "colour_space": colour_space or "Rec709",
         }
 
     def configure(self, camera_config=None):
         if scene.no_memory:
             raise OSError(12, "Cannot allocate memory")
-        self.camera_config = dict(camera_config) | {"colour_space": "Rec709"}
+        self.camera_config = dict(camera_config)
         for name in ("main", "lores"):
             if camera_config[name] is not None:
                 width, height = camera_config[name]["size"]

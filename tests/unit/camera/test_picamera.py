@@ -194,6 +194,9 @@ def test_a_stop_that_hangs_is_bounded_and_says_so(picamera2, monkeypatch) -> Non
     with pytest.raises(CameraError, match="does not stop"):
         film.camera.stop()
     film.camera.stop()
+    picamera2.scene.busy = True
+    with pytest.raises(CameraError, match="libcamera has hung and still holds the Pi camera"):
+        Film(picamera2)
     hang.set()
 
 
@@ -274,6 +277,7 @@ def test_a_pi_5_takes_nv12(pi5) -> None:
     film = Film(pi5, **SMALL, model="Raspberry Pi 5 Model B Rev 1.0")
     film.picam.take(2)
     assert len(film.units) == 2
+    assert film.picam.camera_config["colour_space"] == "SMPTE170M", "as libx264 encodes, at any size"
     film.camera.stop()
 
 
