@@ -154,12 +154,12 @@ async def _online(broker: DemoBroker, topic: str, key: VerifyKey) -> State:
 
 
 def _describe(source: str, state: State) -> str:
-    if not state.camera_kind:
-        return f"{source}, started when somebody watches"
-    size = "".join(f" {one.width_px}x{one.height_px} at {one.fps:g} fps" for one in state.streams[:1])
     if state.problem:
-        return f"{state.camera_kind}: {state.problem}"
-    if source == "auto" and state.camera_kind == "synthetic":
+        return f"{state.camera_kind or source}: {state.problem}"
+    if not state.camera_kind:
+        return "started when somebody watches"
+    size = "".join(f" {one.width_px}x{one.height_px} at {one.fps:g} fps" for one in state.streams[:1])
+    if source == "demo" and state.camera_kind == "synthetic":
         return f"test picture{size}: neither a Pi camera nor a USB camera was found"
     return state.camera_kind + size
 

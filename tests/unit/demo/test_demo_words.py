@@ -31,9 +31,10 @@ def test_a_traceback_goes_with_the_line_above(loud):
 @pytest.mark.parametrize(
     ("source", "state", "words"),
     [
-        ("auto", {}, "auto, started when somebody watches"),
-        ("auto", {"camera_kind": "synthetic"}, "neither a Pi camera nor a USB camera was found"),
-        ("auto", {"camera_kind": "v4l2", "problem": "busy"}, "v4l2: busy"),
+        ("demo", {}, "started when somebody watches"),
+        ("demo", {"camera_kind": "synthetic"}, "neither a Pi camera nor a USB camera was found"),
+        ("demo", {"camera_kind": "v4l2", "problem": "busy"}, "v4l2: busy"),
+        ("picamera", {"problem": "no Pi camera 0"}, "picamera: no Pi camera 0"),
         (
             "replay:/x.mp4",
             {"camera_kind": "replay", "streams": (StreamInfo("main", 640, 480, 25.0, 1_000_000),)},
