@@ -95,7 +95,8 @@ class Store:
             raise StoreError(f"portal.database_url {_shown(parsed)}: made by a newer Pinhole? {exc}") from exc
         except (SQLAlchemyError, sqlite3.Error, OSError) as exc:
             engine.dispose()
-            raise StoreError(f"portal.database_url {_shown(parsed)}: {_reason(exc)}") from exc
+            full = ": its disk is full: make room" if _is_on_full_disk(parsed) else ""
+            raise StoreError(f"portal.database_url {_shown(parsed)}: {_reason(exc)}{full}") from exc
         return cls(engine)
 
     async def run(self, work: Callable[[Session], T]) -> T:
@@ -241,6 +242,13 @@ def _is_full(exc: DBAPIError) -> bool:
         getattr(origin, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         or getattr(origin, "sqlstate", None) == "53100"
     )
+
+
+def _is_on_full_disk(url: URL) -> bool:
+    """SQLite calls it an I/O error where it cannot make the files beside the database."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return False
+    return shutil.disk_usage(Path(url.database).parent).free < ROOM_PAGES * PAGE_BYTES
 
 
 def _shown(url: URL) -> str:

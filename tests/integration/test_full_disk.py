@@ -14,6 +14,7 @@ from parts.need import need
 from parts.portal import PASSWORD, USER, add_user
 
 from agent.errors import PortalError
+from agent.portal.store import StoreError
 from agent.watch.portal import PortalClient, SignIn
 
 ROOT = __file__.rpartition("/tests/")[0]
@@ -133,6 +134,15 @@ async def test_a_full_disk_shuts_nobody_out(disk):
     broken = [line for line in lines if line and not line.endswith("}")]
     assert len(broken) <= 1, "half a line at most, where the disk had room for no more"
     assert all(json.loads(line) for line in lines if line and line not in broken)
+
+
+def test_a_command_on_a_full_disk_says_so(disk):
+    config = disk / "pinhole.toml"
+    config.touch()
+    add_user(config)
+    fill(disk)
+    with pytest.raises(StoreError, match="its disk is full: make room"):
+        add_user(config)
 
 
 async def test_watch_repeats_the_portals_own_words():
