@@ -1,4 +1,4 @@
-"""A service that finds no camera: it says so wherever somebody looks, and shows nothing in its place."""
+"""A service that finds no camera says so wherever somebody looks; one whose camera obeys proves itself."""
 
 import asyncio
 import contextlib
@@ -71,3 +71,27 @@ async def test_the_doctor_says_so(problem):
     assert problem in finding.message
     assert "0 attached" not in finding.message
     assert finding.advice in ("what to do", "check the cable and its connectors")
+
+
+async def test_a_camera_that_obeys_proves_a_release(tmp_path):
+    camera = {
+        "source": "synthetic",
+        "width_px": 64,
+        "height_px": 64,
+        "fps": 30,
+        "preview": {"enabled": False},
+    }
+    settings = Settings.model_validate({"device": {"id": "door", "state_dir": tmp_path}, "camera": camera})
+    load_or_make_key(tmp_path)
+    save_portal_keys(tmp_path, key_set())
+    agent = Agent(settings)
+    agent.releases._trial = tmp_path / "trial"
+    agent.releases._trial.touch()
+    running = asyncio.create_task(agent.run())
+    async with asyncio.timeout(30):
+        while not agent._stand().frames:
+            await asyncio.sleep(0)
+    assert agent.capture.forced_keyframes == 1
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
