@@ -77,10 +77,15 @@ def _take(folder: Path, how: int) -> bool:
     return True
 
 
+def own_arch() -> str:
+    """Debian's name for what this computer is."""
+    return "arm64" if platform.machine() == "aarch64" else "amd64"
+
+
 @contextmanager
 def foreign(arch: str) -> Iterator[None]:
     """Programs of `arch` can run in here."""
-    if arch == ("arm64" if platform.machine() == "aarch64" else "amd64"):
+    if arch == own_arch():
         yield
         return
     with workshop() as shop:

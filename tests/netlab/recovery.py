@@ -339,6 +339,15 @@ SCENARIOS = (
         later_goals=(UNTOUCHED, Goal(back_s=5)),
     ),
     Scenario(
+        "servers-at-once",
+        "broker, portal and TURN are killed in turn in a minute",
+        _in_turn(_death(lambda s: s.broker), _death(lambda s: s.portal), _death(lambda s: s.turn)),
+        UNTOUCHED,
+        rounds=3,
+        device_nat="symmetric",
+        later_goals=(UNTOUCHED, Goal(back_s=5)),
+    ),
+    Scenario(
         "credentials",
         "a relayed stream outlives its TURN credentials twice",
         _outlive_credentials,

@@ -1,0 +1,94 @@
+"""Debian's own Pythons, with their own C library, run from a Debian system's folder without entering it.
+
+So every other part of a test, the broker, the browser and the network, stays what it is.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from fleet import image
+from parts.need import need
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = image.CACHE.parent / "pythons"
+LOCK = ROOT / "tests" / "requirements.lock"
+INSTALL_TIMEOUT_S = 900
+# ld.so(8): the loader of the same system, since another one's C library may be too old, or too new.
+_PYTHON = """#!/bin/sh
+exec {loader} --library-path {libraries} --argv0 "$0" {program} "$@"
+"""
+
+
+def debian_python(suite: str, folder: Path) -> Path:
+    """The Python of a Debian release, with this tree and all that the tests' lock names.
+
+    What the lock names is kept between runs; `folder` is for what is this run's.
+    """
+    root = image.build(image.own_arch(), suite)
+    key = repr((root.name, LOCK.read_text(), _PYTHON))
+    kept = CACHE / f"{suite}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{suite}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (kept / "made").exists():
+            for old in CACHE.glob(f"{suite}-*/"):
+                shutil.rmtree(old)
+            _install(_lay_out(kept, root))
+            (kept / "made").touch()
+    python = _lay_out(folder, root)
+    packages = _packages(folder)
+    # As an editable install would leave it, which a tree can have in one environment alone.
+    (packages / "tree.pth").write_text(f"{_packages(kept)}\n{ROOT}\n")
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    metadata = packages / f"pinhole-{version}.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text(f"Metadata-Version: 2.1\nName: pinhole\nVersion: {version}\n")
+    return python
+
+
+def _lay_out(folder: Path, root: Path) -> Path:
+    """A virtual environment; its Python."""
+    (program,) = (root / "usr" / "bin").glob("python3.??")
+    (loader,) = (root / "usr" / "lib").glob("*-linux-gnu/ld-linux-*.so.*")
+    python = folder / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(_PYTHON.format(loader=loader, libraries=loader.parent, program=program))
+    python.chmod(0o755)
+    (folder / "pyvenv.cfg").write_text(f"home = {program.parent}\ninclude-system-site-packages = false\n")
+    (folder / "lib" / program.name / "site-packages").mkdir(parents=True)
+    return python
+
+
+def _packages(folder: Path) -> Path:
+    (packages,) = folder.glob("lib/python3.*/site-packages")
+    return packages
+
+
+def _install(python: Path) -> None:
+    done = subprocess.run(
+        [*_installer(python), "--quiet", "--require-hashes", "-r", str(LOCK)],
+        capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def _installer(python: Path) -> list[str]:
+    """The first that is there, as in `scripts/env`."""
+    uv = os.environ.get("UV", "uv")
+    for check, install in (
+        ([uv, "--version"], [uv, "pip", "install", "--python", str(python)]),
+        *(
+            ([each, "-m", "pip", "--version"], [each, "-m", "pip", "--python", str(python), "install"])
+            for each in (sys.executable, "python3", "/usr/bin/python3")
+        ),
+    ):
+        if shutil.which(check[0]) and not subprocess.run(check, capture_output=True, check=False).returncode:
+            return install
+    need(False, "needs pip: sudo apt-get install python3-pip")
+    raise AssertionError
