@@ -3,8 +3,9 @@
 import time
 
 from fakes.bus import state
+from fakes.device import FakeDevice
 from parts.chromium import screenshot
-from parts.dashboard import PHONE, open_page, sign_in
+from parts.dashboard import PATIENCE_MS, PHONE, open_page, sign_in
 from playwright.async_api import expect
 
 from agent.model.health import Health, HealthFault
@@ -118,3 +119,22 @@ async def test_a_button_does_not_look_pressed_after_a_tap():
         await button.tap()
         await button.tap()
         assert await button.evaluate(ground) == before
+
+
+async def test_a_preview_that_goes_leaves_its_last_picture():
+    async with open_page(previews=True) as (part, page):
+        device = FakeDevice(part.gateway, "front")
+        part.bus.devices["front"] = device.on_message
+        part.gateway.on_state("front", state(streams=HD))
+        await sign_in(page, part.url)
+        card = page.get_by_role("link", name="Front door")
+        await expect(card.locator("video")).to_be_visible(timeout=PATIENCE_MS)
+        await page.get_by_role("button", name="Live previews").click()
+        await expect(card.locator("video")).to_be_hidden()
+        await expect(card.locator("img")).to_be_visible()
+        await expect(card).to_contain_text("Seen")
+        assert (
+            await card.locator("img").evaluate("(image) => image.decode().then(() => image.naturalWidth)")
+            == 480
+        )
+        await device.close()

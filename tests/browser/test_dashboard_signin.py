@@ -30,3 +30,22 @@ async def test_the_focus_is_never_lost_between_views():
             await page.evaluate("(name) => { location.hash = `#/${name}` }", name)
             await expect(page.get_by_role("link", name="All cameras")).to_be_visible()
             await expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+async def test_a_list_that_is_filled_anew_keeps_the_focus():
+    async with open_page() as (part, page):
+        part.desk.add_user("bob", "viewer")
+        await sign_in(page, part.url)
+        await page.goto(f"{part.url}/#/users")
+        bob = page.get_by_role("listitem").filter(has_text="bob")
+        await bob.locator("summary").click()
+        await bob.get_by_role("button", name="Remove").focus()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("listitem")).to_have_count(1)
+        await expect(page.get_by_role("list", name="Users")).to_be_focused()
+        row = page.get_by_role("listitem").locator("summary")
+        await row.press("Enter")
+        await page.get_by_role("button", name="New password link").press("Enter")
+        await expect(page.get_by_role("textbox", name="Link")).to_be_visible()
+        await expect(page.get_by_role("button", name="New password link")).to_be_focused()

@@ -37,18 +37,20 @@ export class Card {
     setText(this.warningText, warningOf(device));
     this.warning.hidden = !warningOf(device);
     this.warning.title = this.warningText.textContent;
-    this.#updatePoster(state);
-  }
-
-  #updatePoster(state) {
-    const poster = posterOf(this.id);
-    this.image.hidden = this.age.hidden = !poster;
-    this.placeholder.hidden = Boolean(poster);
-    if (poster && this.image.src !== poster.url) this.image.src = poster.url;
-    if (poster) setText(this.age, `Seen ${moment(poster.at / 1000)}`);
+    this.showPoster();
     const wanted = SYMBOLS[state] ?? "camera";
     if (this.placeholder.dataset.icon === wanted) return;
     this.placeholder.dataset.icon = wanted;
     this.placeholder.replaceChildren(icon(wanted));
+  }
+
+  /** The last picture that this tab saw of it. */
+  showPoster() {
+    const poster = posterOf(this.id);
+    this.image.hidden = this.age.hidden = !poster;
+    this.placeholder.hidden = Boolean(poster);
+    if (!poster) return;
+    if (this.image.src !== poster.url) this.image.src = poster.url;
+    setText(this.age, `Seen ${moment(poster.at / 1000)}`);
   }
 }

@@ -66,6 +66,21 @@ export class Sparkline {
   }
 }
 
+/**
+ * Fill a list anew, and leave the keyboard's focus in it: on what is called as before, else on the list itself.
+ * Without it each change would throw who works by keyboard back to the top of the page.
+ */
+export function refill(list, items) {
+  const held = list.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  list.replaceChildren(...items);
+  if (held === null) return;
+  const same = [...list.querySelectorAll("a, button, input, select, summary")].find((one) => nameOf(one) === held && !one.disabled);
+  list.tabIndex = -1;
+  (same ?? list).focus({ preventScroll: true });
+}
+
+const nameOf = (element) => element.getAttribute("aria-label") ?? (element.id || element.textContent);
+
 /** Say something to screen readers. */
 export function announce(text) {
   document.getElementById("announce").textContent = text;

@@ -1,7 +1,7 @@
 // Which cameras were let in: a code for a new one, and a way to shut one out.
 
 import { get, post, segment } from "./api.js";
-import { el } from "./dom.js";
+import { el, refill } from "./dom.js";
 import { addressOf, choice, confirmed, field, form, secret } from "./form.js";
 import { moment } from "./format.js";
 
@@ -26,7 +26,7 @@ export class EnrolledPage {
   async load() {
     const { devices, problem } = await get("api/devices");
     if (problem) return this.list.replaceChildren(el("li", { class: "form-error" }, problem));
-    return this.list.replaceChildren(...devices.map((device) => this.#row(device)));
+    return refill(this.list, devices.map((device) => this.#row(device)));
   }
 
   async #claim() {

@@ -19,7 +19,7 @@ export class GridView {
 
   /** @param {object} media what live previews need: {signal, iceServers}. */
   constructor(actions, media) {
-    this.#previews = new Previews(media);
+    this.#previews = new Previews({ ...media, onPoster: (id) => this.#cards.get(id)?.showPoster() });
     const live = tool("live", "Live previews", () => live.setAttribute("aria-pressed", String(this.#previews.toggle())), { "aria-pressed": String(this.#previews.isOn) });
     this.search = el("input", {
       type: "search",

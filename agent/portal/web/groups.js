@@ -1,7 +1,7 @@
 // Cameras that are granted together.
 
 import { get, post, segment } from "./api.js";
-import { el } from "./dom.js";
+import { el, refill } from "./dom.js";
 import { confirmed, field, form } from "./form.js";
 import { count } from "./format.js";
 
@@ -16,7 +16,7 @@ export class GroupsPage {
   async load() {
     const { groups, problem } = await get("api/groups");
     if (problem) return this.list.replaceChildren(el("li", { class: "form-error" }, problem));
-    return this.list.replaceChildren(...Object.entries(groups).map(([name, cameras]) => this.#row(name, cameras)));
+    return refill(this.list, Object.entries(groups).map(([name, cameras]) => this.#row(name, cameras)));
   }
 
   async #add() {

@@ -1,7 +1,7 @@
 // Links with which anybody may watch one camera for a while.
 
 import { get, post } from "./api.js";
-import { el } from "./dom.js";
+import { el, refill } from "./dom.js";
 import { addressOf, choice, field, form, secret } from "./form.js";
 import { count, moment } from "./format.js";
 
@@ -29,7 +29,7 @@ export class LinksPage {
   async load() {
     const { shares, problem } = await get("api/shares");
     if (problem) return this.list.replaceChildren(el("li", { class: "form-error" }, problem));
-    return this.list.replaceChildren(...shares.map((share) => this.#row(share)));
+    return refill(this.list, shares.map((share) => this.#row(share)));
   }
 
   async #make() {

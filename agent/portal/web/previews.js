@@ -1,6 +1,7 @@
 // Live previews on the cards: of the cameras that are in sight, while the page is.
 
 import { el } from "./dom.js";
+import { savePoster } from "./posters.js";
 import { Viewer } from "./viewer.js";
 
 const STORED = "pinhole-previews";
@@ -16,16 +17,21 @@ export function wantsPreviews() {
 export class Previews {
   #signal;
   #iceServers;
+  #onPoster;
   #cards = new Map(); // id to {video, poster, isInSight, isReady, viewer}
   #observer;
   #timer = 0;
   #isOn = wantsPreviews();
   #onVisibility = () => this.#settle();
 
-  /** @param {() => RTCIceServer[]} iceServers */
-  constructor({ signal, iceServers }) {
+  /**
+   * @param {() => RTCIceServer[]} iceServers
+   * @param {(id: string) => void} onPoster called when a card has a newer last picture.
+   */
+  constructor({ signal, iceServers, onPoster }) {
     this.#signal = signal;
     this.#iceServers = iceServers;
+    this.#onPoster = onPoster;
     this.#observer = new IntersectionObserver((entries) => this.#onSight(entries), { threshold: 0.4 });
     document.addEventListener("visibilitychange", this.#onVisibility);
   }
@@ -60,7 +66,7 @@ export class Previews {
     const card = this.#cards.get(id);
     if (!card) return;
     this.#observer.unobserve(card.poster);
-    this.#stop(card);
+    this.#stop(id, card);
     this.#cards.delete(id);
   }
 
@@ -76,7 +82,7 @@ export class Previews {
     clearTimeout(this.#timer);
     document.removeEventListener("visibilitychange", this.#onVisibility);
     this.#observer.disconnect();
-    for (const card of this.#cards.values()) this.#stop(card);
+    for (const [id, card] of this.#cards) this.#stop(id, card);
     this.#cards.clear();
   }
 
@@ -95,23 +101,33 @@ export class Previews {
 
   #arrange() {
     const isWanted = (card) => this.#isOn && !document.hidden && card.isInSight && card.isReady;
-    for (const card of this.#cards.values()) if (!isWanted(card)) this.#stop(card);
+    for (const [id, card] of this.#cards) if (!isWanted(card)) this.#stop(id, card);
     let room = MAX_LIVE - this.viewers.length;
     for (const [id, card] of this.#cards) if (room > 0 && isWanted(card) && !card.viewer) room -= this.#start(id, card);
   }
 
   #start(id, card) {
     const viewer = new Viewer({ signal: this.#signal, device: id, video: card.video, iceServers: this.#iceServers, stream: "preview" });
-    // A preview that does not come leaves the poster: the camera's own page says why.
+    // A preview that does not come, or goes, leaves the poster: the camera's own page says why.
     viewer.addEventListener("change", () => {
-      card.video.hidden = viewer.state.phase !== "playing" && viewer.state.phase !== "stalled";
+      const shows = viewer.state.phase === "playing" || viewer.state.phase === "stalled";
+      if (!shows) this.#keep(id, card);
+      card.video.hidden = !shows;
     });
     card.viewer = viewer;
     viewer.start();
     return 1;
   }
 
-  #stop(card) {
+  /** The last picture stays on the card. */
+  #keep(id, card) {
+    if (card.video.hidden) return;
+    savePoster(id, card.video);
+    this.#onPoster(id);
+  }
+
+  #stop(id, card) {
+    this.#keep(id, card);
     card.viewer?.stop();
     card.viewer = null;
     card.video.hidden = true;

@@ -1,7 +1,7 @@
 // Everybody who may come in, and what each may do.
 
 import { get, post, segment } from "./api.js";
-import { el } from "./dom.js";
+import { el, refill } from "./dom.js";
 import { count } from "./format.js";
 import { addressOf, choice, confirmed, field, form, secret } from "./form.js";
 
@@ -29,7 +29,7 @@ export class UsersPage {
     const [{ users, problem }, { groups }] = await Promise.all([get("api/users"), get("api/groups")]);
     if (problem) return this.list.replaceChildren(el("li", { class: "form-error" }, problem));
     this.groups = Object.keys(groups ?? {});
-    return this.list.replaceChildren(...users.map((user) => this.#row(user)));
+    return refill(this.list, users.map((user) => this.#row(user)));
   }
 
   async #add() {
