@@ -2,7 +2,6 @@
 
 import time
 
-import pytest
 from fakes.bus import state
 from fakes.device import FakeDevice
 from parts.axe import faults
@@ -16,29 +15,27 @@ from agent.portal.accounts import shares
 
 HD = (StreamInfo("main", 1280, 720, 30, 2_000_000), StreamInfo("preview", 640, 360, 10, 500_000))
 FAULT = HealthFault("clock", "9 s behind the portal: offers look expired", "sudo timedatectl set-ntp true")
-OTHER = {"dark": "light", "light": "dark"}
 PAGES = ("account", "links", "releases", "cameras", "users", "groups", "audit")
-LOOKS = [
-    pytest.param({"viewport": DESKTOP, "color_scheme": "dark"}, id="1440"),
-    pytest.param({"viewport": PHONE, "color_scheme": "light"}, id="390"),
-]
+LOOKS = [(DESKTOP, "dark", "light"), (PHONE, "light", "dark")]
+COLOURS = ["color-contrast", "link-in-text-block"]
 
 
 class Looker:
     """Collects what axe-core finds, so that one run tells it all."""
 
-    def __init__(self, page, theme):
+    def __init__(self, page):
         self._page = page
-        self._theme = theme
         self.found = []
 
     async def look(self, name):
-        """With every rule, and for the other theme those about colours."""
-        lines = await faults(self._page)
-        await self._page.emulate_media(color_scheme=OTHER[self._theme])
-        lines += await faults(self._page, ["color-contrast", "link-in-text-block"])
-        await self._page.emulate_media(color_scheme=self._theme)
-        self.found += [f"{name}: {line}" for line in lines]
+        """With every rule, as wide as a phone and a desk; in the other theme with those about colours."""
+        for viewport, theme, other in LOOKS:
+            await self._page.set_viewport_size(viewport)
+            await self._page.emulate_media(color_scheme=theme)
+            lines = await faults(self._page)
+            await self._page.emulate_media(color_scheme=other)
+            lines += await faults(self._page, COLOURS)
+            self.found += [f"{name}, {viewport['width']}: {line}" for line in lines]
 
 
 def fleet(part):
@@ -62,10 +59,9 @@ def fleet(part):
     part.gateway.on_event("barn", Event("camera-failed", now, "The sensor does not answer."))
 
 
-@pytest.mark.parametrize("context", LOOKS)
-async def test_the_way_in_hinders_nobody(context):
-    async with open_page(**context) as (part, page):
-        looker = Looker(page, context["color_scheme"])
+async def test_the_way_in_hinders_nobody():
+    async with open_page() as (part, page):
+        looker = Looker(page)
         await page.goto(part.url)
         await expect(page.get_by_label("Password", exact=True)).to_be_visible()
         await looker.look("sign in")
@@ -89,10 +85,9 @@ async def test_the_way_in_hinders_nobody(context):
         assert looker.found == []
 
 
-@pytest.mark.parametrize("context", LOOKS)
-async def test_the_cameras_hinder_nobody(context):
-    async with open_page(**context) as (part, page):
-        looker = Looker(page, context["color_scheme"])
+async def test_the_cameras_hinder_nobody():
+    async with open_page() as (part, page):
+        looker = Looker(page)
         await page.goto(part.url)
         await enter_password(page)
         await expect(page.get_by_role("heading", name="No cameras yet")).to_be_visible()
@@ -141,10 +136,9 @@ async def test_the_cameras_hinder_nobody(context):
         assert looker.found == []
 
 
-@pytest.mark.parametrize("context", LOOKS)
-async def test_the_settings_hinder_nobody(context):
-    async with open_page(**context) as (part, page):
-        looker = Looker(page, context["color_scheme"])
+async def test_the_settings_hinder_nobody():
+    async with open_page() as (part, page):
+        looker = Looker(page)
         fleet(part)
         part.desk.put_group("Yard and gate", ["yard", "gate"])
         part.desk.add_user("bob", None, cameras=["front"], groups=["Yard and gate"], password=PASSWORD)

@@ -9,7 +9,7 @@ from parts.dashboard import PATIENCE_MS, PHONE, open_page, sign_in
 from playwright.async_api import expect
 
 from agent.model.health import Health, HealthFault
-from agent.model.signal import StreamInfo
+from agent.model.signal import State, StreamInfo
 
 HD = (StreamInfo("main", 1280, 720, 30, 2_000_000),)
 FAULT = HealthFault("clock", "9 s behind the portal", "sudo timedatectl set-ntp true")
@@ -138,3 +138,17 @@ async def test_a_preview_that_goes_leaves_its_last_picture():
             == 480
         )
         await device.close()
+
+
+async def test_an_agent_that_says_little_is_shown_well():
+    """As older ones do: no name, no streams, no viewers, no health, no release."""
+    async with open_page() as (part, page):
+        part.gateway.on_state("attic", State(boot_id="boot-1", online=True, since=1000.0))
+        await sign_in(page, part.url)
+        card = page.get_by_role("link", name="attic")
+        await expect(card).to_contain_text("Starts when you open it")
+        await card.click()
+        await expect(page.get_by_role("heading", name="attic")).to_be_visible()
+        await page.goto(f"{part.url}/#/releases")
+        await expect(page.locator(".releases tbody tr")).to_contain_text("unknown")
+        assert await page.evaluate("() => !document.body.innerText.match(/undefined|NaN|null/)")

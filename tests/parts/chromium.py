@@ -36,6 +36,19 @@ async def chromium():
             await browser.close()
 
 
+async def screenshots(page, name):
+    """The same for a phone and a desk, light and dark; the page is a desk's in the end."""
+    for width, height, theme in (
+        (390, 844, "dark"),
+        (390, 844, "light"),
+        (1440, 900, "dark"),
+        (1440, 900, "light"),
+    ):
+        await page.set_viewport_size({"width": width, "height": height})
+        await page.emulate_media(color_scheme=theme)
+        await screenshot(page, f"{name}-{width}-{theme}")
+
+
 async def screenshot(page, name):
     """Keep what the page shows in `.artifacts/screenshots`."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ export class Activity {
     this.button = tool("bell", "Activity", null, { popovertarget: "activity" });
     this.button.append(this.number);
     this.list = el("ol", { class: "activity-list" });
-    this.panel = el("div", { id: "activity", class: "menu activity", popover: "auto", ontoggle: (event) => event.newState === "open" && this.#open() }, el("h2", {}, "Activity"), this.list);
+    this.panel = el("div", { id: "activity", class: "menu activity", popover: "auto", ontoggle: (event) => event.newState === "open" && this.#show() }, el("h2", {}, "Activity"), this.list);
   }
 
   /** What the portal remembers takes the place of our own notes on the same time. */
@@ -40,7 +40,7 @@ export class Activity {
 
   #keep(entries) {
     this.#entries = entries.sort((a, b) => b.at - a.at).slice(0, MAX_ENTRIES);
-    if (this.panel.matches(":popover-open")) return this.#open();
+    if (this.panel.getClientRects().length) return this.#show(); // it is open
     const seen = Number(localStorage.getItem(SEEN) ?? 0);
     const unseen = this.#entries.filter(({ at }) => at > seen).length;
     this.number.hidden = !unseen;
@@ -48,7 +48,7 @@ export class Activity {
     this.button.title = unseen ? count(unseen, "new event", "new events") : "";
   }
 
-  #open() {
+  #show() {
     this.list.replaceChildren(...(this.#entries.length ? this.#entries.map((entry) => this.#row(entry)) : [el("li", { class: "hint" }, "Nothing has happened yet.")]));
     if (this.#entries.length) localStorage.setItem(SEEN, String(this.#entries[0].at));
     this.number.hidden = true;

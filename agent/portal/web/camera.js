@@ -126,7 +126,7 @@ export class CameraView {
     this.element.dataset.phase = phase;
     const playing = phase === "playing";
     const known = this.#device ? stateOf(this.#device) : "offline";
-    this.badge.hidden = this.#viewer.code === "unknown-camera";
+    this.badge.hidden = !this.#device;
     updateBadge(this.badge, playing ? "live" : known === "live" ? "starting" : known);
     this.snapshotButton.disabled = this.pipButton.disabled = !playing;
     if (phase === "retrying") this.#holdStill();

@@ -33,6 +33,7 @@ export class Zoom {
     layer.addEventListener("pointerdown", (event) => this.#onDown(event));
     layer.addEventListener("pointermove", (event) => this.#onMove(event));
     for (const end of ["pointerup", "pointercancel"]) layer.addEventListener(end, (event) => this.#pointers.delete(event.pointerId));
+    new ResizeObserver(() => this.#move(0, 0)).observe(layer); // a phone that is turned
     this.less = iconButton("minus", "Zoom out", () => this.step(1 / STEP), { title: "Zoom out (−)" });
     this.more = iconButton("plus", "Zoom in", () => this.step(STEP), { title: "Zoom in (+)" });
     this.whole = el("button", { type: "button", class: "zoom-whole", title: "Whole picture (0)", onclick: () => this.#show(WHOLE) });
