@@ -256,13 +256,13 @@ class ImageSettings(Section):
     exposure_us: int | None = Field(
         default=None,
         ge=10,
-        le=500_000,
+        le=200_000,
         description="A fixed exposure time. Default: as the light asks for.",
         examples=[5000],
     )
     night_fps: float | None = Field(
         default=None,
-        ge=2,
+        ge=5,  # below, a stream of which pictures are left out would be taken for a silent one
         le=60,
         description="In the dark the frame rate may fall to this, for longer exposures: 5 lets them grow to "
         "200 ms. Default: it never falls.",
