@@ -204,8 +204,8 @@ def broker_config(
 
     Example: [b]pinhole portal broker-config --out /etc/mosquitto/pinhole --host mqtt.example.org -c p.toml[/]
     """
-    from agent.portal.authority import Authority
-    from agent.portal.claims import revoked_serials
+    from agent.portal.authority import open_authority
+    from agent.portal.claims import has_certificates, revoked_serials
     from agent.portal.mosquitto import BrokerPlan, portal_settings, write_broker_files
     from agent.portal.store import open_store
 
@@ -215,9 +215,10 @@ def broker_config(
     store = open_store(settings.portal)
     try:
         revoked = store.run_here(lambda db: revoked_serials(db, time.time()))
+        authority = open_authority(settings.portal.state_dir, is_known=store.run_here(has_certificates))
     finally:
         store.close()
-    write_broker_files(plan, Authority(settings.portal.state_dir), revoked)
+    write_broker_files(plan, authority, revoked)
     typer.echo(portal_settings(plan), nl=False)
     typer.echo(f"# in {out}; mosquitto.conf: include_dir {out}, or start with it", err=True)
 

@@ -21,11 +21,11 @@ from agent.portal.accounts.users import first_link
 from agent.portal.api.enroll import Devices
 from agent.portal.app import run_portal as serve_portal
 from agent.portal.audience import WatchAct
-from agent.portal.authority import PORTAL_NAME, Authority
-from agent.portal.claims import revoke
+from agent.portal.authority import PORTAL_NAME, Authority, open_authority
+from agent.portal.claims import has_certificates, revoke
 from agent.portal.client import Client
 from agent.portal.gateway import Gateway
-from agent.portal.registry import Registry
+from agent.portal.registry import Registry, revoked_since
 from agent.portal.revocation import publish_revocations
 from agent.portal.store import Store, open_store
 from agent.portal.turn import load_ice_servers
@@ -39,6 +39,12 @@ log = logging.getLogger(__name__)
 
 TRUST_INTERVAL_S = 1.0
 """How often a portal looks whether a device was enrolled or revoked, or a key made or retired."""
+
+
+RETRY_S, MAX_RETRY_S = 2.0, 60.0
+"""Between two tries to have the broker shut somebody out."""
+RECENT_S = 86400.0
+_NOT_TOLD = "revoked cameras may still reach the broker; it is tried again until it is done"
 
 
 class Portal:
@@ -56,8 +62,8 @@ class Portal:
         )
         self.store = open_store(portal)
         self.registry = Registry(self.store)
-        signing = SigningFolder(portal.state_dir)
-        self.authority = Authority(portal.state_dir)
+        self.signing = signing = SigningFolder(portal.state_dir)
+        self.authority = open_authority(portal.state_dir, is_known=self.store.run_here(has_certificates))
         self.signaling = PortalSignaling(
             broker.topic_prefix,
             self._publish,
@@ -125,9 +131,21 @@ class Portal:
 
     async def _keep_trust(self) -> None:
         """Hear of devices that came or were revoked, and tell devices of our keys."""
-        await self._shut_out(frozenset())
+        retry_s, retry_at_s = RETRY_S, 0.0
+        # Whoever was revoked while no portal ran may be connected still.
+        owed: frozenset[str] | None = await self.store.run(
+            lambda db: revoked_since(db, time.time() - RECENT_S)
+        )
+        """Who is revoked and was not cut off yet; None where the broker knows all."""
         while True:
             self.signaling.tell_keys()
+            if owed is not None and time.monotonic() >= retry_at_s:
+                is_done = await self._shut_out(owed)
+                retry_s = RETRY_S if is_done else min(2 * retry_s, MAX_RETRY_S)
+                retry_at_s = time.monotonic() + retry_s
+                owed = None if is_done else owed
+            self.devices.pending = owed or frozenset()
+            self.gateway.problem = self.signing.problem or (_NOT_TOLD if owed is not None else "")
             await asyncio.sleep(TRUST_INTERVAL_S)
             try:
                 revoked = await self.registry.refresh()
@@ -135,17 +153,19 @@ class Portal:
                 log.warning("devices are as they were: %s", exc)
                 continue
             self.signaling.on_keys(time.time())
+            for device in revoked:
+                log.warning("camera %s is shut out", device)
+                self.gateway.on_revoked(device)
             if revoked:
-                await self._shut_out(revoked)
+                owed, retry_at_s = (owed or frozenset()) | revoked, 0.0
 
-    async def _shut_out(self, devices: frozenset[str]) -> None:
-        for device in devices:
-            log.warning("camera %s is shut out", device)
-            self.gateway.on_revoked(device)
+    async def _shut_out(self, devices: frozenset[str]) -> bool:
         try:
             await cut_off(self._settings, self.store, self.authority, devices)
         except PortalError as exc:
-            log.error("%s: revoked cameras may still reach the broker", exc)  # noqa: TRY400
+            log.error("%s: %s", exc, _NOT_TOLD)  # noqa: TRY400  its words say it all
+            return False
+        return True
 
     def _publish(self, topic: str, payload: bytes, **options: Any) -> bool:
         return self.broker.publish(topic, payload, **options)
@@ -171,7 +191,9 @@ async def cut_off(settings: Settings, store: Store, authority: Authority, device
     finally:
         ids = [one for device in devices for one in (f"pinhole-{device}", device)]
         ends = (end_connection(broker, read_password(broker), one) for one in ids)
-        await asyncio.gather(*ends)
+        taken = await asyncio.gather(*ends)
+    if not all(map(any, zip(taken[::2], taken[1::2], strict=True))):
+        raise PortalError("the broker cannot be reached")
 
 
 async def revoke_device(settings: Settings, device: str) -> None:
@@ -179,7 +201,8 @@ async def revoke_device(settings: Settings, device: str) -> None:
     store = open_store(settings.portal)
     try:
         await store.run(lambda db: revoke(db, device, time.time()))
-        await cut_off(settings, store, Authority(settings.portal.state_dir), (device,))
+        authority = open_authority(settings.portal.state_dir, is_known=await store.run(has_certificates))
+        await cut_off(settings, store, authority, (device,))
     finally:
         store.close()
 

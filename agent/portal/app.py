@@ -6,6 +6,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 from aiohttp import WSMsgType, web
 
@@ -24,6 +25,15 @@ from agent.portal.api.shares import Shares
 from agent.portal.api.signin import SignIn
 from agent.portal.assets import Asset, Assets, load_assets
 from agent.portal.client import Client
+from agent.portal.door import (
+    BACKLOG,
+    HANDSHAKE_S,
+    KEEPALIVE_S,
+    Door,
+    http_log,
+    make_door,
+    refuse_compressed_bodies,
+)
 from agent.portal.gateway import Gateway
 from agent.portal.guard import (
     PROXIES,
@@ -92,9 +102,10 @@ class _Routes:
     async def health(self, _request: web.Request) -> web.Response:
         broker, is_full = self._gateway.broker_connected, self._accounts.disk_is_full
         body = {
-            "status": "broker-away" if not broker else "disk-full" if is_full else "ok",
+            "status": _status(broker=broker, is_full=is_full, problem=self._gateway.problem),
             "broker": broker,
             "disk_full": is_full,
+            "problem": self._gateway.problem,
             "version": self._gateway.version,
         }
         return web.json_response(body, status=200 if broker else 503, headers={"Cache-Control": "no-store"})
@@ -124,9 +135,13 @@ def create_app(
     accounts: Accounts,
     assets: Assets,
     devices: Devices,
+    door: Door,
 ) -> web.Application:
     """Build the application; it starts no task of its own."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[refuse_foreign_origins])
+    app = web.Application(
+        client_max_size=MAX_BODY_BYTES,
+        middlewares=[door.serve, refuse_compressed_bodies, refuse_foreign_origins],
+    )
     app[PROXIES] = parse_proxies(settings.trusted_proxies)
     app.on_response_prepare.append(add_security_headers)
     _Routes(gateway, accounts, assets).add_to(app)
@@ -153,20 +168,39 @@ async def run_portal(
     `on_ready` gets the dashboard's URL. Raises PortalError where the address or certificate cannot be used.
     """
     tls = _tls(settings)
-    app = create_app(settings, gateway, accounts, load_assets(), devices)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=CLOSE_TIMEOUT_S)
+    door = make_door()
+    app = create_app(settings, gateway, accounts, load_assets(), devices, door)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=http_log,
+        handle_signals=False,
+        shutdown_timeout=CLOSE_TIMEOUT_S,
+        keepalive_timeout=KEEPALIVE_S,
+        auto_decompress=False,
+    )
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
+            server = await asyncio.get_running_loop().create_server(
+                door.guard(cast(Callable[[], asyncio.Protocol], runner.server)),
+                settings.host,
+                settings.port,
+                ssl=tls,
+                ssl_handshake_timeout=HANDSHAKE_S if tls else None,
+                backlog=BACKLOG,
+            )
         except OSError as exc:
             where = f"portal.host {settings.host}, portal.port {settings.port}"
             # asyncio's own words repeat the address.
             words = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc
             raise PortalError(f"{where}: cannot listen: {words}") from exc
-        own_url = _url(settings.host, runner.addresses[0][1], tls is not None)
+        own_url = _url(settings.host, server.sockets[0].getsockname()[1], tls is not None)
         on_ready(settings.public_url or own_url)
-        await _tick(gateway, accounts)
+        try:
+            await _tick(gateway, accounts)
+        finally:
+            server.close()
     finally:
         gateway.close()
         try:
@@ -219,6 +253,15 @@ async def _write(socket: web.WebSocketResponse, client: Client) -> None:
     with contextlib.suppress(TimeoutError):  # aiohttp has then closed the transport
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await socket.close(code=outbox.close_code or 1000, message=outbox.close_reason.encode())
+
+
+def _status(*, broker: bool, is_full: bool, problem: str) -> str:
+    """The worst of it; all of it stands beside."""
+    if not broker:
+        return "broker-away"
+    if is_full:
+        return "disk-full"
+    return "fault" if problem else "ok"
 
 
 def _send(asset: Asset, cache_control: str) -> web.Response:

@@ -43,11 +43,26 @@ class Certificate:
     """Unix seconds."""
 
 
+def open_authority(folder: Path, *, is_known: bool) -> "Authority":
+    """The authority in there, which `is_known` where cameras hold its certificates. Raises PortalError.
+
+    One that is lost is not made anew in silence: all those cameras would be shut out.
+    """
+    if is_known and not (folder / "ca.pem").exists():
+        raise PortalError(
+            f"portal.state_dir {folder}: ca.pem and ca-key.pem are lost, and cameras hold certificates of "
+            "theirs: bring them back from a copy. Without one, revoke every camera and enrol it again"
+        )
+    return Authority(folder)
+
+
 class Authority:
     """Issues certificates, and the list of those that were revoked."""
 
     def __init__(self, folder: Path) -> None:
         """Make its key at the first call. Raises PortalError."""
+        if (folder / "ca.pem").exists() and not (folder / "ca-key.pem").exists():
+            raise PortalError(f"portal.state_dir {folder}: ca-key.pem is lost: bring it back from a copy")
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._key = load_or_make_key(folder / "ca-key.pem")

@@ -133,6 +133,12 @@ def revoked_serials(db: Session, now: float) -> list[int]:
     return [int(serial, 16) for serial in db.scalars(rows)]
 
 
+def has_certificates(db: Session) -> bool:
+    """Whether cameras that may come in hold certificates of our authority."""
+    held = select(DeviceCertificate.serial).where(DeviceCertificate.revoked_at.is_(None)).limit(1)
+    return db.scalar(held) is not None
+
+
 def _use_code(db: Session, device: str, public_key: bytes, code: str | None, now: float) -> str:
     claim = db.get(Claim, _key(code)) if code else None
     if claim is None or claim.used_by is not None or claim.expires_at < now:

@@ -107,6 +107,8 @@ class Gateway:
     ) -> None:
         self.version = version
         self.broker_connected = False
+        self.problem = ""
+        """What else is wrong with the portal, in words; it serves all the same."""
         self._send = send
         self._ask_to_look = ask_to_look
         self._ice = ice

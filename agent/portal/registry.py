@@ -97,6 +97,11 @@ def revoke_device(db: Session, device: str, now: float) -> None:
         count_up(db)
 
 
+def revoked_since(db: Session, since: float) -> frozenset[str]:
+    """Who was shut out after a time, in Unix seconds."""
+    return frozenset(db.scalars(select(Device.id).where(Device.revoked_at >= since)))
+
+
 def list_devices(db: Session) -> list[Device]:
     """All of them, by name."""
     return list(db.scalars(select(Device).order_by(Device.id)))

@@ -3,6 +3,7 @@
 Portals that serve the same devices share it. Each key is in a file `signing-<Unix time>.pem`.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from agent.errors import ConfigError
 from agent.model.keys import MAX_KEYS, KeySet, encode_public
 from agent.signaling.identity import make_private_folder, read_private, reason, write_private
 from agent.signaling.trust import SigningKey, make_signing_key
+
+log = logging.getLogger(__name__)
 
 SETTLE_S = 60.0
 """A new key is told at once and signs after this, when the devices know it."""
@@ -39,6 +42,8 @@ class SigningFolder:
         make_private_folder(folder)
         self.keys: tuple[DatedKey, ...] = ()
         self.version = 0
+        self.problem = ""
+        """Why a change of the keys would not be seen now; empty where it would."""
         self._reload_at_s = 0.0
         self._load()
         if not self.keys:
@@ -87,8 +92,17 @@ class SigningFolder:
         self._load()
 
     def _look_again(self) -> None:
-        if self._clock() >= self._reload_at_s or self._clock() < self._reload_at_s - RELOAD_S:
+        """Take in what changed. What is known counts on where the folder cannot be read any more."""
+        if self._reload_at_s - RELOAD_S <= self._clock() < self._reload_at_s:
+            return
+        try:
             self._load()
+        except (OSError, ConfigError) as exc:
+            if str(exc) != self.problem:
+                log.error("the signing keys stay as they were: %s", exc)  # noqa: TRY400  its words say it all
+            self.problem = str(exc)
+        else:
+            self.problem = ""
 
     def _load(self) -> None:
         self._reload_at_s = self._clock() + RELOAD_S
@@ -98,7 +112,13 @@ class SigningFolder:
         except OSError as exc:
             raise ConfigError(f"{self._folder}: cannot look into it: {reason(exc, self._folder)}") from exc
         dates = sorted(int(found[1]) for name in names if (found := _FILE.fullmatch(name)))
-        self.keys = tuple(known.get(date) or DatedKey(date, self._read(date)) for date in dates)
+        keys = tuple(known.get(date) or DatedKey(date, self._read(date)) for date in dates)
+        if not keys and (self.keys or _VERSION_FILE in names):
+            raise ConfigError(
+                f"{self._folder}: the signing keys are lost: bring signing-*.pem back from a copy. Without "
+                f"one, remove {_VERSION_FILE} there, and enrol every camera again"
+            )
+        self.keys = keys
         if _VERSION_FILE in names:
             try:
                 self.version = int(read_private(self._folder / _VERSION_FILE))

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pytest
 from parts.fleet_broker import fleet
@@ -172,3 +173,69 @@ def test_a_revoked_camera_is_cut_off_within_seconds(shared):
     listed = shared.pinhole("portal", "device", "list", "-c", shared.config).stdout
     assert re.search(r"stolen.*\d{4}-\d\d-\d\d.*\d{4}-\d\d-\d\d", listed)
     assert shared.enroll("stolen", "not-a-code", check=False).returncode == 1
+
+
+def health(one):
+    with urllib.request.urlopen(f"{one.url}/healthz", timeout=10) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.parametrize("fault", ["mode", "gone"])
+def test_a_fault_in_the_folder_of_keys_ends_no_running_portal(shared, fault):
+    name = f"keeper-{fault}"
+    shared.enroll(name, shared.claim())
+    shared.start_agent(name)
+    folder = shared.folder / "portal-state"
+    files = list(folder.glob("signing-*.pem"))
+    for file in files:
+        if fault == "mode":
+            file.chmod(0o644)
+        else:
+            file.rename(f"{file}.away")
+    try:
+        if fault == "gone":  # what is known is read again only where it changed
+            until(lambda: "keys" in health(shared)["problem"])
+            assert health(shared)["status"] == "fault"
+        exit_code, _, errors = watch(shared, name)
+        assert exit_code == 0, errors
+        assert shared.portal.poll() is None
+    finally:
+        for file in files:
+            if fault == "mode":
+                file.chmod(0o600)
+            else:
+                file.with_name(f"{file.name}.away").rename(file)
+        shared.stop_agent(name)
+    until(lambda: health(shared)["status"] == "ok")
+
+
+def test_a_revocation_that_the_broker_was_not_told_is_told_later(shared):
+    """The list cannot be written at first; the dashboard says so, and nobody has to ask again."""
+    shared.enroll("lost", shared.claim())
+    shared.start_agent("lost")
+    crl = shared.folder / "broker" / "crl.pem"
+    former, kept = crl.read_bytes(), crl.with_suffix(".kept")
+    crl.rename(kept)
+    crl.mkdir()  # nobody writes a file in its place, not even root
+    try:
+        said = shared.pinhole("portal", "device", "revoke", "lost", "-c", shared.config, check=False)
+        assert said.returncode == 1
+        until(lambda: "tried again" in health(shared)["problem"])
+        assert shared.portal.poll() is None
+    finally:
+        crl.rmdir()
+        kept.rename(crl)
+    until(lambda: crl.read_bytes() != former)
+    until(lambda: health(shared)["status"] == "ok")
+    shared.stop_agent("lost")
+
+
+def test_lost_keys_are_not_made_anew_in_silence(shared, tmp_path):
+    shared.enroll("holder", shared.claim())
+    config = tmp_path / "portal.toml"
+    text = shared.config.read_text().replace("port = 0\n", f'port = 0\nstate_dir = "{tmp_path}/fresh"\n')
+    config.write_text(text + f'database_url = "sqlite:///{shared.folder}/portal.db"\n')
+    said = shared.pinhole("portal", "-c", config, check=False)
+    assert said.returncode == 1
+    assert "are lost, and cameras hold certificates" in said.stderr
+    assert not (tmp_path / "fresh" / "ca.pem").exists()

@@ -4,6 +4,7 @@ OpenID Connect Core 1.0, RFC 7636 (PKCE), RFC 9207 (`iss` in the answer). The on
 """
 
 import secrets
+import ssl
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,7 @@ class Company:
         self.name = settings.name
         self._settings = settings
         self._secret = secret
+        self._tls = ssl.create_default_context()  # for every request: to make one takes tens of milliseconds
         self._metadata: dict[str, Any] = {}
         self._fetched_s = -METADATA_LIFETIME_S
 
@@ -154,6 +156,7 @@ class Company:
             code_challenge_method="S256",
             token_endpoint_auth_method="client_secret_basic" if self._secret else "none",
             timeout=TIMEOUT_S,
+            verify=self._tls,
             follow_redirects=False,
         )
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aiohttp import web
 from pydantic import Field, TypeAdapter, ValidationError
@@ -53,6 +53,8 @@ class Devices:
     ) -> None:
         """`keys` gives those whose offers count."""
         self._accounts = accounts
+        self.pending: Collection[str] = ()
+        """Who was revoked and may still reach the broker."""
         self._authority = authority
         self._keys = keys
         self._broker_url = portal.broker_url or broker.url
@@ -115,6 +117,7 @@ class Devices:
                 "enrolled_at": one.enrolled_at,
                 "by": one.enrolled_by,
                 "revoked_at": one.revoked_at,
+                "is_pending": one.id in self.pending,
             }
             for one in found
         ]

@@ -39,9 +39,9 @@ export class EnrolledPage {
     return null;
   }
 
-  #row({ id, enrolled_at, by, revoked_at }) {
+  #row({ id, enrolled_at, by, revoked_at, is_pending }) {
     const camera = this.cameras().find((one) => one.id === id);
-    const history = [camera && camera.name !== id ? id : null, `enrolled ${moment(enrolled_at)} by ${by}`, revoked_at ? `shut out ${moment(revoked_at)}` : null];
+    const history = [camera && camera.name !== id ? id : null, `enrolled ${moment(enrolled_at)} by ${by}`, revoked_at ? `shut out ${moment(revoked_at)}${is_pending ? "; the broker is not told yet" : ""}` : null];
     const revoke = async () => {
       const { problem } = await post(`api/devices/${segment(id)}/revoke`);
       error.textContent = problem ?? "";

@@ -1,0 +1,136 @@
+"""Who is connected to the portal's port: the silent give way, and what is no HTTP is logged once a second.
+
+Time-outs for the header and between requests are aiohttp's own (`KEEPALIVE_S`), those for bodies the routes'.
+"""
+
+import asyncio
+import logging
+import resource
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from agent.portal.guard import refusal
+
+MAX_CONNECTIONS = 4096
+"""Dashboards and cameras that enrol; about 20 KB each."""
+KEEPALIVE_S = 20.0
+"""How long a connection may take to ask something, from its start or from its last answer."""
+HANDSHAKE_S = 10.0
+BACKLOG = 1024
+WANTED_FILES = 65_536
+_SPARE_FILES = 256
+"""For the database, the log, the broker."""
+LOG_INTERVAL_S = 1.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Door:
+    """Counts connections; when there are too many, the one that has been silent for longest gives way."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._silent: OrderedDict[asyncio.BaseTransport, None] = OrderedDict()
+        self._busy: set[asyncio.BaseTransport] = set()
+
+    def guard(self, make: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
+        """The same protocols, counted."""
+        return lambda: _Guarded(self, make())
+
+    def came(self, transport: asyncio.Transport) -> None:
+        """One more connection; it, or the longest silent one, is ended where there is no room."""
+        self._silent[transport] = None
+        if len(self._silent) + len(self._busy) > self._most:
+            oldest = next(iter(self._silent))
+            del self._silent[oldest]
+            assert isinstance(oldest, asyncio.Transport)
+            oldest.abort()
+
+    def went(self, transport: asyncio.BaseTransport) -> None:
+        """A connection has ended."""
+        self._silent.pop(transport, None)
+        self._busy.discard(transport)
+
+    @web.middleware
+    async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """As long as a request is served, a WebSocket for example, its connection is not silent."""
+        transport = request.transport
+        if transport is None or transport not in self._silent:
+            return await handler(request)
+        del self._silent[transport]
+        self._busy.add(transport)
+        try:
+            return await handler(request)
+        finally:
+            if transport in self._busy:  # it has not gone
+                self._busy.discard(transport)
+                self._silent[transport] = None
+
+
+class _Guarded(asyncio.Protocol):
+    """Tells the door, and hands everything on."""
+
+    def __init__(self, door: Door, inner: asyncio.Protocol) -> None:
+        self._door, self._inner = door, inner
+        self.data_received = inner.data_received  # type: ignore[method-assign]  # every byte comes by here
+        self.eof_received = inner.eof_received  # type: ignore[method-assign]
+        self.pause_writing = inner.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = inner.resume_writing  # type: ignore[method-assign]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._inner.connection_made(transport)
+        self._door.came(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._door.went(self._transport)
+        self._inner.connection_lost(exc)
+
+
+def make_door() -> Door:
+    """As many connections as this process may have files, within bounds; it takes what the system grants."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return Door(min(MAX_CONNECTIONS, max(_SPARE_FILES, most - _SPARE_FILES)))
+
+
+@web.middleware
+async def refuse_compressed_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Nobody of ours compresses what it sends, and a small body could become a large one."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return refusal(415, "compressed", "Send the body without Content-Encoding.")
+    return await handler(request)
+
+
+class _OnceASecond(logging.Filter):
+    """What a client sent that is no HTTP is no fault of ours: one line a second, without a traceback."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said_s = -LOG_INTERVAL_S
+        self._unsaid = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        if self._clock() - self._said_s < LOG_INTERVAL_S:
+            self._unsaid += 1
+            return False
+        more = f", and {self._unsaid} more like it" if self._unsaid else ""
+        self._said_s, self._unsaid = self._clock(), 0
+        record.msg = f"{record.getMessage()}: {str(error.message)[:200]}{more}"
+        record.args, record.exc_info, record.levelno, record.levelname = (), None, logging.WARNING, "WARNING"
+        return True
+
+
+http_log = logging.getLogger("agent.portal.http")
+"""For aiohttp's server."""
+http_log.addFilter(_OnceASecond())

@@ -1,0 +1,99 @@
+"""Whoever floods the portal's port without an account holds nobody else up, and ends nothing."""
+
+import asyncio
+import logging
+import zlib
+
+import aiohttp
+import pytest
+from parts.portal import PASSWORD, USER, portal
+
+from agent.portal import app as portal_app
+from agent.portal import door
+
+
+def client():
+    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+
+
+async def silent(part, count, sent=b""):
+    """Connections that say nothing, or not enough."""
+    found = []
+    for _ in range(count):
+        reader, writer = await asyncio.open_connection("127.0.0.1", part.port)
+        writer.write(sent)
+        found.append((reader, writer))
+    return found
+
+
+async def close(connections):
+    for _, writer in connections:
+        writer.close()
+    await asyncio.gather(*(writer.wait_closed() for _, writer in connections), return_exceptions=True)
+
+
+async def test_the_longest_silent_connection_gives_way_to_who_asks(monkeypatch):
+    monkeypatch.setattr(door, "MAX_CONNECTIONS", 50)
+    async with portal() as part, client() as http:
+        body = {"user": USER, "password": PASSWORD}
+        assert (await http.post(f"{part.url}/api/login", json=body)).status == 200
+        async with http.ws_connect(f"{part.url}/api/ws") as ws:
+            await ws.receive_json(timeout=10)
+            flood = await silent(part, 200)
+            async with client() as other:
+                assert (await other.get(f"{part.url}/healthz")).status == 200
+            ended = await asyncio.gather(
+                *(reader.read(1) for reader, _ in flood[:140]), return_exceptions=True
+            )
+            assert all(one == b"" or isinstance(one, ConnectionError) for one in ended)
+            await ws.send_json({"type": "ping"})
+            assert (await ws.receive_json(timeout=10))["type"] == "pong", "who speaks is not ended"
+            await close(flood)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"], ids=["nothing", "half a header"])
+async def test_who_does_not_finish_asking_is_ended(monkeypatch, sent):
+    monkeypatch.setattr(portal_app, "KEEPALIVE_S", 0.2)
+    async with portal() as part:
+        [(reader, _)] = flood = await silent(part, 1, sent)
+        assert await asyncio.wait_for(reader.read(1), 10) == b""
+        await close(flood)
+
+
+async def test_a_compressed_body_is_refused_before_it_is_unpacked():
+    bomb = zlib.compress(b"\0" * 200_000_000)
+    async with portal() as part, client() as http:
+        headers = {"Content-Type": "application/json", "Content-Encoding": "deflate"}
+        for _ in range(5):
+            answer = await http.post(f"{part.url}/api/login", data=bomb, headers=headers)
+            assert answer.status == 415
+            assert (await answer.json())["code"] == "compressed"
+
+
+async def test_what_is_no_http_is_logged_in_one_line_a_second(caplog):
+    caplog.set_level(logging.INFO)
+    async with portal() as part:
+        flood = await silent(part, 40, b"GET / HTTP/1.1\r\nBad Header\x00: x\r\n\r\n")
+        answers = await asyncio.gather(*(reader.readline() for reader, _ in flood))
+        assert all(b"400" in answer for answer in answers)
+        await close(flood)
+    lines = [record for record in caplog.records if record.name in ("agent.portal.http", "aiohttp.server")]
+    assert 1 <= len(lines) <= 5
+    assert not any(record.exc_info for record in lines)
+
+
+def test_lines_that_were_not_said_are_counted():
+    now = [0.0]
+    once = door._OnceASecond(lambda: now[0])
+    error = door.HttpProcessingError(code=400, message="no header")
+
+    def said():
+        record = logging.LogRecord(
+            "x", logging.ERROR, "x.py", 1, "from %s", ("::1",), (type(error), error, None)
+        )
+        return record.getMessage() if once.filter(record) else None
+
+    assert said() == "from ::1: no header"
+    assert said() is said() is None
+    now[0] += 1
+    assert said() == "from ::1: no header, and 2 more like it"
