@@ -81,7 +81,7 @@ class Lab:
             nspawn = (
                 f"systemd-nspawn --quiet --directory={machine.folder}/root --boot --register=no --keep-unit "
                 f"--network-namespace-path=/run/netns/{name} --machine={name} --resolv-conf=off "
-                "--console=pipe"
+                "--console=pipe --capability=CAP_NET_ADMIN"  # a machine has a firewall of its own
             )
             with (machine.folder / "console.log").open("ab") as log:
                 machine.popen = subprocess.Popen(
