@@ -52,10 +52,13 @@ def build(arch: str, suite: str = SUITE) -> Path:
         if folder.exists():
             return folder
         part = CACHE / f".{arch}.part"
-        shutil.rmtree(part, ignore_errors=True)
+        gone = CACHE / f".{arch}.gone"
+        for left in (part, gone):
+            shutil.rmtree(left, ignore_errors=True)
         for old in CACHE.glob(f"{suite}-{arch}-*/"):
             if old != folder and _take(old, fcntl.LOCK_EX):
-                shutil.rmtree(old)
+                old.rename(gone)  # first: what is half removed must not be taken for a whole one
+                shutil.rmtree(gone)
         with foreign(arch):
             _debootstrap(part, arch, suite, mirror, keyring)
             _fetch_packages(part, packages)
