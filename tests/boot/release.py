@@ -1,8 +1,9 @@
-"""The agent for arm64 as a release lies on a device: an environment of its own under /opt/pinhole."""
+"""The agent as a release lies on a device: an environment of its own under /opt/pinhole."""
 
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -11,13 +12,13 @@ PYTHON = "3.11"
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux2014_aarch64")
 
 
-def install(root: Path) -> None:
+def install(root: Path, python: str = PYTHON, platforms: Sequence[str] = PLATFORMS) -> None:
     """Into `root`/opt/pinhole/releases/test, and `current` to it; from wheels, so nothing is emulated."""
     release = root / "opt/pinhole/releases/test"
-    packages = release / f"lib/python{PYTHON}/site-packages"
+    packages = release / f"lib/python{python}/site-packages"
     packages.mkdir(parents=True)
-    wanted = [word for each in PLATFORMS for word in ("--platform", each)]
-    _pip("install", "--target", str(packages), *wanted, "--python-version", PYTHON, "--only-binary=:all:",
+    wanted = [word for each in platforms for word in ("--platform", each)]
+    _pip("install", "--target", str(packages), *wanted, "--python-version", python, "--only-binary=:all:",
          "--no-deps", "--require-hashes", "-r", str(ROOT / "requirements.lock"))  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, str(ROOT))

@@ -3,16 +3,13 @@
 import hashlib
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import trustme
 from boot import debian, machine, release
 from flash import bootpart
 from parts import card
-from parts.mosquitto import mosquitto
-from parts.stack import running_stack
+from parts.far_portal import claim, far_portal
 
 ROOT = Path(__file__).resolve().parents[2]
 CMDLINE = (
@@ -23,12 +20,6 @@ CMDLINE = (
 NETWORK = "[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\n"
 FSTAB = "/dev/vda2 / ext4 rw 0 1\n/dev/vda1 /boot/firmware vfat umask=0077 0 2\n"
 CAMERA = '[camera]\nsource = "synthetic"\nwidth_px = 320\nheight_px = 240\nfps = 5\n'
-PORTAL = """
-cert_file = "{folder}/cert.pem"
-key_file = "{folder}/key.pem"
-broker_url = "{broker}"
-"""
-"""Reached by https, as devices ask for; it tells them where the broker is for them."""
 BOOT_LIMIT_S, SERVE_LIMIT_S = 240, 420
 
 
@@ -64,34 +55,14 @@ def image(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_a_flashed_card_boots_enrols_itself_and_serves(image, tmp_path):
-    ca = trustme.CA()
-    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
-    server = ca.issue_cert("127.0.0.1", machine.HOST)
-    server.private_key_pem.write_to_path(tmp_path / "key.pem")
-    server.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     (tmp_path / "pinhole.toml").write_text(CAMERA)
-    with mosquitto() as broker:
-        url = broker.settings().url
-        portal = PORTAL.format(folder=tmp_path, broker=url.replace("127.0.0.1", machine.HOST))
-        with running_stack(
-            f'url = "{url}"', portal=portal, ca_file=tmp_path / "ca.pem", agent=False
-        ) as stack:
-            flash(image, tmp_path / "door.img", stack, claim(stack))
-            with machine.boot(tmp_path / "door.img") as board:
-                up_s = board.until(lambda: "login:" in board.said(), BOOT_LIMIT_S, "a login prompt")
-                served_s = board.until(lambda: watch(stack), SERVE_LIMIT_S, "a picture from door")
-            print(f"\nlogin after {up_s:.0f} s, a picture {served_s:.0f} s later")
-            assert claimed(tmp_path / "door.img"), "the code was used, and is not on the card any more"
-
-
-def claim(stack):
-    """A claim code for the device `door`."""
-    command = [sys.executable, "-m", "agent", "portal", "claim", "--device", "door"]
-    result = subprocess.run(
-        [*command, "--config", stack.folder / "pinhole.toml"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True, env=stack.env,
-    )  # fmt: skip
-    return result.stdout.strip()
+    with far_portal(tmp_path, machine.HOST) as stack:
+        flash(image, tmp_path / "door.img", stack, claim(stack, "door"))
+        with machine.boot(tmp_path / "door.img") as board:
+            up_s = board.until(lambda: "login:" in board.said(), BOOT_LIMIT_S, "a login prompt")
+            served_s = board.until(lambda: watch(stack), SERVE_LIMIT_S, "a picture from door")
+        print(f"\nlogin after {up_s:.0f} s, a picture {served_s:.0f} s later")
+        assert claimed(tmp_path / "door.img"), "the code was used, and is not on the card any more"
 
 
 def flash(image, to, stack, code):
