@@ -13,7 +13,8 @@ HOST = "10.0.2.2"
 """This machine, seen from qemu's user network."""
 PORT = "org.pinhole.commands"
 BOOT_S = 300
-SPARE_BYTES = 64 << 20
+SPARE_BYTES = 1 << 30
+"""More than the journal must leave free."""
 
 
 class BoardError(Exception):
