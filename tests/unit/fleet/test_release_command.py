@@ -72,6 +72,44 @@ def unit_of(paths):
     return (paths.root / "etc/systemd/system/pinhole.service").read_text()
 
 
+def test_a_camera_sees_the_systems_packages_and_a_portal_does_not(machine, monkeypatch):
+    """picamera2 comes by apt; also after the environment was made."""
+    paths, _ = machine
+
+    def stop(argv, **_):
+        raise release.ReleaseError(" ".join(argv))
+
+    monkeypatch.setattr(release, "command", stop)
+    monkeypatch.setattr(release, "wheels_of", lambda *_: [])
+    for profile in ("device", "portal"):
+        settings = dataclasses.replace(SETTINGS, profile=profile)
+        with pytest.raises(release.ReleaseError) as asked:
+            release.build(paths, settings, MANIFEST, paths.releases / "1.2.3")
+        assert ("--system-site-packages" in str(asked.value)) is (profile == "device")
+
+
+def test_an_image_is_made_with_a_release_that_is_good(tmp_path):
+    paths = release.Paths(tmp_path)
+    folder = paths.releases / "1.0"
+    for made in (folder / "system", paths.run, tmp_path / "etc/systemd/system", tmp_path / "usr/local/sbin"):
+        made.mkdir(parents=True)
+    with pytest.raises(release.ReleaseError, match="only the first"):
+        release.adopt(paths)  # half built
+    system = [
+        {"file": "pinhole.service", "path": "/etc/systemd/system/pinhole.service"},
+        {"file": "pinhole-release", "path": "/usr/local/sbin/pinhole-release"},
+    ]
+    for each in system:
+        (folder / "system" / each["file"]).write_text("1.0")
+    marker = {"version": "1.0", "serial": 1, "python": "13", "wheels": {}, "system": system}
+    (folder / "release.json").write_text(json.dumps(marker))
+    assert release.adopt(paths)
+    assert (release.current_version(paths), release.load_state(paths).good) == ("1.0", ["1.0"])
+    assert all((tmp_path / each["path"][1:]).read_text() == "1.0" for each in system)
+    with pytest.raises(release.ReleaseError, match="only the first"):
+        release.adopt(paths)
+
+
 def test_a_healthy_release_is_kept_with_its_unit(machine, monkeypatch):
     paths, calls = machine
     monkeypatch.setattr(release, "examine", lambda *_: ("", False))

@@ -334,11 +334,9 @@ def install(paths: Paths, settings: Settings, manifest: dict[str, Any]) -> bool:
 
 def build(paths: Paths, settings: Settings, manifest: dict[str, Any], folder: Path) -> None:
     names = wheels_of(manifest, settings)
-    picamera = Path(
-        "/usr/lib/python3/dist-packages/picamera2"
-    ).is_dir()  # it works with the system's Python alone
-    command([sys.executable, "-m", "venv", "--without-pip", *(["--system-site-packages"] if picamera else []),
-             str(folder)])  # fmt: skip
+    # picamera2 comes by apt, today or later, and works with the system's Python alone. Wheels go before it.
+    share = ["--system-site-packages"] if settings.profile == "device" else []
+    command([sys.executable, "-m", "venv", "--without-pip", *share, str(folder)])
     site = next(folder.glob("lib/python*/site-packages"))
     donors = {
         digest: paths.releases / version
@@ -458,6 +456,21 @@ def activate(paths: Paths, settings: Settings, version: str, *, needs_confirmati
     else:
         raise ReleaseError("the trial does not end: see `journalctl -u pinhole-release-trial`")
     return expect_good(state, version)
+
+
+def adopt(paths: Paths) -> bool:
+    """Where an image is made, and nothing can be tried: what was installed is the first good release."""
+    versions = list(installed(paths))
+    if current_version(paths) or len(versions) != 1:
+        raise ReleaseError("only the first release of a machine is taken without a trial")
+    [version] = versions
+    for at in ("activation", "end"):
+        install_system(paths, version, at=at)
+    point_current(paths, version)
+    state = load_state(paths)
+    state.good = [version]
+    save_state(paths, state)
+    return True
 
 
 def expect_good(state: State, version: str) -> bool:
@@ -872,6 +885,7 @@ def main(arguments: list[str] | None = None, paths: Paths = Paths()) -> int:
     add("status", "print what runs here, what is good and what was given back, as JSON")
     add("receive", "take a tar of manifest.json, manifest.json.sig and files; print what is lacking, as JSON")
     add("install", "verify the release that was received, and build it")
+    add("adopt", "make the first release the one in use, without a trial: where an image is made")
     sub = add("activate", "switch to a release, and back if it is not healthy in time", "version")
     sub.add_argument("--needs-confirmation", action="store_true", help="return once it is healthy here")
     add("confirm", "its pictures were seen from outside: keep it", "version")
@@ -901,6 +915,9 @@ def run_command(args: argparse.Namespace, paths: Paths) -> int:
         case "install":
             with lock(paths):
                 changed = install(paths, settings, verify(paths, settings))
+        case "adopt":
+            with lock(paths):
+                changed = adopt(paths)
         case "activate":
             changed = activate(paths, settings, args.version, needs_confirmation=args.needs_confirmation)
         case "confirm":
