@@ -11,9 +11,6 @@ import yaml
 IMAGE = Path(__file__).parents[3] / "firmware-config" / "image"
 LAYER = IMAGE / "layer" / "pinhole.yaml"
 CONFIGS = sorted((IMAGE / "config").glob("*.yaml"))
-SHARED = IMAGE / "layer/pinhole.rootfs-overlay/etc/rpi-image-gen/slot-shared.d/pinhole.conf"
-AB_BOARDS = {"rpi4", "rpi5", "rpi-cm4", "rpi-cm5"}
-"""The boards that image-rota knows: the boot ROM must be able to try a second system."""
 
 
 def header():
@@ -59,16 +56,17 @@ def test_the_hooks_are_shell():
 def test_a_config_names_its_board_its_layout_and_our_layer(file):
     config = yaml.safe_load(file.read_text())
     assert config["layer"]["app"] == header()["Layer-Name"]
-    is_ab = config["include"]["file"].endswith("-ab.yaml")
-    assert (config["device"]["layer"] in AB_BOARDS) is is_ab
-    assert "data_part_size" in config["image"] or not is_ab
+    assert config["device"]["layer"].startswith("rpi")
+    # Its root can be written: a host name, a claim, settings and releases are written there.
+    assert config["image"]["layer"] == "image-rpios"
 
 
-def test_what_makes_a_device_itself_outlives_a_change_of_the_system():
-    lines = SHARED.read_text().splitlines()
-    assert lines[0] == "Version=1"
-    paths = {line.removeprefix("Path=") for line in lines[1:]}
-    assert {"/var/lib/pinhole", "/etc/pinhole", "/opt/pinhole"} <= paths
+def test_the_network_is_what_the_roles_and_the_card_speak_to():
+    base = LAYER.with_name("pinhole-base.yaml").read_text()
+    assert " network-manager-iwd," in base
+    assert "systemd-net-min" not in base, "networkd beside it"
+    packages = body()["mmdebstrap"]["packages"]
+    assert {"modemmanager", "cloud-init", "netplan.io", "python3-apt"} <= set(packages)
 
 
 needs_their_tool = pytest.mark.skipif(
@@ -81,20 +79,34 @@ def ig(*words):
     root = Path(os.environ["RPI_IMAGE_GEN"])
     return subprocess.run(
         [root / "bin" / "ig", *words], check=True, timeout=60, capture_output=True, text=True,
-        env=os.environ | {"IGROOT": str(root), "SRCROOT": str(IMAGE)},
+        env=os.environ
+        | {"IGROOT": str(root), "SRCROOT": str(IMAGE), "RPI_TEMPLATES": str(root / "templates/rpi")},
     ).stdout  # fmt: skip
 
 
 @needs_their_tool
-def test_rpi_image_gen_lints_it():
-    assert ig("metadata", "--lint", LAYER).strip() == "OK"
+@pytest.mark.parametrize("layer", sorted(LAYER.parent.glob("*.yaml")), ids=lambda layer: layer.stem)
+def test_rpi_image_gen_lints_it(layer):
+    assert ig("metadata", "--lint", layer).strip() == "OK"
 
 
 @needs_their_tool
-@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
-def test_rpi_image_gen_reads_a_config_with_what_it_includes(file, tmp_path):
-    theirs = Path(os.environ["RPI_IMAGE_GEN"]) / "config"
-    ig("config", "--path", f"{file.parent}:{theirs}", file.name, "--write-to", tmp_path / "env")
-    written = (tmp_path / "env").read_text()
-    assert f'IGconf_layer_app="{header()["Layer-Name"]}"' in written
-    assert "IGconf_layer_base=" in written
+@pytest.mark.parametrize("board", ["rpizero2w", "rpi3", "rpi4", "rpi5", "rpi-cm4", "rpi-cm5"])
+def test_rpi_image_gen_finds_every_layer_and_no_two_that_do_the_same(board, tmp_path):
+    theirs = Path(os.environ["RPI_IMAGE_GEN"])
+    env, plan = tmp_path / "env", tmp_path / "plan"
+    ig("config", "--path", f"{IMAGE / 'config'}:{theirs / 'config'}", "pinhole.yaml", "--write-to", env)
+    layers = re.findall(r'^IGconf_(?:image|layer)_(?:layer|base|app)="(.*)"$', env.read_text(), re.MULTILINE)
+    given = f'IGROOT="{theirs}"\nSRCROOT="{IMAGE}"\nIGconf_pinhole_release="{tmp_path}"\n'
+    given += f'IGconf_pinhole_signers="{env}"\n'
+    env.write_text(env.read_text() + given)
+    (tmp_path / "layer").mkdir()
+    ig(
+        "pipeline", "--env-in", env, "--layers", "essential", board, *layers,
+        "--path", f"DYNlayer={tmp_path / 'layer'}:ours={IMAGE / 'layer'}"
+        + "".join(f":{name}={theirs / name}" for name in ("layer", "device", "image")),
+        "--env-out", tmp_path / "out", "--plan-out", plan,
+    )  # fmt: skip
+    names = [line.split(":")[0] for line in plan.read_text().splitlines()]
+    assert names[-1] == "pinhole"
+    assert {"network-manager", "openssh-server", "image-rpios"} <= set(names)
