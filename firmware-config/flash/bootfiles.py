@@ -1,10 +1,8 @@
 """What goes onto the boot partition: settings of the firmware, of the first boot, and the claim."""
 
 import fnmatch
-import io
 import json
 import re
-import tarfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,7 +100,6 @@ def render(site: Site, claim: Claim, cmdline: str) -> dict[str, bytes]:
             for name in ("user-data", "network-config", "meta-data")
         },
         "custom.toml": _filled("cloud-init/custom.toml", _toml_values(site, claim)),
-        "pinhole/first-boot": _text("cloud-init/first-boot"),
         CLAIM_FILE: f"PINHOLE_PORTAL={site.portal}\nPINHOLE_DEVICE={claim.device}\n"
         f"PINHOLE_CODE={claim.code}\n" + (f"PINHOLE_OPTIONS=--ca-file {CA_ON_DEVICE}\n" if site.ca else ""),
     }
@@ -110,9 +107,7 @@ def render(site: Site, claim: Claim, cmdline: str) -> dict[str, bytes]:
         files["pinhole/portal-ca.pem"] = site.ca
     if site.settings is not None:
         files["pinhole/pinhole.toml"] = site.settings
-    encoded = {name: text.encode() for name, text in files.items()}
-    encoded["pinhole/rootfs.tar"] = rootfs_archive()
-    return encoded
+    return {name: text.encode() for name, text in files.items()}
 
 
 def change_cmdline(line: str, changes: Mapping[str, list[str]]) -> str:
@@ -124,22 +119,6 @@ def change_cmdline(line: str, changes: Mapping[str, list[str]]) -> str:
     ]
     words += [word for word in changes["add"] if word not in words]
     return " ".join(words) + "\n"
-
-
-def rootfs_archive() -> bytes:
-    """`firmware-config/rootfs`, owned by root, the same bytes each time."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for path in sorted((HERE / "rootfs").rglob("*")):
-            if path.is_file():
-                info = archive.gettarinfo(path, str(path.relative_to(HERE / "rootfs")))
-                info.uid = info.gid = 0
-                info.uname = info.gname = "root"
-                info.mtime = 0
-                info.mode = 0o755 if info.mode & 0o100 else 0o644
-                with path.open("rb") as file:
-                    archive.addfile(info, file)
-    return buffer.getvalue()
 
 
 def _text(name: str) -> str:

@@ -25,7 +25,7 @@ BOOT_LIMIT_S, SERVE_LIMIT_S = 240, 420
 
 @pytest.fixture
 def image(tmp_path):
-    """Our own image, as rpi-image-gen would make it: Debian, the rootfs, a release, and no identity."""
+    """Debian with our files and a release, and no identity; our own image is tested with the fleet."""
     card.need_tools()
     debian.need_tools()
     made = debian.made()

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
 from pathlib import Path
 
@@ -23,7 +22,7 @@ PORTAL = "https://cams.example.org"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMm0 operator@example.org"
 BOOT_FILES = {
     "config.txt", "cmdline.txt", "user-data", "network-config", "meta-data", "custom.toml",
-    "pinhole/first-boot", "pinhole/claim.env", "pinhole/rootfs.tar",
+    "pinhole/claim.env",
 }  # fmt: skip
 
 
@@ -75,7 +74,7 @@ def test_an_image_file_gets_the_boot_files_and_its_claim(image, tmp_path):
         "--wifi", 'Café "7"', "--country", "DE", "--timezone", "Europe/Berlin", WIFI_PASSWORD='say "friend"',
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    for step in ("checking", "writing", "verifying", "10 boot files, read back"):
+    for step in ("checking", "writing", "verifying", "8 boot files, read back"):
         assert step in result.stderr
     written = bootpart.find(tmp_path / "door.img")
     assert written.names() | written.names("pinhole") == BOOT_FILES | {"pinhole", "pinhole/pinhole.toml"}
@@ -114,7 +113,7 @@ def test_cloud_init_takes_what_is_written(image, tmp_path):
     assert network["wifis"]["wlan0"]["access-points"] == {"Yard: 'no' # 1": {"password": "a: b # 'c'"}}
     assert schema(tmp_path / "user-data").returncode == 0
     broken = tmp_path / "broken"
-    broken.write_text((tmp_path / "user-data").read_text().replace("runcmd:", "runcmd: 7\nx:"))
+    broken.write_text((tmp_path / "user-data").read_text().replace("users:", "users: 7\nx:"))
     assert schema(broken).returncode != 0, "the check can fail"
 
 
@@ -199,28 +198,3 @@ def test_what_is_no_raspberry_pi_image_is_refused(tmp_path):
     other.write_bytes(os.urandom(1 << 20))
     note_hash(other)
     assert door(other, tmp_path / "door.img").returncode == 1
-
-
-def test_the_first_boot_lays_our_files_over_the_system(tmp_path):
-    """The script itself, on a root of its own and with systemd's commands noted down."""
-    from flash.bootfiles import rootfs_archive
-
-    boot, root, programs = tmp_path / "boot", tmp_path / "root", tmp_path / "bin"
-    for folder in (boot / "pinhole", root, programs):
-        folder.mkdir(parents=True)
-    (boot / "pinhole" / "rootfs.tar").write_bytes(rootfs_archive())
-    (boot / "pinhole" / "pinhole.toml").write_text("[camera]\n")
-    for name in ("systemd-sysusers", "systemd-tmpfiles", "systemctl", "install"):
-        (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/asked\n')
-        (programs / name).chmod(0o755)
-    subprocess.run(
-        ["/bin/sh", ROOT / "firmware-config/cloud-init/first-boot"], check=True, timeout=30,
-        env={"PATH": f"{programs}:/usr/bin:/bin", "BOOT": str(boot), "ROOT": str(root)},
-    )  # fmt: skip
-    assert (root / "usr/lib/systemd/system/pinhole.service").is_file()
-    assert os.access(root / "usr/libexec/pinhole/rescue", os.X_OK)
-    asked = (tmp_path / "asked").read_text()
-    assert "systemd-sysusers" in asked
-    assert "systemctl enable pinhole.service" in asked
-    with tarfile.open(boot / "pinhole" / "rootfs.tar") as archive:
-        assert {(member.uid, member.gid) for member in archive} == {(0, 0)}

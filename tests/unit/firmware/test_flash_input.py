@@ -2,7 +2,7 @@
 
 import pytest
 from flash.__main__ import _read, _read_settings
-from flash.bootfiles import Site, Wifi, change_cmdline, render, rootfs_archive
+from flash.bootfiles import Site, Wifi, change_cmdline, render
 from flash.claims import make_claim, read_claims
 from flash.errors import FlashError
 from hypothesis import given
@@ -113,7 +113,3 @@ def test_the_command_line_keeps_its_root_and_changes_once():
     once = change_cmdline("console=serial0,115200 root=PARTUUID=1-02 quiet\n", changes)
     assert once == "root=PARTUUID=1-02 panic=10\n"
     assert change_cmdline(once, changes) == once
-
-
-def test_the_archive_is_the_same_each_time():
-    assert rootfs_archive() == rootfs_archive()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SYSTEM = ("chown", "echo", "systemctl", ".venv/bin/ruff")
+SYSTEM = ("chown", "echo", "rpi-image-gen", "systemctl", ".venv/bin/ruff")
 """What the documentation may take for granted."""
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
