@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ BASE = (
     "systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "python3", "python3-apt", "sudo",
     "iproute2", "procps", "ca-certificates", "udev",
 )  # fmt: skip
+FIRST_BOOT = ("cloud-init", "netplan.io", "network-manager")
+"""What reads a card on Raspberry Pi OS 13."""
 ROLES = (
     "python3-venv", "openssh-client", "mosquitto", "mosquitto-clients", "coturn", "nftables", "chrony",
     "prometheus-node-exporter", "modemmanager", "network-manager",
@@ -31,6 +34,17 @@ ROLES = (
 """What the roles install."""
 MORE = {"amd64": ("certbot", "pebble", "ppp", "usb-modeswitch")}
 """Where servers and a modem are tried, and an authority to get certificates from (RFC 8555)."""
+CAMERA = (
+    "python3-venv", "openssh-client", "chrony", "prometheus-node-exporter", "modemmanager", "ppp",
+    "usb-modeswitch", "cloud-guest-utils", "v4l-utils", "zram-tools",
+)  # fmt: skip
+"""What the roles and our own image put on a camera of another suite."""
+PICAMERA2 = {
+    "DEBIAN/control": "Package: python3-picamera2\nVersion: 0.3.31-1\nArchitecture: all\nDepends: python3\n"
+    "Maintainer: the tests <tests@example.org>\nDescription: stands in for the library\n",
+    "usr/lib/python3/dist-packages/picamera2/__init__.py": "class Picamera2:\n    @staticmethod\n"
+    "    def global_camera_info():\n        return []\n",
+}
 REPOSITORY = "srv/debs"
 BUILD_TIMEOUT_S = 1500
 _taken: dict[Path, IO[str]] = {}
@@ -39,11 +53,11 @@ _taken: dict[Path, IO[str]] = {}
 def build(arch: str, suite: str = SUITE) -> Path:
     """The folder of a system for `arch` (amd64 or arm64), made where it is not cached. Raises LabError.
 
-    Another suite than the usual comes without the roles' packages. It stays as long as this process lives.
+    Another suite than the usual comes with a camera's packages alone. It stays as long as this process lives.
     """
     mirror, keyring = apt_sources() or ("", "")
-    packages = ROLES + MORE.get(arch, ()) if suite == SUITE else ("openssh-client",)
-    key = hashlib.sha256(repr((suite, arch, BASE, packages, REPOSITORY)).encode()).hexdigest()[:12]
+    base, packages = (BASE, ROLES + MORE.get(arch, ())) if suite == SUITE else (BASE + FIRST_BOOT, CAMERA)
+    key = hashlib.sha256(repr((suite, arch, base, packages, PICAMERA2)).encode()).hexdigest()[:12]
     folder = CACHE / f"{suite}-{arch}-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{arch}.lock").open("w") as lock:
@@ -60,7 +74,7 @@ def build(arch: str, suite: str = SUITE) -> Path:
                 old.rename(gone)  # first: what is half removed must not be taken for a whole one
                 shutil.rmtree(gone)
         with foreign(arch):
-            _debootstrap(part, arch, suite, mirror, keyring)
+            _debootstrap(part, arch, suite, base, mirror, keyring)
             _fetch_packages(part, packages)
         part.rename(folder)
     return folder
@@ -96,8 +110,8 @@ def foreign(arch: str) -> Iterator[None]:
         yield
 
 
-def _debootstrap(part: Path, arch: str, suite: str, mirror: str, keyring: str) -> None:
-    _call("debootstrap", f"--arch={arch}", "--variant=minbase", f"--include={','.join(BASE)}",
+def _debootstrap(part: Path, arch: str, suite: str, base: Sequence[str], mirror: str, keyring: str) -> None:
+    _call("debootstrap", f"--arch={arch}", "--variant=minbase", f"--include={','.join(base)}",
           f"--keyring={keyring}", suite, str(part), mirror)  # fmt: skip
     (part / "etc/machine-id").write_text("")  # each machine makes its own
     for unit in (
@@ -124,8 +138,10 @@ def _fetch_packages(part: Path, packages: Sequence[str]) -> None:
           "--no-install-recommends", *packages)  # fmt: skip
     repository = part / REPOSITORY
     repository.mkdir(parents=True)
+    archives = part / "var/cache/apt/archives"
+    _make_picamera2(archives)
     index = []
-    for file in sorted((part / "var/cache/apt/archives").glob("*.deb")):
+    for file in sorted(archives.glob("*.deb")):
         target = repository / file.name.replace("%3a", "+")
         shutil.move(file, target)
         control = _call("dpkg-deb", "--field", str(target)).strip()
@@ -139,6 +155,16 @@ def _fetch_packages(part: Path, packages: Sequence[str]) -> None:
     (part / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:/{REPOSITORY} ./\n")
     _call("chroot", str(part), "apt-get", "update", "-qq")
     (part / "etc/resolv.conf").write_text("")
+
+
+def _make_picamera2(archives: Path) -> None:
+    """Raspberry Pi's own archive has it and Debian's has not; in here no camera is attached."""
+    with tempfile.TemporaryDirectory() as name:
+        for file, text in PICAMERA2.items():
+            target = Path(name, file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        _call("dpkg-deb", "--build", "--root-owner-group", name, str(archives / "python3-picamera2_all.deb"))
 
 
 def _call(*argv: str) -> str:
