@@ -93,6 +93,9 @@ def test_tls_trusts_the_ca_file_alone_and_nothing_older_than_1_2(pems):
     assert len(context.get_ca_certs()) == 1
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.verify_mode == ssl.CERT_REQUIRED
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT, (
+        "which our own authority's certificates do not meet"
+    )
     assert context.check_hostname
 
 
