@@ -43,6 +43,13 @@ def test_the_page_keeps_its_own_content_security_policy():
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|https?://", page())
 
 
+def test_what_lights_up_under_a_mouse_does_not_stay_lit_after_a_tap():
+    for path in WEB.glob("*.css"):
+        text = path.read_text()
+        by_mouse = re.sub(r"@media \(hover: hover\)[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", text)
+        assert ":hover" not in by_mouse, path.name
+
+
 def test_every_icon_that_is_used_exists():
     symbols = set(re.findall(r'id="icon-([a-z-]+)"', page()))
     used = set()
