@@ -121,6 +121,15 @@ class KnownBrowser(Table):
     created_at: Mapped[float] = mapped_column(Float)
 
 
+class RecoveryCode(Table):
+    """Stands once for a user's authenticator, which may be lost."""
+
+    __tablename__ = "recovery_codes"
+
+    key: Mapped[str] = mapped_column(String(KEY_CHARS), primary_key=True)
+    user_id: Mapped[int] = _owner("users.id")
+
+
 class OneTimeLink(Table):
     """Lets a user choose a new password, once."""
 

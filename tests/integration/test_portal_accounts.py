@@ -1,20 +1,18 @@
 """Accounts on a real store, SQLite and PostgreSQL alike: signing in, links, grants, several portals."""
 
 import asyncio
-import time
 
 import aiohttp
 import pytest
 from fakes.bus import state
+from parts.accounts import HERE, World
 from parts.portal import CHEAP, PASSWORD, USER, portal
 
 from agent.portal.accounts import sessions, shares, users
 from agent.portal.accounts.access import Access
 from agent.portal.accounts.attempts import FREE_FAILURES
-from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.codes import code_at
-from agent.portal.accounts.desk import Desk
-from agent.portal.accounts.passwords import PasswordError, Passwords
+from agent.portal.accounts.passwords import PasswordError
 from agent.portal.accounts.service import Accounts, SignInError, Visitor
 from agent.portal.accounts.users import AccountError, UnknownError
 from agent.portal.store import Store
@@ -22,28 +20,6 @@ from agent.portal.tables import AuditEntry, OneTimeLink, User, WebSession
 
 NEW = "a-better-password"
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-HERE = Visitor("192.0.2.1", "test")
-
-
-class World:
-    """Accounts over a store, with time that stands still."""
-
-    def __init__(self, store, folder):
-        self.now = float(int(time.time()))
-        self.store = store
-        self.desk = Desk(store, CHEAP)
-        self.passwords = Passwords(CHEAP)
-        self.audit = Audit(store, folder / "audit.jsonl")
-        self.accounts = Accounts(store, self.audit, self.passwords, clock=lambda: self.now)
-
-    async def sign_in(self, name=USER, password=PASSWORD, code=""):
-        return await self.accounts.sign_in(name, password, code, HERE)
-
-    def access(self, name=USER):
-        return self.store.run_here(lambda db: users.access_of(db, users.find(db, name)))
-
-    def count(self, table):
-        return self.store.run_here(lambda db: len(db.query(table).all()))
 
 
 def all_notes(db):

@@ -59,6 +59,8 @@ TOPICS: dict[Topic, tuple[str, ...]] = {
         "password-set",
         "code-set",
         "code-removed",
+        "recovery-renewed",
+        "recovery-used",
     ),
     "accounts": (
         "user-added",

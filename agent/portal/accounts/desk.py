@@ -118,7 +118,7 @@ class Desk:
 
         def work(db: Session, user: User) -> str:
             if without_code:
-                users.remove_code(user)
+                users.remove_code(db, user)
             return users.new_link(db, user, time.time())
 
         return self._change(name, f"reset link{', without code' if without_code else ''}", work)

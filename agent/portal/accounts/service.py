@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from agent.errors import PortalError
-from agent.portal.accounts import attempts, company, sessions, shares, users
+from agent.portal.accounts import attempts, company, recovery, sessions, shares, users
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.codes import accepted_step
@@ -101,13 +101,14 @@ class Accounts:
             log.warning("wrong password for %s from %s", ascii(name), visitor.address)
             raise _WRONG
         try:
-            signed_in = await self.store.run(
+            signed_in, left = await self.store.run(
                 lambda db: self._finish_sign_in(db, name, stored, code, visitor, keys)
             )
         except SignInError as exc:
             await self._note_refusal(exc, name, keys, visitor)
             raise
         self.audit.add(name, "sign-in", address=visitor.address)
+        self._note_recovery(name, left, visitor)
         return signed_in
 
     def _begin(self, db: Session, name: str, visitor: Visitor) -> tuple[attempts.Keys, float]:
@@ -117,25 +118,34 @@ class Accounts:
 
     def _finish_sign_in(
         self, db: Session, name: str, stored: str | None, code: str, visitor: Visitor, keys: attempts.Keys
-    ) -> SignedIn:
+    ) -> tuple[SignedIn, int | None]:
         user = users.find(db, name)
         if user.disabled or user.password_hash != stored:  # changed while it was hashed
             raise _WRONG
-        self._check_code(db, user, code)
+        left = self._check_code(db, user, code)
         attempts.succeed(db, keys)
-        return _open(db, user, self.now(), visitor)
+        return _open(db, user, self.now(), visitor), left
 
-    def _check_code(self, db: Session, user: User, code: str) -> None:
+    def _check_code(self, db: Session, user: User, code: str) -> int | None:
+        """Raises SignInError. Where it was a recovery code: how many are left."""
         if user.totp_secret is None:
-            return
+            return None
         if not code:
             raise SignInError("code-needed", "Enter the code that your authenticator app shows.")
+        if recovery.take(db, user, code):
+            return recovery.left(db, user)
         # The row is locked, so that one code is not taken twice at once.
         db.refresh(user, with_for_update=True)
         step = accepted_step(user.totp_secret, code, user.totp_step, self.now())
         if step is None:
             raise SignInError("wrong-code", "That code is not right, or was used already.")
         user.totp_step = step
+        return None
+
+    def _note_recovery(self, name: str, left: int | None, visitor: Visitor) -> None:
+        if left is not None:
+            log.warning("%s used a recovery code, %d are left", name, left)
+            self.audit.add(name, "recovery-used", address=visitor.address, detail=f"{left} left")
 
     async def _note_refusal(self, exc: SignInError, name: str, keys: attempts.Keys, visitor: Visitor) -> None:
         """Wrong secrets alone count: a right password that needs a code is none."""
@@ -176,19 +186,20 @@ class Accounts:
             if wait_s > 0:
                 raise SignInError("too-many-attempts", "Too many wrong codes. Wait a little.", wait_s)
 
-        def take(db: Session) -> SignedIn:
+        def take(db: Session) -> tuple[SignedIn, int | None]:
             user = users.take_link(db, token, self.now())
-            self._check_code(db, user, code)
+            left = self._check_code(db, user, code)
             users.set_password(db, user, password_hash)
             attempts.succeed(db, keys)
-            return _open(db, user, self.now(), visitor)
+            return _open(db, user, self.now(), visitor), left
 
         try:
-            signed_in = await self.store.run(take)
+            signed_in, left = await self.store.run(take)
         except SignInError as exc:
             await self._note_refusal(exc, name, keys, visitor)
             raise
         self.audit.add(name, "password-set", address=visitor.address, detail="with a one-time link")
+        self._note_recovery(name, left, visitor)
         return signed_in
 
     async def enter(self, token: str, visitor: Visitor) -> SignedIn:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from agent.errors import PortalError
 from agent.model.ids import is_id
+from agent.portal.accounts import recovery
 from agent.portal.accounts.access import Access, Role, parse_role, stronger
 from agent.portal.accounts.tokens import CLOCK_SLACK_S, key_of, new_token
 from agent.portal.tables import (
@@ -124,9 +125,10 @@ def set_password(db: Session, user: User, password_hash: str, keep_session: str 
     end_sessions(db, user, keep_session)
 
 
-def remove_code(user: User) -> None:
+def remove_code(db: Session, user: User) -> None:
     """Let a user sign in without the authenticator, which may be lost."""
     user.totp_secret, user.totp_step = None, 0
+    recovery.forget(db, user)
 
 
 def remove(db: Session, user: User) -> None:

@@ -4,10 +4,11 @@ from aiohttp import web
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from agent.portal.accounts import codes, sessions, users
+from agent.portal.accounts import codes, recovery, sessions, users
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.passwords import MAX_CHARS, check_new
 from agent.portal.accounts.service import Accounts, SignInError
+from agent.portal.accounts.users import AccountError
 from agent.portal.api.route import Body, Need, add, read, visitor
 
 
@@ -45,6 +46,7 @@ class Account:
             ("POST", "/api/account/code/new", self.new_code),
             ("POST", "/api/account/code", self.set_code),
             ("POST", "/api/account/code/remove", self.remove_code),
+            ("POST", "/api/account/code/recovery", self.renew_recovery),
             ("POST", "/api/account/sign-out-others", self.sign_out_others),
         ):
             add(app, self._accounts, method, path, Need.USER, serve)
@@ -59,6 +61,7 @@ class Account:
                 "role": user.role,
                 "has_password": user.password_hash is not None,
                 "has_code": user.totp_secret is not None,
+                "recovery_codes": recovery.left(db, user),
                 "is_company": user.subject is not None,
                 "sessions": sessions.count_sessions(db, user.id, now),
             }
@@ -87,19 +90,33 @@ class Account:
         if step is None:
             raise SignInError("wrong-code", "That code is not right. Check that your phone's clock is.")
 
-        def work(db: Session) -> None:
+        def work(db: Session) -> list[str]:
             user = users.find(db, who.name)
             user.totp_secret, user.totp_step = new.secret, step
             users.end_sessions(db, user, who.session)
+            return recovery.renew(db, user)
 
-        await self._accounts.store.run(work)
-        return self._done(request, who, "code-set")
+        made = await self._accounts.store.run(work)
+        return self._done(request, who, "code-set", recovery_codes=made)
 
     async def remove_code(self, request: web.Request, who: Identity) -> web.Response:
         again = await read(request, OnePassword)
         await self._accounts.check_again(who, again.password)
-        await self._accounts.store.run(lambda db: users.remove_code(users.find(db, who.name)))
+        await self._accounts.store.run(lambda db: users.remove_code(db, users.find(db, who.name)))
         return self._done(request, who, "code-removed")
+
+    async def renew_recovery(self, request: web.Request, who: Identity) -> web.Response:
+        again = await read(request, OnePassword)
+        await self._accounts.check_again(who, again.password)
+
+        def work(db: Session) -> list[str]:
+            user = users.find(db, who.name)
+            if user.totp_secret is None:
+                raise AccountError("Recovery codes stand for an authenticator: set one up first.")
+            return recovery.renew(db, user)
+
+        made = await self._accounts.store.run(work)
+        return self._done(request, who, "recovery-renewed", recovery_codes=made)
 
     async def sign_out_others(self, request: web.Request, who: Identity) -> web.Response:
         await self._accounts.store.run(
@@ -107,6 +124,6 @@ class Account:
         )
         return self._done(request, who, "signed-out-others")
 
-    def _done(self, request: web.Request, who: Identity, action: str) -> web.Response:
+    def _done(self, request: web.Request, who: Identity, action: str, **said: object) -> web.Response:
         self._accounts.audit.add(who.name, action, address=visitor(request).address)
-        return web.json_response({})
+        return web.json_response(said)

@@ -113,7 +113,7 @@ class Admin:
         def work(db: Session) -> str:
             user = users.find(db, name)
             if wish.remove_code:
-                users.remove_code(user)
+                users.remove_code(db, user)
             return users.new_link(db, user, self._accounts.now())
 
         link = await self._accounts.store.run(work)

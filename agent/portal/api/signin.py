@@ -17,6 +17,8 @@ from agent.portal.guard import is_https
 DEPARTURE_COOKIE = "pinhole-company"
 DEPARTURE_LIFETIME_S = 600
 RETURN_PATH = "/api/company/return"
+MAX_CODE_CHARS = 32
+"""Of an authenticator's code, or a recovery code as people write it."""
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ class Login(Body):
 
     user: str = Field(min_length=1, max_length=128)
     password: str = Field(max_length=MAX_CHARS)
-    code: str = Field(default="", max_length=16)
+    code: str = Field(default="", max_length=MAX_CODE_CHARS)
 
 
 class LinkToken(Body):
@@ -39,7 +41,7 @@ class Welcome(LinkToken):
     """A one-time link, and the password that was chosen with it."""
 
     password: str = Field(max_length=MAX_CHARS)
-    code: str = Field(default="", max_length=16)
+    code: str = Field(default="", max_length=MAX_CODE_CHARS)
 
 
 class SignIn:

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { el, setText } from "./dom.js";
-import { codeField, form, passwordField } from "./form.js";
+import { codeField, form, passwordField, secrets } from "./form.js";
 
 export class AccountPage {
   constructor({ me }) {
@@ -15,7 +15,7 @@ export class AccountPage {
     if (account.problem) return this.element.replaceChildren(el("p", { class: "form-error" }, account.problem));
     const role = account.role ? `${account.role} of every camera` : "what is granted, camera by camera";
     const who = el("section", { class: "box" }, el("h2", {}, account.user), el("p", { class: "hint" }, `Your role: ${role}.`), this.#others(account.sessions));
-    const own = account.has_password ? [this.#password(), this.#code(account.has_code)] : [];
+    const own = account.has_password ? [this.#password(), this.#code(account.has_code, account.recovery_codes)] : [];
     return this.element.replaceChildren(who, ...own);
   }
 
@@ -45,17 +45,35 @@ export class AccountPage {
     return el("section", { class: "box" }, el("h2", {}, "Password"), form("Change password", submit, old, next), done);
   }
 
-  #code(hasCode) {
+  #code(hasCode, recoveryCodes) {
     const box = el("section", { class: "box" }, el("h2", {}, "Authenticator"));
     if (hasCode) {
       const password = passwordField("Your password", "code-password");
       const submit = () => this.#send("api/account/code/remove", { password: password.input.value });
-      box.append(el("p", { class: "hint" }, "On: signing in asks for a code of your authenticator app."), form("Turn off", submit, password));
+      box.append(el("p", { class: "hint" }, "On: signing in asks for a code of your authenticator app."), form("Turn off", submit, password), this.#recovery(recoveryCodes));
       return box;
     }
     const begin = el("button", { type: "button", class: "button", onclick: () => this.#showCode(box) }, "Set up");
     box.append(el("p", { class: "hint" }, "Off. With an authenticator app on your phone, a stolen password alone lets nobody in."), begin);
     return box;
+  }
+
+  #recovery(left) {
+    const password = passwordField("Your password", "recovery-password");
+    const made = el("div", {});
+    const submit = async () => {
+      const { recovery_codes, problem } = await post("api/account/code/recovery", { password: password.input.value });
+      if (problem) return problem;
+      password.input.value = "";
+      made.replaceChildren(this.#shown(recovery_codes));
+      return null;
+    };
+    const words = `Recovery codes stand for your phone, each once: ${left} ${left === 1 ? "is" : "are"} left. New ones void those before.`;
+    return el("div", {}, el("h3", {}, "Recovery codes"), el("p", { class: "hint" }, words), form("Make new codes", submit, password), made);
+  }
+
+  #shown(codes) {
+    return secrets(codes, "Your recovery codes. Keep them where your phone is not: they are shown this once.", "pinhole-recovery-codes.txt");
   }
 
   async #showCode(box) {
@@ -64,7 +82,13 @@ export class AccountPage {
     const picture = el("img", { class: "qr", src: `data:image/svg+xml;utf8,${encodeURIComponent(svg)}`, alt: "QR code for your authenticator app", width: "220", height: "220" });
     const password = passwordField("Your password", "code-password");
     const code = codeField("The code that it shows");
-    const submit = () => this.#send("api/account/code", { secret, password: password.input.value, code: code.input.value.replaceAll(" ", "") });
+    const submit = async () => {
+      const answer = await post("api/account/code", { secret, password: password.input.value, code: code.input.value.replaceAll(" ", "") });
+      if (answer.problem) return answer.problem;
+      await this.load();
+      this.element.append(el("section", { class: "box" }, el("h2", {}, "Recovery codes"), this.#shown(answer.recovery_codes)));
+      return null;
+    };
     box.replaceChildren(
       el("h2", {}, "Authenticator"),
       el("p", { class: "hint" }, "Scan this with your authenticator app, or type the key in."),

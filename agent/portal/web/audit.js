@@ -26,6 +26,8 @@ const WORDS = {
   "password-set": "set a password",
   "code-set": "turned an authenticator on",
   "code-removed": "turned an authenticator off",
+  "recovery-renewed": "made new recovery codes",
+  "recovery-used": "used a recovery code",
   "signed-out-others": "signed out other browsers",
   "user-added": "added a user",
   "user-changed": "changed a user",

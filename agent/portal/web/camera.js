@@ -1,7 +1,7 @@
 // One camera, full screen.
 
 import { badge, sinceOf, stateOf, updateBadge, watchersOf } from "./badge.js";
-import { announce, el, icon, setText, tool } from "./dom.js";
+import { announce, download, el, icon, setText, tool } from "./dom.js";
 import { clock, moment, size } from "./format.js";
 import { Notice } from "./notice.js";
 import { Overlay } from "./overlay.js";
@@ -231,10 +231,4 @@ export class CameraView {
     this.#said = text;
     announce(text);
   }
-}
-
-function download(blob, name) {
-  const url = URL.createObjectURL(blob);
-  el("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

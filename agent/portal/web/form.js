@@ -1,6 +1,6 @@
 // Parts of forms, shared by the pages about accounts.
 
-import { el, icon, iconButton, setText } from "./dom.js";
+import { download, el, icon, iconButton, setText } from "./dom.js";
 
 /** A labelled input; `.input` holds its value. */
 export function field(label, attributes = {}) {
@@ -25,6 +25,23 @@ export function passwordField(label, name, isNew = false) {
 /** The six digits of an authenticator. */
 export function codeField(label = "Code of your authenticator") {
   return field(label, { name: "code", inputmode: "numeric", autocomplete: "one-time-code", pattern: "[0-9 ]*", maxlength: "7" });
+}
+
+/** The same where a recovery code is taken too, as people write it. */
+export function signInCodeField() {
+  const row = codeField();
+  const { input } = row;
+  Object.assign(input, { pattern: "[0-9A-Za-z \\-]*", maxLength: 24 });
+  const swap = el("button", { type: "button", class: "button small" }, "Use a recovery code");
+  swap.addEventListener("click", () => {
+    row.querySelector("label").textContent = "One of your recovery codes";
+    input.inputMode = "text";
+    input.value = "";
+    swap.remove();
+    input.focus();
+  });
+  row.append(swap);
+  return row;
 }
 
 /** A choice; `options` are [value, words]. */
@@ -63,6 +80,19 @@ export function secret(text, words, label = "Link", symbol = "link") {
     setText(copy, "Copied");
   });
   return el("div", { class: "secret-link", role: "status" }, icon(symbol), el("p", {}, words), el("div", { class: "copy-row" }, input, copy));
+}
+
+/** Several secrets that are shown once: to copy, or to keep as a file. */
+export function secrets(list, words, file) {
+  const text = `${list.join("\n")}\n`;
+  const copy = el("button", { type: "button", class: "button" }, "Copy");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard?.writeText(text).catch(() => null);
+    setText(copy, "Copied");
+  });
+  const save = el("button", { type: "button", class: "button", onclick: () => download(new Blob([text], { type: "text/plain" }), file) }, "Download");
+  const items = el("ul", { class: "codes" }, ...list.map((one) => el("li", {}, el("code", {}, one))));
+  return el("div", { class: "secret-link", role: "status" }, icon("link"), el("p", {}, words), items, el("div", { class: "copy-row" }, copy, save));
 }
 
 /** The address of a view of this dashboard. */

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { el, icon, setText } from "./dom.js";
-import { codeField, field, form, passwordField } from "./form.js";
+import { field, form, passwordField, signInCodeField } from "./form.js";
 
 const COMPANY_PROBLEMS = {
   "no-account": "There is no account for you here yet. Ask an administrator to add it.",
@@ -23,7 +23,7 @@ export class SignInView {
     this.#onSignedIn = onSignedIn;
     this.user = field("User name", { name: "username", autocomplete: "username", maxlength: "128", required: true });
     this.password = passwordField("Password", "password");
-    this.code = codeField();
+    this.code = signInCodeField();
     this.code.hidden = true;
     this.form = form("Sign in", () => this.#submit(), this.user, this.password, this.code);
     this.form.send.classList.add("wide");
@@ -89,7 +89,7 @@ export class WelcomeView {
     }
     const name = field("User name", { name: "username", autocomplete: "username", value: user, readonly: true });
     const password = passwordField("New password, 12 characters or more", "password", true);
-    const code = codeField();
+    const code = signInCodeField();
     code.hidden = true;
     const submit = async () => {
       const body = { token: this.#token, password: password.input.value };
