@@ -17,6 +17,7 @@ from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.company import load_company
 from agent.portal.accounts.passwords import Passwords
 from agent.portal.accounts.service import Accounts
+from agent.portal.accounts.strength import words_of
 from agent.portal.accounts.users import first_link
 from agent.portal.api.enroll import Devices
 from agent.portal.app import run_portal as serve_portal
@@ -72,7 +73,8 @@ class Portal:
             device_key=self.registry.key_of,
         )
         self.audit = Audit(self.store, portal.audit_file)
-        self.accounts = Accounts(self.store, self.audit, Passwords(), load_company(portal.oidc))
+        passwords = Passwords(site_words=words_of(portal.public_url or ""))
+        self.accounts = Accounts(self.store, self.audit, passwords, load_company(portal.oidc))
         self.devices = Devices(self.accounts, self.authority, signing.key_set, portal, broker)
         self.broker = Broker(
             broker,

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Self, TypeVar
 
@@ -13,6 +13,7 @@ from agent.config import PortalSettings
 from agent.portal.accounts import users
 from agent.portal.accounts.access import Role, parse_role
 from agent.portal.accounts.passwords import STRONG, check_new
+from agent.portal.accounts.strength import words_of
 from agent.portal.accounts.users import AccountError, UserView
 from agent.portal.claims import known_cameras
 from agent.portal.store import Store, open_store
@@ -25,9 +26,12 @@ ACTOR = "command line"
 class Desk:
     """Blocks. Every method raises AccountError where it cannot be done."""
 
-    def __init__(self, store: Store, hasher: PasswordHasher = STRONG) -> None:
+    def __init__(
+        self, store: Store, hasher: PasswordHasher = STRONG, site_words: Collection[str] = ()
+    ) -> None:
         self._store = store
         self._hasher = hasher
+        self._site_words = site_words
 
     @classmethod
     @contextlib.contextmanager
@@ -35,7 +39,7 @@ class Desk:
         """The accounts of these settings. Raises StoreError."""
         store = open_store(settings)
         try:
-            yield cls(store)
+            yield cls(store, site_words=words_of(settings.public_url or ""))
         finally:
             store.close()
 
@@ -161,7 +165,7 @@ class Desk:
         self._store.run_here(work)
 
     def _hash(self, name: str, password: str) -> str:
-        check_new(password, name)
+        check_new(password, name, self._site_words)
         return self._hasher.hash(password)
 
     def _change(self, name: str, words: str, work: Callable[[Session, User], T]) -> T:

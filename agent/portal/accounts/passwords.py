@@ -1,7 +1,7 @@
 """Passwords as argon2id hashes. The only module that imports argon2."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from agent.errors import PortalError
+from agent.portal.accounts.strength import weakness_of, words_of
 
 MIN_CHARS, MAX_CHARS = 12, 256
 THREADS = 2
@@ -28,19 +29,26 @@ class BusyError(PortalError):
     """More sign-ins at once than the server hashes."""
 
 
-def check_new(password: str, name: str) -> None:
-    """Raises PasswordError where a new password is too weak to keep."""
+def check_new(password: str, name: str, site_words: Collection[str] = ()) -> None:
+    """Raises PasswordError where a new password is too weak to keep; takes up to 0.3 s of this thread."""
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
         raise PasswordError(f"A password has {MIN_CHARS} to {MAX_CHARS} characters.")
-    if len(set(password)) < 5 or name.casefold() in password.casefold():
-        raise PasswordError("That password is too easy to guess.")
+    if name.casefold() in password.casefold():
+        raise PasswordError("That password is too easy to guess: your user name is in it.")
+    weakness = weakness_of(password, [*words_of(name), *site_words])
+    if weakness:
+        raise PasswordError(
+            f"That password is too easy to guess. {weakness} Better are four words that nothing connects."
+        )
 
 
 class Passwords:
     """Hashes and checks in two threads of its own, at most 32 waiting: a flood costs bounded memory."""
 
-    def __init__(self, hasher: PasswordHasher = STRONG) -> None:
+    def __init__(self, hasher: PasswordHasher = STRONG, site_words: Collection[str] = ()) -> None:
+        """`site_words` are the first that somebody tries, who knows whose portal it is."""
         self._hasher = hasher
+        self._site_words = site_words
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
         self._waiting = 0
         self._nobody = hasher.hash("nobody has this password")
@@ -49,9 +57,9 @@ class Passwords:
         """The hash to store; takes about 50 ms of this thread."""
         return self._hasher.hash(password)
 
-    async def hash(self, password: str) -> str:
-        """The same, elsewhere. Raises BusyError."""
-        return await self._run(self.hash_here, password)
+    async def hash_new(self, password: str, name: str) -> str:
+        """The same elsewhere, of one that somebody chose. Raises PasswordError or BusyError."""
+        return await self._run(self._hash_new, password, name)
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Say whether it is the right one. Without a stored hash it takes as long, and is wrong.
@@ -63,6 +71,10 @@ class Passwords:
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(cancel_futures=True)
+
+    def _hash_new(self, password: str, name: str) -> str:
+        check_new(password, name, self._site_words)
+        return self.hash_here(password)
 
     def _verify(self, stored: str, password: str) -> bool:
         try:

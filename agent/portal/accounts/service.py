@@ -13,7 +13,7 @@ from agent.portal.accounts.access import Identity
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.codes import accepted_step
 from agent.portal.accounts.company import Company
-from agent.portal.accounts.passwords import Passwords, check_new
+from agent.portal.accounts.passwords import Passwords
 from agent.portal.accounts.tokens import MAX_TOKEN_CHARS, key_of
 from agent.portal.store import Store
 from agent.portal.tables import User
@@ -177,8 +177,7 @@ class Accounts:
         """
         user = await self.store.run(lambda db: users.user_of_link(db, token, self.now()))
         name = user.name
-        check_new(password, name)
-        password_hash = await self.passwords.hash(password)
+        password_hash = await self.passwords.hash_new(password, name)
 
         keys = attempts.keys_of(name, visitor.address)
         if user.totp_secret is not None:  # else there is nothing to guess

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from agent.portal.accounts import codes, recovery, sessions, users
 from agent.portal.accounts.access import Identity
-from agent.portal.accounts.passwords import MAX_CHARS, check_new
+from agent.portal.accounts.passwords import MAX_CHARS
 from agent.portal.accounts.service import Accounts, SignInError
 from agent.portal.accounts.users import AccountError
 from agent.portal.api.route import Body, Need, add, read, visitor
@@ -71,8 +71,7 @@ class Account:
     async def change_password(self, request: web.Request, who: Identity) -> web.Response:
         change = await read(request, NewPassword)
         await self._accounts.check_again(who, change.old)
-        check_new(change.new, who.name)
-        password_hash = await self._accounts.passwords.hash(change.new)
+        password_hash = await self._accounts.passwords.hash_new(change.new, who.name)
         await self._accounts.store.run(
             lambda db: users.set_password(db, users.find(db, who.name), password_hash, who.session)
         )

@@ -37,6 +37,7 @@ FOREIGN = {
     "argon2": ("portal/accounts/passwords.py", "portal/accounts/desk.py"),
     "pyotp": "portal/accounts/codes.py",
     "segno": "portal/accounts/codes.py",
+    "zxcvbn_rs_py": "portal/accounts/strength.py",
     "authlib": "portal/accounts/company.py",
     "httpx2": "portal/accounts/company.py",
     "joserfc": ("signaling/trust.py", "portal/accounts/"),
@@ -127,7 +128,7 @@ def test_each_foreign_library_has_its_place(library):
 
 
 def test_a_device_needs_nothing_that_only_the_portal_needs():
-    portal_only = ["alembic", "argon2", "authlib", "httpx", "pyotp", "segno", "sqlalchemy"]
+    portal_only = ["alembic", "argon2", "authlib", "httpx", "pyotp", "segno", "sqlalchemy", "zxcvbn_rs_py"]
     code = f"import sys, agent.app; print(*(name for name in {portal_only} if name in sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
