@@ -99,6 +99,7 @@ class Authority:
         try:
             known = x509.load_pem_x509_certificate(file.read_bytes())
             names = known.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            known.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)  # older ones had none
             known.verify_directly_issued_by(self._certificate)
         except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
             return False
@@ -150,6 +151,9 @@ class Authority:
             .not_valid_before(now - BACKDATE)
             .not_valid_after(now + dt.timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
         )
 
     def _sign(self, builder: x509.CertificateBuilder) -> Certificate:
@@ -221,9 +225,27 @@ def _self_signed(key: PrivateKey, name: str, days: int, *, is_authority: bool) -
         .not_valid_before(now - BACKDATE)
         .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .add_extension(_usage(is_authority=is_authority), critical=True)
         .sign(key, hashes.SHA256())
     )
     return made.public_bytes(serialization.Encoding.PEM)
+
+
+def _usage(*, is_authority: bool) -> x509.KeyUsage:
+    """What the key is for (RFC 5280 section 4.2.1.3); Python 3.13 asks every authority."""
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _name(name: str) -> x509.Name:

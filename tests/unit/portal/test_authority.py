@@ -1,6 +1,8 @@
 """The broker's files may be made again at any time: what is still good stays as it is."""
 
+import contextlib
 import datetime as dt
+import ssl
 
 import pytest
 from cryptography import x509
@@ -44,6 +46,23 @@ def test_a_second_time_changes_nothing(authority, plan):
     first = contents(plan)
     write_broker_files(plan, authority, [9, 7])
     assert contents(plan) == first
+
+
+def test_what_it_issues_is_proven_as_strictly_as_rfc_5280_says(authority, plan):
+    """Python 3.13's default, which an agent of the last release has."""
+    write_broker_files(plan, authority, [])
+    strict = ssl.create_default_context(cadata=(plan.folder / "ca.pem").read_text())
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(plan.folder / "server.pem", plan.folder / "server-key.pem")
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = strict.wrap_bio(to_client, to_server, server_hostname="mqtt.example.org")
+    server = serving.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for end in (client, server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    assert client.version()
 
 
 def test_another_name_is_another_certificate(authority, plan, tmp_path):
