@@ -6,6 +6,7 @@ interfaces; late nominations of a better pair; consent that tolerates long round
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import random
 import socket
@@ -153,6 +154,33 @@ class IceConnection(aioice.Connection):
         if parsed.transport.lower() == "udp" and parsed.component == 1 and 0 < parsed.port < 65536:
             # A task, because an mDNS name (`….local`) takes up to a second to resolve or to fail.
             self._spawn(self._add_remote(parsed), "remote candidate")
+
+    def _pair_remote_candidate(self, remote_candidate: Candidate) -> None:
+        """Pair it, but for one that points into this machine: nobody's word has us knock at our own services.
+
+        A viewer that is in here (the demo's, say) asks us first, and `check_incoming` makes the pair.
+        """
+        if not self._is_inward(remote_candidate._network_host):  # noqa: SLF001
+            super()._pair_remote_candidate(remote_candidate)
+            return
+        for relay in self._relays:  # a TURN server judges for itself whom it relays to
+            can_pair = relay.local_candidate.can_pair_with(remote_candidate)
+            if can_pair and not self._find_pair(relay, remote_candidate):
+                self._check_list.append(ice.CandidatePair(relay, remote_candidate))
+
+    def _is_inward(self, host: str) -> bool:
+        """Whether packets to there would stay in this machine, or on its wire alone."""
+        address = ipaddress.ip_address(host)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        own = (candidate.host for candidate in self._local_candidates if candidate.type == "host")
+        return (
+            address.is_loopback
+            or address.is_link_local
+            or address.is_unspecified
+            or address.is_multicast
+            or str(address) in own
+        )
 
     async def connect(self) -> None:
         """Find a working pair and start consent checks; waits until cancelled where there is none."""

@@ -19,6 +19,7 @@ PINNED = {"aioice": "0.13.0", "aiortc": "1.16.0", "pylibsrtp": "1.0.0"}
 _CLASS_NAMES: dict[type, tuple[str, ...]] = {
     # agent/rtc/ice.py overrides or calls these
     aioice.ice.Connection: (
+        "_find_pair",
         "_pair_remote_candidate",
         "build_request",
         "check_complete",
