@@ -17,7 +17,7 @@ from rich.console import Console
 
 from agent import __version__
 from agent.cli_devices import broker_config, claim, device_app, enroll, keys_app
-from agent.cli_portal import group_app, user_app
+from agent.cli_portal import audit_app, group_app, user_app
 from agent.config import load, read_secret
 from agent.config.document import example
 from agent.config.files import file_faults
@@ -52,6 +52,7 @@ app = typer.Typer(
 portal_app = typer.Typer(invoke_without_command=True)
 portal_app.add_typer(user_app, name="user")
 portal_app.add_typer(group_app, name="group")
+portal_app.add_typer(audit_app, name="audit")
 portal_app.add_typer(device_app, name="device")
 portal_app.add_typer(keys_app, name="keys")
 portal_app.command()(claim)

@@ -15,6 +15,7 @@ from agent.errors import ConfigError
 
 user_app = typer.Typer(no_args_is_help=True)
 group_app = typer.Typer(no_args_is_help=True, help="Put cameras together that are granted together.")
+audit_app = typer.Typer(no_args_is_help=True, help="Look after the audit log.")
 
 Config = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The portal's settings.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
@@ -269,6 +270,33 @@ def remove_group(name: GroupName, config: Config) -> None:
     with Desk.open(load(config).portal) as desk:
         desk.remove_group(name)
     typer.echo(f"removed {name}")
+
+
+@audit_app.callback()
+def _audit() -> None:
+    """Look after the audit log."""
+
+
+@audit_app.command()
+def verify(config: Config) -> None:
+    """Say whether the audit log was changed: names each entry that was changed, removed or inserted.
+
+    Every entry holds the hash of the one before, in the table and in portal.audit_file; and what is in the
+    file must be in the table.
+
+    Example: [b]pinhole portal audit verify -c pinhole.toml[/]
+    """
+    from agent.portal.accounts.desk import Desk
+
+    settings = load(config).portal
+    with Desk.open(settings) as desk:
+        report = desk.verify_audit(settings.audit_file)
+    for fault in report.faults:
+        typer.echo(fault)
+    typer.echo(f"{report.entries} entries in the table, {report.lines} lines in {settings.audit_file}")
+    if report.faults:
+        raise typer.Exit(1)
+    typer.echo("they hold together")
 
 
 def _print_link(settings: PortalSettings, token: str) -> None:

@@ -129,7 +129,8 @@ class Portal:
                     task.cancel()
 
     def _note_watching(self, client: Client, device: str, act: WatchAct, detail: str) -> None:
-        self.audit.add(client.user, act, device=device, address=client.address, detail=detail)
+        note = self.audit.add_refusal if act == "watch-refused" else self.audit.add
+        note(client.user, act, device=device, address=client.address, detail=detail)
 
     async def _keep_trust(self) -> None:
         """Hear of devices that came or were revoked, and tell devices of our keys."""

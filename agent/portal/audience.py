@@ -8,7 +8,7 @@ from typing import Literal
 from agent.portal.client import Client, Session
 from agent.portal.messages import Device
 
-WatchAct = Literal["watch", "watch-end", "preview"]
+WatchAct = Literal["watch", "watch-end", "watch-refused", "preview"]
 PREVIEW_EVERY_S = 3600.0
 MAX_PREVIEWS = 16_384
 MAX_NAMES = 64

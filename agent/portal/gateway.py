@@ -404,6 +404,7 @@ class Gateway:
         online = self._directory.is_online(offer.device)
         # The same words for a camera that is not granted: not even its existence is told.
         if online is None or not client.may_watch(offer.device):
+            self.note_watching(client, offer.device, "watch-refused", "")
             return SessionReject(offer.session, "unknown-camera", "There is no camera of this name here.")
         if not online:
             return SessionReject(

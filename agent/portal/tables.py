@@ -178,6 +178,25 @@ class AuditEntry(Table):
     """Empty where it concerns no camera."""
     address: Mapped[str] = mapped_column(String(64))
     detail: Mapped[str] = mapped_column(String(400))
+    previous: Mapped[str | None] = mapped_column(String(KEY_CHARS))
+    """The hash of the entry before; None in entries from before there was a chain."""
+    hash: Mapped[str | None] = mapped_column(String(KEY_CHARS))
+
+
+class AuditChain(Table):
+    """One row: both ends of the audit log's chain."""
+
+    __tablename__ = "audit_chain"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    head: Mapped[str] = mapped_column(String(KEY_CHARS))
+    """The newest entry's hash."""
+    anchor: Mapped[str] = mapped_column(String(KEY_CHARS))
+    """What the oldest entry that is kept has before it."""
+    anchor_id: Mapped[int] = mapped_column(Integer)
+    """Entries up to this one are not in the chain, or were forgotten."""
+    since: Mapped[float] = mapped_column(Float)
+    """Entries up to this time may be missing."""
 
 
 class Revision(Table):

@@ -13,7 +13,7 @@ from playwright.async_api import expect
 from sqlalchemy import delete
 
 from agent.config import DeviceSettings, Settings
-from agent.portal.accounts.audit import Entry
+from agent.portal.accounts.chain import Entry
 from agent.portal.accounts.codes import code_at
 from agent.portal.registry import list_devices
 from agent.portal.tables import AuditEntry

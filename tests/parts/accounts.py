@@ -19,7 +19,7 @@ class World:
 
     def __init__(self, store, folder):
         self.now = float(int(time.time()))
-        self.store = store
+        self.store, self.folder = store, folder
         self.desk = Desk(store, CHEAP)
         self.passwords = Passwords(CHEAP)
         self.audit = Audit(store, folder / "audit.jsonl")

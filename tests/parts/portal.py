@@ -76,7 +76,9 @@ async def portal(
             desk.add_user(USER, role, password=PASSWORD)
 
         def note(client, device, act, detail):
-            audit.add(client.user, act, device=device, address=client.address, detail=detail)
+            (audit.add_refusal if act == "watch-refused" else audit.add)(
+                client.user, act, device=device, address=client.address, detail=detail
+            )
 
         gateway = gateway or Gateway(bus.send, ice or IceServers(), "1.2.3")
         gateway.note_watching = note

@@ -1,33 +1,30 @@
 """Who did what and when: in the store for the dashboard, and in a file of JSON lines for everything else."""
 
 import asyncio
-import contextlib
-import json
 import logging
-import os
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from io import TextIOWrapper
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.errors import PortalError
 from agent.model.text import printable
+from agent.portal.accounts import ledger
+from agent.portal.accounts.audit_file import AuditFile
+from agent.portal.accounts.chain import Entry
+from agent.portal.client import MinuteLimit
 from agent.portal.store import Store, StoreError
 from agent.portal.tables import DEVICE_CHARS, NAME_CHARS, AuditEntry
 
 MAX_QUEUED = 4096
 BATCH = 256
 RETRY_S = 5.0
-FILE_BYTES, FILES_KEPT = 10 * 1024 * 1024, 9
-MAX_ROWS = 500_000
+REFUSALS_PER_MINUTE = 20
 KEPT_S = 366 * 86400.0
 _DETAIL_CHARS = 400
 _PRUNE_EVERY = 1000
@@ -35,19 +32,9 @@ _PRUNE_EVERY = 1000
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the log. `at` is Unix time in seconds."""
-
-    at: float
-    actor: str
-    action: str
-    device: str = ""
-    address: str = ""
-    detail: str = ""
-
-
-Topic = Literal["", "everything", "watching", "previews", "sign-in", "accounts", "links", "cameras"]
+Topic = Literal[
+    "", "everything", "watching", "previews", "sign-in", "accounts", "links", "cameras", "refusals"
+]
 TOPICS: dict[Topic, tuple[str, ...]] = {
     "watching": ("watch", "watch-end"),
     "previews": ("preview",),
@@ -71,7 +58,8 @@ TOPICS: dict[Topic, tuple[str, ...]] = {
         "group-removed",
     ),
     "links": ("link-shared", "link-revoked", "link-opened"),
-    "cameras": ("claim-made", "enrolled", "revoked", "look-asked"),
+    "cameras": ("claim-made", "enrolled", "enrol-refused", "revoked", "look-asked"),
+    "refusals": ("sign-in-failed", "watch-refused", "enrol-refused", "refused"),
 }
 """Which acts belong together. Where no topic is asked for, previews are left out; `everything` has them."""
 
@@ -98,13 +86,14 @@ class Audit:
         self._store = store
         self._clock = clock
         self._queue: asyncio.Queue[Entry] = asyncio.Queue(MAX_QUEUED)
+        self._refusals = MinuteLimit(REFUSALS_PER_MINUTE)
+        self._all_refusals = MinuteLimit(10 * REFUSALS_PER_MINUTE)
         self._dropped = 0
         self._written = 0
         self._told: dict[str, str] = {}
         """What keeps the file and the table from being written, so that it is said once."""
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._file = _PrivateFile(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8")
+            self._file = AuditFile(file)
         except OSError as exc:
             raise PortalError(f"portal.audit_file {file}: cannot write it: {exc.strerror}") from exc
 
@@ -124,6 +113,12 @@ class Audit:
             if not self._dropped:
                 log.warning("the audit log is behind: the database does not take its entries")
             self._dropped += 1
+
+    def add_refusal(self, actor: str, action: str, *, device: str = "", address: str, detail: str) -> None:
+        """The same for what was refused: so many a minute of one address, else strangers fill the log."""
+        now_s = time.monotonic()
+        if self._refusals.admits(address, now_s) and self._all_refusals.admits(None, now_s):
+            self.add(actor, action, device=device, address=address, detail=detail)
 
     @property
     def is_incomplete(self) -> bool:
@@ -145,7 +140,7 @@ class Audit:
             entries = self._take()
             self._write_file(entries)
             try:
-                await self._store.run(partial(_insert, new=entries, prune_before=0.0))
+                await self._store.run(partial(_insert, new=entries, prune_before=0.0, now=self._clock()))
             except StoreError as exc:
                 log.warning("the audit log's last entries are in its file alone: %s", exc)
                 return
@@ -170,7 +165,9 @@ class Audit:
                 self._tell("table", "the audit log waits: its disk is full")
             else:
                 try:
-                    await self._store.run(partial(_insert, new=entries, prune_before=prune_before))
+                    await self._store.run(
+                        partial(_insert, new=entries, prune_before=prune_before, now=self._clock())
+                    )
                 except StoreError as exc:
                     self._tell("table", f"the audit log waits for the database: {exc}")
                 else:
@@ -181,8 +178,7 @@ class Audit:
 
     def _write_file(self, entries: list[Entry]) -> None:
         for entry in entries:
-            line = json.dumps({key: value for key, value in asdict(entry).items() if value != ""})
-            self._file.emit(logging.makeLogRecord({"msg": line}))
+            self._file.write(entry)
         fault = self._file.take_fault()
         self._tell("file", f"{self._file.baseFilename}: entries are missing: {fault}" if fault else "")
 
@@ -190,33 +186,6 @@ class Audit:
         if problem and problem != self._told.get(target):
             log.warning("%s", problem)
         self._told[target] = problem
-
-
-class _PrivateFile(RotatingFileHandler):
-    """Rotated at 10 MiB, nine former files kept, readable to its owner alone. A fault is kept, not thrown."""
-
-    _fault = ""
-
-    def take_fault(self) -> str:
-        """Why something could not be written since the last call; empty where all was."""
-        fault, self._fault = self._fault, ""
-        return fault
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  as logging calls it
-        """Begin anew with the next line, which half a line must not spoil."""
-        self._fault = str(sys.exception())
-        stream, self.stream = self.stream, None  # logging opens it again
-        with contextlib.suppress(OSError, ValueError):
-            if stream:
-                stream.close()
-
-    def _open(self) -> TextIOWrapper:
-        descriptor = os.open(self.baseFilename, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            with contextlib.suppress(OSError):
-                os.write(descriptor, b"\n")
-        return os.fdopen(descriptor, "a", encoding=self.encoding)
 
 
 def entries(db: Session, wanted: Filter) -> list[tuple[int, Entry]]:
@@ -236,17 +205,10 @@ def entries(db: Session, wanted: Filter) -> list[tuple[int, Entry]]:
         query = query.where(AuditEntry.action.in_(TOPICS[wanted.about]))
     elif not wanted.about:
         query = query.where(AuditEntry.action.not_in(TOPICS["previews"]))
-    return [
-        (row.id, Entry(row.at, row.actor, row.action, row.device, row.address, row.detail))
-        for row in db.scalars(query)
-    ]
+    return [(row.id, ledger.entry_of(row)) for row in db.scalars(query)]
 
 
-def _insert(db: Session, new: list[Entry], prune_before: float) -> None:
-    db.add_all(AuditEntry(**asdict(entry)) for entry in new)
+def _insert(db: Session, new: list[Entry], prune_before: float, now: float) -> None:
+    ledger.append(db, new)
     if prune_before:
-        db.flush()
-        newest = db.scalar(select(func.max(AuditEntry.id))) or 0
-        db.execute(
-            delete(AuditEntry).where((AuditEntry.at < prune_before) | (AuditEntry.id <= newest - MAX_ROWS))
-        )
+        ledger.prune(db, prune_before, now)

@@ -3,24 +3,37 @@
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Self, TypeVar
 
 from argon2 import PasswordHasher
 from sqlalchemy.orm import Session
 
 from agent.config import PortalSettings
-from agent.portal.accounts import users
+from agent.portal.accounts import ledger, users
 from agent.portal.accounts.access import Role, parse_role
+from agent.portal.accounts.audit_file import read_links
+from agent.portal.accounts.chain import GENESIS, Entry, faults
 from agent.portal.accounts.passwords import STRONG, check_new
 from agent.portal.accounts.strength import words_of
 from agent.portal.accounts.users import AccountError, UserView
 from agent.portal.claims import known_cameras
 from agent.portal.store import Store, open_store
-from agent.portal.tables import AuditEntry, User
+from agent.portal.tables import User
 
 T = TypeVar("T")
 ACTOR = "command line"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What a look at the whole audit log found."""
+
+    entries: int
+    lines: int
+    faults: list[str]
 
 
 class Desk:
@@ -164,6 +177,21 @@ class Desk:
 
         self._store.run_here(work)
 
+    def verify_audit(self, file: Path) -> AuditReport:
+        """Whether the audit log's table and this file hold together. Raises AccountError."""
+        try:
+            links = list(read_links(file))
+        except OSError as exc:
+            raise AccountError(f"portal.audit_file {file}: {exc.strerror}") from exc
+        begins = links[0].previous if links else GENESIS
+
+        def work(db: Session) -> AuditReport:
+            count, found = ledger.verify(db)
+            found += faults(links, begins)
+            return AuditReport(count, len(links), found + ledger.missing(db, links, time.time()))
+
+        return self._store.run_here(work)
+
     def _hash(self, name: str, password: str) -> str:
         check_new(password, name, self._site_words)
         return self._hasher.hash(password)
@@ -185,4 +213,4 @@ def _role(text: str | None) -> Role | None:
 
 
 def _note(db: Session, action: str, detail: str) -> None:
-    db.add(AuditEntry(at=time.time(), actor=ACTOR, action=action, device="", address="", detail=detail[:400]))
+    ledger.append(db, [Entry(time.time(), ACTOR, action, detail=detail[:400])])

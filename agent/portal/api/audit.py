@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent.model.signal import UnixTime
 from agent.portal.accounts import audit
 from agent.portal.accounts.access import Identity
+from agent.portal.accounts.chain import Entry
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.route import Need, RowId, add
 from agent.portal.tables import DEVICE_CHARS, NAME_CHARS
@@ -80,7 +81,7 @@ class AuditLog:
         )
 
 
-def encode_csv(entries: list[audit.Entry]) -> str:
+def encode_csv(entries: list[Entry]) -> str:
     """RFC 4180, times in UTC; says in its last line where it leaves entries out."""
     out = io.StringIO()
     writer = csv.writer(out)

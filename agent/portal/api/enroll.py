@@ -93,6 +93,9 @@ class Devices:
             return refusal(400, "malformed", str(exc))
         if isinstance(got, ClaimError):
             log.warning("%s may not enrol as %s: %s", address, ascii(device)[:80], got)
+            self._accounts.audit.add_refusal(
+                "enrolment", "enrol-refused", device=device, address=address, detail=got.code
+            )
             return refusal(429 if got.code == "too-many-attempts" else 403, got.code, str(got))
         if got.is_new:
             log.info("camera %s was enrolled from %s", device, address)

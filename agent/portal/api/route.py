@@ -72,6 +72,12 @@ class Route:
         if who is None or (who.user_id is None) != (self.need is Need.LINK):
             return refusal(401, "signed-out", "Sign in first.")
         if self.need is Need.ADMIN and not who.access.is_admin:
+            self._accounts.audit.add_refusal(
+                who.name,
+                "refused",
+                address=client_address(request),
+                detail=f"{request.method} {request.path}",
+            )
             return refusal(403, "not-allowed", "Only an administrator may do this.")
         return await self._serve(request, who)
 

@@ -15,11 +15,13 @@ const TOPICS = [
   ["accounts", "Accounts"],
   ["links", "Share links"],
   ["cameras", "Cameras"],
+  ["refusals", "Refusals"],
 ];
 const WORDS = {
   watch: "began to watch",
   "watch-end": "stopped watching",
   preview: "saw previews",
+  "watch-refused": "was not let watch",
   "sign-in": "signed in",
   "sign-in-failed": "failed to sign in",
   "sign-out": "signed out",
@@ -40,6 +42,9 @@ const WORDS = {
   "link-opened": "opened a link",
   "claim-made": "made a claim code",
   enrolled: "let a camera in",
+  "enrol-refused": "a camera was not let in",
+  refused: "was refused",
+  "audit-broken": "found the audit log changed",
   revoked: "shut a camera out",
   "look-asked": "had cameras look for a release",
   "entries-lost": "lost entries",

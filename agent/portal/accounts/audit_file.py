@@ -1,0 +1,98 @@
+"""The audit log as JSON lines, for everything beside the dashboard; a hash chain of its own."""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from agent.portal.accounts.chain import GENESIS, Entry, Link, hash_of
+
+FILE_BYTES, FILES_KEPT = 10 * 1024 * 1024, 9
+_TAIL_BYTES = 64 * 1024
+_FIELDS = {field.name for field in fields(Entry)}
+
+
+class AuditFile(RotatingFileHandler):
+    """Rotated at 10 MiB, nine former files kept, readable to its owner alone. A fault is kept, not thrown."""
+
+    _fault = ""
+
+    def __init__(self, file: Path) -> None:
+        """Raises OSError."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8")
+        self._head = _head_of(file)
+
+    def write(self, entry: Entry) -> None:
+        """Add one line at the chain's end."""
+        said = {key: value for key, value in asdict(entry).items() if value != ""}
+        former, self._head = self._head, hash_of(self._head, entry)
+        line = json.dumps(said | {"previous": former, "hash": self._head})
+        self.emit(logging.makeLogRecord({"msg": line}))
+
+    def take_fault(self) -> str:
+        """Why something could not be written since the last call; empty where all was."""
+        fault, self._fault = self._fault, ""
+        return fault
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  as logging calls it
+        """Begin anew with the next line, which half a line must not spoil."""
+        self._fault = str(sys.exception())
+        stream, self.stream = self.stream, None  # logging opens it again
+        with contextlib.suppress(OSError, ValueError):
+            if stream:
+                stream.close()
+        self._head = _head_of(Path(self.baseFilename))
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"\n")
+        return os.fdopen(descriptor, "a", encoding=self.encoding)
+
+
+def read_links(file: Path) -> Iterator[Link]:
+    """Every line that is chained, the oldest first. Raises OSError.
+
+    Lines from before there was a chain are left out, and half lines of a full disk: the chain goes past them.
+    """
+    for each in (*(_former(file, number) for number in range(FILES_KEPT, 0, -1)), file):
+        if each == file or each.exists():
+            with each.open(encoding="utf-8", errors="replace") as lines:
+                for number, line in enumerate(lines, 1):
+                    link = _parse(f"{each.name} line {number}", line)
+                    if link:
+                        yield link
+
+
+def _head_of(file: Path) -> str:
+    """The newest line's hash; that of a former file where the file is empty."""
+    for each in (file, _former(file, 1)):
+        with contextlib.suppress(OSError), each.open("rb") as stream:
+            stream.seek(max(0, each.stat().st_size - _TAIL_BYTES))
+            for line in reversed(stream.read().decode(errors="replace").splitlines()):
+                link = _parse("", line)
+                if link:
+                    return link.hash
+    return GENESIS
+
+
+def _former(file: Path, number: int) -> Path:
+    return file.with_name(f"{file.name}.{number}")
+
+
+def _parse(where: str, line: str) -> Link | None:
+    try:
+        said = json.loads(line)
+        entry = Entry(**{key: value for key, value in said.items() if key in _FIELDS})
+        return Link(where, entry, str(said["previous"]), str(said["hash"]))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
