@@ -5,6 +5,7 @@ as rejected all the same (RFC 3264 section 6).
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -45,14 +46,10 @@ class Media:
     port: int
     protocol: str
     formats: tuple[str, ...]
+    mid: str
+    """Empty where there is none, or none that may be repeated."""
     own: Attributes
     session: Attributes
-
-    @property
-    def mid(self) -> str:
-        """Empty where there is none, or none that may be repeated."""
-        mid = next(iter(self.values("mid")), "")
-        return mid if _TOKEN.fullmatch(mid) else ""
 
     @property
     def direction(self) -> str:
@@ -111,7 +108,7 @@ class Description:
 
     media: tuple[Media, ...]
     bundles: tuple[tuple[str, ...], ...]
-    """The mids of each `a=group:BUNDLE` (RFC 9143), in order."""
+    """The mids of each `a=group:BUNDLE` (RFC 9143), in order, each once."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -137,13 +134,23 @@ class Description:
                     int(said["port"]),
                     said["protocol"],
                     tuple(said["formats"].split()),
+                    _mid(own),
                     tuple(own),
                     tuple(session),
                 )
                 for said, own in media
             ),
-            tuple(tuple(mids) for semantics, *mids in filter(None, words) if semantics == "BUNDLE"),
+            tuple(
+                tuple(dict.fromkeys(mids))
+                for semantics, *mids in filter(None, words)
+                if semantics == "BUNDLE"
+            ),
         )
+
+
+def _mid(own: Iterable[tuple[str, str]]) -> str:
+    mid = next((value for name, value in own if name == "mid"), "")
+    return mid if _TOKEN.fullmatch(mid) else ""
 
 
 def _parameters(lines: list[str]) -> dict[str, str]:
