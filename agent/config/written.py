@@ -22,7 +22,7 @@ ESCAPES = "a backslash within \"…\" begins an escape, such as \\t for a tab: p
 _WHERE = re.compile(r" ?\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _ESCAPE = re.compile(r"Unescaped '\\'|Invalid hex value|not a Unicode scalar")
 _YAML = re.compile(r"\s*(?:- )?[\w.-]+:(?:\s|$)")
-_BARE_VALUE = re.compile(r"\s*[\w.-]+\s*=\s*([^\s\"'\[{#][^#]*?)\s*(?:#.*)?$")
+_BARE_VALUE = re.compile(r"\s*[\w.-]+\s*=\s*([^\s\"'\[{].*)")
 
 
 def decode(data: bytes, name: str) -> str:
@@ -78,7 +78,7 @@ def read_sheet(data: bytes, name: str, columns: Collection[str]) -> list[tuple[i
     """
     text = decode(data, name)
     skipped = 0
-    if declared := re.match(r"sep=(.)\n", text, re.IGNORECASE):  # Excel's own
+    if declared := re.match(r"sep=([,;\t|])\n", text, re.IGNORECASE):  # Excel's own
         text, skipped = text[declared.end() :], 1
     first = text.partition("\n")[0]
     delimiter = declared[1] if declared else max(_DELIMITERS, key=first.count)
@@ -152,7 +152,7 @@ def _foreign(line: str) -> str | None:
 
 
 def _bare(line: str) -> str | None:
-    found = _BARE_VALUE.match(line)
+    found = _BARE_VALUE.fullmatch(line.partition("#")[0].rstrip())
     if not found:
         return None
     plain = _SWITCHES.get(found[1].lower(), f'"{found[1]}"')

@@ -118,6 +118,13 @@ def test_what_else_is_in_a_secrets_file_is_named_and_the_secret_is_not(file, dat
     assert "3cr" not in said
 
 
+@pytest.mark.parametrize("blank", [" ", "\t"])
+def test_a_long_line_costs_no_more_than_its_length(file, blank):
+    """By the square of it, this one would hang for minutes, and the largest settings file for an hour."""
+    line = f"id = front{blank * 60_000}door"
+    assert "line 2" in fault(load, file(f"[device]\n{line}\n".encode()))
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -140,6 +147,7 @@ def test_a_list_of_cameras_is_read_from_any_spreadsheet(file, data):
         (b"device\n\nx\nx\n", "line 4: x is in line 3 already"),
         (b"camera\nx\n", "line 1: has no column device"),
         (b"device\n", "one line a camera"),
+        (b'sep="\ndevice"name\nx"y\n', "line 1: has no column device"),
         (b"device\nT\xfcr\n", "line 2, column 2: not UTF-8"),
         ("device\nx\n".encode("utf-16"), "UTF-16"),
     ],

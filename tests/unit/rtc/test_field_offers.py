@@ -228,7 +228,7 @@ def test_groups_are_read_as_they_are_written(line, mids):
 
 
 def test_many_mids_and_many_attributes_do_not_multiply():
-    """Ten times as much as an offer may have: by the square, it would hold everybody's video up for minutes."""
+    """Ten times as much as an offer may have: by the square, everybody's video would stand for minutes."""
     mids = "a=group:BUNDLE 0" + "".join(f" x{number}" for number in range(40_000))
     sdp = read("00-plain").replace("a=group:BUNDLE 0 1", mids) + "a=x\r\n" * 60_000
     assert parse_offer(sdp).carrier == "0"
