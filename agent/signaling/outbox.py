@@ -74,6 +74,8 @@ class Outbox:
         """The broker has it."""
         self._taken.pop(id(publication), None)
         self.is_careful = self.is_careful and len(self) > 0
+        if self._is_suspect(publication):
+            self._suspect = None
 
     def blame(self) -> Publication | None:
         """The broker hung up on what was taken. Say which publication to give up, where that is clear by now.
@@ -84,12 +86,19 @@ class Outbox:
             self.is_careful = bool(self._taken)
             return None
         (suspect,) = self._taken.values()
-        self._strikes = self._strikes + 1 if suspect is self._suspect else 1
+        self._strikes = self._strikes + 1 if self._is_suspect(suspect) else 1
         self._suspect = suspect
         if self._strikes < MAX_STRIKES:
             return None
-        self.drop(suspect)
+        del self._taken[id(suspect)]
+        self.dropped += 1
         return suspect
+
+    def _is_suspect(self, publication: Publication) -> bool:
+        """Whether it is the one that the broker hung up on; a retained one may be made anew in between."""
+        if (known := self._suspect) is None:
+            return False
+        return publication is known or (publication.retain and publication.topic == known.topic)
 
     def drop(self, publication: Publication) -> None:
         """The broker will never take it."""

@@ -131,3 +131,28 @@ def test_a_message_that_gets_through_at_last_is_not_held_against_the_next():
             outbox.restore()
         outbox.confirm(outbox.take(0.0))
     assert outbox.dropped == 0
+
+
+def test_a_state_that_is_made_anew_at_each_connection_is_found_as_well():
+    outbox = Outbox()
+    given_up = []
+    for connection in range(MAX_STRIKES + 1):
+        outbox.put(Publication("state", b"%d" % connection, retain=True), 0.0)
+        assert outbox.take(0.0)
+        given_up.append(outbox.blame())
+        outbox.restore()
+    assert [one and one.payload for one in given_up] == [None, None, b"2", b"3"]
+    assert outbox.take(0.0) is None
+    assert outbox.dropped == 2
+
+
+def test_a_state_that_the_broker_took_is_innocent_again():
+    outbox = Outbox()
+    for _ in range(MAX_STRIKES + 1):
+        outbox.put(message("state", retain=True), 0.0)
+        outbox.take(0.0)
+        assert outbox.blame() is None, "it was confirmed since"
+        outbox.restore()
+        again = outbox.take(0.0)
+        assert again is not None
+        outbox.confirm(again)
