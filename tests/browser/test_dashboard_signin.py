@@ -1,6 +1,7 @@
 """The way in: nothing to wait for, and the keyboard's focus where the next act is."""
 
 from parts.dashboard import enter_password, open_page, sign_in
+from parts.portal import USER
 from playwright.async_api import expect
 
 FOCUSED = "() => document.activeElement.matches('h1, a, main, input')"
@@ -20,6 +21,23 @@ async def test_the_sign_in_page_waits_for_nothing():
         await page.reload()
         await expect(page.get_by_role("heading", name="Cameras", exact=True)).to_be_visible()
         assert [url for url in asked if url.endswith("/api/ws")], "who is signed in stays so"
+
+
+async def test_a_one_time_link_goes_straight_to_the_cameras():
+    """The demo's. Who comes by it has no session yet when the page is made."""
+    async with open_page() as (part, page):
+        link = f"{part.url}/#/enter/{part.desk.entry_link(USER)}"
+        await page.goto(part.url)
+        await expect(page.get_by_label("Password", exact=True)).to_be_visible()
+        await page.goto(link)  # pasted over it: to the browser only the part behind the # changes
+        await expect(page.get_by_role("heading", name="Cameras", exact=True)).to_be_visible()
+        assert page.url == f"{part.url}/#/", "the secret has left the address bar"
+
+        await page.context.clear_cookies()
+        await page.goto(f"{part.url}/healthz")  # so that it is loaded anew
+        await page.goto(link)
+        await expect(page.get_by_text("This link has been used or is too old")).to_be_visible()
+        await expect(page.get_by_label("Password", exact=True)).to_be_visible()
 
 
 async def test_the_focus_is_never_lost_between_views():

@@ -15,6 +15,8 @@ import { Signal } from "./signal.js";
 const AWAY_AFTER_MS = 1_000; // a reconnect that is quicker is nobody's business
 const TOAST_MS = 8_000;
 const MAX_TOASTS = 3;
+/** The links that bring a secret along. */
+const SECRET_LINK = /^#\/(welcome|enter|share)\/([\w-]+)$/;
 const SESSION_TYPES = new Set(["answer", "candidate", "reject", "restart", "bye", "error"]);
 
 const root = document.getElementById("app");
@@ -73,6 +75,7 @@ function routeOf(hash) {
 }
 
 function navigate() {
+  if (SECRET_LINK.test(location.hash)) return location.reload(); // pasted where the dashboard was open
   if (route.name === "signin") return;
   const next = routeOf(location.hash);
   if (view && next.name === route.name && next.id === route.id) return;
@@ -130,9 +133,9 @@ function showOutside(title, next) {
   view.focus();
 }
 
-/** The links that bring a secret along: it leaves the address bar before anything else happens. */
+/** A secret leaves the address bar before anything else happens. */
 async function begin() {
-  const [, kind, token] = /^#\/(welcome|enter|share)\/([\w-]+)$/.exec(location.hash) ?? [];
+  const [, kind, token] = SECRET_LINK.exec(location.hash) ?? [];
   if (kind === "welcome") {
     history.replaceState(null, "", "#/");
     return showOutside("Welcome", new WelcomeView(token, enter));
@@ -140,6 +143,7 @@ async function begin() {
   if (kind === "enter") {
     history.replaceState(null, "", "#/");
     linkProblem = (await post("api/enter", { token })).problem; // told to who is not signed in already
+    if (!linkProblem) return enter();
   }
   if (kind === "share") {
     const { device, status, problem } = await post("api/share/open", { token });
