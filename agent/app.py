@@ -40,11 +40,11 @@ from agent.model.signal import (
 from agent.model.tasks import EssentialTasks
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
-from agent.signaling import topics
+from agent.signaling import lease, topics
 from agent.signaling.broker import Broker
 from agent.signaling.enrolment import broker_settings, keep_fresh
 from agent.signaling.identity import load_identity, save_portal_keys
-from agent.signaling.service import SignalingService
+from agent.signaling.service import UNDERSTANDS, SignalingService
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ class Agent:
             heartbeat = group.start(self.heartbeat.run(), name="heartbeat")
             releases = group.start(self.releases.run(), name="releases")
             sockets = group.start(self.sessions.run(), name="sockets")
+            leases = group.start(lease.keep(self.service.end_unrenewed), name="leases")
             try:
                 await group.until_one_ends()
             finally:
@@ -132,6 +133,7 @@ class Agent:
                 health.cancel()
                 control.cancel()
                 sockets.cancel()
+                leases.cancel()
                 releases.cancel()
                 await self.sessions.close()
                 camera.cancel()
@@ -278,6 +280,7 @@ class Agent:
             viewers=len(self.sessions) if online else 0,
             has_stamp=capture.has_stamp,
             release=self.releases.release,
+            understands=UNDERSTANDS,
         )
 
 

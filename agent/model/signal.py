@@ -15,6 +15,8 @@ from agent.model.media import StreamName
 VERSION: Literal[1] = 1
 MAX_MESSAGE_BYTES = 64 * 1024
 OFFER_LIFETIME_S = 30.0
+MAX_LEASE_S = 3600.0
+"""The longest that a session may be promised at once."""
 
 Sdp = Annotated[str, StringConstraints(min_length=1, max_length=48 * 1024)]
 CandidateLine = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -28,10 +30,15 @@ Nonce = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
 """At least 128 random bits, base64url."""
 Permission = Literal["watch", "control", "manage"]
 """What a user may do with one camera: see it; move it; change and restart it."""
+LeaseS = Annotated[float, Field(gt=0, le=MAX_LEASE_S)]
 Version = Literal[1]
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 """No key too many, no "1" for 1, no NaN."""
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 @with_config(STRICT)
@@ -71,6 +78,8 @@ class Offer:
     """What the viewer wants to see; it may change its mind over the data channel."""
     challenge: Nonce | None = None
     """Of the `reject` that this offer answers: it was signed after that, whatever the device's clock says."""
+    lease_s: Annotated[LeaseS | None, Field(exclude_if=_is_none)] = None
+    """How long the session lasts unless it is renewed; only for a device that understands `lease`."""
     type: Literal["offer"] = "offer"
     v: Version = VERSION
 
@@ -150,7 +159,24 @@ class Look:
     v: Version = VERSION
 
 
-ToDevice = Offer | Candidate | Bye
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Portal to device: the session's user may still watch. Only to a device that understands `lease`."""
+
+    seq: Seq
+    issued_at: UnixTime
+    """By the portal's clock: what was under way for long extends nothing beyond what it says."""
+    lease_s: LeaseS
+    """How long the session lasts from `issued_at` on."""
+    user: Text
+    """As in the session's offer, and so the permissions."""
+    permissions: Annotated[tuple[Permission, ...], Field(max_length=3)]
+    type: Literal["renew"] = "renew"
+    v: Version = VERSION
+
+
+ToDevice = Offer | Candidate | Bye | Renew
 FromDevice = Answer | Candidate | Reject | Restart | Bye
 
 
@@ -207,6 +233,8 @@ class State:
     """The picture carries a time stamp as in `agent/model/stamp.py`."""
     release: Release | None = None
     """None where releases are not managed on the device."""
+    understands: Annotated[tuple[Code, ...], Field(max_length=16)] = ()
+    """What may be said to this device beyond what the first of version 1 knew: `lease`."""
     type: Literal["state"] = "state"
     v: Version = VERSION
 

@@ -23,6 +23,7 @@ from agent.model.signal import (
     Look,
     Offer,
     Reject,
+    Renew,
     Restart,
     State,
     ToDevice,
@@ -35,6 +36,7 @@ MESSAGE_TYPES: tuple[type[Message], ...] = (
     Candidate,
     Reject,
     Restart,
+    Renew,
     Bye,
     State,
     Event,
@@ -87,7 +89,7 @@ def encode(message: Message) -> bytes:
 
 def parse_to_device(payload: bytes) -> ToDevice:
     """Read what came in on `signal/<session>/in`. Raises MessageError."""
-    return _parse(_TO_DEVICE, payload, ("offer", "candidate", "bye"))
+    return _parse(_TO_DEVICE, payload, ("offer", "candidate", "renew", "bye"))
 
 
 def parse_from_device(payload: bytes) -> FromDevice:

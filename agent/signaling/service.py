@@ -16,11 +16,14 @@ from agent.model.signal import (
     Candidate,
     Event,
     Offer,
+    Permission,
     Reject,
+    Renew,
     Restart,
     State,
     ToDevice,
 )
+from agent.signaling.lease import Lease
 from agent.signaling.messages import Message, clip, encode, parse_keys, parse_look, parse_to_device
 from agent.signaling.outbox import Publication
 from agent.signaling.topics import Topic, event_topic, health_topic, parse_topic, signal_topic, state_topic
@@ -33,6 +36,10 @@ HEALTH_EXPIRY_S = 60.0
 LOG_INTERVAL_S = 1.0
 MAX_REJECTS_PER_S = 20
 """Answers to junk; more would push what viewers wait for out of the broker's queue."""
+
+UNDERSTANDS = ("lease",)
+"""What `state` tells a portal that it may say to us."""
+UNRENEWED = "nobody renewed the right to watch"
 
 _UNANSWERED = UNPROVEN | {"duplicate", "unknown-session", "unknown-topic", "replayed"}
 
@@ -47,7 +54,7 @@ class SessionHandler(Protocol):
         """One more `candidate:…` of the viewer; empty at the end of candidates."""
 
     def on_bye(self, session: str, reason: str) -> None:
-        """The viewer has left."""
+        """The viewer has left, or may watch no longer."""
 
     def on_portal_keys(self, keys: KeySet) -> None:
         """The portal's keys changed: from now on these count."""
@@ -78,7 +85,10 @@ class _Session:
     next_seq: int = 0
     open: bool = False
     user: str = ""
-    """Who opened it: nobody else may restart it."""
+    """Who opened it: nobody else may restart it, or have it renewed."""
+    permissions: tuple[Permission, ...] = ()
+    lease: Lease | None = None
+    """None where the portal is of before there were leases, and ends sessions by `bye` alone."""
 
 
 @dataclass(slots=True)
@@ -178,6 +188,14 @@ class SignalingService:
         self._send(session, Bye(self._next_seq(session), clip(reason)))
         self._close(session)
 
+    def end_unrenewed(self, now_mono_s: float) -> None:
+        """End the sessions whose lease is over, whatever their viewers do and whoever is away."""
+        for name, session in list(self._sessions.items()):
+            if session.open and session.lease is not None and now_mono_s >= session.lease.ends_s:
+                logger.warning("session %s ends: %s", name, UNRENEWED)
+                self.send_bye(name, UNRENEWED)
+                self._handler.on_bye(name, UNRENEWED)
+
     def on_refused(self, topic: str, words: str) -> None:
         """The broker will not take what was published on this topic: a viewer who waits for it is told."""
         parts = parse_topic(self._prefix, topic)
@@ -254,6 +272,7 @@ class SignalingService:
 
     def _dispatch(self, name: str, message: ToDevice, now_unix_s: float, now_mono_s: float) -> None:
         if not isinstance(message, Offer) and self._is_over(name, message):
+            self._tell_over(name, message, now_unix_s)
             return
         session = self._remember(name) if isinstance(message, Offer) else self._known(name)
         if message.seq <= session.last_seq:
@@ -265,15 +284,26 @@ class SignalingService:
         session.last_seq = message.seq
         match message:
             case Offer():
-                self._offer(name, session, message)
+                self._offer(name, session, message, now_mono_s)
             case Candidate():
                 self._handler.on_candidate(name, message.candidate)
+            case Renew():
+                self._renew(session, message, now_mono_s)
             case Bye():
-                self._close(name)
+                self.send_bye(name, message.reason)  # so that the portal need not say it again
                 self._handler.on_bye(name, message.reason)
 
-    def _offer(self, name: str, session: _Session, offer: Offer) -> None:
+    def _renew(self, session: _Session, renew: Renew, now_mono_s: float) -> None:
+        if (renew.user, renew.permissions) != (session.user, session.permissions):
+            raise MessageError("not-allowed", "a session is renewed for who opened it, with the same rights")
+        if session.lease is not None:
+            session.lease.renew(renew.issued_at, renew.lease_s, now_mono_s)
+
+    def _offer(self, name: str, session: _Session, offer: Offer, now_mono_s: float) -> None:
         session.open, session.user = True, offer.user  # before the handler, which may end it at once
+        session.permissions = offer.permissions
+        lease_s = offer.lease_s
+        session.lease = None if lease_s is None else Lease.begin(offer.issued_at, lease_s, now_mono_s)
         try:
             self._handler.on_offer(name, offer)
         except Exception:
@@ -317,9 +347,14 @@ class SignalingService:
         session = self._sessions.get(name)
         return session is not None and session.open
 
-    def _is_over(self, name: str, message: Candidate | Bye) -> bool:
+    def _is_over(self, name: str, message: Candidate | Renew | Bye) -> bool:
         """Both ends may leave at once, and candidates of who has left may still be under way: no fault."""
-        return not self._is_open(name) and (name in self._sessions or isinstance(message, Bye))
+        return not self._is_open(name) and (name in self._sessions or not isinstance(message, Candidate))
+
+    def _tell_over(self, name: str, message: Candidate | Renew | Bye, now_unix_s: float) -> None:
+        """Our own `bye` may have been lost: a portal that goes on with the session hears of its end again."""
+        if not isinstance(message, Candidate) and self._reject_window.admits(now_unix_s):
+            self.send_bye(name, "this session is over")
 
     def _close(self, name: str) -> None:
         self._remember(name).open = False

@@ -130,7 +130,7 @@ async def test_a_session_from_offer_to_bye(shared, version):
         portal.send("s1", first)
         portal.send("s1", Candidate(1, "candidate:1"))
         portal.send("s1", Bye(2))
-        assert await portal.answered("s1") == [Answer(0, first.nonce, "answer to v=0")]
+        assert (await portal.answered("s1"))[0] == Answer(0, first.nonce, "answer to v=0")
         portal.send("s2", offer())
         await portal.answered("s2")
         assert device.heard == [
@@ -139,6 +139,7 @@ async def test_a_session_from_offer_to_bye(shared, version):
             ("bye", "s1"),
             ("offer", "s2"),
         ]
+        assert [type(said) for said in await portal.answered("s1")] == [Answer, Bye]
         assert not device.service.refused
 
 

@@ -13,6 +13,7 @@ from agent.model.signal import (
     IceServer,
     Offer,
     Reject,
+    Renew,
     Restart,
     State,
     StreamInfo,
@@ -57,6 +58,7 @@ def seeds() -> list[bytes]:
         Candidate(1, "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host"),
         Reject(2, "too-many-viewers", "at most 8", 10.0),
         Restart(3, "the network changed"),
+        Renew(5, 1e9, 180.0, "ann", ("watch",)),
         Bye(4, "left"),
         State(
             "b1", online=True, since=1.7e9, name="Door", streams=(StreamInfo("main", 1280, 720, 30.0, 10**6),)

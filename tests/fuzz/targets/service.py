@@ -6,7 +6,7 @@ from fuzz.target import Target, join, steps
 
 from agent.errors import NegotiationError
 from agent.model.keys import KeySet, encode_public
-from agent.model.signal import Bye, Candidate, Offer
+from agent.model.signal import Bye, Candidate, Offer, Renew
 from agent.signaling.messages import encode, parse_from_device
 from agent.signaling.service import MAX_REJECTS_PER_S, MAX_SESSIONS, SignalingService
 from agent.signaling.topics import keys_topic, parse_topic, signal_topic
@@ -14,6 +14,8 @@ from agent.signaling.trust import SigningKey, make_signing_key, open_sealed
 
 NOW_S = 1_800_000_000.0
 BOOT = "boot-1"
+ENDED = 2
+"""What is said of a session that ends: that its viewer has left, or that its lease has."""
 IS_NAMED, IS_SIGNED = 1, 2
 """Flags in a step's first byte: its topic stands before a line feed; it is signed by the portal's key."""
 
@@ -74,17 +76,27 @@ def check(data: bytes) -> None:
         service.on_message(topic, portal.seal(topic, body) if is_signed else body, NOW_S, 1000.0)
         if not is_signed:
             assert (handler.calls, len(service._sessions)) == (calls, kept)
+    service.end_unrenewed(1e12)
+    assert not any(each.open and each.lease for each in service._sessions.values())
     assert len(service._sessions) <= MAX_SESSIONS
-    assert len(out) <= MAX_REJECTS_PER_S
+    assert len(out) <= MAX_REJECTS_PER_S + ENDED * handler.calls
     for topic, sealed in out:
         parts = parse_topic("pinhole", topic)
         assert (parts.device, parts.channel) == ("cam", "out")
         parse_from_device(open_sealed(topic, sealed, lambda _: device.verify_key))
 
 
-def _offer(number: int, sdp: str = "v=0", at_s: float = NOW_S, *, restart: bool = False) -> bytes:
-    nonce = f"{number:022}"
-    return encode(Offer(number, nonce, at_s, at_s + 30, BOOT, "ann", ("watch",), sdp, restart=restart))
+def _offer(
+    number: int,
+    sdp: str = "v=0",
+    at_s: float = NOW_S,
+    *,
+    restart: bool = False,
+    lease_s: float | None = None,
+) -> bytes:
+    nonce, user = f"{number:022}", ("ann", ("watch",))
+    offer = Offer(number, nonce, at_s, at_s + 30, BOOT, *user, sdp, restart=restart, lease_s=lease_s)
+    return encode(offer)
 
 
 def seeds() -> list[bytes]:
@@ -93,11 +105,13 @@ def seeds() -> list[bytes]:
     candidate, bye = encode(Candidate(2, "candidate:1")), encode(Bye(3))
     keys = KeySet(2, 2.0, (encode_public(portal.public), encode_public(device.public)))
     strange = b"pinhole/v1/other/state\n" + _offer(0)
+    renew = encode(Renew(7, NOW_S + 60, 180.0, "ann", ("watch",)))
     named = keys_topic("pinhole", portal.kid).encode() + b"\n" + encode(keys)
     return [
         join(b"\2" + _offer(0), b"\2" + candidate, b"\2" + _offer(4, restart=True), b"\2" + bye),
         join(b"\2" + _offer(0, at_s=NOW_S - 90), b"\6" + _offer(1, "refuse"), b"\x0a" + _offer(2, "fail")),
         join(b"\3" + strange, b"\0" + _offer(0), b"\2" + _offer(5), b"\2" + _offer(5), b"\1" + strange),
+        join(b"\2" + renew, b"\2" + _offer(1, lease_s=180.0), b"\2" + renew, b"\2" + bye, b"\2" + renew),
         join(b"\3" + named, b"\2" + _offer(6), b"\1" + named),
     ]
 

@@ -17,6 +17,7 @@ from agent.model.signal import (
     IceServer,
     Offer,
     Reject,
+    Renew,
     State,
     StreamInfo,
 )
@@ -58,7 +59,9 @@ offers = st.builds(
     sdps,
     st.lists(servers, max_size=4).map(tuple),
     st.booleans(),
+    lease_s=st.none() | st.floats(1, 3600),
 )
+renewals = st.builds(Renew, seqs, times, st.floats(1, 3600), texts, permissions)
 candidates = st.builds(Candidate, seqs, lines)
 byes = st.builds(Bye, seqs, texts)
 answers = st.builds(Answer, seqs, nonces, sdps)
@@ -116,9 +119,19 @@ def wire(**changes):
     return json.dumps({key: value for key, value in (OFFER | changes).items() if value is not ...}).encode()
 
 
-@given(offers | candidates | byes)
+@given(offers | candidates | renewals | byes)
 def test_what_a_portal_sends_arrives_as_it_was(message):
     assert parse_to_device(encode(message)) == message
+
+
+def test_a_device_that_knows_no_leases_gets_an_offer_as_ever():
+    """Byte for byte: it refuses what it does not know."""
+    message = Offer(0, "n" * 22, 1.0, 31.0, "b1", "ann", ("watch",), "v=0")
+    assert encode(message) == (
+        b'{"seq":0,"nonce":"nnnnnnnnnnnnnnnnnnnnnn","issued_at":1.0,"expires_at":31.0,"boot_id":"b1",'
+        b'"user":"ann","permissions":["watch"],"sdp":"v=0","ice_servers":[],"relay_only":false,'
+        b'"restart":false,"stream":"main","challenge":null,"type":"offer","v":1}'
+    )
 
 
 @given(answers | candidates | rejects | byes)

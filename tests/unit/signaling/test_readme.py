@@ -15,6 +15,7 @@ EXAMPLES = re.findall(r"```json\n(.*?)\n```", README, re.DOTALL)
 PARSERS = {
     "offer": messages.parse_to_device,
     "candidate": messages.parse_to_device,
+    "renew": messages.parse_to_device,
     "bye": messages.parse_to_device,
     "answer": messages.parse_from_device,
     "reject": messages.parse_from_device,

@@ -8,9 +8,15 @@ from parts.trust import BOOT, DEVICE, PORTAL, key_set, make_offer, seal, unseal
 
 from agent.errors import MessageError, NegotiationError
 from agent.model.health import Health, HealthFault
-from agent.model.signal import Answer, Bye, Candidate, Event, Look, Reject, State
+from agent.model.signal import Answer, Bye, Candidate, Event, Look, Reject, Renew, State
 from agent.signaling.messages import parse_event, parse_from_device, parse_health, parse_state
-from agent.signaling.service import HEALTH_EXPIRY_S, MAX_REJECTS_PER_S, MAX_SESSIONS, SignalingService
+from agent.signaling.service import (
+    HEALTH_EXPIRY_S,
+    MAX_REJECTS_PER_S,
+    MAX_SESSIONS,
+    UNRENEWED,
+    SignalingService,
+)
 from agent.signaling.trust import SKEW_S
 
 NOW_S = 1_800_000_000.0
@@ -61,9 +67,9 @@ class Bench:
         self.published.append((topic, payload, qos, retain, expiry_s))
         return True
 
-    def receive(self, message, session="s1", now_s=NOW_S, key=PORTAL):
+    def receive(self, message, session="s1", now_s=NOW_S, key=PORTAL, mono_s=None):
         topic = f"pinhole/v1/door/signal/{session}/in"
-        self.service.on_message(topic, seal(topic, message, key), now_s, now_s)
+        self.service.on_message(topic, seal(topic, message, key), now_s, now_s if mono_s is None else mono_s)
 
     def opened(self, number=-1):
         topic, payload, *_ = self.published[number]
@@ -95,7 +101,7 @@ def test_a_session_reaches_the_handler_in_order(bench):
         ("candidate", "s1", ""),
         ("bye", "s1", "closed"),
     ]
-    assert bench.published == []
+    assert bench.sent == [("s1", Bye(0, "closed"))], "so that the portal need not say it again"
     assert not bench.service.refused
 
 
@@ -409,3 +415,130 @@ def test_a_word_of_a_new_release_counts_once_and_only_from_the_portal(bench):
     assert bench.published == [], "nobody waits for an answer"
     say(Look(NOW_S + 2, BOOT))
     assert bench.handler.heard == [("look",)] * 2
+
+
+LEASE_S = 180.0
+
+
+def renewal(seq=1, after_s=60.0, lease_s=LEASE_S, user="ann", permissions=("watch",)):
+    return Renew(seq, NOW_S + after_s, lease_s, user, permissions)
+
+
+class Leased(Bench):
+    """A session that plays, under a lease that began with it; time is what has passed since."""
+
+    def __init__(self, *, taken_s=0.0):
+        super().__init__()
+        self.receive(offer(lease_s=LEASE_S), mono_s=taken_s)
+        self.handler.heard.clear()
+
+    def ends_at(self, until_s=10 * LEASE_S):
+        """The first second in which it is over; None where that is not in sight."""
+        for now_s in range(int(until_s)):
+            self.service.end_unrenewed(float(now_s))
+            if self.handler.heard:
+                return now_s
+        return None
+
+
+def test_a_session_that_nobody_renews_ends_with_its_lease_and_says_why():
+    bench = Leased()
+    assert bench.ends_at() == LEASE_S
+    assert bench.handler.heard == [("bye", "s1", UNRENEWED)]
+    assert bench.sent == [("s1", Bye(0, UNRENEWED))]
+    bench.receive(Candidate(1, "candidate:1"))
+    bench.receive(renewal(2, LEASE_S), mono_s=LEASE_S)
+    assert bench.handler.heard == [("bye", "s1", UNRENEWED)], "it does not come back"
+
+
+def test_a_portal_of_before_there_were_leases_ends_sessions_by_bye_alone(bench):
+    bench.receive(offer())
+    bench.receive(renewal())
+    bench.service.end_unrenewed(1e9)
+    assert [heard[0] for heard in bench.handler.heard] == ["offer"]
+    assert bench.sent == []
+
+
+def test_a_renewed_session_plays_on_from_when_the_renewal_was_issued():
+    bench = Leased()
+    for number in range(1, 6):
+        bench.receive(renewal(number, 60.0 * number), mono_s=60.0 * number)
+    assert bench.ends_at() == 300 + LEASE_S
+    assert not bench.service.refused
+
+
+def test_a_renewal_that_was_held_back_extends_nothing_beyond_what_it_says():
+    bench = Leased()
+    bench.receive(renewal(1, 60.0), mono_s=LEASE_S - 1)
+    bench.receive(renewal(2, 70.0), mono_s=LEASE_S - 1)
+    assert bench.ends_at() == 70 + LEASE_S
+
+
+def test_a_renewal_that_is_heard_again_or_out_of_order_is_a_copy():
+    bench = Leased()
+    bench.receive(renewal(2, 60.0), mono_s=60.0)
+    bench.receive(renewal(2, 60.0), mono_s=200.0)
+    bench.receive(renewal(1, 150.0), mono_s=200.0)
+    assert bench.service.refused == {"duplicate": 2}
+    assert bench.ends_at() == 60 + LEASE_S
+
+
+def test_a_clock_of_the_portals_that_steps_neither_ends_a_session_nor_makes_it_last():
+    ahead, behind = Leased(), Leased()
+    ahead.receive(renewal(1, 60 + 365 * 86400.0), mono_s=60.0)
+    assert ahead.ends_at() == 60 + LEASE_S
+    behind.receive(renewal(1, 60 - 3600.0), mono_s=60.0)
+    assert behind.ends_at() == LEASE_S
+
+
+def test_an_offer_that_was_under_way_for_long_gives_no_longer_lease_than_from_when_it_came():
+    bench = Leased(taken_s=20.0)
+    assert bench.ends_at() == 20 + LEASE_S
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"user": "bob"}, {"permissions": ("watch", "control")}, {"permissions": ()}],
+    ids=["another user", "more rights", "no rights"],
+)
+def test_a_session_is_renewed_for_who_opened_it_alone(wrong):
+    bench = Leased()
+    bench.receive(renewal(**wrong), mono_s=60.0)
+    assert bench.service.refused == {"not-allowed": 1}
+    assert bench.ends_at() == LEASE_S
+
+
+def test_nobody_but_the_portal_renews():
+    bench = Leased()
+    bench.receive(renewal(), key=DEVICE, mono_s=60.0)
+    topic = "pinhole/v1/door/signal/s1/in"
+    other = seal("pinhole/v1/door/signal/s2/in", renewal())
+    bench.service.on_message(topic, other, NOW_S, 60.0)
+    assert bench.service.refused == {"unknown-key": 1, "wrong-topic": 1}
+    assert bench.ends_at() == LEASE_S
+
+
+def test_a_restart_renews_as_well():
+    bench = Leased()
+    bench.receive(offer(1, restart=True, lease_s=LEASE_S), mono_s=100.0)
+    bench.handler.heard.clear()
+    assert bench.ends_at() == 100 + LEASE_S
+
+
+def test_a_portal_that_goes_on_with_a_session_that_is_over_is_told_again(caplog):
+    """The `bye` of a camera whose link was away is lost after 30 s."""
+    bench = Leased()
+    bench.ends_at()
+    for message in (renewal(2), Bye(3, "the viewer has left")):
+        bench.receive(message, mono_s=LEASE_S)
+    bench.receive(renewal(), session="never-seen")
+    assert [(session, type(sent)) for session, sent in bench.sent] == [("s1", Bye)] * 3 + [
+        ("never-seen", Bye)
+    ]
+    assert "refused" not in caplog.text
+
+
+def test_what_is_over_is_not_told_without_end(bench):
+    for number in range(1000):
+        bench.receive(Bye(number), now_s=NOW_S)
+    assert len(bench.published) == MAX_REJECTS_PER_S
