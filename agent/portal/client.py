@@ -1,11 +1,13 @@
 """One browser's WebSocket, as the gateway knows it."""
 
+import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.model.media import StreamName
+from agent.model.signal import OFFER_LIFETIME_S
 from agent.portal.accounts.access import Identity
 from agent.portal.messages import BrowserOffer
 from agent.portal.outbox import Outbox
@@ -14,6 +16,13 @@ from agent.portal.turn import IceGrant
 RATE_PER_S = 50.0
 BURST = 200.0
 MAX_OWNERS = 4096
+LEASE_S = 180.0
+"""How long a device lets a session play without a word of ours: longer than a portal or a broker takes to
+restart, and to be found again."""
+RENEW_SHARE = 1 / 3
+"""A lease is renewed when this share of it has passed, so that two renewals may be lost."""
+RENEW_AGAIN_S = 10.0
+"""Not sooner, however often a device speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,15 @@ class Session:
     """The newest offer, while no answer has come."""
     candidates: list[str] = field(default_factory=list)
     """Those that followed it: a device that refuses it keeps none."""
+    is_leased: bool = False
+    """Its device ends it unless it is renewed."""
+    ahead_s: float = 0.0
+    """Unix time less monotonic time as of the newest offer: for the session our clock steps no more."""
+    renewed_s: float = -math.inf
+    """Monotonic, as are the next two."""
+    renew_at_s: float = math.inf
+    lease_ends_s: float = 0.0
+    """At the latest: an offer may have been under way for long."""
     seq_out: int = -1
     seq_in: int = -1
 
@@ -94,6 +112,16 @@ class Session:
         """The number of the next message to the device."""
         self.seq_out += 1
         return self.seq_out
+
+    def promise(self, now_s: float, lease_s: float) -> None:
+        """Note that the device is told to let it play for so long, by an offer or by a renewal."""
+        self.is_leased, self.renewed_s = True, now_s
+        self.lease_ends_s = now_s + OFFER_LIFETIME_S + lease_s
+
+    def renew_soon(self) -> None:
+        """The device may have missed the newest renewal."""
+        if self.is_leased:
+            self.renew_at_s = min(self.renew_at_s, self.renewed_s + RENEW_AGAIN_S)
 
 
 class MinuteLimit:

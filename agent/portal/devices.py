@@ -65,6 +65,11 @@ class Directory:
         entry = self._entries.get(device)
         return entry.state.boot_id if entry else None
 
+    def understands(self, device: str, what: str) -> bool:
+        """Whether the device takes what the first of version 1 did not know."""
+        entry = self._entries.get(device)
+        return entry is not None and what in entry.state.understands
+
     def get(self, device: str) -> Device:
         """Raises KeyError where the device is unknown."""
         return _view(device, self._entries[device])

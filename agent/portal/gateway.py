@@ -21,14 +21,15 @@ from agent.model.signal import (
     FromDevice,
     Offer,
     Reject,
+    Renew,
     Restart,
     State,
-    ToDevice,
 )
 from agent.portal.accounts.access import Identity
 from agent.portal.audience import PreviewLog, WatchAct, seen_by, watchers_by_device
-from agent.portal.client import BURST, Client, Clock, MinuteLimit, Session
+from agent.portal.client import BURST, LEASE_S, RENEW_SHARE, Client, Clock, MinuteLimit, Session
 from agent.portal.devices import Directory
+from agent.portal.farewells import Farewells, SendToDevice
 from agent.portal.messages import (
     MAX_MESSAGE_BYTES,
     BrokerChanged,
@@ -36,6 +37,7 @@ from agent.portal.messages import (
     BrowserCandidate,
     BrowserOffer,
     BrowserPing,
+    BrowserResume,
     DeviceChanged,
     DeviceEvent,
     DeviceGone,
@@ -76,16 +78,13 @@ _HELLO_ROOM_BYTES = MAX_MESSAGE_BYTES - 16 * 1024  # the rest is for at most 9 I
 PAST_EVENTS = 100
 """Kept in memory, for who comes later."""
 _NO_ANSWER = "The camera did not answer; its link may be down."
+_UNKNOWN_CAMERA = "There is no camera of this name here."
 _LEFT = "the viewer has left"
 _SHUT_OUT = "the viewer may no longer come in"
 _OTHER_RIGHTS = "What you may do with this camera has changed."
 _BROKER_AWAY = "The portal has lost the MQTT broker; it keeps trying to reach it."
 
 log = logging.getLogger(__name__)
-
-SendToDevice = Callable[[str, str, ToDevice], bool]
-"""`send(device, session, message)` hands a message to the broker; False where that is away or behind."""
-
 
 NoteWatching = Callable[[Client, str, WatchAct, str], None]
 """`note(client, device, act, detail)` for the audit log: somebody begins or ends to watch."""
@@ -104,6 +103,7 @@ class Gateway:
         clock: Clock | None = None,
         note_watching: NoteWatching = lambda *_: None,
         ask_to_look: AskToLook = lambda *_: False,
+        lease_s: float = LEASE_S,
     ) -> None:
         self.version = version
         self.broker_connected = False
@@ -113,6 +113,7 @@ class Gateway:
         self._ask_to_look = ask_to_look
         self._ice = ice
         self._clock = clock or Clock()
+        self._lease_s = lease_s
         self.note_watching = note_watching
         self._directory = Directory()
         self._limit = MinuteLimit(OFFERS_PER_MINUTE)
@@ -121,6 +122,7 @@ class Gateway:
         self._clients: set[Client] = set()
         self._numbers = itertools.count()
         self._sessions: dict[str, Session] = {}
+        self._farewells = Farewells(send)
 
     # From the browsers.
 
@@ -173,6 +175,8 @@ class Gateway:
                 session = client.sessions.get(message.session)
                 if session is not None:  # a bye to what is already over is no fault
                     self._end(session, _LEFT)
+            case BrowserResume():
+                self._on_resume(client, message)
             case BrowserPing():
                 self._tell(client, Pong())
 
@@ -211,6 +215,8 @@ class Gateway:
     def on_state(self, device: str, state: State) -> None:
         """A device's presence changed."""
         was_online = self._directory.is_online(device)
+        if state.online:
+            self._on_presence(device, state.boot_id)
         if not self._directory.apply(device, state, self._clock.unix_s()):
             return
         if was_online not in (None, state.online):
@@ -218,8 +224,6 @@ class Gateway:
             kind = "online" if state.online else "offline"
             self._past.appendleft(DeviceEvent(device, kind, "", self._clock.unix_s()))
         self._show(device)
-        if state.online:
-            self._end_former_life(device, state.boot_id)
 
     def on_health(self, device: str, health: Health) -> None:
         """What a device's doctor says."""
@@ -231,10 +235,9 @@ class Gateway:
 
         Raises MessageError `stale-answer` for one to another offer than the session's newest.
         """
-        session = self._sessions.get(session_id)
-        if session is None or session.device != device or message.seq <= session.seq_in:
+        session = self._session_of(device, session_id, message)
+        if session is None:
             return  # another portal's, over, of a wrong device, or a duplicate
-        session.seq_in = message.seq
         match message:
             case Answer():
                 if message.offer != session.nonce:
@@ -260,6 +263,16 @@ class Gateway:
             case Bye():
                 self._forget(session)
                 self._tell(session.client, SessionBye(session_id, message.reason))
+
+    def _session_of(self, device: str, session_id: str, message: FromDevice) -> Session | None:
+        session = self._sessions.get(session_id)
+        if session is None:
+            self._farewells.on_said(device, session_id, message)
+            return None
+        if session.device != device or message.seq <= session.seq_in:
+            return None
+        session.seq_in = message.seq
+        return session
 
     def on_undelivered(self, device: str, session_id: str, words: str) -> None:
         """The broker does not take what we sent to a device: nobody need wait for its answer."""
@@ -294,7 +307,7 @@ class Gateway:
     # Time.
 
     def tick(self) -> None:
-        """Give up offers that nobody answered, renew ICE credentials, sign out whose token expired."""
+        """Give up offers that nobody answered, renew leases and ICE credentials, sign out who has expired."""
         now_s, unix_s = self._clock.mono_s(), self._clock.unix_s()
         for session in list(self._sessions.values()):
             if session.answer_by_s is not None and now_s >= session.answer_by_s:
@@ -302,6 +315,9 @@ class Gateway:
                 self._reject(session.client, session.id, "no-answer", _NO_ANSWER)
             elif session.orphaned_until_s is not None and now_s >= session.orphaned_until_s:
                 self._end(session, _LEFT)
+            elif now_s >= session.renew_at_s and session.orphaned_until_s is None:
+                self._renew(session, now_s)
+        self._farewells.tick(now_s)
         for client in list(self._clients):
             if client.identity.expires_at <= unix_s:
                 self._shut_out(client)
@@ -322,25 +338,71 @@ class Gateway:
         if refusal is not None:
             self._tell(client, refusal)
             return
-        session = self._sessions.get(offer.session)
-        if session is None:
-            boot_id = self._directory.boot_id(offer.device)
-            session = Session(offer.session, offer.device, boot_id, client, offer.stream)
-            # Higher than what another portal may have sent in this session.
-            session.seq_out = int(self._clock.unix_s())
+        session = self._sessions.get(offer.session) or self._open(client, offer)
         if not offer.restart:  # a restart without an answer leaves the session as it is
             session.answer_by_s = self._clock.mono_s() + ANSWER_TIMEOUT_S
-        session.client.sessions.pop(session.id, None)  # its end is no longer the session's
-        session.client, session.orphaned_until_s = client, None
-        self._sessions[session.id] = client.sessions[session.id] = session
+        self._hand_over(session, client)
         session.asked = offer
         session.candidates.clear()
         self._ask(session, offer)
         log.info("session %s: %s asks %s", session.id[:8], client.user, offer.device)
 
+    def _on_resume(self, client: Client, resume: BrowserResume) -> None:
+        """Go on with a session that this portal may not know: its device will judge whose it is."""
+        session = self._sessions.get(resume.session)
+        if session is not None and not _is_owner(session, client, resume.device):
+            self._tell(client, Error("session-taken", "this session is somebody else's", resume.session))
+            return
+        refusal = self._over_limit(client, resume.session, is_new=session is None)
+        if refusal is None and not client.may_watch(resume.device):
+            self.note_watching(client, resume.device, "watch-refused", "")
+            refusal = SessionReject(resume.session, "unknown-camera", _UNKNOWN_CAMERA)
+        if refusal is not None:
+            self._tell(client, refusal)
+            return
+        if session is None:
+            session = self._open(client, resume)
+            session.watching_since_s = session.renew_at_s = self._clock.mono_s()
+            self._note_begin(session)
+            log.info("session %s: %s goes on with %s", session.id[:8], client.user, resume.device)
+        self._hand_over(session, client)
+        if session.watching_since_s is not None and self._directory.is_online(session.device) is not None:
+            self._show(session.device)
+
+    def _open(self, client: Client, asked: BrowserOffer | BrowserResume) -> Session:
+        self._farewells.drop(asked.session)
+        boot_id, unix_s = self._directory.boot_id(asked.device), self._clock.unix_s()
+        session = Session(asked.session, asked.device, boot_id, client, asked.stream)
+        session.ahead_s = unix_s - self._clock.mono_s()
+        session.seq_out = int(unix_s)  # higher than what another portal may have sent in this session
+        return session
+
+    def _hand_over(self, session: Session, client: Client) -> None:
+        session.client.sessions.pop(session.id, None)  # its end is no longer the session's
+        session.client, session.orphaned_until_s = client, None
+        self._sessions[session.id] = client.sessions[session.id] = session
+
+    def _renew(self, session: Session, now_s: float) -> None:
+        """Tell the device that its viewer may still watch; where that cannot be said, soon again."""
+        client, device = session.client, session.device
+        if not (self._directory.is_online(device) and self._directory.understands(device, "lease")):
+            return
+        permissions = client.identity.access.permissions(device)
+        renew = Renew(session.next_seq(), now_s + session.ahead_s, self._lease_s, client.user, permissions)
+        if self._send(device, session.id, renew):
+            session.promise(now_s, self._lease_s)
+            session.renew_at_s = now_s + self._lease_s * RENEW_SHARE
+
     def _ask(self, session: Session, offer: BrowserOffer, challenge: str | None = None) -> None:
         client, device, now = session.client, session.device, self._clock.unix_s()
         session.nonce = secrets.token_urlsafe(16)
+        lease_s = self._lease_s if self._directory.understands(device, "lease") else None
+        if lease_s is not None:
+            now_s = self._clock.mono_s()
+            session.ahead_s = now - now_s
+            session.promise(now_s, lease_s)
+            # A restart that the device refuses renews nothing, so it puts nothing off.
+            session.renew_at_s = min(session.renew_at_s, now_s + lease_s * RENEW_SHARE)
         message = Offer(
             seq=session.next_seq(),
             nonce=session.nonce,
@@ -355,6 +417,7 @@ class Gateway:
             restart=offer.restart,
             stream=offer.stream,
             challenge=challenge,
+            lease_s=lease_s,
         )
         try:
             if not self._send(device, session.id, message):
@@ -372,21 +435,21 @@ class Gateway:
         for candidate in session.candidates:
             self._send(session.device, session.id, Candidate(session.next_seq(), candidate))
 
-    def _over_limit(self, client: Client, offer: BrowserOffer, *, is_new: bool) -> SessionReject | None:
+    def _over_limit(self, client: Client, session_id: str, *, is_new: bool) -> SessionReject | None:
         if not self._limit.admits(client.owner, self._clock.mono_s()):
             return SessionReject(
-                offer.session, "too-many-offers", "Too many requests in a minute: wait a little.", 60.0
+                session_id, "too-many-offers", "Too many requests in a minute: wait a little.", 60.0
             )
         own = sum(session.client.owner == client.owner for session in self._sessions.values())
         if is_new and own >= MAX_SESSIONS_PER_OWNER:
             return SessionReject(
-                offer.session,
+                session_id,
                 "too-many-sessions",
                 f"You already have {MAX_SESSIONS_PER_OWNER} sessions open; close some cameras.",
             )
         if is_new and len(client.sessions) >= MAX_SESSIONS:
             return SessionReject(
-                offer.session,
+                session_id,
                 "too-many-sessions",
                 f"This page already has {MAX_SESSIONS} sessions open; close some cameras.",
             )
@@ -396,7 +459,7 @@ class Gateway:
         known = self._sessions.get(offer.session)
         if known is not None and not _may_restart(known, client, offer):
             return Error("session-taken", "this session exists already: make a new one", offer.session)
-        over = self._over_limit(client, offer, is_new=known is None)
+        over = self._over_limit(client, offer.session, is_new=known is None)
         if over is not None:
             return over
         if not self.broker_connected:
@@ -405,7 +468,7 @@ class Gateway:
         # The same words for a camera that is not granted: not even its existence is told.
         if online is None or not client.may_watch(offer.device):
             self.note_watching(client, offer.device, "watch-refused", "")
-            return SessionReject(offer.session, "unknown-camera", "There is no camera of this name here.")
+            return SessionReject(offer.session, "unknown-camera", _UNKNOWN_CAMERA)
         if not online:
             return SessionReject(
                 offer.session, "offline", "The camera is offline. Check its power and its network."
@@ -424,9 +487,10 @@ class Gateway:
         self._send(session.device, session.id, Candidate(session.next_seq(), message.candidate))
 
     def _end(self, session: Session, reason: str) -> None:
-        """Close our side of a session and tell the device; a bye that is lost costs it a timeout."""
+        """Close our side of a session, and tell the device until it knows."""
         self._forget(session)
-        self._send(session.device, session.id, Bye(session.next_seq(), reason))
+        now_s = self._clock.mono_s()
+        self._farewells.say(session, reason, now_s, max(session.lease_ends_s, now_s + self._lease_s))
 
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.id, None)
@@ -475,10 +539,17 @@ class Gateway:
         for client in self._watchers(device):
             client.outbox.put_device(device)
 
-    def _end_former_life(self, device: str, boot_id: str) -> None:
-        """An agent that started anew knows nothing of its former sessions."""
+    def _on_presence(self, device: str, boot_id: str) -> None:
+        """A device says so after each connection: what was said to it before may be lost."""
+        self._farewells.on_presence(device, boot_id, self._clock.mono_s())
         for session in list(self._sessions.values()):
-            if session.device == device and session.boot_id != boot_id:
+            if session.device != device:
+                continue
+            if session.boot_id is None:  # it was resumed before the device was known
+                session.boot_id = boot_id
+            if session.boot_id == boot_id:
+                session.renew_soon()
+            else:  # an agent that started anew knows nothing of its former sessions
                 self._forget(session)
                 self._tell(session.client, SessionBye(session.id, "The camera restarted."))
 
@@ -545,5 +616,9 @@ def _may_restart(session: Session, client: Client, offer: BrowserOffer) -> bool:
 
     What was sent on a WebSocket that had lost its network comes late, when that network is back.
     """
-    is_same = session.device == offer.device and client.is_of(session.client.identity)
-    return offer.restart and is_same and client.number >= session.client.number
+    return offer.restart and _is_owner(session, client, offer.device)
+
+
+def _is_owner(session: Session, client: Client, device: str) -> bool:
+    is_same = session.device == device and client.is_of(session.client.identity)
+    return is_same and client.number >= session.client.number

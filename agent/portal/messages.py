@@ -57,13 +57,22 @@ class BrowserBye(_FromBrowser):
     session: SessionId
 
 
+class BrowserResume(_FromBrowser):
+    """A session that plays: it was opened over another WebSocket, maybe through another portal."""
+
+    type: Literal["resume"]
+    session: SessionId
+    device: Id
+    stream: StreamName = "main"
+
+
 class BrowserPing(_FromBrowser):
     """Ask whether the portal is still there."""
 
     type: Literal["ping"]
 
 
-FromBrowser = BrowserOffer | BrowserCandidate | BrowserBye | BrowserPing
+FromBrowser = BrowserOffer | BrowserCandidate | BrowserBye | BrowserResume | BrowserPing
 
 
 @dataclass(frozen=True, slots=True)

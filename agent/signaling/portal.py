@@ -9,7 +9,7 @@ from typing import Protocol
 
 from agent.errors import MessageError
 from agent.model.health import Health
-from agent.model.signal import OFFER_LIFETIME_S, Event, FromDevice, Look, State, ToDevice
+from agent.model.signal import OFFER_LIFETIME_S, Event, FromDevice, Look, Renew, State, ToDevice
 from agent.signaling.messages import encode, parse_event, parse_from_device, parse_health, parse_state
 from agent.signaling.service import LOG_INTERVAL_S, Publish
 from agent.signaling.signing import SigningFolder
@@ -73,7 +73,9 @@ class PortalSignaling:
         """Sign and publish; False where another had to be dropped for it. Raises MessageError."""
         topic = signal_topic(self._prefix, device, session, "in")
         sealed = self._signing.current.seal(topic, encode(message))
-        return self._publish(topic, sealed, expiry_s=OFFER_LIFETIME_S)
+        # A renewal says itself how long it is worth something: a device whose link is away finds it later.
+        expiry_s = message.lease_s if isinstance(message, Renew) else OFFER_LIFETIME_S
+        return self._publish(topic, sealed, expiry_s=expiry_s)
 
     def ask_to_look(self, device: str, boot_id: str, now_unix_s: float) -> bool:
         """Tell a device that there may be a new release. As `send`."""

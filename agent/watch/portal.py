@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Self
@@ -19,7 +20,14 @@ from agent.model.signal import CandidateLine, IceUrl, Sdp, StreamInfo, Text
 MAX_MESSAGE_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 15.0
 DEVICES_TIMEOUT_S = 2.0
+LONGEST_PAUSE_S = 15.0
+POLICY_VIOLATION = 1008
+"""RFC 6455 section 7.4.1: what a portal closes with where somebody may no longer come in."""
 Session = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+class PortalLostError(PortalError):
+    """The portal cannot be reached now: it may be worth another try."""
 
 
 class _Message(BaseModel):
@@ -172,7 +180,11 @@ class SignIn:
 class PortalClient:
     """A signed-in WebSocket."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, hello: Hello) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, socket: aiohttp.ClientWebSocketResponse, hello: Hello
+    ) -> None:
+        self._http = http
+        self._url = url
         self._socket = socket
         self.hello = hello
 
@@ -185,23 +197,35 @@ class PortalClient:
             with _reaching(url):
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     await _sign_in(http, base, sign_in)
-                    socket = await _open_socket(http, base)
-                    hello = await _receive(socket)
-            async with contextlib.AsyncExitStack() as stack:
-                stack.push_async_callback(socket.close)
-                if not isinstance(hello, Hello):
-                    raise PortalError(f"{url} does not speak like a portal: its first word was not hello")
-                yield cls(socket, hello)
+            client = cls(http, base, *await _come_in(http, base))
+            try:
+                yield client
+            finally:
+                await client._socket.close()
+
+    async def come_back(self) -> None:
+        """Open another WebSocket after ours was lost; tries until there is one, with pauses.
+
+        Raises PortalError where the portal does not let us in.
+        """
+        ceiling_s = 1.0
+        while True:
+            # Full jitter: a new portal is not stormed.
+            await asyncio.sleep(random.uniform(0, ceiling_s))  # noqa: S311
+            ceiling_s = min(LONGEST_PAUSE_S, 2 * ceiling_s)
+            with contextlib.suppress(PortalLostError):
+                self._socket, self.hello = await _come_in(self._http, self._url)
+                return
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send one message as JSON."""
         try:
             await self._socket.send_str(json.dumps(message))
         except (aiohttp.ClientError, ConnectionError) as exc:
-            raise PortalError("the portal closed the connection") from exc
+            raise PortalLostError("the portal closed the connection") from exc
 
     async def receive(self) -> Message:
-        """The next message. Raises PortalError when the portal goes away."""
+        """The next message. Raises PortalLostError when the portal goes away, PortalError when for good."""
         return await _receive(self._socket)
 
     async def find(self, wanted: str | None) -> Device:
@@ -260,9 +284,9 @@ def _reaching(url: str) -> Iterator[None]:
     try:
         yield
     except TimeoutError as exc:
-        raise PortalError(f"the portal at {url} did not answer in {CONNECT_TIMEOUT_S:g} s") from exc
+        raise PortalLostError(f"the portal at {url} did not answer in {CONNECT_TIMEOUT_S:g} s") from exc
     except (aiohttp.ClientError, OSError) as exc:
-        raise PortalError(f"cannot reach the portal at {url}: {network_fault(exc)}") from exc
+        raise PortalLostError(f"cannot reach the portal at {url}: {network_fault(exc)}") from exc
 
 
 def _choose(devices: dict[str, Device], wanted: str | None) -> Device:
@@ -296,6 +320,17 @@ async def _sign_in(http: aiohttp.ClientSession, base: str, sign_in: SignIn) -> N
             raise PortalError(_words(base, answer.status, await answer.text()))
 
 
+async def _come_in(http: aiohttp.ClientSession, base: str) -> tuple[aiohttp.ClientWebSocketResponse, Hello]:
+    with _reaching(base):
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            socket = await _open_socket(http, base)
+            hello = await _receive(socket)
+    if not isinstance(hello, Hello):
+        await socket.close()
+        raise PortalError(f"{base} does not speak like a portal: its first word was not hello")
+    return socket, hello
+
+
 async def _open_socket(http: aiohttp.ClientSession, base: str) -> aiohttp.ClientWebSocketResponse:
     try:
         return await http.ws_connect(f"{base}/api/ws", max_msg_size=MAX_MESSAGE_BYTES)
@@ -303,7 +338,8 @@ async def _open_socket(http: aiohttp.ClientSession, base: str) -> aiohttp.Client
         # A refused handshake keeps its words to itself: ask where they can be read.
         async with http.get(f"{base}/api/session") as answer:
             text = await answer.text() if answer.status != 200 else ""
-        raise PortalError(_words(base, exc.status, text)) from exc
+        kind = PortalLostError if exc.status >= 500 else PortalError  # a proxy's, while the portal restarts
+        raise kind(_words(base, exc.status, text)) from exc
 
 
 def _refusal_of(text: str) -> _Refusal:
@@ -323,9 +359,8 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse) -> Message:
     while True:
         frame = await socket.receive()
         if frame.type is not aiohttp.WSMsgType.TEXT:
-            raise PortalError(
-                f"the portal closed the connection ({frame.extra or socket.close_code or 'lost'})"
-            )
+            kind = PortalError if socket.close_code == POLICY_VIOLATION else PortalLostError
+            raise kind(f"the portal closed the connection ({frame.extra or socket.close_code or 'lost'})")
         message = _parse(frame.data)
         if message is not None:
             return message

@@ -22,7 +22,17 @@ from agent.model.tasks import TaskGroup
 from agent.watch.files import Recorder, write_jpeg
 from agent.watch.panel import draw
 from agent.watch.peer import GATHER_TIMEOUT_S, Peer
-from agent.watch.portal import Answer, Bye, Candidate, Device, PortalClient, Refused, Reject, SignIn
+from agent.watch.portal import (
+    Answer,
+    Bye,
+    Candidate,
+    Device,
+    PortalClient,
+    PortalLostError,
+    Refused,
+    Reject,
+    SignIn,
+)
 from agent.watch.report import Meter, as_json
 
 FIRST_FRAME_TIMEOUT_S = 20.0
@@ -93,21 +103,13 @@ async def _watch(wish: Wish, session: _Session) -> None:
         stack.push_async_callback(peer.close)
         sdp = await _offer(peer)
         name = secrets.token_hex(16)
-        await portal.send(
-            {
-                "type": "offer",
-                "session": name,
-                "device": session.device.id,
-                "sdp": sdp,
-                "relay_only": wish.relay_only,
-                "stream": wish.stream or "main",
-            }
-        )
+        asked = {"session": name, "device": session.device.id, "stream": wish.stream or "main"}
+        await portal.send({"type": "offer", "sdp": sdp, "relay_only": wish.relay_only, **asked})
         session.meter.offered_at_s = time.monotonic()
         stack.push_async_callback(_say_bye, portal, name)
         async with TaskGroup() as group:
             background = [
-                group.create_task(_signal(portal, peer, name, session), name="watch: signaling"),
+                group.create_task(_signal(portal, peer, asked, session), name="watch: signaling"),
                 group.create_task(peer.measure(), name="watch: statistics"),
             ]
             await _receive(peer, session, keeper, wish.seconds)
@@ -123,10 +125,17 @@ async def _offer(peer: Peer) -> str:
         raise PinholeError(f"no offer within {GATHER_TIMEOUT_S:g} s: a STUN or TURN server hangs") from exc
 
 
-async def _signal(portal: PortalClient, peer: Peer, name: str, session: _Session) -> None:
+async def _signal(portal: PortalClient, peer: Peer, asked: dict[str, str], session: _Session) -> None:
     """Pass on what the device says, until it ends the session."""
+    name = asked["session"]
     while True:
-        message = await portal.receive()
+        try:
+            message = await portal.receive()
+        except PortalLostError:
+            if not session.meter.frames:
+                raise
+            await _resume(portal, asked)
+            continue
         match message:
             case Answer(session=own) if own == name:
                 session.answered = True
@@ -142,10 +151,20 @@ async def _signal(portal: PortalClient, peer: Peer, name: str, session: _Session
                 raise PinholeError(
                     f"the device ended the session: {message.reason or 'no reason given'}{trouble}"
                 )
+            case Refused(code="unknown-type"):
+                pass  # a portal of before there was "resume"
             case Refused():
                 raise PortalError(f"the portal refuses ({message.code}): {message.message}")
             case _:
                 pass  # news of other cameras, other sessions
+
+
+async def _resume(portal: PortalClient, asked: dict[str, str]) -> None:
+    """What plays plays on without the portal, for a while; then one has to have it renewed."""
+    log.warning("the portal is away: trying to reach it")
+    await portal.come_back()
+    with contextlib.suppress(PortalLostError):
+        await portal.send({"type": "resume", **asked})
 
 
 async def _receive(peer: Peer, session: _Session, keeper: "_Keeper", seconds: float | None) -> None:

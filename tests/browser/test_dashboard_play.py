@@ -106,6 +106,24 @@ async def test_a_stream_plays_on_while_the_portal_restarts():
             assert len(device.offers) == 1, "the stream was never interrupted"
 
 
+async def test_who_plays_on_over_a_restart_of_the_portal_is_shut_out_like_anybody():
+    async with dashboard() as (part, device, page):
+        await open_and_play(page)
+        await part.stop()
+        store = part.accounts.store
+        async with portal(port=part.port, gateway=part.gateway, bus=part.bus, store=store) as again:
+            await expect(page.get_by_text("Reconnecting to the portal")).to_be_hidden(timeout=PATIENCE_MS)
+            async with asyncio.timeout(PATIENCE_MS / 1000):
+                while not any(client.sessions for client in part.gateway._clients):
+                    await asyncio.sleep(0.1)
+            assert device.ended == []
+            again.desk.add_user("zoe", "admin", password=PASSWORD)
+            again.desk.set_disabled(USER, disabled=True)
+            async with asyncio.timeout(PATIENCE_MS / 1000):
+                while not device.ended:
+                    await asyncio.sleep(0.1)
+
+
 async def frames_decoded(page):
     return (await page.evaluate("() => pinhole.stats()")).get("framesDecoded", 0)
 

@@ -7,6 +7,7 @@ from fakes.bus import FakeBus, state
 from agent.model.signal import IceServer
 from agent.portal.accounts.access import Access, Identity
 from agent.portal.client import Clock
+from agent.portal.farewells import MAX_FAREWELLS
 from agent.portal.gateway import MAX_SESSIONS, Gateway
 from agent.portal.messages import MAX_MESSAGE_BYTES
 from agent.portal.outbox import MAX_QUEUED
@@ -30,7 +31,7 @@ class World:
         clock = Clock(unix_s=lambda: self.now_s, mono_s=lambda: self.now_s)
         self.gateway = Gateway(self.bus.send, SERVERS, "1.2.3", clock)
         self.gateway.on_broker(connected=True)
-        self.gateway.on_state("front", state())
+        self.gateway.on_state("front", state(understands=("lease",)))
         joined = (self.gateway.join(identity(user)) for user in ("ann", "eve"))
         self.clients = [client for client in joined if client is not None]
 
@@ -41,6 +42,7 @@ class World:
     def check(self) -> None:
         """What is kept has a bound; browsers get JSON, devices messages that they would take."""
         assert len(self.gateway._sessions) <= MAX_SESSIONS * len(self.clients)
+        assert len(self.gateway._farewells) <= MAX_FAREWELLS
         for client in self.clients:
             assert len(client.outbox._queue) <= MAX_QUEUED
             for text in client.outbox._queue:

@@ -182,7 +182,11 @@ const handlers = {
     [iceServers, brokerConnected, linkEnds] = [message.ice_servers, message.broker, message.link_ends_at];
     if (isFirst && route.name === "camera") startCamera();
     else refresh();
-    if (!isFirst) eachViewer((viewer) => viewer.onReachable());
+    if (isFirst) return;
+    eachViewer((viewer) => {
+      viewer.resume();
+      viewer.onReachable();
+    });
   },
   device({ device }) {
     const wasOnline = devices.get(device.id)?.online;

@@ -124,6 +124,12 @@ export class Viewer extends EventTarget {
     }
   }
 
+  /** Another WebSocket, perhaps to another portal: it goes on with what plays, if we may still watch. */
+  resume() {
+    if (!["waiting", "playing", "stalled"].includes(this.state.phase)) return;
+    this.#signal.send({ type: "resume", session: this.#session, device: this.#device, stream: this.#stream });
+  }
+
   /** New credentials: a relay that was made with the old ones would end with them. */
   onIceServers() {
     if (this.stats.path === "relay") this.#restart();

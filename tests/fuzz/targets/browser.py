@@ -50,6 +50,8 @@ def seeds() -> list[bytes]:
         {"type": "bye", "session": "b" * 32},
         {"type": "bye", "session": OURS},
         offer | {"session": OURS, "restart": True},
+        {"type": "resume", "session": "b" * 32, "device": "front"},
+        {"type": "resume", "session": OURS, "device": "front", "stream": "preview"},
         {"type": "ping"},
     ]
     said = [b"\0" + json.dumps(text).encode() for text in texts]
