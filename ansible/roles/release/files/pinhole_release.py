@@ -8,19 +8,24 @@ A release is built in place, because an environment cannot be moved. What the la
 linked from them: neither fetched, nor unpacked, nor stored again. A new release is on trial until it is
 healthy (unit ready, broker reached, pictures captured with a keyframe when one was asked for, and confirmed
 from outside where that was asked for).
-Whatever else happens, a crash, silence, a power cut or a lost connection, ends at the last good release.
+Whatever else happens, a crash, silence, a kill, a power cut or a lost connection, ends at the last good
+release; each command first ends what an earlier one, or a trial, was killed in.
 
     /opt/pinhole/current -> releases/<version>       switched by one rename(2)
     /opt/pinhole/releases/<version>/                 the environment; release.json in it is written last
     /opt/pinhole/incoming/                           files on their way in
     /opt/pinhole/state.json                          which are good, what is on trial, what was given back
+    /opt/pinhole/state-copy.json                     the same, for when that is damaged
+    /opt/pinhole/mirror.json                         what the source of releases last said
 """
 
 import argparse
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import json
+import math
 import os
 import platform
 import re
@@ -41,6 +46,13 @@ from typing import IO, Any
 NAMESPACE = "pinhole-release"
 """Of the signature (ssh-keygen(1), -Y sign), so that a key's other signatures mean nothing here."""
 FORMAT = 1
+EDITION = 2
+"""Of this program: an older one, which may not read our files, does not replace it."""
+FIRST_SERIAL = 2_000_000_000
+"""Serials were Unix times before they were counted (ansible/bundle.py): the count begins above those."""
+MAX_JUMP = 1_000_000
+"""Nobody makes so many releases: a serial further ahead is a mistake that would block all later ones."""
+MAX_SIGNATURES = 16
 MAX_MANIFEST_BYTES = 256 * 1024
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_PARCEL_BYTES = MAX_FILE_BYTES + 1024 * 1024
@@ -56,6 +68,11 @@ POLL_S = 0.5
 NETWORK_TIMEOUT_S = 60.0
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
 FILE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,199}")
+KEY = re.compile(r"(sk-)?(ssh|ecdsa)-[0-9a-z@.-]{1,60} [0-9A-Za-z+/=]{40,2000}")
+"""An OpenSSH public key without its comment."""
+SIGNATURE = re.compile(rb"-----BEGIN SSH SIGNATURE-----\n.+?\n-----END SSH SIGNATURE-----\n?", re.DOTALL)
+TRIAL_UNIT = "pinhole-release-trial.service"
+CUT_SHORT = "its trial was cut short"
 SYSTEM_PATHS = re.compile(r"/etc/systemd/system/pinhole[a-z-]*\.service|/usr/local/sbin/pinhole-release")
 """Where a release may write outside of its folder."""
 
@@ -100,6 +117,14 @@ class Paths:
         return self.home / "state.json"
 
     @property
+    def state_copy(self) -> Path:
+        return self.home / "state-copy.json"
+
+    @property
+    def mirror(self) -> Path:
+        return self.home / "mirror.json"
+
+    @property
     def run(self) -> Path:
         return self.root / "run/pinhole-release"
 
@@ -132,6 +157,8 @@ class Settings:
     ca_file: str = ""
     gate_s: float = 120.0
     keep: int = 3
+    signatures: int = 1
+    """By how many different keys of `signers` a release must be signed."""
 
 
 @dataclass
@@ -141,7 +168,7 @@ class State:
     good: list[str] = field(default_factory=list)
     """Newest first."""
     trial: dict[str, Any] | None = None
-    """version, previous, since, stage (`starting`, `healthy`), needs_confirmation."""
+    """version, previous, since, stage (`starting`, `running`, `healthy`, `returning`), needs_confirmation."""
     given_back: list[dict[str, Any]] = field(default_factory=list)
     """version, reason, at, serial; newest first."""
     serial: int = 0
@@ -149,23 +176,61 @@ class State:
 
 
 def load_settings(paths: Paths) -> Settings:
+    known = {field.name for field in dataclasses.fields(Settings)}
     try:
-        return Settings(**json.loads(paths.settings.read_text()))
-    except (OSError, ValueError, TypeError) as exc:
+        found = json.loads(paths.settings.read_text())
+        return Settings(**{name: value for name, value in found.items() if name in known})
+    except (OSError, ValueError, TypeError, AttributeError) as exc:
         raise ReleaseError(f"{paths.settings}: {exc}") from exc
 
 
 def load_state(paths: Paths) -> State:
+    """Where the file is damaged its copy counts, and where both are, what is on the disk."""
+    for file in (paths.state, paths.state_copy):
+        try:
+            return parse_state(file.read_bytes())
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as exc:
+            print(f"pinhole-release: {file} is damaged, going on without it: {exc}", file=sys.stderr)
+    return rebuild_state(paths)
+
+
+def parse_state(data: bytes) -> State:
+    """Raises ValueError."""
+    found = json.loads(data)
     try:
-        return State(**json.loads(paths.state.read_text()))
-    except FileNotFoundError:
+        state = State(**{name: found[name] for name in vars(State())})
+        if state.trial:
+            state.trial = {"previous": None, "needs_confirmation": False} | state.trial
+        versions = [*state.good, *([state.trial["version"]] if state.trial else [])]
+        entries = [entry["version"] + entry["reason"] for entry in state.given_back]
+        good = all(VERSION.fullmatch(version) for version in versions) and all(
+            isinstance(words, str) for words in entries
+        )
+        if not good or not isinstance(state.serial, int) or (state.trial and "stage" not in state.trial):
+            raise ValueError("it has values that were never written to it")
+    except (TypeError, KeyError, AttributeError) as exc:
+        raise ValueError(repr(exc)) from exc
+    return state
+
+
+def rebuild_state(paths: Paths) -> State:
+    """What runs is good, and so is what was here before it; serials go on from what runs."""
+    whole, current = installed(paths), current_version(paths)
+    if current is None:
         return State()
-    except (OSError, ValueError, TypeError) as exc:
-        raise ReleaseError(f"{paths.state}: {exc}") from exc
+    serial = whole[current]["serial"] if current in whole else 0
+    older = [version for version in whole if version != current and whole[version]["serial"] <= serial]
+    older.sort(key=lambda version: whole[version]["serial"], reverse=True)
+    return State(good=[current, *older], serial=serial)
 
 
 def save_state(paths: Paths, state: State) -> None:
-    write_atomically(paths.state, json.dumps(vars(state), indent=1).encode(), 0o644)
+    """The copy first: what can be read of the two is then never older than what was begun."""
+    data = json.dumps(vars(state), indent=1).encode()
+    for file in (paths.state_copy, paths.state):
+        write_atomically(file, data, 0o644)
 
 
 def write_atomically(path: Path, data: bytes, mode: int) -> None:
@@ -218,6 +283,7 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
             )
         if not VERSION.fullmatch(manifest["version"]) or not isinstance(manifest["serial"], int):
             raise ReleaseError("the manifest's version or serial is malformed")
+        check_additions(manifest)
         for name, info in manifest["files"].items():
             bytes.fromhex(info["sha256"])
             if not FILE.fullmatch(name) or not 0 <= info["size"] <= MAX_FILE_BYTES:
@@ -235,6 +301,16 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
     return dict(manifest)
 
 
+def check_additions(manifest: dict[str, Any]) -> None:
+    """What may be missing: older pinhole-releases do not look at it. Raises ReleaseError, TypeError."""
+    for name in ("expires", "down_from"):
+        if not isinstance(manifest.get(name, 0), int):
+            raise ReleaseError(f"the manifest's {name} is malformed")
+    signers = manifest.get("signers", [])
+    if len(signers) > MAX_SIGNATURES or not all(KEY.fullmatch(key) for key in signers):
+        raise ReleaseError("the manifest's signers are malformed")
+
+
 def target_of(settings: Settings) -> str:
     return f"{settings.profile}/{platform.machine()}/cp{sys.version_info[0]}{sys.version_info[1]}"
 
@@ -248,32 +324,103 @@ def wheels_of(manifest: dict[str, Any], settings: Settings) -> list[str]:
 
 
 def verify(paths: Paths, settings: Settings) -> dict[str, Any]:
-    """The manifest, once its signature is by a key that this machine trusts. Raises ReleaseError."""
+    """The manifest, once it is signed by enough keys that this machine trusts. Raises ReleaseError.
+
+    Where it names the keys that count from now on, enough of those must have signed it too: nobody can lock
+    a fleet out with a key that does not exist.
+    """
     try:
         data = paths.manifest.read_bytes()
+        signatures = SIGNATURE.findall(paths.signature.read_bytes())[:MAX_SIGNATURES]
+        trusted = Path(settings.signers).read_bytes()
     except FileNotFoundError as exc:
-        raise ReleaseError(f"{paths.manifest} is missing: send a release first") from exc
+        if exc.filename == str(paths.manifest):
+            raise ReleaseError(f"{paths.manifest} is missing: send a release first") from exc
+        raise ReleaseError(f"bad signature: {exc.filename} is missing") from exc
     if len(data) > MAX_MANIFEST_BYTES:
         raise ReleaseError("the manifest is too large")
-    done = subprocess.run(
-        ["ssh-keygen", "-Y", "verify", "-f", settings.signers, "-I", NAMESPACE, "-n", NAMESPACE,
-         "-s", str(paths.signature)],
-        input=data, capture_output=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+    count_signatures(data, signatures, trusted, settings.signatures, settings.signers)
+    manifest = parse_manifest(data)
+    if keys := manifest.get("signers"):
+        new = allowed_signers(keys).encode()
+        count_signatures(data, signatures, new, settings.signatures, "the manifest's own signers")
+    return manifest
+
+
+def allowed_signers(keys: list[str]) -> str:
+    lines = (f'pinhole-release namespaces="{NAMESPACE}" {key}\n' for key in keys)
+    return "# ssh-keygen(1), ALLOWED SIGNERS: whose releases this machine takes\n" + "".join(lines)
+
+
+def count_signatures(data: bytes, signatures: list[bytes], trusted: bytes, needed: int, where: str) -> None:
+    """Raises ReleaseError where fewer than `needed` different keys of `trusted` have signed."""
+    signed_by, said = set(), "no word why"
+    for signature in signatures:
+        with memory_file(trusted) as keys, memory_file(signature) as one:
+            done = subprocess.run(
+                ["ssh-keygen", "-Y", "verify", "-f", f"/proc/self/fd/{keys}", "-I", NAMESPACE,
+                 "-n", NAMESPACE, "-s", f"/proc/self/fd/{one}"],
+                input=data, capture_output=True, check=False, pass_fds=(keys, one),
+            )  # fmt: skip
+        words = (done.stdout + done.stderr).decode(errors="replace").strip()
+        if done.returncode == 0:
+            signed_by.add(words.rpartition(" ")[2])  # the key's fingerprint
+        elif words:
+            said = words.splitlines()[-1]
+    if not signed_by:
+        raise ReleaseError(f"bad signature: not by a key in {where} ({said})")
+    if len(signed_by) < needed:
+        raise ReleaseError(f"bad signature: by {len(signed_by)} keys in {where}, and {needed} are needed")
+
+
+@contextlib.contextmanager
+def memory_file(data: bytes) -> Iterator[int]:
+    """A file without a name, so that no kill leaves it."""
+    handle = os.memfd_create("pinhole-release")
+    try:
+        with os.fdopen(os.dup(handle), "wb") as file:
+            file.write(data)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def check_serial(manifest: dict[str, Any], state: State) -> None:
+    """A signed release cannot be played back, and none can block all later ones. Raises ReleaseError."""
+    version, serial = manifest["version"], manifest["serial"]
+    if state.serial >= manifest.get("down_from", math.inf):
+        return  # its signer says that serials from there on were a mistake
+    if serial < state.serial:
         raise ReleaseError(
-            f"bad signature: not by a key in {settings.signers} ({said[-1] if said else 'no word why'})"
+            f"release {version} is older than one that was here before ({serial}, after {state.serial}): "
+            "sign it again to go back"
         )
-    return parse_manifest(data)
+    if serial > max(state.serial, FIRST_SERIAL) + MAX_JUMP:
+        raise ReleaseError(f"release {version} has the serial {serial}, absurdly far after {state.serial}")
+
+
+def check_fresh(manifest: dict[str, Any], now: float) -> None:
+    """Who hands releases out cannot withhold new ones unseen. Raises ReleaseError."""
+    expires = manifest.get("expires")
+    if expires and expires < now:
+        day = time.strftime("%Y-%m-%d", time.gmtime(expires))
+        raise ReleaseError(
+            f"release {manifest['version']} is the newest that is offered, and its word expired on {day}: "
+            "newer ones are withheld, or nobody renewed it"
+        )
 
 
 def installed(paths: Paths) -> dict[str, dict[str, Any]]:
     """Every release that is whole, by version: its release.json."""
     found = {}
     for marker in sorted(paths.releases.glob("*/release.json")):
-        with contextlib.suppress(OSError, ValueError):
-            found[marker.parent.name] = json.loads(marker.read_text())
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            release = json.loads(marker.read_text())
+            paths_of = [system["path"] + system["file"] for system in release["system"]]
+            if isinstance(release["serial"], int) and all(map(str.isprintable, paths_of)):
+                found[marker.parent.name] = release | {
+                    "python": str(release["python"]), "wheels": dict(release["wheels"]),
+                }  # fmt: skip
     return found
 
 
@@ -305,31 +452,41 @@ def is_whole(path: Path, info: dict[str, Any]) -> bool:
 def install(paths: Paths, settings: Settings, manifest: dict[str, Any]) -> bool:
     """Build the release's environment; False where it is there already. Raises ReleaseError."""
     version, state = manifest["version"], load_state(paths)
-    if version in installed(paths):
-        if installed(paths)[version]["serial"] != manifest["serial"]:
+    is_new = version not in installed(paths)
+    if is_new:
+        check_serial(manifest, state)
+        if lacking := missing(paths, settings, manifest):
             raise ReleaseError(
-                f"another build of {version} is installed: give the new one a version of its own"
+                f"{len(lacking)} files are missing in {paths.incoming}, the first is {lacking[0]}"
             )
-        return False
-    if manifest["serial"] < state.serial:
-        raise ReleaseError(
-            f"release {version} is older than one that was here before: sign it again to go back"
-        )
-    if lacking := missing(paths, settings, manifest):
-        raise ReleaseError(f"{len(lacking)} files are missing in {paths.incoming}, the first is {lacking[0]}")
-    folder = paths.releases / version
-    shutil.rmtree(folder, ignore_errors=True)  # a build that was cut short
-    folder.mkdir(parents=True)
-    try:
-        build(paths, settings, manifest, folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    state.serial = manifest["serial"]
-    save_state(paths, state)
+        folder = paths.releases / version
+        if version == current_version(paths):
+            raise ReleaseError(f"release {version} runs here, damaged: give the new build another version")
+        remove(folder)  # a build that was cut short
+        folder.mkdir(parents=True)
+        try:
+            build(paths, settings, manifest, folder)
+        except BaseException:
+            remove(folder)
+            raise
+    elif installed(paths)[version]["serial"] != manifest["serial"]:
+        raise ReleaseError(f"another build of {version} is installed: give the new one a version of its own")
+    if is_new or manifest["serial"] > state.serial:  # the latter where the last attempt was cut short in here
+        state.serial = manifest["serial"]
+        save_state(paths, state)
     for file in paths.incoming.iterdir():
         file.unlink()
-    return True
+    return is_new
+
+
+def remove(folder: Path) -> None:
+    """A release, or whatever lies in its place."""
+    with contextlib.suppress(OSError):
+        (folder / "release.json").unlink()  # from here on it is not whole
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        folder.unlink(missing_ok=True)
 
 
 def build(paths: Paths, settings: Settings, manifest: dict[str, Any], folder: Path) -> None:
@@ -338,17 +495,11 @@ def build(paths: Paths, settings: Settings, manifest: dict[str, Any], folder: Pa
     share = ["--system-site-packages"] if settings.profile == "device" else []
     command([sys.executable, "-m", "venv", "--without-pip", *share, str(folder)])
     site = next(folder.glob("lib/python*/site-packages"))
-    donors = {
-        digest: paths.releases / version
-        for version, release in installed(paths).items()
-        if release["python"] == platform.python_version_tuple()[1]
-        for digest in release["wheels"].values()
-    }
-    new = []
-    for name in names:
-        donor = donors.get(manifest["files"][name]["sha256"])
-        if donor is None or not link_wheel(name, donor, folder):
-            new.append(str(paths.incoming / name))
+    new = [
+        str(paths.incoming / name)
+        for name in names
+        if not take_wheel(paths, name, manifest["files"][name]["sha256"], folder)
+    ]
     if lacking := [name for name in new if not Path(name).exists()]:
         raise ReleaseError(f"{lacking[0]} cannot be taken from an older release: send it again")
     if new:
@@ -370,6 +521,7 @@ def build(paths: Paths, settings: Settings, manifest: dict[str, Any], folder: Pa
         "python": platform.python_version_tuple()[1],
         "wheels": {name: manifest["files"][name]["sha256"] for name in names},
         "system": manifest["system"],
+        "signers": manifest.get("signers", []),
     }
     write_atomically(folder / "release.json", json.dumps(marker, indent=1).encode(), 0o644)
 
@@ -385,6 +537,22 @@ def pip_install(folder: Path, wheels: list[str]) -> None:
          *wheels],
         env=os.environ | {"PYTHONPATH": pips[-1], "PIP_CONFIG_FILE": os.devnull},
     )  # fmt: skip
+
+
+def take_wheel(paths: Paths, name: str, digest: str, folder: Path) -> bool:
+    """Link a wheel from a release that has it. One that turns out not to is not asked again."""
+    python = platform.python_version_tuple()[1]
+    for version, release in installed(paths).items():
+        if release["python"] != python or digest not in release["wheels"].values():
+            continue
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            if link_wheel(name, paths.releases / version, folder):
+                return True
+        if not (paths.incoming / name).exists():  # so that `missing` asks for it
+            release["wheels"] = {key: value for key, value in release["wheels"].items() if value != digest}
+            marker = paths.releases / version / "release.json"
+            write_atomically(marker, json.dumps(release, indent=1).encode(), 0o644)
+    return False
 
 
 def link_wheel(name: str, donor: Path, folder: Path) -> bool:
@@ -426,7 +594,7 @@ def activate(paths: Paths, settings: Settings, version: str, *, needs_confirmati
     The trial itself is a service: it ends well also where the caller is gone. Raises ReleaseError.
     """
     with lock(paths):
-        state = load_state(paths)
+        state = settle(paths, settings)
         if state.trial:
             raise ReleaseError(f"release {state.trial['version']} is on trial: wait for its end")
         if version not in installed(paths):
@@ -444,7 +612,7 @@ def activate(paths: Paths, settings: Settings, version: str, *, needs_confirmati
         save_state(paths, state)
         for name in ("confirmed", "refused"):
             (paths.run / name).unlink(missing_ok=True)
-        systemctl("start", "--no-block", "pinhole-release-trial.service")
+        systemctl("start", "--no-block", TRIAL_UNIT)
     deadline = time.monotonic() + settings.gate_s + 120
     while time.monotonic() < deadline:
         state = load_state(paths)
@@ -454,7 +622,10 @@ def activate(paths: Paths, settings: Settings, version: str, *, needs_confirmati
             return True
         time.sleep(POLL_S)
     else:
-        raise ReleaseError("the trial does not end: see `journalctl -u pinhole-release-trial`")
+        with lock(paths):
+            state = settle(paths, settings)
+        if state.trial:
+            raise ReleaseError("the trial does not end: see `journalctl -u pinhole-release-trial`")
     return expect_good(state, version)
 
 
@@ -490,17 +661,23 @@ def confirm(paths: Paths, settings: Settings, version: str, refusal: str = "") -
     deadline = time.monotonic() + settings.gate_s + 60
     while (state := load_state(paths)).trial and time.monotonic() < deadline:
         time.sleep(POLL_S)
+    if state.trial:
+        with lock(paths):
+            state = settle(paths, settings)
     return True if refusal else expect_good(state, version)
 
 
 def check_settings(paths: Paths, settings: Settings, version: str) -> None:
     """A release that cannot read this machine's settings is never started."""
     pinhole = paths.releases / version / "bin/pinhole"
-    done = subprocess.run(
-        [pinhole, *settings.check], capture_output=True, text=True, check=False, timeout=120
-    )
-    if done.returncode:
-        words = done.stderr.strip().splitlines()
+    try:
+        done = subprocess.run(
+            [pinhole, *settings.check], capture_output=True, text=True, check=False, timeout=120
+        )
+        words = done.stderr.strip().splitlines() if done.returncode else None
+    except (OSError, subprocess.SubprocessError) as exc:
+        words = [str(exc)]
+    if words is not None:
         message = f"its check of the settings fails: {' '.join(words[-3:])[:300]}"
         state = load_state(paths)
         note_return(state, version, message, installed(paths)[version]["serial"])
@@ -514,11 +691,17 @@ def run_trial(paths: Paths, settings: Settings) -> bool:
         state = load_state(paths)
         if state.trial is None:
             return True
-        trial = state.trial
+        if state.trial["stage"] != "starting":
+            give_back(paths, settings, state, CUT_SHORT)
+            return False
+        state.trial["stage"] = "running"
+        save_state(paths, state)
         paths.trial.touch()
         try:
-            switch(paths, settings, trial["version"])
+            switch(paths, settings, state.trial["version"])
             reason = watch(paths, settings, state)
+        except (ReleaseError, OSError, ValueError, KeyError) as exc:
+            reason = f"its trial failed: {exc}"
         finally:
             paths.trial.unlink(missing_ok=True)
         if reason:
@@ -526,6 +709,41 @@ def run_trial(paths: Paths, settings: Settings) -> bool:
         else:
             keep(paths, settings, state)
         return not reason
+
+
+def settle(paths: Paths, settings: Settings) -> State:
+    """Under the lock: end what was killed, a trial or a command, and clear up after it."""
+    state = load_state(paths)
+    if state.trial and trial_is_gone():
+        paths.trial.unlink(missing_ok=True)
+        if was_begun(paths, state.trial):
+            give_back(paths, settings, state, CUT_SHORT)
+        else:
+            state.trial = None
+    if not paths.state.exists() or paths.state.read_bytes() != json.dumps(vars(state), indent=1).encode():
+        save_state(paths, state)  # it was damaged, or has changed
+    finish(paths, settings, state)
+    if not settings.url:
+        paths.mirror.unlink(missing_ok=True)  # nothing is pulled any more
+    for folder in paths.releases.iterdir():
+        if folder.name not in {*installed(paths), *state.good, current_version(paths)}:
+            remove(folder)  # half built, or half removed
+    for folder in (paths.home, paths.root / "etc/systemd/system", paths.root / "usr/local/sbin"):
+        for part in [*folder.glob(".pinhole*.part"), *paths.home.glob(".*.part")]:
+            part.unlink(missing_ok=True)
+    return state
+
+
+def trial_is_gone() -> bool:
+    """Asked by who has the lock, which a trial has to its end: it is over, or has yet to begin."""
+    shown = show(TRIAL_UNIT, "ActiveState", "Job")
+    return shown["ActiveState"] in ("inactive", "failed", "deactivating") and shown["Job"] in ("", "0")
+
+
+def was_begun(paths: Paths, trial: dict[str, Any]) -> bool:
+    """Also by a pinhole-release that did not write that it had."""
+    switched = current_version(paths) == trial["version"] != trial["previous"]
+    return switched or trial["stage"] != "starting"
 
 
 def watch(paths: Paths, settings: Settings, state: State) -> str:
@@ -611,42 +829,89 @@ def point_current(paths: Paths, version: str) -> None:
 def install_system(paths: Paths, version: str, *, at: str) -> None:
     """The unit changes with the release; what runs this trial changes only once the release is good."""
     folder = paths.releases / version
-    for system in json.loads((folder / "release.json").read_text())["system"]:
+    for system in system_of(paths, version):
         target = paths.root / system["path"].lstrip("/")
         is_unit = target.suffix == ".service"
         data = (folder / "system" / system["file"]).read_bytes()
-        if is_unit == (at == "activation") and (not target.exists() or target.read_bytes() != data):
+        old = target.read_bytes() if target.exists() else b""
+        if is_unit == (at == "activation") and old != data and (is_unit or edition(old) <= edition(data)):
             write_atomically(target, data, 0o644 if is_unit else 0o755)
+
+
+def edition(program: bytes) -> int:
+    found = re.search(rb"^EDITION = (\d+)$", program, re.MULTILINE)
+    return int(found[1]) if found else 1
+
+
+def system_of(paths: Paths, version: str) -> list[dict[str, str]]:
+    """Where its files go; by their names where nothing better is left of the release."""
+    if release := installed(paths).get(version):
+        return list(release["system"])
+    units = sorted((paths.releases / version / "system").glob("pinhole*.service"))
+    return [{"file": unit.name, "path": f"/etc/systemd/system/{unit.name}"} for unit in units]
 
 
 def keep(paths: Paths, settings: Settings, state: State) -> None:
     assert state.trial
     version = state.trial["version"]
+    write_atomically(paths.releases / version / "unfinished", b"", 0o644)
     state.good = [version, *(other for other in state.good if other != version)]
     state.trial = None
-    install_system(paths, version, at="end")
-    prune(paths, settings, state)
-    save_state(paths, state)
+    save_state(paths, state)  # from here on it is kept, and what follows is done again where it was cut short
+    finish(paths, settings, state)
     print(f"release {version} is good")
+
+
+def finish(paths: Paths, settings: Settings, state: State) -> None:
+    """What a release brings once it is good: this program's next edition, and whose releases come next."""
+    version = current_version(paths)
+    if state.trial or version is None or version not in state.good:
+        return
+    marker = paths.releases / version / "unfinished"
+    if not marker.exists():
+        return
+    try:
+        install_system(paths, version, at="end")
+        if keys := installed(paths).get(version, {}).get("signers"):
+            write_atomically(Path(settings.signers), allowed_signers(keys).encode(), 0o644)
+    except OSError as exc:  # tried again by each later command, none of which it may block
+        print(
+            f"pinhole-release: release {version} is good, but not all of it is in place: {exc}",
+            file=sys.stderr,
+        )
+        return
+    prune(paths, settings, state)
+    marker.unlink()
 
 
 def give_back(paths: Paths, settings: Settings, state: State, reason: str) -> None:
     """Return to the last good release, and remember why."""
     assert state.trial
     version = state.trial["version"]
-    release = installed(paths).get(version, {})
-    note_return(state, version, reason, release.get("serial", 0))
-    state.trial = None
-    state.good = [other for other in state.good if other != version]
-    good = next((other for other in state.good if other != version and other in installed(paths)), None)
+    if state.trial["stage"] != "returning":
+        state.trial["stage"] = "returning"
+        note_return(state, version, reason, installed(paths).get(version, {}).get("serial", 0))
+        state.good = [other for other in state.good if other != version]
+        save_state(paths, state)
+    good = last_good(paths, state)
     if good:
         switch(paths, settings, good)
     else:
         paths.current.unlink(missing_ok=True)
         systemctl("stop", settings.unit, check=False)
-    save_state(paths, state)
+    state.trial = None
     prune(paths, settings, state)
     print(f"release {version} was given back for {good or 'none'}: {reason}")
+
+
+def last_good(paths: Paths, state: State) -> str | None:
+    """Where a trial returns to. Better what ran before, or is not whole any more, than nothing."""
+    assert state.trial
+    others = [*state.good, *([state.trial["previous"]] if state.trial["previous"] else [])]
+    others = [version for version in others if version != state.trial["version"]]
+    whole = [version for version in others if version in installed(paths)]
+    runs = [version for version in others if (paths.releases / version / "bin/pinhole").exists()]
+    return next(iter([*whole, *runs]), None)
 
 
 def note_return(state: State, version: str, reason: str, serial: int) -> None:
@@ -656,12 +921,13 @@ def note_return(state: State, version: str, reason: str, serial: int) -> None:
 
 def prune(paths: Paths, settings: Settings, state: State) -> None:
     """Keep the newest good ones, and what is current."""
-    state.good = [version for version in state.good if version in installed(paths)][: settings.keep]
-    kept = {*state.good, current_version(paths)}
+    current = current_version(paths)
+    whole = {*installed(paths), current}
+    state.good = [version for version in state.good if version in whole][: settings.keep]
+    save_state(paths, state)
     for folder in paths.releases.iterdir():
-        if folder.name not in kept:
-            (folder / "release.json").unlink(missing_ok=True)  # from here on it is not whole
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder.name not in {*state.good, current}:
+            remove(folder)
 
 
 def boot_check(paths: Paths) -> None:
@@ -671,24 +937,27 @@ def boot_check(paths: Paths) -> None:
         if state.trial is None:
             return
         version = state.trial["version"]
-        note_return(
-            state, version, "the machine went down during its trial", installed(paths)[version]["serial"]
-        )
-        state.trial = None
-        if good := next((other for other in state.good if other in installed(paths)), None):
+        if was_begun(paths, state.trial) and state.trial["stage"] != "returning":
+            serial = installed(paths).get(version, {}).get("serial", 0)
+            note_return(state, version, "the machine went down during its trial", serial)
+            state.good = [other for other in state.good if other != version]
+        if good := last_good(paths, state):
             install_system(paths, good, at="activation")
             point_current(paths, good)
             systemctl("daemon-reload", check=False)
         else:
             paths.current.unlink(missing_ok=True)
+        state.trial = None
         save_state(paths, state)
         print(f"release {version} was on trial when the machine went down: back to {good or 'none'}")
 
 
 def rollback(paths: Paths, settings: Settings) -> str:
     """By hand: to the good release before this one."""
-    state, current = load_state(paths), current_version(paths)
-    earlier = [version for version in state.good if version != current]
+    with lock(paths):
+        state = settle(paths, settings)
+    current = current_version(paths)
+    earlier = [version for version in state.good if version != current and version in installed(paths)]
     if not earlier:
         raise ReleaseError("there is no other good release on this machine")
     if current in state.good:
@@ -734,6 +1003,7 @@ def unpack(paths: Paths, settings: Settings, parcel: tarfile.TarFile) -> dict[st
                 raise ReleaseError(f"{file.name} in the parcel is no file, or too large")
             extract(parcel, member, file)
     manifest = verify(paths, settings)
+    clear_strays(paths, manifest)
     for name, member in members.items():
         info = manifest["files"].get(name)
         if info is None or not member.isfile() or member.size != info["size"]:
@@ -745,6 +1015,14 @@ def unpack(paths: Paths, settings: Settings, parcel: tarfile.TarFile) -> dict[st
             raise ReleaseError(f"{name} is not the file that the signed manifest names")
         part.replace(paths.incoming / name)
     return manifest
+
+
+def clear_strays(paths: Paths, manifest: dict[str, Any]) -> None:
+    """What came in for another release, and never became one."""
+    named = {paths.manifest.name, paths.signature.name, *manifest["files"]}
+    for file in paths.incoming.iterdir():
+        if file.name.removesuffix(".part") not in named:
+            file.unlink()
 
 
 def extract(parcel: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
@@ -759,16 +1037,17 @@ def pull(paths: Paths, settings: Settings) -> bool:
     if not settings.url:
         raise ReleaseError(f"{paths.settings} names no url: releases are pushed to this machine")
     with lock(paths):
-        paths.incoming.mkdir(parents=True, exist_ok=True)
-        for file in (paths.signature, paths.manifest):
-            file.write_bytes(fetch(settings, file.name, MAX_MANIFEST_BYTES))
-        manifest = verify(paths, settings)
-        version, state = manifest["version"], load_state(paths)
+        state = settle(paths, settings)
+        if state.trial:
+            raise ReleaseError(f"release {state.trial['version']} is on trial: wait for its end")
+        manifest = look(paths, settings, state)
+        version = manifest["version"]
         returns = [entry for entry in state.given_back if entry["version"] == version]
         if current_version(paths) == version:
+            for file in paths.incoming.iterdir():
+                file.unlink()
             return False
-        if manifest["serial"] < state.serial:
-            raise ReleaseError(f"release {version} is older than one that was here before: refused")
+        clear_strays(paths, manifest)
         if len(returns) >= MAX_RETURNS or any(entry["reason"] == BY_HAND for entry in returns):
             print(
                 f"release {version} was given back {len(returns)} times ({returns[0]['reason']}): not again"
@@ -778,6 +1057,27 @@ def pull(paths: Paths, settings: Settings) -> bool:
             download(settings, name, paths.incoming / name, manifest["files"][name])
         install(paths, settings, manifest)
     return activate(paths, settings, version, needs_confirmation=False)
+
+
+def look(paths: Paths, settings: Settings, state: State) -> dict[str, Any]:
+    """The manifest that is offered, and a note for the agent's doctor on what it is worth."""
+    for file in (paths.signature, paths.manifest):
+        file.write_bytes(fetch(settings, file.name, MAX_MANIFEST_BYTES))
+    note = {"version": "", "expires": 0, "problem": ""}
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        note |= json.loads(paths.mirror.read_text())
+    try:
+        manifest = verify(paths, settings)
+        if manifest["version"] != current_version(paths):
+            check_serial(manifest, state)
+        note |= {"version": manifest["version"], "expires": manifest.get("expires", 0), "problem": ""}
+        check_fresh(manifest, time.time())
+    except ReleaseError as exc:
+        note["problem"] = str(exc)
+        raise
+    finally:
+        write_atomically(paths.mirror, json.dumps(note).encode(), 0o644)
+    return manifest
 
 
 def open_url(settings: Settings, name: str, headers: dict[str, str]) -> Any:
@@ -803,6 +1103,12 @@ def download(settings: Settings, name: str, target: Path, info: dict[str, Any]) 
     """Go on where the last attempt ended: a mobile link breaks."""
     part = target.with_name(f"{name}.part")
     have = part.stat().st_size if part.exists() else 0
+    if have >= info["size"]:  # complete, but cut short before its check: nothing is left to ask for
+        if is_whole(part, info):
+            part.replace(target)
+            return
+        part.unlink()
+        have = 0
     with open_url(settings, f"files/{name}", {"Range": f"bytes={have}-"} if have else {}) as answer:
         resumes = answer.status == 206
         with part.open("ab" if resumes else "wb") as file:
@@ -893,6 +1199,7 @@ def main(arguments: list[str] | None = None, paths: Paths = Paths()) -> int:
     add("rollback", "return to the good release before this one")
     add("pull", "fetch, verify, build and try the newest release")
     add("trial", "(the trial's service)")
+    add("settle", "(after it) end a trial that was killed, and clear up")
     add("boot-check", "(before the unit starts)")
     args = parser.parse_args(arguments)
     try:
@@ -902,7 +1209,7 @@ def main(arguments: list[str] | None = None, paths: Paths = Paths()) -> int:
         return 1
 
 
-def run_command(args: argparse.Namespace, paths: Paths) -> int:
+def run_command(args: argparse.Namespace, paths: Paths) -> int:  # noqa: PLR0912 - one case a command
     settings = load_settings(paths)
     paths.releases.mkdir(parents=True, exist_ok=True)
     paths.incoming.mkdir(parents=True, exist_ok=True)
@@ -914,6 +1221,7 @@ def run_command(args: argparse.Namespace, paths: Paths) -> int:
             print(json.dumps({"missing": receive(paths, settings, sys.stdin.buffer)}))
         case "install":
             with lock(paths):
+                settle(paths, settings)
                 changed = install(paths, settings, verify(paths, settings))
         case "adopt":
             with lock(paths):
@@ -930,6 +1238,9 @@ def run_command(args: argparse.Namespace, paths: Paths) -> int:
             changed = pull(paths, settings)
         case "trial":
             return 0 if run_trial(paths, settings) else 1
+        case "settle":
+            with lock(paths, wait_s=30):
+                settle(paths, settings)
         case "boot-check":
             boot_check(paths)
     if changed is not None:
