@@ -1,9 +1,12 @@
 """Build a signed release: our wheel, what it needs for every kind of machine, and a manifest of both.
 
-    scripts/release --key FILE [--out dist/release]
+    scripts/release --key FILE [--key FILE …] [--out dist/release]
+    scripts/release --key FILE --renew          # the same release, for another ninety days
+    scripts/release --key FILE --add-signature  # the same release, signed by one more
 
 The folder it makes is what Ansible pushes (`pinhole_release_dir`), and what a web server hands to the devices
 that pull. Third-party wheels are fetched once by pip and kept in the cache; each is checked against the lock.
+Releases are counted, in a file beside the key: no clock can make one look newer than later ones.
 """
 
 import argparse
@@ -24,6 +27,9 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pinhole" / "wheels"
 NAMESPACE = "pinhole-release"
+FIRST_SERIAL = 2_000_000_000
+"""Serials were Unix times once: the count begins above those, as pinhole-release knows."""
+LIFE_DAYS = 90
 MACHINES = ("x86_64", "aarch64")
 PYTHONS = ("311", "313")
 """Debian 12 and 13, and so Raspberry Pi OS."""
@@ -38,23 +44,71 @@ TOOL = "ansible/roles/release/files/pinhole_release.py"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/release", description=__doc__.splitlines()[0])
-    parser.add_argument("--key", type=Path, required=True, help="private key: ssh-keygen -t ed25519 -f FILE")
-    parser.add_argument("--out", type=Path, default=ROOT / "dist" / "release", help="folder to make anew")
-    parser.add_argument("--target", action="append", metavar="PROFILE/MACHINE/cpNNN", help="these alone")
+    add = parser.add_argument
+    add(
+        "--key",
+        type=Path,
+        required=True,
+        action="append",
+        help="private key; several sign one after the other",
+    )
+    add("--out", type=Path, default=ROOT / "dist" / "release", help="folder to make anew")
+    add("--target", action="append", metavar="PROFILE/MACHINE/cpNNN", help="these alone")
+    add(
+        "--days",
+        type=int,
+        default=LIFE_DAYS,
+        help="after these, devices that pull miss a newer one (%(default)s)",
+    )
+    add("--signers", type=Path, help="file of public keys that alone count once this release is good")
+    add(
+        "--after",
+        type=int,
+        default=0,
+        metavar="SERIAL",
+        help="the last one, where the count beside the key is lost",
+    )
+    add(
+        "--down-from",
+        type=int,
+        metavar="SERIAL",
+        help="serials from there on were a mistake, and do not count",
+    )
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument(
+        "--renew", action="store_true", help="build nothing: a new expiry for what is in --out"
+    )
+    again.add_argument(
+        "--add-signature", action="store_true", help="build nothing: sign what is in --out too"
+    )
     args = parser.parse_args()
     every = [
         f"{profile}/{machine}/cp{python}" for profile in LOCKS for machine in MACHINES for python in PYTHONS
     ]
     if unknown := set(args.target or ()) - set(every):
         parser.error(f"unknown target {', '.join(sorted(unknown))}; there are {', '.join(every)}")
-    if fault := key_fault(args.key):  # said now, and not after a minute of building
-        parser.error(f"--key {args.key}: {fault}; ssh-keygen -t ed25519 -f FILE makes one")
+    for key in args.key:
+        if fault := key_fault(key):  # said now, and not after a minute of building
+            parser.error(f"--key {key}: {fault}; ssh-keygen -t ed25519 -f FILE makes one")
+    more: dict[str, Any] = {"expires": int(time.time()) + args.days * 86400}
+    if args.signers:
+        more["signers"] = read_signers(args.signers)
+        if not set(more["signers"]) & set(map(public, args.key)):
+            parser.error(
+                "--signers: name one of those keys by --key too, or nobody could take this release twice"
+            )
+    if args.down_from:
+        more["down_from"] = args.down_from
+    if args.add_signature or args.renew:
+        sign_again(args.out, args.key, {"expires": more["expires"]} if args.renew else {})
+        return
     part = args.out.with_name(f".{args.out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     (part / "files").mkdir(parents=True)
-    manifest = build(part / "files", args.target or every)
+    manifest = build(part / "files", args.target or every) | more
+    manifest["serial"] = next_serial(args.key, args.out, args.after)
     (part / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
-    run("ssh-keygen", "-q", "-Y", "sign", "-f", str(args.key), "-n", NAMESPACE, str(part / "manifest.json"))
+    (part / "manifest.json.sig").write_bytes(b"".join(sign(key, part / "manifest.json") for key in args.key))
     shutil.rmtree(args.out, ignore_errors=True)
     part.rename(args.out)
     ours = sum(info["size"] for name, info in manifest["files"].items() if is_ours(name))
@@ -62,6 +116,54 @@ def main() -> None:
     print(
         f"release {manifest['version']} in {args.out}: {total / 1e6:.1f} MB, {ours / 1e3:.0f} kB of it ours"
     )
+
+
+def next_serial(keys: list[Path], out: Path, after: int) -> int:
+    """One more than any that is known; written beside each key before anything is signed with it."""
+    counters = [key.with_name(f"{key.name}.serial") for key in keys]
+    known = [FIRST_SERIAL, after, *(int(file.read_text()) for file in counters if file.exists())]
+    if (out / "manifest.json").exists():
+        known.append(json.loads((out / "manifest.json").read_text())["serial"])
+    serial = max(known) + 1
+    for file in counters:
+        part = file.with_name(f".{file.name}.part")
+        part.write_text(f"{serial}\n")
+        part.replace(file)
+    return serial
+
+
+def sign_again(out: Path, keys: list[Path], change: dict[str, Any]) -> None:
+    """What is in `out`, with a change and signed anew, or as it is and signed by more."""
+    manifest, signature = out / "manifest.json", out / "manifest.json.sig"
+    if not manifest.exists():
+        sys.exit(f"release: there is none in {out} yet")
+    part = out / ".manifest.json.part"
+    part.write_text(json.dumps(json.loads(manifest.read_text()) | change, indent=1, sort_keys=True))
+    made = b"".join(sign(key, part) for key in keys)
+    signature.write_bytes((b"" if change else signature.read_bytes()) + made)
+    part.replace(manifest)
+    print(f"release in {out}: signed {'anew' if change else 'too'} by {', '.join(map(str, keys))}")
+
+
+def sign(key: Path, file: Path) -> bytes:
+    """An armoured signature; several in one file are one release's (older devices read the first)."""
+    made = file.with_name(f"{file.name}.sig")
+    made.unlink(missing_ok=True)
+    run("ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", NAMESPACE, str(file))
+    signature = made.read_bytes()
+    made.unlink()
+    return signature
+
+
+def public(key: Path) -> str:
+    """Type and key, without the comment."""
+    done = subprocess.run(["ssh-keygen", "-y", "-f", key], capture_output=True, text=True, check=False)
+    return " ".join(done.stdout.split()[:2])
+
+
+def read_signers(file: Path) -> list[str]:
+    lines = [line.split() for line in file.read_text().splitlines() if line.strip() and line[0] != "#"]
+    return [" ".join(words[:2]) for words in lines]
 
 
 def key_fault(key: Path) -> str:
@@ -98,7 +200,6 @@ def build(files: Path, targets: list[str]) -> dict[str, Any]:
     return {
         "format": 1,
         "version": version,
-        "serial": int(time.time()),
         "targets": chosen,
         "system": system,
         "files": {

@@ -388,7 +388,7 @@ def memory_file(data: bytes) -> Iterator[int]:
 def check_serial(manifest: dict[str, Any], state: State) -> None:
     """A signed release cannot be played back, and none can block all later ones. Raises ReleaseError."""
     version, serial = manifest["version"], manifest["serial"]
-    if state.serial >= manifest.get("down_from", math.inf):
+    if state.serial >= manifest.get("down_from", math.inf) > serial:
         return  # its signer says that serials from there on were a mistake
     if serial < state.serial:
         raise ReleaseError(
@@ -1103,7 +1103,7 @@ def download(settings: Settings, name: str, target: Path, info: dict[str, Any]) 
     """Go on where the last attempt ended: a mobile link breaks."""
     part = target.with_name(f"{name}.part")
     have = part.stat().st_size if part.exists() else 0
-    if have >= info["size"]:  # complete, but cut short before its check: nothing is left to ask for
+    if part.exists() and have >= info["size"]:  # cut short before its check: nothing is left to ask for
         if is_whole(part, info):
             part.replace(target)
             return
