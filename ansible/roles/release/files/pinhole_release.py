@@ -610,8 +610,7 @@ def activate(paths: Paths, settings: Settings, version: str, *, needs_confirmati
             "needs_confirmation": needs_confirmation,
         }
         save_state(paths, state)
-        for name in ("confirmed", "refused"):
-            (paths.run / name).unlink(missing_ok=True)
+        clear_words(paths)
         systemctl("start", "--no-block", TRIAL_UNIT)
     deadline = time.monotonic() + settings.gate_s + 120
     while time.monotonic() < deadline:
@@ -703,7 +702,7 @@ def run_trial(paths: Paths, settings: Settings) -> bool:
         except (ReleaseError, OSError, ValueError, KeyError) as exc:
             reason = f"its trial failed: {exc}"
         finally:
-            paths.trial.unlink(missing_ok=True)
+            clear_words(paths)
         if reason:
             give_back(paths, settings, state, reason)
         else:
@@ -715,7 +714,7 @@ def settle(paths: Paths, settings: Settings) -> State:
     """Under the lock: end what was killed, a trial or a command, and clear up after it."""
     state = load_state(paths)
     if state.trial and trial_is_gone():
-        paths.trial.unlink(missing_ok=True)
+        clear_words(paths)
         if was_begun(paths, state.trial):
             give_back(paths, settings, state, CUT_SHORT)
         else:
@@ -732,6 +731,12 @@ def settle(paths: Paths, settings: Settings) -> State:
         for part in [*folder.glob(".pinhole*.part"), *paths.home.glob(".*.part")]:
             part.unlink(missing_ok=True)
     return state
+
+
+def clear_words(paths: Paths) -> None:
+    """What the agent and who watches are told and say during a trial."""
+    for file in (paths.trial, paths.run / "confirmed", paths.run / "refused"):
+        file.unlink(missing_ok=True)
 
 
 def trial_is_gone() -> bool:
