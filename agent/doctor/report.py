@@ -11,8 +11,9 @@ from agent.model.health import NatKind
 from agent.model.signal import Detail
 
 CheckName = Literal[
-    "clock", "names", "network", "broker", "portal", "ice", "nat", "camera", "board", "config", "identity"
-]
+    "clock", "names", "network", "broker", "portal", "ice", "nat", "camera", "board", "config", "identity",
+    "release",
+]  # fmt: skip
 Verdict = Literal["good", "warning", "fault"]
 """A fault keeps the device from serving; a warning costs some viewers, or will cost more later."""
 

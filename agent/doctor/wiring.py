@@ -17,6 +17,7 @@ from agent.doctor.clock import read_synchronisation
 from agent.doctor.examination import Examination, Outside
 from agent.doctor.holder import Holder, find_holder
 from agent.doctor.judge import judge_broker, judge_camera, judge_network
+from agent.doctor.mirror import NOTE, judge_mirror, read_note
 from agent.doctor.names import look_up
 from agent.doctor.portal import visit_portal
 from agent.doctor.report import Finding, Report, make_report
@@ -104,6 +105,9 @@ def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
     yield Check("network", "", SMALL_S, local, judge_network, "see `ip address`")
     board = partial(read_board, read_model)
     yield Check("board", "", SMALL_S, board, judge_board, "see `vcgencmd get_throttled`", failure="warning")
+    if NOTE.exists():  # where releases are pulled
+        note, judge_note = partial(asyncio.to_thread, read_note), partial(judge_mirror, now=time.time())
+        yield Check("release", "", SMALL_S, note, judge_note, "")
     if wish.with_camera:
         camera = partial(_try_camera, settings.camera)
         yield Check(

@@ -369,6 +369,7 @@ def test_a_kill_now_and_then_leaves_nothing_stuck(begun, tmp_path, monkeypatch, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("afterwards", AFTERWARDS)
 @pytest.mark.parametrize("name", STORIES)
 def test_a_kill_before_each_step_leaves_nothing_stuck(begun, tmp_path, monkeypatch, name, afterwards):
