@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import ssl
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -15,6 +16,7 @@ from agent.errors import PortalError
 from agent.model.tasks import TaskGroup
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
+from agent.portal.accounts.sessions import SEEN_EVERY_S
 from agent.portal.api.account import Account
 from agent.portal.api.admin import Admin
 from agent.portal.api.audit import AuditLog
@@ -212,12 +214,15 @@ async def run_portal(
 
 async def _tick(gateway: Gateway, accounts: Accounts) -> None:
     """Twice a second: the gateway's own time, and what any portal changed about who may do what."""
-    known, is_away = -1, False
+    known, is_away, seen_s = -1, False, time.monotonic()
     while True:
         gateway.tick()
         try:
             # First the number: a change in between is seen next time.
             revision = await accounts.revision()
+            if time.monotonic() - seen_s > SEEN_EVERY_S:
+                await accounts.note_seen(gateway.live_sessions())
+                seen_s = time.monotonic()
             if revision != known:
                 asked = gateway.live_sessions()
                 gateway.apply(await accounts.identities(asked), asked)

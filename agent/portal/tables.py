@@ -107,6 +107,8 @@ class WebSession(Table):
     expires_at: Mapped[float] = mapped_column(Float)
     address: Mapped[str] = mapped_column(String(64))
     browser: Mapped[str] = mapped_column(String(200))
+    seen_at: Mapped[float] = mapped_column(Float)
+    """Of its last request or WebSocket, up to five minutes late."""
 
     __table_args__ = (CheckConstraint("(user_id IS NULL) <> (share_id IS NULL)", name="one_owner"),)
 

@@ -22,6 +22,7 @@ from agent.portal.api.enroll import Devices
 from agent.portal.api.route import Need, Route
 from agent.portal.app import create_app
 from agent.portal.assets import load_assets
+from agent.portal.door import Door
 from agent.portal.gateway import Gateway
 from agent.portal.turn import IceServers
 
@@ -54,7 +55,7 @@ def routes():
     gateway = Gateway(FakeBus().send, IceServers(), "1")
     settings = PortalSettings(broker_has_public_certificate=True)
     devices = Devices(None, None, None, settings, BrokerSettings())
-    app = create_app(settings, gateway, None, load_assets(), devices)
+    app = create_app(settings, gateway, None, load_assets(), devices, Door(1))
     return [
         (route.method, route.resource.canonical, getattr(route.handler, "__self__", None))
         for route in app.router.routes()

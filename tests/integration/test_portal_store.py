@@ -81,6 +81,15 @@ def test_the_sqlite_file_is_its_owners_alone(tmp_path):
     store.close()
 
 
+def test_what_is_confirmed_outlives_a_power_cut(store):
+    """SQLite would keep it in the system's memory for a while otherwise, and PostgreSQL too."""
+    with store.engine.connect() as connection:
+        if store.engine.dialect.name == "sqlite":
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2, "FULL"
+        else:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+
+
 def test_a_database_that_cannot_be_opened_is_named(tmp_path):
     (tmp_path / "file").write_text("not a database, but long enough to look like one" * 50)
     for url in (

@@ -70,3 +70,5 @@ class Identity:
     """Unix time in seconds."""
     user_id: int | None = None
     share_id: int | None = None
+    seen_at: float = field(default=0.0, compare=False)
+    """Unix time in seconds, up to five minutes late."""

@@ -15,7 +15,7 @@ from agent.portal.accounts.codes import accepted_step
 from agent.portal.accounts.company import Company
 from agent.portal.accounts.passwords import Passwords
 from agent.portal.accounts.tokens import MAX_TOKEN_CHARS, key_of
-from agent.portal.store import Store
+from agent.portal.store import Store, StoreError
 from agent.portal.tables import User
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,19 @@ class Accounts:
         if not 0 < len(token) <= MAX_TOKEN_CHARS:
             return None
         key = key_of(token)
-        return (await self.identities([key])).get(key)
+        who = (await self.identities([key])).get(key)
+        if who is not None and not 0 <= self.now() - who.seen_at < sessions.SEEN_EVERY_S:
+            await self.note_seen([key])
+        return who
+
+    async def note_seen(self, keys: Collection[str]) -> None:
+        """These sessions are in use: they are not over soon."""
+        if self.store.disk_is_full or not keys:
+            return
+        try:
+            await self.store.run(lambda db: sessions.note_seen(db, keys, self.now()))
+        except StoreError as exc:
+            log.debug("that somebody was here is not noted: %s", exc)
 
     async def identities(self, keys: Collection[str]) -> dict[str, Identity]:
         """The same for the keys of many sessions."""

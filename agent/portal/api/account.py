@@ -1,5 +1,7 @@
 """What users do with their own account: password, authenticator, other browsers."""
 
+from dataclasses import asdict
+
 from aiohttp import web
 from pydantic import Field
 from sqlalchemy.orm import Session
@@ -32,6 +34,12 @@ class NewCode(OnePassword):
     code: str = Field(max_length=16)
 
 
+class SessionId(Body):
+    """One of the user's own sessions."""
+
+    id: str = Field(max_length=64)
+
+
 class Account:
     """The handlers."""
 
@@ -48,11 +56,12 @@ class Account:
             ("POST", "/api/account/code/remove", self.remove_code),
             ("POST", "/api/account/code/recovery", self.renew_recovery),
             ("POST", "/api/account/sign-out-others", self.sign_out_others),
+            ("POST", "/api/account/sessions/end", self.end_session),
         ):
             add(app, self._accounts, method, path, Need.USER, serve)
 
     async def show(self, _request: web.Request, who: Identity) -> web.Response:
-        now = self._accounts.now()
+        now, own = self._accounts.now(), sessions.id_of(who.session)
 
         def work(db: Session) -> dict[str, object]:
             user = users.find(db, who.name)
@@ -63,7 +72,7 @@ class Account:
                 "has_code": user.totp_secret is not None,
                 "recovery_codes": recovery.left(db, user),
                 "is_company": user.subject is not None,
-                "sessions": sessions.count_sessions(db, user.id, now),
+                "sessions": [asdict(one) | {"own": one.id == own} for one in sessions.of_user(db, user, now)],
             }
 
         return web.json_response(await self._accounts.store.run(work))
@@ -121,6 +130,11 @@ class Account:
         await self._accounts.store.run(
             lambda db: users.end_sessions(db, users.find(db, who.name), who.session)
         )
+        return self._done(request, who, "signed-out-others")
+
+    async def end_session(self, request: web.Request, who: Identity) -> web.Response:
+        wanted = (await read(request, SessionId)).id
+        await self._accounts.store.run(lambda db: sessions.end_one(db, users.find(db, who.name), wanted))
         return self._done(request, who, "signed-out-others")
 
     def _done(self, request: web.Request, who: Identity, action: str, **said: object) -> web.Response:

@@ -3,6 +3,14 @@
 import { get, post } from "./api.js";
 import { el, setText } from "./dom.js";
 import { codeField, form, passwordField, secrets } from "./form.js";
+import { moment } from "./format.js";
+
+/** A browser as people call it: the User-Agent names many others beside. */
+function nameOf(agent) {
+  const program = [["Edg", "Edge"], ["OPR", "Opera"], ["Firefox", "Firefox"], ["Chrome", "Chrome"], ["Safari", "Safari"], ["aiohttp", "Pinhole’s command line"]].find(([mark]) => agent.includes(mark));
+  const system = [["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS", "Mac"], ["Linux", "Linux"]].find(([mark]) => agent.includes(mark));
+  return [program?.[1] ?? "A browser", system && `on ${system[1]}`].filter(Boolean).join(" ");
+}
 
 export class AccountPage {
   constructor({ me }) {
@@ -19,15 +27,27 @@ export class AccountPage {
     return this.element.replaceChildren(who, ...own);
   }
 
-  #others(count) {
+  #others(sessions) {
+    const count = sessions.length;
     const words = el("p", { class: "hint" }, count > 1 ? `You are signed in in ${count} browsers.` : "You are signed in in this browser alone.");
     if (count < 2) return words;
+    const items = sessions.map((one) => this.#session(one));
     const submit = async () => {
       const { problem } = await post("api/account/sign-out-others");
       if (!problem) this.load();
       return problem;
     };
-    return el("div", {}, words, form("Sign out the others", submit));
+    return el("div", {}, words, el("ul", { class: "sessions", "aria-label": "Browsers" }, ...items), form("Sign out the others", submit));
+  }
+
+  #session({ id, browser, address, created_at, seen_at, own }) {
+    const times = `from ${address}, since ${moment(created_at)}, ${own ? "this browser" : `last seen ${moment(seen_at)}`}`;
+    const end = async () => {
+      await post("api/account/sessions/end", { id });
+      this.load();
+    };
+    const button = own ? null : el("button", { type: "button", class: "button small", "aria-label": `Sign out ${nameOf(browser)}`, onclick: end }, "Sign out");
+    return el("li", {}, el("span", { title: browser }, el("strong", {}, nameOf(browser)), el("span", { class: "hint" }, ` ${times}`)), button);
   }
 
   #password() {
