@@ -1,15 +1,13 @@
 """An arm64 Debian made of packages alone: a root, a kernel, an initramfs. Kept between runs."""
 
-import contextlib
-import hashlib
 import os
 import re
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
+from fleet import image, workshop
+from parts.kept import OWN_PROCESSES, kept
 from parts.need import need
 
 SUITE = "bookworm"
@@ -19,11 +17,6 @@ MODULES = (
     "nls_cp437", "nls_ascii", "af_packet", "autofs4",
 )  # fmt: skip
 """What Debian's arm64 kernel has as modules and the virtual board needs: card, network, file systems."""
-QEMU = "/usr/bin/qemu-aarch64-static"
-# The ELF header of an arm64 program and which of its bits count, as qemu's own binfmt.d file has it.
-ENTRY = f"pinhole-boot-{os.getpid()}"
-MAGIC = rf":{ENTRY}:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:"
-MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:"
 INIT = """#!/bin/sh
 export PATH=/bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
@@ -36,44 +29,26 @@ exec switch_root /root /sbin/init
 
 def need_tools() -> None:
     """Skip with the reason where something is missing."""
-    need(os.geteuid() == 0, "needs root, for chroot")
+    reason = workshop.missing()
+    need(not reason, reason)
     for name, package in {
-        "debootstrap": "debootstrap",
         "cpio": "cpio",
+        "modinfo": "kmod",
         "qemu-system-aarch64": "qemu-system-arm",
-        QEMU: "qemu-user-static",
     }.items():
-        found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
-        need(found, f"needs {name}: sudo apt-get install {package}")
+        need(shutil.which(name, path=workshop.PATH), f"needs {name}: sudo apt-get install {package}")
     need("binfmt_misc" in Path("/proc/filesystems").read_text(), "needs a kernel with binfmt_misc")
 
 
 def made() -> Path:
     """The folder with root/, vmlinuz and initrd; made in minutes where it is not there yet."""
-    what = repr((SUITE, PACKAGES, MODULES, INIT)).encode()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pinhole"
-    folder = cache / f"boot-{hashlib.sha256(what).hexdigest()[:12]}"
-    if folder.exists():
-        return folder
-    part = folder.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    with _emulation():
-        _make(part)
-    part.rename(folder)
-    return folder
+    return kept("boot", (SUITE, PACKAGES, MODULES, INIT), _make)
 
 
 def _make(folder: Path) -> None:
     root = folder / "root"
-    _run("debootstrap", "--arch=arm64", "--variant=minbase", f"--include={','.join(PACKAGES)}",
-         SUITE, str(root), _mirror())  # fmt: skip
-    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-    inside = (
-        "cd /tmp && apt-get update -qq && kernel=$(apt-cache depends linux-image-arm64 | "
-        "sed -n 's/.*Depends: //p' | head -n1) && apt-get download -qq $kernel busybox-static"
-    )
-    _run("chroot", str(root), "/bin/sh", "-c", inside)
+    with image.foreign("arm64"):
+        _install(root)
     for name in ("linux-image", "busybox-static"):
         (package,) = (root / "tmp").glob(f"{name}*.deb")
         _run("dpkg-deb", "-x", str(package), str(folder / name))
@@ -85,6 +60,18 @@ def _make(folder: Path) -> None:
     _initramfs(folder)
     for name in ("linux-image", "busybox-static", "initramfs"):
         shutil.rmtree(folder / name)
+
+
+def _install(root: Path) -> None:
+    mirror, keyring = workshop.apt_sources() or ("", "")
+    _run("debootstrap", "--arch=arm64", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+         f"--keyring={keyring}", SUITE, str(root), mirror)  # fmt: skip
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    inside = (
+        "cd /tmp && apt-get update -qq && kernel=$(apt-cache depends linux-image-arm64 | "
+        "sed -n 's/.*Depends: //p' | head -n1) && apt-get download -qq $kernel busybox-static"
+    )
+    _run("chroot", str(root), "/bin/sh", "-c", inside)
 
 
 def _initramfs(folder: Path) -> None:
@@ -133,30 +120,9 @@ def _in_order(modules: Path) -> list[Path]:
     return order
 
 
-@contextlib.contextmanager
-def _emulation() -> Iterator[None]:
-    """Run arm64 programs; by a mount and an entry of our own, whoever else has some."""
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        _run("mount", "-t", "binfmt_misc", "binfmt_misc", name)
-        try:
-            (place / "register").write_text(f"{MAGIC}{MASK}{QEMU}:F")
-            try:
-                yield
-            finally:
-                (place / ENTRY).write_text("-1")
-        finally:
-            _run("umount", name)
-
-
-def _mirror() -> str:
-    """The one that this machine's own apt uses for Debian."""
-    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Label: Debian"]
-    known = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split()
-    assert known, "apt knows no Debian: apt-get update"
-    return known[0]
-
-
 def _run(*command: str) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
+    result = subprocess.run(
+        [*OWN_PROCESSES, *command], capture_output=True, text=True, timeout=1500, check=False,
+        env=os.environ | {"PATH": workshop.PATH},
+    )  # fmt: skip
     assert result.returncode == 0, f"{command[0]}: {result.stdout[-2000:]}{result.stderr[-2000:]}"

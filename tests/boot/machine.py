@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from flash import bootpart
+from parts.kept import ENDS_WITH_US
 
 HOST = "10.0.2.2"
 """This machine, seen from qemu's user network."""
@@ -45,7 +46,8 @@ def boot(card: Path) -> Iterator[Machine]:
     console.touch()
     with card.with_name("qemu.log").open("wb") as log:
         process = subprocess.Popen(
-            ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "1024",
+            [*ENDS_WITH_US, "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72",
+             "-smp", "2", "-m", "1024",
              "-accel", "tcg,thread=multi", "-display", "none", "-monitor", "none",
              "-serial", f"file:{console}",
              "-kernel", card.with_name("vmlinuz"), "-initrd", card.with_name("initrd"),

@@ -4,7 +4,6 @@ Kept in the user's cache between runs. A machine has the folder as its lower lay
 so that a roll-out installs real packages and asks no mirror.
 """
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -14,11 +13,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from fleet.workshop import PATH, LabError, apt_sources, run_arm64, workshop
+from parts.kept import OWN_PROCESSES, kept
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pinhole" / "fleet"
 SUITE = "bookworm"
 # What Raspberry Pi OS Lite has, and Ansible needs.
 BASE = (
@@ -47,7 +45,6 @@ PICAMERA2 = {
 }
 REPOSITORY = "srv/debs"
 BUILD_TIMEOUT_S = 1500
-_taken: dict[Path, IO[str]] = {}
 
 
 def build(arch: str, suite: str = SUITE) -> Path:
@@ -55,43 +52,15 @@ def build(arch: str, suite: str = SUITE) -> Path:
 
     Another suite than the usual comes with a camera's packages alone. It stays as long as this process lives.
     """
-    mirror, keyring = apt_sources() or ("", "")
     base, packages = (BASE, ROLES + MORE.get(arch, ())) if suite == SUITE else (BASE + FIRST_BOOT, CAMERA)
-    key = hashlib.sha256(repr((suite, arch, base, packages, PICAMERA2)).encode()).hexdigest()[:12]
-    folder = CACHE / f"{suite}-{arch}-{key}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{arch}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _take(folder, fcntl.LOCK_SH)
-        if folder.exists():
-            return folder
-        part = CACHE / f".{arch}.part"
-        gone = CACHE / f".{arch}.gone"
-        for left in (part, gone):
-            shutil.rmtree(left, ignore_errors=True)
-        for old in CACHE.glob(f"{suite}-{arch}-*/"):
-            if old != folder and _take(old, fcntl.LOCK_EX):
-                old.rename(gone)  # first: what is half removed must not be taken for a whole one
-                shutil.rmtree(gone)
+
+    def fill(part: Path) -> None:
+        mirror, keyring = apt_sources() or ("", "")
         with foreign(arch):
             _debootstrap(part, arch, suite, base, mirror, keyring)
             _fetch_packages(part, packages)
-        part.rename(folder)
-    return folder
 
-
-def _take(folder: Path, how: int) -> bool:
-    """Whether nobody else has it in use; `how` is flock(2)'s, and holds until this process ends."""
-    if folder in _taken:
-        return False
-    file = folder.with_name(f"{folder.name}.use").open("w")
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return False
-    _taken[folder] = file
-    return True
+    return kept(f"fleet/{suite}-{arch}", (suite, arch, base, packages, PICAMERA2), fill)
 
 
 def own_arch() -> str:
@@ -169,7 +138,7 @@ def _make_picamera2(archives: Path) -> None:
 
 def _call(*argv: str) -> str:
     done = subprocess.run(
-        ["unshare", "--mount", "--", *argv],  # what it mounts ends with it, however it ends
+        [*OWN_PROCESSES, *argv],
         capture_output=True, text=True, check=False, timeout=BUILD_TIMEOUT_S,
         env=os.environ | {"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
     )  # fmt: skip

@@ -22,6 +22,8 @@ TOOLS = {
     "unshare": "util-linux",
 }
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+RELEASES = {"bookworm", "trixie"}
+"""Of Debian, that run these tests."""
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 # The start of every 64-bit little-endian ELF executable for EM_AARCH64 (183), in binfmt_misc's notation. F:
 # the interpreter is opened now, so it need not be in the machine's own file system.
@@ -129,19 +131,18 @@ def group_roots() -> list[Path]:
 
 
 def apt_sources() -> tuple[str, str] | None:
-    """Debian mirror of this computer, and its keyring."""
+    """Debian mirror of this computer, and its keyring; a mirror has every release."""
     texts = [file.read_text() for file in sorted(Path("/etc/apt/sources.list.d").glob("*.sources"))]
     for text in texts:
         for block in text.split("\n\n"):
             fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
-            if "bookworm" in fields.get("Suites", "").split() and "debian-archive" in fields.get(
-                "Signed-By", ""
-            ):
+            suites = RELEASES.intersection(fields.get("Suites", "").split())
+            if suites and "debian-archive" in fields.get("Signed-By", ""):
                 return fields["URIs"].split()[0], fields["Signed-By"]
     for file in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*.list"))]:
         for line in file.read_text().splitlines() if file.exists() else ():
             words = [word for word in line.split() if not word.startswith(("[", "signed-by"))]
-            if words[:1] == ["deb"] and words[2:3] == ["bookworm"]:
+            if words[:1] == ["deb"] and RELEASES.intersection(words[2:3]):
                 return words[1], "/usr/share/keyrings/debian-archive-keyring.gpg"
     return None
 

@@ -3,8 +3,6 @@
 So every other part of a test, the broker, the browser and the network, stays what it is.
 """
 
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
@@ -13,10 +11,10 @@ import tomllib
 from pathlib import Path
 
 from fleet import image
+from parts.kept import OWN_PROCESSES, kept
 from parts.need import need
 
 ROOT = Path(__file__).resolve().parents[2]
-CACHE = image.CACHE.parent / "pythons"
 LOCK = ROOT / "tests" / "requirements.lock"
 INSTALL_TIMEOUT_S = 900
 # ld.so(8): the loader of the same system, since another one's C library may be too old, or too new.
@@ -31,20 +29,15 @@ def debian_python(suite: str, folder: Path) -> Path:
     What the lock names is kept between runs; `folder` is for what is this run's.
     """
     root = image.build(image.own_arch(), suite)
-    key = repr((root.name, LOCK.read_text(), _PYTHON))
-    kept = CACHE / f"{suite}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{suite}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (kept / "made").exists():
-            for old in CACHE.glob(f"{suite}-*/"):
-                shutil.rmtree(old)
-            _install(_lay_out(kept, root))
-            (kept / "made").touch()
+    made = kept(
+        f"pythons/{suite}",
+        (root.name, LOCK.read_text(), _PYTHON),
+        lambda part: _install(_lay_out(part, root)),
+    )
     python = _lay_out(folder, root)
     packages = _packages(folder)
     # As an editable install would leave it, which a tree can have in one environment alone.
-    (packages / "tree.pth").write_text(f"{_packages(kept)}\n{ROOT}\n")
+    (packages / "tree.pth").write_text(f"{_packages(made)}\n{ROOT}\n")
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     metadata = packages / f"pinhole-{version}.dist-info" / "METADATA"
     metadata.parent.mkdir()
@@ -72,7 +65,7 @@ def _packages(folder: Path) -> Path:
 
 def _install(python: Path) -> None:
     done = subprocess.run(
-        [*_installer(python), "--quiet", "--require-hashes", "-r", str(LOCK)],
+        [*OWN_PROCESSES, *_installer(python), "--quiet", "--require-hashes", "-r", str(LOCK)],
         capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

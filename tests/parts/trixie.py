@@ -4,18 +4,15 @@ Root and layers are kept in the user's cache, each under a hash of what it is ma
 over the root, folders of ours, and a network of its own; what it writes is gone with it.
 """
 
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
+from fleet import workshop
+from parts.kept import CACHE, OWN_PROCESSES, kept
 from parts.need import need
 
 SUITE = "trixie"
@@ -26,12 +23,10 @@ PACKAGES = (
 """What Raspberry Pi OS has below python3-picamera2."""
 ROOT = Path(__file__).resolve().parents[2]
 MADE_FROM = ("scripts/env", "pyproject.toml", "tests/requirements.lock")
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pinhole" / "trixie"
+KIND = "trixie"
+"""Their place in the cache."""
 CERTIFICATES = Path("/etc/ssl/certs")
-PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 MAKE_S = 1500
-KEEP_S = 86_400
-"""Trees beside each other, of other branches, need not make each other's anew."""
 ADDRESS = "10.60.0.2"
 """A camera with loopback alone has no path to offer."""
 
@@ -76,10 +71,8 @@ def need_tools() -> None:
     """Skip with the reason where something is missing."""
     need(os.geteuid() == 0, "needs root, for chroot")
     for name, package in {"debootstrap": "debootstrap", "ip": "iproute2", "unshare": "util-linux"}.items():
-        need(shutil.which(name, path=PATH), f"needs {name}: sudo apt-get install {package}")
-
-
-_in_use: dict[Path, IO[str]] = {}
+        need(shutil.which(name, path=workshop.PATH), f"needs {name}: sudo apt-get install {package}")
+    need(workshop.apt_sources(), "it is made from this computer's own Debian sources, and it has none")
 
 
 @dataclass(frozen=True)
@@ -114,13 +107,13 @@ def environment(*below: Layer) -> Layer:
 
 def root() -> Path:
     """The system's folder; made in two minutes where it is not there yet."""
-    return _kept("root", repr((SUITE, PACKAGES)), _bootstrap)
+    return kept(f"{KIND}/root", (SUITE, PACKAGES), _bootstrap)
 
 
 def make(layer: Layer) -> Path:
     """The layer's folder, made where it is not there yet."""
-    what = repr((layer.name, layer.script, layer.key, [one.key for one in layer.below], SUITE, PACKAGES))
-    return _kept(layer.name, what, lambda part: _make(layer, part))
+    made_from = (layer.name, layer.script, layer.key, [one.key for one in layer.below], SUITE, PACKAGES)
+    return kept(f"{KIND}/{layer.name}", made_from, lambda part: _make(layer, part))
 
 
 def command(
@@ -147,83 +140,42 @@ def _enter(
     argv: Sequence[str],
 ) -> list[str]:
     for name in ("shelf", "mount"):
-        (CACHE / name).mkdir(parents=True, exist_ok=True)
+        (CACHE / KIND / name).mkdir(parents=True, exist_ok=True)
     pairs = " ".join(f"{source}={target}" for target, source in folders.items())
     network = [] if upper else ["--net"]
     variables = {"PATH": "/usr/bin:/usr/sbin", "HOME": "/root", "LANG": "C.UTF-8", **env}
     return [
-        "unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", *network, "sh", "-c", _ENTER, "enter",
-        str(CACHE), ":".join(lower), upper, pairs,
+        *OWN_PROCESSES, *network, "sh", "-c", _ENTER, "enter",
+        str(CACHE / KIND), ":".join(lower), upper, pairs,
         "env", "-i", *(f"{name}={value}" for name, value in variables.items()), *argv,
     ]  # fmt: skip
 
 
-def _kept(name: str, what: str, fill: Callable[[Path], None]) -> Path:
-    folder = CACHE / f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder not in _in_use:
-            _in_use[folder] = _mark(folder, fcntl.LOCK_SH)
-        if folder.exists():
-            return folder
-        part = CACHE / f".{name}.part"
-        for old in (part, Path(f"{part}.work")):
-            shutil.rmtree(old, ignore_errors=True)
-        part.mkdir()
-        fill(part)
-        shutil.rmtree(f"{part}.work", ignore_errors=True)
-        part.rename(folder)
-        _forget_old(name)
-    return folder
-
-
-def _mark(folder: Path, how: int) -> IO[str]:
-    """Have it in use until the file is closed. Raises BlockingIOError where somebody else forbids it."""
-    file = folder.with_name(f"{folder.name}.use").open("w")
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise
-    return file
-
-
-def _forget_old(name: str) -> None:
-    """What was made from something else, and that nobody has had in use of late."""
-    for mark in CACHE.glob(f"{name}-{'?' * 12}.use"):
-        if time.time() - mark.stat().st_mtime < KEEP_S:
-            continue
-        with suppress(BlockingIOError), _mark(mark.with_suffix(""), fcntl.LOCK_EX):
-            shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
-            mark.unlink()
-
-
 def _bootstrap(part: Path) -> None:
-    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Label: Debian"]
-    known = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.split()
-    assert known, "apt knows no Debian: apt-get update"
-    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    _run(["unshare", "--mount", "--", "debootstrap", "--variant=minbase", f"--keyring={keyring}",
-          f"--include={','.join(PACKAGES)}", SUITE, str(part), known[0]], MAKE_S)  # fmt: skip
+    mirror, keyring = workshop.apt_sources() or ("", "")
+    _run([*OWN_PROCESSES, "debootstrap", "--variant=minbase", f"--keyring={keyring}",
+          f"--include={','.join(PACKAGES)}", SUITE, str(part), mirror], MAKE_S)  # fmt: skip
     shutil.rmtree(part / "var/cache/apt")
     shutil.rmtree(part / "var/lib/apt/lists")
 
 
 def _make(layer: Layer, part: Path) -> None:
-    Path(f"{part}.work").mkdir()
+    work = Path(f"{part}.work")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
     folders = {"/etc/resolv.conf": Path("/etc/resolv.conf"), **layer.folders}
     if (CERTIFICATES / "ca-certificates.crt").exists():  # a network may have an authority of its own
         folders[str(CERTIFICATES)] = CERTIFICATES
     pip = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_CERT"))}
     lower = [*(str(make(one)) for one in layer.below), str(root())]
     _run(_enter(lower, str(part), folders, pip, ["sh", "-ec", layer.script]), MAKE_S)
+    shutil.rmtree(work)
 
 
 def _run(argv: Sequence[str], timeout_s: float) -> str:
     done = subprocess.run(
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout_s, check=False,
-        env=os.environ | {"PATH": PATH, "LC_ALL": "C.UTF-8"},
+        env=os.environ | {"PATH": workshop.PATH, "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     assert done.returncode == 0, f"exit code {done.returncode}: {done.stdout[-6000:]}"
     return done.stdout

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from parts.kept import ENDS_WITH_US
+
 HOST = "10.0.2.2"
 """This machine, seen from qemu's user network."""
 PORT = "org.pinhole.commands"
@@ -80,7 +82,7 @@ def boot(system: Path, brought: Path, folder: Path) -> Iterator[Board]:
         disks += ["-drive", f"if=virtio,file={file},format=raw,cache=unsafe,snapshot=on"]
     with (folder / "qemu.log").open("wb") as log:
         process = subprocess.Popen(
-            ["qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-smp", "2", "-m", "1500",
+            [*ENDS_WITH_US, "qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-smp", "2", "-m", "1500",
              "-accel", "tcg,thread=multi", "-display", "none", "-monitor", "none",
              "-serial", f"file:{console}",
              "-kernel", system / "vmlinuz", "-initrd", system / "initrd",

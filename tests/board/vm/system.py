@@ -1,7 +1,5 @@
 """Disk, kernel and initramfs of a virtual board with Debian 13, kept between runs by their hash."""
 
-import fcntl
-import hashlib
 import lzma
 import os
 import platform
@@ -10,13 +8,13 @@ import subprocess
 from pathlib import Path
 
 from fleet import image, workshop
+from parts.kept import OWN_PROCESSES, kept
 from parts.need import need
 
 SUITE = "trixie"
 PACKAGES = ("chrony", "dmsetup", "e2fsprogs", "kmod", "modemmanager", "udev")
 MODULES = ("virtio_blk", "virtio_net", "virtio_rng", "ext4")
 """What Debian's kernel has as modules and the root needs before it is there; the rest udev loads."""
-KEPT = ("disk", "vmlinuz", "initrd")
 DISK_BYTES = 2 << 30
 INIT = """#!/bin/sh
 # /dev/vda is the system, /dev/vdb what a run brings: a release, and the rootfs of firmware-config over it.
@@ -63,20 +61,8 @@ def base() -> Path:
 def made() -> Path:
     """The folder with disk, vmlinuz and initrd; made in minutes where it is not there yet."""
     root = base()
-    what = repr((root.name, PACKAGES, MODULES, INIT, FILES, MASKED, DISK_BYTES)).encode()
-    folder = image.CACHE.with_name("board") / hashlib.sha256(what).hexdigest()[:12]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name("lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():
-            return folder
-        for old in folder.parent.glob("*/"):
-            shutil.rmtree(old)
-        part = folder.with_name(f"{folder.name}.part")
-        part.mkdir()
-        _make(root, part)
-        part.rename(folder)
-    return folder
+    made_from = (root.name, PACKAGES, MODULES, INIT, FILES, MASKED, DISK_BYTES)
+    return kept("board", made_from, lambda part: _make(root, part))
 
 
 def _make(base_root: Path, folder: Path) -> None:
@@ -158,7 +144,7 @@ def _inside(root: Path, script: str) -> None:
 
 def _run(*command: str) -> None:
     done = subprocess.run(
-        ["unshare", "--mount", "--", *command],  # what is mounted ends with it
+        [*OWN_PROCESSES, *command],
         capture_output=True, text=True, timeout=MAKE_S, check=False,
         env=os.environ | {"PATH": workshop.PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
     )  # fmt: skip
