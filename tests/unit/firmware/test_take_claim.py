@@ -1,3 +1,5 @@
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -76,3 +78,25 @@ def test_the_release_in_use_enrols_or_before_any_is_the_one_that_was_built(tmp_p
         used or "0.1", "enroll", "--config", "/etc/pinhole/pinhole.toml", "--portal", "https://portal",
         "--code-file", "/run/x/code", "--ca-file", "/run/x/ca.pem",
     ]  # fmt: skip
+
+
+def test_the_claim_stays_until_no_power_cut_can_take_the_identity(tmp_path):
+    unit = SCRIPT.parents[2] / "lib/systemd/system/pinhole-enroll.service"
+    [command] = re.findall(r"^ExecStartPost=\+(.+)$", unit.read_text(), re.MULTILINE)
+    for program in ("sync", "rm", "systemctl"):
+        (tmp_path / program).write_text(f'#!/bin/sh\necho {program} "$@"\n')
+        (tmp_path / program).chmod(0o755)
+    done = subprocess.run(
+        shlex.split(command),
+        env={"PATH": str(tmp_path)},
+        check=True,
+        timeout=20,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == [
+        "sync",
+        "rm -f /boot/firmware/pinhole/claim.env",
+        "sync",
+        "systemctl --no-block start pinhole.service",
+    ]
