@@ -99,6 +99,15 @@ def test_what_was_synced_outlives_a_power_cut(enrolled, portal):
     assert until_seen(enrolled, portal)["frames"] > 1, "without enrolling again"
 
 
+def test_a_critical_message_outlives_a_power_cut(enrolled):
+    """journald writes it at once, beside its other work (journald.conf(5)), and the rest once a minute."""
+    is_offline = "test $(od -An -tu1 -j16 -N1 /var/log/journal/*/system.journal) = 0"  # after fsync(2)
+    say = "logger -p user.crit 'it fell' && sleep 1 && journalctl --output=cat | grep -q '^it fell$'"
+    enrolled.until(f"{say} && {is_offline}", 45)  # again, since a message meanwhile calls it off
+    enrolled.run("sh /srv/inside/flaky.sh cut; sh /srv/inside/flaky.sh mend")
+    assert "it fell" in enrolled.run("journalctl --no-pager --output=cat").splitlines()
+
+
 def test_a_reboot_that_helps_nothing_is_counted_even_if_the_power_goes_with_it(enrolled):
     enrolled.run(
         "systemctl stop pinhole && mkdir -p /run/stub && echo 601.0 1.0 >/run/stub/uptime && "
