@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]  # with the disk made anew
 
 THEIR_RULES = r"""
 SUBSYSTEM=="dma_heap", GROUP="video", MODE="0660"
