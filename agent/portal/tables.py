@@ -109,6 +109,8 @@ class WebSession(Table):
     browser: Mapped[str] = mapped_column(String(200))
     seen_at: Mapped[float] = mapped_column(Float)
     """Of its last request or WebSocket, up to five minutes late."""
+    confirmed_at: Mapped[float] = mapped_column(Float)
+    """When its user last showed who they are."""
 
     __table_args__ = (CheckConstraint("(user_id IS NULL) <> (share_id IS NULL)", name="one_owner"),)
 

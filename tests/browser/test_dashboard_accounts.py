@@ -10,13 +10,13 @@ from parts.chromium import chromium, screenshot, screenshots
 from parts.dashboard import DESKTOP, PHONE, choose, enter_password, open_page, sign_in, until_phase
 from parts.portal import PASSWORD, USER, portal
 from playwright.async_api import expect
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from agent.config import DeviceSettings, Settings
 from agent.portal.accounts.chain import Entry
 from agent.portal.accounts.codes import code_at
 from agent.portal.registry import list_devices
-from agent.portal.tables import AuditEntry
+from agent.portal.tables import AuditEntry, WebSession
 from agent.signaling.enrolment import enroll
 
 NEW = "a-better-password"
@@ -176,6 +176,30 @@ async def test_the_audit_log_has_dates_filters_and_a_file():
         await page.get_by_label("User").fill("nobody")
         await page.get_by_role("button", name="Show").click()
         await expect(page.get_by_text("Nothing was noted that fits.")).to_be_visible()
+
+
+async def test_the_password_is_asked_for_again_before_others_are_changed():
+    async with open_page(viewport=PHONE) as (part, page):
+        await sign_in(page, part.url)
+        await part.accounts.store.run(lambda db: db.execute(update(WebSession).values(confirmed_at=0)))
+        await go(page, part, "users", "Users")
+        await page.get_by_label("Name", exact=True).fill("dora")
+        await page.get_by_role("button", name="Add", exact=True).click()
+        dialog = page.get_by_role("dialog", name="Is it you?")
+        await dialog.get_by_label("Your password").fill("wrong")
+        await dialog.get_by_role("button", name="Confirm").click()
+        await expect(dialog.get_by_role("alert")).to_contain_text("not your password")
+        await screenshot(page, "confirm-390")
+        await dialog.get_by_label("Your password").fill(PASSWORD)
+        await dialog.get_by_role("button", name="Confirm").click()
+        await expect(page.get_by_role("textbox", name="Link")).to_be_visible()
+        assert "dora" in {user.name for user in part.desk.users()}
+        await part.accounts.store.run(lambda db: db.execute(update(WebSession).values(confirmed_at=0)))
+        await page.get_by_label("Name", exact=True).fill("carl")
+        await page.get_by_role("button", name="Add", exact=True).click()
+        await dialog.get_by_role("button", name="Cancel").click()
+        await expect(page.get_by_role("alert").first).to_contain_text("Show again that it is you")
+        assert "carl" not in {user.name for user in part.desk.users()}
 
 
 async def test_what_opens_says_so():

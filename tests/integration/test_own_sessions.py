@@ -1,5 +1,7 @@
 """One's own sessions on a real store: listed, ended one by one, and over when nobody uses them."""
 
+import time
+
 import aiohttp
 import pytest
 from parts.accounts import World
@@ -80,3 +82,38 @@ async def test_one_sees_where_one_is_signed_in_and_ends_one_of_them(store):
         assert (await phone.get(f"{part.url}/api/session")).status == 401
         assert (await desk.get(f"{part.url}/api/session")).status == 200
         assert (await desk.post(end, json={"id": other})).status == 404
+
+
+async def test_an_unused_browser_changes_nothing_without_the_password(store):
+    began = float(int(time.time()))
+    clock = [began]
+    async with portal(store=store, clock=lambda: clock[0]) as part, browser("Desk") as http:
+
+        async def post(path, **body):
+            answer = await http.post(part.url + path, json=body)
+            return answer.status, (await answer.json()).get("code")
+
+        await post("/api/login", user=USER, password=PASSWORD)
+        part.desk.add_user("bob", "viewer", password=PASSWORD)
+        assert await post("/api/users/bob", role="operator") == (200, None)
+        clock[0] += 601
+        dangerous = {
+            "/api/users": {"name": "eve", "role": "admin"},
+            "/api/users/bob": {"role": "admin"},
+            "/api/users/bob/link": {},
+            "/api/users/bob/remove": {},
+            "/api/groups/Yard": {"cameras": []},
+            "/api/groups/Yard/remove": {},
+            "/api/claims": {"device": "front"},
+            "/api/devices/front/revoke": {},
+        }
+        for path, body in dangerous.items():
+            assert await post(path, **body) == (403, "confirm-first"), path
+        assert (await http.get(f"{part.url}/api/users")).status == 200, "looking is free"
+        assert await post("/api/confirm", password="wrong") == (401, "wrong-password")
+        assert await post("/api/users/bob", role="admin") == (403, "confirm-first")
+        assert await post("/api/confirm", password=PASSWORD) == (200, None)
+        assert await post("/api/users/bob", role="viewer") == (200, None)
+        assert (await post("/api/claims", device="front"))[0] == 200
+        clock[0] = began - 1800  # a clock that was ahead gives no longer life
+        assert await post("/api/users/bob", role="admin") == (403, "confirm-first")

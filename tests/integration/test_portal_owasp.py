@@ -63,9 +63,15 @@ def routes():
     ]
 
 
-def of(need):
-    """The addresses with one need, as a client may ask them."""
-    return [(method, re.sub(r"\{\w+\}", "x", path)) for method, path, route in routes() if route.need is need]
+def of(*needs):
+    """The addresses with one of these needs, as a client may ask them."""
+    return [
+        (method, re.sub(r"\{\w+\}", "x", path)) for method, path, route in routes() if route.need in needs
+    ]
+
+
+def of_administrators():
+    return of(Need.ADMIN, Need.CONFIRMED_ADMIN)
 
 
 def client():
@@ -120,13 +126,14 @@ def test_every_route_declares_what_it_needs_and_the_public_ones_are_known():
     public = {f"{method} {path}" for method, path, route in routes() if route.need is Need.NOTHING}
     assert public == PUBLIC
     assert len(of(Need.USER)) >= 8
-    assert len(of(Need.ADMIN)) >= 9
+    assert len(of_administrators()) >= 9
+    assert {method for method, _ in of(Need.ADMIN)} == {"GET"}, "changes ask for the password again"
     assert len(of(Need.LINK)) == 2
 
 
 async def test_nothing_answers_without_a_session():
     async with portal() as part, client() as http:
-        for need in (Need.USER, Need.ADMIN, Need.LINK):
+        for need in (Need.USER, Need.ADMIN, Need.CONFIRMED_ADMIN, Need.LINK):
             for method, path in of(need):
                 for cookie in ({}, {"Cookie": "pinhole=nonsense; pinhole-link=nonsense"}):
                     answer = await ask(http, part, method, path, headers=cookie)
@@ -135,7 +142,7 @@ async def test_nothing_answers_without_a_session():
 
 async def test_an_administrators_address_is_closed_to_everybody_else():
     async with company() as (part, sessions):
-        for method, path in of(Need.ADMIN):
+        for method, path in of_administrators():
             for name in ("viewer", "operator"):
                 answer = await ask(sessions[name], part, method, path)
                 assert answer.status == 403, f"{name}: {method} {path}: {answer.status}"
@@ -273,7 +280,7 @@ async def test_what_a_form_can_send_is_not_taken(kind):
 async def test_no_get_changes_anything():
     async with company() as (part, sessions):
         before = (part.desk.users(), part.desk.groups())
-        for method, path in [*of(Need.USER), *of(Need.ADMIN)]:
+        for method, path in [*of(Need.USER), *of_administrators()]:
             if method == "GET" and not path.endswith("/ws"):
                 assert (await ask(sessions[USER], part, method, path)).status == 200
         assert (part.desk.users(), part.desk.groups()) == before
@@ -350,11 +357,11 @@ async def test_a_share_link_shows_one_camera_and_opens_nothing_else():
             cookie = opened.headers["Set-Cookie"]
             assert "HttpOnly" in cookie
             assert "SameSite=Strict" in cookie
-            for method, path in [*of(Need.USER), *of(Need.ADMIN)]:
+            for method, path in [*of(Need.USER), *of_administrators()]:
                 assert (await ask(stranger, part, method, path)).status == 401, path
             value = opened.cookies["pinhole-link"].value
             forged = {"Cookie": f"pinhole={value}"}
-            for method, path in [*of(Need.USER), *of(Need.ADMIN)]:
+            for method, path in [*of(Need.USER), *of_administrators()]:
                 assert (await ask(stranger, part, method, path, headers=forged)).status == 401, path
             async with stranger.ws_connect(f"{part.url}/api/share/ws") as socket:
                 hello = await socket.receive_json(timeout=10)

@@ -72,3 +72,5 @@ class Identity:
     share_id: int | None = None
     seen_at: float = field(default=0.0, compare=False)
     """Unix time in seconds, up to five minutes late."""
+    confirmed_at: float = field(default=0.0, compare=False)
+    """When the user last showed who they are."""

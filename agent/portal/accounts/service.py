@@ -18,6 +18,9 @@ from agent.portal.accounts.tokens import MAX_TOKEN_CHARS, key_of
 from agent.portal.store import Store, StoreError
 from agent.portal.tables import User
 
+CONFIRMED_S = 600.0
+"""So long ago may it be that somebody who changes what others may do showed who they are."""
+
 log = logging.getLogger(__name__)
 
 
@@ -239,6 +242,19 @@ class Accounts:
         if not await self.passwords.verify(stored, password):
             raise SignInError("wrong-password", "That is not your password.")
         await self.store.run(lambda db: attempts.succeed(db, keys))
+
+    def is_confirmed(self, who: Identity) -> bool:
+        """Whether this user showed who they are a moment ago, by the clock of any portal."""
+        return abs(self.now() - who.confirmed_at) <= CONFIRMED_S
+
+    async def confirm(self, who: Identity, password: str, visitor: Visitor) -> None:
+        """Take a signed-in user's password again. Raises SignInError."""
+        try:
+            await self.check_again(who, password)
+        except SignInError:
+            self.audit.add_refusal(who.name, "sign-in-failed", address=visitor.address, detail="asked again")
+            raise
+        await self.store.run(lambda db: sessions.confirm(db, who.session, self.now()))
 
     async def open_share(self, token: str, visitor: Visitor) -> tuple[str, Identity, str]:
         """Let in whoever has a share link; returns the camera's id too. Raises UnknownError."""

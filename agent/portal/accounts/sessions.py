@@ -45,6 +45,7 @@ def open_session(
         address=address[:64],
         browser=printable(browser)[:200],
         seen_at=now,
+        confirmed_at=now,
     )
     if isinstance(owner, User):
         row.user_id = owner.id
@@ -78,6 +79,7 @@ def identities(db: Session, keys: Collection[str], now: float) -> dict[str, Iden
                 session.expires_at,
                 user_id=user.id,
                 seen_at=session.seen_at,
+                confirmed_at=session.confirmed_at,
             )
         elif share is not None and share.expires_at > now:
             access = Access(cameras={share.device: "viewer"})
@@ -102,6 +104,11 @@ def end_session(db: Session, key: str) -> None:
 def note_seen(db: Session, keys: Collection[str], now: float) -> None:
     """These sessions are in use."""
     db.execute(update(WebSession).where(WebSession.key.in_(keys)).values(seen_at=now))
+
+
+def confirm(db: Session, key: str, now: float) -> None:
+    """Its user has shown again who they are."""
+    db.execute(update(WebSession).where(WebSession.key == key).values(confirmed_at=now))
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class Account:
         """Add every route of this file."""
         for method, path, serve in (
             ("GET", "/api/account", self.show),
+            ("POST", "/api/confirm", self.confirm),
             ("POST", "/api/account/password", self.change_password),
             ("POST", "/api/account/code/new", self.new_code),
             ("POST", "/api/account/code", self.set_code),
@@ -76,6 +77,11 @@ class Account:
             }
 
         return web.json_response(await self._accounts.store.run(work))
+
+    async def confirm(self, request: web.Request, who: Identity) -> web.Response:
+        again = await read(request, OnePassword)
+        await self._accounts.confirm(who, again.password, visitor(request))
+        return web.json_response({})
 
     async def change_password(self, request: web.Request, who: Identity) -> web.Response:
         change = await read(request, NewPassword)

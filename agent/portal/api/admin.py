@@ -68,7 +68,8 @@ class Admin:
             ("POST", "/api/groups/{name}", self.put_group),
             ("POST", "/api/groups/{name}/remove", self.remove_group),
         ):
-            add(app, self._accounts, method, path, Need.ADMIN, serve)
+            need = Need.ADMIN if method == "GET" else Need.CONFIRMED_ADMIN
+            add(app, self._accounts, method, path, need, serve)
 
     async def list_users(self, _request: web.Request, _who: Identity) -> web.Response:
         found = await self._accounts.store.run(users.views)

@@ -69,7 +69,8 @@ class Devices:
             ("POST", "/api/claims", self.make_claim),
             ("POST", "/api/devices/{device}/revoke", self.revoke),
         ):
-            add(app, self._accounts, method, path, Need.ADMIN, serve)
+            need = Need.ADMIN if method == "GET" else Need.CONFIRMED_ADMIN
+            add(app, self._accounts, method, path, need, serve)
 
     async def enroll(self, request: web.Request) -> web.Response:
         """A device with a claim code, or one that is known and asks for a new certificate."""

@@ -34,7 +34,11 @@ class Need(Enum):
     NOTHING = "nothing"
     USER = "a signed-in user"
     ADMIN = "a signed-in administrator"
+    CONFIRMED_ADMIN = "an administrator who gave the password in the last ten minutes"
     LINK = "an open share link"
+
+
+_OF_ADMINS = (Need.ADMIN, Need.CONFIRMED_ADMIN)
 
 
 class Body(BaseModel):
@@ -71,7 +75,7 @@ class Route:
         who = await self._accounts.identity(read_cookie(request, self.need))
         if who is None or (who.user_id is None) != (self.need is Need.LINK):
             return refusal(401, "signed-out", "Sign in first.")
-        if self.need is Need.ADMIN and not who.access.is_admin:
+        if self.need in _OF_ADMINS and not who.access.is_admin:
             self._accounts.audit.add_refusal(
                 who.name,
                 "refused",
@@ -79,6 +83,8 @@ class Route:
                 detail=f"{request.method} {request.path}",
             )
             return refusal(403, "not-allowed", "Only an administrator may do this.")
+        if self.need is Need.CONFIRMED_ADMIN and not self._accounts.is_confirmed(who):
+            return refusal(403, "confirm-first", "Show again that it is you, then repeat this.")
         return await self._serve(request, who)
 
 

@@ -1,10 +1,18 @@
 // The portal's HTTP routes. Every answer is an object; `problem` is what went wrong, in words, or null.
 
+import { confirmAgain } from "./confirm.js";
+
 export async function get(path) {
   return ask(path, { cache: "no-store" });
 }
 
+/** Asks for the password again where the portal wants it, and then sends the same once more. */
 export async function post(path, body = {}) {
+  const answer = await send(path, body);
+  return answer.code === "confirm-first" && (await confirmAgain()) ? send(path, body) : answer;
+}
+
+export async function send(path, body) {
   return ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
