@@ -191,6 +191,15 @@ def test_a_killed_trial_ends_at_the_last_good_release_and_blocks_none(machine, s
     assert machine.current == "1.2"
 
 
+@pytest.mark.parametrize("lost", ["release.json", "system/pinhole.service"])
+def test_a_last_good_release_that_is_damaged_is_better_than_none(machine, lost):
+    (machine.paths.releases / "1.0" / lost).unlink()
+    machine.finding = ("it sees nothing", True)
+    with pytest.raises(release.ReleaseError, match="it sees nothing"):
+        release.activate(machine.paths, machine.settings, "1.1", needs_confirmation=False)
+    assert (machine.current, machine.state.trial) == ("1.0", None)
+
+
 def test_a_killed_trial_blocks_no_later_one(machine):
     begin(machine, stage="starting")
     release.point_current(machine.paths, "1.1")

@@ -837,6 +837,8 @@ def install_system(paths: Paths, version: str, *, at: str) -> None:
     for system in system_of(paths, version):
         target = paths.root / system["path"].lstrip("/")
         is_unit = target.suffix == ".service"
+        if not (folder / "system" / system["file"]).exists():
+            continue  # of a damaged release, to which we go back for want of a better
         data = (folder / "system" / system["file"]).read_bytes()
         old = target.read_bytes() if target.exists() else b""
         if is_unit == (at == "activation") and old != data and (is_unit or edition(old) <= edition(data)):
