@@ -120,16 +120,27 @@ def main() -> None:
 
 def next_serial(keys: list[Path], out: Path, after: int) -> int:
     """One more than any that is known; written beside each key before anything is signed with it."""
-    counters = [key.with_name(f"{key.name}.serial") for key in keys]
-    known = [FIRST_SERIAL, after, *(int(file.read_text()) for file in counters if file.exists())]
+    known = [FIRST_SERIAL, after, *map(last_serial, keys)]
     if (out / "manifest.json").exists():
         known.append(json.loads((out / "manifest.json").read_text())["serial"])
     serial = max(known) + 1
-    for file in counters:
-        part = file.with_name(f".{file.name}.part")
-        part.write_text(f"{serial}\n")
-        part.replace(file)
+    for key in keys:
+        count(key, serial)
     return serial
+
+
+def counter(key: Path) -> Path:
+    return key.with_name(f"{key.name}.serial")
+
+
+def last_serial(key: Path) -> int:
+    return int(counter(key).read_text()) if counter(key).exists() else 0
+
+
+def count(key: Path, serial: int) -> None:
+    part = counter(key).with_name(f".{key.name}.serial.part")
+    part.write_text(f"{max(serial, last_serial(key))}\n")
+    part.replace(counter(key))
 
 
 def sign_again(out: Path, keys: list[Path], change: dict[str, Any]) -> None:
@@ -138,7 +149,10 @@ def sign_again(out: Path, keys: list[Path], change: dict[str, Any]) -> None:
     if not manifest.exists():
         sys.exit(f"release: there is none in {out} yet")
     part = out / ".manifest.json.part"
-    part.write_text(json.dumps(json.loads(manifest.read_text()) | change, indent=1, sort_keys=True))
+    content = json.loads(manifest.read_text()) | change
+    part.write_text(json.dumps(content, indent=1, sort_keys=True))
+    for key in keys:  # whoever signs can make the next one
+        count(key, content["serial"])
     made = b"".join(sign(key, part) for key in keys)
     signature.write_bytes((b"" if change else signature.read_bytes()) + made)
     part.replace(manifest)

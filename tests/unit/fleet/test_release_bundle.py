@@ -103,6 +103,8 @@ def test_one_more_person_signs(desk):
     assert desk.release("--add-signature", keys=[other]) == made
     assert desk.verify(desk.key, other, signatures=2) == made
     assert desk.verify(other) == made
+    (desk.out / "manifest.json").unlink()
+    assert desk.release(keys=[other])["serial"] == made["serial"] + 1, "who signed can make the next one"
 
 
 def test_devices_that_know_of_one_signature_read_the_first(desk):
