@@ -1,6 +1,7 @@
 """The command line, run as a person runs it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -118,14 +119,15 @@ def test_who_has_seen_enough_sees_no_traceback():
     ("typed", "completed"), [("pinhole po", ["portal"]), ("pinhole portal user res", ["reset-link"])]
 )
 def test_the_shell_completes_commands(typed, completed):
-    env = {
+    env = os.environ | {
         "_PINHOLE_COMPLETE": "complete_bash",
         "COMP_WORDS": typed,
         "COMP_CWORD": str(len(typed.split()) - 1),
     }
+    program = "import sys; sys.argv[0] = 'pinhole'; from agent.cli import main; main()"  # as its script does
     result = subprocess.run(
-        [Path(sys.executable).parent / "pinhole"],
-        env=env, capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-c", program],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert result.stdout.split() == completed
 
