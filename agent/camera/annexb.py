@@ -41,7 +41,9 @@ class ParameterSets:
     def __init__(self, name_colors: Callable[[bytes], bytes] | None = None) -> None:
         """`name_colors` takes an SPS with its start code, and gives it back with the colours named."""
         self._name_colors = name_colors
+        self._given: dict[tuple[int, int], bytes] = {}
         self._sets: dict[tuple[int, int], bytes] = {}
+        """The same with the colours named."""
 
     def __bytes__(self) -> bytes:
         """All of them with their start codes, each SPS before any PPS."""
@@ -62,8 +64,10 @@ class ParameterSets:
         set_id = _unsigned_exp_golomb(unit[7:11] if nal_type == SPS else unit[4:8])
         if set_id is None or set_id >= (32 if nal_type == SPS else 256):
             return False
-        named = self._name_colors(b"\0" + unit) if nal_type == SPS and self._name_colors else b"\0" + unit
-        self._sets[nal_type, set_id] = named
+        key = nal_type, set_id
+        if self._given.get(key) != unit:  # some cameras repeat theirs with every picture
+            named = self._name_colors(b"\0" + unit) if nal_type == SPS and self._name_colors else b"\0" + unit
+            self._given[key], self._sets[key] = unit, named
         return True
 
 

@@ -56,6 +56,22 @@ def test_several_of_a_kind_are_kept_by_their_ids_and_replaced_by_their_namesakes
     assert keyframe.data == other_sps + second_sps + b"\0" + PPS + second_pps + IDR
 
 
+def test_the_colours_of_a_set_that_comes_with_every_picture_are_named_once() -> None:
+    asked = []
+
+    def name(sps: bytes) -> bytes:
+        asked.append(sps)
+        return sps + b"\x55"
+
+    maker = UnitMaker(FPS, name_colors=name)
+    other = SPS[:-1] + b"\xab"
+    for at, sps in enumerate([SPS, SPS, SPS, other, other, SPS]):
+        unit = maker.make(sps + PPS + IDR, at * 40_000)
+        assert unit
+        assert unit.data.startswith(sps + b"\x55")
+    assert asked == [SPS, other, SPS]
+
+
 def test_parameter_sets_that_change_between_two_keyframes_reach_the_viewer() -> None:
     maker = UnitMaker(FPS)
     maker.make(SPS + PPS + IDR, 0)
