@@ -275,10 +275,13 @@ class Gateway:
         return session
 
     def on_undelivered(self, device: str, session_id: str, words: str) -> None:
-        """The broker does not take what we sent to a device: nobody need wait for its answer."""
+        """The broker does not take what we sent to a device: nobody need wait for its answer.
+
+        What plays already ends as well: nothing shall be seen that is not in the audit log.
+        """
         session = self._sessions.get(session_id)
         if session is not None and session.device == device:
-            self._forget(session)
+            self._end(session, "the MQTT broker does not take what belongs to this session")
             self._reject(session.client, session_id, "broker-refuses", _as_sentence(words))
 
     def on_event(self, device: str, event: Event) -> None:

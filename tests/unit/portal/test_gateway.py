@@ -805,6 +805,19 @@ async def test_a_viewer_hears_at_once_that_the_broker_does_not_take_the_offer():
     assert await other.heard() == []
 
 
+async def test_a_restart_that_the_broker_does_not_take_lets_nobody_watch_unseen():
+    """Who watches ends with the session that the portal knows of, though its offer alone was too large."""
+    world = World()
+    browser = await world.browser()
+    session = browser.offer()
+    world.answer(session, 0, "v=0 answer")
+    browser.offer(session=session, restart=True)
+    world.gateway.on_undelivered("front", session, "the broker takes 2048 bytes")
+    world.gateway.on_undelivered("front", session, "not even that")
+    assert [(device, to) for device, to, _ in world.sent(Bye)] == [("front", session)]
+    assert [told["type"] for told in await browser.heard()] == ["answer", "reject"]
+
+
 class LeasingWorld(World):
     """Its camera understands leases."""
 
