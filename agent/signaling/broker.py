@@ -209,6 +209,8 @@ class Broker:
                     longest_s = UNREACHED_PAUSE_S
                 if isinstance(error, _LostError) and error.is_hung_up and (guilty := self._outbox.blame()):
                     self._note_refused(guilty, f"the MQTT broker hung up on it {MAX_STRIKES} times ({error})")
+                    twins.on_other_end()  # it was no twin, and nobody else need wait
+                    since_s = -math.inf
             finally:
                 self._outbox.restore()
             if clock() - since_s >= STABLE_S:

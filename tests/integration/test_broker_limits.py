@@ -116,6 +116,18 @@ async def test_a_message_over_the_limit_is_dropped_and_the_others_arrive(tmp_pat
         assert f"hung up on it {MAX_STRIKES} times" in words
 
 
+async def test_messages_that_a_broker_hangs_up_on_are_not_taken_for_a_twin(tmp_path):
+    """Else each of them would keep us away from everybody for longer, up to ten minutes."""
+    with odd_broker(tmp_path, lines_of("packet-2048.conf")) as url:
+        async with running(url, "3.1.1") as client:
+            for count in (1, 2, 3):
+                client.broker.publish("odd/large", b"x" * 5000)
+                await client.until(lambda count=count: len(client.refused) == count)
+            client.broker.publish("odd/small", b"after them")
+            await client.heard(b"after them")
+    assert not [words for _, words in client.connections if "another client" in words]
+
+
 async def test_a_message_exactly_at_the_limit_arrives(tmp_path):
     """The size is counted as the broker counts it: one byte more would cost the connection."""
     with odd_broker(tmp_path, lines_of("packet-2048.conf")) as url:
