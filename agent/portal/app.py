@@ -95,21 +95,30 @@ class _Routes:
     async def _is_open(self, request: web.Request, need: Need) -> bool:
         return await self._accounts.identity(read_cookie(request, need)) is not None
 
+    async def _is_administrator(self, request: web.Request) -> bool:
+        try:
+            who = await self._accounts.identity(read_cookie(request, Need.USER))
+        except StoreError:
+            return False
+        return who is not None and who.access.is_admin
+
     async def static(self, request: web.Request) -> web.Response:
         asset = self._assets.files.get(request.match_info["name"])
         if asset is None or request.match_info["version"] != self._assets.version:
             return refusal(404, "not-found", "There is no such file in this release.")
         return _send(asset, "public, max-age=31536000, immutable")
 
-    async def health(self, _request: web.Request) -> web.Response:
+    async def health(self, request: web.Request) -> web.Response:
+        """What monitoring may know without a sign-in; a fault's words may name files."""
         broker, is_full = self._gateway.broker_connected, self._accounts.disk_is_full
         body = {
             "status": _status(broker=broker, is_full=is_full, problem=self._gateway.problem),
             "broker": broker,
             "disk_full": is_full,
-            "problem": self._gateway.problem,
             "version": self._gateway.version,
         }
+        if self._gateway.problem and await self._is_administrator(request):
+            body["problem"] = self._gateway.problem
         return web.json_response(body, status=200 if broker else 503, headers={"Cache-Control": "no-store"})
 
     async def websocket(self, request: web.Request, who: Identity) -> web.StreamResponse:

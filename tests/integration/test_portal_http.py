@@ -67,11 +67,28 @@ async def test_health_needs_no_sign_in_and_tells_of_the_broker():
     async with portal() as part, client() as http:
         answer = await http.get(f"{part.url}/healthz")
         assert answer.status == 200
-        assert await answer.json() == {"status": "ok", "broker": True, "version": "1.2.3"}
+        ok = {"status": "ok", "broker": True, "disk_full": False, "version": "1.2.3"}
+        assert await answer.json() == ok
         part.gateway.on_broker(connected=False)
         answer = await http.get(f"{part.url}/healthz")
         assert answer.status == 503
         assert (await answer.json())["broker"] is False
+
+
+async def test_health_tells_a_faults_words_to_administrators_alone():
+    async with portal() as part, client() as http:
+        part.gateway.problem = "/etc/pinhole/keys: cannot be read"
+        part.desk.add_user("viewer", "viewer", password=PASSWORD)
+
+        async def told():
+            return await (await http.get(f"{part.url}/healthz")).json()
+
+        faulty = {"status": "fault", "broker": True, "disk_full": False, "version": "1.2.3"}
+        assert await told() == faulty
+        await http.post(f"{part.url}/api/login", json={"user": "viewer", "password": PASSWORD})
+        assert await told() == faulty
+        await login(http, part)
+        assert await told() == faulty | {"problem": "/etc/pinhole/keys: cannot be read"}
 
 
 async def test_sign_in_and_out():
@@ -91,8 +108,9 @@ async def test_sign_in_and_out():
 async def test_the_cookie_is_secure_behind_a_proxy_that_speaks_https():
     async with portal() as part, client() as http:
         answer = await login(http, part, headers={"X-Forwarded-Proto": "https"})
-        assert answer.headers["Set-Cookie"].startswith("__Host-pinhole=")
-        assert "Secure" in answer.headers["Set-Cookie"]
+        cookies = answer.headers.getall("Set-Cookie")
+        assert any(cookie.startswith("__Host-pinhole=") for cookie in cookies)
+        assert all("Secure" in cookie for cookie in cookies)
         assert "max-age" in answer.headers["Strict-Transport-Security"]
 
 
