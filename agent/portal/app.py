@@ -29,7 +29,6 @@ from agent.portal.assets import Asset, Assets, load_assets
 from agent.portal.client import Client
 from agent.portal.door import (
     BACKLOG,
-    HANDSHAKE_S,
     KEEPALIVE_S,
     Door,
     http_log,
@@ -194,11 +193,9 @@ async def run_portal(
     try:
         try:
             server = await asyncio.get_running_loop().create_server(
-                door.guard(cast(Callable[[], asyncio.Protocol], runner.server)),
+                door.guard(cast(Callable[[], asyncio.Protocol], runner.server), tls),
                 settings.host,
                 settings.port,
-                ssl=tls,
-                ssl_handshake_timeout=HANDSHAKE_S if tls else None,
                 backlog=BACKLOG,
             )
         except OSError as exc:

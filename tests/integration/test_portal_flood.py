@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import ssl
 import zlib
 
 import aiohttp
+import psutil
 import pytest
+import trustme
 from parts.portal import PASSWORD, USER, portal
 
 from agent.portal import app as portal_app
@@ -49,6 +52,34 @@ async def test_the_longest_silent_connection_gives_way_to_who_asks(monkeypatch):
             await ws.send_json({"type": "ping"})
             assert (await ws.receive_json(timeout=10))["type"] == "pong", "who speaks is not ended"
             await close(flood)
+
+
+async def test_bodies_that_do_not_come_hold_nobody_up(monkeypatch):
+    monkeypatch.setattr(door, "MAX_CONNECTIONS", 50)
+    head = b"POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    async with portal() as part, client() as http:
+        flood = await silent(part, 100, head)
+        answer = await http.post(f"{part.url}/api/login", json={"user": USER, "password": PASSWORD})
+        assert answer.status == 200
+        await close(flood)
+
+
+async def test_whoever_begins_no_tls_gives_way_and_takes_little_memory(monkeypatch, tmp_path):
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    monkeypatch.setattr(door, "MAX_CONNECTIONS", 400)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    async with portal(cert_file=tmp_path / "both.pem", key_file=tmp_path / "both.pem") as part:
+        before = psutil.Process().memory_info().rss
+        flood = await silent(part, 600)
+        async with client() as http:
+            assert (await http.get(f"{part.url}/healthz", ssl=trust)).status == 200
+        assert (psutil.Process().memory_info().rss - before) / len(flood) < 150_000
+        ended = await asyncio.gather(*(reader.read(1) for reader, _ in flood[:190]), return_exceptions=True)
+        assert all(one == b"" or isinstance(one, ConnectionError) for one in ended)
+        await close(flood)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"], ids=["nothing", "half a header"])
