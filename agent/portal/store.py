@@ -27,6 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from agent.config import PortalSettings, read_secret
 from agent.errors import PortalError
+from agent.portal.outsiders import Outsiders
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 THREADS = 4
@@ -66,6 +67,10 @@ class DiskFullError(StoreError):
     """There is no room for what was to be written; what is there can be read."""
 
 
+class CrowdError(StoreError):
+    """Too many who are not signed in ask at once."""
+
+
 class ValueRefusedError(StoreError):
     """A value that no column takes, such as a text with a NUL character: whoever sent it is at fault."""
 
@@ -77,6 +82,7 @@ class Store:
         self.engine = engine
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._waiting = 0
+        self._outsiders = Outsiders()
         self.disk_is_full = False
         """Whether the last write, or the last look, found no room."""
 
@@ -100,14 +106,20 @@ class Store:
         return cls(engine)
 
     async def run(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in one transaction, in a thread. Raises StoreError, and whatever `work` raises."""
-        if self._waiting >= MAX_WAITING:
-            raise StoreError("the database is behind: too many requests are waiting for it")
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self.run_here, work)
-        finally:
-            self._waiting -= 1
+        """Run `work` in one transaction, in a thread.
+
+        Raises StoreError, and whatever `work` raises.
+        """
+        if not self._outsiders.has_room():
+            raise CrowdError("too many requests of who is not signed in are waiting for the database")
+        async with self._outsiders.turn():
+            if self._waiting >= MAX_WAITING:
+                raise StoreError("the database is behind: too many requests are waiting for it")
+            self._waiting += 1
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self.run_here, work)
+            finally:
+                self._waiting -= 1
 
     def run_here(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction, in this thread: for commands, and for tests."""

@@ -4,15 +4,20 @@ import asyncio
 import logging
 import ssl
 import zlib
+from collections import Counter
 
 import aiohttp
 import psutil
 import pytest
 import trustme
 from parts.portal import PASSWORD, USER, portal
+from sqlalchemy import func, select
 
 from agent.portal import app as portal_app
 from agent.portal import door
+from agent.portal.tables import Attempt
+
+JSON = {"Content-Type": "application/json"}
 
 
 def client():
@@ -56,12 +61,47 @@ async def test_the_longest_silent_connection_gives_way_to_who_asks(monkeypatch):
 
 async def test_bodies_that_do_not_come_hold_nobody_up(monkeypatch):
     monkeypatch.setattr(door, "MAX_CONNECTIONS", 50)
-    head = b"POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    head = b"POST /api/enter HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60\r\n"
     async with portal() as part, client() as http:
-        flood = await silent(part, 100, head)
+        flood = await silent(part, 100, head + b"\r\n{")
         answer = await http.post(f"{part.url}/api/login", json={"user": USER, "password": PASSWORD})
         assert answer.status == 200
         await close(flood)
+
+
+async def test_a_flood_of_guesses_keeps_nobody_out_who_is_signed_in():
+    body = {"user": "nobody", "password": "wrong-horse-battery"}
+    async with portal() as part, client() as http, client() as attacker:
+        await http.post(f"{part.url}/api/login", json={"user": USER, "password": PASSWORD})
+        await http.get(f"{part.url}/api/session")
+
+        async def guess(number):
+            for _ in range(3):
+                named = body | {"user": f"nobody-{number}"}
+                async with attacker.post(f"{part.url}/api/login", json=named) as answer:
+                    codes[answer.status] += 1
+
+        codes = Counter()
+        flood = [asyncio.create_task(guess(number)) for number in range(200)]
+        while not all(task.done() for task in flood):
+            answer = await http.get(f"{part.url}/api/session")
+            assert answer.status == 200, "who is signed in is served"
+        await asyncio.gather(*flood)
+        assert codes.keys() <= {401, 429, 503}
+        known = part.accounts.store.run_here(lambda db: db.scalar(select(func.count()).select_from(Attempt)))
+        assert known <= codes[401] + 1, "guesses that are not heard fill no table"
+
+
+async def test_a_body_without_a_sign_in_is_small():
+    async with portal() as part, client() as http:
+        for more in ({"data": b"x" * 10_000}, {"data": pieces()}):
+            answer = await http.post(f"{part.url}/api/login", headers=JSON, **more)
+            assert answer.status == 413
+
+
+async def pieces():
+    """A body whose length nobody says beforehand."""
+    yield b"{"
 
 
 async def test_whoever_begins_no_tls_gives_way_and_takes_little_memory(monkeypatch, tmp_path):

@@ -114,6 +114,17 @@ async def test_the_cookie_is_secure_behind_a_proxy_that_speaks_https():
         assert "max-age" in answer.headers["Strict-Transport-Security"]
 
 
+async def test_a_browser_may_call_itself_anything():
+    body = json.dumps({"user": USER, "password": PASSWORD}).encode()
+    head = "POST /api/login HTTP/1.0\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(body)}"
+    async with portal() as part:
+        reader, writer = await asyncio.open_connection("127.0.0.1", part.port)
+        writer.write(head.encode() + b"\r\nUser-Agent: \xff\x80\r\n\r\n" + body)
+        assert b" 200 " in await reader.readline()
+        writer.close()
+
+
 @pytest.mark.parametrize(
     "body",
     [

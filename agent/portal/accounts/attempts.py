@@ -20,7 +20,7 @@ Keys = tuple[str, ...]
 
 def keys_of(name: str, address: str) -> Keys:
     """A sign-in as this user."""
-    return f"user {name[:128]}", f"from {_network(address)}"
+    return f"user {name[:128]}", f"from {network_of(address)}"
 
 
 def keys_of_known(browser_key: str) -> Keys:
@@ -33,7 +33,7 @@ def keys_of_known(browser_key: str) -> Keys:
 
 def keys_of_device(device: str, address: str) -> Keys:
     """An enrolment: a camera that tries a used code again and again locks nobody's sign-in."""
-    return f"enrol {device[:64]}", f"enrol from {_network(address)}"
+    return f"enrol {device[:64]}", f"enrol from {network_of(address)}"
 
 
 def begin(db: Session, keys: Keys, now: float) -> float:
@@ -55,6 +55,8 @@ def begin(db: Session, keys: Keys, now: float) -> float:
         for attempt in found:
             former = attempt.failures if now - attempt.last_at <= FORGET_AFTER_S else 0
             attempt.failures, attempt.last_at = min(former + 1, 64), now
+    else:  # who tries many names from one address fills no table
+        db.execute(delete(Attempt).where(Attempt.key.in_(keys), Attempt.failures == 0))
     return wait_s
 
 
@@ -95,7 +97,7 @@ def _wait_s(attempt: Attempt, now: float) -> float:
     return max(0.0, attempt.last_at + pause_s - now)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """An IPv6 host owns a /64 of addresses (RFC 4291 section 2.5.1): they count as one."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

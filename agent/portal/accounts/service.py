@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -15,11 +16,14 @@ from agent.portal.accounts.codes import accepted_step
 from agent.portal.accounts.company import Company
 from agent.portal.accounts.passwords import Passwords
 from agent.portal.accounts.tokens import MAX_TOKEN_CHARS, key_of
+from agent.portal.outsiders import OUTSIDER
 from agent.portal.store import Store, StoreError
 from agent.portal.tables import User
 
 CONFIRMED_S = 600.0
 """So long ago may it be that somebody who changes what others may do showed who they are."""
+MAX_OPEN = 4096
+"""Sessions that are remembered as open."""
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,8 @@ class Accounts:
         self.passwords = passwords
         self.company = provider
         self.now = clock
+        self._open: OrderedDict[str, None] = OrderedDict()
+        """Sessions that were good when they were last asked for: no outsiders'."""
 
     @property
     def disk_is_full(self) -> bool:
@@ -76,7 +82,14 @@ class Accounts:
         if not 0 < len(token) <= MAX_TOKEN_CHARS:
             return None
         key = key_of(token)
+        if key in self._open:
+            OUTSIDER.set("")
         who = (await self.identities([key])).get(key)
+        self._open.pop(key, None)
+        if who is not None:
+            self._open[key] = None
+            if len(self._open) > MAX_OPEN:
+                self._open.popitem(last=False)
         if who is not None and not 0 <= self.now() - who.seen_at < sessions.SEEN_EVERY_S:
             await self.note_seen([key])
         return who

@@ -24,7 +24,6 @@ from agent.portal.guard import client_address, refusal
 from agent.portal.registry import list_devices
 from agent.portal.store import StoreError
 
-MAX_BODY_BYTES = 8192
 BODY_TIMEOUT_S = 10.0
 CLAIM_LIFETIME_S = 86400.0
 _REQUEST = TypeAdapter(EnrollRequest)
@@ -77,8 +76,7 @@ class Devices:
         address = client_address(request)
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await request.content.read(MAX_BODY_BYTES + 1)
-            wish = _REQUEST.validate_json(body)
+                wish = _REQUEST.validate_json(await request.read())
             device, key = read_request(wish.request.encode())
         except (ValidationError, TimeoutError, PortalError):
             return refusal(

@@ -10,13 +10,16 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.errors import PortalError
+from agent.model.text import printable
 from agent.portal.accounts.access import Identity
+from agent.portal.accounts.attempts import network_of
 from agent.portal.accounts.passwords import BusyError
 from agent.portal.accounts.service import Accounts, SignInError, Visitor
 from agent.portal.accounts.tokens import MAX_TOKEN_CHARS
 from agent.portal.accounts.users import UnknownError
 from agent.portal.guard import client_address, is_https, refusal
-from agent.portal.store import DiskFullError, StoreError, ValueRefusedError
+from agent.portal.outsiders import OUTSIDER
+from agent.portal.store import CrowdError, DiskFullError, StoreError, ValueRefusedError
 
 COOKIE, LINK_COOKIE = "pinhole", "pinhole-link"
 """A user's session, and that of a share link: both may be open in one browser."""
@@ -24,6 +27,8 @@ KNOWN_COOKIE = "pinhole-known"
 """Of a browser where a user was signed in before; it opens nothing."""
 KNOWN_LIFETIME_S = 366 * 86400
 BODY_TIMEOUT_S = 10.0
+MAX_PUBLIC_BODY_BYTES = 8192
+"""Of who is not signed in."""
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +69,7 @@ class Route:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer, with 401 for who is not signed in and 403 for who may not."""
+        OUTSIDER.set(network_of(client_address(request)))
         try:
             return await self._serve_allowed(request)
         except (ValidationError, TimeoutError, PortalError) as exc:
@@ -71,6 +77,11 @@ class Route:
 
     async def _serve_allowed(self, request: web.Request) -> web.StreamResponse:
         if self.need is Need.NOTHING:
+            length = request.content_length if request.body_exists else 0
+            if length is None or length > MAX_PUBLIC_BODY_BYTES:
+                return refusal(
+                    413, "too-large", f"At most {MAX_PUBLIC_BODY_BYTES} bytes, with Content-Length."
+                )
             return await self._serve(request)
         who = await self._accounts.identity(read_cookie(request, self.need))
         if who is None or (who.user_id is None) != (self.need is Need.LINK):
@@ -85,6 +96,7 @@ class Route:
             return refusal(403, "not-allowed", "Only an administrator may do this.")
         if self.need is Need.CONFIRMED_ADMIN and not self._accounts.is_confirmed(who):
             return refusal(403, "confirm-first", "Show again that it is you, then repeat this.")
+        OUTSIDER.set("")
         return await self._serve(request, who)
 
 
@@ -104,7 +116,8 @@ async def read(request: web.Request, model: type[B]) -> B:
 def visitor(request: web.Request) -> Visitor:
     """From where somebody speaks to us."""
     known = request.cookies.get(_known_cookie(request), "")[:MAX_TOKEN_CHARS]
-    return Visitor(client_address(request), request.headers.get("User-Agent", ""), known)
+    browser = printable(request.headers.get("User-Agent", ""))  # any bytes at all
+    return Visitor(client_address(request), browser, known)
 
 
 def set_known_cookie(request: web.Request, response: web.StreamResponse, token: str) -> None:
@@ -168,6 +181,8 @@ def _answer(exc: Exception) -> web.Response:
             response = refusal(
                 503, "disk-full", "The portal's disk is full: its administrator must make room."
             )
+        case CrowdError():
+            response = refusal(503, "busy", "Too many people are signing in at once. Try again in a moment.")
         case BusyError() | StoreError():
             log.warning("refused a request: %s", exc)
             response = refusal(503, "busy", "The portal is busy or has lost its database. Try again soon.")
