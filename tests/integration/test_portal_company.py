@@ -20,6 +20,7 @@ from parts.oidc import provider as running_provider
 from parts.portal import PASSWORD, portal
 
 from agent.config import OidcSettings
+from agent.portal.accounts import company
 from agent.portal.accounts.company import Company, CompanyError
 
 CY = "cy@firm.test"
@@ -154,6 +155,16 @@ async def test_a_code_without_its_verifier_and_a_made_up_state_are_refused(place
         assert injected.headers["Location"].endswith("#/company/refused"), "PKCE binds a code to its browser"
         forged = await come_back(http, f"{part.url}/api/company/return?code={code}&state=made-up")
         assert forged.headers["Location"].endswith("#/company/not-begun")
+
+
+def test_who_begins_many_sign_ins_keeps_nobody_from_one(store, monkeypatch):
+    monkeypatch.setattr(company, "MAX_PENDING", 3)
+    for number in range(5):
+        departure = company.Departure("", f"state-{number}", "nonce", "verifier")
+        store.run_here(lambda db, one=departure, at=number: company.remember(db, one, "browser", at))
+    assert store.run_here(lambda db: company.take(db, "state-4", "browser", 5)).nonce == "nonce"
+    with pytest.raises(company.CompanyError):
+        store.run_here(lambda db: company.take(db, "state-0", "browser", 5))
 
 
 async def test_a_provider_that_is_away_is_named(place):

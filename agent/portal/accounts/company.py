@@ -189,7 +189,9 @@ def remember(db: Session, departure: Departure, browser: str, now: float) -> Non
     """Keep what the return of this browser needs."""
     db.execute(delete(CompanySignIn).where(CompanySignIn.expires_at <= now))
     if (db.scalar(select(func.count()).select_from(CompanySignIn)) or 0) >= MAX_PENDING:
-        raise CompanyError("busy", "Too many people are signing in at once.")
+        # The oldest gives way: anybody may begin, and must not keep others from it.
+        oldest = select(CompanySignIn.key).order_by(CompanySignIn.expires_at).limit(1)
+        db.execute(delete(CompanySignIn).where(CompanySignIn.key.in_(oldest)))
     db.add(
         CompanySignIn(
             key=key_of(departure.state),

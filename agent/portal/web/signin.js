@@ -11,7 +11,6 @@ const COMPANY_PROBLEMS = {
   taken: "Your name here belongs to another account. Ask an administrator.",
   disabled: "Your account is disabled. Ask an administrator.",
   "not-begun": "That sign-in took too long, or was begun elsewhere. Try again.",
-  busy: "Too many people are signing in. Try again in a few minutes.",
   unreachable: "Your company’s sign-in cannot be reached.",
 };
 
