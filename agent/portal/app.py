@@ -130,6 +130,9 @@ class _Routes:
         if client is None:
             return refusal(503, "too-many-clients", "Too many dashboards are open on this portal.")
         try:
+            # Who was shut out in between was asked about before this socket was known here.
+            asked = {who.session}
+            self._gateway.apply(await self._accounts.identities(asked), asked)
             await socket.prepare(request)
             await _exchange(socket, client, self._gateway)
         except ConnectionError:

@@ -11,6 +11,7 @@ from fakes.bus import state
 from parts.portal import PASSWORD, USER, portal
 
 from agent.errors import PortalError
+from agent.portal import app as portal_app
 from agent.portal.accounts.attempts import FREE_FAILURES
 from agent.portal.app import STOP_TIMEOUT_S
 
@@ -89,6 +90,30 @@ async def test_health_tells_a_faults_words_to_administrators_alone():
         assert await told() == faulty
         await login(http, part)
         assert await told() == faulty | {"problem": "/etc/pinhole/keys: cannot be read"}
+
+
+async def test_who_is_shut_out_while_a_dashboard_opens_is_not_let_in(monkeypatch):
+    monkeypatch.setattr(portal_app, "TICK_S", 0.01)
+    async with portal() as part, client() as http:
+        part.desk.add_user("bob", "viewer", password=PASSWORD)
+        await login(http, part, user="bob")
+        join = part.gateway.join
+
+        async def no_change():  # the portal has looked already when this socket joins
+            return -2
+
+        def join_late(who, address):
+            part.desk.set_disabled("bob", disabled=True)
+            return join(who, address)
+
+        monkeypatch.setattr(part.accounts, "revision", no_change)
+        await asyncio.sleep(0.1)
+        monkeypatch.setattr(part.gateway, "join", join_late)
+        async with http.ws_connect(f"{part.url}/api/ws") as socket:
+            while (message := await socket.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
+                pass
+            assert message.type is aiohttp.WSMsgType.CLOSE
+            assert message.data == 1008
 
 
 async def test_sign_in_and_out():
