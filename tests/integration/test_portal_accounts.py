@@ -153,6 +153,18 @@ async def test_nobody_holds_a_user_out_of_a_browser_that_is_known(world):
         await world.accounts.sign_in(USER, PASSWORD, "", there)
 
 
+async def test_guesses_at_a_name_do_not_hold_up_who_has_its_reset_link(world):
+    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    link = world.desk.reset_link(USER, without_code=False)
+    for _ in range(FREE_FAILURES):
+        with pytest.raises(SignInError):
+            await world.sign_in(password="guess")
+    for _ in range(FREE_FAILURES - 1):
+        with pytest.raises(SignInError, match="not right"):
+            await world.accounts.welcome(link, NEW, "000000", HERE)
+    await world.accounts.welcome(link, NEW, code_at(SECRET, world.now), HERE)
+
+
 async def test_a_clock_that_was_a_year_ahead_holds_nobody_out_and_lets_nobody_stay(world):
     world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
     now, world.now = world.now, world.now + 366 * 86400
@@ -160,8 +172,11 @@ async def test_a_clock_that_was_a_year_ahead_holds_nobody_out_and_lets_nobody_st
     for _ in range(2 * FREE_FAILURES):
         with pytest.raises(SignInError):
             await world.sign_in(password="guess")
+    link = world.store.run_here(lambda db: users.new_entry(db, users.find(db, USER), world.now))
     world.now = now
     assert await world.accounts.identity(token) is None
+    with pytest.raises(UnknownError):
+        await world.accounts.enter(link, HERE)
     await world.sign_in(code=code_at(SECRET, now))
 
 

@@ -207,9 +207,9 @@ class Accounts:
         name = user.name
         password_hash = await self.passwords.hash_new(password, name)
 
-        keys = attempts.keys_of(name, visitor.address)
+        keys = attempts.keys_of_known(key_of(token))  # of this link alone: nobody else holds its owner out
         if user.totp_secret is not None:  # else there is nothing to guess
-            keys, wait_s = await self.store.run(lambda db: self._begin(db, name, visitor))
+            wait_s = await self.store.run(lambda db: attempts.begin(db, keys, self.now()))
             if wait_s > 0:
                 raise SignInError("too-many-attempts", "Too many wrong codes. Wait a little.", wait_s)
 

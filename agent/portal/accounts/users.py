@@ -204,7 +204,8 @@ def new_entry(db: Session, user: User, now: float) -> str:
 
 def take_entry(db: Session, token: str, now: float) -> User:
     """Use it up, in one statement. Raises UnknownError where it is used, too old or made up."""
-    used = delete(OneTimeLink).where(OneTimeLink.key == _entry_key(token), OneTimeLink.expires_at > now)
+    link = delete(OneTimeLink).where(OneTimeLink.key == _entry_key(token), OneTimeLink.expires_at > now)
+    used = link.where(OneTimeLink.expires_at <= now + LINK_LIFETIME_S + CLOCK_SLACK_S)
     owner = db.scalar(used.returning(OneTimeLink.user_id))
     user = db.get(User, owner) if owner is not None else None
     if user is None or user.disabled:
