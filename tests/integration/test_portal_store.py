@@ -6,12 +6,34 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
+from agent.portal.accounts import users
+from agent.portal.claims import revoked_serials
+from agent.portal.registry import list_devices
 from agent.portal.store import Store, StoreError, Table
-from agent.portal.tables import Attempt, Revision
+from agent.portal.tables import Attempt, Revision, User
+
+LAST_YEAR = (
+    (
+        "INSERT INTO users (id, name, role, password_hash, totp_step, disabled, created_at) VALUES"
+        " (1, 'ann', 'admin', 'x', 0, false, 1), (2, 'bob', NULL, NULL, 0, false, 1),"
+        " (3, 'cy', 'viewer', NULL, 0, false, 1)"
+    ),
+    "INSERT INTO one_time_links (key, user_id, expires_at) VALUES ('k', 2, 9)",
+    "INSERT INTO grants (user_id, role, device) VALUES (2, 'operator', 'front')",
+    (
+        "INSERT INTO devices (id, public_key, enrolled_at, enrolled_by) VALUES"
+        " ('front', 'k1', 1, 'ann'), ('../x', 'k2', 1, 'ann')"
+    ),
+    (
+        "INSERT INTO device_certificates (serial, device, public_key, pem, issued_at, not_after) VALUES"
+        " ('a', 'front', 'k1', 'p', 1, 9), ('b', '../x', 'k2', 'p', 1, 9)"
+    ),
+)
 
 
 def bump(db):
@@ -26,6 +48,28 @@ def test_the_migrations_make_what_the_code_expects(store):
     with store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"render_as_batch": True})
         assert compare_metadata(context, Table.metadata) == []
+
+
+def test_a_database_from_before_is_brought_up_to_date(database_url, monkeypatch):
+    """One that a portal of last year filled: everybody and every camera is still there."""
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "devices_2"))
+        old = Store.open(database_url)
+    for line in LAST_YEAR:
+        old.run_here(lambda db, line=line: db.execute(text(line)))
+    old.close()
+    store = Store.open(database_url)
+    found = {user.name: user for user in store.run_here(users.views)}
+    assert found["ann"].role == "admin"
+    assert found["bob"].grants == (users.GrantView("operator", "front"),)
+    awaiting = select(User.name).where(User.awaits_company)
+    assert store.run_here(lambda db: db.scalars(awaiting).all()) == ["cy"], "bob has a link of his own"
+    cameras = {camera.id: camera.revoked_at for camera in store.run_here(list_devices)}
+    assert cameras["front"] is None
+    assert cameras["../x"] is not None, "no name of a camera: whoever took it is shut out"
+    assert store.run_here(lambda db: revoked_serials(db, 2.0)) == [0xB]
+    store.close()
 
 
 def test_several_portals_may_start_at_once_on_an_empty_database(database_url):
