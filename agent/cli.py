@@ -271,7 +271,7 @@ def fleet(
     from agent.watch.fleet import run_fleet
 
     url, sign_in = _whom_to_ask(portal, user, password_file, code)
-    _serve(run_fleet(url, sign_in, Console(highlight=False), json_wanted=as_json))
+    _serve(run_fleet(url, sign_in, Console(highlight=False, emoji=False), json_wanted=as_json))
 
 
 @fleet_app.command()
@@ -296,7 +296,7 @@ def look(
     from agent.watch.fleet import run_look
 
     url, sign_in = _whom_to_ask(portal, user, password_file, code)
-    _serve(run_look(url, sign_in, device or [], Console(highlight=False)))
+    _serve(run_look(url, sign_in, device or [], Console(highlight=False, emoji=False)))
 
 
 def _whom_to_ask(
@@ -355,7 +355,7 @@ def doctor(
 
     async def visit() -> None:
         nonlocal can_serve
-        with Screen(Console(stderr=as_json, highlight=False), is_quiet=as_json) as screen:
+        with Screen(Console(stderr=as_json, highlight=False, emoji=False), is_quiet=as_json) as screen:
             report = await run_doctor(config, wish, screen)
             screen.close(report)
         can_serve = report.can_serve
@@ -445,7 +445,7 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
 
 
 def _fail(errors: Iterable[BaseException]) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
     for error in errors:
         console.print("[bold red]pinhole:[/]", end=" ")
         console.print(printable(str(error)), markup=False)

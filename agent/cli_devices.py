@@ -128,7 +128,7 @@ def list_devices(config: Config) -> None:
     table = Table("camera", "enrolled", "by", "revoked")
     for one in found:
         table.add_row(one.id, _day(one.enrolled_at), one.enrolled_by, _day(one.revoked_at))
-    Console(highlight=False).print(table)
+    Console(highlight=False, emoji=False).print(table)
 
 
 @device_app.command("revoke")

@@ -107,7 +107,7 @@ def list_users(
         }
         signs_in = ", ".join(word for word, has in ways.items() if has) or "nothing yet"
         table.add_row(user.name, user.role or "", ", ".join(grants), signs_in)
-    Console(highlight=False, markup=False).print(table)
+    Console(highlight=False, emoji=False, markup=False).print(table)
 
 
 @user_app.command()

@@ -70,7 +70,7 @@ def parse_source(value: str) -> tuple[str, str]:
         scheme = address.partition(":")[0].upper()
         raise ValueError(f"{scheme} is no source: cameras are attached to this machine; must be {SOURCES}")
     if kind not in _TAKES_ARGUMENT:
-        raise ValueError(f"must be {SOURCES}")
+        raise ValueError(f"must be {SOURCES}{_meant(value)}")
     needed = _TAKES_ARGUMENT[kind]
     if needed is not None and needed != bool(argument):
         raise ValueError(
@@ -79,6 +79,12 @@ def parse_source(value: str) -> tuple[str, str]:
     if kind == "picamera" and argument and not argument.isdecimal():
         raise ValueError("the argument of picamera is the camera's number, as in picamera:1")
     return kind, argument
+
+
+def _meant(value: str) -> str:
+    if value.startswith("/dev/"):
+        return f"; did you mean v4l2:{value}?"
+    return f"; did you mean replay:{value}?" if "." in value else ""
 
 
 def _camera_source(value: str, info: ValidationInfo) -> str:

@@ -47,7 +47,7 @@ async def run_demo(camera: str, port: int) -> None:
 
     Raises PinholeError when a part does not come up or ends, with its last lines.
     """
-    say = Console(highlight=False, soft_wrap=True).print
+    say = Console(highlight=False, emoji=False, soft_wrap=True).print
     camera = _absolute(camera)
     with demo_folder() as folder:
         password = secrets.token_urlsafe(24)
@@ -173,6 +173,8 @@ def _absolute(camera: str) -> str:
     if kind != "replay":
         return camera
     file = Path(name).expanduser().absolute()
+    if file.is_dir():
+        raise PinholeError(f"--camera: a folder and not a file: {file}")
     if not file.is_file():
         raise PinholeError(f"--camera: no such file: {file}")
     return f"replay:{file}"

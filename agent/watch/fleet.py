@@ -113,7 +113,8 @@ def summary(fleet: Fleet) -> str:
     counts = (
         f"{sum(row.version == version for row in fleet.devices)} on {version or '?'}" for version in versions
     )
-    return f"{len(fleet.devices)} devices, {online} online; {', '.join(counts)}"
+    plural = "" if len(fleet.devices) == 1 else "s"
+    return f"{len(fleet.devices)} device{plural}, {online} online; {', '.join(counts)}"
 
 
 async def run_fleet(portal: str, sign_in: SignIn, console: Console, *, json_wanted: bool) -> None:

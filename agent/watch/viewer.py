@@ -240,7 +240,7 @@ async def _panel(session: _Session, *, shown: bool) -> AsyncIterator[None]:
     if not shown:
         yield
         return
-    with Live(console=Console(), auto_refresh=False, transient=False) as live:
+    with Live(console=Console(emoji=False), auto_refresh=False, transient=False) as live:
 
         def refresh() -> None:
             if session.device and session.peer:

@@ -173,3 +173,8 @@ def test_an_escape_sequence_in_a_file_does_not_reach_the_terminal(tmp_path):
     result = pinhole("config", "check", "p.toml", cwd=tmp_path)
     assert result.returncode == 1
     assert "\x1b" not in result.stderr
+
+
+def test_what_was_typed_is_repeated_letter_by_letter():
+    """To rich, `:x:` is the name of a picture."""
+    assert "--camera picamera:x: " in pinhole("demo", "--camera", "picamera:x").stderr

@@ -57,3 +57,18 @@ def test_a_source_that_is_none_is_told_as_it_was_typed(source):
     assert str(told.value).startswith(f"--camera {source}: ")
     assert "v4l2:DEVICE, replay:FILE or synthetic" in str(told.value)
     assert ("RTSP is no source" in str(told.value)) == ("rtsp" in source)
+
+
+@pytest.mark.parametrize(
+    ("source", "meant"),
+    [("/dev/video0", "did you mean v4l2:/dev/video0?"), ("garden.mp4", "did you mean replay:garden.mp4?")],
+)
+def test_a_bare_file_is_answered_with_what_was_meant(source, meant):
+    with pytest.raises(PinholeError) as told:
+        _absolute(source)
+    assert str(told.value).endswith(meant)
+
+
+def test_a_folder_is_called_one(tmp_path):
+    with pytest.raises(PinholeError, match="a folder and not a file"):
+        _absolute(f"replay:{tmp_path}")

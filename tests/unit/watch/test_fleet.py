@@ -67,3 +67,4 @@ def test_what_a_device_calls_itself_cannot_draw_on_the_terminal():
 
 def test_the_summary_counts_releases():
     assert summary(fleet(DOOR, YARD)) == "2 devices, 1 online; 1 on 0.1.1, 1 on 0.1.2"
+    assert summary(fleet(YARD)).startswith("1 device, ")
