@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 import trustme
@@ -18,6 +17,7 @@ from netlab.plan import MORE_SERVER_IPS, MORE_TURN_HOSTS, SERVER_IP, SERVER_IP6
 from parts.coturn import PROGRAM as TURNSERVER
 from parts.mosquitto import PROGRAM as MOSQUITTO
 from parts.portal import PASSWORD, add_user
+from parts.stack import SHORT_LEASE
 
 from agent.config import load
 from agent.demo.enrolment import enroll_here
@@ -60,6 +60,7 @@ def start_service(
     has_more_turn: bool = False,
     ttl_s: int = 3600,
     relay_ips: Sequence[str] = (SERVER_IP, SERVER_IP6),
+    lease_s: float | None = None,
 ) -> Service:
     """Start all of it and wait until the device is online; ends with the lab. `camera` is TOML.
 
@@ -67,7 +68,8 @@ def start_service(
 
     Portal and agent are told of a STUN server and of TURN over `transports`, with credentials that live for
     `ttl_s`; with `has_more_turn` of a second TURN server, and of one that is dead. TURN relays at those
-    `relay_ips` that the lab has. Raises LabError.
+    `relay_ips` that the lab has. A session plays `lease_s` without a word of the portal's, where that shall
+    not be minutes. Raises LabError.
     """
     secret = secrets.token_urlsafe(16)
     broker = start_broker(lab)
@@ -76,7 +78,8 @@ def start_service(
     common = f'[broker]\nurl = "mqtt://broker.test:{BROKER_PORT}"\n'
     hosts = (TURN_HOST, *MORE_TURN_HOSTS) if has_more_turn else (TURN_HOST,)
     urls = [url for host in hosts for url in turn_urls(host, transports)]
-    portal = _start_portal(lab, common, urls, ttl_s, secret)
+    portal_program = ("-m", "agent") if lease_s is None else (str(SHORT_LEASE), str(lease_s))
+    portal = _start_portal(lab, common, urls, ttl_s, secret, portal_program)
     agent = _start_agent(lab, common, camera, program)
     for process in (portal, agent):
         _await(process, r"connected to \S+")
@@ -164,7 +167,9 @@ verbose
     return turn
 
 
-def _start_portal(lab: Internet, common: str, turn_urls: Sequence[str], ttl_s: int, secret: str) -> Process:
+def _start_portal(
+    lab: Internet, common: str, turn_urls: Sequence[str], ttl_s: int, secret: str, program: Sequence[str]
+) -> Process:
     folder = lab.spaces.folder
     for name, text in (("turn-secret", secret), ("portal-password", PASSWORD)):
         (folder / name).touch(mode=0o600)
@@ -178,7 +183,8 @@ def _start_portal(lab: Internet, common: str, turn_urls: Sequence[str], ttl_s: i
         f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\nttl_s = {ttl_s}\n'
     )
     add_user(file)
-    portal = lab.spaces.start("server", "portal", _pinhole("portal", file))
+    command = [sys.executable, *program, "portal", "--config", str(file)]
+    portal = lab.spaces.start("server", "portal", command)
     _await(portal, _READY[portal.name])
     return portal
 
@@ -195,10 +201,6 @@ def _start_agent(lab: Internet, common: str, camera: str, program: Sequence[str]
         "PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS))),
     }
     return lab.spaces.start("device", "agent", [sys.executable, *program, str(file)], env=env)
-
-
-def _pinhole(command: str, file: Path) -> list[str]:
-    return [sys.executable, "-m", "agent", command, "--config", str(file)]
 
 
 def _await(process: Process, pattern: str, start: int = 0) -> None:

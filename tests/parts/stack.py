@@ -21,6 +21,7 @@ from agent.config import load
 from agent.demo.enrolment import enroll_here
 
 ROOT = Path(__file__).resolve().parents[2]
+SHORT_LEASE = Path(__file__).with_name("short_lease.py")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 
@@ -34,6 +35,20 @@ class Stack:
     agent: subprocess.Popen[bytes] | None
     url: str
     env: dict[str, str]
+    lease_s: float | None = None
+
+    def kill_portal(self) -> None:
+        """As a crash: no goodbye to anybody."""
+        self.portal.kill()
+        self.portal.wait()
+
+    def start_portal(self) -> None:
+        """Another one, at the same address."""
+        config = self.folder / "pinhole.toml"
+        port = self.url.rpartition(":")[2]
+        config.write_text(config.read_text().replace("[portal]\nport = 0\n", f"[portal]\nport = {port}\n"))
+        self.portal = start_portal(config, self.env, self.lease_s)
+        await_log(self.folder / "portal.log", r"connected to (\S+)", self.portal)
 
     @property
     def sign_in(self) -> tuple[str, ...]:
@@ -76,10 +91,12 @@ def running_stack(
     portal: str = "",
     ca_file: Path | None = None,
     agent: bool = True,
+    lease_s: float | None = None,
 ) -> Iterator[Stack]:
     """Start both, wait until the device is online, and end both. `broker` and the rest are TOML.
 
-    Without `agent` there is only the portal.
+    Without `agent` there is only the portal. `lease_s` is how long a session plays without its word, where
+    that shall not be minutes.
 
     `portal` comes after the keys of `[portal]`, so that it may open tables of its own.
     """
@@ -97,22 +114,33 @@ def running_stack(
         settings = load(config)
         enroll_here(settings.device, settings.portal)
         env = os.environ | ({"SSL_CERT_FILE": str(ca_file)} if ca_file else {})
-        commands = {"portal": "portal"} | ({"agent": "run"} if agent else {})
-        processes = {name: start_program(name, command, config, env) for name, command in commands.items()}
+        portal_process = start_portal(config, env, lease_s)
+        device = start_program("agent", "run", config, env) if agent else None
+        stack = Stack(folder, portal_process, device, "", env, lease_s)
         try:
-            for name, process in processes.items():
-                await_log(folder / f"{name}.log", r"connected to (\S+)", process)
-            url = await_log(folder / "portal.log", r"dashboard at (http\S+[^/\s])", processes["portal"])
-            yield Stack(folder, processes["portal"], processes.get("agent"), url, env)
+            await_log(folder / "portal.log", r"connected to (\S+)", portal_process)
+            if device:
+                await_log(folder / "agent.log", r"connected to (\S+)", device)
+            stack.url = await_log(folder / "portal.log", r"dashboard at (http\S+[^/\s])", portal_process)
+            yield stack
         finally:
-            for process in reversed(processes.values()):
-                stop_program(process)
+            if device:
+                stop_program(device)
+            stop_program(stack.portal)
 
 
-def start_program(name: str, command: str, config: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+def start_portal(config: Path, env: dict[str, str], lease_s: float | None) -> subprocess.Popen[bytes]:
+    if lease_s is None:
+        return start_program("portal", "portal", config, env)
+    return start_program("portal", "portal", config, env, (str(SHORT_LEASE), str(lease_s)))
+
+
+def start_program(
+    name: str, command: str, config: Path, env: dict[str, str], program: tuple[str, ...] = ("-m", "agent")
+) -> subprocess.Popen[bytes]:
     with config.with_name(f"{name}.log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "agent", command, "--config", str(config)],
+            [sys.executable, *program, command, "--config", str(config)],
             cwd=ROOT, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
