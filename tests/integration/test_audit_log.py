@@ -10,8 +10,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from fakes.bus import state
-from parts.accounts import World
-from parts.portal import PASSWORD, USER, portal
+from parts.portal import PASSWORD, portal
 from sqlalchemy import create_engine, delete, insert, select, text, update
 
 from agent.config import load
@@ -22,14 +21,6 @@ from agent.portal.accounts.desk import Desk
 from agent.portal.store import MIGRATIONS, Store, _postgresql, make_url
 from agent.portal.tables import AuditEntry
 from agent.signaling.trust import SigningKey, make_signing_key
-
-
-@pytest.fixture
-def world(store, tmp_path):
-    world = World(store, tmp_path)
-    world.desk.add_user(USER, "admin", password=PASSWORD)
-    yield world
-    world.passwords.close()
 
 
 def look(world):

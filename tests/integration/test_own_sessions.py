@@ -4,23 +4,14 @@ import time
 
 import aiohttp
 import pytest
-from parts.accounts import World
 from parts.portal import PASSWORD, USER, portal
 
 from agent.portal.accounts import sessions
 
 
-@pytest.fixture
-def world(store, tmp_path):
-    world = World(store, tmp_path)
-    world.desk.add_user(USER, "admin", password=PASSWORD)
-    world.desk.add_user("bob", "viewer", password=PASSWORD)
-    yield world
-    world.passwords.close()
-
-
 @pytest.mark.parametrize(("name", "idle_s"), [(USER, sessions.ADMIN_IDLE_S), ("bob", sessions.IDLE_S)])
 async def test_a_session_is_over_when_nobody_uses_it(world, name, idle_s):
+    world.desk.add_user("bob", "viewer", password=PASSWORD)
     token, who = await world.sign_in(name)
     world.now += idle_s - 1
     assert await world.accounts.identity(token), "each request counts"

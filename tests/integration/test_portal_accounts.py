@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 from fakes.bus import state
-from parts.accounts import HERE, World
+from parts.accounts import HERE
 from parts.portal import CHEAP, PASSWORD, USER, portal
 
 from agent.portal.accounts import sessions, shares, users
@@ -24,14 +24,6 @@ SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 def all_notes(db):
     return list(db.query(AuditEntry).all())
-
-
-@pytest.fixture
-def world(store, tmp_path):
-    world = World(store, tmp_path)
-    world.desk.add_user(USER, "admin", password=PASSWORD)
-    yield world
-    world.passwords.close()
 
 
 async def test_who_signs_in_is_known_by_the_cookie_until_it_signs_out(world):

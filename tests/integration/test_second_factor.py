@@ -4,7 +4,7 @@ import asyncio
 
 import aiohttp
 import pytest
-from parts.accounts import HERE, World
+from parts.accounts import HERE
 from parts.portal import PASSWORD, USER, portal
 
 from agent.portal.accounts import recovery, users
@@ -14,14 +14,6 @@ from agent.portal.store import Store
 from agent.portal.tables import RecoveryCode
 
 NEW = "lamp-orchid-seventeen"
-
-
-@pytest.fixture
-def world(store, tmp_path):
-    world = World(store, tmp_path)
-    world.desk.add_user(USER, "admin", password=PASSWORD)
-    yield world
-    world.passwords.close()
 
 
 def with_codes(world):
