@@ -6,7 +6,6 @@ interfaces; late nominations of a better pair; consent that tolerates long round
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import random
 import socket
@@ -17,16 +16,23 @@ from typing import Any
 
 import aioice
 from aioice import ice, stun
-from aioice.candidate import Candidate, candidate_foundation, candidate_priority
+from aioice.candidate import Candidate, candidate_priority
 
 from agent.model.signal import IceServer
 from agent.model.tasks import TaskGroup
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
 from agent.rtc.burst import BurstSocket, SendBurst
+from agent.rtc.interfaces import is_inward
 from agent.rtc.pool import Take
 from agent.rtc.refusal import explain
 from agent.rtc.relay import MAX_UNSENT_BYTES, Address, RelayTransport, relayed_candidate
-from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers, reflexive_servers
+from agent.rtc.servers import (
+    StunServer,
+    TurnServer,
+    parse_ice_servers,
+    reflexive_candidate,
+    reflexive_servers,
+)
 from agent.rtc.sockets import IceSocket, adopt, open_socket
 
 log = logging.getLogger(__name__)
@@ -130,7 +136,7 @@ class IceConnection(aioice.Connection):
                 self._local_candidates.append(protocol.local_candidate)
             for host in list(self._local_candidates):
                 if one := pooled.get(host.host):
-                    self._found(_reflexive_candidate(host, one.mapped))
+                    self._found(reflexive_candidate(host, one.mapped))
         self._local_candidates_end = True  # connect() may start; more come by trickle
         return tuple(candidate.to_sdp() for candidate in self._local_candidates)
 
@@ -156,31 +162,15 @@ class IceConnection(aioice.Connection):
             self._spawn(self._add_remote(parsed), "remote candidate")
 
     def _pair_remote_candidate(self, remote_candidate: Candidate) -> None:
-        """Pair it, but for one that points into this machine: nobody's word has us knock at our own services.
-
-        A viewer that is in here (the demo's, say) asks us first, and `check_incoming` makes the pair.
-        """
-        if not self._is_inward(remote_candidate._network_host):  # noqa: SLF001
+        """Nobody's word has us knock at our own machine's services: a viewer in here is checked once it asks."""
+        own = [candidate.host for candidate in self._local_candidates if candidate.type == "host"]
+        if not is_inward(remote_candidate._network_host, own):  # noqa: SLF001
             super()._pair_remote_candidate(remote_candidate)
             return
         for relay in self._relays:  # a TURN server judges for itself whom it relays to
             can_pair = relay.local_candidate.can_pair_with(remote_candidate)
             if can_pair and not self._find_pair(relay, remote_candidate):
                 self._check_list.append(ice.CandidatePair(relay, remote_candidate))
-
-    def _is_inward(self, host: str) -> bool:
-        """Whether packets to there would stay in this machine, or on its wire alone."""
-        address = ipaddress.ip_address(host)
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        own = (candidate.host for candidate in self._local_candidates if candidate.type == "host")
-        return (
-            address.is_loopback
-            or address.is_link_local
-            or address.is_unspecified
-            or address.is_multicast
-            or str(address) in own
-        )
 
     async def connect(self) -> None:
         """Find a working pair and start consent checks; waits until cancelled where there is none."""
@@ -357,7 +347,7 @@ class IceConnection(aioice.Connection):
         mapped = response.attributes.get("XOR-MAPPED-ADDRESS")
         if mapped is None:
             raise ConnectionError("the answer holds no XOR-MAPPED-ADDRESS")
-        self._found(_reflexive_candidate(base.local_candidate, mapped))
+        self._found(reflexive_candidate(base.local_candidate, mapped))
 
     async def _relay(self, server: TurnServer, rank: int) -> None:
         protocol = IceSocket(self)
@@ -409,17 +399,3 @@ class IceConnection(aioice.Connection):
         for burst in self._bursts.values():
             burst.close()
         await super().close()
-
-
-def _reflexive_candidate(base: Candidate, mapped: Address) -> Candidate:
-    return Candidate(
-        foundation=candidate_foundation("srflx", "udp", base.host),
-        component=1,
-        transport="udp",
-        priority=candidate_priority(1, "srflx"),
-        host=mapped[0],
-        port=mapped[1],
-        type="srflx",
-        related_address=base.host,
-        related_port=base.port,
-    )

@@ -1,7 +1,8 @@
 """The addresses of this machine, and which of them viewers are offered."""
 
 import fnmatch
-from collections.abc import Sequence
+import ipaddress
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import ifaddr
@@ -39,4 +40,18 @@ def local_addresses(exclude_interfaces: Sequence[str]) -> tuple[LocalAddress, ..
         for adapter in ifaddr.get_adapters()
         for ip in (entry.ip if isinstance(entry.ip, str) else entry.ip[0] for entry in adapter.ips)
         if not ip.startswith("127.") and ip != "::1"
+    )
+
+
+def is_inward(host: str, own: Collection[str]) -> bool:
+    """Whether packets to there stay in this machine, whose addresses are `own`, or on its wire alone."""
+    address = ipaddress.ip_address(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_unspecified
+        or address.is_multicast
+        or str(address) in own
     )

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from agent.model.signal import IceServer
@@ -73,3 +74,18 @@ def reflexive_servers(servers: Sequence[IceServer]) -> list[StunServer]:
     """Whom to ask for our public address: STUN servers; where there is none, TURN over UDP is STUN too."""
     stuns, turns = parse_ice_servers(servers)
     return stuns or [StunServer(one.url, one.host, one.port) for one in turns if one.transport == "udp"]
+
+
+def reflexive_candidate(base: Candidate, mapped: tuple[str, int]) -> Candidate:
+    """What a STUN server sees a host candidate as."""
+    return Candidate(
+        foundation=candidate_foundation("srflx", "udp", base.host),
+        component=1,
+        transport="udp",
+        priority=candidate_priority(1, "srflx"),
+        host=mapped[0],
+        port=mapped[1],
+        type="srflx",
+        related_address=base.host,
+        related_port=base.port,
+    )
