@@ -55,6 +55,7 @@ def pull(world):
 
 def push(world):
     """As the role release does."""
+    world.command("status")
     if release.current_version(world.paths) == "1.2":
         return
     sent = [(file.name, file.read_bytes()) for file in (world.mirror / "1.2").glob("manifest*")]

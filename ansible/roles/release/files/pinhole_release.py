@@ -727,6 +727,8 @@ def settle(paths: Paths, settings: Settings) -> State:
     for folder in paths.releases.iterdir():
         if folder.name not in {*installed(paths), *state.good, current_version(paths)}:
             remove(folder)  # half built, or half removed
+        elif folder.name != current_version(paths):
+            (folder / "unfinished").unlink(missing_ok=True)  # it never became good
     for folder in (paths.home, paths.root / "etc/systemd/system", paths.root / "usr/local/sbin"):
         for part in [*folder.glob(".pinhole*.part"), *paths.home.glob(".*.part")]:
             part.unlink(missing_ok=True)
@@ -993,6 +995,7 @@ def receive(paths: Paths, settings: Settings, stream: IO[bytes]) -> list[str]:
             spool.write(chunk)
         spool.seek(0)
         with lock(paths):
+            settle(paths, settings)  # what is missing is then known
             try:
                 with tarfile.open(fileobj=spool, mode="r:") as parcel:
                     manifest = unpack(paths, settings, parcel)
@@ -1223,6 +1226,8 @@ def run_command(args: argparse.Namespace, paths: Paths) -> int:  # noqa: PLR0912
     changed: Any = None
     match args.command:
         case "status":
+            with contextlib.suppress(ReleaseError), lock(paths):
+                settle(paths, settings)
             print(json.dumps(describe(paths)))
         case "receive":
             print(json.dumps({"missing": receive(paths, settings, sys.stdin.buffer)}))
