@@ -162,7 +162,7 @@ class IceConnection(aioice.Connection):
             self._spawn(self._add_remote(parsed), "remote candidate")
 
     def _pair_remote_candidate(self, remote_candidate: Candidate) -> None:
-        """Nobody's word has us knock at our own machine's services: a viewer in here is checked once it asks."""
+        """Nobody's word has us knock at doors of our own machine: who is in here is checked once it asks."""
         own = [candidate.host for candidate in self._local_candidates if candidate.type == "host"]
         if not is_inward(remote_candidate._network_host, own):  # noqa: SLF001
             super()._pair_remote_candidate(remote_candidate)
@@ -373,8 +373,6 @@ class IceConnection(aioice.Connection):
         self._local_candidates.append(candidate)
         if self._local_candidates_end:  # else it goes into the answer
             self._on_candidate("candidate:" + candidate.to_sdp())
-
-    # ---- the rest
 
     async def _add_remote(self, candidate: Candidate) -> None:
         try:
