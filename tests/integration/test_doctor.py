@@ -199,7 +199,7 @@ def test_turn_that_refuses_us_says_why(tmp_path, broker, turn, username, passwor
     code, report = doctor(settings(tmp_path, broker, extra=extra), "--no-camera")
     (found,) = of(report, "ice")
     assert (code, found["verdict"]) == (0, "warning"), "viewers on the same network can still be served"
-    assert "401: user name or password is wrong or has expired" in found["message"]
+    assert "401 Unauthorized: user name or password is wrong or has expired" in found["message"]
 
 
 def test_a_wrong_portal_password_is_a_warning_and_the_clock_is_compared_all_the_same(tmp_path, broker):
