@@ -11,6 +11,9 @@ from netlab.plan import CARRIER_IP, Plan
 from netlab.servers import BROKER_PORT, PORTAL_PORT, TURN_PORT, start_broker, start_service, start_turn
 from parts.portal import USER
 
+from agent.config import load
+from agent.demo.enrolment import enroll_here
+
 EXPECTED = {
     "none": "open",
     "full-cone": "full-cone",
@@ -82,10 +85,13 @@ def test_a_symmetric_nat_without_a_relay_costs_some_viewers():
     with internet(Plan("none", "symmetric")) as lab:
         start_broker(lab)
         start_turn(lab, "secret")
-        (lab.spaces.folder / "alone.toml").write_text(
-            f'[broker]\nurl = "mqtt://broker.test:{BROKER_PORT}"\n'
+        file = lab.spaces.folder / "alone.toml"
+        file.write_text(
+            f'[broker]\nurl = "mqtt://broker.test:{BROKER_PORT}"\n[device]\nstate_dir = "camera"\n'
             f'[[portal.ice_servers]]\nurls = ["stun:turn.test:{TURN_PORT}"]\n'
         )
+        settings = load(file)
+        enroll_here(settings.device, settings.portal)
         report = doctor(lab, config="alone.toml")
         assert report["nat"] == "symmetric"
         assert [f["verdict"] for f in report["findings"] if f["check"] == "nat"] == ["warning"]
