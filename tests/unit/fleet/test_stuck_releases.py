@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -410,3 +411,26 @@ def test_settings_of_a_later_edition_are_read(machine):
     known = vars(machine.settings)
     machine.paths.settings.write_text(json.dumps(known | {"of_tomorrow": 1}))
     assert release.load_settings(machine.paths) == machine.settings
+
+
+@pytest.mark.parametrize("own_authority", [True, False])
+def test_a_mirrors_private_authority_may_lack_key_identifiers(tmp_path, monkeypatch, own_authority):
+    """Python 3.13 asks for them by default; the system's authorities are held to that."""
+    asked = []
+
+    def default_context(**_):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(release.ssl, "create_default_context", default_context)
+    monkeypatch.setattr(release.urllib.request, "urlopen", lambda _, **how: asked.append(how["context"]))
+    settings = release.Settings(
+        "device", "pinhole.service", "c", "s", ["check"], "s", url="https://mirror",
+        ca_file=str(tmp_path / "ca.pem") if own_authority else "",
+    )  # fmt: skip
+    release.open_url(settings, "release.json", {})
+    [context] = asked
+    assert bool(context.verify_flags & ssl.VERIFY_X509_STRICT) is not own_authority
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname

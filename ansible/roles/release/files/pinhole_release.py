@@ -1092,6 +1092,8 @@ def look(paths: Paths, settings: Settings, state: State) -> dict[str, Any]:
 
 def open_url(settings: Settings, name: str, headers: dict[str, str]) -> Any:
     context = ssl.create_default_context(cafile=settings.ca_file or None)
+    if settings.ca_file:  # Python 3.13 asks for key identifiers, which a private authority may not give
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     request = urllib.request.Request(f"{settings.url.rstrip('/')}/{name}", headers=headers)
     if request.type not in ("http", "https"):
         raise ReleaseError(f"{settings.url}: must be https:// or http://")
