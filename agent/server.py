@@ -40,8 +40,9 @@ log = logging.getLogger(__name__)
 
 TRUST_INTERVAL_S = 1.0
 """How often a portal looks whether a device was enrolled or revoked, or a key made or retired."""
-
-
+FAREWELL_S = 1.5
+"""From a revocation to the end of the camera's connection: the portal has seen it and said `bye` by then. A
+camera that hears that ends its sessions at once, not when their lease is over."""
 RETRY_S, MAX_RETRY_S = 2.0, 60.0
 """Between two tries to have the broker shut somebody out."""
 RECENT_S = 86400.0
@@ -192,6 +193,7 @@ async def cut_off(settings: Settings, store: Store, authority: Authority, device
     try:
         await publish_revocations(store, authority, settings.portal)
     finally:
+        await asyncio.sleep(FAREWELL_S)
         ids = [one for device in devices for one in (f"pinhole-{device}", device)]
         ends = (end_connection(broker, read_password(broker), one) for one in ids)
         taken = await asyncio.gather(*ends)
