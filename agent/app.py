@@ -27,6 +27,7 @@ from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
 from agent.media.fanout import Fanout, Sink
 from agent.media.packetizer import to_rtp_frame
+from agent.model.disk import check_folder
 from agent.model.keys import KeySet
 from agent.model.media import STREAMS, AccessUnit, StreamName
 from agent.model.signal import (
@@ -57,6 +58,7 @@ class Agent:
         self._boot_id = secrets.token_hex(8)
         self._born = time.time()
         self._tasks = EssentialTasks()
+        check_folder(settings.device.state_dir)
         device, broker = settings.device, broker_settings(settings)
         self.capture = Capture(
             partial(open_camera, settings.camera),

@@ -4,7 +4,6 @@ import difflib
 import json
 import os
 import re
-import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic_core import ErrorDetails
 from agent.config.settings import BrokerSettings, RuleError, Section, Settings, section_of
 from agent.config.written import ESCAPES, decode, odd_character, parse_toml
 from agent.errors import ConfigError
+from agent.model.disk import unsafe
 from agent.model.program import command
 
 MAX_FILE_BYTES = 256 * 1024
@@ -45,19 +45,19 @@ def load(path: Path) -> Settings:
 def read_secret(path: Path) -> str:
     """The one line in a secret's file, without its line end. Raises ConfigError.
 
-    A file that every user of the machine can read holds no secret and is refused.
+    What every user of the machine can read is no secret: it is refused, as is what others can write.
     """
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            status = os.fstat(file.fileno())
             data = file.read(MAX_SECRET_BYTES + 1)
     except OSError as exc:
         raise ConfigError(f"{path}: cannot read the secret: {exc.strerror}") from exc
-    if mode & stat.S_IROTH:
-        raise ConfigError(f"{path}: every user of this machine can read the secret: chmod o-rwx {path}")
+    if fault := unsafe(path, status, is_secret=True):
+        raise ConfigError(f"{path}: {fault}")
     secret = decode(data, str(path)).rstrip("\n")
-    if fault := _secret_fault(secret, len(data)):
-        raise ConfigError(f"{path}: must hold the secret and nothing else, on one line: {fault}")
+    if found := _secret_fault(secret, len(data)):
+        raise ConfigError(f"{path}: must hold the secret and nothing else, on one line: {found}")
     return secret
 
 
@@ -85,12 +85,15 @@ def read_password(settings: BrokerSettings) -> str | None:
 def _parse(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
+            status = os.fstat(file.fileno())
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as exc:
         raise ConfigError(
             f"{path}: cannot read the settings: {exc.strerror}; "
             f"`{command()} config example` prints a file to start from"
         ) from exc
+    if fault := unsafe(path, status):
+        raise ConfigError(f"{path}: {fault}")
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"{path}: a settings file is at most {MAX_FILE_BYTES // 1024} KiB")
     return parse_toml(data, str(path))

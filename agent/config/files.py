@@ -7,6 +7,7 @@ from pathlib import Path
 from agent.config.file import read_secret
 from agent.config.settings import Section, Settings
 from agent.errors import ConfigError
+from agent.model.disk import unsafe
 
 SECRETS = {"password_file", "database_password_file", "credential_file", "secret_file", "client_secret_file"}
 CERTIFICATES = {"ca_file", "cert_file", "key_file"}
@@ -51,7 +52,11 @@ def _fault(key: str, path: Path) -> str | None:
         except ConfigError as exc:
             return str(exc).removeprefix(f"{path}: ")
     elif key in CERTIFICATES:
-        return _unreadable(path) or (_no_authorities(path) if key == "ca_file" else None)
+        return (
+            _unreadable(path)
+            or unsafe(path, path.stat())
+            or (_no_authorities(path) if key == "ca_file" else None)
+        )
     return None
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+
+from agent.model.disk import write_whole
 
 T = TypeVar("T")
 
@@ -63,22 +64,8 @@ class Ledger(Generic[T]):
             if value == self._written:
                 return
             try:
-                _replace(self._path, self._adapter.dump_json(value) + b"\n")
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._path, self._adapter.dump_json(value) + b"\n")
                 self._written = value
             except OSError as exc:
                 log.warning("%s cannot be written: %s", self._path, exc)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.model.disk import write_whole
 from agent.model.signal import Release
 
 log = logging.getLogger(__name__)
@@ -121,10 +122,8 @@ class ReleaseDesk:
     def _tell(self, standing: Standing) -> None:
         if self._folder is None:
             return
-        part = self._folder / ".status.json.part"
         try:
-            part.write_text(json.dumps(asdict(standing)))
-            part.replace(self._folder / "status.json")
+            write_whole(self._folder / "status.json", json.dumps(asdict(standing)).encode(), 0o644)
         except OSError as exc:
             log.warning(f"cannot write our status: {exc}")
 

@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 
 from agent.config import PortalSettings
 from agent.errors import PortalError
+from agent.model.disk import check_file
 from agent.model.tasks import TaskGroup
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
@@ -294,6 +295,8 @@ def _tls(settings: PortalSettings) -> ssl.SSLContext | None:
         return None
     if settings.cert_file is None or settings.key_file is None:
         raise PortalError("portal.cert_file and portal.key_file: https needs both")
+    for file in (settings.cert_file, settings.key_file):
+        check_file(file, trusted_owner=False)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(settings.cert_file, settings.key_file)

@@ -5,7 +5,6 @@ ECDSA P-256, which every broker knows; the devices' own keys are Ed25519. Files 
 
 import datetime as dt
 import ipaddress
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from agent.errors import PortalError
+from agent.errors import ConfigError, PortalError
+from agent.model.disk import make_private_folder, read_private, tidy, write_whole
 from agent.model.ids import is_id
 
 DEVICE_DAYS, SERVER_DAYS, AUTHORITY_DAYS = 90, 397, 20 * 365
@@ -64,15 +64,17 @@ class Authority:
         if (folder / "ca.pem").exists() and not (folder / "ca-key.pem").exists():
             raise PortalError(f"portal.state_dir {folder}: ca-key.pem is lost: bring it back from a copy")
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(folder)
             self._key = load_or_make_key(folder / "ca-key.pem")
             file = folder / "ca.pem"
             if not file.exists():
                 write_whole(
                     file, _self_signed(self._key, "Pinhole", AUTHORITY_DAYS, is_authority=True), 0o644
                 )
-            self.pem = file.read_bytes()
+            self.pem = _read(file, is_secret=False)
             self._certificate = x509.load_pem_x509_certificate(self.pem)
+        except ConfigError as exc:
+            raise PortalError(f"portal.state_dir {exc}") from exc
         except (OSError, ValueError) as exc:
             raise PortalError(f"portal.state_dir {folder}: no usable ca.pem and ca-key.pem: {exc}") from exc
 
@@ -113,6 +115,7 @@ class Authority:
     def write_revocations(self, file: Path, serials: Iterable[int]) -> None:
         """Write the CRL, where the file does not say the same already. Raises OSError."""
         wanted = set(serials)
+        tidy(file.parent)
         try:
             known = x509.load_pem_x509_crl(file.read_bytes())
             if (
@@ -168,17 +171,24 @@ def make_client(name: str, key: PrivateKey) -> bytes:
 
 
 def load_or_make_key(file: Path) -> PrivateKey:
-    """A P-256 key, made at the first call, mode 0600. Raises OSError or ValueError."""
+    """A P-256 key, made at the first call, mode 0600. Raises OSError, ValueError or ConfigError."""
     if not file.exists():
         key = ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         write_whole(file, pem, 0o600)
-    loaded = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    loaded = serialization.load_pem_private_key(_read(file), password=None)
     if not isinstance(loaded, ec.EllipticCurvePrivateKey):
         raise ValueError(f"{file} holds no EC key")  # noqa: TRY004  a file of the wrong content
     return loaded
+
+
+def _read(file: Path, *, is_secret: bool = True) -> bytes:
+    try:
+        return read_private(file, is_secret=is_secret)
+    except ConfigError as exc:
+        raise ConfigError(f"{file}: {exc}") from exc
 
 
 def read_request(pem: bytes) -> tuple[str, bytes]:
@@ -200,18 +210,6 @@ def read_request(pem: bytes) -> tuple[str, bytes]:
         raise PortalError(f"{ascii(device)[:80]} cannot be a camera's id: 1 to 64 letters, digits, - and _")
     raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return device, raw
-
-
-def write_whole(file: Path, data: bytes, mode: int) -> None:
-    """Whole or not at all. Raises OSError."""
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.chmod(mode)
-    part.replace(file)
 
 
 def _self_signed(key: PrivateKey, name: str, days: int, *, is_authority: bool) -> bytes:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import PortalError
+from agent.model.disk import tidy, write_whole
 from agent.model.signal import VERSION
-from agent.portal.authority import PORTAL_NAME, Authority, load_or_make_key, make_client, write_whole
+from agent.portal.authority import PORTAL_NAME, Authority, load_or_make_key, make_client
 
 MAX_PACKET_BYTES = 128 * 1024
 """A signed message of 64 KiB, and some."""
@@ -45,6 +46,7 @@ def write_broker_files(plan: BrokerPlan, authority: Authority, revoked: Sequence
     folder = plan.folder
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        tidy(folder)
         server = load_or_make_key(folder / "server-key.pem")
         portal = load_or_make_key(folder / "portal-key.pem")
         if not authority.keeps_server(folder / "server.pem", plan.certified, server):

@@ -26,7 +26,8 @@ from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from agent.config import PortalSettings, read_secret
-from agent.errors import PortalError
+from agent.errors import ConfigError, PortalError
+from agent.model.disk import check_file
 from agent.portal.outsiders import Outsiders
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -199,8 +200,13 @@ def _sqlite(url: URL) -> Engine:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Made before SQLite would: password hashes are nobody else's, and its other files take this mode.
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        check_file(file.resolve().parent)
+        for own in (file, *(Path(f"{file}-{name}") for name in ("wal", "shm", "journal"))):
+            check_file(own, close=True)
     except OSError as exc:
         raise StoreError(f"portal.database_url {file}: {exc.strerror}") from exc
+    except ConfigError as exc:
+        raise StoreError(f"portal.database_url {exc}") from exc
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
 
     @event.listens_for(engine, "connect")

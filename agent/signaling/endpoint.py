@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from agent.config import BrokerSettings
-from agent.errors import BrokerError
+from agent.errors import BrokerError, ConfigError
+from agent.model.disk import check_file
 from agent.model.network_fault import network_fault
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -93,6 +94,11 @@ def make_tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
     """
     if not parse_endpoint(settings.url).tls:
         return None
+    try:
+        for file in filter(None, (settings.ca_file, settings.cert_file, settings.key_file)):
+            check_file(file, trusted_owner=False)
+    except ConfigError as exc:
+        raise BrokerError(f"broker: {exc}") from exc
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except OSError as exc:  # ssl.SSLError is one too

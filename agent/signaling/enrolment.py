@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.config import BrokerSettings, Settings
 from agent.errors import ConfigError, EnrolmentError, PinholeError
+from agent.model.disk import make_private_folder, read_private, write_private
 from agent.model.enrolment import EnrollRequest, Enrolment
 from agent.model.keys import KeySet
 from agent.model.network_fault import network_fault
@@ -27,10 +28,7 @@ from agent.signaling.identity import (
     load_key,
     load_or_make_key,
     load_portal_keys,
-    make_private_folder,
-    read_private,
     save_portal_keys,
-    write_private,
 )
 
 TIMEOUT_S = 30.0

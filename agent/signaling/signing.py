@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import ConfigError
+from agent.model.disk import make_private_folder, read_private, reason, write_private
 from agent.model.keys import MAX_KEYS, KeySet, encode_public
-from agent.signaling.identity import make_private_folder, read_private, reason, write_private
 from agent.signaling.trust import SigningKey, make_signing_key
 
 log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from agent.errors import PortalError
+from agent.model.disk import check_file
 from agent.model.text import printable
 from agent.portal.accounts import ledger
 from agent.portal.accounts.audit_file import AuditFile
@@ -92,6 +93,7 @@ class Audit:
         self._written = 0
         self._told: dict[str, str] = {}
         """What keeps the file and the table from being written, so that it is said once."""
+        check_file(file)
         try:
             self._file = AuditFile(file)
         except OSError as exc:

@@ -1,15 +1,19 @@
 """Write many files and folders at once: each run of a module sends 100 kB, and starts Python anew."""
 
+import glob
 import grp
 import os
 import pwd
 import stat
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+LEFT_S = 60.0
+"""A temporary file that is older was left by a run that was killed."""
 DOCUMENTATION = """
 module: pinhole_files
 short_description: write many files and folders at once
@@ -104,7 +108,10 @@ def write(path: Path, content: str | None, mode: int, owner: str, group: str) ->
         path.chmod(mode)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.pinhole-part"):
+        if time.time() - left.stat().st_mtime > LEFT_S:
+            left.unlink()
+    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".pinhole-part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode())
@@ -113,6 +120,11 @@ def write(path: Path, content: str | None, mode: int, owner: str, group: str) ->
             file.flush()
             os.fsync(file.fileno())
         Path(part).replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise

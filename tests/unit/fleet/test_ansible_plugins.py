@@ -125,6 +125,15 @@ def test_what_is_not_as_it_should_be_is_replaced(run, tmp_path, spoil):
     assert not file.is_symlink()
 
 
+def test_what_a_killed_run_left_goes_and_what_another_writes_stays(run, tmp_path):
+    left, at_work = (tmp_path / f".secret.{'x' * 7}{n}.pinhole-part" for n in "12")
+    for part in (left, at_work):
+        part.write_text("half a secret")
+    os.utime(left, (0, 0))
+    run({"path": str(tmp_path / "secret"), "content": "s", "mode": "0600"})
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "secret", at_work])
+
+
 def test_a_folder_may_be_on_another_disk(run, tmp_path):
     (tmp_path / "disk").mkdir(mode=0o755)
     (tmp_path / "folder").symlink_to(tmp_path / "disk")

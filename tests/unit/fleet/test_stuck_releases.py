@@ -434,3 +434,36 @@ def test_a_mirrors_private_authority_may_lack_key_identifiers(tmp_path, monkeypa
     assert bool(context.verify_flags & ssl.VERIFY_X509_STRICT) is not own_authority
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
+
+
+# --- what others could have written
+
+
+def test_a_state_that_others_could_have_written_is_not_believed(machine):
+    state = json.loads(machine.paths.state.read_bytes())
+    machine.paths.state.write_text(json.dumps(state | {"serial": 99}))
+    machine.paths.state.chmod(0o666)
+    assert release.load_state(machine.paths).serial == 2
+    release.settle(machine.paths, machine.settings)
+    assert json.loads(machine.paths.state.read_bytes()) == state
+    assert machine.paths.state.stat().st_mode & 0o777 == 0o644
+
+
+def test_folders_of_releases_are_closed_to_others(machine, capsys):
+    machine.paths.releases.chmod(0o777)
+    release.close_folders(machine.paths)
+    assert machine.paths.releases.stat().st_mode & 0o777 == 0o755
+    release.close_folders(machine.paths)
+    assert capsys.readouterr().err.count("others could write to it") == 1
+
+
+@pytest.mark.parametrize("which", ["settings", "signers"])
+def test_settings_and_signers_that_others_could_have_written_are_refused(machine, which):
+    machine.paths.settings.parent.mkdir(parents=True, exist_ok=True)
+    machine.paths.settings.write_text(json.dumps(vars(machine.settings)))
+    file = machine.paths.settings if which == "settings" else Path(machine.settings.signers)
+    file.chmod(0o646)
+    with pytest.raises(release.ReleaseError, match=f"{file}: .* sudo chmod go-w {file}"):
+        release.load_settings(machine.paths)
+    file.chmod(0o644)
+    assert release.load_settings(machine.paths) == machine.settings

@@ -175,19 +175,50 @@ class State:
     """The highest that was ever installed: an older signed release cannot be played back."""
 
 
+def is_others(status: os.stat_result) -> bool:
+    """Whether somebody else than root could have written it."""
+    open_to_group = status.st_mode & 0o020 and status.st_gid != 0
+    return bool(status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o002 or open_to_group)
+
+
+def check_ours(path: Path) -> None:
+    """Raises ReleaseError, OSError."""
+    if is_others(path.stat()):
+        mend = f"if it is as you left it: sudo chown root:root {path} && sudo chmod go-w {path}"
+        raise ReleaseError(f"{path}: others than root could have written it: {mend}")
+
+
+def close_folders(paths: Paths) -> None:
+    """Nobody else writes where releases are kept. Raises ReleaseError where a folder is somebody else's."""
+    for folder in (paths.home, paths.releases, paths.incoming):
+        folder.mkdir(parents=True, exist_ok=True)
+        status = folder.stat()
+        if is_others(status) and status.st_uid in (0, os.geteuid()):
+            folder.chmod(status.st_mode & 0o7755)
+            print(f"pinhole-release: {folder}: others could write to it: they no longer can", file=sys.stderr)
+        else:
+            check_ours(folder)
+
+
 def load_settings(paths: Paths) -> Settings:
     known = {field.name for field in dataclasses.fields(Settings)}
     try:
+        check_ours(paths.settings)
         found = json.loads(paths.settings.read_text())
-        return Settings(**{name: value for name, value in found.items() if name in known})
+        settings = Settings(**{name: value for name, value in found.items() if name in known})
+        if Path(settings.signers).exists():
+            check_ours(Path(settings.signers))
     except (OSError, ValueError, TypeError, AttributeError) as exc:
         raise ReleaseError(f"{paths.settings}: {exc}") from exc
+    return settings
 
 
 def load_state(paths: Paths) -> State:
-    """Where the file is damaged its copy counts, and where both are, what is on the disk."""
+    """Where the file is damaged, or not ours, its copy counts, and where both are, what is on the disk."""
     for file in (paths.state, paths.state_copy):
         try:
+            if is_others(file.lstat()):
+                raise ValueError("others than root could have written it")
             return parse_state(file.read_bytes())
         except FileNotFoundError:
             continue
@@ -236,9 +267,10 @@ def save_state(paths: Paths, state: State) -> None:
 def write_atomically(path: Path, data: bytes, mode: int) -> None:
     """After a power cut there is the old file or the new one."""
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
+    part.unlink(missing_ok=True)
+    with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         os.fchmod(file.fileno(), mode)
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
@@ -719,7 +751,8 @@ def settle(paths: Paths, settings: Settings) -> State:
             give_back(paths, settings, state, CUT_SHORT)
         else:
             state.trial = None
-    if not paths.state.exists() or paths.state.read_bytes() != json.dumps(vars(state), indent=1).encode():
+    data = json.dumps(vars(state), indent=1).encode()
+    if not paths.state.exists() or is_others(paths.state.lstat()) or paths.state.read_bytes() != data:
         save_state(paths, state)  # it was damaged, or has changed
     finish(paths, settings, state)
     if not settings.url:
@@ -1223,8 +1256,7 @@ def main(arguments: list[str] | None = None, paths: Paths = Paths()) -> int:
 
 def run_command(args: argparse.Namespace, paths: Paths) -> int:  # noqa: PLR0912 - one case a command
     settings = load_settings(paths)
-    paths.releases.mkdir(parents=True, exist_ok=True)
-    paths.incoming.mkdir(parents=True, exist_ok=True)
+    close_folders(paths)
     changed: Any = None
     match args.command:
         case "status":
