@@ -1,6 +1,7 @@
 """Offers of real browsers are answered; the rest is refused with a code that says why."""
 
 import contextlib
+import re
 
 import pytest
 from aiortc import sdp
@@ -141,3 +142,244 @@ def test_candidates_in_the_offer_are_kept():
     line = "a=candidate:1 1 udp 2113937151 a1b2.local 54321 typ host"
     offer = parse_offer(CHROMIUM.replace("a=mid:0", line + "\r\na=mid:0"))
     assert offer.candidates == ("candidate:1 1 udp 2113937151 a1b2.local 54321 typ host",)
+
+
+VIDEO_ANSWER = f"""\
+v=0
+o=- N 2 IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE 0 1
+a=msid-semantic: WMS pinhole
+a=x-answers:bGx6
+m=video 9 UDP/TLS/RTP/SAVPF 39 40 49
+c=IN IP4 0.0.0.0
+a=rtcp:9 IN IP4 0.0.0.0
+a=mid:0
+a=sendonly
+a=rtcp-mux
+a=rtcp-rsize
+a=rtcp-xr:rcvr-rtt=all
+a=msid:pinhole main
+a=rtpmap:39 H264/90000
+a=fmtp:39 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f
+a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time
+a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01
+a=extmap:5 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay
+a=extmap:9 urn:ietf:params:rtp-hdrext:sdes:mid
+a=rtcp-fb:39 ccm fir
+a=rtcp-fb:39 nack
+a=rtcp-fb:39 nack pli
+a=rtcp-fb:39 transport-cc
+a=rtpmap:40 rtx/90000
+a=fmtp:40 apt=39
+a=ssrc-group:FID 111 222
+a=rtpmap:49 flexfec-03/90000
+a=fmtp:49 repair-window=10000000
+a=ssrc-group:FEC-FR 111 333
+a=ssrc:111 cname:cn
+a=ssrc:222 cname:cn
+a=ssrc:333 cname:cn
+a=ice-ufrag:ufra
+a=ice-pwd:{"p" * 22}
+a=ice-options:trickle
+a=fingerprint:sha-256 {FINGERPRINT}
+a=setup:passive
+a=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host
+m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 0.0.0.0
+a=mid:1
+a=sctp-port:5000
+a=max-message-size:65536
+a=ice-ufrag:ufra
+a=ice-pwd:{"p" * 22}
+a=ice-options:trickle
+a=fingerprint:sha-256 {FINGERPRINT}
+a=setup:passive
+"""
+
+AUDIO = (
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111 112\r\nc=IN IP4 0.0.0.0\r\na=mid:a\r\na=recvonly\r\n"
+    "a=ice-ufrag:bGx6\r\na=ice-pwd:3bVFYq1DwTDqG5nTDPKKqvZ9\r\na=setup:actpass\r\n"
+    f"a=fingerprint:sha-256 {FINGERPRINT}\r\na=rtpmap:111 opus/48000/2\r\n"
+)
+
+
+def answer_lines(text):
+    """What a browser gets, but for the session's number."""
+    return re.sub(r"(?m)^o=- \d+ ", "o=- N ", encode_answer(parse_offer(text), LOCAL)).split("\r\n")
+
+
+def with_audio_first(audio=AUDIO, bundle="a 0 1"):
+    head, video = CHROMIUM.split("m=video", 1)
+    return head.replace("BUNDLE 0 1", f"BUNDLE {bundle}") + audio + "m=video" + video
+
+
+def test_the_whole_answer_is_what_chromium_plays():
+    assert answer_lines(CHROMIUM) == VIDEO_ANSWER.split("\n")
+
+
+def test_a_section_whose_transport_is_all_that_is_used_says_what_it_is():
+    sections = "\n".join(answer_lines(with_audio_first())).split("\nm=")
+    assert sections[1].split("\n")[:6] == [
+        *("audio 9 UDP/TLS/RTP/SAVPF 111", "c=IN IP4 0.0.0.0", "a=mid:a", "a=inactive", "a=rtcp-mux"),
+        "a=rtpmap:111 opus/48000/2",
+    ]
+    assert "a=candidate:" in sections[1]
+    assert "a=candidate:" not in sections[2] + sections[3]
+
+
+def test_a_section_that_says_nothing_of_its_format_is_answered_without():
+    bare = AUDIO.replace("SAVPF 111 112", "SAVPF 9").replace("a=rtpmap:111 opus/48000/2\r\n", "")
+    sections = "\n".join(answer_lines(with_audio_first(bare))).split("\nm=")
+    assert sections[1].startswith("audio 9 UDP/TLS/RTP/SAVPF 9\n")
+    assert "rtpmap" not in sections[1]
+
+
+def test_a_section_that_is_refused_holds_its_place_and_nothing_else():
+    sections = "\n".join(answer_lines(with_audio_first(bundle="0 1"))).split("\nm=")
+    assert sections[1].split("\n") == [
+        *("audio 0 UDP/TLS/RTP/SAVPF 111", "c=IN IP4 0.0.0.0", "a=inactive", "a=mid:a")
+    ]
+
+
+def said(text):
+    with pytest.raises(NegotiationError) as caught:
+        parse_offer(text)
+    return caught.value.code, str(caught.value)
+
+
+H265 = CHROMIUM.replace("H264/90000", "H265/90000")
+NO_BUNDLE = ("no-bundle", "the offer does not bundle its media (RFC 9143)")
+NO_CARRIER = ("malformed-sdp", "no section of the bundle has a port and ICE credentials")
+NO_DATA_PORT = ("malformed-sdp", "sctp-port or max-message-size breaks RFC 8841")
+NO_PROFILE = "H.264 with packetization-mode 1 and a profile"
+NO_SETUP = ("no-dtls", "the offer needs a=setup:actpass (RFC 8842 section 5.2)")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CHROMIUM.replace("BUNDLE 0 1", "BUNDLE 1"), NO_BUNDLE),
+        (re.sub(r"a=ice-ufrag:.*\n", "", CHROMIUM), NO_CARRIER),
+        (CHROMIUM.split("m=video")[0], ("malformed-sdp", "the offer has 0 media sections, not 1 to 8")),
+        (CHROMIUM.replace("m=video 9", "m=audio 9"), ("no-video", "the offer asks for no video")),
+        (
+            CHROMIUM.replace("a=recvonly", "a=inactive"),
+            (
+                "no-video",
+                "the offer asks for no video, its video is inactive: offer to receive (a=recvonly)",
+            ),
+        ),
+        (CHROMIUM.replace("a=mid:0", ""), ("malformed-sdp", "the video section has no valid mid")),
+        (H265, ("no-h264", "the viewer offers no H.264 but H265, VP8: use a browser that plays H.264")),
+        (
+            H265.replace("VP8", "VP7").replace("H265", "H262"),
+            ("no-h264", "the viewer offers no H.264: use a browser that plays H.264"),
+        ),
+        (
+            CHROMIUM.replace("packetization-mode=1", "packetization-mode=0"),
+            ("no-h264", f"the viewer offers no {NO_PROFILE}: use a browser that plays H.264"),
+        ),
+        (
+            CHROMIUM.replace("a=ice-pwd:3bVFYq1DwTDqG5nTDPKKqvZ9\r\n", "").replace(
+                "a=ice-pwd:3bVFYq1DwTDqG5nTDPKKqvZ9\n", ""
+            ),
+            ("malformed-sdp", "ice-ufrag 'bGx6' or its ice-pwd breaks RFC 8839 section 5.4"),
+        ),
+        (
+            CHROMIUM.replace("sha-256", "sha-1"),
+            ("no-dtls", "the offer needs a sha-256 fingerprint, and has one by 'sha-1'"),
+        ),
+        (
+            re.sub(r"a=fingerprint:.*\n", "", CHROMIUM),
+            ("no-dtls", "the offer needs a sha-256 fingerprint, and has none"),
+        ),
+        (re.sub(r"a=setup:.*\n", "", CHROMIUM), NO_SETUP),
+        (CHROMIUM.replace("setup:actpass", "setup:holdconn"), NO_SETUP),
+        (CHROMIUM.replace("sctp-port:5000", "sctp-port:0"), NO_DATA_PORT),
+        (CHROMIUM.replace("sctp-port:5000", "sctp-port:65536"), NO_DATA_PORT),
+        (CHROMIUM.replace("message-size:262144", "message-size:1" + "0" * 10), NO_DATA_PORT),
+    ],
+)
+def test_a_refusal_says_what_the_offer_lacks(text, expected):
+    assert said(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("ufrag", "pwd", "is_good"),
+    [
+        (4, 22, True),
+        (256, 256, True),
+        (3, 22, False),
+        (257, 22, False),
+        (4, 21, False),
+        (4, 257, False),
+    ],
+)
+def test_ice_credentials_have_the_lengths_of_the_standard(ufrag, pwd, is_good):
+    text = CHROMIUM.replace("bGx6", "u" * ufrag).replace("3bVFYq1DwTDqG5nTDPKKqvZ9", "p" * pwd)
+    if is_good:
+        assert parse_offer(text).ice_pwd == "p" * pwd
+    else:
+        assert said(text)[0] == "malformed-sdp"
+
+
+@pytest.mark.parametrize(
+    ("port", "size", "expected"),
+    [
+        ("a=sctp-port:1", "a=max-message-size:1", (1, 1)),
+        ("a=sctp-port:65535", "a=max-message-size:9999999999", (65535, 9_999_999_999)),
+        ("a=other", "a=other", (5000, 65536)),
+    ],
+)
+def test_what_the_data_channel_may_be_is_read_or_as_the_standard_says(port, size, expected):
+    text = CHROMIUM.replace("a=sctp-port:5000", port).replace("a=max-message-size:262144", size)
+    data = parse_offer(text).data
+    assert (data.sctp_port, data.max_message_bytes) == expected
+
+
+def test_the_older_form_names_its_port_as_the_format():
+    text = CHROMIUM.replace("UDP/DTLS/SCTP webrtc-datachannel", "DTLS/SCTP {}").replace(
+        "a=sctp-port:5000", "a=sctpmap:5001 webrtc-datachannel 1024"
+    )
+    assert parse_offer(text.format("5001")).data.sctp_port == 5001
+    assert parse_offer(text.format("webrtc-datachannel 5001")).data.sctp_port == 5000
+
+
+@pytest.mark.parametrize(("number", "is_written"), [(0, False), (1, True), (14, True), (15, False)])
+def test_header_extensions_have_the_numbers_that_one_byte_headers_can_hold(number, is_written):
+    text = CHROMIUM.replace("a=extmap:5 ", f"a=extmap:{number} ")
+    assert parse_offer(text).video.extensions.get(PLAYOUT_DELAY) == (number if is_written else None)
+
+
+@pytest.mark.parametrize(("length", "is_written"), [(16, True), (17, False)])
+def test_a_mid_that_no_header_can_hold_goes_without(length, is_written):
+    mid = "m" * length
+    video = parse_offer(
+        CHROMIUM.replace("a=mid:0", f"a=mid:{mid}").replace("BUNDLE 0", f"BUNDLE {mid}")
+    ).video
+    assert (MID in video.extensions) == is_written
+    assert video.mid == mid
+
+
+def test_eight_sections_are_served_and_each_has_its_place():
+    more = "".join(f"m=audio 9 RTP/AVP 0\r\na=mid:x{number}\r\n" for number in range(6))
+    assert len(parse_offer(CHROMIUM + "\r\n" + more).sections) == 8
+    assert refused(CHROMIUM + "\r\n" + more + "m=audio 9 RTP/AVP 0\r\n") == "malformed-sdp"
+
+
+@pytest.mark.parametrize("algorithm", ["sha-256", "SHA-256"])
+def test_fingerprints_are_taken_with_their_algorithm(algorithm):
+    [found, *_] = parse_offer(CHROMIUM.replace("sha-256", algorithm)).dtls.fingerprints
+    assert (found.algorithm, found.value) == ("sha-256", FINGERPRINT)
+
+
+def test_h264_without_a_profile_is_none_that_we_can_rely_on():
+    text = CHROMIUM.replace(";profile-level-id=42e01f", "").replace(";profile-level-id=42001f", "")
+    assert said(text)[1].startswith(f"the viewer offers no {NO_PROFILE}")
+
+
+def test_a_lite_agent_is_told_from_a_full_one():
+    assert not parse_offer(CHROMIUM).ice_lite
+    assert parse_offer(CHROMIUM.replace("t=0 0", "t=0 0\na=ice-lite")).ice_lite

@@ -4,11 +4,21 @@ import base64
 import json
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc import jws
 from parts.trust import BOOT, DEVICE, PORTAL, key_set, make_offer, seal
 
 from agent.errors import ConfigError, MessageError
+from agent.model.signal import OFFER_LIFETIME_S
 from agent.signaling.trust import (
     CHALLENGE_S,
     MAX_CHALLENGES,
@@ -24,6 +34,8 @@ from agent.signaling.trust import (
 )
 
 NOW_S = 1_800_000_000.0
+DAY = "2027-01-15"
+UNDER_WAY = "it was under way too long, or a clock is wrong"
 TOPIC = "pinhole/v1/door/signal/s1/in"
 RING = KeyRing.of(key_set().publics)
 
@@ -264,3 +276,159 @@ def test_challenges_are_bounded(judge):
     for _ in range(10 * MAX_CHALLENGES):
         judge.challenge(0.0)
     assert len(judge._challenges) == MAX_CHALLENGES
+
+
+def words(sealed, topic=TOPIC):
+    with pytest.raises(MessageError) as caught:
+        open_sealed(topic, sealed, RING.find)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sealed", "said"),
+    [
+        (
+            b"x" * (MAX_SEALED_BYTES + 1),
+            f"{MAX_SEALED_BYTES + 1} bytes; at most {MAX_SEALED_BYTES} are read",
+        ),
+        (b"a.b", "not a compact JWS"),
+        (sealed_with(alg="x" * 100), f"signed with '{'x' * 39}, not Ed25519"),
+        (sealed_with(typ="JWT"), "the header is not alg, kid, topic, typ of pinhole+jws"),
+        (sealed_with(kid="\n" + "k" * 100), f"signed by '\\n{'k' * 57}, which may not speak here"),
+        (sealed_with(key=DEVICE, kid=PORTAL.kid), f"not signed by {PORTAL.kid}"),
+        (sealed_with(topic="\x1b" + "t" * 220), f"it was signed for '\\x1b{'t' * 195}"),
+    ],
+)
+def test_a_refusal_says_what_was_found_at_a_bounded_length(sealed, said):
+    assert words(sealed) == said
+
+
+def test_the_largest_that_is_read_is_not_too_large():
+    assert refusal(b"x" * MAX_SEALED_BYTES) == "unsigned"
+    payload = b"p" * (3 * MAX_SEALED_BYTES // 4 - 300)
+    assert open_sealed(TOPIC, seal(TOPIC, payload), RING.find) == payload
+
+
+def test_a_key_file_that_will_not_do_is_refused_in_words_that_help():
+    other = ec.generate_private_key(ec.SECP256R1())
+    pem = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    locked = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    for file, said in (
+        (b"junk", "not a private key in PEM, or one with a passphrase"),
+        (locked, "not a private key in PEM, or one with a passphrase"),
+        (pem, "not an Ed25519 key"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            SigningKey(file)
+        assert str(caught.value) == said
+    with pytest.raises(ConfigError) as caught:
+        KeyRing.of([b"short"])
+    assert str(caught.value) == "an Ed25519 public key is 32 bytes"
+
+
+def test_a_signing_request_names_the_device_and_proves_its_key():
+    key = SigningKey(make_signing_key())
+    request = x509.load_pem_x509_csr(key.make_request("door").encode())
+    assert request.subject.rfc4514_string() == "CN=door"
+    assert request.is_signature_valid
+    assert request.public_key().public_bytes_raw() == key.public
+
+
+@pytest.mark.parametrize("alg", ["none", "HS256", "ES256"])
+def test_a_key_proves_nothing_by_another_algorithm(alg):
+    assert not PORTAL.verify_key.verifies(jws.extract_compact(sealed_with(alg=alg)))
+
+
+def test_a_new_judge_knows_of_no_wrong_clock(judge):
+    assert (judge.behind_s, judge.ahead_s) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"permissions": (), "user": "\x07" + "u" * 80}, f"'\\x07{'u' * 55} may not watch this camera"),
+        ({"boot_id": "boot0"}, "the offer is for another start of this camera: try again"),
+        ({"expires_at": NOW_S + 31}, "an offer lives 30 s at most"),
+        (
+            {"issued_at": NOW_S - 60, "expires_at": NOW_S - 36},
+            f"the offer expired at {DAY}T07:59:24+00:00 and it is {DAY}T08:00:00+00:00 here: {UNDER_WAY}",
+        ),
+    ],
+)
+def test_a_refused_offer_is_answered_in_words(judge, changes, said):
+    with pytest.raises(MessageError) as caught:
+        judge.check(make_offer(now=NOW_S, **changes), NOW_S, 0.0)
+    assert str(caught.value) == said
+
+
+def test_what_comes_again_or_too_often_is_answered_in_words(judge):
+    offer = make_offer(now=NOW_S)
+    judge.check(offer, NOW_S, 0.0)
+    with pytest.raises(MessageError) as caught:
+        judge.check(offer, NOW_S, 0.0)
+    assert str(caught.value) == "this offer was taken already"
+    for _ in range(MAX_OFFERS_PER_USER - 1):
+        judge.check(make_offer(now=NOW_S), NOW_S, 0.0)
+    with pytest.raises(MessageError) as caught:
+        judge.check(make_offer(now=NOW_S), NOW_S, 0.0)
+    assert str(caught.value) == "too many offers of late: wait a minute"
+
+
+@pytest.mark.parametrize(
+    ("changes", "now_s", "code"),
+    [
+        ({"expires_at": NOW_S}, NOW_S, None),
+        ({}, NOW_S + OFFER_LIFETIME_S + SKEW_S, None),
+        ({}, NOW_S + OFFER_LIFETIME_S + SKEW_S + 0.1, "expired"),
+    ],
+)
+def test_the_last_moment_of_an_offer_counts(judge, changes, now_s, code):
+    assert judged(judge, make_offer(now=NOW_S, **changes), now_s) == code
+    assert (judge.behind_s, judge.ahead_s) == (0, 0)
+
+
+@pytest.mark.parametrize("off_s", [-SKEW_S, -2, 0, 2, 29])
+def test_clocks_that_differ_by_less_than_what_is_allowed_are_not_called_wrong(judge, off_s):
+    """Or an offer that was long under way."""
+    assert judged(judge, make_offer(now=NOW_S), NOW_S + off_s) is None
+    assert (judge.behind_s, judge.ahead_s) == (0, 0)
+
+
+def test_without_a_clock_time_goes_on_from_the_newest_offer_however_long_the_device_is_up(judge):
+    up_s = 5000.0
+    assert judged(judge, make_offer(now=NOW_S), up_s, up_s) is None
+    assert judged(judge, make_offer(now=NOW_S + 1), up_s + 1, up_s + 1) is None
+    assert judged(judge, make_offer(now=NOW_S + 50), up_s + 50, up_s + 50) is None
+    assert judged(judge, make_offer(now=NOW_S + 10), up_s + 51, up_s + 51) == "expired"
+
+
+def test_a_clock_that_steps_ahead_is_seen_however_long_the_device_is_up(judge):
+    up_s = 5000.0
+    assert judged(judge, make_offer(now=NOW_S), NOW_S, up_s) is None
+    assert judged(judge, make_offer(now=NOW_S + 10), NOW_S + 600, up_s + 10) is None
+    assert judge.ahead_s == 590
+    assert judged(judge, make_offer(now=NOW_S + 20), NOW_S + 610, up_s + 20) is None
+
+
+def test_time_that_the_portal_was_silent_for_is_no_step_however_long_the_device_is_up(judge):
+    up_s = 5000.0
+    assert judged(judge, make_offer(now=NOW_S), NOW_S, up_s) is None
+    late = make_offer(now=NOW_S + 1)
+    assert judged(judge, late, NOW_S + 3600, up_s + 3600) == "expired"
+    assert judge.ahead_s == 0
+
+
+def test_the_newest_challenges_are_kept(judge):
+    ahead_s = NOW_S + 3600
+    first, *_, last = [judge.challenge(0.0) for _ in range(MAX_CHALLENGES + 1)]
+    assert len(first) == 22, "128 bits, as offers may carry"
+    assert judged(judge, make_offer(now=NOW_S, challenge=first), ahead_s) == "expired"
+    assert judged(judge, make_offer(now=NOW_S, challenge=last), ahead_s, CHALLENGE_S) is None, "in time"
+
+
+def test_what_still_counts_is_not_forgotten_with_what_is_over(judge):
+    for at_s in (0, 30):
+        newest = make_offer(now=NOW_S + at_s)
+        assert judged(judge, newest, NOW_S + at_s, at_s) is None
+    assert judged(judge, make_offer(now=NOW_S + 46), NOW_S + 46, 46.0) is None
+    assert judged(judge, newest, NOW_S + 47, 47.0) == "replayed"

@@ -1,0 +1,38 @@
+"""The accounts' store for unit tests: SQLite in a file, brought up to date once and then copied."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import pytest
+from parts.accounts import World
+from parts.portal import PASSWORD, USER
+
+from agent.portal.store import Store, _sqlite, make_url
+
+
+@functools.cache
+def fresh_database():
+    """A file with every table, as bytes."""
+    with tempfile.TemporaryDirectory() as name:
+        Store.open(f"sqlite:///{name}/portal.db").close()
+        return Path(name, "portal.db").read_bytes()
+
+
+@pytest.fixture
+def store(tmp_path):
+    """An empty store."""
+    file = tmp_path / "portal.db"
+    file.write_bytes(fresh_database())
+    store = Store(_sqlite(make_url(f"sqlite:///{file}")))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def world(store, tmp_path):
+    """Accounts with the administrator `ann`, without a web server."""
+    world = World(store, tmp_path)
+    world.desk.add_user(USER, "admin", password=PASSWORD)
+    yield world
+    world.passwords.close()
