@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 
 from sqlalchemy import Float, String, delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from agent.errors import PortalError
@@ -156,6 +157,10 @@ def _use_code(db: Session, device: str, public_key: bytes, code: str | None, now
         raise
     except PortalError as exc:
         raise ClaimError("taken", str(exc)) from exc
+    except IntegrityError as exc:  # PostgreSQL lets two look at once, and one write
+        raise ClaimError(
+            "taken", f"another camera is being enrolled as {device}: choose another device.id, or try again"
+        ) from exc
     _revoke_certificates(db, device, now)  # of a key that was replaced
     return claim.made_by
 

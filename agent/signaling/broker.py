@@ -53,7 +53,8 @@ UNREACHED_PAUSE_S = 2.0
 STABLE_S = 10.0
 """A shorter connection does not end an outage: two clients with one id must not fight at full speed."""
 TAKEN_OVER = 0x8E  # MQTT 5 section 2.4
-KEEPALIVE_TIMEOUT = 0x8D
+NOT_ABOUT_A_MESSAGE = frozenset({0x88, 0x89, 0x8A, 0x8B, 0x8D, TAKEN_OVER, 0x98, 0x9C, 0x9D, 0x9F, 0xA0})
+"""A broker that is busy, shuts down, moves, or ends connections for its own reasons (MQTT 5 section 2.4)."""
 CONNECTION_LOST = 0x80
 """What paho calls an end without a reason (MQTT 5 section 2.4: unspecified error)."""
 
@@ -423,7 +424,7 @@ class Broker:
         said = code.value if isinstance(code, ReasonCode) and code.value != CONNECTION_LOST else None
         words = f"{self._endpoint.url}: {'the connection was lost' if said is None else self._words_of(said)}"
         # A broker that does not want the rest of a packet resets the connection; a link that fails times out.
-        is_hung_up = cause is not None and not client.was_cut and said != KEEPALIVE_TIMEOUT
+        is_hung_up = cause is not None and not client.was_cut and said not in NOT_ABOUT_A_MESSAGE
         is_hung_up = is_hung_up and (fault is None or isinstance(fault, ConnectionError))
         # Mosquitto 2.0 closes the older of two twins without a word; a link that fails leaves an error.
         if said == TAKEN_OVER or (said is None and is_hung_up and fault is None):

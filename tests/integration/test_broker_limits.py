@@ -223,6 +223,40 @@ async def test_the_brokers_own_keepalive_is_kept():
             await pinged.wait()
 
 
+@pytest.mark.parametrize("code", [0x8B, 0x8E], ids=["shutting-down", "taken-over"])
+async def test_a_broker_that_ends_connections_for_its_own_reasons_gets_the_message_in_the_end(code):
+    """DISCONNECT with a reason that is about no message (MQTT 5 section 3.14.2.1), always on the same one."""
+    ends = 0
+
+    async def serve(reader, writer):
+        nonlocal ends
+        await reader.readuntil(b"odd")  # CONNECT ends with the client id
+        writer.write(bytes([0x20, 6, 0, 0, 3, 0x13, 0, 60]))
+        subscribe = await reader.readuntil(b"odd/#\x01")
+        writer.write(bytes([0x90, 4, *subscribe[2:4], 0, 1]))
+        publish = await reader.readuntil(b"keep me")
+        number = publish[publish.index(b"odd/n") + 5 :][:2]
+        if ends < MAX_STRIKES:
+            ends += 1
+            writer.write(bytes([0xE0, 1, code]))
+        else:
+            writer.write(bytes([0x40, 2, *number]))
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with running(url, "5") as client:
+            client.broker.publish("odd/n", b"keep me")
+            async with asyncio.timeout(WAIT_S):
+                while len(client.broker._outbox):
+                    await asyncio.sleep(0.01)
+            assert client.refused == []
+            assert client.broker.dropped == 0
+    assert ends == MAX_STRIKES
+
+
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 def test_a_viewer_is_told_that_the_offer_is_too_large_and_the_portal_serves_on(tmp_path, version):
     """One viewer's offer once cut the portal off, for all cameras and for good."""

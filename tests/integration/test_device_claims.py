@@ -1,8 +1,11 @@
 """Claim codes and certificates, on both databases."""
 
 import asyncio
+import time
 
+import aiohttp
 import pytest
+from parts.portal import portal
 from sqlalchemy import text
 
 from agent.errors import PortalError
@@ -12,6 +15,7 @@ from agent.portal.authority import Authority
 from agent.portal.claims import ClaimError, enroll, make_claim, revoke, revoked_serials
 from agent.portal.registry import Registry, add_device, list_devices
 from agent.portal.store import Store
+from agent.signaling.trust import SigningKey, make_signing_key
 
 NOW_S = 1_800_000_000.0
 NOBODY = "portal.pinhole"
@@ -140,6 +144,43 @@ async def test_of_many_who_use_one_code_at_once_one_comes_in(store, authority, d
     both[1].close()
     assert [isinstance(answer, ClaimError) for answer in answers].count(False) == 1
     assert len(store.run_here(list_devices)) == 1
+
+
+async def test_of_two_codes_at_once_for_one_new_name_the_second_is_told_why(store, authority, database_url):
+    both = (store, Store.open(database_url))
+    codes = [claim(store) for _ in range(8)]
+
+    def ask_as(number):
+        return lambda db: enroll(db, authority, "door", bytes([number]) * 32, codes[number], NOW_S)
+
+    tries = (both[number % 2].run(ask_as(number)) for number in range(8))
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    both[1].close()
+    refused = [answer for answer in answers if isinstance(answer, Exception)]
+    assert len(refused) == 7
+    assert {type(answer) for answer in refused} == {ClaimError}, refused
+    assert {answer.code for answer in refused} == {"taken"}
+    assert all("choose another device.id" in str(answer) for answer in refused)
+    # None of their codes is used up by that.
+    spare = next(number for number, answer in enumerate(answers) if isinstance(answer, Exception))
+    assert ask(store, authority, codes[spare], "window", OTHER).is_new
+
+
+async def test_who_comes_second_with_a_new_name_hears_of_a_conflict(store):
+    codes = [
+        store.run_here(lambda db: make_claim(db, None, by="ann", now=time.time(), lifetime_s=3600))
+        for _ in range(2)
+    ]
+    keys = [SigningKey(make_signing_key()) for _ in codes]
+    bodies = [
+        {"request": key.make_request("door"), "code": code} for key, code in zip(keys, codes, strict=True)
+    ]
+    async with portal(store=store) as part, aiohttp.ClientSession(part.url) as http:
+        answers = await asyncio.gather(*(http.post("/api/enroll", json=body) for body in bodies))
+        assert sorted(answer.status for answer in answers) == [200, 409]
+        [refused] = [await answer.json() for answer in answers if answer.status == 409]
+    assert refused["code"] == "taken"
+    assert "choose another device.id" in refused["message"]
 
 
 async def test_a_camera_that_tries_a_used_code_locks_nobody_else_out(store):

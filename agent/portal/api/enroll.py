@@ -26,6 +26,8 @@ from agent.portal.store import StoreError
 
 BODY_TIMEOUT_S = 10.0
 CLAIM_LIFETIME_S = 86400.0
+_STATUS = {"too-many-attempts": 429, "taken": 409}
+"""Of a refusal; all others are 403."""
 _REQUEST = TypeAdapter(EnrollRequest)
 _ENROLMENT = TypeAdapter(Enrolment)
 
@@ -95,7 +97,7 @@ class Devices:
             self._accounts.audit.add_refusal(
                 "enrolment", "enrol-refused", device=device, address=address, detail=got.code
             )
-            return refusal(429 if got.code == "too-many-attempts" else 403, got.code, str(got))
+            return refusal(_STATUS.get(got.code, 403), got.code, str(got))
         if got.is_new:
             log.info("camera %s was enrolled from %s", device, address)
             self._accounts.audit.add(got.by, "enrolled", device=device, address=address)

@@ -291,6 +291,21 @@ async def test_what_comes_late_on_an_older_socket_does_not_take_the_session_back
     assert [m.get("code") for m in await browser.heard()] == ["session-taken"]
 
 
+async def test_nobody_takes_a_session_over_whose_number_they_have_heard(world):
+    """A newer WebSocket is not enough: it must be the same user's, or have come with the same link."""
+    browser = await world.browser()
+    session = browser.offer()
+    world.answer(session, 0, "v=0")
+    await browser.heard()
+    thief = Browser(world.gateway, "eve")
+    await thief.heard()
+    thief.offer(session=session, restart=True)
+    assert len(world.sent(Offer)) == 1
+    assert [m.get("code") for m in await thief.heard()] == ["session-taken"]
+    world.gateway.on_signal("front", session, Candidate(1, "candidate:2"))
+    assert [m["type"] for m in await browser.heard()] == ["candidate"]
+
+
 async def test_a_restart_that_nobody_answers_leaves_the_session_playing(world):
     browser = await world.browser()
     session = browser.offer()
