@@ -363,7 +363,10 @@ class WebrtcSettings(Section):
     """The streams to the viewers."""
 
     max_viewers: int = Field(
-        default=8, ge=1, le=64, description="More viewers than this get a clear refusal."
+        default=8,
+        ge=1,
+        le=64,
+        description="Of one more, those give way who may do less with the camera, or hold more places.",
     )
     uplink_bps: int | None = Field(
         default=None,

@@ -61,6 +61,8 @@ from agent.portal.outbox import Outbox
 from agent.portal.turn import IceGrant, IceServers
 
 MAX_CLIENTS = 256
+MAX_LINK_CLIENTS = 128
+"""Of all share links together: however many links go round, users find room."""
 MAX_CLIENTS_PER_OWNER = 32
 """Of one user, or of one share link."""
 MAX_SESSIONS, MAX_SESSIONS_PER_OWNER = 32, 128
@@ -129,7 +131,9 @@ class Gateway:
     def join(self, identity: Identity, address: str = "") -> Client | None:
         """Take in a WebSocket; None where there are too many, in all or of this user or link."""
         own = sum(client.is_of(identity) for client in self._clients)
-        if len(self._clients) >= MAX_CLIENTS or own >= MAX_CLIENTS_PER_OWNER:
+        of_links = sum(client.identity.share_id is not None for client in self._clients)
+        is_crowded = identity.share_id is not None and of_links >= MAX_LINK_CLIENTS
+        if len(self._clients) >= MAX_CLIENTS or own >= MAX_CLIENTS_PER_OWNER or is_crowded:
             return None
         number = next(self._numbers)
         client = Client(

@@ -12,6 +12,7 @@ from aiortc.rtcdtlstransport import RTCCertificate
 
 from agent.config import WebrtcSettings
 from agent.errors import NegotiationError
+from agent.model.grant import grant_of
 from agent.model.media import StreamName
 from agent.model.signal import Offer
 from agent.rtc.alarm import Alarm
@@ -19,12 +20,15 @@ from agent.rtc.answer import parse_offer
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.peer import Describe, Peer, Viewing
 from agent.rtc.pool import CandidatePool
+from agent.rtc.seats import Seat, who_yields
 
 log = logging.getLogger(__name__)
 
 RETRY_WHEN_FULL_S = 10.0
 SESSION_OVER = ("session-over", "this session is over: make a new one")
 SESSION_EXISTS = ("session-exists", "this session has its answer already")
+GIVEN_TO_HIGHER = "the camera is full, and somebody who may do more with it needed this place"
+GIVEN_TO_FEWER = "the camera is full, and somebody with fewer streams of it got one of these places"
 _MAX_EARLY_CANDIDATES = 64
 
 
@@ -92,18 +96,9 @@ class Sessions:
         if viewer is not None:
             self._restart(session, viewer, offer)
             return
-        if len(self._viewers) >= self._settings.max_viewers:
-            self._signal.send_reject(
-                session,
-                "too-many-viewers",
-                f"this camera serves at most {self._settings.max_viewers} viewers at a time",
-                RETRY_WHEN_FULL_S,
-            )
+        if not self._make_room(session, offer):
             return
-        if refusal := self._refusal(offer.stream):
-            self._signal.send_reject(session, "uplink-full", refusal, RETRY_WHEN_FULL_S)
-            return
-        viewer = self._viewers[session] = _Viewer()
+        viewer = self._viewers[session] = _Viewer(offer)
         self._on_change()
         self._spawn(self._serve(session, viewer, offer), f"viewer {session}")
 
@@ -131,6 +126,28 @@ class Sessions:
             viewer.end("the camera is shutting down")
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _make_room(self, session: str, offer: Offer) -> bool:
+        """Whether there is a place, if need be another's; who gets none is told why."""
+        most = self._settings.max_viewers
+        seats = [viewer.seat(name) for name, viewer in self._viewers.items() if not viewer.is_leaving]
+        code, words = "too-many-viewers", f"this camera serves at most {most} viewers at a time"
+        if len(seats) < most:
+            refusal = self._refusal(offer.stream)
+            if refusal is None:
+                return True
+            code, words = "uplink-full", refusal
+        given = who_yields(seats, offer.user, grant_of(offer.user, offer.permissions))
+        # Those who leave need a second to be gone: what they hold is bounded as well.
+        if given is None or len(self._viewers) >= 2 * most:
+            own = sum(seat.owner == offer.user for seat in seats)
+            hint = f", and {own} of them are yours: close one" if own > 1 else ""
+            self._signal.send_reject(session, code, words + hint, RETRY_WHEN_FULL_S)
+            return False
+        log.info("viewer %s (%s) makes room for %s", given.session, given.owner, offer.user)
+        before = given.grant < grant_of(offer.user, offer.permissions)
+        self._viewers[given.session].end(GIVEN_TO_HIGHER if before else GIVEN_TO_FEWER)
+        return True
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -206,7 +223,8 @@ class Sessions:
 class _Viewer:
     """A session from its offer on; holds what arrives before its peer exists."""
 
-    def __init__(self) -> None:
+    def __init__(self, offer: Offer) -> None:
+        self._owner, self._grant = offer.user, grant_of(offer.user, offer.permissions)
         self.left = False
         self.newest: Offer | None = None
         """The latest restart."""
@@ -221,6 +239,18 @@ class _Viewer:
         self._early.clear()
         if self._reason is not None:
             peer.end(self._reason)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Its end has begun: the place is free."""
+        return self._reason is not None
+
+    def seat(self, session: str) -> Seat:
+        return Seat(session, self._owner, self._grant, self._is_streaming)
+
+    @property
+    def _is_streaming(self) -> bool:
+        return self._peer is not None and self._peer.is_streaming
 
     def streaming_peer(self) -> Peer:
         if self._peer is None or not self._peer.is_streaming:

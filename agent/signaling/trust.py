@@ -28,6 +28,7 @@ from joserfc.jwk import OKPKey
 from joserfc.registry import HeaderParameter
 
 from agent.errors import ConfigError, MessageError
+from agent.model.grant import Grant, grant_of
 from agent.model.signal import MAX_MESSAGE_BYTES, OFFER_LIFETIME_S, Offer
 
 ALGORITHM = "Ed25519"
@@ -39,6 +40,8 @@ SKEW_S = 5.0
 """How far our clock and the portal's may be apart."""
 MAX_OFFERS, MAX_OFFERS_PER_USER = 240, 120
 """In 45 s, as long as their nonces are kept: a lost link has all viewers ask again, some of them twice."""
+MAX_OFFERS_BY_GRANT = {Grant.LINK: MAX_OFFERS // 2, Grant.USER: MAX_OFFERS * 3 // 4, Grant.MANAGE: MAX_OFFERS}
+"""Of all that count together: however many links and users ask, who manages the camera still can."""
 MAX_CHALLENGES = 32
 CHALLENGE_S = 10.0
 """How long a portal may take to answer a challenge."""
@@ -220,7 +223,8 @@ class OfferJudge:
         if offer.nonce in self._nonces:
             raise MessageError("replayed", "this offer was taken already")
         own = sum(user == offer.user for _, user in self._nonces.values())
-        if len(self._nonces) >= MAX_OFFERS or own >= MAX_OFFERS_PER_USER:
+        room = MAX_OFFERS_BY_GRANT[grant_of(offer.user, offer.permissions)]
+        if len(self._nonces) >= room or own >= MAX_OFFERS_PER_USER:
             raise MessageError("too-many-offers", "too many offers of late: wait a minute")
         self._nonces[offer.nonce] = now_mono_s + OFFER_LIFETIME_S + 3 * SKEW_S, offer.user
 

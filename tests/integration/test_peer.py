@@ -1,11 +1,14 @@
 """Our answer-only peer against aiortc's own RTCPeerConnection, in one process."""
 
 import asyncio
+import contextlib
 import gc
 from pathlib import Path
 
 import pytest
 from parts.stock_viewer import device, viewer
+
+from agent.rtc.sessions import GIVEN_TO_FEWER, GIVEN_TO_HIGHER
 
 DEAD_STUN = {"urls": ["stun:192.0.2.254:3478"]}  # TEST-NET-1: nobody answers
 DEAD_TURN = {"urls": ["turn:192.0.2.254:3478?transport=udp"], "username": "u", "credential": "c"}
@@ -54,6 +57,64 @@ async def test_a_viewer_too_many_is_told_when_to_come_back():
         assert code == "too-many-viewers"
         assert "at most 1" in words
         await first.next_frame()
+
+
+async def test_who_manages_the_camera_gets_a_place_of_a_link_that_never_connects():
+    async with device(max_viewers=8) as cam, contextlib.AsyncExitStack() as stack:
+        link = {"user": "link:grandma"}
+        idle = [await stack.enter_async_context(viewer(cam, **link)) for _ in range(8)]
+        for one in idle:
+            one.pc.setRemoteDescription = lambda _: asyncio.sleep(0)  # nobody applies the answer
+            await one.connect()
+        one_more = await stack.enter_async_context(viewer(cam, **link))
+        await one_more.connect()
+        code, words = await one_more.ended
+        assert code == "too-many-viewers"
+        assert "8 of them are yours" in words
+        chief = await stack.enter_async_context(viewer(cam, user="ann", permissions=("watch", "manage")))
+        await chief.connect()
+        await chief.next_frame()
+        told = [one.ended.result() for one in idle if one.ended.done()]
+        assert told == [("bye", GIVEN_TO_HIGHER)]
+        bob = await stack.enter_async_context(viewer(cam, user="link:bob"))
+        await bob.connect()
+        await bob.next_frame()
+        told = [one.ended.result() for one in idle if one.ended.done()]
+        assert ("bye", GIVEN_TO_FEWER) in told
+        assert not chief.ended.done()
+
+
+async def test_whoever_asks_in_vain_costs_nobody_a_picture():
+    """The one who may do more has a place already, and a link of equal rank would gain nothing."""
+    async with (
+        device(max_viewers=2) as cam,
+        viewer(cam, user="ann", permissions=("watch", "manage")) as chief,
+        viewer(cam, user="link:bob") as bob,
+        viewer(cam, user="ann", permissions=("watch", "manage")) as again,
+        viewer(cam, user="link:eve") as eve,
+    ):
+        for one in (chief, bob):
+            await one.connect()
+            await one.next_frame()
+        for one in (again, eve):
+            await one.connect()
+            assert (await one.ended)[0] == "too-many-viewers"
+        await asyncio.gather(chief.next_frame(), bob.next_frame())
+        assert not chief.ended.done()
+        assert not bob.ended.done()
+
+
+async def test_room_on_the_uplink_goes_by_the_same_rule():
+    async with (
+        device(uplink_bps=200_000) as cam,
+        viewer(cam, user="link:bob") as bob,
+        viewer(cam, user="ann", permissions=("watch", "manage")) as chief,
+    ):
+        await bob.connect()
+        await bob.next_frame()
+        await chief.connect()
+        await chief.next_frame()
+        assert bob.ended.result() == ("bye", GIVEN_TO_HIGHER)
 
 
 @pytest.mark.parametrize(

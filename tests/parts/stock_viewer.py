@@ -152,6 +152,8 @@ class Viewer:
         data=True,
         restart=False,
         stream="main",
+        user="tester",
+        permissions=("watch",),
     ):
         self.session = secrets.token_hex(16)
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[RTCIceServer(**s) for s in viewer_servers]))
@@ -163,6 +165,7 @@ class Viewer:
         self.frames = asyncio.Queue()
         self._device, self._device_servers, self._relay_only = device, device_servers, relay_only
         self._restart, self._stream = restart, stream
+        self._who = {"user": user, "permissions": permissions}
         self._tasks = []
         self.pc.on("track", lambda track: self._tasks.append(asyncio.create_task(self._receive(track))))
         self.channel = self.pc.createDataChannel("control") if data else None
@@ -183,6 +186,7 @@ class Viewer:
             relay_only=self._relay_only,
             restart=self._restart,
             stream=self._stream,
+            **self._who,
         )
         self._device.sessions.on_offer(self.session, offer)
         await asyncio.wait((self.answer, self.ended), return_when=asyncio.FIRST_COMPLETED)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from agent.model.grant import LINK_PREFIX
 from agent.model.text import printable
 from agent.portal.accounts.access import Access, Identity
 from agent.portal.accounts.tokens import CLOCK_SLACK_S, key_of, new_token
@@ -83,7 +84,7 @@ def identities(db: Session, keys: Collection[str], now: float) -> dict[str, Iden
             )
         elif share is not None and share.expires_at > now:
             access = Access(cameras={share.device: "viewer"})
-            name = f"link:{share.label}"
+            name = f"{LINK_PREFIX}{share.label}"
             found[session.key] = Identity(
                 session.key,
                 name,

@@ -15,6 +15,7 @@ from agent.portal.gateway import (
     ANSWER_TIMEOUT_S,
     MAX_CLIENTS,
     MAX_CLIENTS_PER_OWNER,
+    MAX_LINK_CLIENTS,
     MAX_SESSIONS,
     OFFERS_PER_MINUTE,
     Gateway,
@@ -570,6 +571,18 @@ async def test_one_user_cannot_take_every_socket(world):
     assert world.gateway.join(identity("ann")) is not None
     world.gateway.leave(clients[0])
     assert world.gateway.join(identity("greedy")) is not None
+
+
+async def test_share_links_cannot_take_every_socket(world):
+    def guest(number):
+        return Identity(f"guest {number}", f"link:{number}", EVERYTHING, FOREVER, share_id=number // 30)
+
+    clients = [world.gateway.join(guest(number)) for number in range(MAX_LINK_CLIENTS)]
+    assert None not in clients
+    assert world.gateway.join(guest(10_000)) is None
+    assert world.gateway.join(identity("ann")) is not None
+    world.gateway.leave(clients[0])
+    assert world.gateway.join(guest(10_001)) is not None
 
 
 async def test_a_fleet_too_large_for_one_message_arrives_whole(world):

@@ -36,6 +36,7 @@ from agent.signaling.trust import (
 NOW_S = 1_800_000_000.0
 DAY = "2027-01-15"
 UNDER_WAY = "it was under way too long, or a clock is wrong"
+ALL = ("watch", "control", "manage")
 TOPIC = "pinhole/v1/door/signal/s1/in"
 RING = KeyRing.of(key_set().publics)
 
@@ -223,8 +224,8 @@ def test_a_camera_takes_so_many_offers_a_minute(judge):
     first = make_offer(now=NOW_S)
     assert judged(judge, first) is None
     for number in range(MAX_OFFERS - 1):
-        assert judged(judge, make_offer(now=NOW_S, user=f"user {number % 8}")) is None
-    assert judged(judge, make_offer(now=NOW_S, user="one more")) == "too-many-offers"
+        assert judged(judge, make_offer(now=NOW_S, user=f"chief {number % 8}", permissions=ALL)) is None
+    assert judged(judge, make_offer(now=NOW_S, user="one more", permissions=ALL)) == "too-many-offers"
     assert judged(judge, first) == "replayed"
     assert judged(judge, make_offer(now=NOW_S + 50), NOW_S + 50, 50.0) is None
     assert len(judge._nonces) == 1
@@ -235,6 +236,17 @@ def test_one_user_does_not_keep_others_out(judge):
         assert judged(judge, make_offer(now=NOW_S, user="greedy")) is None
     assert judged(judge, make_offer(now=NOW_S, user="greedy")) == "too-many-offers"
     assert judged(judge, make_offer(now=NOW_S, user="ann")) is None
+
+
+def test_links_and_users_leave_room_for_who_manages_the_camera(judge):
+    def taken(user, permissions=("watch",)):
+        numbers = range(2 * MAX_OFFERS)
+        offers = (make_offer(now=NOW_S, user=user.format(n % 9), permissions=permissions) for n in numbers)
+        return [judged(judge, offer) for offer in offers].count(None)
+
+    assert taken("link:{}") == MAX_OFFERS // 2
+    assert taken("user {}") == MAX_OFFERS // 4
+    assert taken("chief {}", ALL) == MAX_OFFERS // 4
 
 
 def test_a_clock_that_steps_ahead_goes_by_the_time_that_has_passed(judge):
