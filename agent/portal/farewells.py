@@ -1,6 +1,6 @@
 """Sessions that the portal has ended, until their devices know of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agent.model.signal import Bye, FromDevice, Reject, ToDevice
@@ -51,6 +51,10 @@ class Farewells:
         is_over = isinstance(message, Bye | Reject)
         if farewell is not None and farewell.session.device == device and is_over:
             del self._open[session]
+
+    def sessions(self) -> Iterator[Session]:
+        """Those of which no device has said yet that they are over."""
+        return (farewell.session for farewell in self._open.values())
 
     def drop(self, session: str) -> None:
         """It is wanted again."""

@@ -58,6 +58,7 @@ from agent.portal.messages import (
     parse_from_browser,
 )
 from agent.portal.outbox import Outbox
+from agent.portal.rebirths import Rebirths
 from agent.portal.turn import IceGrant, IceServers
 
 MAX_CLIENTS = 256
@@ -125,6 +126,7 @@ class Gateway:
         self._numbers = itertools.count()
         self._sessions: dict[str, Session] = {}
         self._farewells = Farewells(send)
+        self._rebirths = Rebirths(self._ask_of_start)
 
     # From the browsers.
 
@@ -218,6 +220,13 @@ class Gateway:
 
     def on_state(self, device: str, state: State) -> None:
         """A device's presence changed."""
+        if state.online and self._ends_any(device, state.boot_id):
+            self._rebirths.doubt(device, state, self._clock.mono_s())
+            return
+        self._rebirths.drop(device)
+        self._take_state(device, state)
+
+    def _take_state(self, device: str, state: State) -> None:
         was_online = self._directory.is_online(device)
         if state.online:
             self._on_presence(device, state.boot_id)
@@ -257,21 +266,26 @@ class Gateway:
             case Reject(challenge=str(challenge)) if session.asked is not None:
                 self._meet(session, session.asked, challenge)
             case Reject():
-                self._forget(session)
-                self._tell(
-                    session.client,
-                    SessionReject(session_id, message.code, message.message, message.retry_after_s),
-                )
+                self._on_reject(session, message)
             case Restart():
                 self._tell(session.client, SessionRestart(session_id, message.reason))
             case Bye():
                 self._forget(session)
                 self._tell(session.client, SessionBye(session_id, message.reason))
 
+    def _on_reject(self, session: Session, message: Reject) -> None:
+        self._forget(session)
+        words = SessionReject(session.id, message.code, message.message, message.retry_after_s)
+        self._tell(session.client, words)
+        if message.code == "wrong-boot" and (reborn := self._rebirths.drop(session.device)):
+            self._take_state(session.device, reborn)  # so the start that we knew is over
+
     def _session_of(self, device: str, session_id: str, message: FromDevice) -> Session | None:
         session = self._sessions.get(session_id)
         if session is None:
             self._farewells.on_said(device, session_id, message)
+            if reborn := self._rebirths.on_signal(device, session_id, message):
+                self._take_state(device, reborn)
             return None
         if session.device != device or message.seq <= session.seq_in:
             return None
@@ -325,6 +339,11 @@ class Gateway:
             elif now_s >= session.renew_at_s and session.orphaned_until_s is None:
                 self._renew(session, now_s)
         self._farewells.tick(now_s)
+        for device, state in self._rebirths.waiting():
+            if not self._ends_any(device, state.boot_id):  # any more
+                self._rebirths.drop(device)
+                self._take_state(device, state)
+        self._rebirths.tick(now_s)
         for client in list(self._clients):
             if client.identity.expires_at <= unix_s:
                 self._shut_out(client)
@@ -545,6 +564,31 @@ class Gateway:
     def _show(self, device: str) -> None:
         for client in self._watchers(device):
             client.outbox.put_device(device)
+
+    def _ends_any(self, device: str, boot_id: str) -> bool:
+        """Whether sessions would end, or be ended no more, if the device had begun anew under this name."""
+        sessions = itertools.chain(self._sessions.values(), self._farewells.sessions())
+        return any(
+            session.device == device and session.boot_id not in (None, boot_id) for session in sessions
+        )
+
+    def _ask_of_start(self, device: str, session: str, boot_id: str, challenge: str | None) -> bool:
+        """Offer a restart of a session that nobody has; see `Rebirths`."""
+        now = self._clock.unix_s()
+        offer = Offer(
+            seq=0 if challenge is None else 1,
+            nonce=secrets.token_urlsafe(16),
+            issued_at=now,
+            expires_at=now + OFFER_LIFETIME_S,
+            boot_id=boot_id,
+            user="portal",
+            permissions=("watch",),
+            sdp="v=0\r\n",
+            ice_servers=self._ice.grant(device, now, session).servers,  # a device keeps those of the newest
+            restart=True,
+            challenge=challenge,
+        )
+        return self._send(device, session, offer)
 
     def _on_presence(self, device: str, boot_id: str) -> None:
         """A device says so after each connection: what was said to it before may be lost."""

@@ -263,3 +263,31 @@ def test_refusals_are_counted_in_the_cameras_health(attacker):
         assert time.monotonic() < deadline_s
         time.sleep(0.2)
         healths = attacker.messages("pinhole/v1/cam/health")
+
+
+@pytest.mark.timeout(180)
+def test_a_state_of_an_earlier_start_ends_nothing_that_plays():
+    """It is signed, and was true once; a camera that really begins anew is believed at once."""
+    with mosquitto() as broker, running_stack(f'url = "{broker.settings().url}"') as stack:
+        attacker = Attacker(broker, stack)
+        topic, former = "pinhole/v1/cam/state", attacker.boot_id
+        old = attacker.messages(topic)[-1]
+        stack.restart_agent()
+        attacker.until(lambda: attacker.newest_state()["boot_id"] != former)
+        viewer = stack.start_watch("--seconds", "6")
+        attacker.until(lambda: attacker.newest_state()["viewers"] == 1)
+        for _ in range(20):
+            attacker.client.publish(topic, old, qos=1, retain=True).wait_for_publish(WAIT_S)
+            time.sleep(0.1)
+        code, seen, said = stack.end_watch(viewer)
+        assert code == 0, said
+        assert seen["frames"] > 0
+        viewer = stack.start_watch("--seconds", "30")
+        attacker.until(lambda: attacker.newest_state()["viewers"] == 1)
+        stack.restart_agent()
+        code, _, said = stack.end_watch(viewer)
+        assert code != 0
+        assert "restarted" in said
+        code, _, said = stack.watch("--seconds", "1")
+        assert code == 0, said
+        attacker.close()

@@ -50,6 +50,14 @@ class Stack:
         self.portal = start_portal(config, self.env, self.lease_s)
         await_log(self.folder / "portal.log", r"connected to (\S+)", self.portal)
 
+    def restart_agent(self) -> None:
+        """As a crash, and another start."""
+        assert self.agent is not None
+        self.agent.kill()
+        self.agent.wait()
+        self.agent = start_program("agent", "run", self.folder / "pinhole.toml", self.env)
+        await_log(self.folder / "agent.log", r"connected to (\S+)", self.agent)
+
     @property
     def sign_in(self) -> tuple[str, ...]:
         """What `watch` and `doctor` need to sign in."""
@@ -124,8 +132,8 @@ def running_stack(
             stack.url = await_log(folder / "portal.log", r"dashboard at (http\S+[^/\s])", portal_process)
             yield stack
         finally:
-            if device:
-                stop_program(device)
+            if stack.agent:
+                stop_program(stack.agent)
             stop_program(stack.portal)
 
 

@@ -20,6 +20,7 @@ from agent.portal.gateway import (
     OFFERS_PER_MINUTE,
     Gateway,
 )
+from agent.portal.rebirths import MAX_TRIES
 from agent.portal.turn import IceServers, TurnSecret
 
 STUN = IceServer(("stun:s.example:3478",))
@@ -85,6 +86,17 @@ class World:
         """To the newest offer of the session."""
         offers = [offer for _, to, offer in self.sent(Offer) if to == session]
         self.gateway.on_signal(device, session, Answer(seq, offers[-1].nonce, sdp))
+
+    def questions(self):
+        """What the device was asked to find out whether it has begun anew."""
+        return [asked for asked in self.sent(Offer) if asked[2].user == "portal"]
+
+    def reborn(self, new):
+        """The device begins anew, and says so when it is asked."""
+        self.gateway.on_state("front", new)
+        _, asked, question = self.questions()[-1]
+        assert question.restart
+        self.gateway.on_signal("front", asked, Reject(0, "session-over", "no such session"))
 
     def sent(self, kind):
         return [(device, session, m) for device, session, m in self.bus.sent if isinstance(m, kind)]
@@ -428,7 +440,7 @@ async def test_a_restarted_camera_ends_the_sessions_of_its_former_life(world):
     browser = await world.browser()
     old = browser.offer()
     world.answer(old, 0, "v=0")
-    world.gateway.on_state("front", state(boot_id="boot-2"))
+    world.reborn(state(boot_id="boot-2"))
     new = browser.offer(session="b" * 32)
     assert [(m["session"], m["type"]) for m in await browser.heard() if "session" in m] == [
         (old, "answer"),
@@ -436,6 +448,102 @@ async def test_a_restarted_camera_ends_the_sessions_of_its_former_life(world):
     ]
     world.answer(new, 0, "v=0")
     assert [m["type"] for m in await browser.heard() if "session" in m] == ["answer"]
+
+
+async def playing(world):
+    browser = await world.browser()
+    session = browser.offer()
+    world.answer(session, 0, "v=0")
+    await browser.heard()
+    return browser, session
+
+
+@pytest.mark.parametrize(
+    "since", [1.0, 1000.0, 9e9], ids=["clock was behind", "same time", "clock was ahead"]
+)
+async def test_a_state_of_an_earlier_start_that_is_said_again_ends_nothing(world, since):
+    browser, session = await playing(world)
+    world.gateway.on_state("front", state(boot_id="boot-0", since=since))
+    [(device, asked, question)] = world.questions()
+    assert (device, question.boot_id, question.permissions) == ("front", "boot-0", ("watch",))
+    world.gateway.on_signal("front", asked, Reject(0, "wrong-boot", "the offer is for another start"))
+    world.pass_time(60)
+    assert await browser.heard() == []
+    assert len(world.questions()) == 1
+    browser.offer(session=session, restart=True)
+    assert world.sent(Offer)[-1][2].boot_id == "boot-1"
+
+
+async def test_what_only_another_says_of_a_start_proves_nothing(world):
+    browser, _ = await playing(world)
+    world.gateway.on_state("back", state(boot_id="boot-9"))
+    world.gateway.on_state("front", state(boot_id="boot-0"))
+    [(_, asked, _)] = world.questions()
+    world.gateway.on_signal("back", asked, Reject(0, "session-over", "no such session"))
+    world.gateway.on_signal("front", asked, Bye(1, "no such session"))
+    assert "bye" not in [m["type"] for m in await browser.heard()]
+
+
+async def test_a_camera_that_does_not_answer_is_asked_again_and_not_for_ever(world):
+    browser, _ = await playing(world)
+    world.bus.up = False
+    world.gateway.on_state("front", state(boot_id="boot-2"))
+    world.bus.up = True
+    for _ in range(600):
+        world.pass_time(1)
+    assert len(world.questions()) == MAX_TRIES - 1
+    assert await browser.heard() == []
+    world.reborn(state(boot_id="boot-2"))
+    assert "bye" in [m["type"] for m in await browser.heard()]
+
+
+async def test_states_said_again_in_a_flood_cost_one_question_a_second(world):
+    await playing(world)
+    for number in range(1000):
+        world.gateway.on_state("front", state(boot_id=f"boot-{number % 7 + 2}"))
+    for _ in range(10):
+        world.pass_time(0.5)
+    assert len(world.questions()) <= 6
+
+
+async def test_a_camera_with_a_wrong_clock_is_asked_with_its_challenge(world):
+    browser, _ = await playing(world)
+    world.gateway.on_state("front", state(boot_id="boot-2"))
+    [(_, asked, first)] = world.questions()
+    world.gateway.on_signal("front", asked, Reject(0, "expired", "another hour", challenge=CHALLENGE))
+    _, (_, to, again) = world.questions()
+    assert (to, again.challenge, again.seq > first.seq) == (asked, CHALLENGE, True)
+    world.gateway.on_signal("front", asked, Reject(1, "session-over", "no such session"))
+    assert "bye" in [m["type"] for m in await browser.heard()]
+
+
+async def test_a_viewer_whose_offer_reaches_a_new_start_proves_it(world):
+    browser, _ = await playing(world)
+    world.gateway.on_state("front", state(boot_id="boot-2"))
+    other = browser.offer(session="b" * 32)
+    world.gateway.on_signal("front", other, Reject(0, "wrong-boot", "the offer is for another start"))
+    assert [m["type"] for m in await browser.heard() if "session" in m] == ["reject", "bye"]
+    browser.offer(session="c" * 32)
+    assert world.sent(Offer)[-1][2].boot_id == "boot-2"
+
+
+async def test_where_no_session_is_left_to_lose_a_new_start_is_believed(world):
+    browser, session = await playing(world)
+    world.gateway.on_state("front", state(boot_id="boot-2"))
+    browser.say(type="bye", session=session)
+    world.gateway.on_signal("front", session, Bye(5, ""))
+    world.pass_time(1)
+    browser.offer(session="c" * 32)
+    assert world.sent(Offer)[-1][2].boot_id == "boot-2"
+
+
+async def test_a_state_said_again_does_not_silence_a_bye(leasing):
+    browser = await leasing.watching()
+    leasing.gateway.apply({}, {browser.client.identity.session})
+    before = len(leasing.byes())
+    leasing.gateway.on_state("front", state(boot_id="boot-0", understands=("lease",)))
+    leasing.run(60)
+    assert len(leasing.byes()) > before
 
 
 async def test_a_camera_that_goes_offline_keeps_its_sessions(world):
@@ -1008,7 +1116,7 @@ async def test_a_portal_that_knows_no_camera_yet_renews_when_it_does():
     world.gateway.on_state("front", state(understands=("lease",)))
     world.pass_time(1)
     assert len(world.sent(Renew)) == 1
-    world.gateway.on_state("front", state(boot_id="boot-2", understands=("lease",)))
+    world.reborn(state(boot_id="boot-2", understands=("lease",)))
     assert "bye" in [m["type"] for m in await browser.heard()], "an agent that began anew has no session"
 
 
@@ -1106,7 +1214,7 @@ async def test_a_camera_that_comes_back_hears_its_byes_at_once_unless_it_began_a
     leasing.gateway.on_state("front", state(understands=("lease",)))
     leasing.run(0.5)
     assert len(leasing.byes()) == before + 1
-    leasing.gateway.on_state("front", state(boot_id="boot-2", understands=("lease",)))
+    leasing.reborn(state(boot_id="boot-2", understands=("lease",)))
     leasing.run(LEASE_S)
     assert len(leasing.byes()) == before + 1
 
