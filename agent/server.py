@@ -46,6 +46,7 @@ camera that hears that ends its sessions at once, not when their lease is over."
 RETRY_S, MAX_RETRY_S = 2.0, 60.0
 """Between two tries to have the broker shut somebody out."""
 RECENT_S = 86400.0
+MAX_PROBLEM_CHARS = 500
 _NOT_TOLD = "revoked cameras may still reach the broker; it is tried again until it is done"
 
 
@@ -136,6 +137,7 @@ class Portal:
     async def _keep_trust(self) -> None:
         """Hear of devices that came or were revoked, and tell devices of our keys."""
         retry_s, retry_at_s = RETRY_S, 0.0
+        kept_out: frozenset[str] = frozenset()
         # Whoever was revoked while no portal ran may be connected still.
         owed: frozenset[str] | None = await self.store.run(
             lambda db: revoked_since(db, time.time() - RECENT_S)
@@ -143,13 +145,19 @@ class Portal:
         """Who is revoked and was not cut off yet; None where the broker knows all."""
         while True:
             self.signaling.tell_keys()
+            wanted = self.signaling.quotas.keep_out(time.time())
+            if wanted != kept_out and self._settings.portal.crl_file:
+                for device in wanted - kept_out:
+                    log.warning("camera %s is kept away from the broker: it says too much", device)
+                owed, retry_at_s = (owed or frozenset()) | (wanted - kept_out), 0.0
+                kept_out = wanted
             if owed is not None and time.monotonic() >= retry_at_s:
-                is_done = await self._shut_out(owed)
+                is_done = await self._shut_out(owed, kept_out)
                 retry_s = RETRY_S if is_done else min(2 * retry_s, MAX_RETRY_S)
                 retry_at_s = time.monotonic() + retry_s
                 owed = None if is_done else owed
-            self.devices.pending = owed or frozenset()
-            self.gateway.problem = self.signing.problem or (_NOT_TOLD if owed is not None else "")
+            self.devices.pending = (owed or frozenset()) - kept_out
+            self.gateway.problem = self._problem(kept_out, has_owed=owed is not None)
             await asyncio.sleep(TRUST_INTERVAL_S)
             try:
                 revoked = await self.registry.refresh()
@@ -163,9 +171,21 @@ class Portal:
             if revoked:
                 owed, retry_at_s = (owed or frozenset()) | revoked, 0.0
 
-    async def _shut_out(self, devices: frozenset[str]) -> bool:
+    def _problem(self, kept_out: Collection[str], *, has_owed: bool) -> str:
+        """What is wrong beside the broker and the disk, the worst first."""
+        if self.signing.problem or has_owed:
+            return self.signing.problem or _NOT_TOLD
+        quotas, now_s = self.signaling.quotas, time.time()
+        words = [
+            f"camera {device} says more than is read: {count} messages of it were dropped"
+            for device, count in quotas.loud(now_s).items()
+        ]
+        words += [f"camera {device} is kept out for a while: it said too much" for device in kept_out]
+        return "; ".join(words)[:MAX_PROBLEM_CHARS]
+
+    async def _shut_out(self, devices: frozenset[str], kept_out: frozenset[str]) -> bool:
         try:
-            await cut_off(self._settings, self.store, self.authority, devices)
+            await cut_off(self._settings, self.store, self.authority, devices, kept_out)
         except PortalError as exc:
             log.error("%s: %s", exc, _NOT_TOLD)  # noqa: TRY400  its words say it all
             return False
@@ -184,14 +204,20 @@ class Portal:
         self.gateway.on_broker(connected)
 
 
-async def cut_off(settings: Settings, store: Store, authority: Authority, devices: Collection[str]) -> None:
+async def cut_off(
+    settings: Settings,
+    store: Store,
+    authority: Authority,
+    devices: Collection[str],
+    kept_out: Collection[str] = (),
+) -> None:
     """Make the broker refuse certificates that were revoked, and end the connections of these devices.
 
     Raises PortalError where the broker cannot be told.
     """
     broker = settings.broker
     try:
-        await publish_revocations(store, authority, settings.portal)
+        await publish_revocations(store, authority, settings.portal, kept_out)
     finally:
         await asyncio.sleep(FAREWELL_S)
         ids = [one for device in devices for one in (f"pinhole-{device}", device)]

@@ -2,9 +2,10 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Float, String, delete, select, update
+from sqlalchemy import Float, String, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -126,10 +127,11 @@ def revoke(db: Session, device: str, now: float) -> None:
     _revoke_certificates(db, device, now)
 
 
-def revoked_serials(db: Session, now: float) -> list[int]:
-    """Of certificates that would still be valid."""
+def revoked_serials(db: Session, now: float, kept_out: Collection[str] = ()) -> list[int]:
+    """Of certificates that would still be valid; with all of those devices that are kept out for now."""
     rows = select(DeviceCertificate.serial).where(
-        DeviceCertificate.revoked_at.is_not(None), DeviceCertificate.not_after > now
+        or_(DeviceCertificate.revoked_at.is_not(None), DeviceCertificate.device.in_(kept_out)),
+        DeviceCertificate.not_after > now,
     )
     return [int(serial, 16) for serial in db.scalars(rows)]
 

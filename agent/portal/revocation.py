@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from agent.config import PortalSettings
 from agent.errors import PortalError
@@ -13,12 +13,17 @@ from agent.portal.store import Store
 COMMAND_TIMEOUT_S = 10.0
 
 
-async def publish_revocations(store: Store, authority: Authority, settings: PortalSettings) -> None:
-    """Write `portal.crl_file` and run `portal.crl_command`. Raises PortalError."""
+async def publish_revocations(
+    store: Store, authority: Authority, settings: PortalSettings, kept_out: Collection[str] = ()
+) -> None:
+    """Write `portal.crl_file` and run `portal.crl_command`; with those devices that are kept out for now.
+
+    Raises PortalError.
+    """
     file = settings.crl_file
     if file is None:
         return
-    serials = await store.run(lambda db: revoked_serials(db, time.time()))
+    serials = await store.run(lambda db: revoked_serials(db, time.time(), kept_out))
     try:
         await asyncio.to_thread(authority.write_revocations, file, serials)
     except OSError as exc:

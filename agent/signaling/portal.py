@@ -11,6 +11,7 @@ from agent.errors import MessageError
 from agent.model.health import Health
 from agent.model.signal import OFFER_LIFETIME_S, Event, FromDevice, Look, Renew, State, ToDevice
 from agent.signaling.messages import encode, parse_event, parse_from_device, parse_health, parse_state
+from agent.signaling.quota import RATE_PER_S, Quotas
 from agent.signaling.service import LOG_INTERVAL_S, Publish
 from agent.signaling.signing import SigningFolder
 from agent.signaling.topics import keys_topic, look_topic, parse_topic, signal_topic
@@ -66,6 +67,7 @@ class PortalSignaling:
         self._told: dict[str, int] = {}
         self._waiting: dict[str, tuple[bytes | None, bytes]] = {}  # by topic: the key known then, the message
         self._logged_at: dict[str, float] = {}
+        self.quotas = Quotas()
         self.refused: Counter[str] = Counter()
         """How many messages were refused so far, by code."""
 
@@ -108,7 +110,7 @@ class PortalSignaling:
     def on_message(self, topic: str, sealed: bytes, now_unix_s: float) -> None:
         """Take one message in. Never raises: a refusal is counted and logged."""
         try:
-            self._dispatch(topic, sealed)
+            self._dispatch(topic, sealed, now_unix_s)
         except MessageError as error:
             self._refuse(topic, error, now_unix_s)
             if error.code == "unknown-key":
@@ -132,8 +134,11 @@ class PortalSignaling:
         if len(self._waiting) > MAX_WAITING:
             del self._waiting[next(iter(self._waiting))]  # the oldest
 
-    def _dispatch(self, topic: str, sealed: bytes) -> None:
+    def _dispatch(self, topic: str, sealed: bytes, now_unix_s: float) -> None:
         parts = parse_topic(self._prefix, topic)
+        if not self.quotas.admits(parts.device, len(sealed), now_unix_s):  # before anything that costs
+            words = f"{parts.device} says more than {RATE_PER_S:g} messages a second"
+            raise MessageError("too-fast", words)
         public = self._device_key(parts.device)
         key = _verify_key(public) if public else None
         payload = open_sealed(topic, sealed, lambda kid: key if key and key.kid == kid else None)

@@ -5,8 +5,9 @@ import pytest
 from agent.model.signal import State
 from agent.signaling.messages import encode
 from agent.signaling.portal import MAX_WAITING, PortalSignaling
+from agent.signaling.quota import BURST
 from agent.signaling.topics import event_topic, state_topic
-from agent.signaling.trust import SigningKey, make_signing_key
+from agent.signaling.trust import SigningKey, make_signing_key, open_sealed
 
 NOW_S = 1_800_000_000.0
 DEVICE, OTHER = SigningKey(make_signing_key()), SigningKey(make_signing_key())
@@ -81,3 +82,30 @@ def test_only_states_wait_and_only_so_many(world):
     )
     world.signaling.on_keys(NOW_S)
     assert [device for device, _ in world.seen] == [f"cam{number}" for number in range(1, MAX_WAITING + 1)]
+
+
+def test_a_device_that_says_too_much_is_dropped_before_it_is_proven_and_the_others_are_heard(
+    world, monkeypatch
+):
+    world.keys.update(cam=DEVICE.public, loud=OTHER.public)
+    opened = []
+    monkeypatch.setattr(
+        "agent.signaling.portal.open_sealed",
+        lambda topic, *rest: opened.append(topic) or open_sealed(topic, *rest),
+    )
+    for number in range(3 * int(BURST)):
+        world.says("loud", f"b{number}", key=OTHER)
+    assert len(opened) == BURST, "no signature was looked at beyond that"
+    assert world.signaling.refused["too-fast"] == 2 * BURST
+    assert world.signaling.quotas.loud(NOW_S) == {"loud": 2 * BURST}
+    world.seen.clear()
+    world.says("cam", "b1")
+    assert world.seen == [("cam", "b1")]
+
+
+def test_who_says_too_much_is_logged_once_a_second(world, caplog):
+    for number in range(3 * int(BURST)):
+        world.says("loud", f"b{number}")
+    words = [record.getMessage() for record in caplog.records if "too-fast" in record.getMessage()]
+    assert len(words) == 1
+    assert "loud says more than" in words[0]

@@ -1,0 +1,94 @@
+"""A camera with a good certificate turns on its broker: what it leaves there, and costs the others."""
+
+import json
+import re
+import threading
+import time
+import urllib.request
+
+import pytest
+from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
+from parts.fleet_broker import fleet
+from parts.portal import PASSWORD, USER
+
+WAIT_S = 15.0
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with fleet() as one:
+        for name in ("loud", "large", "calm"):
+            one.enroll(name, one.claim())
+        one.start_agent("calm")
+        yield one
+
+
+class Camera:
+    """A hostile client with a camera's certificate."""
+
+    def __init__(self, one, name):
+        folder = one.state(name)
+        self.client = Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTv5)
+        self.client.tls_set(folder / "broker-ca.pem", folder / "device.pem", folder / "device-key.pem")
+        self.client.max_queued_messages_set(1000)
+        self.up = threading.Event()
+        self.client.on_connect = lambda *_: self.up.set()
+        self.client.connect("127.0.0.1", one.port)
+        self.client.loop_start()
+        assert self.up.wait(WAIT_S)
+
+    def flood(self, topics, payload, seconds, *, qos=0, retain=False):
+        """Publish as fast as the broker takes it; how many."""
+        count, until_s = 0, time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            self.client.publish(topics(count), payload, qos=qos, retain=retain)
+            count += 1
+        return count
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def watch(one):
+    """`pinhole watch` of the calm camera."""
+    password = one.folder / "password"
+    password.touch(mode=0o600)
+    password.write_text(PASSWORD)
+    return one.pinhole(
+        "watch", "--portal", one.url, "--user", USER, "--password-file", password,
+        "--device", "calm", "--seconds", "1", "--json", check=False,
+    )  # fmt: skip
+
+
+def health(one):
+    with urllib.request.urlopen(f"{one.url}/healthz", timeout=WAIT_S) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("name", "size"), [("loud", 100), ("large", 80_000)])
+def test_a_flood_of_one_camera_keeps_no_other_from_its_first_picture(shared, name, size):
+    loud = Camera(shared, name)
+    flooding = threading.Thread(
+        target=loud.flood,
+        args=(lambda count: f"pinhole/v1/{name}/signal/s{count % 100}/out", b"x" * size, 30),
+    )
+    flooding.start()
+    time.sleep(3)
+    began_s = time.monotonic()
+    done = watch(shared)
+    took_s = time.monotonic() - began_s
+    assert flooding.is_alive(), "the flood went on"
+    flooding.join()
+    print(
+        f"a picture after {json.loads(done.stdout or '{}').get('first_frame_ms')} ms, {took_s:.1f} s in all"
+    )
+    assert done.returncode == 0, done.stderr
+    assert health(shared)["status"] == "fault"
+    said = shared.log("portal")
+    assert re.search(rf"refused \(too-fast, \d+ so far\): {name} says more than", said)
+    assert f"camera {name} is kept away from the broker" in said
+    assert said.count("too-fast") < 60, "told once a second"
+    assert "Traceback" not in said
+    loud.close()
