@@ -81,35 +81,22 @@ def _unsigned_exp_golomb(data: bytes) -> int | None:
 class UnitMaker:
     """Makes access units of what a hardware encoder gives, from its first keyframe on."""
 
-    def __init__(
-        self, fps: float, headers: bytes = b"", name_colors: Callable[[bytes], bytes] | None = None
-    ) -> None:
+    def __init__(self, headers: bytes = b"", name_colors: Callable[[bytes], bytes] | None = None) -> None:
         """`headers`: SPS and PPS, where they come apart from pictures; `name_colors` as `ParameterSets`."""
-        self._interval_us = 1_000_000 / fps
         self._sets = ParameterSets(name_colors)
         self._sets.take(headers)
         self._sets_due = False
-        self._last_us: int | None = None
-        self._seq = 0
+        self._has_begun = False
 
     def make(self, data: bytes, capture_us: int) -> AccessUnit | None:
-        """None for what is no picture, or comes before the first keyframe.
-
-        A pause of more than one and a half intervals is counted as pictures lost, so `seq` has a gap there.
-        """
+        """None for what is no picture, or comes before the first keyframe."""
         types = {nal_type for nal_type, _ in nal_units(data)}
         is_keyframe = IDR_SLICE in types
         self._sets_due |= bool(types & {SPS, PPS})
         rest = self._sets.take(data) if is_keyframe or self._sets_due else data
-        if not types & {SLICE, IDR_SLICE} or (self._last_us is None and not is_keyframe):
+        if not types & {SLICE, IDR_SLICE} or not (self._has_begun or is_keyframe):
             return None
         if is_keyframe or self._sets_due:  # in whatever packets they came, all stand before the picture
             data, self._sets_due = bytes(self._sets) + rest, False
-        self._seq += self._pictures_since(capture_us)
-        self._last_us = capture_us
-        return AccessUnit(data, capture_us, self._seq, 0, is_keyframe)
-
-    def _pictures_since(self, capture_us: int) -> int:
-        if self._last_us is None:
-            return 0
-        return max(1, round((capture_us - self._last_us) / self._interval_us))
+        self._has_begun = True
+        return AccessUnit(data, capture_us, 0, is_keyframe)

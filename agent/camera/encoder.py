@@ -61,7 +61,6 @@ class H264Encoder:
         self._level_idc = level_idc(width_px, height_px, fps)
         self._keyframe_every = max(1, round(keyframe_interval_s * fps))
         self._keyframe_wanted = threading.Event()
-        self._seq = 0
         self._since_keyframe = self._keyframe_every
         self._is_active = False
         self._colors = self._wanted_colors = color.Colors()
@@ -114,8 +113,7 @@ class H264Encoder:
         if len(packets) != 1:
             raise CameraError(f"libx264 gave {len(packets)} packets for one picture")
         data = bytes(packets[0])
-        unit = AccessUnit(data, capture_us, self._seq, 0, is_keyframe=is_idr(data))
-        self._seq += 1
+        unit = AccessUnit(data, capture_us, 0, is_keyframe=is_idr(data))
         self._since_keyframe = 1 if unit.is_keyframe else self._since_keyframe + 1
         return unit
 

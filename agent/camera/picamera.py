@@ -126,16 +126,14 @@ class PiCamera:
         for stream, layout in self._configure(picamera2, fps).items():
             steered = steer(picamera2, self._settings, stream, layout, fps, demands[stream], on_failure)
             self._streams[stream], formats[stream] = steered, steered.format
-            output = make_output(picamera2, self._on_frame(stream, steered, fps, on_unit))
+            output = make_output(picamera2, self._on_frame(stream, steered, on_unit))
             self._picam.start_encoder(steered.encoder, output, name=LIBCAMERA_NAMES[stream])
         self._picam.start()
         return formats
 
     @staticmethod
-    def _on_frame(
-        stream: StreamName, steered: Steered, fps: float, on_unit: OnUnit
-    ) -> Callable[[bytes, int], None]:
-        maker = UnitMaker(fps)
+    def _on_frame(stream: StreamName, steered: Steered, on_unit: OnUnit) -> Callable[[bytes, int], None]:
+        maker = UnitMaker()
 
         def on_frame(data: bytes, timestamp_us: int) -> None:
             now_us = time.monotonic_ns() // 1000

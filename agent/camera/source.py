@@ -30,8 +30,8 @@ class Camera(Protocol):
     def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
         """Start to deliver pictures of the streams whose demand is active; returns what each stream is.
 
-        The first picture of a stream is a keyframe, with `seq` 0, and the first one after a pause is a
-        keyframe. The epoch stays 0: who runs the camera counts its starts.
+        The first picture of a stream is a keyframe, and so is the first one after a pause. The epoch stays 0:
+        who runs the camera counts its starts.
         `on_unit` and `on_failure` are called from threads of the camera's own and return at once.
         `on_failure` is called at most once, when the camera stops delivering by itself.
         Raises CameraError, with everything released, when the camera cannot start.

@@ -253,7 +253,7 @@ class V4l2Camera:
             )
             known = replace(plain, profile_level_id=profile_level_id(headers) or plain.profile_level_id)
             namer = None if given.colorspace != color.UNSPECIFIED else name_colors
-            return PassThrough(self._path, UnitMaker(fps, headers, namer), known, demands["main"], losses)
+            return PassThrough(self._path, UnitMaker(headers, namer), known, demands["main"], losses)
         width, height = (
             self._settings.width_px or given.width & ~1,
             self._settings.height_px or given.height & ~1,

@@ -50,8 +50,6 @@ def to_rtp_frame(unit: AccessUnit) -> RtpFrame | None:
     return RtpFrame(
         payloads=payloads,
         rtp_time=unit.capture_us * CLOCK_RATE_HZ // 1_000_000,
-        seq=unit.seq,
-        epoch=unit.epoch,
         is_keyframe=unit.is_keyframe,
         size_bytes=sum(map(len, payloads)),
     )

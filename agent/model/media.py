@@ -33,8 +33,6 @@ class AccessUnit:
     """H.264 Annex B; SPS and PPS stand before each IDR."""
     capture_us: int
     """`time.monotonic_ns() // 1000` when the picture was taken."""
-    seq: int
-    """Counts up by one for each picture of an epoch; a gap is a picture that was lost."""
     epoch: int
     """Counts up by one for each start of the encoder; references never cross it."""
     is_keyframe: bool
@@ -48,8 +46,6 @@ class RtpFrame:
     """RFC 6184 payloads of at most 1200 bytes; the last one carries the marker."""
     rtp_time: int
     """90 kHz, unwrapped, without a viewer's random offset."""
-    seq: int
-    epoch: int
     is_keyframe: bool
     size_bytes: int
 

@@ -76,8 +76,8 @@ class Ours:
         self._sessions.on_offer(session, offer)
         return await self._answers[session]
 
-    def push(self, data, is_keyframe, seq):
-        unit = AccessUnit(data, time.monotonic_ns() // 1000, seq, 0, is_keyframe=is_keyframe)
+    def push(self, data, is_keyframe, _seq):
+        unit = AccessUnit(data, time.monotonic_ns() // 1000, 0, is_keyframe=is_keyframe)
         self._fanout.push(to_rtp_frame(unit))
 
     async def close(self):

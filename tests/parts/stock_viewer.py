@@ -128,7 +128,7 @@ def _encode(encoder, seq, capture_us, *, keyframe):
     data, key = bytes(packet), packet.is_keyframe
     if key and data.find(b"\0\0\1\x67") < 0:
         data = encoder.extradata + data
-    return AccessUnit(data, capture_us, seq, 0, is_keyframe=key)
+    return AccessUnit(data, capture_us, 0, is_keyframe=key)
 
 
 def offer_of(sdp, **options):

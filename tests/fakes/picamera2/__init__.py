@@ -133,10 +133,9 @@ class Picamera2:
         self.stop()
         self.closed = True
 
-    def take(self, pictures: int = 1, lost: int = 0) -> None:
-        """The sensor takes pictures, after `lost` ones that never left it."""
+    def take(self, pictures: int = 1) -> None:
+        """The sensor takes pictures."""
         interval_us = self.camera_config["controls"]["FrameDurationLimits"][0]
-        scene.sensor_us += lost * interval_us
         for _ in range(pictures):
             scene.sensor_us += interval_us
             if self.started and not scene.frontend_timeout:

@@ -26,9 +26,9 @@ def check(data: bytes) -> None:
     assert all(0 < len(payload) <= MAX_PAYLOAD_BYTES for payload in payloads)
     if all(0 < nal_type(nal) < 24 for nal in nals):  # the rest is not H.264 that RFC 6184 knows
         assert _joined(payloads) == nals
-    frame = to_rtp_frame(AccessUnit(data, 1_000_000, 0, 0, is_idr(data)))
+    frame = to_rtp_frame(AccessUnit(data, 1_000_000, 0, is_idr(data)))
     assert frame is None or frame.size_bytes == sum(map(len, frame.payloads))
-    maker = UnitMaker(30.0)
+    maker = UnitMaker()
     made = [maker.make(part, number * 33_333) for number, part in enumerate((data, data[: len(data) // 2]))]
     assert made[0] is None or made[0].is_keyframe
 

@@ -40,7 +40,7 @@ class _Stream:
         self.control = LaneControl(1_000_000, MIN_BPS, MAX_BPS)
         self.lane = Lane(self.control, self.sender, lambda: self.sent.extend, Alarm())
         for seq in range(2):
-            self.lane.push(RtpFrame((bytes(100),) * 8, seq * 3000, seq, 0, seq == 0, 800))
+            self.lane.push(RtpFrame((bytes(100),) * 8, seq * 3000, seq == 0, 800))
         self.drain()
 
     def drain(self) -> None:

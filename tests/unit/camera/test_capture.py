@@ -35,7 +35,7 @@ class FakeCamera:
         self.demands: list[EncoderDemand] = []
         self.hang_in_start: threading.Event | None = None
         self.hang_in_stop: threading.Event | None = None
-        self._seq = 0
+        self._sent = 0
         self.on_unit: Callable[..., None] = lambda *_: None
         self.asked: dict[str, EncoderDemand] = {}
         self.on_failure: Callable[[Exception], None] = lambda _: None
@@ -48,7 +48,7 @@ class FakeCamera:
             raise CameraError(self.refusals.pop(0))
         self.demands.append(demands["main"])
         self.asked = dict(demands)
-        self.on_unit, self.on_failure, self.running, self._seq = on_unit, on_failure, True, 0
+        self.on_unit, self.on_failure, self.running, self._sent = on_unit, on_failure, True, 0
         if self.gives_first:
             self.send(keyframe=True)
         return {"main": StreamFormat(640, 360, 30), "preview": StreamFormat(320, 180, 15)}
@@ -65,8 +65,8 @@ class FakeCamera:
         self.running = False
 
     def send(self, *, keyframe: bool = False, stream="main") -> None:
-        self.on_unit(stream, AccessUnit(b"", 0, self._seq, 0, keyframe))
-        self._seq += 1
+        self.on_unit(stream, AccessUnit(b"", self._sent, 0, keyframe))
+        self._sent += 1
 
 
 class Stage:
@@ -145,7 +145,7 @@ async def test_each_start_is_an_epoch() -> None:
                 await it.until(lambda count=count: len(it.units) == count)
             await it.until(lambda count=count: camera.stops == count)
             await it.until(lambda: it.capture.state == "idle")
-    assert [(unit.epoch, unit.seq) for unit in it.units] == [(0, 0), (1, 0)]
+    assert [unit.epoch for unit in it.units] == [0, 1]
     assert it.capture.restarts == 0
 
 
@@ -334,7 +334,7 @@ async def test_a_loop_that_stalls_gets_a_keyframe_and_not_the_past() -> None:
             await it.until(lambda: camera.demands[-1].keyframe)
             camera.send()
             camera.send(keyframe=True)
-            await it.until(lambda: it.units[-1].is_keyframe and it.units[-1].seq > 0)
+            await it.until(lambda: it.units[-1].is_keyframe and it.units[-1].capture_us > 0)
             assert it.capture.dropped == 37
             assert it.capture.frames == 66
 

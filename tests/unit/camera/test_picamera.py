@@ -59,9 +59,7 @@ def pi5(picamera2):
 def test_pictures_come_out_from_a_keyframe_on(picamera2) -> None:
     film = Film(picamera2, **SMALL)
     film.picam.take(5)
-    assert [(unit.seq, unit.epoch, unit.is_keyframe) for unit in film.units] == [
-        (0, 0, True), (1, 0, False), (2, 0, False), (3, 0, False), (4, 0, False),
-    ]  # fmt: skip
+    assert [unit.is_keyframe for unit in film.units] == [True, False, False, False, False]
     film.camera.stop()
     assert film.picam.closed
 
@@ -81,14 +79,6 @@ def test_a_sensor_clock_that_is_not_ours_is_not_believed() -> None:
     assert capture_time_us(1_000, 7, now_us) == now_us
     assert capture_time_us(1_000, now_us, now_us) == now_us, "nothing was taken in the future"
     assert capture_time_us(1_000, None, now_us) == now_us
-
-
-def test_pictures_that_were_lost_leave_a_gap(picamera2) -> None:
-    film = Film(picamera2, **SMALL)
-    film.picam.take(2)
-    film.picam.take(2, lost=3)
-    assert [unit.seq for unit in film.units] == [0, 1, 5, 6]
-    film.camera.stop()
 
 
 def test_the_encoder_is_set_for_browsers(picamera2) -> None:
@@ -169,7 +159,6 @@ def test_a_pi_5_encodes_by_libx264_and_obeys(pi5) -> None:
     film.camera.apply("main", EncoderDemand(700_000, keyframe=True))
     film.picam.take(2)
     assert [unit.is_keyframe for unit in film.units] == [True, False, False, True, False]
-    assert [unit.seq for unit in film.units] == list(range(5))
     film.camera.stop()
     assert film.picam.closed
 
@@ -357,7 +346,7 @@ def test_it_starts_again_after_a_stop(picamera2) -> None:
     again: list[AccessUnit] = []
     start(film.camera, DEMAND, again.append, film.failures.append)
     picamera2.scene.opened[-1].take(2)
-    assert [(unit.seq, unit.is_keyframe) for unit in again] == [(0, True), (1, False)]
+    assert [unit.is_keyframe for unit in again] == [True, False]
     film.camera.stop()
 
 

@@ -42,11 +42,11 @@ class Camera:
         self.is_stopped.set()
 
 
-def unit(seq, *, is_keyframe=False, data=bytes(1000)):
-    return AccessUnit(data, seq * 40_000, seq, 0, is_keyframe)
+def unit(at, *, is_keyframe=False, data=bytes(1000)):
+    return AccessUnit(data, at * 40_000, 0, is_keyframe)
 
 
-PICTURES = [unit(0, is_keyframe=True), *(unit(seq) for seq in range(1, 10))]
+PICTURES = [unit(0, is_keyframe=True), *(unit(at) for at in range(1, 10))]
 
 
 async def test_what_came_is_counted_and_the_camera_released():

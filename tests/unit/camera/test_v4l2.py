@@ -78,7 +78,7 @@ def test_pictures_are_encoded_at_the_asked_size(fourcc: str, codec: str, pix_fmt
     assert opener.options["input_format"] == name
     assert (opener.options["video_size"], opener.options["framerate"]) == ("640x480", "15")
     assert (stream_format.width_px, stream_format.height_px, stream_format.fps) == (640, 480, 30)
-    assert [(unit.seq, unit.is_keyframe) for unit in units] == [(i, i == 0) for i in range(5)]
+    assert [unit.is_keyframe for unit in units] == [True, False, False, False, False]
     assert len(failures) == 1, "it ended by itself, and says so once"
 
 
@@ -288,7 +288,7 @@ def test_an_encoder_that_fails_once_goes_on_with_a_keyframe(monkeypatch) -> None
     settings = CameraSettings(preview={"enabled": False})
     camera = V4l2Camera(settings, "/dev/video0", probed("MJPG"), Opener(film("mjpeg", "yuvj422p")))
     units, _, _ = run(camera)
-    assert [(unit.seq, unit.is_keyframe) for unit in units] == [(0, True), (1, False), (2, True), (3, False)]
+    assert [unit.is_keyframe for unit in units] == [True, False, True, False]
     assert camera.damaged == 1
 
 

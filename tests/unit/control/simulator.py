@@ -56,7 +56,6 @@ class Encoder:
     max_bps: int
     noise: float = 0.15
     debt_bytes: float = 0.0
-    seq: int = 0
     wants_keyframe: bool = True
     keyframe_ns: int = -S
     share: float = 1.0
@@ -79,9 +78,7 @@ class Encoder:
             self.debt_bytes -= paid
             size = max(200.0, size - paid)
         payloads = [PAYLOAD] * (int(size) // len(PAYLOAD)) + [PAYLOAD[: int(size) % len(PAYLOAD) or 1]]
-        frame = RtpFrame(tuple(payloads), now_ns * 9 // 100_000, self.seq, 0, is_key, sum(map(len, payloads)))
-        self.seq += 1
-        return frame
+        return RtpFrame(tuple(payloads), now_ns * 9 // 100_000, is_key, sum(map(len, payloads)))
 
 
 class Viewer:

@@ -27,7 +27,7 @@ class Fanouts:
         return {stream for stream, sinks in self.sinks.items() if sinks}
 
     def push(self, stream, at, *, key=False):
-        frame = RtpFrame((stream.encode(),), at, 0, 0, is_keyframe=key, size_bytes=1)
+        frame = RtpFrame((stream.encode(),), at, is_keyframe=key, size_bytes=1)
         for sink in tuple(self.sinks[stream]):
             sink(frame)
 

@@ -9,7 +9,7 @@ START = 1_000 * MS
 
 
 def frame(seq, *, key=False, packets=1):
-    return RtpFrame((b"x" * 1000,) * packets, seq * 3000, seq, 0, is_keyframe=key, size_bytes=1000 * packets)
+    return RtpFrame((b"x" * 1000,) * packets, seq * 3000, is_keyframe=key, size_bytes=1000 * packets)
 
 
 def make():
@@ -18,7 +18,7 @@ def make():
 
 def media(departures):
     return [
-        (d.frame.seq, index)
+        (d.frame.rtp_time // 3000, index)
         for d in departures
         if isinstance(d, Media)
         for index in range(d.first, d.first + d.count)

@@ -14,7 +14,7 @@ PACKET = 1000 - PACKET_OVERHEAD_BYTES
 
 
 def frame(seq, packets=1, key=False):
-    return RtpFrame((bytes(PACKET),) * packets, seq * 3000, seq, 0, key, PACKET * packets)
+    return RtpFrame((bytes(PACKET),) * packets, seq * 3000, key, PACKET * packets)
 
 
 def pacer_at(target_bps, pacing_bps=None):
@@ -38,7 +38,7 @@ def drain(pacer, start_ns, stop_ns, allowance=OPEN):
 def media_of(out):
     """(at_ns, (frame, index)) of each packet of media."""
     return [
-        (at, (departure.frame.seq, index))
+        (at, (departure.frame.rtp_time // 3000, index))
         for at, departure in out
         if isinstance(departure, Media)
         for index in range(departure.first, departure.first + departure.count)

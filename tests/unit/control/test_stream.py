@@ -43,7 +43,7 @@ class Camera:
     def picture(self):
         self.at += 3000
         for sinks in self.sinks.values():
-            frame = RtpFrame((b"x",), self.at, 0, 0, is_keyframe=True, size_bytes=1)
+            frame = RtpFrame((b"x",), self.at, is_keyframe=True, size_bytes=1)
             for sink in tuple(sinks):
                 sink(frame)
 

@@ -14,7 +14,7 @@ EXTENSIONS = {ABS_SEND_TIME: 2, TRANSPORT_CC: 4, PLAYOUT_DELAY: 5, MID: 9}
 
 def frame(count, *, seq=0, key=False, size=100):
     payloads = tuple(bytes([i % 256]) * size for i in range(count))
-    return RtpFrame(payloads, 90_000 + seq * 3000, seq, 0, is_keyframe=key, size_bytes=size * count)
+    return RtpFrame(payloads, 90_000 + seq * 3000, is_keyframe=key, size_bytes=size * count)
 
 
 class Receiver:
