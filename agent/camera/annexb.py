@@ -24,14 +24,6 @@ def is_idr(data: bytes) -> bool:
     return any(nal_type == IDR_SLICE for nal_type, _ in nal_units(data))
 
 
-def profile_level_id(data: bytes) -> str | None:
-    """RFC 6184 profile-level-id from the first SPS, or None where there is none."""
-    for nal_type, at in nal_units(data):
-        if nal_type == SPS and len(data) >= at + 7:
-            return data[at + 4 : at + 7].hex()
-    return None
-
-
 class ParameterSets:
     """The SPS and PPS of a stream by kind and id: each may come alone, and a later one replaces its namesake.
 

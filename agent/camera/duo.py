@@ -63,4 +63,4 @@ class Duo:
         encoder = H264Encoder(*size, fps, settings.keyframe_interval_s, demands[stream])
         self._encoders[stream] = (PictureGate(demands[stream], share), encoder)
         floor_bps = settings.min_bitrate_bps or MIN_BITRATE_BPS
-        self.formats[stream] = StreamFormat(*size, fps, encoder.profile_level_id, floor_bps)
+        self.formats[stream] = StreamFormat(*size, fps, floor_bps)

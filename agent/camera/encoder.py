@@ -69,11 +69,6 @@ class H264Encoder:
         self.apply(demand)
         self._open()
 
-    @property
-    def profile_level_id(self) -> str:
-        """RFC 6184: profile_idc 66, constraint_set0 and 1, the level."""
-        return f"42c0{self._level_idc:02x}"
-
     def apply(self, demand: EncoderDemand) -> None:
         """Take bitrate and size, and remember a wanted keyframe, for the next picture.
 

@@ -48,13 +48,6 @@ def hardware_bitrate_bps(bitrate_bps: float, floor_bps: int = BITRATE_MIN_BPS) -
     return max(floor_bps, min(BITRATE_MAX_BPS, rounded))
 
 
-def hardware_profile_level_id(width_px: int, height_px: int, fps: float, bitrate_bps: int) -> str:
-    """Constrained baseline at the level that picamera2's H264Encoder sets."""
-    macroblocks_per_s = -(-width_px // 16) * -(-height_px // 16) * fps
-    level = 42 if macroblocks_per_s > 245_760 else 41 if bitrate_bps > 10_000_000 else 40
-    return f"42e0{level:02x}"
-
-
 @dataclass(frozen=True, slots=True)
 class Steered:
     """One of picamera2's encoders, and how it obeys."""
@@ -122,8 +115,7 @@ def _hardware(
         except OSError as exc:
             log.warning(f"camera: the encoder refused {now}: {exc}")
 
-    profile = hardware_profile_level_id(*size, fps, setting_bps(demand))
-    stream_format = StreamFormat(*size, stream_fps, profile, round(floor_bps * share), can_rescale=False)
+    stream_format = StreamFormat(*size, stream_fps, round(floor_bps * share), can_rescale=False)
     return Steered(encoder, stream_format, apply)
 
 
@@ -145,7 +137,7 @@ def _software(
 
     encoder = _gated(_software_encoder(picamera2, layout, libx264, on_failure), gate)()
     floor_bps = settings.min_bitrate_bps or SOFTWARE_MIN_BITRATE_BPS
-    return Steered(encoder, StreamFormat(*layout.size, fps, libx264.profile_level_id, floor_bps), apply)
+    return Steered(encoder, StreamFormat(*layout.size, fps, floor_bps), apply)
 
 
 def _gated(base: Any, gate: PictureGate) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import av
 
 from agent.camera import color, videodev
-from agent.camera.annexb import UnitMaker, profile_level_id
+from agent.camera.annexb import UnitMaker
 from agent.camera.duo import Duo
 from agent.camera.losses import Losses
 from agent.camera.source import Demands, Formats, OnUnit
@@ -242,8 +242,7 @@ class V4l2Camera:
         # About a second of nothing but damage is a failure, and not one that silence explains.
         losses = self._losses = Losses(max(MIN_DAMAGED_IN_A_ROW, round(fps)))
         if format_name == "h264" and not self._must_decode:
-            headers = given.extradata or b""
-            plain = StreamFormat(
+            stream_format = StreamFormat(
                 given.width,
                 given.height,
                 fps,
@@ -251,9 +250,9 @@ class V4l2Camera:
                 can_skip=False,
                 can_rescale=False,
             )
-            known = replace(plain, profile_level_id=profile_level_id(headers) or plain.profile_level_id)
             namer = None if given.colorspace != color.UNSPECIFIED else name_colors
-            return PassThrough(self._path, UnitMaker(headers, namer), known, demands["main"], losses)
+            maker = UnitMaker(given.extradata or b"", namer)
+            return PassThrough(self._path, maker, stream_format, demands["main"], losses)
         width, height = (
             self._settings.width_px or given.width & ~1,
             self._settings.height_px or given.height & ~1,

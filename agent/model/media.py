@@ -15,8 +15,6 @@ class StreamFormat:
     width_px: int
     height_px: int
     fps: float
-    profile_level_id: str = "42e01f"
-    """H.264 profile-level-id as in RFC 6184 section 8.1, six lower-case hex digits."""
     min_bitrate_bps: int = 100_000
     """The least that the encoder may be set to, at its full frame rate."""
     can_skip: bool = True

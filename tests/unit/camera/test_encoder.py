@@ -5,7 +5,7 @@ import av
 import pytest
 from av.video.frame import PictureType
 
-from agent.camera.annexb import nal_units, profile_level_id
+from agent.camera.annexb import SPS, nal_units
 from agent.camera.encoder import H264Encoder, level_idc
 from agent.errors import CameraError
 from agent.model.media import AccessUnit, EncoderDemand
@@ -64,12 +64,13 @@ def test_only_the_first_picture_is_a_keyframe_and_carries_sps_and_pps() -> None:
     assert all(nal_types(unit.data) == [1] for unit in units[1:])
 
 
-def test_the_claimed_profile_level_id_is_what_the_sps_says() -> None:
+def test_the_stream_is_constrained_baseline_at_the_level_that_its_size_takes() -> None:
     for width, height, fps in ((320, 180, 30), (1280, 720, 30), (1280, 720, 60), (1920, 1080, 30)):
         coder = H264Encoder(width, height, fps, 10, EncoderDemand(2_000_000))
-        unit = coder.encode(av.VideoFrame(width, height, "yuv420p"), 0)
-        assert profile_level_id(unit.data) == coder.profile_level_id
-        assert coder.profile_level_id.startswith("42c0"), "constrained baseline"
+        data = coder.encode(av.VideoFrame(width, height, "yuv420p"), 0).data
+        at = next(at for nal_type, at in nal_units(data) if nal_type == SPS)
+        # profile_idc 66, constraint_set0 and 1, the level (H.264 section 7.3.2.1.1)
+        assert data[at + 4 : at + 7] == bytes((66, 0xC0, level_idc(width, height, fps)))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from parts.one_stream import start
 
 from agent.camera import picamera, select, videodev
-from agent.camera.pi_encoders import hardware_bitrate_bps, hardware_profile_level_id
+from agent.camera.pi_encoders import hardware_bitrate_bps
 from agent.camera.picamera import PiCamera, capture_time_us
 from agent.config import CameraSettings
 from agent.errors import CameraError
@@ -88,7 +88,6 @@ def test_the_encoder_is_set_for_browsers(picamera2) -> None:
         "constrained baseline", True, 100, 25,
     )  # fmt: skip
     assert encoder.bitrate == 2_000_000
-    assert film.format.profile_level_id == "42e028"
     assert encoder.enable_sps_framerate, "the driver must reckon with the rate that comes"
     film.camera.stop()
 
@@ -114,12 +113,6 @@ def test_hardware_bitrates(wanted_bps: int, set_bps: int) -> None:
     assert hardware_bitrate_bps(wanted_bps) == set_bps
 
 
-def test_hardware_levels() -> None:
-    assert hardware_profile_level_id(1920, 1080, 30, 2_000_000) == "42e028"
-    assert hardware_profile_level_id(1920, 1080, 30, 12_000_000) == "42e029"
-    assert hardware_profile_level_id(1920, 1080, 60, 2_000_000) == "42e02a"
-
-
 @pytest.mark.parametrize(
     ("model", "expected", "buffers"),
     [
@@ -132,7 +125,7 @@ def test_hardware_levels() -> None:
 )
 def test_board_defaults(picamera2, model: str, expected: tuple[int, int, int], buffers: int) -> None:
     film = Film(picamera2, model=model)
-    assert film.format == StreamFormat(*expected, "42e028", 1_000_000, can_rescale=False)
+    assert film.format == StreamFormat(*expected, 1_000_000, can_rescale=False)
     assert film.picam.camera_config["buffer_count"] == buffers
     film.camera.stop()
 
@@ -154,7 +147,6 @@ def test_the_size_is_what_libcamera_agreed_to(picamera2) -> None:
 
 def test_a_pi_5_encodes_by_libx264_and_obeys(pi5) -> None:
     film = Film(pi5, **SMALL, model="Raspberry Pi 5 Model B Rev 1.0")
-    assert film.format.profile_level_id == "42c01f"
     film.picam.take(3)
     film.camera.apply("main", EncoderDemand(700_000, keyframe=True))
     film.picam.take(2)
@@ -352,7 +344,7 @@ def test_it_starts_again_after_a_stop(picamera2) -> None:
 
 def test_the_preview_comes_from_lores_and_the_second_encoder(picamera2) -> None:
     film = Film(picamera2, demand=PAUSED, preview_demand=EncoderDemand(400_000))
-    assert film.formats["preview"] == StreamFormat(640, 360, 10, "42e028", 333_333, can_rescale=False)
+    assert film.formats["preview"] == StreamFormat(640, 360, 10, 333_333, can_rescale=False)
     assert film.picam.camera_config["lores"]["size"] == (640, 360)
     film.picam.take(9)
     assert (len(film.units), len(film.previews)) == (0, 3), "a third of the pictures, and nothing unwatched"

@@ -144,10 +144,9 @@ def test_a_controllable_h264_camera_is_passed_through_and_steered(monkeypatch, t
         if len(units) == 1:
             camera.apply("main", EncoderDemand(700_000, keyframe=True))
 
-    stream_format = start(camera, DEMAND, on_unit, lambda _: ended.set())
+    start(camera, DEMAND, on_unit, lambda _: ended.set())
     assert ended.wait(30)
     camera.stop()
-    assert stream_format.profile_level_id == "42c01f"
     assert [unit.is_keyframe for unit in units] == [True, False, False, True, False, False]
     assert [nal_type for nal_type, _ in nal_units(units[3].data)] == [7, 8, 5]
     assert controls == [
