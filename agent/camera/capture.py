@@ -105,7 +105,6 @@ class Capture:
         self.formats: Formats = {}
         """Of the running camera's streams, or of its last run's."""
         self.frames = 0
-        self.restarts = 0
         self._open_camera = open_camera
         self._settings = settings
         self._on_unit, self._on_state, self._on_event = on_unit, on_state, on_event
@@ -258,7 +257,6 @@ class Capture:
         """From a start to the stop after the linger (None), or to a failure."""
         self._epoch += 1
         self._last_step_s = time.monotonic()
-        self.restarts += self._failures > 0
         self._live_since_s = self._failure = None
         if not self.problem:
             self._set_state("starting")

@@ -12,7 +12,6 @@ from pydantic_core import PydanticUndefined
 from agent.config.settings import Section, Settings, section_of
 
 WIDTH = 100
-_KINDS = {"integer": "whole number", "array": "list", "string": "text", "boolean": "true or false"}
 
 HEADER = """\
 # pinhole.toml: the settings of an agent, of a portal, or of both.

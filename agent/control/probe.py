@@ -66,11 +66,6 @@ class Prober:
         self._wanted_bps: int | None = None
         self._doubt = 1.0
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a probe is under way."""
-        return self._cluster is not None
-
     def ask(self, rate_bps: int, now_ns: int) -> None:
         """Probe for this rate as soon as possible, and often from then on: after a fall or an outage."""
         self._wanted_bps, self._next_ns = rate_bps, now_ns

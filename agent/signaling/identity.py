@@ -12,7 +12,7 @@ from agent.errors import ConfigError
 from agent.model.disk import make_private_folder, read_private, reason, write_private
 from agent.model.keys import KeySet
 from agent.model.program import command
-from agent.signaling.trust import KeyRing, SigningKey, make_signing_key
+from agent.signaling.trust import SigningKey, make_signing_key
 
 KEY_FILE, PORTAL_KEYS_FILE = "device-key.pem", "portal-keys.json"
 _KEY_SET = TypeAdapter(KeySet)
@@ -24,11 +24,7 @@ class Identity:
 
     key: SigningKey
     portal_keys: KeySet
-
-    @property
-    def ring(self) -> KeyRing:
-        """Whose offers count."""
-        return KeyRing.of(self.portal_keys.publics)
+    """Whose offers count."""
 
 
 def load_identity(folder: Path) -> Identity:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.model.text import printable
-from agent.watch.portal import Device, DeviceChanged, Devices, PortalClient, SignIn, ask_to_look
+from agent.watch.portal import Device, DeviceChanged, PortalClient, SignIn, ask_to_look
 
 QUIET_S = 1.0
 """A long list comes in parts, without a last one: it ends when nothing more comes for so long."""
@@ -67,9 +67,7 @@ async def collect(client: PortalClient, quiet_s: float = QUIET_S) -> list[Device
             while True:
                 async with asyncio.timeout(quiet_s):
                     message = await client.receive()
-                if isinstance(message, Devices):
-                    found |= {device.id: device for device in message.devices}
-                elif isinstance(message, DeviceChanged):
+                if isinstance(message, DeviceChanged):
                     found[message.device.id] = message.device
     return sorted(found.values(), key=lambda device: device.id)
 

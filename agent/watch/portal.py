@@ -93,13 +93,6 @@ class Hello(_Message):
     devices: list[Device] = []
 
 
-class Devices(_Message):
-    """The rest of a long list."""
-
-    type: Literal["devices"]
-    devices: list[Device]
-
-
 class DeviceChanged(_Message):
     """A device came, went or changed."""
 
@@ -148,7 +141,7 @@ class Refused(_Message):
     message: Text = ""
 
 
-Message = Hello | Devices | DeviceChanged | Answer | Candidate | Reject | Bye | Refused
+Message = Hello | DeviceChanged | Answer | Candidate | Reject | Bye | Refused
 
 
 class Looked(_Message):
@@ -233,12 +226,10 @@ class PortalClient:
         devices = {device.id: device for device in self.hello.devices}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DEVICES_TIMEOUT_S):
-                # A long list comes in parts, and a portal that has just started learns of its cameras.
+                # A portal that has just started learns of its cameras.
                 while wanted not in devices if wanted else not devices:
                     message = await self.receive()
-                    if isinstance(message, Devices):
-                        devices |= {device.id: device for device in message.devices}
-                    elif isinstance(message, DeviceChanged):
+                    if isinstance(message, DeviceChanged):
                         devices[message.device.id] = message.device
         return _choose(devices, wanted)
 
