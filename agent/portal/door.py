@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from agent.model.log_limit import LogLimit
 from agent.portal.guard import refusal
 
 MAX_CONNECTIONS = 4096
@@ -29,7 +30,6 @@ BACKLOG = 1024
 WANTED_FILES = 65_536
 _SPARE_FILES = 256
 """For the database, the log, the broker."""
-LOG_INTERVAL_S = 1.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -165,19 +165,15 @@ class _OnceASecond(logging.Filter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._said_s = -LOG_INTERVAL_S
-        self._unsaid = 0
+        self._limit = LogLimit()
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if not isinstance(error, HttpProcessingError):
             return True
-        if self._clock() - self._said_s < LOG_INTERVAL_S:
-            self._unsaid += 1
+        if not self._limit.note(self._clock()):
             return False
-        more = f", and {self._unsaid} more like it" if self._unsaid else ""
-        self._said_s, self._unsaid = self._clock(), 0
-        record.msg = f"{record.getMessage()}: {str(error.message)[:200]}{more}"
+        record.msg = f"{record.getMessage()} ({self._limit.count} so far): {str(error.message)[:200]}"
         record.args, record.exc_info, record.levelno, record.levelname = (), None, logging.WARNING, "WARNING"
         return True
 

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
+from agent.model.log_limit import LogLimit
+
 OUTSIDER: ContextVar[str] = ContextVar("outsider", default="")
 """From which network the request comes, where nobody knows yet whose it is; else empty."""
 AT_ONCE = 2
@@ -29,15 +31,19 @@ class Outsiders:
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting: Counter[str] = Counter()
-        self._logged_s = -LOG_INTERVAL_S
+        self._refused = LogLimit(LOG_INTERVAL_S)
 
     def has_room(self) -> bool:
         """Whether this task may wait for a turn; an insider's always may."""
         network = OUTSIDER.get()
         if self._waiting[network] < MAX_WAITING_OF_ONE and self._waiting.total() < MAX_WAITING:
             return True
-        if network:
-            self._log(network)
+        if network and self._refused.note(time.monotonic()):
+            log.warning(
+                "requests without a sign-in are refused (%d so far): there are too many, now from %s",
+                self._refused.count,
+                network,
+            )
         return not network
 
     @asynccontextmanager
@@ -54,9 +60,3 @@ class Outsiders:
         finally:
             self._waiting[network] -= 1
             self._waiting += Counter()  # forgets who waits for nothing
-
-    def _log(self, network: str) -> None:
-        now_s = time.monotonic()
-        if now_s - self._logged_s >= LOG_INTERVAL_S:
-            self._logged_s = now_s
-            log.warning("requests without a sign-in are refused: there are too many, now from %s", network)

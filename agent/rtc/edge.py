@@ -5,25 +5,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-log = logging.getLogger(__name__)
+from agent.model.log_limit import LogLimit
 
-LOG_INTERVAL_S = 1.0
+log = logging.getLogger(__name__)
 
 
 class Refusals:
     """Counts what was dropped; says so at most once a second, whatever comes in."""
 
     def __init__(self, what: str) -> None:
-        self.count = 0
         self._what = what
-        self._said_s = -LOG_INTERVAL_S
+        self._limit = LogLimit()
+
+    @property
+    def count(self) -> int:
+        """How many were dropped."""
+        return self._limit.count
 
     def note(self, reason: object) -> None:
         """One more."""
-        self.count += 1
-        now_s = time.monotonic()
-        if now_s - self._said_s >= LOG_INTERVAL_S:
-            self._said_s = now_s
+        if self._limit.note(time.monotonic()):
             log.info("%s dropped, %d so far: %.200r", self._what, self.count, reason)
 
     @contextmanager

@@ -1,18 +1,18 @@
 """The portal's end of signaling, without the transport: signs what goes out, proves what comes in."""
 
 import logging
-import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
 from agent.errors import MessageError
 from agent.model.health import Health
+from agent.model.log_limit import LogLimit
 from agent.model.signal import OFFER_LIFETIME_S, Event, FromDevice, Look, Renew, State, ToDevice
 from agent.signaling.messages import encode, parse_event, parse_from_device, parse_health, parse_state
 from agent.signaling.quota import RATE_PER_S, Quotas
-from agent.signaling.service import LOG_INTERVAL_S, Publish
+from agent.signaling.service import Publish
 from agent.signaling.signing import SigningFolder
 from agent.signaling.topics import keys_topic, look_topic, parse_topic, signal_topic
 from agent.signaling.trust import VerifyKey, open_sealed
@@ -66,10 +66,13 @@ class PortalSignaling:
         self._device_key = device_key
         self._told: dict[str, int] = {}
         self._waiting: dict[str, tuple[bytes | None, bytes]] = {}  # by topic: the key known then, the message
-        self._logged_at: dict[str, float] = {}
         self.quotas = Quotas()
-        self.refused: Counter[str] = Counter()
+        self._refusals: defaultdict[str, LogLimit] = defaultdict(LogLimit)
+
+    @property
+    def refused(self) -> dict[str, int]:
         """How many messages were refused so far, by code."""
+        return {code: limit.count for code, limit in self._refusals.items()}
 
     def send(self, device: str, session: str, message: ToDevice) -> bool:
         """Sign and publish; False where another had to be dropped for it. Raises MessageError."""
@@ -153,10 +156,7 @@ class PortalSignaling:
                 self._listener.on_signal(parts.device, parts.name, parse_from_device(payload))
 
     def _refuse(self, topic: str, error: MessageError, now_unix_s: float) -> None:
-        self.refused[error.code] += 1
-        if abs(now_unix_s - self._logged_at.get(error.code, -math.inf)) >= LOG_INTERVAL_S:
-            self._logged_at[error.code] = now_unix_s
-            count = self.refused[error.code]
-            logger.warning(
-                "message on %s refused (%s, %d so far): %s", ascii(topic)[:200], error.code, count, error
-            )
+        limit = self._refusals[error.code]
+        if limit.note(now_unix_s):
+            words = "message on %s refused (%s, %d so far): %s"
+            logger.warning(words, ascii(topic)[:200], error.code, limit.count, error)

@@ -1,14 +1,14 @@
 """The device's end of signaling, without the transport: judges what comes in, numbers what goes out."""
 
 import logging
-import math
-from collections import Counter, OrderedDict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.errors import MessageError
 from agent.model.health import MAX_FAULTS, Health, HealthFault
 from agent.model.keys import KeySet
+from agent.model.log_limit import LogLimit
 from agent.model.signal import (
     OFFER_LIFETIME_S,
     Answer,
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 MAX_SESSIONS = 256
 HEALTH_EXPIRY_S = 60.0
-LOG_INTERVAL_S = 1.0
 MAX_REJECTS_PER_S = 20
 """Answers to junk; more would push what viewers wait for out of the broker's queue."""
 
@@ -135,9 +134,12 @@ class SignalingService:
         self._state: State | None = None
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._reject_window = _Window(MAX_REJECTS_PER_S)
-        self._logged_at: dict[str, float] = {}
-        self.refused: Counter[str] = Counter()
+        self._refusals: defaultdict[str, LogLimit] = defaultdict(LogLimit)
+
+    @property
+    def refused(self) -> dict[str, int]:
         """How many messages were refused so far, by code."""
+        return {code: limit.count for code, limit in self._refusals.items()}
 
     def on_message(self, topic: str, sealed: bytes, now_unix_s: float, now_mono_s: float) -> None:
         """Take one message in. Never raises: a refusal is counted, logged, and answered where one waits."""
@@ -225,7 +227,7 @@ class SignalingService:
         """Telemetry: the next one comes soon, so this one may be lost, and is not kept for long."""
         topic = health_topic(self._prefix, self._device)
         health = replace(
-            health, faults=(*self._clock_fault(), *health.faults)[:MAX_FAULTS], refused=dict(self.refused)
+            health, faults=(*self._clock_fault(), *health.faults)[:MAX_FAULTS], refused=self.refused
         )
         self._publish(topic, self._seal(topic, health), qos=0, expiry_s=HEALTH_EXPIRY_S)
 
@@ -319,12 +321,10 @@ class SignalingService:
         cause: Exception | None = None,
         challenge: str | None = None,
     ) -> None:
-        self.refused[error.code] += 1
-        # abs: a clock set back by NTP must not silence the log.
-        if abs(now_unix_s - self._logged_at.get(error.code, -math.inf)) >= LOG_INTERVAL_S:
-            self._logged_at[error.code] = now_unix_s
-            count = self.refused[error.code]
-            logger.warning("message refused (%s, %d so far): %s", error.code, count, error, exc_info=cause)
+        limit = self._refusals[error.code]
+        if limit.note(now_unix_s):
+            words = "message refused (%s, %d so far): %s"
+            logger.warning(words, error.code, limit.count, error, exc_info=cause)
         # Junk on a session that plays must not end it, nor must a copy of the offer that began it.
         if error.code in _UNANSWERED or not name or self._is_open(name):
             return

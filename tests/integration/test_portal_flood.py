@@ -164,7 +164,7 @@ def test_lines_that_were_not_said_are_counted():
         )
         return record.getMessage() if once.filter(record) else None
 
-    assert said() == "from ::1: no header"
+    assert said() == "from ::1 (1 so far): no header"
     assert said() is said() is None
     now[0] += 1
-    assert said() == "from ::1: no header, and 2 more like it"
+    assert said() == "from ::1 (4 so far): no header"
