@@ -24,7 +24,7 @@ from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every pr
 from agent.rtc.burst import BurstSocket, SendBurst
 from agent.rtc.interfaces import is_inward
 from agent.rtc.pool import Take
-from agent.rtc.refusal import explain
+from agent.rtc.refusal import SERVER_FAULTS, server_fault
 from agent.rtc.relay import MAX_UNSENT_BYTES, Address, RelayTransport, relayed_candidate
 from agent.rtc.servers import (
     StunServer,
@@ -329,13 +329,8 @@ class IceConnection(aioice.Connection):
                 await job
         except TimeoutError:
             self._on_server_error(url, f"no answer within {GATHER_TIMEOUT_S:.0f} s")
-        except stun.TransactionFailed as exc:
-            self._on_server_error(url, explain(exc))
-        except stun.TransactionError:
-            self._on_server_error(url, "no answer")
-        except (OSError, ValueError, KeyError) as exc:
-            # Refused, no route, unknown name, untrusted certificate; or an answer that lacks an attribute.
-            self._on_server_error(url, str(exc))
+        except SERVER_FAULTS as exc:
+            self._on_server_error(url, server_fault(exc))
 
     async def _reflexive(self, base: ice.StunProtocol, server: StunServer) -> None:
         loop = asyncio.get_running_loop()
@@ -344,10 +339,7 @@ class IceConnection(aioice.Connection):
         )
         request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
         response, _ = await base.request(request, (str(found[0][4][0]), server.port))
-        mapped = response.attributes.get("XOR-MAPPED-ADDRESS")
-        if mapped is None:
-            raise ConnectionError("the answer holds no XOR-MAPPED-ADDRESS")
-        self._found(reflexive_candidate(base.local_candidate, mapped))
+        self._found(reflexive_candidate(base.local_candidate, response.attributes["XOR-MAPPED-ADDRESS"]))
 
     async def _relay(self, server: TurnServer, rank: int) -> None:
         protocol = IceSocket(self)

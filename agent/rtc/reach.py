@@ -1,7 +1,6 @@
 """Whether one ICE server works for us: a STUN binding (RFC 8489), or a TURN allocation (RFC 8656)."""
 
 import asyncio
-import ssl
 import time
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from aioice import stun
 from agent.errors import PathError
 from agent.model.signal import IceServer
 from agent.rtc.nat import Address, StunSocket
-from agent.rtc.refusal import explain
+from agent.rtc.refusal import SERVER_FAULTS, explain, server_fault
 from agent.rtc.relay import RelayTransport
 from agent.rtc.servers import StunServer, TurnServer, parse_ice_servers
 
@@ -59,14 +58,8 @@ async def reach(target: Target) -> Reached:
     started_s = time.monotonic()
     try:
         mapped, relayed, forbidden = await (_allocate(target) if target.is_relay else _bind(target))
-    except stun.TransactionFailed as exc:
-        raise PathError(explain(exc)) from exc
-    except stun.TransactionError as exc:
-        raise PathError("no answer") from exc
-    except ssl.SSLCertVerificationError as exc:
-        raise PathError(f"its certificate is not trusted ({exc.verify_message})") from exc
-    except (OSError, ValueError, KeyError) as exc:
-        raise PathError(f"{getattr(exc, 'strerror', None) or exc}") from exc
+    except SERVER_FAULTS as exc:
+        raise PathError(server_fault(exc)) from exc
     return Reached((time.monotonic() - started_s) * 1000, mapped, relayed, forbidden)
 
 
