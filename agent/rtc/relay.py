@@ -12,7 +12,7 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from aioice import ice, stun
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
@@ -102,8 +102,8 @@ class RelayTransport(asyncio.DatagramTransport):
     @property
     def is_stalled(self) -> bool:
         """Whether the server takes nothing at present, or is gone: what is sent now would be late or lost."""
-        transport = self._client.transport
-        return transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES
+        transport: Any = self._client.transport  # typeshed gives a datagram transport no buffer size
+        return bool(transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES)
 
     def route(self, peer: Address) -> SendBurst:
         """A function that sends to this peer, for a burst of datagrams: the channel is looked up once."""
@@ -290,7 +290,7 @@ class TcpClient(TurnClientTcpProtocol):
         return await super().request(request)
 
 
-_Client = TcpClient  # the UDP one has the same interface, but for its transport's type
+_Client = UdpClient | TcpClient
 
 
 def _name_family(family: int | None, request: stun.Message) -> None:
@@ -330,15 +330,12 @@ def _alternate(refusal: Any, asked: Address) -> Address:
 async def _connect(server: TurnServer, address: Address, lifetime_s: int) -> _Client:
     loop = asyncio.get_running_loop()
     arguments = (address, server.username, server.password, lifetime_s, lifetime_s)
-    transport: Any  # typeshed gives a datagram transport no buffer size, and the two nothing in common
-    client: Any
+    client: _Client
     if server.transport == "udp":
-        transport, client = await loop.create_datagram_endpoint(
-            lambda: UdpClient(*arguments), remote_addr=address
-        )
+        _, client = await loop.create_datagram_endpoint(lambda: UdpClient(*arguments), remote_addr=address)
         option = (socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_RECEIVE_BUFFER_BYTES)
     else:
-        transport, client = await loop.create_connection(
+        _, client = await loop.create_connection(
             lambda: TcpClient(*arguments),
             *address,
             ssl=server.is_tls or None,
@@ -347,8 +344,8 @@ async def _connect(server: TurnServer, address: Address, lifetime_s: int) -> _Cl
             happy_eyeballs_delay=HAPPY_EYEBALLS_S,
         )
         option = (socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _TCP_UNSENT_BYTES)
-    transport.get_extra_info("socket").setsockopt(*option)
-    return cast("_Client", client)
+    client.transport.get_extra_info("socket").setsockopt(*option)
+    return client
 
 
 async def _allocate(client: _Client) -> None:
