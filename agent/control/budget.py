@@ -6,10 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, with_config
 
+from agent.model.clock import EARLIEST_UNIX_S
 from agent.model.signal import STRICT, EventKind
-
-SANE_UNIX_S = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
-"""A board without a clock battery may boot into the past: no month begins there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class DataBudget:
 
     def add(self, sent_bytes: int, unix_s: float) -> tuple[EventKind, ...]:
         """Count what was sent; what there is to tell about it now."""
-        if unix_s >= SANE_UNIX_S:
+        if unix_s >= EARLIEST_UNIX_S:  # else no month begins
             self._turn_page(month_of(unix_s, self._plan.first_day).isoformat())
         before = self.usage
         total = before.sent_bytes + sent_bytes

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from agent.model.clock import EARLIEST_UNIX_S
 from agent.model.signal import CameraState
 
 LIVE_SILENCE_S = 10.0
 """It has failed by then: the supervisor acts after 3 s or 5 frames, and its stop takes 3 s at most."""
 STEP_S = 60.0
 """The longest that the camera's supervisor waits, pauses and time-outs together, before it does something."""
-
-BUILT_UNIX_S = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
-"""No right clock says less: a board without a battery starts in the past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def judge(vitals: Vitals) -> Verdict:
         return Verdict(is_alive=False, words=f"ending; {vitals.ended}; {words}")
     if _is_stuck(vitals):
         return Verdict(is_alive=False, words=f"stuck; {words}")
-    is_whole = vitals.is_connected and vitals.camera != "failed" and vitals.now_unix_s >= BUILT_UNIX_S
+    is_whole = vitals.is_connected and vitals.camera != "failed" and vitals.now_unix_s >= EARLIEST_UNIX_S
     return Verdict(is_alive=True, words=f"{'serving' if is_whole else 'degraded'}; {words}")
 
 
@@ -62,7 +60,7 @@ def _words(vitals: Vitals) -> str:
         f"{camera}: {vitals.problem}" if vitals.problem else camera,
         f"{vitals.viewers} viewer{'' if vitals.viewers == 1 else 's'}",
     ]
-    if vitals.now_unix_s < BUILT_UNIX_S:
+    if vitals.now_unix_s < EARLIEST_UNIX_S:
         said = datetime.fromtimestamp(vitals.now_unix_s, UTC)
         parts.append(f"the clock is not set: it says {said:%Y-%m-%d}")
     return "; ".join(parts)
