@@ -190,9 +190,16 @@ async def test_the_theme_is_kept_and_signing_out_asks_for_the_password_again():
         await sign_in(page, part.url)
         background = "() => getComputedStyle(document.body).backgroundColor"
         dark = await page.evaluate(background)
+        await page.emulate_media(color_scheme="light")
+        assert await page.evaluate(background) != dark, "until one is chosen, the system's counts"
+        await page.emulate_media(color_scheme="dark")
+        assert await page.evaluate(background) == dark
         await choose(page, "Change between dark and light")
         light = await page.evaluate(background)
         assert light != dark
+        await page.emulate_media(color_scheme="light")
+        await page.emulate_media(color_scheme="dark")
+        assert await page.evaluate(background) == light, "then the choice"
         await page.reload()
         assert await page.evaluate(background) == light
         await choose(page, "Sign out")

@@ -258,14 +258,9 @@ function toast(kind, title, text) {
   setTimeout(() => item.remove(), TOAST_MS);
 }
 
-function isDark() {
-  const { theme } = document.documentElement.dataset;
-  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
-
 function toggleTheme() {
-  const theme = isDark() ? "light" : "dark";
-  document.documentElement.dataset.theme = theme;
+  const { dataset } = document.documentElement;
+  const theme = dataset.theme = dataset.theme === "dark" ? "light" : "dark";
   localStorage.setItem("pinhole-theme", theme);
   announce(`${theme} colours`);
 }
