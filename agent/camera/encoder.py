@@ -10,8 +10,8 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from agent.camera import color
-from agent.camera.annexb import is_idr
 from agent.errors import CameraError
+from agent.model.h264 import is_idr
 from agent.model.media import AccessUnit, EncoderDemand
 
 VBV_S = 0.3

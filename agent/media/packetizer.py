@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterable
 
-from agent.media.h264 import NAL_AUD, NAL_FILLER, nal_type, split_nals
+from agent.model.h264 import AUD, FILLER, nal_type, split_nals
 from agent.model.media import AccessUnit, RtpFrame
 
 MAX_PAYLOAD_BYTES = 1200
@@ -14,7 +14,7 @@ _STAP_A = 24  # RFC 6184 section 5.7.1
 _FU_A = 28  # RFC 6184 section 5.8
 _FU_START, _FU_END = 0x80, 0x40
 _F_NRI = 0xE0
-_USELESS = frozenset((NAL_AUD, NAL_FILLER))  # a receiver needs neither
+_USELESS = frozenset((AUD, FILLER))  # a receiver needs neither
 
 
 def packetize(nals: Iterable[bytes], max_bytes: int = MAX_PAYLOAD_BYTES) -> list[bytes]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-NAL_AUD = 9
-NAL_FILLER = 12
+SLICE, IDR_SLICE, SPS, PPS, AUD, FILLER = 1, 5, 7, 8, 9, 12
+"""nal_unit_type (table 7-1)."""
+START_CODE = b"\0\0\0\1"
 
 
 def nal_type(nal: bytes) -> int:
-    """nal_unit_type (H.264 table 7-1)."""
+    """nal_unit_type."""
     return nal[0] & 0x1F
 
 
@@ -27,3 +28,8 @@ def split_nals(data: bytes) -> Iterator[bytes]:
         if nal:
             yield nal
         start = following
+
+
+def is_idr(data: bytes) -> bool:
+    """Whether the picture is an IDR; an encoder's flags are not asked."""
+    return any(nal_type(nal) == IDR_SLICE for nal in split_nals(data))

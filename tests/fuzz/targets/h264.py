@@ -2,24 +2,22 @@
 
 from fuzz.target import Target
 
-from agent.camera.annexb import ParameterSets, UnitMaker, is_idr, nal_units
-from agent.media.h264 import nal_type, split_nals
+from agent.camera.annexb import ParameterSets, UnitMaker
 from agent.media.packetizer import MAX_PAYLOAD_BYTES, packetize, to_rtp_frame
+from agent.model.h264 import is_idr, nal_type, split_nals
 from agent.model.media import AccessUnit
 
 
 def check(data: bytes) -> None:
     """NAL units that are all in the stream; payloads that hold them all again, none too large."""
-    units = nal_units(data)
-    assert all(data[at : at + 3] == b"\0\0\1" for _, at in units)
-    assert is_idr(data) == any(kind == 5 for kind, _ in units)
-    sets, again = ParameterSets(), ParameterSets()
-    rest = sets.take(data)
-    assert again.take(bytes(sets)) == b""
-    assert bytes(again) == bytes(sets)
-    assert len(bytes(sets) + rest) <= len(data) + 1 + len(units)
     nals = list(split_nals(data))
     assert all(nal in data and nal[-1] for nal in nals)
+    assert is_idr(data) == any(nal_type(nal) == 5 for nal in nals)
+    sets, again = ParameterSets(), ParameterSets()
+    rest = sets.take(nals)
+    assert again.take(split_nals(bytes(sets))) == b""
+    assert bytes(again) == bytes(sets)
+    assert len(bytes(sets) + rest) <= len(data) + len(nals)
     payloads = packetize(nals)
     assert all(0 < len(payload) <= MAX_PAYLOAD_BYTES for payload in payloads)
     if all(0 < nal_type(nal) < 24 for nal in nals):  # the rest is not H.264 that RFC 6184 knows

@@ -5,9 +5,9 @@ import av
 import pytest
 from av.video.frame import PictureType
 
-from agent.camera.annexb import SPS, nal_units
 from agent.camera.encoder import H264Encoder, level_idc
 from agent.errors import CameraError
+from agent.model.h264 import SPS, nal_type, split_nals
 from agent.model.media import AccessUnit, EncoderDemand
 
 FPS = 30
@@ -28,7 +28,7 @@ def noise(
 
 
 def nal_types(data: bytes) -> list[int]:
-    return [nal_type for nal_type, _ in nal_units(data)]
+    return [nal_type(nal) for nal in split_nals(data)]
 
 
 def encode(encoder: H264Encoder, frames: list[av.VideoFrame], count: int) -> list[AccessUnit]:
@@ -68,9 +68,9 @@ def test_the_stream_is_constrained_baseline_at_the_level_that_its_size_takes() -
     for width, height, fps in ((320, 180, 30), (1280, 720, 30), (1280, 720, 60), (1920, 1080, 30)):
         coder = H264Encoder(width, height, fps, 10, EncoderDemand(2_000_000))
         data = coder.encode(av.VideoFrame(width, height, "yuv420p"), 0).data
-        at = next(at for nal_type, at in nal_units(data) if nal_type == SPS)
+        sps = next(nal for nal in split_nals(data) if nal_type(nal) == SPS)
         # profile_idc 66, constraint_set0 and 1, the level (H.264 section 7.3.2.1.1)
-        assert data[at + 4 : at + 7] == bytes((66, 0xC0, level_idc(width, height, fps)))
+        assert sps[1:4] == bytes((66, 0xC0, level_idc(width, height, fps)))
 
 
 @pytest.mark.parametrize(

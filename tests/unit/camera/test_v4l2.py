@@ -9,12 +9,12 @@ from av.bitstream import BitStreamFilterContext
 from parts.one_stream import start
 
 from agent.camera import v4l2, videodev
-from agent.camera.annexb import nal_units
 from agent.camera.encoder import H264Encoder
 from agent.camera.v4l2 import V4l2Camera, capture_time_us
 from agent.camera.videodev import CID_BITRATE, CID_FORCE_KEY_FRAME, Device
 from agent.config import CameraSettings
 from agent.errors import CameraError
+from agent.model.h264 import START_CODE, nal_type, split_nals
 from agent.model.media import AccessUnit, EncoderDemand
 
 DEMAND = EncoderDemand(1_000_000)
@@ -112,8 +112,7 @@ class H264Camera:
             if i == 3:
                 encoder.apply(EncoderDemand(1_000_000, keyframe=True))
             pictures.append(encoder.encode(av.VideoFrame(320, 240, "yuv420p"), 0).data)
-        idr = next(at for nal_type, at in nal_units(pictures[3]) if nal_type == 5)
-        pictures[3] = pictures[3][idr:]
+        pictures[3] = START_CODE + next(nal for nal in split_nals(pictures[3]) if nal_type(nal) == 5)
         context = SimpleNamespace(width=320, height=240, extradata=pictures[0], colorspace=2)
         self.streams = SimpleNamespace(
             video=[SimpleNamespace(average_rate=Fraction(30), codec_context=context)]
@@ -148,7 +147,7 @@ def test_a_controllable_h264_camera_is_passed_through_and_steered(monkeypatch, t
     assert ended.wait(30)
     camera.stop()
     assert [unit.is_keyframe for unit in units] == [True, False, False, True, False, False]
-    assert [nal_type for nal_type, _ in nal_units(units[3].data)] == [7, 8, 5]
+    assert [nal_type(nal) for nal in split_nals(units[3].data)] == [7, 8, 5]
     assert controls == [
         (CID_BITRATE, 1_000_000),
         (CID_FORCE_KEY_FRAME, 1),  # it may have run before

@@ -6,8 +6,8 @@ from aiortc.codecs.h264 import H264PayloadDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.media.h264 import split_nals
 from agent.media.packetizer import MAX_PAYLOAD_BYTES, packetize, to_rtp_frame
+from agent.model.h264 import split_nals
 from agent.model.media import AccessUnit
 
 START = b"\0\0\0\1"
