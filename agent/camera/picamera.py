@@ -6,7 +6,6 @@ The only module that knows picamera2, which comes from apt and is imported when 
 import atexit
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -16,6 +15,7 @@ from agent.camera.board import Board, board_of, read_model
 from agent.camera.duo import preview_size
 from agent.camera.exposure import controls
 from agent.camera.hdr import set_sensor_hdr
+from agent.camera.moment import capture_time_us, now_us
 from agent.camera.pi_encoders import Steered, is_software, make_output, pixel_formats, steer
 from agent.camera.pixels import Layout, agree
 from agent.camera.sensor import RATE_SLACK, SensorMode, choose_mode, parse_modes
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 STOP_S = 2.5
 """Below the 3 s that `Camera.stop` may take; after a timeout of its frontend libcamera may never return."""
-CLOCK_SLACK_US = 1_000_000
 RELEASE = "picamera-release"
 """The thread that gives a camera back."""
 LIBCAMERA_NAMES: dict[StreamName, str] = {"main": "main", "preview": "lores"}
@@ -136,8 +135,9 @@ class PiCamera:
         maker = UnitMaker()
 
         def on_frame(data: bytes, timestamp_us: int) -> None:
-            now_us = time.monotonic_ns() // 1000
-            unit = maker.make(data, capture_time_us(timestamp_us, steered.encoder.firsttimestamp, now_us))
+            first_us = steered.encoder.firsttimestamp  # the sensor's: picamera2 counts from there
+            stamp_us = None if first_us is None else first_us + timestamp_us
+            unit = maker.make(data, capture_time_us(stamp_us, now_us()))
             if unit:
                 on_unit(stream, unit)
 
@@ -221,16 +221,6 @@ class PiCamera:
                 f"no memory for the frame buffers: choose a smaller picture, or more CMA ({said})"
             )
         return CameraError(f"the Pi camera does not start: {said}")
-
-
-def capture_time_us(timestamp_us: int, first_us: int | None, now_us: int) -> int:
-    """When the sensor took it: picamera2 counts from the first picture, whose sensor time `first_us` is.
-
-    The sensor's clock is the monotonic one as long as the board does not sleep; where it is not, now.
-    """
-    if first_us is not None and 0 <= now_us - (first_us + timestamp_us) <= CLOCK_SLACK_US:
-        return first_us + timestamp_us
-    return now_us
 
 
 def _listed(picamera2: ModuleType) -> list[Mapping[str, Any]]:

@@ -6,20 +6,19 @@ browser.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from agent.camera import film
 from agent.camera.duo import Duo
 from agent.camera.losses import Losses
+from agent.camera.moment import now_us
 from agent.camera.pace import Stamps
+from agent.camera.projector import Projector, seconds_to
 from agent.camera.source import Demands, Formats, OnUnit
 from agent.camera.transcoder import Transcoder
-from agent.camera.worker import Worker
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import EncoderDemand, StreamName
 
 MAX_WIDTH_PX, MAX_HEIGHT_PX = 1920, 1080
 HOLD_S = 1 / film.MIN_FPS
@@ -44,8 +43,8 @@ class ReplayCamera:
         """Raise CameraError where there is no such file."""
         self._settings = settings
         self._path = Path(path)
-        self._worker: Worker | None = None
-        self._duo: Duo | None = None
+        self._projector = Projector("camera-replay")
+        self.apply, self.stop = self._projector.apply, self._projector.stop
         self._losses = Losses(DAMAGED_IN_A_ROW)
         if not self._path.is_file():
             raise CameraError(f"replay: there is no file {path}")
@@ -59,57 +58,38 @@ class ReplayCamera:
         most_fps = settings.fps or film.MAX_FPS
         width, height = fit(facts.width_px, facts.height_px)
         width, height = settings.width_px or width, settings.height_px or height
-        duo = self._duo = Duo(settings, width, height, min(facts.fps, most_fps), demands)
+        duo = Duo(settings, width, height, min(facts.fps, most_fps), demands)
         losses = self._losses = Losses(DAMAGED_IN_A_ROW)
         transcoder = Transcoder(duo, losses, facts.matrix, settings.rotate)
 
-        def body(stopping: threading.Event) -> None:
+        def show(stopping: threading.Event) -> None:
             shown: film.Picture | None = None
             for picture, due_us in self._due(facts, losses, most_fps):
-                while shown and _seconds_to(due_us) > HOLD_S:
+                while shown and seconds_to(due_us) > HOLD_S:
                     if stopping.wait(HOLD_S):
                         return
                     emit(shown)
-                if stopping.wait(_seconds_to(due_us)):
+                if stopping.wait(seconds_to(due_us)):
                     return
                 emit(picture)
                 shown = picture
 
         def emit(picture: film.Picture) -> None:
-            for stream, unit in transcoder.units(*picture, _now_us()):
+            for stream, unit in transcoder.units(*picture, now_us()):
                 on_unit(stream, unit)
 
-        self._worker = Worker("camera-replay", body, on_failure)
-        self._worker.start()
-        return duo.formats
-
-    def apply(self, stream: StreamName, demand: EncoderDemand) -> None:
-        if self._duo:
-            self._duo.apply(stream, demand)
-
-    def stop(self) -> None:
-        worker, self._worker, self._duo = self._worker, None, None
-        if worker:
-            worker.stop()
+        return self._projector.start(duo, show, on_failure)
 
     def _due(self, facts: film.Film, losses: Losses, most_fps: float) -> Iterator[tuple[film.Picture, int]]:
         """The pictures and when each is due, loop after loop. Raises CameraError where one has none."""
-        stamps = Stamps(_now_us(), facts.interval_s, most_fps)
+        stamps = Stamps(now_us(), facts.interval_s, most_fps)
         while True:
             count = 0
             stamps.rewind()
             for picture in film.pictures(self._path, losses):
                 count += 1
-                due_us = stamps.due_us(picture[0].time, _now_us())
+                due_us = stamps.due_us(picture[0].time, now_us())
                 if due_us is not None:
                     yield picture, due_us
             if not count:
                 raise film.no_picture(self._path, losses)
-
-
-def _seconds_to(due_us: int) -> float:
-    return max(0.0, (due_us - _now_us()) / 1e6)
-
-
-def _now_us() -> int:
-    return time.monotonic_ns() // 1000

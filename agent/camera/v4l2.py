@@ -16,6 +16,7 @@ from agent.camera import color, videodev
 from agent.camera.annexb import UnitMaker
 from agent.camera.duo import Duo
 from agent.camera.losses import Losses
+from agent.camera.moment import capture_time_us, now_us
 from agent.camera.source import Demands, Formats, OnUnit
 from agent.camera.transcoder import Transcoder
 from agent.camera.vui import name_colors
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 WIDTH_PX, HEIGHT_PX, FPS = 1280, 720, 30.0
 MIN_BITRATE_BPS = 500_000
 """Of a camera's own encoder, of which nothing is known: below, many make slabs or stop."""
-CLOCK_SLACK_US = 1_000_000
 """A driver's time stamp that is older than this, or from the future, is on another clock than ours."""
 
 MIN_DAMAGED_IN_A_ROW = 5
@@ -270,7 +270,7 @@ class V4l2Camera:
     ) -> Callable[[threading.Event], None]:
         def body(stopping: threading.Event) -> None:
             for packet in self._packets(container, stream, chain):
-                capture_us = capture_time_us(packet, time.monotonic_ns() // 1000)
+                capture_us = capture_time_us(_stamp_us(packet), now_us())
                 try:
                     for name, unit in chain.units(packet, capture_us):
                         if stopping.is_set():
@@ -319,9 +319,7 @@ class V4l2Camera:
         return CameraError(f"{self._path}: {reason}")
 
 
-def capture_time_us(packet: Any, now_us: int) -> int:
-    """The driver's time stamp where it is on the monotonic clock (as UVC's is), else now."""
+def _stamp_us(packet: Any) -> int | None:
     if packet.pts is None or packet.time_base is None:
-        return now_us
-    stamp_us = int(packet.pts * packet.time_base * 1_000_000)
-    return stamp_us if 0 <= now_us - stamp_us <= CLOCK_SLACK_US else now_us
+        return None
+    return int(packet.pts * packet.time_base * 1_000_000)

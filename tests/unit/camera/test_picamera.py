@@ -9,7 +9,7 @@ from parts.one_stream import start
 
 from agent.camera import picamera, select, videodev
 from agent.camera.pi_encoders import hardware_bitrate_bps
-from agent.camera.picamera import PiCamera, capture_time_us
+from agent.camera.picamera import PiCamera
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
@@ -71,14 +71,6 @@ def test_the_capture_time_is_the_sensors(picamera2) -> None:
     film.picam.take(3)
     assert [unit.capture_us for unit in film.units] == [first_us, first_us + 40_000, first_us + 80_000]
     film.camera.stop()
-
-
-def test_a_sensor_clock_that_is_not_ours_is_not_believed() -> None:
-    now_us = 50_000_000
-    assert capture_time_us(1_000, 49_900_000, now_us) == 49_901_000
-    assert capture_time_us(1_000, 7, now_us) == now_us
-    assert capture_time_us(1_000, now_us, now_us) == now_us, "nothing was taken in the future"
-    assert capture_time_us(1_000, None, now_us) == now_us
 
 
 def test_the_encoder_is_set_for_browsers(picamera2) -> None:

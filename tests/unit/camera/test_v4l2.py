@@ -1,5 +1,6 @@
 import io
 import threading
+import time
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from parts.one_stream import start
 
 from agent.camera import v4l2, videodev
 from agent.camera.encoder import H264Encoder
-from agent.camera.v4l2 import V4l2Camera, capture_time_us
+from agent.camera.v4l2 import V4l2Camera
 from agent.camera.videodev import CID_BITRATE, CID_FORCE_KEY_FRAME, Device
 from agent.config import CameraSettings
 from agent.errors import CameraError
@@ -364,12 +365,19 @@ def test_a_stop_cannot_wait_for_ever_on_a_silent_device(monkeypatch) -> None:
     silence.set()
 
 
-def test_the_drivers_time_is_taken_where_it_is_our_clock() -> None:
-    packet = SimpleNamespace(pts=5_000_000, time_base=Fraction(1, 1_000_000))
-    assert capture_time_us(packet, 5_030_000) == 5_000_000
-    assert capture_time_us(packet, 1_700_000_000_000_000) == 1_700_000_000_000_000
-    assert capture_time_us(packet, 4_999_999) == 4_999_999
-    assert capture_time_us(SimpleNamespace(pts=None, time_base=None), 7) == 7
+def test_the_drivers_time_is_taken() -> None:
+    whole = film("mjpeg", "yuvj420p")
+    stream = whole.streams.video[0]
+    taken_us = time.monotonic_ns() // 1000 - 200_000
+
+    def demux(_stream):
+        for number, packet in enumerate(whole.demux(stream)):
+            packet.pts, packet.time_base = taken_us + number * 33_333, Fraction(1, 1_000_000)
+            yield packet
+
+    container = SimpleNamespace(streams=whole.streams, demux=demux, close=whole.close)
+    units, _, _ = run(V4l2Camera(CameraSettings(), "/dev/video0", probed("MJPG"), Opener(container)))
+    assert [unit.capture_us for unit in units] == [taken_us + number * 33_333 for number in range(5)]
 
 
 def test_only_usb_cameras_that_can_be_read_count(monkeypatch) -> None:
