@@ -4,6 +4,8 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -22,28 +24,45 @@ LONG_MODULES = {
 """Modules that may be longer, and why."""
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "base"}
 
+FROM_APT = {"picamera2", "libcamera"}
+"""No index has them: they come with a Pi's own packages."""
+ANYWHERE = ""
 FOREIGN = {
-    "picamera2": "camera/picamera.py",
-    "libcamera": "camera/picamera.py",
-    "aiomqtt": "signaling/broker.py",
-    "paho": "signaling/",
-    "aiortc": ("rtc/", "watch/peer.py"),
+    "aiohttp": (
+        "portal/",
+        "watch/portal.py",
+        "signaling/enrolment.py",
+        "doctor/portal.py",
+        "demo/supervisor.py",
+    ),
     "aioice": "rtc/",
-    "pylibsrtp": "rtc/",
+    "aiomqtt": "signaling/broker.py",
+    "aiortc": ("rtc/", "watch/peer.py"),
+    "alembic": ("portal/store.py", "portal/migrations/"),
     "amqtt": "demo/broker.py",
-    "typer": ("cli.py", "cli_portal.py", "cli_devices.py"),
-    "sqlalchemy": "portal/",
-    "alembic": "portal/",
     "argon2": ("portal/accounts/passwords.py", "portal/accounts/desk.py"),
-    "pyotp": "portal/accounts/codes.py",
-    "segno": "portal/accounts/codes.py",
-    "zxcvbn_rs_py": "portal/accounts/strength.py",
     "authlib": "portal/accounts/company.py",
+    "av": ("camera/", "watch/"),
+    "cryptography": ("signaling/trust.py", "portal/authority.py"),
     "httpx2": "portal/accounts/company.py",
-    "joserfc": ("signaling/trust.py", "portal/accounts/"),
-    "cryptography": ("signaling/trust.py", "portal/"),
+    "ifaddr": "rtc/interfaces.py",
+    "joserfc": ("signaling/trust.py", "portal/accounts/company.py"),
+    "libcamera": "camera/picamera.py",
+    "OpenSSL": "rtc/transport.py",
+    "paho": "signaling/broker.py",
+    "picamera2": "camera/picamera.py",
+    "pydantic": ANYWHERE,
+    "pydantic_core": ("config/", "signaling/messages.py"),
+    "pylibsrtp": ("rtc/transport.py", "rtc/seams.py"),
+    "pyotp": "portal/accounts/codes.py",
+    "rich": ("cli.py", "cli_portal.py", "cli_devices.py", "demo/", "doctor/screen.py", "watch/"),
+    "segno": "portal/accounts/codes.py",
+    "sqlalchemy": "portal/",
+    "typer": ("cli.py", "cli_portal.py", "cli_devices.py"),
+    "zxcvbn_rs_py": "portal/accounts/strength.py",
 }
-"""Where each foreign library may be imported: a file, a folder (with /), or several."""
+"""Where each foreign library may be imported: the file that owns it, a folder (with /), or several."""
+LOCKED_NAME = re.compile(r"^([a-z0-9-]+)==", re.MULTILINE)
 
 
 def tracked(*patterns: str) -> list[Path]:
@@ -72,6 +91,25 @@ def imports(file: Path) -> set[str]:
             assert node.level == 0, f"{file}: imports are absolute"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+def foreign(file: Path) -> set[str]:
+    """The libraries that a file imports and that are neither ours nor Python's."""
+    return {module.split(".")[0] for module in imports(file)} - {"agent"} - sys.stdlib_module_names
+
+
+@cache
+def distributions() -> dict[str, set[str]]:
+    """What is installed: the distributions that a module to import comes from, named as in a lock."""
+    return {
+        module: {re.sub(r"[-_.]+", "-", name).lower() for name in names}
+        for module, names in packages_distributions().items()
+    }
+
+
+def locked(lock: str) -> set[str]:
+    """The distributions that a lock holds."""
+    return set(LOCKED_NAME.findall((ROOT / lock).read_text()))
 
 
 def layer(module: str) -> str:
@@ -118,22 +156,32 @@ def test_imports_go_one_way(file):
             assert target in ALLOWED[own] | {own, "agent"}, f"{own} must not import {module}"
 
 
-@pytest.mark.parametrize("library", FOREIGN)
-def test_each_foreign_library_has_its_place(library):
-    allowed = FOREIGN[library]
-    for file in modules():
-        name = str(file.relative_to(PACKAGE))
-        if any(module.split(".")[0] == library for module in imports(file)):
-            assert name.startswith(allowed), f"{name} must not import {library}"
+@pytest.mark.parametrize("file", modules(), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_foreign_libraries_are_imported_in_their_places(file):
+    name = str(file.relative_to(PACKAGE))
+    for library in foreign(file):
+        assert library in FOREIGN, f"{name} imports {library}: say in FOREIGN which file owns it"
+        assert name.startswith(FOREIGN[library]), f"{name} must not import {library}"
+
+
+def test_places_are_kept_for_libraries_that_are_used_alone():
+    assert set(FOREIGN) == set().union(*map(foreign, modules()))
+
+
+@pytest.mark.parametrize("library", sorted(FOREIGN.keys() - FROM_APT))
+def test_what_is_imported_is_locked(library):
+    assert distributions()[library] & locked("requirements.lock"), f"{library}: run scripts/lock"
 
 
 def test_a_device_needs_nothing_that_only_the_portal_needs():
-    portal_only = ["alembic", "argon2", "authlib", "httpx", "pyotp", "segno", "sqlalchemy", "zxcvbn_rs_py"]
-    code = f"import sys, agent.app; print(*(name for name in {portal_only} if name in sys.modules))"
+    extra = locked("ansible/portal.lock") - locked("ansible/device.lock")
+    portal_only = {module for module, names in distributions().items() if names & extra}
+    assert {"sqlalchemy", "httpx2", "argon2"} <= portal_only, "the locks were read"
     loaded = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert loaded.stdout.split() == []
+        [sys.executable, "-c", "import sys, agent.app; print(*sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert not portal_only.intersection(loaded)
 
 
 def test_watch_uses_public_names_of_aiortc_alone():
