@@ -75,28 +75,37 @@ def claim(
         typer.Option("--csv", metavar="FILE", help="One code for each name in its column [b]device[/]."),
     ] = None,
     expires: Expires = "1d",
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the camera will be called, for people.")
+    ] = None,
 ) -> None:
     """Make a claim code, with which a camera enrols once; or many.
 
-    Without [b]--device[/] it lets any camera in whose name is not taken. With [b]--csv[/] it prints a table
-    with the columns device, code and expires.
+    Without [b]--device[/] it lets any camera in whose id is not taken. With [b]--csv[/] it prints a table
+    with the columns device, code and expires. Without [b]--name[/] a new camera is called as it first calls
+    itself; [b]pinhole portal device rename[/] changes that.
 
     Examples: [b]pinhole portal claim -c pinhole.toml[/]
-              [b]pinhole portal claim --device front-door --expires 2h -c pinhole.toml[/]
+              [b]pinhole portal claim --device front-door --name "Front door" --expires 2h -c pinhole.toml[/]
               [b]pinhole portal claim --csv cameras.csv --expires 7d -c pinhole.toml > codes.csv[/]
     """
     from agent.portal.claims import make_claim
+    from agent.portal.names import check_name
     from agent.portal.store import open_store
 
     if device and csv_file:
         raise typer.BadParameter("not together with --csv", param_hint="--device")
+    if name and csv_file:
+        raise typer.BadParameter("not together with --csv", param_hint="--name")
+    called = check_name(name) if name else None
     now, lifetime_s = time.time(), _seconds(expires)
     devices = _read_devices(csv_file) if csv_file else [_checked(device) if device else None]
     store = open_store(load(config).portal)
     try:
         codes = store.run_here(
             lambda db: [
-                make_claim(db, one, by="command line", now=now, lifetime_s=lifetime_s) for one in devices
+                make_claim(db, one, by="command line", now=now, lifetime_s=lifetime_s, name=called)
+                for one in devices
             ]
         )
     finally:
@@ -125,10 +134,31 @@ def list_devices(config: Config) -> None:
         found = store.run_here(read_all)
     finally:
         store.close()
-    table = Table("camera", "enrolled", "by", "revoked")
+    table = Table("camera", "name", "enrolled", "by", "revoked")
     for one in found:
-        table.add_row(one.id, _day(one.enrolled_at), one.enrolled_by, _day(one.revoked_at))
-    Console(highlight=False, emoji=False).print(table)
+        table.add_row(one.id, one.name or "", _day(one.enrolled_at), one.enrolled_by, _day(one.revoked_at))
+    Console(highlight=False, emoji=False, markup=False).print(table)
+
+
+@device_app.command("rename")
+def rename(
+    device: Annotated[str, typer.Argument(metavar="ID", help="The camera.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What people will call it.")],
+    config: Config,
+) -> None:
+    """Say what a camera is called: on every dashboard at once, whatever it calls itself.
+
+    Example: [b]pinhole portal device rename front-door "Front door" -c pinhole.toml[/]
+    """
+    from agent.portal.accounts.desk import note_rename
+    from agent.portal.store import open_store
+
+    store = open_store(load(config).portal)
+    try:
+        store.run_here(lambda db: note_rename(db, device, name))
+    finally:
+        store.close()
+    typer.echo(f"{device} is called {name}")
 
 
 @device_app.command("revoke")

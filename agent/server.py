@@ -26,6 +26,7 @@ from agent.portal.authority import PORTAL_NAME, Authority, open_authority
 from agent.portal.claims import has_certificates, revoke
 from agent.portal.client import Client
 from agent.portal.gateway import Gateway
+from agent.portal.names import adopt
 from agent.portal.registry import Registry, revoked_since
 from agent.portal.revocation import publish_revocations
 from agent.portal.store import Store, open_store
@@ -106,6 +107,7 @@ class Portal:
 
     async def _serve(self, on_ready: Callable[[str], None]) -> None:
         await self.registry.refresh()  # before the first message
+        self.gateway.on_names(self.registry.names)
         listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         async with EssentialTasks() as tasks:
             portal = serve_portal(
@@ -160,7 +162,13 @@ class Portal:
             self.gateway.problem = self._problem(kept_out, has_owed=owed is not None)
             await asyncio.sleep(TRUST_INTERVAL_S)
             try:
+                nameless = [device for device, name in self.registry.names.items() if name is None]
+                if said := self.gateway.said_names(nameless):
+                    await self.store.run(lambda db, said=said: adopt(db, said))  # type: ignore[misc]
+                before = self.registry.names
                 revoked = await self.registry.refresh()
+                if self.registry.names is not before:
+                    self.gateway.on_names(self.registry.names)
             except PortalError as exc:
                 log.warning("devices are as they were: %s", exc)
                 continue

@@ -16,6 +16,8 @@ def enroll_here(device: DeviceSettings, portal: PortalSettings) -> None:
     store = open_store(portal)
     try:
         now = time.time()
-        store.run_here(lambda db: add_device(db, device.id, key.public, by="demo", now=now))
+        store.run_here(
+            lambda db: add_device(db, device.id, key.public, by="demo", now=now, name=device.name or None)
+        )
     finally:
         store.close()

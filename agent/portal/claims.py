@@ -44,6 +44,8 @@ class Claim(Table):
     made_by: Mapped[str] = mapped_column(String(NAME_CHARS))
     expires_at: Mapped[float] = mapped_column(Float)
     used_by: Mapped[str | None] = mapped_column(String(DEVICE_CHARS))
+    name: Mapped[str | None] = mapped_column(String(NAME_CHARS))
+    """What the camera will be called; None leaves that to the camera, once."""
 
 
 class DeviceCertificate(Table):
@@ -73,11 +75,13 @@ class Enrolled:
     """Who made its claim code."""
 
 
-def make_claim(db: Session, device: str | None, *, by: str, now: float, lifetime_s: float) -> str:
+def make_claim(
+    db: Session, device: str | None, *, by: str, now: float, lifetime_s: float, name: str | None = None
+) -> str:
     """A new code, as people read it: `ABCDE-FGHJK-MNPQR-STUVW`."""
     db.execute(delete(Claim).where(Claim.expires_at < now - KEEP_S))
     code = "".join(secrets.choice(_ALPHABET) for _ in range(CODE_CHARS))
-    db.add(Claim(key=_key(code), device=device, made_by=by, expires_at=now + lifetime_s))
+    db.add(Claim(key=_key(code), device=device, made_by=by, expires_at=now + lifetime_s, name=name))
     return "-".join(code[i : i + 5] for i in range(0, CODE_CHARS, 5))
 
 
@@ -154,7 +158,15 @@ def _use_code(db: Session, device: str, public_key: bytes, code: str | None, now
     try:
         with db.begin_nested():  # a code that is refused is not used up
             _take(db, claim.key, device)
-            add_device(db, device, public_key, by=claim.made_by, now=now, replace=claim.device is not None)
+            add_device(
+                db,
+                device,
+                public_key,
+                by=claim.made_by,
+                now=now,
+                replace=claim.device is not None,
+                name=claim.name,
+            )
     except ClaimError:
         raise
     except PortalError as exc:

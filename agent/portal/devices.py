@@ -1,10 +1,12 @@
 """What the portal knows of the devices, from their retained states."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from agent.model.health import Health
 from agent.model.signal import State
 from agent.portal.messages import Device
+from agent.portal.names import is_same, shown
 
 MAX_DEVICES = 4096
 _REVOKED = "This camera was revoked: it has to be enrolled again."
@@ -22,6 +24,9 @@ class Directory:
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
+        self._names: dict[str, str] = {}
+        """The portal's own, as they are shown."""
+        self._plain: dict[str, str] = {}
 
     def apply(self, device: str, state: State, now: float) -> bool:
         """Take in a state; False where it changes nothing that the dashboard shows. `now` is Unix time."""
@@ -45,6 +50,16 @@ class Directory:
             return False
         entry.health = health
         return True
+
+    def take_names(self, names: Mapping[str, str | None]) -> list[str]:
+        """Take in what cameras are called; returns which of those that are known here change."""
+        self._plain = {device: name or device for device, name in names.items()}
+        before, self._names = self._names, shown(self._plain)
+        return [each for each in self._entries if before.get(each) != self._names.get(each)]
+
+    def said_names(self, devices: Iterable[str]) -> dict[str, str]:
+        """What these call themselves, as far as they have spoken."""
+        return {each: self._entries[each].state.name or each for each in devices if each in self._entries}
 
     def revoke(self, device: str, now: float) -> bool:
         """Show a device as gone, since nothing that it says is heard any more; False where it is unknown."""
@@ -72,7 +87,7 @@ class Directory:
 
     def get(self, device: str) -> Device:
         """Raises KeyError where the device is unknown."""
-        return _view(device, self._entries[device])
+        return self._view(device)
 
     def ids(self) -> tuple[str, ...]:
         """Of every device."""
@@ -80,7 +95,15 @@ class Directory:
 
     def all(self) -> list[Device]:
         """Every device, in the order in which they were first seen."""
-        return [_view(device, entry) for device, entry in self._entries.items()]
+        return [self._view(device) for device in self._entries]
+
+    def _view(self, device: str) -> Device:
+        entry = self._entries[device]
+        said = entry.state.name or device
+        name = self._names.get(device)
+        if name is None:  # of no registry: only tests have such
+            return _view(device, entry, said, "")
+        return _view(device, entry, name, "" if is_same(said, self._plain[device]) else said)
 
 
 def _is_late_will(known: State, new: State) -> bool:
@@ -97,11 +120,11 @@ def _since(entry: _Entry, state: State, now: float) -> float | None:
     return state.since if state.since > entry.state.since else now
 
 
-def _view(device: str, entry: _Entry) -> Device:
+def _view(device: str, entry: _Entry, name: str, calls_itself: str) -> Device:
     state = entry.state
     return Device(
         id=device,
-        name=state.name or device,
+        name=name,
         online=state.online,
         since=entry.since,
         camera=state.camera,
@@ -113,4 +136,5 @@ def _view(device: str, entry: _Entry) -> Device:
         version=state.version,
         health=entry.health,
         release=state.release,
+        calls_itself=calls_itself,
     )

@@ -319,6 +319,15 @@ class Gateway:
         if self._directory.revoke(device, self._clock.unix_s()):
             self._show(device)
 
+    def on_names(self, names: Mapping[str, str | None]) -> None:
+        """What the portal calls its cameras; what they say of themselves does not count."""
+        for device in self._directory.take_names(names):
+            self._show(device)
+
+    def said_names(self, devices: Iterable[str]) -> dict[str, str]:
+        """What these cameras call themselves, as far as they have spoken."""
+        return self._directory.said_names(devices)
+
     def on_broker(self, connected: bool) -> None:
         """The link to the broker came or went."""
         if connected != self.broker_connected:

@@ -95,6 +95,8 @@ class Device:
     """What its doctor says; None where it has not yet."""
     release: Release | None = None
     """How its releases fare; None where they are not managed on the device."""
+    calls_itself: str = ""
+    """Where that is something else than the portal's own `name` for it."""
     own_viewers: int = 0
     """How many of the viewers are the one's who is told this."""
     watching: tuple[str, ...] = ()

@@ -28,6 +28,8 @@ class Device(Table):
     enrolled_by: Mapped[str] = mapped_column(String(128))
     """Who made the claim code."""
     revoked_at: Mapped[float | None] = mapped_column(Float)
+    name: Mapped[str | None] = mapped_column(String(128))
+    """What people call it; None until it is claimed by a name or has said its own. See `names.py`."""
 
 
 class DeviceRevision(Table):
@@ -46,6 +48,8 @@ class Registry:
         self._store = store
         self._revision = -1
         self._keys: dict[str, bytes] = {}
+        self.names: dict[str, str | None] = {}
+        """Of every camera that was ever enrolled; None for one that has no name yet."""
 
     def key_of(self, device: str) -> bytes | None:
         """The public key of a device that may speak; None where it is unknown or revoked."""
@@ -53,36 +57,45 @@ class Registry:
 
     async def refresh(self) -> frozenset[str]:
         """Take in what another program changed; returns whose key counts no more. Raises StoreError."""
-        revision, keys = await self._store.run(self._read)
-        if keys is None:
+        revision, found = await self._store.run(self._read)
+        if found is None:
             return frozenset()
+        keys = {row.id: row.public_key for row in found if row.revoked_at is None}
+        self.names = {row.id: row.name for row in found}
         gone = frozenset(device for device, key in self._keys.items() if keys.get(device) != key)
         self._revision, self._keys = revision, keys
         return gone
 
-    def _read(self, db: Session) -> tuple[int, dict[str, bytes] | None]:
+    def _read(self, db: Session) -> tuple[int, list[Device] | None]:
         revision = db.scalar(select(DeviceRevision.number)) or 0
         if revision == self._revision:
             return revision, None
-        rows = db.execute(select(Device.id, Device.public_key).where(Device.revoked_at.is_(None)))
-        return revision, {row.id: row.public_key for row in rows}
+        return revision, list_devices(db)
 
 
 def add_device(
-    db: Session, device: str, public_key: bytes, *, by: str, now: float, replace: bool = False
+    db: Session,
+    device: str,
+    public_key: bytes,
+    *,
+    by: str,
+    now: float,
+    replace: bool = False,
+    name: str | None = None,
 ) -> None:
-    """Take a device in, or again. Raises PortalError where the name is another key's, unless `replace`."""
+    """Take a device in, or again. Raises PortalError where its id is another key's, unless `replace`."""
     if not is_id(device) or device.lower().split("-")[0] in RESERVED:
         raise PortalError(f"{device!a} cannot be a camera's id: choose another device.id")
     known = db.get(Device, device)
     if known is None:
-        db.add(Device(id=device, public_key=public_key, enrolled_at=now, enrolled_by=by))
+        db.add(Device(id=device, public_key=public_key, enrolled_at=now, enrolled_by=by, name=name))
     elif (known.public_key != public_key or known.revoked_at is not None) and not replace:
         raise PortalError(
             f"there is a camera {device} already, with another key or revoked: choose another device.id, "
             f"or make a claim code for this very camera: pinhole portal claim --device {device}"
         )
     else:
+        known.name = name or known.name
         known.public_key, known.enrolled_at, known.enrolled_by, known.revoked_at = public_key, now, by, None
     count_up(db)
 

@@ -104,6 +104,7 @@ async def test_a_camera_is_let_in_by_its_code_and_shut_out(context, name, tmp_pa
         await sign_in(page, part.url)
         await go(page, part, "cameras", "Cameras")
         await page.get_by_label("Its id, where you know it").fill("front")
+        await page.get_by_label("What to call it").fill("Front gate")
         await page.get_by_role("button", name="Make a claim code").click()
         command = page.get_by_role("textbox", name="Command")
         await expect(command).to_have_value(re.compile("^sudo pinhole enroll "))
@@ -114,10 +115,18 @@ async def test_a_camera_is_let_in_by_its_code_and_shut_out(context, name, tmp_pa
         said = []
         await enroll(Settings(device=device), given[4], given[6], said.append)
         assert f"portal       {part.url} knows this camera as front" in said
+        part.gateway.on_names({"front": "Front gate"})
         await page.reload()
         row = page.get_by_role("list", name="Cameras").get_by_role("listitem")
-        await expect(row).to_contain_text("Front door")
+        await expect(row.get_by_text("Front gate", exact=True)).to_be_visible()
+        await expect(row).to_contain_text("calls itself “Front door”")
         await expect(row).to_contain_text("by ann")
+        await row.get_by_text("Give it another name").click()
+        await row.get_by_label("New name").fill("Yard")
+        await fits(page)
+        await screenshot(page, f"rename-{name}")
+        await row.get_by_role("button", name="Rename").click()
+        await expect(row.get_by_text("Yard", exact=True)).to_be_visible()
         await row.get_by_role("button", name="Shut out").click()
         [known] = await part.accounts.store.run(list_devices)
         assert known.revoked_at is None, "one slip of the finger shuts nobody out"

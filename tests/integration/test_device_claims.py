@@ -11,8 +11,11 @@ from sqlalchemy import text
 from agent.errors import PortalError
 from agent.portal import store as stores
 from agent.portal.accounts import attempts
+from agent.portal.accounts.audit import Filter, entries
+from agent.portal.accounts.desk import note_rename
 from agent.portal.authority import Authority
 from agent.portal.claims import ClaimError, enroll, make_claim, revoke, revoked_serials
+from agent.portal.names import adopt, rename
 from agent.portal.registry import Registry, add_device, list_devices
 from agent.portal.store import Store
 from agent.signaling.trust import SigningKey, make_signing_key
@@ -88,6 +91,28 @@ async def test_a_revoked_device_is_noticed_and_comes_back_by_a_code_of_its_own(s
     ask(store, authority, claim(store, "door"), key=OTHER)
     await registry.refresh()
     assert registry.key_of("door") == OTHER
+
+
+async def test_a_camera_is_called_what_the_portal_says(store, authority):
+    registry = Registry(store)
+    named = store.run_here(
+        lambda db: make_claim(db, None, by="ann", now=NOW_S, lifetime_s=3600, name="Front door")
+    )
+    ask(store, authority, named)
+    ask(store, authority, claim(store), "window", OTHER)
+    await registry.refresh()
+    assert registry.names == {"door": "Front door", "window": None}
+    store.run_here(lambda db: adopt(db, {"door": "Yard", "window": "Window\n of the yard"}))
+    store.run_here(lambda db: adopt(db, {"window": "Front door"}))
+    await registry.refresh()
+    assert registry.names == {"door": "Front door", "window": "Window of the yard"}
+    store.run_here(lambda db: note_rename(db, "door", "Gate"))
+    await registry.refresh()
+    assert registry.names["door"] == "Gate"
+    [entry] = [entry for _, entry in store.run_here(lambda db: entries(db, Filter()))]
+    assert (entry.action, entry.device, entry.detail) == ("renamed", "door", "Front door is now Gate")
+    with pytest.raises(PortalError, match="no camera ghost"):
+        store.run_here(lambda db: rename(db, "ghost", "Gate"))
 
 
 def test_a_name_of_nobody_cannot_be_revoked(store):

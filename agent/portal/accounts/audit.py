@@ -59,7 +59,7 @@ TOPICS: dict[Topic, tuple[str, ...]] = {
         "group-removed",
     ),
     "links": ("link-shared", "link-revoked", "link-opened"),
-    "cameras": ("claim-made", "enrolled", "enrol-refused", "revoked", "look-asked"),
+    "cameras": ("claim-made", "enrolled", "enrol-refused", "renamed", "revoked", "look-asked"),
     "refusals": ("sign-in-failed", "watch-refused", "enrol-refused", "refused"),
 }
 """Which acts belong together. Where no topic is asked for, previews are left out; `everything` has them."""

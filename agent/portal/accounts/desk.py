@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 from sqlalchemy.orm import Session
 
 from agent.config import PortalSettings
+from agent.portal import names
 from agent.portal.accounts import ledger, users
 from agent.portal.accounts.access import Role, parse_role
 from agent.portal.accounts.audit_file import read_links
@@ -203,6 +204,13 @@ class Desk:
             return result
 
         return self._store.run_here(run)
+
+
+def note_rename(db: Session, device: str, name: str) -> None:
+    """Call a camera so, and say so in the audit log. Raises PortalError."""
+    former = names.rename(db, device, name)
+    words = f"{former} is now {names.check_name(name)}"
+    ledger.append(db, [Entry(time.time(), ACTOR, "renamed", device, detail=words)])
 
 
 def _role(text: str | None) -> Role | None:

@@ -21,6 +21,7 @@ from agent.portal.api.route import Body, Need, add, read
 from agent.portal.authority import Authority, read_request
 from agent.portal.claims import ClaimError, Enrolled, enroll, make_claim, revoke
 from agent.portal.guard import client_address, refusal
+from agent.portal.names import check_name, rename
 from agent.portal.registry import list_devices
 from agent.portal.store import StoreError
 
@@ -39,6 +40,13 @@ class ClaimWish(Body):
 
     device: Id | None = None
     lifetime_s: float = Field(default=CLAIM_LIFETIME_S, ge=60, le=366 * 86400)
+    name: str | None = None
+
+
+class NewName(Body):
+    """What a camera is called from now on."""
+
+    name: str
 
 
 class Devices:
@@ -68,6 +76,7 @@ class Devices:
         for method, path, serve in (
             ("GET", "/api/devices", self.list_devices),
             ("POST", "/api/claims", self.make_claim),
+            ("POST", "/api/devices/{device}/name", self.rename),
             ("POST", "/api/devices/{device}/revoke", self.revoke),
         ):
             need = Need.ADMIN if method == "GET" else Need.CONFIRMED_ADMIN
@@ -118,6 +127,7 @@ class Devices:
         devices = [
             {
                 "id": one.id,
+                "name": one.name or one.id,
                 "enrolled_at": one.enrolled_at,
                 "by": one.enrolled_by,
                 "revoked_at": one.revoked_at,
@@ -131,11 +141,34 @@ class Devices:
         """A code that lets one device in, once."""
         wish = await read(request, ClaimWish)
         now = time.time()
+        try:
+            name = check_name(wish.name) if wish.name else None
+        except PortalError as exc:
+            return refusal(400, "bad-name", str(exc))
         code = await self._accounts.store.run(
-            lambda db: make_claim(db, wish.device, by=who.name, now=now, lifetime_s=wish.lifetime_s)
+            lambda db: make_claim(
+                db, wish.device, by=who.name, now=now, lifetime_s=wish.lifetime_s, name=name
+            )
         )
-        self._note(request, who, "claim-made", wish.device or "")
+        self._note(request, who, "claim-made", wish.device or "", name or "")
         return web.json_response({"code": code, "expires_at": now + wish.lifetime_s})
+
+    async def rename(self, request: web.Request, who: Identity) -> web.Response:
+        """Call a device so: every portal shows it within a second."""
+        device = request.match_info["device"]
+        wanted = (await read(request, NewName)).name
+        try:
+            check_name(wanted)
+        except PortalError as exc:
+            return refusal(400, "bad-name", str(exc))
+        try:
+            former = await self._accounts.store.run(lambda db: rename(db, device, wanted))
+        except StoreError:
+            raise
+        except PortalError as exc:
+            return refusal(404, "unknown-device", str(exc))
+        self._note(request, who, "renamed", device, f"{former} is now {check_name(wanted)}")
+        return web.json_response({})
 
     async def revoke(self, request: web.Request, who: Identity) -> web.Response:
         """Shut a device out: every portal notices within a second."""
@@ -164,5 +197,6 @@ class Devices:
         attempts.succeed(db, keys)
         return got
 
-    def _note(self, request: web.Request, who: Identity, action: str, device: str) -> None:
-        self._accounts.audit.add(who.name, action, device=device, address=client_address(request))
+    def _note(self, request: web.Request, who: Identity, action: str, device: str, detail: str = "") -> None:
+        address = client_address(request)
+        self._accounts.audit.add(who.name, action, device=device, address=address, detail=detail)

@@ -45,6 +45,7 @@ const WORDS = {
   "enrol-refused": "a camera was not let in",
   refused: "was refused",
   "audit-broken": "found the audit log changed",
+  renamed: "renamed a camera",
   revoked: "shut a camera out",
   "look-asked": "had cameras look for a release",
   "entries-lost": "lost entries",

@@ -1,0 +1,74 @@
+"""What cameras are called: the portal's own word. What a camera says of itself is a hint at most."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from agent.errors import PortalError
+from agent.portal.registry import Device, count_up
+
+MAX_CHARS = 64
+_LOOKS_LIKE = str.maketrans(
+    {"0": "o", "1": "l", "|": "l", "5": "s"}
+    | dict(zip("іїјаеосрухѕһԁкмтвнγαειορτυνκ", "iijaeocpyxshdkmtbhyaeioptuvk", strict=True))
+)
+"""Cyrillic and Greek letters, and digits, that pass for Latin ones."""
+
+
+def check_name(name: str) -> str:
+    """A name as it is kept. Raises PortalError."""
+    clean = re.sub(r"\s+", " ", name).strip()
+    if not 1 <= len(clean) <= MAX_CHARS or not clean.isprintable():
+        raise PortalError(f"{name[:80]!a} cannot be a camera's name: 1 to {MAX_CHARS} characters that show")
+    return clean
+
+
+def rename(db: Session, device: str, name: str) -> str:
+    """Call a camera so from now on; returns what it was called. Raises PortalError."""
+    known = db.get(Device, device)
+    if known is None:
+        raise PortalError(f"there is no camera {device}")
+    former, known.name = known.name or device, check_name(name)
+    count_up(db)
+    return former
+
+
+def adopt(db: Session, said: Mapping[str, str]) -> None:
+    """Call cameras that have no name as they call themselves, once: what they say later changes nothing."""
+    for device, name in said.items():
+        try:
+            wanted = check_name(name[:MAX_CHARS])
+        except PortalError:
+            wanted = device
+        db.execute(update(Device).where(Device.id == device, Device.name.is_(None)).values(name=wanted))
+    if said:
+        count_up(db)
+
+
+def read_names(db: Session) -> dict[str, str | None]:
+    """Of every camera that was ever enrolled."""
+    return {row.id: row.name for row in db.execute(select(Device.id, Device.name))}
+
+
+def shown(names: Mapping[str, str]) -> dict[str, str]:
+    """Each camera's name as people see it, by id: with its id where another's may be taken for it."""
+    looks = Counter(look for id_, name in names.items() for look in {_look(name), _look(id_)})
+    return {
+        id_: f"{name} ({id_})" if name != id_ and looks[_look(name)] > 1 else name
+        for id_, name in names.items()
+    }
+
+
+def is_same(name: str, other: str) -> bool:
+    """Whether people would read the same."""
+    return _look(name) == _look(other)
+
+
+def _look(name: str) -> str:
+    """What is left of a name at a glance: no case, accents, spaces and dashes, and look-alikes as one."""
+    plain = unicodedata.normalize("NFKD", name).casefold().translate(_LOOKS_LIKE).replace("l", "i")
+    return "".join(char for char in plain if char.isalnum()) or name
