@@ -22,6 +22,7 @@ SETTLE_S = 60.0
 RELOAD_S = 2.0
 _FILE = re.compile(r"signing-(\d{1,12})\.pem")
 _VERSION_FILE = "signing-version"
+_RETIRED = ".retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class SigningFolder:
         self._load()
         if not self.keys:
             self.rotate()
+        self._finish()
 
     @property
     def current(self) -> SigningKey:
@@ -81,13 +83,24 @@ class SigningFolder:
             raise ConfigError(f"{kid}: the only signing key: make another one first")
         file = self._folder / f"signing-{found[0].made_at}.pem"
         try:
-            file.unlink()
+            file.rename(file.with_name(f"{file.name}{_RETIRED}"))
         except OSError as exc:
             raise ConfigError(f"{file}: cannot remove it: {exc.strerror}") from exc
-        self._count_up()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Count what was made or retired: also where who did it was killed, or no camera would hear of it."""
+        try:
+            retired = list(self._folder.glob(f"signing-*.pem{_RETIRED}"))
+            if retired or self.version < self.keys[-1].made_at:
+                self._count_up()
+            for file in retired:
+                file.unlink(missing_ok=True)
+        except OSError as exc:
+            raise ConfigError(f"{self._folder}: cannot retire a key: {reason(exc, self._folder)}") from exc
 
     def _count_up(self) -> None:
-        version = max(int(self._clock()), self.version + 1)
+        version = max(int(self._clock()), self.version + 1, *(dated.made_at for dated in self.keys))
         write_private(self._folder / _VERSION_FILE, str(version).encode())
         self._load()
 
@@ -97,6 +110,7 @@ class SigningFolder:
             return
         try:
             self._load()
+            self._finish()
         except (OSError, ConfigError) as exc:
             if str(exc) != self.problem:
                 log.error("the signing keys stay as they were: %s", exc)  # noqa: TRY400  its words say it all

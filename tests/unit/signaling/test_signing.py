@@ -1,0 +1,56 @@
+"""The portal's signing keys: what was begun and cut short is told to the cameras all the same."""
+
+import pytest
+
+from agent.signaling.signing import SigningFolder
+
+NOW_S = 1_800_000_000
+
+
+class Cut(BaseException):
+    """In place of a kill."""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return SigningFolder(tmp_path / "keys", clock=lambda: NOW_S)
+
+
+def cut(*_):
+    raise Cut
+
+
+def again(tmp_path):
+    return SigningFolder(tmp_path / "keys", clock=lambda: NOW_S + 10)
+
+
+def test_a_key_that_was_made_and_not_counted_is_counted_at_the_next_start(folder, tmp_path, monkeypatch):
+    before = folder.key_set()
+    monkeypatch.setattr(SigningFolder, "_count_up", cut)
+    with pytest.raises(Cut):
+        folder.rotate()
+    monkeypatch.undo()
+    after = again(tmp_path).key_set()
+    assert len(after.publics) == 2
+    assert after.version > before.version, "no camera would take the new key in"
+
+
+def test_a_key_that_was_retired_and_not_counted_is_counted_at_the_next_start(folder, tmp_path, monkeypatch):
+    folder.rotate()
+    before = folder.key_set()
+    monkeypatch.setattr(SigningFolder, "_count_up", cut)
+    with pytest.raises(Cut):
+        folder.retire(folder.keys[0].key.kid)
+    monkeypatch.undo()
+    after = again(tmp_path).key_set()
+    assert len(after.publics) == 1
+    assert after.version > before.version, "every camera would believe the old key on and on"
+    assert sorted(file.suffix for file in (tmp_path / "keys").iterdir()) == ["", ".pem"]
+
+
+def test_a_first_start_that_was_cut_short_is_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr(SigningFolder, "_count_up", cut)
+    with pytest.raises(Cut):
+        again(tmp_path)
+    monkeypatch.undo()
+    assert again(tmp_path).version >= NOW_S
