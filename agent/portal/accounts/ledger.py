@@ -33,7 +33,8 @@ def prune(db: Session, before: float, now: float) -> None:
     chain = _chain(db)
     newest = db.scalar(select(func.max(AuditEntry.id))) or 0
     young = db.scalar(select(func.min(AuditEntry.id)).where(AuditEntry.at >= before))
-    cut = max(newest - MAX_ROWS, (newest if young is None else young - 1))
+    # The newest stays in any case: SQLite gives the number of one that is gone to the next.
+    cut = max(newest - MAX_ROWS, (newest if young is None else young) - 1)
     if cut > chain.anchor_id:
         found = list(faults(_links(db, chain.anchor_id, cut), chain.anchor))
         last = db.scalars(

@@ -23,6 +23,7 @@ def fresh_database():
 def store(tmp_path):
     """An empty store."""
     file = tmp_path / "portal.db"
+    file.touch(0o600)
     file.write_bytes(fresh_database())
     store = Store(_sqlite(make_url(f"sqlite:///{file}")))
     yield store

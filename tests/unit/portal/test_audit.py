@@ -1,0 +1,431 @@
+"""The audit log: what is noted, in the table and in the file, and what of it can be asked for."""
+
+import asyncio
+import json
+
+import pytest
+
+from agent.errors import PortalError
+from agent.portal.accounts import audit as audits
+from agent.portal.accounts import audit_file, ledger
+from agent.portal.accounts.audit import KEPT_S, TOPICS, Audit, Filter, entries
+from agent.portal.accounts.audit_file import AuditFile, read_links
+from agent.portal.accounts.chain import GENESIS, Entry, Link, faults, hash_of
+from agent.portal.store import StoreError
+from agent.portal.tables import AuditChain, AuditEntry
+
+NOW_S = 1_800_000_000.0
+
+
+class Log:
+    """An audit log on a store, at a time that is set."""
+
+    def __init__(self, store, folder):
+        self.store, self.file, self.now = store, folder / "audit.jsonl", NOW_S
+        self.audit = Audit(store, self.file, lambda: self.now)
+
+    def rows(self):
+        return self.store.run_here(lambda db: list(db.query(AuditEntry).order_by(AuditEntry.id)))
+
+    def actors(self, **wanted):
+        found = self.store.run_here(lambda db: entries(db, Filter(**wanted)))
+        return [entry.actor for _, entry in found]
+
+    def lines(self):
+        return [json.loads(line) for line in self.file.read_text().splitlines()]
+
+
+@pytest.fixture
+def log(store, tmp_path):
+    return Log(store, tmp_path)
+
+
+async def test_an_act_is_noted_in_table_and_file(log):
+    log.now += 0.12345
+    log.audit.add("ann", "watch", device="front", address="192.0.2.1", detail="ä")
+    log.audit.add("bob", "sign-out")
+    await log.audit.flush()
+    assert [ledger.entry_of(row) for row in log.rows()] == [
+        Entry(NOW_S + 0.123, "ann", "watch", "front", "192.0.2.1", "ä"),
+        Entry(NOW_S + 0.123, "bob", "sign-out"),
+    ]
+    first, second = log.lines()
+    assert first == {
+        "at": NOW_S + 0.123,
+        "actor": "ann",
+        "action": "watch",
+        "device": "front",
+        "address": "192.0.2.1",
+        "detail": "ä",
+        "previous": GENESIS,
+        "hash": first["hash"],
+    }
+    assert second["previous"] == first["hash"]
+    assert "device" not in second
+    assert log.store.run_here(ledger.verify) == (2, [])
+    assert not log.audit.is_incomplete
+
+
+async def test_what_comes_from_outside_is_bounded_and_printable(log):
+    log.audit.add("\x1b" + "u" * 200, "watch", device="d" * 100, address="a" * 100, detail="\x1b" + "t" * 500)
+    await log.audit.flush()
+    [row] = log.rows()
+    mark = "\N{REPLACEMENT CHARACTER}"
+    assert (row.actor, row.device) == (mark + "u" * 127, "d" * 64)
+    assert (row.address, row.detail) == ("a" * 64, mark + "t" * 399)
+
+
+async def test_refusals_of_one_address_and_of_all_are_bounded(log, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(audits.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(log.audit, "_all_refusals", audits.MinuteLimit(25))
+
+    def refuse(address, times):
+        for _ in range(times):
+            log.audit.add_refusal("bob", "refused", device="front", address=address, detail="GET /")
+
+    refuse("192.0.2.1", 100)
+    await log.audit.flush()
+    assert len(log.rows()) == 20
+    assert ledger.entry_of(log.rows()[0]) == Entry(NOW_S, "bob", "refused", "front", "192.0.2.1", "GET /")
+    refuse("192.0.2.2", 100)
+    await log.audit.flush()
+    assert len(log.rows()) == 25, "of all"
+    now[0] += 60
+    refuse("192.0.2.1", 1)
+    await log.audit.flush()
+    assert len(log.rows()) == 26
+
+
+async def test_what_finds_the_queue_full_is_counted_and_told(log, monkeypatch, caplog):
+    monkeypatch.setattr(audits, "BATCH", 3)
+    monkeypatch.setattr(log.audit, "_queue", asyncio.Queue(4))
+    for _ in range(6):
+        log.audit.add("ann", "watch")
+    assert [record.levelname for record in caplog.records] == ["WARNING"], "once"
+    task = asyncio.create_task(log.audit.run())
+    while len(log.rows()) < 5:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    noted = [(row.actor, row.action, row.detail) for row in log.rows()]
+    assert noted.count(("ann", "watch", "")) == 4
+    assert noted.count(("portal", "entries-lost", "2")) == 1
+    assert len(noted) == 5
+
+
+async def test_what_is_queued_at_the_end_is_written(log):
+    task = asyncio.create_task(log.audit.run())
+    await asyncio.sleep(0)
+    log.audit.add("ann", "watch")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [row.actor for row in log.rows()] == ["ann"]
+    assert log.audit._file.stream is None, "closed"
+
+
+async def test_an_end_without_a_database_leaves_all_in_the_file(log, monkeypatch):
+    async def fail(_work):
+        raise StoreError("away")
+
+    monkeypatch.setattr(log.store, "run", fail)
+    for _ in range(audits.BATCH + 1):
+        log.audit.add("ann", "watch")
+    await log.audit.flush()
+    assert len(log.lines()) == audits.BATCH
+
+
+@pytest.mark.parametrize("why", ["full", "away"])
+async def test_the_log_waits_for_its_database_and_says_so_once(log, monkeypatch, caplog, why):
+    run, waits = log.store.run, []
+
+    async def work(wanted):
+        if len(waits) < 3 and why == "away":
+            raise StoreError("away")
+        return await run(wanted)
+
+    async def pause(seconds):
+        waits.append(seconds)
+        log.store.disk_is_full = len(waits) < 3 and why == "full"
+
+    log.store.disk_is_full = why == "full"
+    monkeypatch.setattr(log.store, "run", work)
+    monkeypatch.setattr(audits.asyncio, "sleep", pause)
+    log.audit.add("ann", "watch")
+    await log.audit._write(await log.audit._batch())
+    assert waits == [5.0, 5.0, 5.0]
+    assert [row.actor for row in log.rows()] == ["ann"]
+    words = "its disk is full" if why == "full" else "for the database: away"
+    [told] = [record.getMessage() for record in caplog.records]
+    assert words in told
+    log.audit._tell("table", "again")
+    assert len(caplog.records) == 2, "it was well in between"
+
+
+async def test_what_is_a_year_old_is_forgotten_now_and_then(log, monkeypatch):
+    monkeypatch.setattr(audits, "_PRUNE_EVERY", 3)
+    for days in (0, 1, 368):
+        log.now = NOW_S + days * 86400
+        log.audit.add(f"day {days}", "watch")
+        await log.audit._write(await log.audit._batch())
+    assert [row.actor for row in log.rows()] == ["day 368"]
+    assert KEPT_S == 366 * 86400
+    log.now += 368 * 86400
+    log.audit.add("later", "watch")
+    await log.audit._write(await log.audit._batch())
+    assert len(log.rows()) == 2, "not each time"
+
+
+def test_a_file_that_cannot_be_written_stops_the_start(store, tmp_path):
+    file = tmp_path / "audit.jsonl"
+    file.mkdir()
+    with pytest.raises(PortalError) as caught:
+        Audit(store, file)
+    assert str(caught.value) == f"portal.audit_file {file}: cannot write it: Is a directory"
+
+
+async def test_a_fault_of_the_file_is_told_until_it_is_mended(log, monkeypatch):
+    broken = [True]
+    real = AuditFile.format
+
+    def format_(self, record):
+        if broken[0]:
+            raise OSError(28, "No space left on device")
+        return real(self, record)
+
+    monkeypatch.setattr(AuditFile, "format", format_)
+    log.audit.add("ann", "watch")
+    await log.audit.flush()
+    assert log.audit.is_incomplete
+    assert [row.actor for row in log.rows()] == ["ann"], "in the table all the same"
+    broken[0] = False
+    log.audit.add("bob", "watch")
+    await log.audit.flush()
+    assert not log.audit.is_incomplete
+    assert [line["actor"] for line in log.lines()] == ["bob"]
+    assert list(faults(read_links(log.file), GENESIS)) == [], "the chain goes past what is missing"
+
+
+async def test_entries_are_asked_for_by_who_what_where_and_when(log):
+    acts = [
+        ("ann", "sign-in", ""),
+        ("ann", "watch", "front"),
+        ("bob", "preview", "front"),
+        ("bob", "refused", "back"),
+    ]
+    for number, (actor, action, device) in enumerate(acts):
+        log.now = NOW_S + number
+        log.audit.add(actor, action, device=device)
+    await log.audit.flush()
+    assert log.actors() == ["bob", "ann", "ann"], "newest first, without previews"
+    assert log.actors(about="everything") == ["bob", "bob", "ann", "ann"]
+    assert log.actors(about="previews") == ["bob"]
+    assert log.actors(about="watching") == ["ann"]
+    assert log.actors(actor="ann") == ["ann", "ann"]
+    assert log.actors(device="front", about="everything") == ["bob", "ann"]
+    assert log.actors(since=NOW_S + 1, until=NOW_S + 3, about="everything") == ["bob", "ann"]
+    assert log.actors(limit=1) == ["bob"]
+    (newest, _), *_ = log.store.run_here(lambda db: entries(db, Filter(about="everything")))
+    assert log.actors(before=newest, about="everything") == ["bob", "ann", "ann"], "the next page"
+    assert set(TOPICS["sign-in"]) >= {"sign-in", "sign-in-failed", "sign-out", "recovery-used"}
+
+
+# The file.
+
+
+def test_the_file_is_readable_to_its_owner_alone_and_goes_on_after_half_a_line(tmp_path):
+    file = tmp_path / "sub" / "audit.jsonl"
+    audit = AuditFile(file)
+    audit.write(Entry(1.0, "ann", "watch"))
+    audit.close()
+    assert file.stat().st_mode & 0o777 == 0o600
+    with file.open("a") as stream:
+        stream.write('{"at": 4.0, "act')
+    audit = AuditFile(file)
+    audit.write(Entry(2.0, "bob", "watch", detail="ä"))
+    audit.close()
+    assert len(file.read_text(encoding="utf-8").splitlines()) == 3
+    assert [link.where for link in read_links(file)] == ["audit.jsonl line 1", "audit.jsonl line 3"]
+    assert [link.entry for link in read_links(file)] == [
+        Entry(1.0, "ann", "watch"),
+        Entry(2.0, "bob", "watch", detail="ä"),
+    ]
+    assert list(faults(read_links(file), GENESIS)) == []
+
+
+def test_former_files_are_kept_read_first_and_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(audit_file, "FILE_BYTES", 250)
+    audit = AuditFile(tmp_path / "audit.jsonl")
+    for number in range(15):
+        audit.write(Entry(float(number), "ann", "watch"))
+    audit.close()
+    assert len(list(tmp_path.iterdir())) == 1 + audit_file.FILES_KEPT
+    links = list(read_links(tmp_path / "audit.jsonl"))
+    assert [link.entry.at for link in links] == [float(number) for number in range(5, 15)]
+    assert links[0].where == "audit.jsonl.9 line 1"
+    assert list(faults(links, links[0].previous)) == []
+    (tmp_path / "audit.jsonl").write_text("")
+    audit = AuditFile(tmp_path / "audit.jsonl")
+    audit.write(Entry(15.0, "ann", "watch"))
+    audit.close()
+    assert [link.previous for link in read_links(tmp_path / "audit.jsonl")][-1] == links[-2].hash, (
+        "the chain goes on from the former file"
+    )
+
+
+def test_a_file_that_is_not_there_cannot_be_read(tmp_path):
+    with pytest.raises(OSError, match=r"audit\.jsonl"):
+        list(read_links(tmp_path / "audit.jsonl"))
+
+
+@pytest.mark.parametrize("line", ["", "[]", "1", "{}", '{"at": 1, "actor": "a", "action": "b"}', "\ufffd"])
+def test_what_is_no_link_of_the_chain_is_passed_over(tmp_path, line):
+    file = tmp_path / "audit.jsonl"
+    file.write_text(f"{line}\n")
+    assert list(read_links(file)) == []
+    entry = Entry(1.0, "a", "b")
+    good = {"at": 1.0, "actor": "a", "action": "b", "previous": GENESIS, "hash": hash_of(GENESIS, entry)}
+    file.write_text(f"{line}\n{json.dumps(good | {'new field': 1})}\n")
+    assert list(read_links(file)) == [Link("audit.jsonl line 2", entry, GENESIS, good["hash"])]
+
+
+def test_a_fault_is_kept_until_it_is_taken(tmp_path):
+    audit = AuditFile(tmp_path / "audit.jsonl")
+    assert audit.take_fault() == ""
+    audit.stream.close()
+    audit.write(Entry(1.0, "ann", "watch"))
+    assert audit.take_fault()
+    assert audit.take_fault() == ""
+    audit.write(Entry(2.0, "bob", "watch"))
+    audit.close()
+    assert [link.entry.actor for link in read_links(tmp_path / "audit.jsonl")] == ["bob"]
+    assert list(faults(read_links(tmp_path / "audit.jsonl"), GENESIS)) == []
+
+
+# The table.
+
+
+def act(store, work, *arguments):
+    return store.run_here(lambda db: work(db, *arguments))
+
+
+def fill(store, count, start=0):
+    act(store, ledger.append, [Entry(NOW_S + n, f"a{n}", "watch") for n in range(start, start + count)])
+
+
+def names(store):
+    return act(store, lambda db: [row.actor for row in db.query(AuditEntry).order_by(AuditEntry.id)])
+
+
+def change(store, actor, **fields):
+    def work(db):
+        row = db.query(AuditEntry).filter_by(actor=actor).one()
+        for name, value in fields.items():
+            setattr(row, name, value)
+
+    act(store, work)
+
+
+def drop(store, actor):
+    act(store, lambda db: db.query(AuditEntry).filter_by(actor=actor).delete())
+
+
+GAP = "entries were removed or changed"
+
+
+def test_what_somebody_does_to_the_table_is_named(store):
+    assert act(store, ledger.verify) == (0, [])
+    fill(store, 4)
+    assert act(store, ledger.verify) == (4, [])
+    change(store, "a1", detail="x")
+    assert act(store, ledger.verify) == (4, ["entry 2 was changed"])
+    drop(store, "a1")
+    assert act(store, ledger.verify) == (3, [f"between entry 1 and entry 3: {GAP}"])
+    drop(store, "a3")
+    assert act(store, ledger.verify)[1][-1] == f"after entry 3: {GAP}"
+    drop(store, "a0")
+    assert act(store, ledger.verify)[1][0] == f"before entry 3: {GAP}"
+
+
+def test_an_entry_that_was_put_into_the_table_is_named(store):
+    fill(store, 2)
+    bare = {"at": 1.0, "actor": "eve", "action": "watch", "device": "", "address": "", "detail": ""}
+    act(store, lambda db: db.add(AuditEntry(**bare)))
+    assert act(store, ledger.verify)[1][-1] == "after entry 2, up to entry 3: inserted"
+
+
+def test_what_is_forgotten_by_age_leaves_a_chain_that_holds(store):
+    fill(store, 5)
+    act(store, ledger.prune, NOW_S + 2, NOW_S + 10)
+    assert names(store) == ["a2", "a3", "a4"]
+    assert act(store, ledger.verify) == (3, [])
+    fill(store, 1, 5)
+    act(store, ledger.prune, NOW_S + 2, NOW_S + 10)
+    assert act(store, ledger.verify) == (4, [])
+
+
+def test_the_newest_entry_stays_however_old_so_that_the_chain_goes_on(store):
+    """SQLite would give its number to another entry, and the log would call the chain broken."""
+    fill(store, 5)
+    act(store, ledger.prune, NOW_S + 100, NOW_S + 200)
+    assert (names(store), act(store, ledger.verify)) == (["a4"], (1, []))
+    fill(store, 2, 5)
+    assert (names(store), act(store, ledger.verify)) == (["a4", "a5", "a6"], (3, []))
+
+
+def test_the_table_is_bounded_and_the_oldest_go(store, monkeypatch):
+    monkeypatch.setattr(ledger, "MAX_ROWS", 3)
+    fill(store, 5)
+    act(store, ledger.prune, NOW_S, NOW_S + 10)
+    assert names(store) == ["a2", "a3", "a4"]
+    assert act(store, ledger.verify) == (3, [])
+
+
+def test_what_was_broken_is_said_before_it_is_forgotten(store):
+    fill(store, 5)
+    change(store, "a1", detail="x")
+    drop(store, "a2")
+    act(store, ledger.prune, NOW_S + 4, NOW_S + 10)
+    [kept, told] = act(store, lambda db: list(db.query(AuditEntry).order_by(AuditEntry.id)))
+    assert kept.actor == "a4"
+    assert ledger.entry_of(told) == Entry(
+        NOW_S + 10,
+        "portal",
+        "audit-broken",
+        detail=f"entry 2 was changed; between entry 2 and entry 4: {GAP}",
+    )
+    assert act(store, ledger.verify) == (2, [])
+
+
+def test_what_is_broken_and_kept_is_not_said_each_time(store):
+    fill(store, 5)
+    change(store, "a4", detail="x")
+    act(store, ledger.prune, NOW_S + 1, NOW_S + 10)
+    assert names(store) == ["a1", "a2", "a3", "a4"]
+
+
+def links_of(*numbers):
+    return [Link(f"line {n}", Entry(NOW_S + n, f"a{n}", "watch"), "", "") for n in numbers]
+
+
+def test_a_line_of_the_file_that_the_table_lacks_is_named(store):
+    fill(store, 3)
+    late_s = NOW_S + 10 + ledger.LATE_S
+    assert act(store, ledger.missing, links_of(0, 1, 2), late_s) == []
+    assert act(store, ledger.missing, links_of(0, 0, 7), late_s) == [
+        "line 0 is not in the table: a0 watch",
+        "line 7 is not in the table: a7 watch",
+    ]
+    assert act(store, ledger.missing, links_of(10), late_s) == [], "it may still be under way"
+    assert act(store, ledger.missing, links_of(10), late_s + 1) == ["line 10 is not in the table: a10 watch"]
+
+
+def test_what_was_forgotten_is_not_missed(store):
+    fill(store, 3)
+    act(store, ledger.prune, NOW_S + 2, NOW_S + 500)
+    assert act(store, lambda db: db.query(AuditChain).one().since) == NOW_S + 1
+    late_s = NOW_S + 500
+    assert act(store, ledger.missing, links_of(0, 1, 2), late_s) == []
+    assert act(store, ledger.missing, links_of(3), late_s) == ["line 3 is not in the table: a3 watch"]
+    act(store, ledger.prune, NOW_S, NOW_S + 600)
+    assert act(store, lambda db: db.query(AuditChain).one().since) == NOW_S + 1, "it never goes back"
