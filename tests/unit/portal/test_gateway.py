@@ -13,11 +13,13 @@ from agent.portal.client import BURST, LEASE_S, RENEW_AGAIN_S, Clock
 from agent.portal.farewells import LONGEST_PAUSE_S
 from agent.portal.gateway import (
     ANSWER_TIMEOUT_S,
+    MAX_CANDIDATES,
     MAX_CLIENTS,
     MAX_CLIENTS_PER_OWNER,
     MAX_LINK_CLIENTS,
     MAX_SESSIONS,
     OFFERS_PER_MINUTE,
+    ORPHAN_S,
     Gateway,
 )
 from agent.portal.rebirths import MAX_TRIES
@@ -721,6 +723,274 @@ async def test_a_devices_verdict_reaches_every_browser_once(world):
     assert json.loads(await anext(browser.stream))["device"]["id"] == "yard", "the same again is no news"
     [hello] = await Browser(world.gateway).heard()
     assert hello["devices"][0]["health"]["is_carrier"] is True
+
+
+# In which words.
+
+
+def reasons(world):
+    return [bye.reason for _, _, bye in world.sent(Bye)]
+
+
+async def test_each_end_of_a_session_is_told_both_ends_in_words(world):
+    browser = await world.browser()
+    ends = (
+        (
+            lambda: world.pass_time(ANSWER_TIMEOUT_S),
+            "no answer in time",
+            ("no-answer", "The camera did not answer; its link may be down."),
+        ),
+        (
+            lambda: world.gateway.on_undelivered("front", "b" * 32, "it takes 2048 bytes"),
+            "the MQTT broker does not take what belongs to this session",
+            ("broker-refuses", "It takes 2048 bytes."),
+        ),
+        (
+            lambda: allow(world, identity(access=Access("operator"))),
+            "What you may do with this camera has changed.",
+            (None, "What you may do with this camera has changed."),
+        ),
+        (
+            lambda: world.gateway.on_revoked("front"),
+            "the camera was revoked",
+            (None, "The camera was revoked."),
+        ),
+    )
+    for number, (end, reason, (code, words)) in enumerate(ends):
+        session = browser.offer("abcd"[number] * 32)
+        end()
+        [told] = [m for m in await browser.heard() if m.get("session") == session]
+        assert (told.get("code"), told.get("message", told.get("reason"))) == (code, words)
+        assert reasons(world)[-1] == reason
+        assert world.sent(Bye)[-1][:2] == ("front", session)
+
+
+async def test_who_leaves_is_said_to_have_left(world):
+    browser, away = await world.browser(), await world.browser()
+    browser.say(type="bye", session=browser.offer())
+    away.offer("b" * 32)
+    world.answer("b" * 32, 0, "v=0")
+    world.gateway.leave(away.client)
+    world.pass_time(ORPHAN_S - 0.1)
+    assert reasons(world) == ["the viewer has left"]
+    world.pass_time(0.1)
+    assert reasons(world) == ["the viewer has left"] * 2
+
+
+async def test_who_is_shut_out_is_told_so_and_the_camera_too(world):
+    browser = await world.browser()
+    browser.offer()
+    allow(world)
+    assert (browser.client.outbox.close_code, browser.client.outbox.close_reason) == (1008, "signed out")
+    assert reasons(world) == ["the viewer may no longer come in"]
+
+
+async def test_a_flood_and_a_stop_are_told_in_words(world):
+    browser, other = await world.browser(), await world.browser()
+    for _ in range(int(BURST) + 1):
+        browser.say(type="ping")
+    assert browser.client.outbox.close_reason == "too many messages"
+    world.gateway.close()
+    assert other.client.outbox.close_reason == "the portal is stopping"
+    assert {m["message"] for m in await browser.heard() if m["type"] == "error"} == {
+        "too many messages: the connection is closed"
+    }
+
+
+@pytest.mark.parametrize(
+    ("device", "code", "words"),
+    [
+        ("gone", "offline", "The camera is offline. Check its power and its network."),
+        ("never-seen", "unknown-camera", "There is no camera of this name here."),
+    ],
+)
+async def test_a_refused_offer_is_answered_in_words(two, device, code, words):
+    two.gateway.on_state("gone", state(online=False))
+    browser = await two.browser()
+    session = browser.offer(device=device)
+    [told] = await browser.heard()
+    assert (told["session"], told["code"], told["message"]) == (session, code, words)
+    refused = [("viewer", device, "watch-refused", "")] if code == "unknown-camera" else []
+    assert two.notes == refused
+
+
+async def test_without_a_broker_it_is_said_that_the_portal_keeps_trying(world):
+    browser = await world.browser()
+    words = "The portal has lost the MQTT broker; it keeps trying to reach it."
+    world.bus.up = False
+    browser.offer()
+    assert [m["message"] for m in await browser.heard()] == [words]
+    world.gateway.on_broker(connected=False)
+    browser.offer()
+    assert [m["message"] for m in await browser.heard() if m["type"] == "reject"] == [words]
+
+
+async def test_what_belongs_to_nobody_here_is_answered_in_words(leasing):
+    browser = await leasing.watching()
+    other = Browser(leasing.gateway, "other")
+    await other.heard()
+    session = "a" * 32
+    resume(other)
+    other.offer(session)
+    other.say(type="candidate", session=session, candidate="candidate:1")
+    assert [(m["code"], m["session"], m["message"]) for m in await other.heard()] == [
+        ("session-taken", session, "this session is somebody else's"),
+        ("session-taken", session, "this session exists already: make a new one"),
+        ("unknown-session", session, "this connection has no such session"),
+    ]
+    assert await browser.heard() == []
+
+
+async def test_who_asks_for_too_much_is_told_what_is_the_matter(world, monkeypatch):
+    monkeypatch.setattr("agent.portal.gateway.MAX_SESSIONS", 2)
+    monkeypatch.setattr("agent.portal.gateway.MAX_SESSIONS_PER_OWNER", 3)
+    browser, second = await world.browser(), await world.browser()
+    for number in range(3):
+        browser.offer(f"{number:032x}")
+    for number in range(4, 6):
+        second.offer(f"{number:032x}")
+    assert [(m["code"], m["message"]) for m in (*await browser.heard(), *await second.heard())] == [
+        ("too-many-sessions", "This page already has 2 sessions open; close some cameras."),
+        ("too-many-sessions", "You already have 3 sessions open; close some cameras."),
+    ]
+    other = Browser(world.gateway, "other")
+    await other.heard()
+    assert other.offer("f" * 32)
+    assert await other.heard() == [], "nobody else's"
+    monkeypatch.setattr(world.gateway._limit, "admits", lambda _owner, _now_s: False)
+    session = other.offer("e" * 32)
+    assert await other.heard() == [
+        {
+            "type": "reject",
+            "session": session,
+            "code": "too-many-offers",
+            "message": "Too many requests in a minute: wait a little.",
+            "retry_after_s": 60.0,
+        }
+    ]
+
+
+async def test_who_may_not_resume_is_refused_in_the_audit_log(two):
+    stranger = Browser(two.gateway, "bob", FRONT)
+    await stranger.heard()
+    resume(stranger, device="back")
+    assert [(m["code"], m["message"]) for m in await stranger.heard()] == [
+        ("unknown-camera", "There is no camera of this name here.")
+    ]
+    assert two.notes == [("bob", "back", "watch-refused", "")]
+
+
+async def test_who_resumes_a_preview_or_is_refused_hears_of_the_camera_as_before(leasing):
+    browser = await leasing.watching()
+    resume(browser, "b" * 32)
+    assert json.loads(await anext(browser.stream))["device"]["own_viewers"] == 2
+    leasing.gateway.note_watching = lambda *note: notes.append(note[1:])
+    notes = []
+    resume(browser, "c" * 32, stream="preview")
+    assert notes == [("front", "preview", "")]
+    leasing.gateway.on_signal("front", "b" * 32, Bye(0, "over"))
+    assert notes[1:] == [("front", "watch-end", "session bbbbbbbb, 0 s")]
+
+
+async def test_a_camera_is_asked_to_look_for_a_release_while_it_is_there(world):
+    asked = []
+    gateway = Gateway(
+        world.bus.send, TURN, "1", ask_to_look=lambda *looked: asked.append(looked) or "told", lease_s=7
+    )
+    assert gateway.ask_to_look("front") is False
+    gateway.on_state("front", state(online=False))
+    assert gateway.ask_to_look("front") is False
+    gateway.on_state("front", state(boot_id="boot-7"))
+    assert gateway.ask_to_look("front") == "told"
+    assert gateway.ask_to_look("back") is False
+    assert asked == [("front", "boot-7")]
+    assert Gateway(world.bus.send, TURN, "1").ask_to_look("front") is False
+    assert gateway.devices() == ("front",)
+
+
+async def test_candidates_wait_for_a_challenge_up_to_a_bound_and_go_where_the_offer_went(world):
+    browser = await world.browser()
+    session = browser.offer()
+    for number in range(MAX_CANDIDATES + 1):
+        world.now += 0.1
+        browser.say(type="candidate", session=session, candidate=f"candidate:{number}")
+    sent = world.sent(Candidate)
+    assert {to[:2] for to in sent} == {("front", session)}
+    world.gateway.on_signal("front", session, Reject(0, "expired", "no", challenge=CHALLENGE))
+    again = world.sent(Candidate)[len(sent) :]
+    assert len(again) == MAX_CANDIDATES
+    assert {to[:2] for to in again} == {("front", session)}
+    assert [m.seq for _, _, m in world.bus.sent] == sorted({m.seq for _, _, m in world.bus.sent})
+    world.answer(session, 1, "v=0")
+    browser.say(type="candidate", session=session, candidate="candidate:late")
+    assert world.sent(Candidate)[-1][2].candidate == "candidate:late"
+    assert len(world.gateway._sessions[session].candidates) == MAX_CANDIDATES, "nobody will ask for them"
+
+
+async def test_a_renewal_says_what_this_viewer_may_do_and_when_by_the_portals_clock(leasing):
+    leasing.gateway._clock = Clock(unix_s=lambda: leasing.now + 5e8, mono_s=lambda: leasing.now)
+    admin = Browser(leasing.gateway, "ann", Access(None, {"front": "operator"}))
+    session = admin.offer("a" * 32)
+    leasing.answer(session, 0, "v=0")
+    leasing.run(LEASE_S / 3 + 1)
+    [renewal] = leasing.renewals()
+    assert (renewal.user, renewal.permissions) == ("ann", ("watch", "control"))
+    assert 0 <= leasing.now + 5e8 - renewal.issued_at <= 1.5
+
+
+async def test_only_those_who_were_asked_about_are_judged(two):
+    asked, new = await two.browser(), await two.browser()
+    asked.client.identity = Identity("old", "ann", EVERYTHING, FOREVER)
+    two.gateway.apply({}, {"old"})
+    assert (asked.client.outbox.close_code, new.client.outbox.close_code) == (1008, None)
+    clients = [Browser(two.gateway, f"user{number}").client for number in range(20)]
+    gone = {client.identity.session for client in clients[::2]}
+    two.gateway.apply({}, gone)
+    assert [client.outbox.close_code for client in clients] == [1008, None] * 10
+
+
+async def test_rights_that_change_elsewhere_end_nothing_here(two):
+    browser = Browser(two.gateway, "viewer", FRONT)
+    await browser.heard()
+    session = browser.offer()
+    two.answer(session, 0, "v=0")
+    await browser.heard()
+    allow(two, identity(access=Access(None, {"front": "viewer", "back": "operator"})))
+    assert two.sent(Bye) == []
+    shown = json.loads(await anext(browser.stream))
+    assert shown["device"]["id"] in ("front", "back")
+
+
+async def test_ice_without_turn_is_never_stale():
+    world = World(IceServers((STUN,)))
+    browser = await world.browser()
+    world.pass_time(1e6)
+    assert await browser.heard() == []
+
+
+async def test_a_camera_of_which_more_than_the_first_page_is_told_shows_each_once(world):
+    browser = await world.browser()
+    world.gateway.on_event("front", Event("camera-failed", 9_999.0, "no frames"))
+    [told] = await browser.heard()
+    assert told["at"] == 9_999
+    world.gateway.on_state("front", state(online=False))
+    world.gateway.on_state("front", state(online=True))
+    _, past = await Browser(world.gateway).heard()
+    assert [(one["kind"], one["message"], one["at"]) for one in past["events"]] == [
+        ("online", "", world.now),
+        ("offline", "", world.now),
+        ("camera-failed", "no frames", 9_999.0),
+    ]
+
+
+async def test_signed_in_browsers_and_their_streams_are_live(world):
+    browser = await world.browser()
+    assert world.gateway.live_sessions() == {"session of viewer"}
+    browser.offer()
+    world.gateway.leave(browser.client)
+    assert world.gateway.live_sessions() == {"session of viewer"}, "the stream plays on"
+    world.pass_time(ORPHAN_S + 1)
+    assert world.gateway.live_sessions() == set()
 
 
 # Who may do what.
