@@ -5,13 +5,13 @@ import contextlib
 import dataclasses
 import logging
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from agent.camera.keyframes import KeyframeGate
 from agent.camera.run import HungError, Run, call_in_thread, call_soon
 from agent.camera.source import Camera, Formats, OnUnit
+from agent.camera.supervision import Patience, Phase, Signal, Supervisor
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.media import STREAMS, EncoderDemand, StreamFormat, StreamName
@@ -20,32 +20,6 @@ from agent.model.signal import CameraState, EventKind
 log = logging.getLogger(__name__)
 
 Details = dict[str, str | int | float | bool]
-
-
-class SilentError(CameraError):
-    """The camera runs, and no picture comes."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a camera may take."""
-
-    start_s: float = 10
-    stop_s: float = 3
-    silence_s: float = 3
-    silence_frames: int = 5
-    """Slow cameras may be silent for this many frame intervals."""
-    keyframe_gap_s: float = 0.3
-    """The least time between two forced IDRs."""
-    back_off_s: float = 1
-    """The pause after the second failure in a row; none after the first, twice as long after each more."""
-    back_off_max_s: float = 30
-    healthy_s: float = 60
-    """A failure after this much good video is a first one again."""
-    silent_restarts: int = 5
-    """When this many restarts in a row brought no picture, only a new process can help (picamera2 #1392)."""
-
-
 DEFAULT_PATIENCE = Patience()
 
 
@@ -82,10 +56,10 @@ class Outlet:
 
 
 class Capture:
-    """The on-demand life cycle of one camera. All methods and callbacks belong to the event loop's thread.
+    """Runs one camera for those who watch it, as `Supervisor` says. For the event loop's thread only.
 
-    The first watcher of any stream starts the camera, `settings.linger_s` after the last one it stops. A
-    camera that fails or falls silent is started again, with a growing pause, while somebody watches.
+    The first viewer of any stream starts the camera; it stops `settings.linger_s` after the last one has
+    left. A camera that fails or falls silent is restarted, with a growing pause, while somebody watches.
     """
 
     def __init__(
@@ -98,8 +72,6 @@ class Capture:
         patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         """`on_state` takes the state and, where it is `failed`, the problem; `on_event` what happened."""
-        self.state: CameraState = "idle"
-        self.problem = ""
         self.kind = ""
         self.has_stamp = False
         self.formats: Formats = {}
@@ -108,7 +80,6 @@ class Capture:
         self._open_camera = open_camera
         self._settings = settings
         self._on_unit, self._on_state, self._on_event = on_unit, on_state, on_event
-        self._patience = patience
         self.most_bps: dict[StreamName, int] = {
             "main": settings.bitrate_bps,
             "preview": settings.preview.bitrate_bps,
@@ -117,19 +88,39 @@ class Capture:
             stream: Outlet(EncoderDemand(self.most_bps[stream], is_active=False), patience.keyframe_gap_s)
             for stream in STREAMS
         }
+        self._supervisor = Supervisor(patience, settings.linger_s, _jitter)
+        self._stop_s = patience.stop_s
+        self._work: dict[Phase, Callable[[], Awaitable[None]]] = {
+            Phase.PROBING: self._probe,
+            Phase.RESTING: self._wait,
+            Phase.OPENING: self._open,
+            Phase.STARTING: self._start,
+            Phase.AWAITING: self._wait,
+            Phase.LIVE: self._wait,
+            Phase.STOPPING: self._stop,
+            Phase.CLEARING: self._stop,
+            Phase.FAILED: self._wait,
+        }
         self._camera: Camera | None = None
         self._running: Camera | None = None
+        """The same, while its pictures count."""
         self._run: Run | None = None
+        self._unstopped: Run | None = None
+        """From before its start until its stop has returned, or is given up."""
         self._dropped_before = 0
         self._epoch = -1
         self._changed = asyncio.Event()
-        self._unwatched_since_s = 0.0
-        self._live_since_s: float | None = None
-        self._last_unit_s = 0.0
-        self._last_step_s = time.monotonic()
         self._failure: Exception | None = None
-        self._failures = self._silences = 0
-        self._retry_at_s = 0.0
+
+    @property
+    def state(self) -> CameraState:
+        """What people are told."""
+        return self._supervisor.state
+
+    @property
+    def problem(self) -> str:
+        """Why the state is `failed`, and what to do."""
+        return self._supervisor.problem
 
     @property
     def dropped(self) -> int:
@@ -151,7 +142,7 @@ class Capture:
     @property
     def quiet_s(self) -> float:
         """Since the last picture, and since this supervisor last did something."""
-        return time.monotonic() - max(self._last_unit_s, self._last_step_s)
+        return self._supervisor.quiet_s(_now_s())
 
     def expected_formats(self) -> Formats:
         """Those of the running camera or of its last run; before the first one, a guess."""
@@ -165,18 +156,11 @@ class Capture:
     @contextlib.contextmanager
     def watching(self, stream: StreamName) -> Iterator[None]:
         """Keep the camera running, and this stream encoded, inside the block."""
-        if not self.is_watched:
-            self._last_step_s = time.monotonic()  # the rest is over: what comes next is due from now
-        self._outlets[stream].watchers += 1
-        self._activate()
-        self._changed.set()
+        self._watch(stream, 1)
         try:
             yield
         finally:
-            self._outlets[stream].watchers -= 1
-            self._unwatched_since_s = time.monotonic()
-            self._activate()
-            self._changed.set()
+            self._watch(stream, -1)
 
     def demand(self, stream: StreamName, bitrate_bps: int, fps_share: float, scale: float) -> None:
         """What a stream's encoder is to make, from the next picture on; see `EncoderDemand`."""
@@ -184,6 +168,7 @@ class Capture:
         wanted = EncoderDemand(bitrate_bps, False, fps_share, scale, outlet.demand.is_active)
         if wanted != outlet.demand:
             outlet.demand = wanted
+            self._note_fps()
             if self._running:
                 self._running.apply(stream, wanted)
 
@@ -195,6 +180,135 @@ class Capture:
         """An IDR as soon as the last forced one is old enough; many requests are one."""
         self._outlets[stream].gate.request()
         self._force_keyframe_when_due(stream)
+
+    async def run(self) -> None:
+        """Run until cancelled, and stop the camera then.
+
+        Raises CameraError when the camera stays silent over `Patience.silent_restarts` restarts.
+        """
+        supervisor = self._supervisor
+        supervisor.begin(_now_s())
+        try:
+            while supervisor.phase is not Phase.ENDED:
+                await self._work[supervisor.phase]()
+        finally:
+            await self._release(self._stop_s)
+        restarts = supervisor.silences - 1
+        raise CameraError(f"{restarts} restarts did not help: {supervisor.error}") from supervisor.error
+
+    # What the runner does in each phase, until the supervisor is in another one, or may be.
+
+    async def _probe(self) -> None:
+        await self._open()
+        if self._supervisor.phase is Phase.RESTING:
+            self._on_state(self.state, self.problem)  # now it is known which camera it is
+
+    async def _open(self) -> None:
+        try:
+            if self._camera is None:
+                self._take(await call_in_thread("camera-open", self._limit_s(), self._open_camera))
+        except CameraError as exc:
+            self._say_failed(exc)
+        else:
+            self._say(Signal.OPENED)
+
+    def _take(self, camera: Camera) -> None:
+        if self.kind not in ("", camera.kind):
+            # What was pulled out must not be replaced: by another camera, or by the demo's picture.
+            raise CameraError(f"the {self.kind} camera is gone: check that it is attached")
+        self._camera, self.kind, self.has_stamp = camera, camera.kind, camera.has_stamp
+
+    async def _start(self) -> None:
+        camera = self._camera
+        assert camera is not None
+        loop = asyncio.get_running_loop()
+        self._epoch += 1
+        self._failure = None
+        run = self._run = self._unstopped = Run(
+            camera,
+            wake=lambda: call_soon(loop, self._deliver),
+            on_failure=lambda run, error: call_soon(loop, self._note_failure, run, error),
+        )
+        demands = {stream: outlet.demand for stream, outlet in self._outlets.items()}
+        try:
+            start = partial(run.start, demands)
+            self.formats = await call_in_thread("camera-start", self._limit_s(), start)
+        except CameraError as exc:
+            self._say_failed(exc)
+            return
+        self._running = camera
+        self._say(Signal.STARTED)
+        self._activate()
+        self._note_fps()
+        for stream, outlet in self._outlets.items():
+            if outlet.demand != demands[stream]:
+                camera.apply(stream, outlet.demand)
+        self._deliver()
+
+    async def _wait(self) -> None:
+        if self._running and self._failure:
+            error = CameraError(str(self._failure))
+            error.__cause__ = self._failure
+            self._say(Signal.BROKE, error)
+        elif signal := self._supervisor.brought(_now_s()):
+            silence = f"no picture from the {self.kind} camera for {self._supervisor.silence_s:g} s"
+            self._say(signal, CameraError(silence) if signal is Signal.SILENT else None)
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._supervisor.wait_s(_now_s())):
+                    await self._changed.wait()
+            self._changed.clear()
+
+    async def _stop(self) -> None:
+        if await self._release(self._limit_s()):
+            self._say(Signal.STOPPED)
+        else:
+            self._say(Signal.HUNG, HungError(f"the {self.kind} camera does not stop"))
+
+    async def _release(self, limit_s: float) -> bool:
+        """Stop what was started; False where that did not end in time, and what it holds is left behind."""
+        run = self._unstopped
+        if run is None:
+            return True
+        run.end()
+        self._dropped_before, self._run, self._running = self.dropped, None, None
+        for outlet in self._outlets.values():
+            outlet.cancel_timer()
+            outlet.gate.stopped()
+        try:
+            await call_in_thread("camera-stop", limit_s, run.stop)
+        except CameraError as exc:
+            self._camera = None  # whatever it holds, it keeps; the next start opens another one
+            log.warning(f"camera: {exc}; it is left behind")
+        self._unstopped = None
+        return self._camera is not None
+
+    def _limit_s(self) -> float:
+        """Until a call that begins now is one that hangs."""
+        return self._supervisor.wait_s(_now_s()) or 0.0
+
+    def _say_failed(self, error: CameraError) -> None:
+        self._say(Signal.HUNG if isinstance(error, HungError) else Signal.BROKE, error)
+
+    def _say(self, signal: Signal, error: CameraError | None = None) -> None:
+        """Tell the supervisor, and tell others what follows."""
+        supervisor = self._supervisor
+        before = supervisor.phase, supervisor.state, supervisor.problem
+        event = supervisor.on(signal, _now_s(), error)
+        phase, state, problem = supervisor.phase, supervisor.state, supervisor.problem
+        if phase is Phase.FAILED and before[0] is not Phase.FAILED:
+            log.warning(f"camera: {problem}; failure {supervisor.failures} in a row")
+        if (state, problem) != before[1:]:
+            self._on_state(state, problem)
+        if event:
+            message = problem or f"the {self.kind} camera delivers again"
+            self._on_event(event, message, {"kind": self.kind})
+
+    def _watch(self, stream: StreamName, change: int) -> None:
+        self._outlets[stream].watchers += change
+        self._supervisor.watch(is_watched=self.is_watched, now_s=_now_s())
+        self._activate()
+        self._changed.set()
 
     def _activate(self) -> None:
         """Encode what somebody watches; while nobody does, what was watched last, for who comes back."""
@@ -210,122 +324,11 @@ class Capture:
                     begins = dataclasses.replace(outlet.demand, keyframe=is_active)
                     self._running.apply(stream, begins)
 
-    async def run(self) -> None:
-        """Run until cancelled, and stop the camera then.
-
-        Raises CameraError when the camera stays silent over `Patience.silent_restarts` restarts.
-        """
-        try:
-            await self._open()
-        except CameraError as exc:
-            self._fail(exc)
-        else:
-            self._on_state(self.state, self.problem)  # now it is known which camera it is
-        while True:
-            await self._until_wanted()
-            error = await self._run_once()
-            if error:
-                self._fail(error)
-                continue
-            self._failures = self._silences = 0
-            self._set_state("idle")
-
-    async def _open(self) -> Camera:
-        if self._camera is None:
-            camera = await call_in_thread("camera-open", self._patience.start_s, self._open_camera)
-            if self.kind not in ("", camera.kind):
-                # What was pulled out must not be replaced: by another camera, or by the demo's picture.
-                raise CameraError(f"the {self.kind} camera is gone: check that it is attached")
-            self._camera, self.kind, self.has_stamp = camera, camera.kind, camera.has_stamp
-        return self._camera
-
-    async def _until_wanted(self) -> None:
-        """Return when somebody watches and the pause after the last failure is over."""
-        while True:
-            pause_s = self._retry_at_s - time.monotonic()
-            if self.is_watched and pause_s <= 0:
-                return
-            await self._change(pause_s if self.is_watched else None)
-
-    async def _change(self, limit_s: float | None = None) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                await self._changed.wait()
-        self._changed.clear()
-
-    async def _run_once(self) -> CameraError | None:
-        """From a start to the stop after the linger (None), or to a failure."""
-        self._epoch += 1
-        self._last_step_s = time.monotonic()
-        self._live_since_s = self._failure = None
-        if not self.problem:
-            self._set_state("starting")
-        try:
-            camera = await self._open()
-            await self._started_to_unwanted(camera)
-        except CameraError as exc:
-            return exc
-        return None
-
-    async def _started_to_unwanted(self, camera: Camera) -> None:
-        loop = asyncio.get_running_loop()
-        run = self._run = Run(
-            camera,
-            wake=lambda: call_soon(loop, self._deliver),
-            on_failure=lambda run, error: call_soon(loop, self._note_failure, run, error),
-        )
-        demands = {stream: outlet.demand for stream, outlet in self._outlets.items()}
-        try:
-            start = partial(run.start, demands)
-            self.formats = await call_in_thread("camera-start", self._patience.start_s, start)
-            self._running = camera
-            self._activate()
-            for stream, outlet in self._outlets.items():
-                if outlet.demand != demands[stream]:
-                    camera.apply(stream, outlet.demand)
-            self._deliver()
-            await self._supervise()
-        finally:
-            run.end()
-            self._dropped_before, self._run, self._running = self.dropped, None, None
-            for outlet in self._outlets.values():
-                outlet.cancel_timer()
-                outlet.gate.stopped()
-            await self._stop(run)
-        if self._camera is None:
-            raise HungError(f"the {self.kind} camera does not stop")
-
-    async def _supervise(self) -> None:
-        """Return when nobody has watched for the linger; raise CameraError on a failure or silence."""
-        started_s = time.monotonic()
-        while True:
-            patience = max(self._patience.silence_s, self._patience.silence_frames / self._least_fps())
-            now_s = time.monotonic()
-            if self._failure:
-                raise CameraError(str(self._failure)) from self._failure
-            silent_at_s = max(started_s, self._last_unit_s) + patience
-            if now_s >= silent_at_s:
-                raise SilentError(f"no picture from the {self.kind} camera for {patience:g} s")
-            if self.is_watched:
-                await self._change(silent_at_s - now_s)
-                continue
-            linger_ends_s = self._unwatched_since_s + self._settings.linger_s
-            if now_s >= linger_ends_s:
-                return
-            await self._change(min(silent_at_s, linger_ends_s) - now_s)
-
-    def _least_fps(self) -> float:
-        return min(
-            stream_format.fps * self._outlets[stream].demand.fps_share
-            for stream, stream_format in self.formats.items()
-        )
-
-    async def _stop(self, run: Run) -> None:
-        try:
-            await call_in_thread("camera-stop", self._patience.stop_s, run.stop)
-        except CameraError as exc:
-            self._camera = None  # whatever it holds, it keeps; the next start opens another one
-            log.warning(f"camera: {exc}; it is left behind")
+    def _note_fps(self) -> None:
+        if self.formats:
+            self._supervisor.fps = min(
+                of.fps * self._outlets[stream].demand.fps_share for stream, of in self.formats.items()
+            )
 
     def _deliver(self) -> None:
         run = self._run
@@ -334,64 +337,37 @@ class Capture:
         for stream, handover in run.handovers.items():
             for unit in handover.take():
                 self.frames += 1
-                self._last_unit_s = time.monotonic()
-                self._outlets[stream].note(len(unit.data), self._last_unit_s)
+                self._outlets[stream].note(len(unit.data), _now_s())
                 if unit.is_keyframe:
                     self._outlets[stream].gate.delivered()
-                if self._live_since_s is None:
-                    self._went_live()
+                self._say(Signal.PICTURE)
                 self._on_unit(stream, dataclasses.replace(unit, epoch=self._epoch))
             is_broken = handover.keyframe_needed and handover.dropped > 0
-            if is_broken and self._outlets[stream].demand.is_active and self._live_since_s is not None:
+            is_live = self._supervisor.phase is Phase.LIVE
+            if is_broken and is_live and self._outlets[stream].demand.is_active:
                 self.request_keyframe(stream)
-
-    def _went_live(self) -> None:
-        self._live_since_s = self._last_unit_s
-        recovered = bool(self.problem)
-        self._set_state("live")
-        if recovered:
-            self._on_event("camera-recovered", f"the {self.kind} camera delivers again", {"kind": self.kind})
 
     def _note_failure(self, run: Run, error: Exception) -> None:
         if run is self._run:
             self._failure = error
             self._changed.set()
 
-    def _fail(self, error: CameraError) -> None:
-        live_s = 0.0 if self._live_since_s is None else time.monotonic() - self._live_since_s
-        if live_s >= self._patience.healthy_s:
-            self._failures = self._silences = 0
-        self._failures += 1
-        self._last_step_s = time.monotonic()
-        self._silences = self._silences + 1 if isinstance(error, SilentError | HungError) else 0
-        self._retry_at_s = time.monotonic() + self._pause_s()
-        log.warning(f"camera: {error}; failure {self._failures} in a row")
-        outage_known = bool(self.problem)
-        self._set_state("failed", str(error))
-        if not outage_known:
-            self._on_event("camera-failed", str(error), {"kind": self.kind})
-        if self._silences > self._patience.silent_restarts:
-            raise CameraError(f"{self._silences - 1} restarts did not help: {error}") from error
-
-    def _pause_s(self) -> float:
-        if self._failures == 1:
-            return 0
-        doubled_s = self._patience.back_off_s * 2.0 ** min(self._failures - 2, 16)
-        return min(self._patience.back_off_max_s, doubled_s) * random.uniform(0.5, 1)  # noqa: S311  # jitter, not a secret
-
-    def _set_state(self, state: CameraState, problem: str = "") -> None:
-        if (state, problem) != (self.state, self.problem):
-            self.state, self.problem = state, problem
-            self._on_state(state, problem)
-
     def _force_keyframe_when_due(self, stream: StreamName) -> None:
         outlet = self._outlets[stream]
         outlet.cancel_timer()
         if not self._running:
             return  # a camera starts with a keyframe
-        now_s = time.monotonic()
+        now_s = _now_s()
         if outlet.gate.take(now_s):
             self._running.apply(stream, dataclasses.replace(outlet.demand, keyframe=True))
         elif (due_s := outlet.gate.due_s()) is not None:
             loop = asyncio.get_running_loop()
             outlet.timer = loop.call_later(due_s - now_s, self._force_keyframe_when_due, stream)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _jitter() -> float:
+    return random.uniform(0.5, 1)  # noqa: S311  # spreads load, keeps no secret

@@ -1,23 +1,20 @@
 import asyncio
-import dataclasses
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from fakes.clock import LoopClock
 
-from agent.camera.capture import Capture, Patience
+from agent.camera import capture as capturing
+from agent.camera.capture import DEFAULT_PATIENCE, Capture
+from agent.camera.run import call_in_thread
+from agent.camera.supervision import Patience
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
 
-CALM = Patience(
-    start_s=30, stop_s=30, silence_s=30, keyframe_gap_s=0.05, back_off_s=0.01, back_off_max_s=0.02
-)
-"""For tests of what does not depend on a camera that hangs or is silent."""
-SHORT = dataclasses.replace(CALM, start_s=0.2, stop_s=0.1, silence_s=0.1, silent_restarts=3)
-SOON_S = 10
-"""The bound on every wait: what is awaited comes within milliseconds."""
+LINGER_S = 1.0
 
 
 class FakeCamera:
@@ -36,14 +33,14 @@ class FakeCamera:
         self.hang_in_start: threading.Event | None = None
         self.hang_in_stop: threading.Event | None = None
         self._sent = 0
+        self._hung: set[str] = set()
         self.on_unit: Callable[..., None] = lambda *_: None
         self.asked: dict[str, EncoderDemand] = {}
         self.on_failure: Callable[[Exception], None] = lambda _: None
 
     def start(self, demands, on_unit, on_failure):
         self.starts += 1
-        if self.hang_in_start:
-            self.hang_in_start.wait(SOON_S)
+        self._hang("camera-start", self.hang_in_start)
         if self.refusals:
             raise CameraError(self.refusals.pop(0))
         self.demands.append(demands["main"])
@@ -60,9 +57,21 @@ class FakeCamera:
 
     def stop(self) -> None:
         self.stops += 1
-        if self.hang_in_stop:
-            self.hang_in_stop.wait(SOON_S)
+        self._hang("camera-stop", self.hang_in_stop)
         self.running = False
+
+    @property
+    def hangs_in(self) -> str:
+        """Which call hangs, until the test lets it go on."""
+        for name, until in (("camera-start", self.hang_in_start), ("camera-stop", self.hang_in_stop)):
+            if name in self._hung and until and not until.is_set():
+                return name
+        return ""
+
+    def _hang(self, name: str, until: threading.Event | None) -> None:
+        if until:
+            self._hung.add(name)
+            until.wait()
 
     def send(self, *, keyframe: bool = False, stream="main") -> None:
         self.on_unit(stream, AccessUnit(b"", self._sent, 0, keyframe))
@@ -70,9 +79,9 @@ class FakeCamera:
 
 
 class Stage:
-    """A Capture at work, and all that it said."""
+    """A Capture at work, and all that it said. No time passes while one of its threads is at work."""
 
-    def __init__(self, *cameras: FakeCamera, patience: Patience = CALM, linger_s: float = 0.02) -> None:
+    def __init__(self, cameras: list[FakeCamera], patience: Patience, linger_s: float) -> None:
         self.cameras = list(cameras)
         self.units: list[AccessUnit] = []
         self.streams: list[str] = []
@@ -86,35 +95,55 @@ class Stage:
             lambda kind, message, _: self.events.append((kind, message)),
             patience,
         )
-        self.task: asyncio.Task[None] | None = None
+        self._all_cameras = cameras
+        self._calls: dict[object, str] = {}
+        """Those whose threads have not ended."""
+        self.clock = LoopClock(self._is_busy)
+        self.until = self.clock.until
+        self.task = asyncio.create_task(self.capture.run(), name="capture")
+
+    async def call_in_thread(self, name, limit_s, call):
+        def noted():
+            try:
+                return call()
+            finally:
+                del self._calls[noted]
+
+        self._calls[noted] = name
+        return await call_in_thread(name, limit_s, noted)
+
+    def _is_busy(self) -> bool:
+        stuck = {camera.hangs_in for camera in self._all_cameras} - {""}
+        if stuck:
+            stuck.add("camera-stop")  # it waits for the start of the same camera
+        return any(name not in stuck for name in list(self._calls.values()))
 
     def _open(self) -> FakeCamera:
         if not self.cameras:
             raise CameraError("no camera is attached")
         return self.cameras.pop(0) if len(self.cameras) > 1 else self.cameras[0]
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(SOON_S):
-            while not condition():  # the condition may be about a thread
-                await asyncio.sleep(0.001)
+
+@pytest.fixture
+def stage(monkeypatch):
+    @asynccontextmanager
+    async def stage(
+        *cameras: FakeCamera, patience: Patience = DEFAULT_PATIENCE, linger_s: float = LINGER_S
+    ) -> AsyncIterator[Stage]:
+        it = Stage(cameras, patience, linger_s)
+        monkeypatch.setattr(capturing, "call_in_thread", it.call_in_thread)
+        await it.until(lambda: it.capture.kind or it.capture.problem)
+        yield it
+        it.task.cancel()
+        await it.until(it.task.done)
+        assert not any(camera.running for camera in cameras if not camera.hang_in_stop), (
+            "a camera was left running"
+        )
+
+    return stage
 
 
-@asynccontextmanager
-async def stage(
-    *cameras: FakeCamera, patience: Patience = CALM, linger_s: float = 0.02
-) -> AsyncIterator[Stage]:
-    it = Stage(*cameras, patience=patience, linger_s=linger_s)
-    it.task = asyncio.create_task(it.capture.run(), name="capture")
-    await it.until(lambda: it.capture.kind or it.capture.problem)
-    yield it
-    it.task.cancel()
-    await asyncio.gather(it.task, return_exceptions=True)
-    assert not any(camera.running for camera in cameras if not camera.hang_in_stop), (
-        "a camera was left running"
-    )
-
-
-async def test_the_first_watcher_starts_the_camera_and_the_last_one_stops_it() -> None:
+async def test_the_first_watcher_starts_the_camera_and_the_last_one_stops_it(stage) -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
         assert (it.capture.kind, it.capture.state, camera.starts) == ("fake", "idle", 0)
@@ -127,17 +156,18 @@ async def test_the_first_watcher_starts_the_camera_and_the_last_one_stops_it() -
     assert (camera.starts, it.events) == (1, [])
 
 
-async def test_a_watcher_who_returns_within_the_linger_finds_the_camera_running() -> None:
+async def test_a_watcher_who_returns_within_the_linger_finds_the_camera_running(stage) -> None:
     camera = FakeCamera()
     async with stage(camera, linger_s=30) as it:
         for _ in range(3):
             with it.capture.watching("main"):
                 await it.until(lambda: it.units)
-            await asyncio.sleep(0.01)
+            await it.clock.after(2)
+            camera.send()
         assert (camera.starts, camera.stops) == (1, 0)
 
 
-async def test_each_start_is_an_epoch() -> None:
+async def test_each_start_is_an_epoch(stage) -> None:
     camera = FakeCamera()
     async with stage(camera, linger_s=0) as it:
         for count in (1, 2):
@@ -148,7 +178,7 @@ async def test_each_start_is_an_epoch() -> None:
     assert [unit.epoch for unit in it.units] == [0, 1]
 
 
-async def test_a_refused_start_is_told_once_and_tried_again_while_somebody_watches() -> None:
+async def test_a_refused_start_is_told_once_and_tried_again_while_somebody_watches(stage) -> None:
     camera = FakeCamera()
     camera.refusals = ["the camera is busy"] * 4
     async with stage(camera) as it:
@@ -161,20 +191,20 @@ async def test_a_refused_start_is_told_once_and_tried_again_while_somebody_watch
     assert camera.starts == 5
 
 
-async def test_nobody_watching_means_no_retry() -> None:
+async def test_nobody_watching_means_no_retry(stage) -> None:
     camera = FakeCamera()
     camera.refusals = ["the camera is busy"] * 1000
     async with stage(camera) as it:
         with it.capture.watching("main"):
             await it.until(lambda: camera.starts)
-        await asyncio.sleep(0.05)
+        await it.until(lambda: it.capture.state == "failed")
         starts = camera.starts
-        await asyncio.sleep(0.1)
+        await it.clock.after(120)
         assert camera.starts == starts
         assert it.capture.state == "failed", "the problem stays readable"
 
 
-async def test_no_camera_at_all_is_a_state_before_anybody_watches() -> None:
+async def test_no_camera_at_all_is_a_state_before_anybody_watches(stage) -> None:
     async with stage() as it:
         assert it.states == [("failed", "no camera is attached")]
         it.cameras.append(FakeCamera())
@@ -183,10 +213,10 @@ async def test_no_camera_at_all_is_a_state_before_anybody_watches() -> None:
         assert it.capture.kind == "fake"
 
 
-async def test_another_kind_of_camera_does_not_step_in() -> None:
+async def test_another_kind_of_camera_does_not_step_in(stage) -> None:
     camera, other = FakeCamera(), FakeCamera()
     camera.hang_in_stop, other.kind = threading.Event(), "synthetic"
-    async with stage(camera, other, linger_s=0, patience=SHORT) as it:
+    async with stage(camera, other, linger_s=0) as it:
         with it.capture.watching("main"):
             await it.until(lambda: it.units)
         await it.until(lambda: it.capture.state == "failed")
@@ -196,7 +226,7 @@ async def test_another_kind_of_camera_does_not_step_in() -> None:
     camera.hang_in_stop.set()
 
 
-async def test_a_camera_that_reports_a_failure_is_restarted() -> None:
+async def test_a_camera_that_reports_a_failure_is_restarted(stage) -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
         with it.capture.watching("main"):
@@ -208,20 +238,20 @@ async def test_a_camera_that_reports_a_failure_is_restarted() -> None:
     assert [unit.epoch for unit in it.units] == [0, 1]
 
 
-async def test_a_silent_camera_is_restarted_and_then_ends_the_process() -> None:
+async def test_a_silent_camera_is_restarted_and_then_ends_the_process(stage) -> None:
     camera = FakeCamera(gives_first=False)
-    async with stage(camera, patience=SHORT) as it:
+    async with stage(camera) as it:
         with it.capture.watching("main"):
-            async with asyncio.timeout(SOON_S):
-                with pytest.raises(CameraError, match="3 restarts did not help: no picture"):
-                    await it.task
-    assert (camera.starts, camera.stops) == (4, 4)
+            await it.until(it.task.done)
+            with pytest.raises(CameraError, match="5 restarts did not help: no picture from the fake camera"):
+                it.task.result()
+    assert (camera.starts, camera.stops) == (6, 6)
     assert [event[0] for event in it.events] == ["camera-failed"]
 
 
-async def test_a_camera_that_falls_silent_once_recovers() -> None:
+async def test_a_camera_that_falls_silent_once_recovers(stage) -> None:
     camera = FakeCamera()
-    async with stage(camera, patience=SHORT) as it:
+    async with stage(camera) as it:
         with it.capture.watching("main"):
             await it.until(lambda: camera.starts == 2)
             await it.until(lambda: len(it.events) == 2)
@@ -229,10 +259,10 @@ async def test_a_camera_that_falls_silent_once_recovers() -> None:
     assert "no picture from the fake camera" in it.events[0][1]
 
 
-async def test_a_stop_that_hangs_is_left_behind_and_another_camera_opened() -> None:
+async def test_a_stop_that_hangs_is_left_behind_and_another_camera_opened(stage) -> None:
     camera, second = FakeCamera(), FakeCamera()
     camera.hang_in_stop = threading.Event()
-    async with stage(camera, second, linger_s=0, patience=SHORT) as it:
+    async with stage(camera, second, linger_s=0) as it:
         with it.capture.watching("main"):
             await it.until(lambda: it.units)
         await it.until(lambda: it.capture.state == "failed")
@@ -242,15 +272,15 @@ async def test_a_stop_that_hangs_is_left_behind_and_another_camera_opened() -> N
             await it.until(lambda: it.capture.state == "live")
             count = len(it.units)
             camera.send()  # the one that was left behind wakes up
-            await asyncio.sleep(0.01)
+            await it.clock.after(0.1)
             assert len(it.units) == count
-    camera.hang_in_stop.set()
+            camera.hang_in_stop.set()
 
 
-async def test_a_start_that_hangs_is_cleaned_up_when_it_returns_at_last() -> None:
+async def test_a_start_that_hangs_is_cleaned_up_when_it_returns_at_last(stage) -> None:
     camera, second = FakeCamera(), FakeCamera()
     camera.hang_in_start = threading.Event()
-    async with stage(camera, second, patience=SHORT) as it:
+    async with stage(camera, second) as it:
         with it.capture.watching("main"):
             await it.until(lambda: second.running)
             camera.hang_in_start.set()
@@ -259,7 +289,7 @@ async def test_a_start_that_hangs_is_cleaned_up_when_it_returns_at_last() -> Non
         assert not camera.running
 
 
-async def test_cancelling_during_a_slow_start_leaves_nothing_running() -> None:
+async def test_cancelling_during_a_slow_start_leaves_nothing_running(stage) -> None:
     camera = FakeCamera()
     camera.hang_in_start = threading.Event()
     async with stage(camera) as it:
@@ -267,48 +297,73 @@ async def test_cancelling_during_a_slow_start_leaves_nothing_running() -> None:
             await it.until(lambda: camera.starts)
             it.task.cancel()
             camera.hang_in_start.set()
-            await asyncio.gather(it.task, return_exceptions=True)
+            await it.until(it.task.done)
             assert it.task.cancelled()
     assert (camera.stops, camera.running) == (1, False)
 
 
-async def test_cancelling_while_the_stop_hangs_still_ends() -> None:
+async def test_cancelling_while_the_stop_hangs_still_ends(stage) -> None:
     camera = FakeCamera()
     camera.hang_in_stop = threading.Event()
-    async with stage(camera, patience=SHORT) as it:
+    async with stage(camera) as it:
         with it.capture.watching("main"):
             await it.until(lambda: it.units)
             it.task.cancel()
-            await asyncio.wait({it.task}, timeout=SOON_S)
+            await it.until(it.task.done)
             assert it.task.cancelled()
     camera.hang_in_stop.set()
 
 
-async def test_many_keyframe_requests_are_one_and_a_remembered_one() -> None:
+async def test_cancelling_during_a_stop_waits_for_its_end(stage) -> None:
     camera = FakeCamera()
-    patience = dataclasses.replace(CALM, keyframe_gap_s=0.1)
-    async with stage(camera, patience=patience) as it:
+    camera.hang_in_stop = threading.Event()
+    async with stage(camera, linger_s=0) as it:
+        with it.capture.watching("main"):
+            await it.until(lambda: it.units)
+        await it.until(lambda: camera.stops)
+        it.task.cancel()
+        await it.clock.after(1)
+        assert not it.task.done(), "what the camera holds is released before the process ends"
+        camera.hang_in_stop.set()
+        await it.until(it.task.done)
+        assert (it.task.cancelled(), camera.running) == (True, False)
+
+
+async def test_a_viewer_who_leaves_before_the_first_picture_does_not_hide_the_problem(stage) -> None:
+    camera = FakeCamera(gives_first=False)
+    camera.refusals = ["the camera is busy"]
+    async with stage(camera, linger_s=0) as it:
+        with it.capture.watching("main"):
+            await it.until(lambda: camera.running)
+        await it.until(lambda: camera.stops == 2)  # the first one, after the start that was refused
+        await it.clock.after(0.1)
+        assert (it.capture.state, it.capture.problem) == ("failed", "the camera is busy")
+
+
+async def test_many_keyframe_requests_are_one_and_a_remembered_one(stage) -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
         with it.capture.watching("main"):
             await it.until(lambda: it.units)
             for _ in range(50):
                 it.capture.request_keyframe("main")
             assert [demand.keyframe for demand in camera.demands] == [False, True]
             await it.until(lambda: len(camera.demands) == 3)
-            await asyncio.sleep(0.15)
+            await it.clock.after(1)
             assert [demand.keyframe for demand in camera.demands] == [False, True, True]
 
 
-async def test_a_request_while_the_camera_starts_is_served_by_its_first_picture() -> None:
+async def test_a_request_while_the_camera_starts_is_served_by_its_first_picture(stage) -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
         with it.capture.watching("main"):
             it.capture.request_keyframe("main")
             await it.until(lambda: it.units)
-            await asyncio.sleep(0.08)
+            await it.clock.after(1)
             assert not any(demand.keyframe for demand in camera.demands)
 
 
-async def test_the_bitrate_is_kept_over_starts_and_live() -> None:
+async def test_the_bitrate_is_kept_over_starts_and_live(stage) -> None:
     camera = FakeCamera()
     async with stage(camera, linger_s=0) as it:
         it.capture.demand("main", 700_000, 1.0, 1.0)
@@ -323,7 +378,7 @@ async def test_the_bitrate_is_kept_over_starts_and_live() -> None:
     assert [demand.bitrate_bps for demand in camera.demands] == [700_000, 900_000, 900_000]
 
 
-async def test_a_loop_that_stalls_gets_a_keyframe_and_not_the_past() -> None:
+async def test_a_loop_that_stalls_gets_a_keyframe_and_not_the_past(stage) -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
         with it.capture.watching("main"):
@@ -338,7 +393,7 @@ async def test_a_loop_that_stalls_gets_a_keyframe_and_not_the_past() -> None:
             assert it.capture.frames == 66
 
 
-async def test_only_what_somebody_watches_is_encoded() -> None:
+async def test_only_what_somebody_watches_is_encoded(stage) -> None:
     camera = FakeCamera()
     async with stage(camera, linger_s=30) as it:
         with it.capture.watching("main"):
@@ -356,7 +411,7 @@ async def test_only_what_somebody_watches_is_encoded() -> None:
             assert not camera.asked["main"].is_active
 
 
-async def test_a_camera_may_start_for_the_preview_alone() -> None:
+async def test_a_camera_may_start_for_the_preview_alone(stage) -> None:
     camera = FakeCamera(gives_first=False)
     async with stage(camera) as it:
         with it.capture.watching("preview"):
@@ -366,7 +421,7 @@ async def test_a_camera_may_start_for_the_preview_alone() -> None:
             await it.until(lambda: it.capture.state == "live")
 
 
-async def test_what_came_when_asked_for_is_known_from_what_came_anyway() -> None:
+async def test_what_came_when_asked_for_is_known_from_what_came_anyway(stage) -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
         with it.capture.watching("main"):
@@ -379,7 +434,7 @@ async def test_what_came_when_asked_for_is_known_from_what_came_anyway() -> None
             await it.until(lambda: it.capture.forced_keyframes == 1)
 
 
-async def test_streams_have_keyframes_of_their_own() -> None:
+async def test_streams_have_keyframes_of_their_own(stage) -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
         with it.capture.watching("main"), it.capture.watching("preview"):
@@ -389,7 +444,7 @@ async def test_streams_have_keyframes_of_their_own() -> None:
             assert not camera.asked["main"].keyframe
 
 
-async def test_a_share_of_the_pictures_and_a_smaller_size_reach_the_encoder() -> None:
+async def test_a_share_of_the_pictures_and_a_smaller_size_reach_the_encoder(stage) -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
         with it.capture.watching("main"):
@@ -398,19 +453,18 @@ async def test_a_share_of_the_pictures_and_a_smaller_size_reach_the_encoder() ->
             assert camera.asked["main"] == EncoderDemand(300_000, fps_share=0.5, scale=0.5)
 
 
-async def test_the_rest_of_the_agent_sees_whether_it_is_watched_and_for_how_long_it_was_quiet() -> None:
+async def test_the_rest_of_the_agent_sees_whether_it_is_watched_and_for_how_long_it_was_quiet(stage) -> None:
     camera = FakeCamera()
     async with stage(camera) as it:
         assert not it.capture.is_watched
-        await asyncio.sleep(0.05)
-        rested_s = it.capture.quiet_s
-        assert rested_s >= 0.05
+        await it.clock.after(100)
+        assert it.capture.quiet_s >= 100
         with it.capture.watching("main"):
             assert it.capture.is_watched
-            assert it.capture.quiet_s < rested_s, "a watcher makes something due, from now on"
+            assert it.capture.quiet_s == 0, "a watcher makes something due, from now on"
             await it.until(lambda: it.units)
-            await asyncio.sleep(0.05)
-            quiet_s = it.capture.quiet_s
+            await it.clock.after(2)
+            assert it.capture.quiet_s >= 2
             await asyncio.to_thread(camera.send)
             await it.until(lambda: len(it.units) == 2)
-            assert it.capture.quiet_s < quiet_s
+            assert it.capture.quiet_s < 1
