@@ -20,7 +20,9 @@ from agent.model.ids import is_id
 MAX_ROWS = 10_000
 _UNITS_S = {"m": 60, "h": 3600, "d": 86400}
 
-device_app = typer.Typer(no_args_is_help=True, help="Cameras that were enrolled: list them, shut one out.")
+device_app = typer.Typer(
+    no_args_is_help=True, help="Cameras that were enrolled: list, rename, or shut one out."
+)
 keys_app = typer.Typer(
     no_args_is_help=True, help="The keys with which the portal signs: make one, retire one."
 )
@@ -150,15 +152,15 @@ def rename(
 
     Example: [b]pinhole portal device rename front-door "Front door" -c pinhole.toml[/]
     """
-    from agent.portal.accounts.desk import note_rename
+    from agent.portal.accounts.desk import rename_camera
     from agent.portal.store import open_store
 
     store = open_store(load(config).portal)
     try:
-        store.run_here(lambda db: note_rename(db, device, name))
+        kept = store.run_here(lambda db: rename_camera(db, device, name))
     finally:
         store.close()
-    typer.echo(f"{device} is called {name}")
+    typer.echo(f"{device} is called {kept}")
 
 
 @device_app.command("revoke")

@@ -12,7 +12,7 @@ from agent.errors import PortalError
 from agent.portal import store as stores
 from agent.portal.accounts import attempts
 from agent.portal.accounts.audit import Filter, entries
-from agent.portal.accounts.desk import note_rename
+from agent.portal.accounts.desk import rename_camera
 from agent.portal.authority import Authority
 from agent.portal.claims import ClaimError, enroll, make_claim, revoke, revoked_serials
 from agent.portal.names import adopt, rename
@@ -106,7 +106,7 @@ async def test_a_camera_is_called_what_the_portal_says(store, authority):
     store.run_here(lambda db: adopt(db, {"window": "Front door"}))
     await registry.refresh()
     assert registry.names == {"door": "Front door", "window": "Window of the yard"}
-    store.run_here(lambda db: note_rename(db, "door", "Gate"))
+    store.run_here(lambda db: rename_camera(db, "door", "Gate"))
     await registry.refresh()
     assert registry.names["door"] == "Gate"
     [entry] = [entry for _, entry in store.run_here(lambda db: entries(db, Filter()))]

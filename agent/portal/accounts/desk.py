@@ -206,11 +206,11 @@ class Desk:
         return self._store.run_here(run)
 
 
-def note_rename(db: Session, device: str, name: str) -> None:
-    """Call a camera so, and say so in the audit log. Raises PortalError."""
-    former = names.rename(db, device, name)
-    words = f"{former} is now {names.check_name(name)}"
-    ledger.append(db, [Entry(time.time(), ACTOR, "renamed", device, detail=words)])
+def rename_camera(db: Session, device: str, name: str) -> str:
+    """Call a camera so, and say so in the audit log; returns the name as it is kept. Raises PortalError."""
+    former, kept = names.rename(db, device, name), names.check_name(name)
+    ledger.append(db, [Entry(time.time(), ACTOR, "renamed", device, detail=f"{former} is now {kept}")])
+    return kept
 
 
 def _role(text: str | None) -> Role | None:
