@@ -121,7 +121,7 @@ def check_folder(folder: Path) -> None:
     try:
         status = folder.stat()  # through a link: systemd makes one for a dynamic user
         others_write = _others_write(status)
-        if others_write and status.st_uid == os.geteuid():
+        if others_write and status.st_uid == os.geteuid() and not status.st_mode & stat.S_ISVTX:
             folder.chmod(stat.S_IMODE(status.st_mode) & ~0o022)
             log.warning("%s: other users of this machine could write to it: they no longer can", folder)
         elif fault := unsafe(folder, status, trusted=_trusted(folder)):
@@ -193,7 +193,11 @@ def unsafe(
         owner, us = _user(status.st_uid), _user(_keeper(path.parent))
         return f"it belongs to {owner}, not to {us}: if it is what you put there: sudo chown {us} {name}"
     if _others_write(status):
-        return f"other users of this machine can write to it: if it is as you left it: chmod go-w {name}"
+        if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX:
+            mend = "it is a folder for everybody, as /tmp is: choose one of its own"
+        else:
+            mend = f"if it is as you left it: chmod go-w {name}"
+        return f"other users of this machine can write to it: {mend}"
     if is_secret and status.st_mode & stat.S_IROTH:
         return f"every user of this machine can read it: chmod o= {name}"
     return ""

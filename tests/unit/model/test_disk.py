@@ -194,6 +194,14 @@ def test_an_open_folder_of_our_own_is_closed_and_that_is_said_once(portal, caplo
     ]
 
 
+def test_a_folder_for_everybody_is_refused_and_left_as_it_is(tmp_path):
+    tmp_path.chmod(0o1777)
+    for start in (disk.check_folder, lambda folder: Store.open(f"sqlite:///{folder}/portal.db")):
+        with pytest.raises(PinholeError, match=f"{tmp_path}: .* a folder for everybody"):
+            start(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+
+
 @as_root
 def test_a_folder_of_somebody_else_is_refused(portal, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
