@@ -75,6 +75,7 @@ class Portal:
             signing=signing,
             device_key=self.registry.key_of,
         )
+        self._wiped: set[str] = set()
         self.audit = Audit(self.store, portal.audit_file)
         passwords = Passwords(site_words=words_of(portal.public_url or ""))
         self.accounts = Accounts(self.store, self.audit, passwords, load_company(portal.oidc))
@@ -87,6 +88,7 @@ class Portal:
             on_message=lambda topic, payload: self.signaling.on_message(topic, payload, time.time()),
             on_connection=self._on_connection,
             on_refused=self.signaling.on_refused,
+            on_retained=self._on_retained,
         )
 
     async def run(self, on_ready: Callable[[str], None]) -> None:
@@ -158,7 +160,7 @@ class Portal:
                 retry_s = RETRY_S if is_done else min(2 * retry_s, MAX_RETRY_S)
                 retry_at_s = time.monotonic() + retry_s
                 owed = None if is_done else owed
-            self.devices.pending = (owed or frozenset()) - kept_out
+            self.devices.pending = (owed or frozenset()) - kept_out | self._kept()
             self.gateway.problem = self._problem(kept_out, has_owed=owed is not None)
             await asyncio.sleep(TRUST_INTERVAL_S)
             try:
@@ -197,7 +199,17 @@ class Portal:
         except PortalError as exc:
             log.error("%s: %s", exc, _NOT_TOLD)  # noqa: TRY400  its words say it all
             return False
+        for device in devices:
+            if self.registry.key_of(device) is None:  # who is only kept out for a while comes back
+                self.signaling.wipe(device)
+                self._wiped.add(device)
         return True
+
+    def _kept(self) -> set[str]:
+        """Whose last words the broker was asked to forget, and has not said that it did."""
+        prefix, waits_on = self._settings.broker.topic_prefix, self.broker.waits_on
+        self._wiped = {one for one in self._wiped if waits_on(topics.kept_topics(prefix, one))}
+        return self._wiped
 
     def _publish(self, topic: str, payload: bytes, **options: Any) -> bool:
         return self.broker.publish(topic, payload, **options)
@@ -207,6 +219,9 @@ class Portal:
 
     def _ask_to_look(self, device: str, boot_id: str) -> bool:
         return self.broker.connected and self.signaling.ask_to_look(device, boot_id, time.time())
+
+    def _on_retained(self, topic: str) -> None:
+        self.signaling.on_retained(topic, time.time())
 
     def _on_connection(self, connected: bool, _words: str) -> None:
         self.gateway.on_broker(connected)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from agent.errors import PortalError
 from agent.portal.authority import Authority
-from agent.portal.registry import Device, add_device, count_up, revoke_device
+from agent.portal.registry import Device, TakenError, add_device, count_up, revoke_device
 from agent.portal.store import Table
 from agent.portal.tables import DEVICE_CHARS, KEY_CHARS, NAME_CHARS
 
@@ -170,7 +170,7 @@ def _use_code(db: Session, device: str, public_key: bytes, code: str | None, now
     except ClaimError:
         raise
     except PortalError as exc:
-        raise ClaimError("taken", str(exc)) from exc
+        raise ClaimError("taken" if isinstance(exc, TakenError) else "bad-name", str(exc)) from exc
     except IntegrityError as exc:  # PostgreSQL lets two look at once, and one write
         raise ClaimError(
             "taken", f"another camera is being enrolled as {device}: choose another device.id, or try again"

@@ -7,14 +7,17 @@ its client id, so that no camera can push another one out. The portal's own take
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from agent.errors import PortalError
 from agent.model.disk import tidy, write_whole
-from agent.model.signal import VERSION
+from agent.model.signal import VERSION, EventKind
 from agent.portal.authority import PORTAL_NAME, Authority, load_or_make_key, make_client
 
 MAX_PACKET_BYTES = 128 * 1024
 """A signed message of 64 KiB, and some."""
+MAX_QUEUED_BYTES = 16 * 1024 * 1024
+"""For each client that is away: an offer is some KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,9 @@ allow_anonymous false
 acl_file {folder}/acl
 set_tcp_nodelay true
 message_size_limit {MAX_PACKET_BYTES}
+max_packet_size {MAX_PACKET_BYTES + 1024}
 max_queued_messages 1000
+max_queued_bytes {MAX_QUEUED_BYTES}
 max_keepalive 1200
 persistent_client_expiration 1d
 log_type error
@@ -96,11 +101,15 @@ def access_rules(prefix: str) -> str:
     """Access rules (`acl`): `%u` is the name in the client's certificate."""
     base = f"{prefix}/v{VERSION}"
     own = f"{base}/%u"
-    device = [f"pattern write {own}/{topic}" for topic in ("state", "health", "event/+", "signal/+/out")]
+    # Whole topics wherever it can be: what a camera leaves there, retained, takes a bounded place.
+    events = [f"event/{kind}" for kind in get_args(EventKind)]
+    device = [f"pattern write {own}/{topic}" for topic in ("state", "health", *events, "signal/+/out")]
     device += [f"pattern read {own}/{topic}" for topic in ("signal/+/in", "command/look/in")]
     device += [f"pattern read {base}/keys/+"]
     portal = [f"topic read {base}/+/{topic}" for topic in ("state", "health", "event/+", "signal/+/out")]
-    portal += [f"topic write {base}/+/{topic}" for topic in ("signal/+/in", "command/look/in")]
+    # To a camera's own topics it writes nothing but the end of what is retained there.
+    writes = ("signal/+/in", "command/look/in", "state", "health", "event/+", "signal/+/out")
+    portal += [f"topic write {base}/+/{topic}" for topic in writes]
     portal += [f"topic write {base}/keys/+"]
     return "\n".join([f"user {PORTAL_NAME}", *portal, "", *device, ""])
 

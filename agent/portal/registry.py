@@ -16,6 +16,10 @@ RESERVED = ("keys", "portal")
 what may be taken for a portal, whose client ids began with `pinhole-portal-` once."""
 
 
+class TakenError(PortalError):
+    """There is a camera of this name already."""
+
+
 class Device(Table):
     """One camera, by the key that it made itself."""
 
@@ -83,14 +87,17 @@ def add_device(
     replace: bool = False,
     name: str | None = None,
 ) -> None:
-    """Take a device in, or again. Raises PortalError where its id is another key's, unless `replace`."""
+    """Take a device in, or again.
+
+    Raises TakenError where its id is another key's, unless `replace`, and PortalError where it can be none.
+    """
     if not is_id(device) or device.lower().split("-")[0] in RESERVED:
         raise PortalError(f"{device!a} cannot be a camera's id: choose another device.id")
     known = db.get(Device, device)
     if known is None:
         db.add(Device(id=device, public_key=public_key, enrolled_at=now, enrolled_by=by, name=name))
     elif (known.public_key != public_key or known.revoked_at is not None) and not replace:
-        raise PortalError(
+        raise TakenError(
             f"there is a camera {device} already, with another key or revoked: choose another device.id, "
             f"or make a claim code for this very camera: pinhole portal claim --device {device}"
         )

@@ -18,6 +18,7 @@ from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, WebsocketConne
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
@@ -95,9 +96,13 @@ class Broker:
         on_message: Callable[[str, bytes], None],
         on_connection: Callable[[bool, str], None],
         on_refused: Callable[[str, str], None] = lambda _topic, _words: None,
+        on_retained: Callable[[str], None] | None = None,
         will: Publication | None = None,
     ) -> None:
-        """Raises BrokerError where the URL or a certificate file is unusable."""
+        """`on_retained` hears of the topic of each message that the broker keeps, old or new (MQTT 5).
+
+        Raises BrokerError where the URL or a certificate file is unusable.
+        """
         self._settings = settings
         self._client_id = client_id
         self._password = password
@@ -105,6 +110,7 @@ class Broker:
         self._on_message = on_message
         self._on_connection = on_connection
         self._on_refused = on_refused
+        self._on_retained = on_retained
         self._will = will
         self._endpoint = parse_endpoint(settings.url)
         make_tls_context(settings)  # made anew for each connection; here for its errors
@@ -133,6 +139,10 @@ class Broker:
     def dropped(self) -> int:
         """Publications lost so far: too many waited, or they expired."""
         return self._outbox.dropped
+
+    def waits_on(self, topics: Collection[str]) -> bool:
+        """Whether something on one of these topics, to be retained, was not confirmed by the broker yet."""
+        return self._outbox.waits_on(topics)
 
     def publish(
         self,
@@ -334,9 +344,12 @@ class Broker:
             raise failures[0]
 
     async def _subscribe(self, client: "_Client") -> None:
+        how: dict[str, Any] = {"qos": 1}
+        if self._on_retained is not None and self._settings.version == "5":  # MQTT 5 section 3.8.3.1
+            how = {"options": SubscribeOptions(qos=1, retainAsPublished=True)}
         for topic in self._subscriptions:
             try:
-                codes = await client.subscribe(topic, qos=1)
+                codes = await client.subscribe(topic, **how)
             except aiomqtt.MqttError as exc:
                 raise self._loss(exc, client) from exc
             refusals = [code for code in cast("list[ReasonCode]", codes) if code.is_failure]
@@ -349,6 +362,8 @@ class Broker:
             async for first in client.messages:
                 # The iterator takes several turns of the loop a message; a burst would overtake it.
                 for message in (first, *client.drain()):
+                    if message.retain and message.payload and self._on_retained is not None:
+                        self._on_retained(message.topic.value)
                     self._on_message(message.topic.value, message.payload)
         except aiomqtt.MqttError as exc:
             raise self._loss(exc, client) from exc

@@ -1,6 +1,7 @@
 """What waits to be published: bounded, never blocks, loses the oldest first and says so. No clock inside."""
 
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 MAX_QUEUED = 256
@@ -108,6 +109,11 @@ class Outbox:
     def holds(self, publication: Publication) -> bool:
         """Whether it waits, or is on its way unconfirmed."""
         return publication in self._queue or id(publication) in self._taken
+
+    def waits_on(self, topics: Collection[str]) -> bool:
+        """Whether something on one of these topics, to be retained, was not confirmed yet."""
+        taken = (publication.topic for publication in self._taken.values() if publication.retain)
+        return not {*self._retained, *taken}.isdisjoint(topics)
 
     def restore(self) -> None:
         """The connection is gone: what was not confirmed is first in line again, in its order."""

@@ -14,7 +14,7 @@ from agent.signaling.messages import encode, parse_event, parse_from_device, par
 from agent.signaling.quota import RATE_PER_S, Quotas
 from agent.signaling.service import Publish
 from agent.signaling.signing import SigningFolder
-from agent.signaling.topics import keys_topic, look_topic, parse_topic, signal_topic
+from agent.signaling.topics import kept_topics, keys_topic, look_topic, parse_topic, signal_topic
 from agent.signaling.trust import VerifyKey, open_sealed
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ class PortalSignaling:
         self._signing = signing
         self._device_key = device_key
         self._told: dict[str, int] = {}
+        self._wiped: set[str] = set()
+        """Who is revoked: a last will may come when all else is gone."""
         self._waiting: dict[str, tuple[bytes | None, bytes]] = {}  # by topic: the key known then, the message
         self.quotas = Quotas()
         self._refusals: defaultdict[str, LogLimit] = defaultdict(LogLimit)
@@ -110,6 +112,23 @@ class PortalSignaling:
         if parts.channel == "in":
             self._listener.on_undelivered(parts.device, parts.name, words)
 
+    def wipe(self, device: str) -> None:
+        """Have the broker forget what it keeps of a device that may not speak any more."""
+        self._wiped.add(device)
+        for topic in kept_topics(self._prefix, device):
+            self._publish(topic, b"", retain=True)
+
+    def on_retained(self, topic: str, now_unix_s: float) -> None:
+        """The broker keeps a message: its writer is blamed where the table of topics has none kept."""
+        try:
+            parts = parse_topic(self._prefix, topic)
+        except MessageError:
+            return  # `on_message` says so
+        if parts.channel != "state":
+            self.quotas.blame(parts.device, now_unix_s)
+        elif parts.device in self._wiped and self._device_key(parts.device) is None:
+            self._publish(topic, b"", retain=True)  # a last will, which came when all else was gone
+
     def on_message(self, topic: str, sealed: bytes, now_unix_s: float) -> None:
         """Take one message in. Never raises: a refusal is counted and logged."""
         try:
@@ -142,6 +161,8 @@ class PortalSignaling:
         if not self.quotas.admits(parts.device, len(sealed), now_unix_s):  # before anything that costs
             words = f"{parts.device} says more than {RATE_PER_S:g} messages a second"
             raise MessageError("too-fast", words)
+        if not sealed:
+            return  # the end of what was retained, by any portal
         public = self._device_key(parts.device)
         key = _verify_key(public) if public else None
         payload = open_sealed(topic, sealed, lambda kid: key if key and key.kid == kid else None)

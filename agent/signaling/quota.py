@@ -17,6 +17,8 @@ LOUD_S = 60.0
 """A device is told of for so long after its last message that was dropped."""
 MAX_DROPPED = 2000
 """A device of which so many were dropped has filled what is under way to us: all others wait behind it."""
+STRAY_COUNTS = 100
+"""As many that were dropped: a device is kept out that leaves twenty at the broker."""
 KEEP_OUT_S = 300.0
 
 
@@ -50,11 +52,12 @@ class Quotas:
         if bucket.tokens >= cost:
             bucket.tokens -= cost
             return True
-        self._loud[device] = self._loud.get(device, (0, 0.0))[0] + 1, now_s
-        self._loud.move_to_end(device)
-        if len(self._loud) > MAX_LOUD:
-            self._loud.popitem(last=False)
+        self._note(device, 1, now_s)
         return False
+
+    def blame(self, device: str, now_s: float) -> None:
+        """It left something at the broker where nothing of it belongs: a sound agent never does."""
+        self._note(device, STRAY_COUNTS, now_s)
 
     def loud(self, now_s: float) -> dict[str, int]:
         """Of whom messages were dropped within the last minute, and how many since that began."""
@@ -73,3 +76,9 @@ class Quotas:
             if not now_s < until_s <= now_s + KEEP_OUT_S:  # over, or the clock was set back
                 del self._out[device]
         return frozenset(self._out)
+
+    def _note(self, device: str, count: int, now_s: float) -> None:
+        self._loud[device] = self._loud.get(device, (0, 0.0))[0] + count, now_s
+        self._loud.move_to_end(device)
+        if len(self._loud) > MAX_LOUD:
+            self._loud.popitem(last=False)

@@ -1,11 +1,11 @@
 """Where each message goes: `<prefix>/v1/<device>/…`. Pure."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from agent.errors import MessageError
 from agent.model.ids import is_id
-from agent.model.signal import VERSION
+from agent.model.signal import VERSION, EventKind
 
 Channel = Literal["state", "health", "event", "in", "out", "keys", "look"]
 
@@ -49,6 +49,12 @@ def keys_topic(prefix: str, kid: str) -> str:
 def look_topic(prefix: str, device: str) -> str:
     """Portal to device: there may be a new release."""
     return f"{_base(prefix, device)}/command/look/in"
+
+
+def kept_topics(prefix: str, device: str) -> tuple[str, ...]:
+    """Where the broker may keep something of a device: its `state`, and elsewhere what a hostile one left."""
+    events = (event_topic(prefix, device, kind) for kind in get_args(EventKind))
+    return (state_topic(prefix, device), health_topic(prefix, device), *events)
 
 
 def device_filters(prefix: str, device: str) -> tuple[str, ...]:

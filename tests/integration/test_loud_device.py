@@ -6,6 +6,7 @@ import threading
 import time
 import urllib.request
 
+import psutil
 import pytest
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5
 from parts.fleet_broker import fleet
@@ -17,7 +18,7 @@ WAIT_S = 15.0
 @pytest.fixture(scope="module")
 def shared():
     with fleet() as one:
-        for name in ("loud", "large", "calm"):
+        for name in ("loud", "large", "hoarder", "leaver", "calm"):
             one.enroll(name, one.claim())
         one.start_agent("calm")
         yield one
@@ -92,3 +93,79 @@ def test_a_flood_of_one_camera_keeps_no_other_from_its_first_picture(shared, nam
     assert said.count("too-fast") < 60, "told once a second"
     assert "Traceback" not in said
     loud.close()
+
+
+class Watcher:
+    """A client with the portal's certificate: what the broker keeps."""
+
+    def __init__(self, one):
+        folder = one.folder / "broker"
+        self.client = Client(CallbackAPIVersion.VERSION2, client_id="watcher", protocol=MQTTv5)
+        self.client.tls_set(folder / "ca.pem", folder / "portal.pem", folder / "portal-key.pem")
+        self.client.connect("127.0.0.1", one.portal_port)
+        self.client.loop_start()
+
+    def kept(self, name):
+        """Topics below a camera's name on which something is retained."""
+        found = set()
+        self.client.on_message = lambda _c, _u, message: (
+            found.add(message.topic) if message.retain and message.payload else None
+        )
+        for topic in (f"pinhole/v1/{name}/state", "pinhole/v1/+/health", "pinhole/v1/+/event/+",
+                      "pinhole/v1/+/signal/+/out"):  # fmt: skip
+            self.client.unsubscribe(topic)
+            self.client.subscribe(topic, qos=1)
+        time.sleep(1)
+        return {topic for topic in found if f"/{name}/" in topic}
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def wait(condition):
+    deadline_s = time.monotonic() + 60
+    while not (found := condition()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+    return found
+
+
+def resident_mib(process):
+    return psutil.Process(process.pid).memory_info().rss / 2**20
+
+
+@pytest.mark.timeout(240)
+def test_a_camera_that_leaves_messages_at_the_broker_is_kept_out_before_they_are_many(shared):
+    """Every topic that it may write, retained, as fast as the broker takes it."""
+    before_mib = resident_mib(shared.broker)
+    hostile = Camera(shared, "hoarder")
+    tails = ("state", "health", "event/camera-failed", "event/made-up-{}", "signal/s{}/out", "signal/t{}/out")
+    hostile.flood(
+        lambda count: "pinhole/v1/hoarder/" + tails[count % len(tails)].format(count),
+        b"x" * 1000, 15, qos=0, retain=True,
+    )  # fmt: skip
+    hostile.close()
+    assert "camera hoarder is kept away from the broker" in shared.log("portal")
+    watcher = Watcher(shared)
+    kept = watcher.kept("hoarder")
+    assert {topic for topic in kept if "/event/" in topic} <= {"pinhole/v1/hoarder/event/camera-failed"}
+    watcher.close()
+    grown_mib = resident_mib(shared.broker) - before_mib
+    print(f"{len(kept)} messages stay; the broker grew by {grown_mib:.1f} MiB")
+    assert grown_mib < 64
+    done = watch(shared)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.timeout(120)
+def test_a_revoked_camera_leaves_nothing_at_the_broker(shared):
+    shared.start_agent("leaver")
+    watcher = Watcher(shared)
+    wait(lambda: watcher.kept("leaver") == {"pinhole/v1/leaver/state"})
+    shared.pinhole("portal", "device", "revoke", "leaver", "-c", shared.config)
+    wait(lambda: watcher.kept("leaver") == set())
+    time.sleep(3)
+    assert watcher.kept("leaver") == set(), "its last will does not come back"
+    watcher.close()
+    shared.stop_agent("leaver")

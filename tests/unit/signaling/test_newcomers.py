@@ -6,7 +6,7 @@ from agent.model.signal import State
 from agent.signaling.messages import encode
 from agent.signaling.portal import MAX_WAITING, PortalSignaling
 from agent.signaling.quota import BURST
-from agent.signaling.topics import event_topic, state_topic
+from agent.signaling.topics import event_topic, kept_topics, state_topic
 from agent.signaling.trust import SigningKey, make_signing_key, open_sealed
 
 NOW_S = 1_800_000_000.0
@@ -17,10 +17,15 @@ class World:
     """A portal's signaling over a registry that a test changes; `seen` is what reached the portal."""
 
     def __init__(self):
-        self.keys, self.seen = {}, []
+        self.keys, self.seen, self.wiped = {}, [], []
         self.signaling = PortalSignaling(
-            "pinhole", lambda *_, **__: True, self, signing=None, device_key=self.keys.get
+            "pinhole", self.publish, self, signing=None, device_key=self.keys.get
         )
+
+    def publish(self, topic, payload, *, retain=False, **_):
+        assert (payload, retain) == (b"", True)
+        self.wiped.append(topic)
+        return True
 
     def on_state(self, device, state):
         self.seen.append((device, state.boot_id))
@@ -109,3 +114,33 @@ def test_who_says_too_much_is_logged_once_a_second(world, caplog):
     words = [record.getMessage() for record in caplog.records if "too-fast" in record.getMessage()]
     assert len(words) == 1
     assert "loud says more than" in words[0]
+
+
+def test_who_has_messages_kept_where_nothing_belongs_is_kept_out(world):
+    world.keys["cam"] = DEVICE.public
+    for _ in range(100):
+        for topic in ("pinhole/v1/cam/state", "pinhole/v1/cam/else", "other"):
+            world.signaling.on_retained(topic, NOW_S)
+    assert world.signaling.quotas.keep_out(NOW_S) == frozenset()
+    for number in range(20):
+        world.signaling.on_retained(f"pinhole/v1/cam/signal/s{number}/out", NOW_S)
+    assert world.signaling.quotas.keep_out(NOW_S) == {"cam"}
+    assert world.wiped == []
+
+
+def test_nothing_stays_of_a_camera_that_was_revoked_and_what_it_says_last_goes_too(world):
+    world.signaling.wipe("cam")
+    assert world.wiped == list(kept_topics("pinhole", "cam"))
+    assert "pinhole/v1/cam/state" in world.wiped
+    world.wiped.clear()
+    world.signaling.on_retained("pinhole/v1/cam/state", NOW_S)
+    assert world.wiped == ["pinhole/v1/cam/state"]
+    world.keys["cam"] = DEVICE.public  # it was enrolled again
+    world.signaling.on_retained("pinhole/v1/cam/state", NOW_S)
+    assert len(world.wiped) == 1
+
+
+def test_the_end_of_a_retained_message_is_no_message(world):
+    world.keys["cam"] = DEVICE.public
+    world.signaling.on_message("pinhole/v1/cam/state", b"", NOW_S)
+    assert not world.signaling.refused

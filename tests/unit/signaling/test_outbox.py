@@ -156,3 +156,20 @@ def test_a_state_that_the_broker_took_is_innocent_again():
         again = outbox.take(0.0)
         assert again is not None
         outbox.confirm(again)
+
+
+def test_what_is_to_be_retained_is_waited_on_until_it_is_confirmed():
+    outbox = Outbox()
+    outbox.put(message("state", retain=True), 0.0)
+    outbox.put(message("a"), 0.0)
+    assert outbox.waits_on({"state", "health"})
+    assert not outbox.waits_on({"a"})
+    publication = outbox.take(0.0)
+    assert publication is not None
+    assert outbox.waits_on({"state"})
+    outbox.restore()
+    assert outbox.waits_on({"state"})
+    publication = outbox.take(0.0)
+    assert publication is not None
+    outbox.confirm(publication)
+    assert not outbox.waits_on({"state"})
