@@ -75,7 +75,6 @@ class Counters:
     sent_bytes: int = 0
     """All of it, with retransmissions, IP and UDP headers."""
     resent_packets: int = 0
-    repair_packets: int = 0
 
 
 class RtpSender:
@@ -168,7 +167,6 @@ class RtpSender:
             return None
         payload = flexfec.encode(packets, self._seq - len(packets) & 0xFFFF, self.ssrc, part, parts)
         fec_seq, self._fec_seq = self._fec_seq, self._fec_seq + 1 & 0xFFFF
-        self.counters.repair_packets += 1
         stream = (fec_seq, self._last_rtp_time, self.fec_ssrc)
         kinds = (self._video.fec_payload_type,)
         return self._emit(stream, (payload,), kinds, self._constant(b"", now_ns), send)
