@@ -78,7 +78,13 @@ class Portal:
         self._wiped: set[str] = set()
         self.audit = Audit(self.store, portal.audit_file)
         passwords = Passwords(site_words=words_of(portal.public_url or ""))
-        self.accounts = Accounts(self.store, self.audit, passwords, load_company(portal.oidc))
+        self.accounts = Accounts(
+            self.store,
+            self.audit,
+            passwords,
+            load_company(portal.oidc),
+            require_code_for=portal.require_code_for,
+        )
         self.devices = Devices(self.accounts, self.authority, signing.key_set, portal, broker)
         self.broker = Broker(
             broker,

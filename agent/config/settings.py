@@ -494,6 +494,13 @@ class OidcSettings(Section):
         default=False,
         description="Make an account, without any camera, for whoever the provider lets in.",
     )
+    factor_values: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(
+        default=[],
+        max_length=16,
+        description="Values of the ID token's amr or acr that show a second factor, one of which it must "
+        "have where portal.require_code_for asks for one. Default: the provider is believed.",
+        examples=[["mfa"]],
+    )
 
 
 def _network(value: str) -> str:
@@ -583,6 +590,11 @@ class PortalSettings(Section):
         default=None, description="TURN servers that take expiring credentials."
     )
 
+    require_code_for: Literal["nobody", "admin", "operator", "everyone"] = Field(
+        default="nobody",
+        description="Who must have an authenticator: who has this role, or a stronger one, for any camera. "
+        "Without one they can sign in to set it up, and do nothing else.",
+    )
     oidc: OidcSettings | None = Field(default=None, description="Sign-in with company accounts.")
 
     def _rules(self) -> Iterator[tuple[str, str]]:

@@ -111,6 +111,8 @@ class WebSession(Table):
     """Of its last request or WebSocket, up to five minutes late."""
     confirmed_at: Mapped[float] = mapped_column(Float)
     """When its user last showed who they are."""
+    has_factor: Mapped[bool] = mapped_column(default=False)
+    """It was begun, or continued, with more than a password."""
 
     __table_args__ = (CheckConstraint("(user_id IS NULL) <> (share_id IS NULL)", name="one_owner"),)
 

@@ -156,7 +156,13 @@ class _Refusal(_Message):
     code: Text = ""
 
 
-_LOOKED, _REFUSAL = TypeAdapter(Looked), TypeAdapter(_Refusal)
+class _Who(_Message):
+    user: Text
+    second_factor_needed: bool = False
+    """Portals of before do not say."""
+
+
+_LOOKED, _REFUSAL, _WHO = TypeAdapter(Looked), TypeAdapter(_Refusal), TypeAdapter(_Who)
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
@@ -307,8 +313,10 @@ async def _sign_in(http: aiohttp.ClientSession, base: str, sign_in: SignIn) -> N
         if answer.status == 429:
             pause = answer.headers.get("Retry-After", "some")
             raise PortalError(f"too many attempts with a wrong password: try again in {pause} s")
+        text = await answer.text()
         if answer.status != 200:
-            raise PortalError(_words(base, answer.status, await answer.text()))
+            raise PortalError(_words(base, answer.status, text))
+    _check_factor(base, text)
 
 
 async def _come_in(http: aiohttp.ClientSession, base: str) -> tuple[aiohttp.ClientWebSocketResponse, Hello]:
@@ -328,9 +336,20 @@ async def _open_socket(http: aiohttp.ClientSession, base: str) -> aiohttp.Client
     except aiohttp.WSServerHandshakeError as exc:
         # A refused handshake keeps its words to itself: ask where they can be read.
         async with http.get(f"{base}/api/session") as answer:
-            text = await answer.text() if answer.status != 200 else ""
+            text = await answer.text()
+        _check_factor(base, text)
         kind = PortalLostError if exc.status >= 500 else PortalError  # a proxy's, while the portal restarts
         raise kind(_words(base, exc.status, text)) from exc
+
+
+def _check_factor(base: str, text: str) -> None:
+    with contextlib.suppress(ValidationError):
+        who = _WHO.validate_json(text)
+        if who.second_factor_needed:
+            raise PortalError(
+                f"{who.user}'s role asks for a second factor: sign in at {base} in a browser to set up an "
+                "authenticator, then come again with its code: --code CODE"
+            )
 
 
 def _refusal_of(text: str) -> _Refusal:

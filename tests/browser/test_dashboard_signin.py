@@ -1,8 +1,12 @@
 """The way in: nothing to wait for, and the keyboard's focus where the next act is."""
 
+from parts.axe import faults
+from parts.chromium import screenshots
 from parts.dashboard import enter_password, open_page, sign_in
-from parts.portal import USER
+from parts.portal import PASSWORD, USER
 from playwright.async_api import expect
+
+from agent.portal.accounts.codes import code_at
 
 FOCUSED = "() => document.activeElement.matches('h1, a, main, input')"
 
@@ -67,3 +71,46 @@ async def test_a_list_that_is_filled_anew_keeps_the_focus():
         await page.get_by_role("button", name="New password link").press("Enter")
         await expect(page.get_by_role("textbox", name="Link")).to_be_visible()
         await expect(page.get_by_role("button", name="New password link")).to_be_focused()
+
+
+async def test_whose_role_asks_for_a_second_factor_is_led_to_it_and_then_in():
+    async with open_page(settings={"require_code_for": "admin"}) as (part, page):
+        await page.goto(part.url)
+        await enter_password(page)
+        heading = page.get_by_role("heading", name="Set up a second factor", exact=True)
+        await expect(heading).to_be_visible()
+        await expect(heading).to_be_focused()
+        await page.reload()  # who is signed in already is led there too
+        await expect(page.get_by_alt_text("QR code for your authenticator app")).to_be_visible()
+        assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        await screenshots(page, "second-factor")
+        assert await faults(page) == []
+
+        secret = (await page.locator("code").inner_text()).replace(" ", "")
+        await page.get_by_label("The code that it shows").fill(code_at(secret))
+        await page.get_by_label("Your password").fill("wrong")
+        await page.get_by_role("button", name="Turn on", exact=True).click()
+        await expect(page.get_by_text("That is not your password.")).to_be_visible()
+        await page.get_by_label("Your password").fill(PASSWORD)
+        await page.get_by_role("button", name="Turn on", exact=True).click()
+        await expect(page.get_by_role("heading", name="Your second factor is on")).to_be_focused()
+        await expect(page.get_by_role("listitem")).to_have_count(10)
+        await screenshots(page, "second-factor-codes")
+        await page.get_by_role("button", name="Go to your cameras").click()
+        await expect(page.get_by_role("heading", name="Cameras", exact=True)).to_be_visible()
+
+        await page.goto(f"{part.url}/#/account")
+        await expect(page.get_by_text("Your role asks for it, so it stays on.")).to_be_visible()
+        await screenshots(page, "second-factor-account")
+        await page.get_by_role("button", name="Change to another phone").click()
+        await expect(page.get_by_alt_text("QR code for your authenticator app")).to_be_visible()
+
+
+async def test_who_gets_a_stronger_role_is_led_to_the_second_factor_at_once():
+    async with open_page(settings={"require_code_for": "admin", "role": "viewer"}) as (part, page):
+        part.desk.add_user("bob", "admin", password=PASSWORD)
+        await sign_in(page, part.url)
+        part.desk.set_role(USER, "admin")
+        await expect(page.get_by_role("heading", name="Set up a second factor")).to_be_visible()
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_label("Password", exact=True)).to_be_visible()

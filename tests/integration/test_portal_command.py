@@ -69,7 +69,12 @@ async def test_the_first_start_prints_a_link_that_makes_the_administrator(config
         async with client() as http:
             body = {"token": link, "password": PASSWORD}
             answer = await http.post(f"{url}/api/welcome", json=body)
-            assert await answer.json() == {"user": "admin", "admin": True, "operator": True}
+            assert await answer.json() == {
+                "user": "admin",
+                "admin": True,
+                "operator": True,
+                "second_factor_needed": False,
+            }
     with running(config) as (_, log):
         assert "/#/welcome/" not in log.read_text(), "somebody can sign in: no link any more"
     acts = [

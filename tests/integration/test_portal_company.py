@@ -22,6 +22,7 @@ from parts.portal import PASSWORD, portal
 from agent.config import OidcSettings
 from agent.portal.accounts import company
 from agent.portal.accounts.company import Company, CompanyError
+from agent.portal.tables import AuditEntry
 
 CY = "cy@firm.test"
 
@@ -37,11 +38,12 @@ def place():
 
 
 @asynccontextmanager
-async def company_portal(place, **changes):
+async def company_portal(place, require_code_for="nobody", **changes):
     port, provider = place
     oidc = {"name": "Firm", "issuer": provider.issuer, "client_id": CLIENT_ID} | changes
     url = f"http://127.0.0.1:{port}"
-    async with portal(port=port, public_url=url, oidc=oidc, oidc_secret=CLIENT_SECRET) as part:
+    own = {"port": port, "public_url": url, "require_code_for": require_code_for}
+    async with portal(oidc=oidc, oidc_secret=CLIENT_SECRET, **own) as part:
         yield part
 
 
@@ -93,6 +95,22 @@ async def test_a_company_account_signs_in_and_is_the_same_user_the_next_time(pla
                 assert (session["user"], session["admin"]) == (CY, False)
         [user] = [user for user in part.desk.users() if user.name == CY]
         assert user.is_company
+
+
+async def test_the_company_vouches_for_the_second_factor_unless_its_word_is_asked_for(place):
+    async with company_portal(place, "everyone") as part, client() as http:
+        part.desk.add_user(CY, "admin", company=True)
+        assert (await come_back(http, await sign_in_there(http, await depart(http, part)))).status == 303
+        session = await (await http.get(f"{part.url}/api/session")).json()
+        assert (session["admin"], session["second_factor_needed"]) == (True, False)
+    async with company_portal(place, "everyone", factor_values=["mfa"]) as part, client() as http:
+        part.desk.add_user(CY, "admin", company=True)
+        answer = await come_back(http, await sign_in_there(http, await depart(http, part)))
+        assert answer.headers["Location"] == f"{part.url}/#/company/no-factor"
+        assert (await http.get(f"{part.url}/api/session")).status == 401
+        await part.accounts.audit.flush()
+        noted = part.accounts.store.run_here(lambda db: [(e.actor, e.detail) for e in db.query(AuditEntry)])
+        assert (CY, "company account: no-factor") in noted
 
 
 async def test_who_has_no_account_is_told_so_unless_new_ones_are_allowed(place):
@@ -187,9 +205,9 @@ def sign_well(claims, key=KEY):
     return jwt.encode({"alg": "RS256", "kid": "one"}, claims, key)
 
 
-def judge(changes=None, *, sign=sign_well):
+def judge(changes=None, *, sign=sign_well, **settings):
     """What is made of an ID token of a provider that has gone bad."""
-    settings = OidcSettings(issuer=GOOD["iss"], client_id=CLIENT_ID)
+    settings = OidcSettings(issuer=GOOD["iss"], client_id=CLIENT_ID, **settings)
     company = Company(settings, None)
     company._metadata = {"issuer": GOOD["iss"]}
     now = time.time()
@@ -201,6 +219,23 @@ def judge(changes=None, *, sign=sign_well):
 def test_a_good_id_token_names_its_person():
     person = judge()
     assert (person.issuer, person.subject, person.name) == (GOOD["iss"], "17", CY)
+
+
+@pytest.mark.parametrize(
+    ("said", "has_factor"),
+    [
+        ({}, False),
+        ({"amr": ["pwd"]}, False),
+        ({"amr": "mfa"}, False),
+        ({"amr": {"mfa": 1}}, False),
+        ({"amr": ["pwd", "mfa"]}, True),
+        ({"acr": "urn:firm:two"}, True),
+        ({"acr": ["mfa"]}, False),
+    ],
+)
+def test_a_second_factor_is_what_the_id_token_says_where_it_is_asked_to(said, has_factor):
+    assert judge(said, factor_values=["mfa", "urn:firm:two"]).has_factor is has_factor
+    assert judge(said).has_factor is True, "else the provider is believed"
 
 
 @pytest.mark.parametrize(

@@ -11,20 +11,14 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from fakes.bus import FakeBus, state
+from fakes.bus import state
 from parts.portal import PASSWORD, USER, portal
+from parts.routes import of, routes
 
-from agent.config import BrokerSettings, PortalSettings
 from agent.model.signal import Answer, Event
 from agent.portal.accounts.attempts import FREE_FAILURES
 from agent.portal.accounts.codes import code_at
-from agent.portal.api.enroll import Devices
 from agent.portal.api.route import Need, Route
-from agent.portal.app import create_app
-from agent.portal.assets import load_assets
-from agent.portal.door import Door
-from agent.portal.gateway import Gateway
-from agent.portal.turn import IceServers
 
 PUBLIC = {
     "GET /",
@@ -48,26 +42,6 @@ UPGRADE = {
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
 OFFER = {"type": "offer", "session": "a" * 32, "device": "back", "sdp": "v=0"}
-
-
-def routes():
-    """Each address of the application: method, path, need."""
-    gateway = Gateway(FakeBus().send, IceServers(), "1")
-    settings = PortalSettings(broker_has_public_certificate=True)
-    devices = Devices(None, None, None, settings, BrokerSettings())
-    app = create_app(settings, gateway, None, load_assets(), devices, Door(1))
-    return [
-        (route.method, route.resource.canonical, getattr(route.handler, "__self__", None))
-        for route in app.router.routes()
-        if route.method != "HEAD"
-    ]
-
-
-def of(*needs):
-    """The addresses with one of these needs, as a client may ask them."""
-    return [
-        (method, re.sub(r"\{\w+\}", "x", path)) for method, path, route in routes() if route.need in needs
-    ]
 
 
 def of_administrators():
@@ -125,7 +99,7 @@ def test_every_route_declares_what_it_needs_and_the_public_ones_are_known():
     assert all(isinstance(route, Route) for _, _, route in routes()), "add routes with `route.add`"
     public = {f"{method} {path}" for method, path, route in routes() if route.need is Need.NOTHING}
     assert public == PUBLIC
-    assert len(of(Need.USER)) >= 8
+    assert len(of(Need.USER, Need.OWN)) >= 8
     assert len(of_administrators()) >= 9
     assert {method for method, _ in of(Need.ADMIN)} == {"GET"}, "changes ask for the password again"
     assert len(of(Need.LINK)) == 2
@@ -280,7 +254,7 @@ async def test_what_a_form_can_send_is_not_taken(kind):
 async def test_no_get_changes_anything():
     async with company() as (part, sessions):
         before = (part.desk.users(), part.desk.groups())
-        for method, path in [*of(Need.USER), *of_administrators()]:
+        for method, path in [*of(Need.USER, Need.OWN), *of_administrators()]:
             if method == "GET" and not path.endswith("/ws"):
                 assert (await ask(sessions[USER], part, method, path)).status == 200
         assert (part.desk.users(), part.desk.groups()) == before
@@ -357,11 +331,11 @@ async def test_a_share_link_shows_one_camera_and_opens_nothing_else():
             cookie = opened.headers["Set-Cookie"]
             assert "HttpOnly" in cookie
             assert "SameSite=Strict" in cookie
-            for method, path in [*of(Need.USER), *of_administrators()]:
+            for method, path in [*of(Need.USER, Need.OWN), *of_administrators()]:
                 assert (await ask(stranger, part, method, path)).status == 401, path
             value = opened.cookies["pinhole-link"].value
             forged = {"Cookie": f"pinhole={value}"}
-            for method, path in [*of(Need.USER), *of_administrators()]:
+            for method, path in [*of(Need.USER, Need.OWN), *of_administrators()]:
                 assert (await ask(stranger, part, method, path, headers=forged)).status == 401, path
             async with stranger.ws_connect(f"{part.url}/api/share/ws") as socket:
                 hello = await socket.receive_json(timeout=10)

@@ -1,17 +1,23 @@
 """The second factor on a real store: recovery codes, and who must have an authenticator."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 from parts.accounts import HERE
 from parts.portal import PASSWORD, USER, portal
+from parts.routes import of, routes
 
-from agent.portal.accounts import recovery, users
+from agent.errors import PortalError
+from agent.portal.accounts import recovery, shares, users
+from agent.portal.accounts.access import Access
 from agent.portal.accounts.codes import code_at, new_secret
 from agent.portal.accounts.service import Accounts, SignInError
+from agent.portal.api.route import Need
 from agent.portal.store import Store
 from agent.portal.tables import RecoveryCode
+from agent.watch.portal import PortalClient, SignIn, ask_to_look
 
 NEW = "lamp-orchid-seventeen"
 
@@ -66,12 +72,7 @@ async def test_recovery_codes_are_nobody_elses_and_end_with_the_authenticator(wo
 
 
 async def test_setting_an_authenticator_gives_ten_codes_and_the_password_new_ones(store):
-    async with portal(store=store) as part, aiohttp.ClientSession(part.url, cookie_jar=jar()) as http:
-
-        async def post(path, **body):
-            answer = await http.post(path, json=body)
-            return answer.status, await answer.json()
-
+    async with portal(store=store) as part, client(part) as (http, post):
         await post("/api/login", user=USER, password=PASSWORD)
         status, said = await post("/api/account/code/recovery", password=PASSWORD)
         assert (status, said["code"]) == (400, "refused"), "codes for no authenticator"
@@ -88,6 +89,137 @@ async def test_setting_an_authenticator_gives_ten_codes_and_the_password_new_one
         assert not set(first) & set(second)
         assert (await post("/api/login", user=USER, password=PASSWORD, code=first[0]))[0] == 401
         assert (await post("/api/login", user=USER, password=PASSWORD, code=second[0]))[0] == 200
+
+
+OWN = {
+    "GET /api/session",
+    "POST /api/logout",
+    "GET /api/account",
+    "POST /api/account/code/new",
+    "POST /api/account/code",
+}
+"""All that somebody may ask who has yet to set up a second factor."""
+
+
+@pytest.mark.parametrize(
+    ("rule", "bound"),
+    [
+        ("nobody", set()),
+        ("admin", {"admin", "manages one"}),
+        ("operator", {"admin", "manages one", "operator", "operates one"}),
+        ("everyone", {"admin", "manages one", "operator", "operates one", "viewer", "nothing"}),
+    ],
+)
+def test_a_role_is_bound_for_every_camera_or_for_one(rule, bound):
+    people = {
+        "admin": Access("admin"),
+        "manages one": Access("viewer", {"gate": "admin"}),
+        "operator": Access("operator"),
+        "operates one": Access(None, {"gate": "viewer", "yard": "operator"}),
+        "viewer": Access("viewer"),
+        "nothing": Access(),
+    }
+    assert {name for name, access in people.items() if access.must_have_factor(rule)} == bound
+
+
+async def test_who_must_have_a_second_factor_can_set_it_up_and_do_nothing_else(store):
+    async with portal(store=store, require_code_for="admin") as part, client(part) as (http, post):
+        status, me = await post("/api/login", user=USER, password=PASSWORD)
+        assert (status, me["second_factor_needed"], me["admin"]) == (200, True, False)
+        left = {f"{method} {path}" for method, path, route in routes() if route.need is Need.OWN}
+        assert left == OWN
+        for method, path in of(Need.USER, Need.ADMIN, Need.CONFIRMED_ADMIN):
+            answer = await http.request(method, path, json={} if method == "POST" else None)
+            assert (answer.status, (await answer.json())["code"]) == (403, "second-factor-needed"), path
+        assert "/api/ws" in {path for _, path in of(Need.USER)}, "the WebSocket is one of them"
+
+        _, new = await post("/api/account/code/new")
+        body = {"password": PASSWORD, "secret": new["secret"], "code": code_at(new["secret"])}
+        assert (await post("/api/account/code", **body))[0] == 200
+        _, me = await get(http, "/api/session")
+        assert (me["second_factor_needed"], me["admin"]) == (False, True)
+        assert (await get(http, "/api/users"))[0] == 200, "the last administrator is not locked out"
+        async with http.ws_connect("/api/ws") as socket:
+            assert (await socket.receive_json())["type"] == "hello"
+
+        status, said = await post("/api/account/code/remove", password=PASSWORD)
+        assert (status, said["code"]) == (400, "refused")
+        assert "set another up in its place" in said["message"]
+        assert (await get(http, "/api/account"))[1]["has_code"] is True
+        await part.accounts.audit.flush()
+        log = (await get(http, f"/api/audit?user={USER}"))[1]["entries"]
+        noted = [(entry["action"], entry["detail"]) for entry in log]
+        assert ("sign-in", "without a second factor: may set one up, and nothing else") in noted
+        assert ("refused", "turn the authenticator off") in noted
+
+
+async def test_who_need_not_have_one_is_not_asked(store):
+    async with portal(store=store, role="operator", require_code_for="admin") as part:
+        part.desk.add_user("bob", "admin", password=PASSWORD)
+        async with client(part) as (http, post):
+            _, me = await post("/api/login", user=USER, password=PASSWORD)
+            assert (me["second_factor_needed"], me["operator"]) == (False, True)
+            async with http.ws_connect("/api/ws") as socket:
+                assert (await socket.receive_json())["type"] == "hello"
+                # A stronger role asks for more: at once, also of who is here.
+                part.desk.set_role(USER, "admin")
+                while (frame := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                    pass
+                assert socket.close_code == 1008, frame
+            assert (await get(http, "/api/session"))[1]["second_factor_needed"] is True
+
+
+async def test_a_session_from_before_the_authenticator_does_not_profit_from_it(store):
+    """Only the browser that showed the code is let on; a password alone stays a password alone."""
+    async with portal(store=store, require_code_for="everyone") as part, client(part) as (_, post):
+        await post("/api/login", user=USER, password=PASSWORD)
+        async with client(part) as (other, there):
+            await there("/api/login", user=USER, password=PASSWORD)
+            _, new = await post("/api/account/code/new")
+            secret = new["secret"]
+            await post("/api/account/code", password=PASSWORD, secret=secret, code=code_at(secret))
+            assert (await get(other, "/api/users"))[0] == 401
+            status, said = await there("/api/login", user=USER, password=PASSWORD)
+            assert (status, said["code"]) == (401, "code-needed")
+
+
+async def test_share_links_go_on_whatever_the_roles_ask_for(store):
+    async with portal(store=store, require_code_for="everyone") as part:
+        token, _ = part.accounts.store.run_here(
+            lambda db: shares.make(db, "front", "plumber", USER, 3600, part.accounts.now())
+        )
+        async with client(part) as (http, post):
+            assert (await post("/api/share/open", token=token))[0] == 200
+            assert (await get(http, "/api/share"))[0] == 200
+            async with http.ws_connect("/api/share/ws") as socket:
+                assert (await socket.receive_json())["type"] == "hello"
+
+
+async def test_the_command_line_is_told_what_to_do(store):
+    async with portal(store=store, require_code_for="admin") as part:
+        for ask in (
+            ask_to_look(part.url, SignIn(USER, PASSWORD), []),
+            PortalClient.connect(part.url, SignIn(USER, PASSWORD)).__aenter__(),
+        ):
+            with pytest.raises(PortalError, match=r"in a browser to set up an authenticator, then .* --code"):
+                await ask
+
+
+@asynccontextmanager
+async def client(part):
+    """A browser, and how it posts."""
+    async with aiohttp.ClientSession(part.url, cookie_jar=jar()) as http:
+
+        async def post(path, **body):
+            answer = await http.post(path, json=body)
+            return answer.status, await answer.json()
+
+        yield http, post
+
+
+async def get(http, path):
+    answer = await http.get(path)
+    return answer.status, await answer.json()
 
 
 def jar():

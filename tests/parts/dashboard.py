@@ -12,9 +12,9 @@ PHONE = {"width": 390, "height": 844}
 
 
 @asynccontextmanager
-async def open_page(*, viewport=None, previews=False, **context):
+async def open_page(*, viewport=None, previews=False, settings=None, **context):
     """Yield a portal without devices and a page that has not loaded anything; fails on any uncaught error."""
-    async with portal() as part, chromium() as browser:
+    async with portal(**(settings or {})) as part, chromium() as browser:
         page = await browser.new_page(viewport=viewport or DESKTOP, **context)
         page.set_default_timeout(PATIENCE_MS)
         if not previews:

@@ -70,7 +70,14 @@ async def portal(
         audit = Audit(store, folder / "audit.jsonl")
         oidc = parsed.oidc
         provider = Company(oidc, oidc_secret) if isinstance(oidc, OidcSettings) else None
-        accounts = Accounts(store, audit, passwords, provider, **({"clock": clock} if clock else {}))
+        accounts = Accounts(
+            store,
+            audit,
+            passwords,
+            provider,
+            require_code_for=parsed.require_code_for,
+            **({"clock": clock} if clock else {}),
+        )
         desk = Desk(store, CHEAP)
         if USER not in {user.name for user in desk.users()}:
             desk.add_user(USER, role, password=PASSWORD)

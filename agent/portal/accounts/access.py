@@ -6,6 +6,8 @@ from typing import Literal
 
 Role = Literal["viewer", "operator", "admin"]
 Permission = Literal["watch", "control", "manage"]
+CodeRule = Literal["nobody", "admin", "operator", "everyone"]
+"""Who must have a second factor: a role, for any camera, means the stronger ones too."""
 
 PERMISSIONS: dict[Role, tuple[Permission, ...]] = {
     "viewer": ("watch",),
@@ -52,6 +54,19 @@ class Access:
         return self.everywhere is not None or bool(self.cameras)
 
     @property
+    def strongest(self) -> Role | None:
+        """The strongest role for any camera."""
+        return max(
+            (self.everywhere, *self.cameras.values()), key=lambda role: ROLES.index(role) if role else -1
+        )
+
+    def must_have_factor(self, rule: CodeRule) -> bool:
+        """Whether a password alone is too little for whoever may do this."""
+        if rule in ("nobody", "everyone"):
+            return rule == "everyone"
+        return self.strongest is not None and ROLES.index(self.strongest) >= ROLES.index(rule)
+
+    @property
     def is_admin(self) -> bool:
         """Whether this is an administrator of the portal: of every camera and every account."""
         return self.everywhere == "admin"
@@ -74,3 +89,5 @@ class Identity:
     """Unix time in seconds, up to five minutes late."""
     confirmed_at: float = field(default=0.0, compare=False)
     """When the user last showed who they are."""
+    needs_factor: bool = False
+    """Signed in with less than the role asks for: may set up a second factor and do nothing else."""

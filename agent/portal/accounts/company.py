@@ -6,6 +6,7 @@ OpenID Connect Core 1.0, RFC 7636 (PKCE), RFC 9207 (`iss` in the answer). The on
 import secrets
 import ssl
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,8 @@ class Person:
     issuer: str
     subject: str
     name: str
+    has_factor: bool = True
+    """Whether the provider vouches for more than a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,8 @@ class Company:
             )
         if claim == "email" and claims.get("email_verified") is not True:
             raise CompanyError("unverified", f"{self.name} has not verified your e-mail address.")
-        return Person(str(claims["iss"]), str(claims["sub"]), name.casefold())
+        has_factor = _has_factor(claims, self._settings.factor_values)
+        return Person(str(claims["iss"]), str(claims["sub"]), name.casefold(), has_factor)
 
     def _client(self, redirect_uri: str) -> AsyncOAuth2Client:
         return AsyncOAuth2Client(
@@ -232,6 +236,13 @@ def user_of(db: Session, person: Person, *, allow_new: bool, now: float) -> User
     if user.disabled:
         raise CompanyError("disabled", "This account is disabled.")
     return user
+
+
+def _has_factor(claims: Mapping[str, Any], values: Collection[str]) -> bool:
+    """Whether `amr` (RFC 8176) or `acr` says one of these; without any, the provider is believed."""
+    methods = claims.get("amr")
+    said = [*(methods if isinstance(methods, list) else []), claims.get("acr")]
+    return not values or any(value in said for value in values)
 
 
 def _is_safe(url: str) -> bool:

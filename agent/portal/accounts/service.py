@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from agent.errors import PortalError
-from agent.portal.accounts import attempts, company, recovery, sessions, shares, users
-from agent.portal.accounts.access import Identity
+from agent.portal.accounts import attempts, company, factors, recovery, sessions, shares, users
+from agent.portal.accounts.access import CodeRule, Identity
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.codes import accepted_step
 from agent.portal.accounts.company import Company
@@ -50,6 +50,7 @@ class Visitor:
 SignedIn = tuple[str, Identity]
 """The cookie's value, and whose it is."""
 
+_SET_UP_ONLY = "without a second factor: may set one up, and nothing else"
 _WRONG = SignInError("wrong-password", "That is not the right user name and password.")
 
 
@@ -63,12 +64,14 @@ class Accounts:
         passwords: Passwords,
         provider: Company | None = None,
         clock: Callable[[], float] = time.time,
+        require_code_for: CodeRule = "nobody",
     ) -> None:
         self.store = store
         self.audit = audit
         self.passwords = passwords
         self.company = provider
         self.now = clock
+        self.rule = require_code_for
         self._open: OrderedDict[str, None] = OrderedDict()
         """Sessions that were good when they were last asked for: no outsiders'."""
 
@@ -84,7 +87,7 @@ class Accounts:
         key = key_of(token)
         if key in self._open:
             OUTSIDER.set("")
-        who = (await self.identities([key])).get(key)
+        who = (await self._find([key])).get(key)
         self._open.pop(key, None)
         if who is not None:
             self._open[key] = None
@@ -104,10 +107,14 @@ class Accounts:
             log.debug("that somebody was here is not noted: %s", exc)
 
     async def identities(self, keys: Collection[str]) -> dict[str, Identity]:
-        """The same for the keys of many sessions."""
+        """The same for the keys of many sessions: of those who may do what their role allows."""
         if not keys:
             return {}
-        return await self.store.run(lambda db: sessions.identities(db, keys, self.now()))
+        found = await self._find(keys)
+        return {key: who for key, who in found.items() if not who.needs_factor}
+
+    async def _find(self, keys: Collection[str]) -> dict[str, Identity]:
+        return await self.store.run(lambda db: sessions.identities(db, keys, self.now(), self.rule))
 
     async def revision(self) -> int:
         """Grows with every change of who may do what, on any portal of this store."""
@@ -135,7 +142,7 @@ class Accounts:
         except SignInError as exc:
             await self._note_refusal(exc, name, keys, visitor)
             raise
-        self.audit.add(name, "sign-in", address=visitor.address)
+        self._note_sign_in(signed_in, visitor)
         self._note_recovery(name, left, visitor)
         return signed_in
 
@@ -152,7 +159,23 @@ class Accounts:
             raise _WRONG
         left = self._check_code(db, user, code)
         attempts.succeed(db, keys)
-        return _open(db, user, self.now(), visitor), left
+        return self._begin_session(db, user, visitor, has_factor=factors.has_factor(user)), left
+
+    def _begin_session(self, db: Session, user: User, visitor: Visitor, *, has_factor: bool) -> SignedIn:
+        return sessions.open_session(
+            db,
+            user,
+            self.now(),
+            address=visitor.address,
+            browser=visitor.browser,
+            has_factor=has_factor,
+            rule=self.rule,
+        )
+
+    def _note_sign_in(self, signed_in: SignedIn, visitor: Visitor, *details: str) -> None:
+        who = signed_in[1]
+        words = [*details, _SET_UP_ONLY] if who.needs_factor else details
+        self.audit.add(who.name, "sign-in", address=visitor.address, detail=", ".join(words))
 
     def _check_code(self, db: Session, user: User, code: str) -> int | None:
         """Raises SignInError. Where it was a recovery code: how many are left."""
@@ -218,7 +241,7 @@ class Accounts:
             left = self._check_code(db, user, code)
             users.set_password(db, user, password_hash)
             attempts.succeed(db, keys)
-            return _open(db, user, self.now(), visitor), left
+            return self._begin_session(db, user, visitor, has_factor=factors.has_factor(user)), left
 
         try:
             signed_in, left = await self.store.run(take)
@@ -239,10 +262,10 @@ class Accounts:
         def work(db: Session) -> SignedIn:
             user = users.take_entry(db, token, self.now())
             self._check_code(db, user, "")
-            return _open(db, user, self.now(), visitor)
+            return self._begin_session(db, user, visitor, has_factor=False)
 
         signed_in = await self.store.run(work)
-        self.audit.add(signed_in[1].name, "sign-in", address=visitor.address, detail="with a one-time link")
+        self._note_sign_in(signed_in, visitor, "with a one-time link")
         return signed_in
 
     async def check_again(self, who: Identity, password: str) -> None:
@@ -311,20 +334,26 @@ class Accounts:
         def work(db: Session) -> SignedIn:
             user = company.user_of(db, person, allow_new=allow_new, now=self.now())
             db.flush()
-            return _open(db, user, self.now(), visitor)
+            if not person.has_factor and users.access_of(db, user).must_have_factor(self.rule):
+                raise company.CompanyError(
+                    "no-factor", f"{person.name} signed in at {person.issuer} without a second factor."
+                )
+            return self._begin_session(db, user, visitor, has_factor=person.has_factor)
 
-        signed_in = await self.store.run(work)
-        self.audit.add(signed_in[1].name, "sign-in", address=visitor.address, detail=person.issuer)
+        try:
+            signed_in = await self.store.run(work)
+        except company.CompanyError as exc:
+            self.audit.add_refusal(
+                person.name, "sign-in-failed", address=visitor.address, detail=f"company account: {exc.code}"
+            )
+            raise
+        self._note_sign_in(signed_in, visitor, person.issuer)
         return signed_in
 
     def _provider(self) -> Company:
         if self.company is None:
             raise company.CompanyError("refused", "This portal has no company sign-in.")
         return self.company
-
-
-def _open(db: Session, user: User, now: float, visitor: Visitor) -> SignedIn:
-    return sessions.open_session(db, user, now, address=visitor.address, browser=visitor.browser)
 
 
 def _password_of(db: Session, name: str) -> str | None:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from agent.model.grant import LINK_PREFIX
 from agent.model.text import printable
-from agent.portal.accounts.access import Access, Identity
+from agent.portal.accounts.access import Access, CodeRule, Identity
 from agent.portal.accounts.tokens import CLOCK_SLACK_S, key_of, new_token
 from agent.portal.accounts.users import UnknownError, access_of, bump
 from agent.portal.tables import Share, User, WebSession
@@ -24,7 +24,14 @@ MAX_SESSIONS_PER_OWNER = 64
 
 
 def open_session(
-    db: Session, owner: User | Share, now: float, *, address: str = "", browser: str = ""
+    db: Session,
+    owner: User | Share,
+    now: float,
+    *,
+    address: str = "",
+    browser: str = "",
+    has_factor: bool = False,
+    rule: CodeRule = "nobody",
 ) -> tuple[str, Identity]:
     """Sign a browser in: always with a new token, so that nobody can plant one beforehand."""
     column = WebSession.user_id if isinstance(owner, User) else WebSession.share_id
@@ -47,6 +54,7 @@ def open_session(
         browser=printable(browser)[:200],
         seen_at=now,
         confirmed_at=now,
+        has_factor=has_factor,
     )
     if isinstance(owner, User):
         row.user_id = owner.id
@@ -54,10 +62,12 @@ def open_session(
         row.share_id, row.expires_at = owner.id, min(expires_at, owner.expires_at)
     db.add(row)
     db.flush()
-    return token, identities(db, [row.key], now)[row.key]
+    return token, identities(db, [row.key], now, rule)[row.key]
 
 
-def identities(db: Session, keys: Collection[str], now: float) -> dict[str, Identity]:
+def identities(
+    db: Session, keys: Collection[str], now: float, rule: CodeRule = "nobody"
+) -> dict[str, Identity]:
     """Whose sessions these are; those that are over, expired or shut out are missing."""
     found: dict[str, Identity] = {}
     users: dict[int, Access] = {}
@@ -73,14 +83,16 @@ def identities(db: Session, keys: Collection[str], now: float) -> dict[str, Iden
             access = users.get(user.id) or users.setdefault(user.id, access_of(db, user))
             if now - session.seen_at > _idle_s(access.is_admin):
                 continue
+            needs_factor = not session.has_factor and access.must_have_factor(rule)
             found[session.key] = Identity(
                 session.key,
                 user.name,
-                access,
+                Access() if needs_factor else access,
                 session.expires_at,
                 user_id=user.id,
                 seen_at=session.seen_at,
                 confirmed_at=session.confirmed_at,
+                needs_factor=needs_factor,
             )
         elif share is not None and share.expires_at > now:
             access = Access(cameras={share.device: "viewer"})

@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from agent.portal.accounts import codes, recovery, sessions, users
+from agent.portal.accounts import codes, factors, recovery, sessions, users
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.passwords import MAX_CHARS
 from agent.portal.accounts.service import Accounts, SignInError
@@ -48,18 +48,18 @@ class Account:
 
     def add_to(self, app: web.Application) -> None:
         """Add every route of this file."""
-        for method, path, serve in (
-            ("GET", "/api/account", self.show),
-            ("POST", "/api/confirm", self.confirm),
-            ("POST", "/api/account/password", self.change_password),
-            ("POST", "/api/account/code/new", self.new_code),
-            ("POST", "/api/account/code", self.set_code),
-            ("POST", "/api/account/code/remove", self.remove_code),
-            ("POST", "/api/account/code/recovery", self.renew_recovery),
-            ("POST", "/api/account/sign-out-others", self.sign_out_others),
-            ("POST", "/api/account/sessions/end", self.end_session),
+        for method, path, need, serve in (
+            ("GET", "/api/account", Need.OWN, self.show),
+            ("POST", "/api/confirm", Need.USER, self.confirm),
+            ("POST", "/api/account/password", Need.USER, self.change_password),
+            ("POST", "/api/account/code/new", Need.OWN, self.new_code),
+            ("POST", "/api/account/code", Need.OWN, self.set_code),
+            ("POST", "/api/account/code/remove", Need.USER, self.remove_code),
+            ("POST", "/api/account/code/recovery", Need.USER, self.renew_recovery),
+            ("POST", "/api/account/sign-out-others", Need.USER, self.sign_out_others),
+            ("POST", "/api/account/sessions/end", Need.USER, self.end_session),
         ):
-            add(app, self._accounts, method, path, Need.USER, serve)
+            add(app, self._accounts, method, path, need, serve)
 
     async def show(self, _request: web.Request, who: Identity) -> web.Response:
         now, own = self._accounts.now(), sessions.id_of(who.session)
@@ -71,6 +71,7 @@ class Account:
                 "role": user.role,
                 "has_password": user.password_hash is not None,
                 "has_code": user.totp_secret is not None,
+                "must_have_code": users.access_of(db, user).must_have_factor(self._accounts.rule),
                 "recovery_codes": recovery.left(db, user),
                 "is_company": user.subject is not None,
                 "sessions": [asdict(one) | {"own": one.id == own} for one in sessions.of_user(db, user, now)],
@@ -108,6 +109,7 @@ class Account:
             user = users.find(db, who.name)
             user.totp_secret, user.totp_step = new.secret, step
             users.end_sessions(db, user, who.session)
+            factors.gain_factor(db, who.session)
             return recovery.renew(db, user)
 
         made = await self._accounts.store.run(work)
@@ -116,7 +118,19 @@ class Account:
     async def remove_code(self, request: web.Request, who: Identity) -> web.Response:
         again = await read(request, OnePassword)
         await self._accounts.check_again(who, again.password)
-        await self._accounts.store.run(lambda db: users.remove_code(db, users.find(db, who.name)))
+
+        def work(db: Session) -> None:
+            user = users.find(db, who.name)
+            users.remove_code(db, user)
+            factors.check_kept(db, user, self._accounts.rule)
+
+        try:
+            await self._accounts.store.run(work)
+        except AccountError:
+            self._accounts.audit.add_refusal(
+                who.name, "refused", address=visitor(request).address, detail="turn the authenticator off"
+            )
+            raise
         return self._done(request, who, "code-removed")
 
     async def renew_recovery(self, request: web.Request, who: Identity) -> web.Response:

@@ -38,6 +38,7 @@ class Need(Enum):
 
     NOTHING = "nothing"
     USER = "a signed-in user"
+    OWN = "a signed-in user, also one who has yet to set up a second factor"
     ADMIN = "a signed-in administrator"
     CONFIRMED_ADMIN = "an administrator who gave the password in the last ten minutes"
     LINK = "an open share link"
@@ -86,6 +87,17 @@ class Route:
         who = await self._accounts.identity(read_cookie(request, self.need))
         if who is None or (who.user_id is None) != (self.need is Need.LINK):
             return refusal(401, "signed-out", "Sign in first.")
+        refused = self._refusal(request, who)
+        if refused is not None:
+            return refused
+        OUTSIDER.set("")
+        return await self._serve(request, who)
+
+    def _refusal(self, request: web.Request, who: Identity) -> web.Response | None:
+        """Why this user may not ask for this."""
+        if who.needs_factor and self.need is not Need.OWN:
+            words = "Your role asks for a second factor: set up an authenticator on the dashboard first."
+            return refusal(403, "second-factor-needed", words)
         if self.need in _OF_ADMINS and not who.access.is_admin:
             self._accounts.audit.add_refusal(
                 who.name,
@@ -96,8 +108,7 @@ class Route:
             return refusal(403, "not-allowed", "Only an administrator may do this.")
         if self.need is Need.CONFIRMED_ADMIN and not self._accounts.is_confirmed(who):
             return refusal(403, "confirm-first", "Show again that it is you, then repeat this.")
-        OUTSIDER.set("")
-        return await self._serve(request, who)
+        return None
 
 
 def add(

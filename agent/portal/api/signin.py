@@ -55,10 +55,10 @@ class SignIn:
     def add_to(self, app: web.Application) -> None:
         """Add every route of this file."""
         for method, path, need, serve in (
-            ("GET", "/api/session", Need.USER, self.session),
+            ("GET", "/api/session", Need.OWN, self.session),
             ("GET", "/api/ways", Need.NOTHING, self.ways),
             ("POST", "/api/login", Need.NOTHING, self.login),
-            ("POST", "/api/logout", Need.USER, self.logout),
+            ("POST", "/api/logout", Need.OWN, self.logout),
             ("POST", "/api/welcome/look", Need.NOTHING, self.look),
             ("POST", "/api/welcome", Need.NOTHING, self.welcome),
             ("POST", "/api/enter", Need.NOTHING, self.enter),
@@ -159,11 +159,11 @@ class SignIn:
 
 
 def _describe(who: Identity) -> dict[str, object]:
-    roles = {who.access.everywhere, *who.access.cameras.values()}
     return {
         "user": who.name,
         "admin": who.access.is_admin,
-        "operator": bool(roles & {"operator", "admin"}),
+        "operator": who.access.strongest in ("operator", "admin"),
+        "second_factor_needed": who.needs_factor,
     }
 
 

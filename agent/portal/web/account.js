@@ -1,8 +1,9 @@
 // One's own account: password, authenticator, other browsers.
 
 import { get, post } from "./api.js";
+import { authenticatorSetup, recoveryCodes } from "./authenticator.js";
 import { el, setText } from "./dom.js";
-import { codeField, form, passwordField, secrets } from "./form.js";
+import { form, passwordField } from "./form.js";
 import { moment } from "./format.js";
 
 /** A browser as people call it: the User-Agent names many others beside. */
@@ -23,7 +24,7 @@ export class AccountPage {
     if (account.problem) return this.element.replaceChildren(el("p", { class: "form-error" }, account.problem));
     const role = account.role ? `${account.role} of every camera` : "what is granted, camera by camera";
     const who = el("section", { class: "box" }, el("h2", {}, account.user), el("p", { class: "hint" }, `Your role: ${role}.`), this.#others(account.sessions));
-    const own = account.has_password ? [this.#password(), this.#code(account.has_code, account.recovery_codes)] : [];
+    const own = account.has_password ? [this.#password(), this.#code(account)] : [];
     return this.element.replaceChildren(who, ...own);
   }
 
@@ -65,12 +66,17 @@ export class AccountPage {
     return el("section", { class: "box" }, el("h2", {}, "Password"), form("Change password", submit, old, next), done);
   }
 
-  #code(hasCode, recoveryCodes) {
+  #code({ has_code: hasCode, must_have_code: mustHaveCode, recovery_codes: left }) {
     const box = el("section", { class: "box" }, el("h2", {}, "Authenticator"));
+    if (hasCode && mustHaveCode) {
+      const change = el("button", { type: "button", class: "button", onclick: () => this.#showCode(box) }, "Change to another phone");
+      box.append(el("p", { class: "hint" }, "On: signing in asks for a code of your authenticator app. Your role asks for it, so it stays on."), change, this.#recovery(left));
+      return box;
+    }
     if (hasCode) {
       const password = passwordField("Your password", "code-password");
       const submit = () => this.#send("api/account/code/remove", { password: password.input.value });
-      box.append(el("p", { class: "hint" }, "On: signing in asks for a code of your authenticator app."), form("Turn off", submit, password), this.#recovery(recoveryCodes));
+      box.append(el("p", { class: "hint" }, "On: signing in asks for a code of your authenticator app."), form("Turn off", submit, password), this.#recovery(left));
       return box;
     }
     const begin = el("button", { type: "button", class: "button", onclick: () => this.#showCode(box) }, "Set up");
@@ -85,38 +91,20 @@ export class AccountPage {
       const { recovery_codes, problem } = await post("api/account/code/recovery", { password: password.input.value });
       if (problem) return problem;
       password.input.value = "";
-      made.replaceChildren(this.#shown(recovery_codes));
+      made.replaceChildren(recoveryCodes(recovery_codes));
       return null;
     };
     const words = `Recovery codes stand for your phone, each once: ${left} ${left === 1 ? "is" : "are"} left. New ones void those before.`;
     return el("div", {}, el("h3", {}, "Recovery codes"), el("p", { class: "hint" }, words), form("Make new codes", submit, password), made);
   }
 
-  #shown(codes) {
-    return secrets(codes, "Your recovery codes. Keep them where your phone is not: they are shown this once.", "pinhole-recovery-codes.txt");
-  }
-
   async #showCode(box) {
-    const { secret, svg, problem } = await post("api/account/code/new");
-    if (problem) return;
-    const picture = el("img", { class: "qr", src: `data:image/svg+xml;utf8,${encodeURIComponent(svg)}`, alt: "QR code for your authenticator app", width: "220", height: "220" });
-    const password = passwordField("Your password", "code-password");
-    const code = codeField("The code that it shows");
-    const submit = async () => {
-      const answer = await post("api/account/code", { secret, password: password.input.value, code: code.input.value.replaceAll(" ", "") });
-      if (answer.problem) return answer.problem;
+    const onDone = async (codes) => {
       await this.load();
-      this.element.append(el("section", { class: "box" }, el("h2", {}, "Recovery codes"), this.#shown(answer.recovery_codes)));
-      return null;
+      this.element.append(el("section", { class: "box" }, el("h2", {}, "Recovery codes"), recoveryCodes(codes)));
     };
-    box.replaceChildren(
-      el("h2", {}, "Authenticator"),
-      el("p", { class: "hint" }, "Scan this with your authenticator app, or type the key in."),
-      picture,
-      el("code", {}, secret.match(/.{4}/g).join(" ")),
-      form("Turn on", submit, code, password),
-    );
-    code.input.focus();
+    box.replaceChildren(el("h2", {}, "Authenticator"), ...(await authenticatorSetup(onDone)));
+    box.querySelector("input")?.focus();
   }
 
   async #send(path, body) {

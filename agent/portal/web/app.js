@@ -5,6 +5,7 @@ import { post } from "./api.js";
 import { CameraView } from "./camera.js";
 import { announce, el, icon, tool } from "./dom.js";
 import { GridView } from "./grid.js";
+import { SecondFactorView } from "./factor.js";
 import { showHelp } from "./help.js";
 import { menu } from "./menu.js";
 import { clearPosters, posterOf } from "./posters.js";
@@ -115,7 +116,7 @@ function startCamera() {
 function openSignIn() {
   const [, problem] = /^#\/company\/([a-z-]+)$/.exec(location.hash) ?? [];
   if (problem) history.replaceState(null, "", "#/");
-  showOutside("Sign in", isShared ? linkIsOver() : new SignInView(enter, problem, linkProblem));
+  showOutside("Sign in", isShared ? linkIsOver() : new SignInView(comeIn, problem, linkProblem));
   linkProblem = null;
 }
 
@@ -138,12 +139,13 @@ async function begin() {
   const [, kind, token] = SECRET_LINK.exec(location.hash) ?? [];
   if (kind === "welcome") {
     history.replaceState(null, "", "#/");
-    return showOutside("Welcome", new WelcomeView(token, enter));
+    return showOutside("Welcome", new WelcomeView(token, comeIn));
   }
   if (kind === "enter") {
     history.replaceState(null, "", "#/");
-    linkProblem = (await post("api/enter", { token })).problem; // told to who is not signed in already
-    if (!linkProblem) return enter();
+    const answer = await post("api/enter", { token });
+    linkProblem = answer.problem; // told to who is not signed in already
+    if (!linkProblem) return comeIn(answer);
   }
   if (kind === "share") {
     const { device, status, problem } = await post("api/share/open", { token });
@@ -158,6 +160,15 @@ async function begin() {
 function mayBeSignedIn() {
   const known = document.documentElement.dataset.sessions.split(" ");
   return known.includes(isShared ? "link" : "user") || known.includes("unknown");
+}
+
+/** With what the portal says of who has just signed in. */
+function comeIn({ second_factor_needed: isFactorNeeded }) {
+  return isFactorNeeded ? openSecondFactor() : enter();
+}
+
+function openSecondFactor() {
+  showOutside("Second factor", new SecondFactorView(enter, signOut));
 }
 
 function enter() {
@@ -292,6 +303,7 @@ signal.addEventListener("down", () => {
   eachViewer((viewer) => viewer.onPortalAway());
 });
 signal.addEventListener("signed-out", openSignIn);
+signal.addEventListener("second-factor-needed", openSecondFactor);
 window.addEventListener("hashchange", navigate);
 window.addEventListener("keydown", onKey);
 window.addEventListener("pagehide", () => view?.close());

@@ -6,7 +6,7 @@ const RIVAL_AFTER_MS = 300;
 const GIVE_UP_AFTER_MS = 1_500;
 
 /**
- * Events: "up" (open), "down", "signed-out", and "message" with `detail` the parsed JSON.
+ * Events: "up" (open), "down", "signed-out", "second-factor-needed", and "message" with `detail` the parsed JSON.
  * Messages are only sent while open: what they are about belongs to this connection.
  */
 export class Signal extends EventTarget {
@@ -107,9 +107,11 @@ export class Signal extends EventTarget {
     // A refused upgrade looks to a page like a dead portal: ask which it is.
     const answer = await fetch(this.#isSignedInUrl, { cache: "no-store" }).catch(() => null);
     if (this.#stopped) return;
-    if (answer?.status === 401) {
+    const me = answer?.ok ? await answer.json().catch(() => ({})) : {};
+    if (this.#stopped) return;
+    if (answer?.status === 401 || me.second_factor_needed) {
       this.stop();
-      this.dispatchEvent(new Event("signed-out"));
+      this.dispatchEvent(new Event(me.second_factor_needed ? "second-factor-needed" : "signed-out"));
       return;
     }
     const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#attempt++);

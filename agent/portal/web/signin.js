@@ -10,11 +10,12 @@ const COMPANY_PROBLEMS = {
   unverified: "Your company account has no verified e-mail address.",
   taken: "Your name here belongs to another account. Ask an administrator.",
   disabled: "Your account is disabled. Ask an administrator.",
+  "no-factor": "Your role here asks for a second factor, and your company account was used without one. Turn it on there.",
   "not-begun": "That sign-in took too long, or was begun elsewhere. Try again.",
   unreachable: "Your company’s sign-in cannot be reached.",
 };
 
-/** Calls `onSignedIn` once the portal has let us in. */
+/** Calls `onSignedIn` with what the portal says of us once it has let us in. */
 export class SignInView {
   #onSignedIn;
 
@@ -42,9 +43,10 @@ export class SignInView {
   async #submit() {
     const body = { user: this.user.input.value.trim(), password: this.password.input.value };
     if (!this.code.hidden) body.code = this.code.input.value.replaceAll(" ", "");
-    const { code, problem } = await post("api/login", body);
+    const answer = await post("api/login", body);
+    const { code, problem } = answer;
     if (!problem) {
-      this.#onSignedIn();
+      this.#onSignedIn(answer);
       return null;
     }
     const wantsCode = code === "code-needed";
@@ -95,7 +97,7 @@ export class WelcomeView {
       if (!code.hidden) body.code = code.input.value.replaceAll(" ", "");
       const answer = await post("api/welcome", body);
       if (!answer.problem) {
-        this.#onSignedIn();
+        this.#onSignedIn(answer);
         return null;
       }
       const wantsCode = answer.code === "code-needed";
@@ -124,6 +126,6 @@ export class NoticeView {
   close() {}
 }
 
-function card(...children) {
+export function card(...children) {
   return el("main", { class: "signin" }, el("div", { class: "signin-card" }, el("div", { class: "brand large" }, icon("logo"), "Pinhole"), ...children));
 }

@@ -1,0 +1,52 @@
+// For who is signed in, and has less than their role asks for: the only way on is a second factor.
+
+import { get } from "./api.js";
+import { authenticatorSetup, recoveryCodes } from "./authenticator.js";
+import { el } from "./dom.js";
+import { card } from "./signin.js";
+
+export class SecondFactorView {
+  #onDone;
+
+  constructor(onDone, onSignOut) {
+    this.#onDone = onDone;
+    this.heading = el("h1", { tabindex: "-1" }, "Set up a second factor");
+    this.body = el("div", { class: "factor" });
+    this.element = card(this.heading, this.body, el("button", { type: "button", class: "button wide", onclick: onSignOut }, "Sign out"));
+    this.#load();
+  }
+
+  focus() {
+    this.heading.focus();
+  }
+
+  close() {}
+
+  async #load() {
+    const [{ has_password: hasPassword, has_code: hasCode, problem }, { company }] = await Promise.all([get("api/account"), get("api/ways")]);
+    if (problem) return this.#show(el("p", { class: "form-error", role: "alert" }, problem));
+    if (hasPassword && !hasCode) {
+      return this.#show(
+        el("p", { class: "hint" }, "Your role asks for more than a password. You need an authenticator app on your phone; then your cameras are here."),
+        ...(await authenticatorSetup((codes) => this.#finish(codes))),
+      );
+    }
+    // Their authenticator, or their company, was not asked: only a sign-in does that.
+    const again = hasPassword ? "Sign out, and in again with your second factor." : "Sign in again with your company account, and with your second factor there.";
+    return this.#show(
+      el("p", { class: "hint" }, `Your role asks for more than what you signed in with. ${again}`),
+      hasPassword ? null : el("a", { class: "button primary wide", href: "api/company" }, `Sign in with ${company ?? "your company account"}`),
+    );
+  }
+
+  #finish(codes) {
+    this.heading.textContent = "Your second factor is on";
+    const go = el("button", { type: "button", class: "button primary wide", onclick: this.#onDone }, "Go to your cameras");
+    this.#show(recoveryCodes(codes), go);
+    this.heading.focus();
+  }
+
+  #show(...parts) {
+    this.body.replaceChildren(...parts.filter(Boolean));
+  }
+}
