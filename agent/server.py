@@ -16,6 +16,7 @@ from agent.model.tasks import EssentialTasks
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.company import load_company
 from agent.portal.accounts.passwords import Passwords
+from agent.portal.accounts.seal import open_seal
 from agent.portal.accounts.service import Accounts
 from agent.portal.accounts.strength import words_of
 from agent.portal.accounts.users import first_link
@@ -82,6 +83,7 @@ class Portal:
             self.store,
             self.audit,
             passwords,
+            open_seal(self.store, portal.state_dir),
             load_company(portal.oidc),
             require_code_for=portal.require_code_for,
         )

@@ -553,7 +553,8 @@ class PortalSettings(Section):
     state_dir: ConfigPath = Field(
         default=Path("portal-state"),
         validate_default=True,
-        description="Folder of the keys that sign offers and certificates; portals of one fleet share it.",
+        description="Folder of the keys that sign offers and certificates and encrypt authenticators; "
+        "portals of one fleet share it.",
     )
     broker_url: BrokerUrl | None = Field(
         default=None,

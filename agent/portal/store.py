@@ -8,6 +8,7 @@ One call is one transaction: it is committed when the function returns, and undo
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import shutil
@@ -177,6 +178,18 @@ class Store:
                 connection.exec_driver_sql("DROP TABLE room")
                 connection.commit()
         return False
+
+    def wipe_deleted(self) -> None:
+        """Leave nothing in SQLite's files of what rows held before; blocks. A failure is logged."""
+        if not self._is_sqlite:
+            return  # a PostgreSQL server overwrites it in its own time, and dumps hold none of it
+        try:
+            with contextlib.closing(self.engine.raw_connection()) as connection:
+                cursor = connection.cursor()
+                cursor.execute("VACUUM")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as exc:
+            log.warning("the database's file may still hold what was deleted (see VACUUM): %s", exc)
 
     @property
     def _is_sqlite(self) -> bool:

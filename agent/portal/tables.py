@@ -30,6 +30,9 @@ class User(Table):
     """What the user may do with every camera: viewer, operator, admin; None where grants decide alone."""
     password_hash: Mapped[str | None] = mapped_column(String(256))
     totp_secret: Mapped[str | None] = mapped_column(String(64))
+    """Only whether there is one: the secret itself is in `totp_sealed`."""
+    totp_sealed: Mapped[str | None] = mapped_column(String(160))
+    """The authenticator's secret, encrypted: see `accounts/seal.py`."""
     totp_step: Mapped[int] = mapped_column(Integer, default=0)
     """The newest time step whose code was used: each works once (RFC 6238 section 5.2)."""
     issuer: Mapped[str | None] = mapped_column(String(256))

@@ -13,7 +13,7 @@ from agent.portal.accounts.access import Access
 from agent.portal.accounts.attempts import FREE_FAILURES
 from agent.portal.accounts.codes import code_at
 from agent.portal.accounts.passwords import PasswordError
-from agent.portal.accounts.service import Accounts, SignInError, Visitor
+from agent.portal.accounts.service import SignInError, Visitor
 from agent.portal.accounts.users import AccountError, UnknownError
 from agent.portal.store import Store
 from agent.portal.tables import AuditEntry, OneTimeLink, User, WebSession
@@ -49,7 +49,7 @@ async def test_neither_cookie_nor_link_nor_password_stands_in_the_store(world):
 
 
 async def test_an_authenticators_code_is_asked_for_and_works_once(world):
-    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    world.give_code(USER, SECRET)
     with pytest.raises(SignInError) as refused:
         await world.sign_in()
     assert refused.value.code == "code-needed"
@@ -63,7 +63,7 @@ async def test_an_authenticators_code_is_asked_for_and_works_once(world):
 
 
 async def test_one_code_is_not_taken_twice_at_once(world):
-    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    world.give_code(USER, SECRET)
     code = code_at(SECRET, world.now)
     answers = await asyncio.gather(*(world.sign_in(code=code) for _ in range(4)), return_exceptions=True)
     assert [isinstance(answer, SignInError) for answer in answers].count(False) == 1
@@ -89,7 +89,7 @@ async def test_a_one_time_link_works_once_and_for_a_day(world):
 async def test_of_many_who_use_one_link_at_once_one_comes_in(world, database_url):
     link = world.desk.add_user("bob", "viewer")
     stores = [Store.open(database_url) for _ in range(3)]
-    others = [Accounts(store, world.audit, world.passwords, clock=lambda: world.now) for store in stores]
+    others = [world.another(store) for store in stores]
     tries = (each.welcome(link, NEW, "", HERE) for each in (world.accounts, *others) for _ in range(2))
     answers = await asyncio.gather(*tries, return_exceptions=True)
     for store in stores:
@@ -99,7 +99,7 @@ async def test_of_many_who_use_one_link_at_once_one_comes_in(world, database_url
 
 
 async def test_a_link_for_a_new_password_does_not_open_the_door_without_the_authenticator(world):
-    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    world.give_code(USER, SECRET)
     link = world.desk.reset_link(USER, without_code=False)
     for code, refusal in (("", "code-needed"), ("000000", "wrong-code")):
         with pytest.raises(SignInError) as refused:
@@ -115,7 +115,7 @@ async def test_a_link_for_a_new_password_does_not_open_the_door_without_the_auth
 
 async def test_a_right_password_that_needs_a_code_is_no_failure(world):
     """An office behind one address, where everybody has an authenticator."""
-    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    world.give_code(USER, SECRET)
     for _ in range(3 * FREE_FAILURES):
         with pytest.raises(SignInError) as refused:
             await world.sign_in()
@@ -146,7 +146,7 @@ async def test_nobody_holds_a_user_out_of_a_browser_that_is_known(world):
 
 
 async def test_guesses_at_a_name_do_not_hold_up_who_has_its_reset_link(world):
-    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    world.give_code(USER, SECRET)
     link = world.desk.reset_link(USER, without_code=False)
     for _ in range(FREE_FAILURES):
         with pytest.raises(SignInError):
@@ -158,7 +158,7 @@ async def test_guesses_at_a_name_do_not_hold_up_who_has_its_reset_link(world):
 
 
 async def test_a_clock_that_was_a_year_ahead_holds_nobody_out_and_lets_nobody_stay(world):
-    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_secret", SECRET))
+    world.give_code(USER, SECRET)
     now, world.now = world.now, world.now + 366 * 86400
     token, _ = await world.sign_in(code=code_at(SECRET, world.now))
     for _ in range(2 * FREE_FAILURES):

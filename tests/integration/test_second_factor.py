@@ -13,7 +13,7 @@ from agent.errors import PortalError
 from agent.portal.accounts import recovery, shares, users
 from agent.portal.accounts.access import Access
 from agent.portal.accounts.codes import code_at, new_secret
-from agent.portal.accounts.service import Accounts, SignInError
+from agent.portal.accounts.service import SignInError
 from agent.portal.api.route import Need
 from agent.portal.store import Store
 from agent.portal.tables import RecoveryCode
@@ -24,13 +24,8 @@ NEW = "lamp-orchid-seventeen"
 
 def with_codes(world):
     """Give ann an authenticator; returns her recovery codes."""
-
-    def work(db):
-        user = users.find(db, USER)
-        user.totp_secret = new_secret()
-        return recovery.renew(db, user)
-
-    return world.store.run_here(work)
+    world.give_code(USER, new_secret())
+    return world.store.run_here(lambda db: recovery.renew(db, users.find(db, USER)))
 
 
 async def test_each_recovery_code_works_once_and_the_log_counts_them(world):
@@ -48,7 +43,7 @@ async def test_each_recovery_code_works_once_and_the_log_counts_them(world):
 async def test_of_many_who_use_one_recovery_code_at_once_one_comes_in(world, database_url):
     code, *_ = with_codes(world)
     stores = [Store.open(database_url) for _ in range(2)]
-    others = [Accounts(store, world.audit, world.passwords, clock=lambda: world.now) for store in stores]
+    others = [world.another(store) for store in stores]
     each = [accounts for accounts in (world.accounts, *others) for _ in range(2)][:4]
     tries = (accounts.sign_in(USER, PASSWORD, code, HERE) for accounts in each)
     answers = await asyncio.gather(*tries, return_exceptions=True)
@@ -61,7 +56,7 @@ async def test_of_many_who_use_one_recovery_code_at_once_one_comes_in(world, dat
 async def test_recovery_codes_are_nobody_elses_and_end_with_the_authenticator(world):
     code, *_ = with_codes(world)
     world.desk.add_user("bob", "viewer", password=PASSWORD)
-    world.store.run_here(lambda db: setattr(users.find(db, "bob"), "totp_secret", new_secret()))
+    world.give_code("bob", new_secret())
     with pytest.raises(SignInError):
         await world.sign_in("bob", code=code)
     stored = world.store.run_here(lambda db: [vars(row) for row in db.query(RecoveryCode)])

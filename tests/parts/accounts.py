@@ -8,6 +8,7 @@ from agent.portal.accounts import users
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.desk import Desk
 from agent.portal.accounts.passwords import Passwords
+from agent.portal.accounts.seal import open_seal
 from agent.portal.accounts.service import Accounts, Visitor
 from agent.portal.tables import AuditEntry
 
@@ -23,7 +24,16 @@ class World:
         self.desk = Desk(store, CHEAP)
         self.passwords = Passwords(CHEAP)
         self.audit = Audit(store, folder / "audit.jsonl")
-        self.accounts = Accounts(store, self.audit, self.passwords, clock=lambda: self.now)
+        self.seal = open_seal(store, folder / "state")
+        self.accounts = self.another(store)
+
+    def another(self, store, provider=None):
+        """The same accounts, as another portal has them."""
+        return Accounts(store, self.audit, self.passwords, self.seal, provider, clock=lambda: self.now)
+
+    def give_code(self, name, secret):
+        """Have a user sign in with an authenticator."""
+        self.store.run_here(lambda db: self.seal.close(users.find(db, name), secret))
 
     async def sign_in(self, name=USER, password=PASSWORD, code=""):
         return await self.accounts.sign_in(name, password, code, HERE)

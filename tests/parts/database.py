@@ -60,6 +60,15 @@ def postgresql() -> Iterator[Postgres]:
             server.stop()
 
 
+def dump(url: str) -> bytes:
+    """A dump of one database, as a backup holds it."""
+    found = _programs()
+    assert found
+    return subprocess.run(
+        [str(found / "pg_dump"), url], cwd="/", capture_output=True, timeout=90, check=True
+    ).stdout
+
+
 def _programs() -> Path | None:
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return folders[-1].parent if folders else None

@@ -14,6 +14,7 @@ from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.company import Company
 from agent.portal.accounts.desk import Desk
 from agent.portal.accounts.passwords import Passwords
+from agent.portal.accounts.seal import open_seal
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.enroll import Devices
 from agent.portal.app import run_portal
@@ -74,6 +75,7 @@ async def portal(
             store,
             audit,
             passwords,
+            open_seal(store, folder / "state"),
             provider,
             require_code_for=parsed.require_code_for,
             **({"clock": clock} if clock else {}),

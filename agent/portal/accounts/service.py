@@ -15,6 +15,7 @@ from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.codes import accepted_step
 from agent.portal.accounts.company import Company
 from agent.portal.accounts.passwords import Passwords
+from agent.portal.accounts.seal import Seal, SealError
 from agent.portal.accounts.tokens import MAX_TOKEN_CHARS, key_of
 from agent.portal.outsiders import OUTSIDER
 from agent.portal.store import Store, StoreError
@@ -62,6 +63,7 @@ class Accounts:
         store: Store,
         audit: Audit,
         passwords: Passwords,
+        seal: Seal,
         provider: Company | None = None,
         clock: Callable[[], float] = time.time,
         require_code_for: CodeRule = "nobody",
@@ -69,6 +71,7 @@ class Accounts:
         self.store = store
         self.audit = audit
         self.passwords = passwords
+        self.seal = seal
         self.company = provider
         self.now = clock
         self.rule = require_code_for
@@ -187,11 +190,19 @@ class Accounts:
             return recovery.left(db, user)
         # The row is locked, so that one code is not taken twice at once.
         db.refresh(user, with_for_update=True)
-        step = accepted_step(user.totp_secret, code, user.totp_step, self.now())
+        step = accepted_step(self._secret_of(user), code, user.totp_step, self.now())
         if step is None:
             raise SignInError("wrong-code", "That code is not right, or was used already.")
         user.totp_step = step
         return None
+
+    def _secret_of(self, user: User) -> str:
+        try:
+            return self.seal.open(user)
+        except SealError as exc:
+            log.error("%s: it must be set up anew", exc)  # noqa: TRY400  its words say it all
+            words = "Your authenticator cannot be checked any more: ask an administrator for a new link."
+            raise SignInError("wrong-code", words) from exc
 
     def _note_recovery(self, name: str, left: int | None, visitor: Visitor) -> None:
         if left is not None:

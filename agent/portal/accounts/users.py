@@ -127,7 +127,7 @@ def set_password(db: Session, user: User, password_hash: str, keep_session: str 
 
 def remove_code(db: Session, user: User) -> None:
     """Let a user sign in without the authenticator, which may be lost."""
-    user.totp_secret, user.totp_step = None, 0
+    user.totp_secret, user.totp_sealed, user.totp_step = None, None, 0
     recovery.forget(db, user)
 
 

@@ -107,7 +107,8 @@ class Account:
 
         def work(db: Session) -> list[str]:
             user = users.find(db, who.name)
-            user.totp_secret, user.totp_step = new.secret, step
+            self._accounts.seal.close(user, new.secret)
+            user.totp_step = step
             users.end_sessions(db, user, who.session)
             factors.gain_factor(db, who.session)
             return recovery.renew(db, user)

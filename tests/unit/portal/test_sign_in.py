@@ -9,7 +9,7 @@ from agent.portal.accounts.attempts import FREE_FAILURES
 from agent.portal.accounts.codes import code_at
 from agent.portal.accounts.company import CompanyError, Departure, Person
 from agent.portal.accounts.passwords import PasswordError
-from agent.portal.accounts.service import CONFIRMED_S, Accounts, SignInError, Visitor
+from agent.portal.accounts.service import CONFIRMED_S, SignInError, Visitor
 from agent.portal.accounts.sessions import SEEN_EVERY_S
 from agent.portal.accounts.tokens import MAX_TOKEN_CHARS, key_of
 from agent.portal.accounts.users import UnknownError
@@ -37,12 +37,8 @@ async def told(world, start=1):
 
 
 def with_code(world, name=USER):
-    def work(db):
-        user = users.find(db, name)
-        user.totp_secret = SECRET
-        return recovery.renew(db, user)
-
-    return world.store.run_here(work)
+    world.give_code(name, SECRET)
+    return world.store.run_here(lambda db: recovery.renew(db, users.find(db, name)))
 
 
 def row(world, who):
@@ -368,7 +364,7 @@ class Firm:
 @pytest.fixture
 def firm(world):
     world.firm = Firm()
-    world.accounts = Accounts(world.store, world.audit, world.passwords, world.firm, clock=lambda: world.now)
+    world.accounts = world.another(world.store, world.firm)
     return world
 
 

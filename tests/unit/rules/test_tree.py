@@ -43,7 +43,7 @@ FOREIGN = {
     "argon2": ("portal/accounts/passwords.py", "portal/accounts/desk.py"),
     "authlib": "portal/accounts/company.py",
     "av": ("camera/", "watch/"),
-    "cryptography": ("signaling/trust.py", "portal/authority.py"),
+    "cryptography": ("signaling/trust.py", "portal/authority.py", "portal/accounts/seal.py"),
     "httpx2": "portal/accounts/company.py",
     "ifaddr": "rtc/interfaces.py",
     "joserfc": ("signaling/trust.py", "portal/accounts/company.py"),
