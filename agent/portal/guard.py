@@ -9,7 +9,7 @@ from aiohttp import web
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """CSP level 3: no script or style but our own files, no frame around us."""
 STRICT_TRANSPORT_SECURITY = "max-age=31536000"

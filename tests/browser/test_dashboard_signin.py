@@ -6,6 +6,7 @@ from parts.dashboard import enter_password, open_page, sign_in
 from parts.portal import PASSWORD, USER
 from playwright.async_api import expect
 
+from agent.portal.accounts import users
 from agent.portal.accounts.codes import code_at
 
 FOCUSED = "() => document.activeElement.matches('h1, a, main, input')"
@@ -114,3 +115,17 @@ async def test_who_gets_a_stronger_role_is_led_to_the_second_factor_at_once():
         await expect(page.get_by_role("heading", name="Set up a second factor")).to_be_visible()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_label("Password", exact=True)).to_be_visible()
+
+
+async def test_nothing_that_was_seen_stays_in_a_browser_whose_session_is_over():
+    """However it ended. What is told from a camera's last picture is nobody else's who sits down there."""
+    async with open_page() as (part, page):
+        await sign_in(page, part.url)
+        await page.evaluate(
+            """() => sessionStorage.setItem("pinhole-poster:front", '{"at": 1, "url": "data:,"}')"""
+        )
+        await page.reload()
+        await expect(page.get_by_role("heading", name="Cameras", exact=True)).to_be_visible()
+        await part.accounts.store.run(lambda db: users.end_sessions(db, users.find(db, USER)))
+        await expect(page.get_by_label("Password", exact=True)).to_be_visible()
+        assert await page.evaluate("() => sessionStorage.length") == 0

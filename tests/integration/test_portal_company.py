@@ -190,6 +190,41 @@ async def test_a_provider_that_is_away_is_named(place):
         assert await depart(http, part) == f"{part.url}/#/company/unreachable"
 
 
+class Answering:
+    """A provider that says this of itself."""
+
+    def __init__(self, said):
+        self.said = said
+
+    async def request(self, *_args, **_options):
+        return self
+
+    def raise_for_status(self):
+        pass
+
+    def json(self):
+        return self.said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"issuer": "https://evil.test"},
+        {"issuer": "https://login.firm.test.evil.test"},
+        {"token_endpoint": "http://login.firm.test/token"},
+        {"jwks_uri": "http://192.0.2.7/keys"},
+        {"jwks_uri": None},
+    ],
+)
+async def test_a_provider_that_calls_itself_another_is_refused(changes):
+    said = dict.fromkeys(("authorization_endpoint", "token_endpoint", "jwks_uri"), f"{GOOD['iss']}/x")
+    asked = Company(OidcSettings(issuer=GOOD["iss"], client_id=CLIENT_ID), None)
+    with pytest.raises(CompanyError) as refused:
+        await asked._discover(Answering(said | {"issuer": GOOD["iss"]} | changes))
+    assert refused.value.code == "unreachable"
+    assert (await asked._discover(Answering(said | {"issuer": GOOD["iss"]})))["issuer"] == GOOD["iss"]
+
+
 KEY = RSAKey.generate_key(2048, {"kid": "one"})
 GOOD = {
     "iss": "https://login.firm.test",

@@ -231,6 +231,11 @@ class Accounts:
         await self.store.run(lambda db: sessions.end_session(db, who.session))
         self.audit.add(who.name, "sign-out", address=visitor.address)
 
+    async def end_former(self, token: str) -> None:
+        """End the session that a browser had before it signed in anew, so that none is left behind."""
+        if 0 < len(token) <= MAX_TOKEN_CHARS:
+            await self.store.run(lambda db: sessions.end_session(db, key_of(token)))
+
     async def welcome(self, token: str, password: str, code: str, visitor: Visitor) -> SignedIn:
         """Take the password that somebody chose with a one-time link, and sign them in.
 

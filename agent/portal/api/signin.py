@@ -11,7 +11,17 @@ from agent.portal.accounts.company import CompanyError
 from agent.portal.accounts.passwords import MAX_CHARS
 from agent.portal.accounts.service import Accounts, SignedIn
 from agent.portal.accounts.tokens import MAX_TOKEN_CHARS, new_token
-from agent.portal.api.route import Body, Need, add, drop_cookie, read, set_cookie, set_known_cookie, visitor
+from agent.portal.api.route import (
+    Body,
+    Need,
+    add,
+    drop_cookie,
+    read,
+    read_cookie,
+    set_cookie,
+    set_known_cookie,
+    visitor,
+)
 from agent.portal.guard import is_https
 
 DEPARTURE_COOKIE = "pinhole-company"
@@ -109,10 +119,10 @@ class SignIn:
         response = _redirect(url)
         # Lax: the provider's redirect back is a navigation that another site began.
         response.set_cookie(
-            DEPARTURE_COOKIE,
+            _departure_cookie(request),
             browser,
             max_age=DEPARTURE_LIFETIME_S,
-            path=RETURN_PATH,
+            path="/",
             httponly=True,
             samesite="Lax",
             secure=is_https(request),
@@ -125,7 +135,7 @@ class SignIn:
         try:
             token, who = await self._accounts.arrive_from_company(
                 self._return_url(),
-                request.cookies.get(DEPARTURE_COOKIE, ""),
+                request.cookies.get(_departure_cookie(request), ""),
                 visitor(request),
                 state=query.get("state", "")[:MAX_TOKEN_CHARS],
                 code=query.get("code", "")[:2048],
@@ -137,14 +147,16 @@ class SignIn:
             response = self._refuse_company(exc)
         else:
             response = _redirect(f"{self._public_url}/")
+            await self._accounts.end_former(read_cookie(request, Need.USER))
             set_cookie(request, response, token, who, self._accounts.now())
         response.del_cookie(
-            DEPARTURE_COOKIE, path=RETURN_PATH, httponly=True, samesite="Lax", secure=is_https(request)
+            _departure_cookie(request), path="/", httponly=True, samesite="Lax", secure=is_https(request)
         )
         return response
 
     async def _let_in(self, request: web.Request, signed_in: SignedIn) -> web.Response:
         token, who = signed_in
+        await self._accounts.end_former(read_cookie(request, Need.USER))
         response = web.json_response(_describe(who))
         set_known_cookie(request, response, await self._accounts.remember_browser(who, visitor(request)))
         set_cookie(request, response, token, who, self._accounts.now())
@@ -156,6 +168,10 @@ class SignIn:
 
     def _return_url(self) -> str:
         return f"{self._public_url}{RETURN_PATH}"
+
+
+def _departure_cookie(request: web.Request) -> str:
+    return f"__Host-{DEPARTURE_COOKIE}" if is_https(request) else DEPARTURE_COOKIE
 
 
 def _describe(who: Identity) -> dict[str, object]:

@@ -118,6 +118,7 @@ function openSignIn() {
   if (problem) history.replaceState(null, "", "#/");
   showOutside("Sign in", isShared ? linkIsOver() : new SignInView(comeIn, problem, linkProblem));
   linkProblem = null;
+  forget(); // last, for a view that is left keeps its picture
 }
 
 function linkIsOver(words = "It has expired or was revoked. Ask whoever sent it to you for a new one.") {
@@ -180,10 +181,14 @@ function enter() {
 async function signOut() {
   await post("api/logout");
   signal.stop();
-  clearPosters();
-  activity.clear();
   location.hash = "#/";
   openSignIn();
+}
+
+/** Nothing that was seen stays in the browser of who is signed out. */
+function forget() {
+  clearPosters();
+  activity.clear();
 }
 
 const handlers = {

@@ -31,7 +31,7 @@ export function codeField(label = "Code of your authenticator") {
 export function signInCodeField() {
   const row = codeField();
   const { input } = row;
-  Object.assign(input, { pattern: "[0-9A-Za-z \\-]*", maxLength: 24 });
+  Object.assign(input, { pattern: "[0-9A-Za-z \\-]*", maxLength: 32 });
   const swap = el("button", { type: "button", class: "button small" }, "Use a recovery code");
   swap.addEventListener("click", () => {
     row.querySelector("label").textContent = "One of your recovery codes";

@@ -39,6 +39,15 @@ def test_what_comes_from_outside_cannot_become_markup():
         )
 
 
+def test_passwords_are_masked_and_left_to_password_managers():
+    texts = {path.name: path.read_text() for path in WEB.glob("*.js")}
+    named = re.findall(r'passwordField = |field\([^)]*type: "password"[^)]*', "".join(texts.values()))
+    assert len(named) == 1, "every password is asked for in one way"
+    assert "autocomplete: isNew" in named[0]
+    for name, text in texts.items():
+        assert not re.search(r'onpaste|"paste"', text), f"{name} keeps nobody from pasting"
+
+
 def test_the_page_keeps_its_own_content_security_policy():
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|https?://", page())
 

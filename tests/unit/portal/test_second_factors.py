@@ -74,10 +74,10 @@ def house(store):
     return act
 
 
-def test_recovery_codes_are_ten_of_four_groups_that_nobody_mistakes(house):
+def test_recovery_codes_are_ten_of_six_groups_that_nobody_mistakes(house):
     codes = house("ann", recovery.renew)
     assert len(set(codes)) == 10
-    assert all(re.fullmatch("([A-HJ-NP-Z2-9]{4}-){3}[A-HJ-NP-Z2-9]{4}", code) for code in codes)
+    assert all(re.fullmatch("([A-HJ-NP-Z2-9]{4}-){5}[A-HJ-NP-Z2-9]{4}", code) for code in codes)
 
 
 def test_a_recovery_code_works_once_for_its_user_however_it_is_typed(house):
