@@ -132,7 +132,7 @@ def test_a_name_that_is_taken_is_refused_and_the_code_is_not_used_up(door):
     told, words = door.refusal(code, "door", OTHER)
     assert told == "taken"
     assert "--device door" in words
-    assert door.refusal(code, "../door", OTHER)[0] == "taken"
+    assert door.refusal(code, "../door", OTHER)[0] == "bad-name"
     assert door.ask(code, "window", OTHER).is_new
 
 
