@@ -45,6 +45,7 @@ def main() -> int:
                 most=None if wanted.all else SAMPLE,
                 seed=wanted.seed,
                 timeout_s=4 * 3600 if wanted.all else TIMEOUT_S,
+                watched=True,
             )
         )
         print(f"mutation: {name} took {time.monotonic() - began_s:.0f} s", file=sys.stderr)

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -213,8 +214,8 @@ def sample(mutants: Sequence[Mutant], most: int | None, seed: int) -> list[Mutan
     return [mutant for number, mutant in enumerate(mutants) if number in chosen]
 
 
-def measure(target: Target, *, most: int | None, seed: int, timeout_s: float) -> Score:
-    """Run the target's tests against its mutants, one after another."""
+def measure(target: Target, *, most: int | None, seed: int, timeout_s: float, watched: bool = False) -> Score:
+    """Run the target's tests against its mutants, one after another; `watched` shows how far it is."""
     made = mutants_of(target)
     listed = equivalents(target)
     counted = [mutant for mutant in made if not any(one.matches(mutant) for one in listed)]
@@ -222,7 +223,7 @@ def measure(target: Target, *, most: int | None, seed: int, timeout_s: float) ->
     with tempfile.TemporaryDirectory(prefix="pinhole-mutation-") as name:
         folder = Path(name)
         _copy_tree(folder, target)
-        _run_mutmut(folder, [mutant.name for mutant in chosen], timeout_s)
+        _run_mutmut(folder, [mutant.name for mutant in chosen], timeout_s, watched=watched)
         codes = _exit_codes(folder, sources(target))
     verdicts = {mutant: _verdict(codes.get(mutant.name)) for mutant in chosen}
     return Score(target.name, len(made), verdicts, len(made) - len(counted))
@@ -257,27 +258,28 @@ def _configure(folder: Path, target: Target) -> None:
     (folder / "pyproject.toml").write_text(f"{text}\n[tool.mutmut]\n{table}")
 
 
-def _run_mutmut(folder: Path, names: Iterable[str], timeout_s: float) -> None:
-    command = [
-        "nice",
-        "-n",
-        "10",
-        str(Path(sys.executable).with_name("mutmut")),
-        "run",
-        "--max-children",
-        "1",
-    ]
-    ran = subprocess.run(
-        [*command, *names],
-        cwd=folder,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    if ran.returncode != 0:
-        raise RuntimeError(f"mutmut ended with {ran.returncode}:\n{ran.stdout[-4000:]}\n{ran.stderr[-2000:]}")
+def _run_mutmut(folder: Path, names: Iterable[str], timeout_s: float, *, watched: bool) -> None:
+    log = folder / "mutmut.log"
+    mutmut = Path(sys.executable).with_name("mutmut")
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            ["nice", "-n", "10", mutmut, "run", "--max-children", "1", *names],
+            cwd=folder,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=None if watched else out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        code = process.wait(timeout_s)
+    except BaseException as exc:
+        os.killpg(process.pid, signal.SIGKILL)  # it, and the mutant that it is at
+        process.wait()
+        if isinstance(exc, subprocess.TimeoutExpired):
+            raise TimeoutError(f"the mutants took longer than {timeout_s:.0f} s") from None
+        raise
+    if code != 0:
+        raise RuntimeError(f"mutmut ended with {code}:\n{log.read_text()[-4000:]}")
 
 
 def _exit_codes(folder: Path, paths: Iterable[Path]) -> dict[str, int | None]:
