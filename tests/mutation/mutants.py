@@ -75,7 +75,7 @@ TARGETS = {
                 f"tests/unit/portal/test_{name}.py"
                 for name in (
                     *("access", "attempts", "audit", "audit_chain", "company", "desk", "passwords"),
-                    *("second_factors", "shares", "sign_in", "users", "web_sessions"),
+                    *("seal", "second_factors", "shares", "sign_in", "users", "web_sessions"),
                 )
             ),
         ),

@@ -59,3 +59,19 @@ def test_who_manages_one_camera_is_no_administrator(access, sees_any, is_admin):
 def test_an_identity_is_the_same_whenever_it_was_last_seen():
     one, other = (Identity("s", "ann", Access(), 1.0, seen_at=at, confirmed_at=at) for at in (1.0, 2.0))
     assert one == other
+
+
+@pytest.mark.parametrize(
+    ("access", "rules"),
+    [
+        (Access(), {"everyone"}),
+        (Access("viewer"), {"everyone"}),
+        (Access("viewer", {"front": "operator"}), {"everyone", "operator"}),
+        (Access("operator"), {"everyone", "operator"}),
+        (Access(None, {"front": "admin"}), {"everyone", "operator", "admin"}),
+        (Access("admin"), {"everyone", "operator", "admin"}),
+    ],
+)
+def test_who_must_have_a_second_factor_is_judged_by_the_strongest_role(access, rules):
+    asked = ("nobody", "admin", "operator", "everyone")
+    assert {rule for rule in asked if access.must_have_factor(rule)} == rules
