@@ -156,7 +156,7 @@ class Portal:
         )
         """Who is revoked and was not cut off yet; None where the broker knows all."""
         while True:
-            self.signaling.tell_keys()
+            self._tell_broker()
             wanted = self.signaling.quotas.keep_out(time.time())
             if wanted != kept_out and self._settings.portal.crl_file:
                 for device in wanted - kept_out:
@@ -212,6 +212,11 @@ class Portal:
                 self.signaling.wipe(device)
                 self._wiped.add(device)
         return True
+
+    def _tell_broker(self) -> None:
+        self.signaling.tell_keys()
+        if self.broker.connected:
+            self.signaling.wipe_strays()
 
     def _kept(self) -> set[str]:
         """Whose last words the broker was asked to forget, and has not said that it did."""

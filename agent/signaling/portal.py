@@ -4,6 +4,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import islice
 from typing import Protocol
 
 from agent.errors import MessageError
@@ -23,6 +24,10 @@ MAX_WAITING = 64
 """Devices whose state is kept until their enrolment is known here, 87 KiB each at most."""
 LOOK_LIFETIME_S = 300.0
 """A device that is away for longer looks by itself when it is back."""
+MAX_STRAYS = 20_000
+"""Topics of 200 bytes at most."""
+STRAYS_PER_S = 40
+"""Retained messages go before offers, and the echo counts as the device's: so fewer than it may say."""
 
 _verify_key = lru_cache(maxsize=4096)(VerifyKey)
 
@@ -67,6 +72,8 @@ class PortalSignaling:
         self._told: dict[str, int] = {}
         self._wiped: set[str] = set()
         """Who is revoked: a last will may come when all else is gone."""
+        self._strays: dict[str, None] = {}
+        """Topics where the broker keeps what belongs nowhere, the oldest first."""
         self._waiting: dict[str, tuple[bytes | None, bytes]] = {}  # by topic: the key known then, the message
         self.quotas = Quotas()
         self._refusals: defaultdict[str, LogLimit] = defaultdict(LogLimit)
@@ -126,8 +133,19 @@ class PortalSignaling:
             return  # `on_message` says so
         if parts.channel != "state":
             self.quotas.blame(parts.device, now_unix_s)
+            if len(self._strays) < MAX_STRAYS:
+                self._strays[topic] = None
         elif parts.device in self._wiped and self._device_key(parts.device) is None:
             self._publish(topic, b"", retain=True)  # a last will, which came when all else was gone
+
+    def wipe_strays(self) -> None:
+        """Once a second, while the broker is there: have it forget some of what devices left with it.
+
+        What does not fit in memory comes again, retained, with the next connection.
+        """
+        for topic in list(islice(self._strays, STRAYS_PER_S)):
+            self._publish(topic, b"", retain=True)
+            del self._strays[topic]
 
     def on_message(self, topic: str, sealed: bytes, now_unix_s: float) -> None:
         """Take one message in. Never raises: a refusal is counted and logged."""

@@ -18,7 +18,7 @@ WAIT_S = 15.0
 @pytest.fixture(scope="module")
 def shared():
     with fleet() as one:
-        for name in ("loud", "large", "hoarder", "leaver", "calm"):
+        for name in ("loud", "large", "hoarder", "litter", "leaver", "calm"):
             one.enroll(name, one.claim())
         one.start_agent("calm")
         yield one
@@ -156,6 +156,20 @@ def test_a_camera_that_leaves_messages_at_the_broker_is_kept_out_before_they_are
     assert grown_mib < 64
     done = watch(shared)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.timeout(120)
+def test_what_a_camera_leaves_under_made_up_sessions_is_wiped(shared):
+    """The broker's rules cannot bound the names of sessions."""
+    hostile = Camera(shared, "litter")
+    for count in range(60):
+        topic = f"pinhole/v1/litter/signal/s{count}/out"
+        hostile.client.publish(topic, b"x", qos=1, retain=True).wait_for_publish(WAIT_S)
+    hostile.close()
+    watcher = Watcher(shared)
+    wait(lambda: watcher.kept("litter") == set())
+    watcher.close()
+    wait(lambda: "camera litter is kept away from the broker" in shared.log("portal"))
 
 
 @pytest.mark.timeout(120)

@@ -4,7 +4,7 @@ import pytest
 
 from agent.model.signal import State
 from agent.signaling.messages import encode
-from agent.signaling.portal import MAX_WAITING, PortalSignaling
+from agent.signaling.portal import MAX_STRAYS, MAX_WAITING, STRAYS_PER_S, PortalSignaling
 from agent.signaling.quota import BURST
 from agent.signaling.topics import event_topic, kept_topics, state_topic
 from agent.signaling.trust import SigningKey, make_signing_key, open_sealed
@@ -138,6 +138,25 @@ def test_nothing_stays_of_a_camera_that_was_revoked_and_what_it_says_last_goes_t
     world.keys["cam"] = DEVICE.public  # it was enrolled again
     world.signaling.on_retained("pinhole/v1/cam/state", NOW_S)
     assert len(world.wiped) == 1
+
+
+def test_what_was_left_where_nothing_belongs_goes_a_little_at_a_time(world):
+    topics = [f"pinhole/v1/cam/signal/s{number}/out" for number in range(STRAYS_PER_S + 1)]
+    for topic in topics:
+        world.signaling.on_retained(topic, NOW_S)
+    world.signaling.wipe_strays()
+    assert world.wiped == topics[:-1], "offers come between"
+    world.signaling.wipe_strays()
+    world.signaling.wipe_strays()
+    assert world.wiped == topics
+
+
+def test_of_what_was_left_a_bounded_part_is_remembered(world):
+    for number in range(MAX_STRAYS + 1):
+        world.signaling.on_retained(f"pinhole/v1/cam/signal/s{number}/out", NOW_S)
+    for _ in range(MAX_STRAYS // STRAYS_PER_S + 1):
+        world.signaling.wipe_strays()
+    assert len(world.wiped) == MAX_STRAYS
 
 
 def test_the_end_of_a_retained_message_is_no_message(world):
