@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -50,7 +49,7 @@ async def try_camera(open_camera: Callable[[], Camera], bitrate_bps: int, second
         call_soon(loop, changed.set)
 
     run = Run(camera, wake=lambda: call_soon(loop, changed.set), on_failure=on_failure)
-    started_s = time.monotonic()
+    started_s = loop.time()
     try:
         demand = EncoderDemand(bitrate_bps)
         demands: Demands = {"main": demand, "preview": replace(demand, is_active=False)}
@@ -89,9 +88,9 @@ class _Tally:
 
 async def _watch(run: Run, changed: asyncio.Event, failures: list[Exception], seconds: float) -> _Tally:
     tally = _Tally()
-    limit_s = START_S  # to the first picture
-    ends_s = time.monotonic() + limit_s
-    while (left_s := ends_s - time.monotonic()) > 0:
+    loop = asyncio.get_running_loop()
+    ends_s = loop.time() + START_S  # to the first picture
+    while (left_s := ends_s - loop.time()) > 0:
         try:
             async with asyncio.timeout(left_s):
                 await changed.wait()
@@ -101,7 +100,7 @@ async def _watch(run: Run, changed: asyncio.Event, failures: list[Exception], se
         if failures:
             raise CameraError(str(failures[0])) from failures[0]
         for unit in run.handovers["main"].take():
-            tally.last_s = time.monotonic()
+            tally.last_s = loop.time()
             if tally.first_s is None:
                 tally.first_s = tally.last_s
                 ends_s = tally.first_s + seconds

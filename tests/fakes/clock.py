@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 STEP_S = 0.02
 MOST_S = 600.0
@@ -18,12 +21,13 @@ class LoopClock:
         loop = asyncio.get_running_loop()
         loop.time = lambda: self.now_s  # type: ignore[method-assign]
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Let time pass until the condition holds."""
+    async def until(self, condition: Callable[[], T]) -> T:
+        """Let time pass until the condition holds; returns what it is then."""
         ends_s = self.now_s + MOST_S
-        while not condition():
+        while not (found := condition()):
             assert self.now_s < ends_s, "what is waited for does not come"
             await self._step()
+        return found
 
     async def after(self, seconds: float) -> None:
         """Let so much time pass."""

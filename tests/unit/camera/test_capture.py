@@ -33,14 +33,15 @@ class FakeCamera:
         self.hang_in_start: threading.Event | None = None
         self.hang_in_stop: threading.Event | None = None
         self._sent = 0
-        self._hung: set[str] = set()
+        self.hung: list[tuple[threading.Thread, threading.Event]] = []
+        """Which threads hung in a call, and until when."""
         self.on_unit: Callable[..., None] = lambda *_: None
         self.asked: dict[str, EncoderDemand] = {}
         self.on_failure: Callable[[Exception], None] = lambda _: None
 
     def start(self, demands, on_unit, on_failure):
         self.starts += 1
-        self._hang("camera-start", self.hang_in_start)
+        self._hang(self.hang_in_start)
         if self.refusals:
             raise CameraError(self.refusals.pop(0))
         self.demands.append(demands["main"])
@@ -57,20 +58,12 @@ class FakeCamera:
 
     def stop(self) -> None:
         self.stops += 1
-        self._hang("camera-stop", self.hang_in_stop)
+        self._hang(self.hang_in_stop)
         self.running = False
 
-    @property
-    def hangs_in(self) -> str:
-        """Which call hangs, until the test lets it go on."""
-        for name, until in (("camera-start", self.hang_in_start), ("camera-stop", self.hang_in_stop)):
-            if name in self._hung and until and not until.is_set():
-                return name
-        return ""
-
-    def _hang(self, name: str, until: threading.Event | None) -> None:
+    def _hang(self, until: threading.Event | None) -> None:
         if until:
-            self._hung.add(name)
+            self.hung.append((threading.current_thread(), until))
             until.wait()
 
     def send(self, *, keyframe: bool = False, stream="main") -> None:
@@ -96,7 +89,7 @@ class Stage:
             patience,
         )
         self._all_cameras = cameras
-        self._calls: dict[object, str] = {}
+        self._calls: dict[object, tuple[str, threading.Thread | None]] = {}
         """Those whose threads have not ended."""
         self.clock = LoopClock(self._is_busy)
         self.until = self.clock.until
@@ -104,19 +97,24 @@ class Stage:
 
     async def call_in_thread(self, name, limit_s, call):
         def noted():
+            self._calls[noted] = name, threading.current_thread()
             try:
                 return call()
             finally:
                 del self._calls[noted]
 
-        self._calls[noted] = name
+        self._calls[noted] = name, None
         return await call_in_thread(name, limit_s, noted)
 
     def _is_busy(self) -> bool:
-        stuck = {camera.hangs_in for camera in self._all_cameras} - {""}
-        if stuck:
-            stuck.add("camera-stop")  # it waits for the start of the same camera
-        return any(name not in stuck for name in list(self._calls.values()))
+        stuck = [
+            thread for camera in self._all_cameras for thread, until in camera.hung if not until.is_set()
+        ]
+        # A stop waits for the start of the same camera.
+        return any(
+            thread not in stuck and not (stuck and name == "camera-stop")
+            for name, thread in list(self._calls.values())
+        )
 
     def _open(self) -> FakeCamera:
         if not self.cameras:
@@ -282,11 +280,10 @@ async def test_a_start_that_hangs_is_cleaned_up_when_it_returns_at_last(stage) -
     camera.hang_in_start = threading.Event()
     async with stage(camera, second) as it:
         with it.capture.watching("main"):
-            await it.until(lambda: second.running)
+            await it.until(lambda: second.running and it.units)
             camera.hang_in_start.set()
-            await it.until(lambda: camera.stops)
+            await it.until(lambda: camera.stops and not camera.running)
             assert {unit.epoch for unit in it.units} == {1}
-        assert not camera.running
 
 
 async def test_cancelling_during_a_slow_start_leaves_nothing_running(stage) -> None:

@@ -12,6 +12,8 @@ from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.media import AccessUnit, EncoderDemand
 
+pytestmark = pytest.mark.usefixtures("haste")
+
 FRAMES = 6
 LEVELS = [40 + 30 * i for i in range(FRAMES)]
 """Each picture of the file has a luma of its own, so that one knows it when it comes back."""

@@ -1,12 +1,15 @@
 import threading
 
 import av
+import pytest
 from parts.one_stream import start
 
 from agent.camera.synthetic import SyntheticCamera
 from agent.config import CameraSettings
 from agent.model import stamp
 from agent.model.media import AccessUnit, EncoderDemand
+
+pytestmark = pytest.mark.usefixtures("haste")
 
 
 def watch(

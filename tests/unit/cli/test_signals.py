@@ -16,14 +16,15 @@ async def program():
     print("up", flush=True)
     while True:
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             print("cleaning up", flush=True)
             if {hangs}:
                 continue
             raise
 
-tasks.STOP_TIMEOUT_S = 0.2
+if {hangs}:
+    tasks.STOP_TIMEOUT_S = 0
 cli._serve(program())
 """
 

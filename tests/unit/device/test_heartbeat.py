@@ -50,7 +50,7 @@ async def test_ready_comes_first_and_stopping_last(place):
     task = asyncio.create_task(heartbeat.run(), name="heartbeat")
     async with asyncio.timeout(5):
         while not (said := manager.said()):
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
     heartbeat.stopping()
     task.cancel()
     assert [*said, *manager.said()] == ["READY=1", "WATCHDOG=1\nSTATUS=serving", "STOPPING=1"]

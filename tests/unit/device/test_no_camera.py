@@ -10,6 +10,7 @@ from agent.app import Agent
 from agent.camera import select
 from agent.camera.select import open_camera
 from agent.config import CameraSettings, Settings
+from agent.device import release
 from agent.doctor.visit import Check, Visit
 from agent.errors import CameraError
 from agent.signaling.identity import load_or_make_key, save_portal_keys
@@ -73,7 +74,8 @@ async def test_the_doctor_says_so(problem):
     assert finding.advice in ("what to do", "check the cable and its connectors")
 
 
-async def test_a_camera_that_obeys_proves_a_release(tmp_path):
+async def test_a_camera_that_obeys_proves_a_release(tmp_path, monkeypatch):
+    monkeypatch.setattr(release, "INTERVAL_S", 0)
     camera = {
         "source": "synthetic",
         "width_px": 64,

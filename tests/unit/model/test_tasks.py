@@ -14,9 +14,13 @@ PACKAGE = Path(__file__).parents[3] / "agent"
 TRIALS = 3
 
 
-async def fail(after_s=0.0):
-    await asyncio.sleep(after_s)
+async def fail():
+    await asyncio.sleep(0)
     raise LookupError("lost")
+
+
+async def last():
+    await asyncio.Event().wait()
 
 
 async def broken_group():
@@ -36,7 +40,7 @@ async def test_a_timeout_after_a_group_that_failed_is_a_timeout():
     await broken_group()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
-            await asyncio.sleep(60)
+            await last()
 
 
 async def test_a_group_waits_for_tasks_that_its_tasks_made():
@@ -60,7 +64,7 @@ async def test_a_cancellation_that_comes_with_an_error_is_not_lost():
 
     async def stubborn():
         try:
-            await asyncio.sleep(60)
+            await last()
         finally:
             raise LookupError
 
@@ -99,7 +103,7 @@ async def test_an_essential_task_that_ends_ends_the_block(end, how):
 
     async def program():
         async with EssentialTasks() as tasks:
-            other = tasks.start(asyncio.sleep(60), name="other")
+            other = tasks.start(last(), name="other")
             tasks.start(end(), name="radio")
             try:
                 await tasks.until_one_ends()
@@ -117,7 +121,7 @@ async def test_an_essential_task_that_ends_ends_the_block(end, how):
 async def test_essential_tasks_may_end_while_the_program_closes():
     async def program():
         async with EssentialTasks() as tasks:
-            children = [tasks.start(asyncio.sleep(60), name="child") for _ in range(TRIALS)]
+            children = [tasks.start(last(), name="child") for _ in range(TRIALS)]
             try:
                 await tasks.until_one_ends()
             finally:
@@ -139,7 +143,7 @@ import asyncio
 from agent import cli
 from agent.model import tasks
 
-tasks.STOP_TIMEOUT_S = 0.2
+tasks.STOP_TIMEOUT_S = 0
 
 async def program():
     async with tasks.EssentialTasks() as group:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aioice import stun
+from fakes.clock import LoopClock
 
 from agent.model.signal import IceServer
 from agent.rtc.ice import IceConnection
@@ -65,12 +66,15 @@ async def pool():
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def taken(pool):
-    """What it has, within a second."""
-    async with asyncio.timeout(1):
-        while (found := pool.take(US)) is None:
-            await asyncio.sleep(0.001)
-    return found
+@pytest.fixture
+async def clock():
+    return LoopClock()
+
+
+@pytest.fixture
+def taken(pool, clock):
+    """What it has, as soon as it has something."""
+    return lambda: clock.until(lambda: pool.take(US))
 
 
 async def test_nothing_is_ready_before_an_offer_has_named_a_server(pool):
@@ -78,9 +82,9 @@ async def test_nothing_is_ready_before_an_offer_has_named_a_server(pool):
     assert pool.take(US) is None
 
 
-async def test_the_socket_of_an_answer_is_known_to_the_internet_and_followed_by_another(pool, servers):
+async def test_the_socket_of_an_answer_is_known_to_the_internet_and_followed_by_another(pool, servers, taken):
     pool.learn(servers)
-    first, second = await taken(pool), await taken(pool)
+    first, second = await taken(), await taken()
     assert first.mapped == second.mapped == MAPPED
     ports = {one.transport.get_extra_info("sockname") for one in (first, second)}
     assert len(ports) == 2
@@ -88,62 +92,58 @@ async def test_the_socket_of_an_answer_is_known_to_the_internet_and_followed_by_
     second.transport.abort()
 
 
-async def test_a_server_that_does_not_answer_makes_nothing_ready(pool, server, servers):
+async def test_a_server_that_does_not_answer_makes_nothing_ready(pool, server, servers, clock):
     server.is_silent = True
     pool.learn(servers)
-    while not server.asked:
-        await asyncio.sleep(0.001)
+    await clock.until(lambda: server.asked)
     assert pool.take(US) is None
 
 
-async def test_what_was_learnt_on_another_network_is_forgotten(pool, server, servers):
+async def test_what_was_learnt_on_another_network_is_forgotten(pool, server, servers, taken, clock):
     pool.learn(servers)
-    (await taken(pool)).transport.abort()
-    await server.answered.wait()
+    (await taken()).transport.abort()
+    await clock.until(server.answered.is_set)
     pool.reset()
     assert pool.take(US) is None
-    (await taken(pool)).transport.abort()
+    (await taken()).transport.abort()
 
 
 @pytest.mark.parametrize("port", [MAPPED[1], MAPPED[1] + 1], ids=["cone", "symmetric"])
-async def test_an_address_that_only_the_server_sees_is_not_offered(pool, server, servers, port):
+async def test_an_address_that_only_the_server_sees_is_not_offered(pool, server, servers, port, clock):
     async with serving("127.0.0.2") as other:
         server.other = other.transport.get_extra_info("sockname")
         other.mapped = (MAPPED[0], port)
         pool.learn(servers)
-        await other.answered.wait()
-        for _ in range(3):
-            await asyncio.sleep(0.005)
+        await clock.until(other.answered.is_set)
+        await clock.after(0.1)
         found = pool.take(US)
     assert (found is None) == (port != MAPPED[1])
     if found:
         found.transport.abort()
 
 
-async def test_a_socket_may_be_taken_while_the_nat_is_asked_about(pool, server, servers):
+async def test_a_socket_may_be_taken_while_the_nat_is_asked_about(pool, server, servers, taken, clock):
     async with serving("127.0.0.2") as other:
         server.other, other.is_silent = other.transport.get_extra_info("sockname"), True
         pool.learn(servers)
-        first = await taken(pool)
-        async with asyncio.timeout(2):
-            while not other.asked:
-                await asyncio.sleep(0.001)
+        first = await taken()
+        await clock.until(lambda: other.asked)
         other.is_silent = False
-        await other.answered.wait()
-        second = await taken(pool)
+        await clock.until(other.answered.is_set)
+        second = await taken()
     first.transport.abort()
     second.transport.abort()
 
 
-async def test_turn_over_udp_serves_where_no_stun_server_is_named(pool, server):
+async def test_turn_over_udp_serves_where_no_stun_server_is_named(pool, server, taken):
     port = server.transport.get_extra_info("sockname")[1]
     pool.learn((IceServer((f"turn:{US}:{port}?transport=udp",), "user", "secret"),))
-    (await taken(pool)).transport.abort()
+    (await taken()).transport.abort()
 
 
-async def test_an_answer_holds_both_addresses_of_a_pooled_socket(pool, servers):
+async def test_an_answer_holds_both_addresses_of_a_pooled_socket(pool, servers, taken, clock):
     pool.learn(servers)
-    one = await taken(pool)
+    one = await taken()
     said = []
     connection = IceConnection(servers, relay_only=False, on_candidate=said.append, on_server_error=print)
     lines = await connection.gather_host([US], {US: one}.get)
@@ -153,6 +153,5 @@ async def test_an_answer_holds_both_addresses_of_a_pooled_socket(pool, servers):
     assert f"{MAPPED[0]} {MAPPED[1]} typ srflx raddr {US} rport {port}" in reflexive
     assert said == []
     connection.gather_servers()
-    while said != [""]:
-        await asyncio.sleep(0.001)
+    await clock.until(lambda: said == [""])
     await connection.close()

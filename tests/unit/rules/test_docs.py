@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -52,6 +53,14 @@ def known_by_help(words: list[str]) -> None:
     depth = {"config": 2, "portal": 3}.get(words[0], 1)  # how many words name a command of a group
     command = list(takewhile(re.compile("[a-z-]+").fullmatch, words[:depth]))
     command = [word for word in command if not word.startswith("-")]
+    known = help_of(*command)
+    for option in words:
+        if option.startswith("--"):
+            assert option.partition("=")[0] in known
+
+
+@cache
+def help_of(*command: str) -> str:
     result = subprocess.run(
         [sys.executable, "-m", "agent", *command, "--help"],
         capture_output=True,
@@ -61,6 +70,4 @@ def known_by_help(words: list[str]) -> None:
         env={"PATH": "", "COLUMNS": "200"},
     )
     assert result.returncode == 0, result.stderr
-    for option in words:
-        if option.startswith("--"):
-            assert option.partition("=")[0] in result.stdout
+    return result.stdout

@@ -81,6 +81,7 @@ def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
+@cache
 def imports(file: Path) -> set[str]:
     """Every module that a file imports, at its top or in a function."""
     found: set[str] = set()
