@@ -1,4 +1,4 @@
-"""A camera that runs while somebody watches: started, supervised, restarted, stopped by the event loop."""
+"""Runs a camera on demand, from the event loop: carries out what its supervisor decides."""
 
 import asyncio
 import contextlib

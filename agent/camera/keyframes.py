@@ -1,4 +1,4 @@
-"""Many wishes for a keyframe, few keyframes."""
+"""The rate limit of forced keyframes."""
 
 
 class KeyframeGate:

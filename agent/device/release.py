@@ -1,4 +1,4 @@
-"""The agent's side of a release: proves itself while on trial, and tells which one was given back.
+"""The agent's side of a release: proves itself while on trial, and reports a rollback.
 
 `pinhole-release` (ansible/roles/release/files) switches releases and judges them. The two meet in three
 files: the trial's flag and the releases' state, which it writes, and our status, which we write.
@@ -25,7 +25,7 @@ TRIAL = Path("/run/pinhole-release/trial")
 STATE = Path("/opt/pinhole/state.json")
 MAX_STATE_BYTES = 256 * 1024
 LOOK_WITHIN_S = 30.0
-"""Devices that hear the same word do not all ask at once."""
+"""Devices that get the same message do not all ask at once."""
 LOOK_EVERY_S = 60.0
 
 
@@ -104,7 +104,7 @@ class ReleaseDesk:
             self._on_change()
 
     def look_for_release(self) -> None:
-        """A word from the portal, without content: within half a minute `pinhole-pull.path` sees our file."""
+        """The portal says that there may be an update: `pinhole-pull.path` sees our file within half a minute."""
         loop = asyncio.get_running_loop()
         if self._folder is None or loop.time() < self._looks_at_s:
             return
