@@ -104,7 +104,7 @@ class ReleaseDesk:
             self._on_change()
 
     def look_for_release(self) -> None:
-        """The portal says that there may be an update: `pinhole-pull.path` sees our file within half a minute."""
+        """The portal announced a release: within half a minute `pinhole-pull.path` sees our file."""
         loop = asyncio.get_running_loop()
         if self._folder is None or loop.time() < self._looks_at_s:
             return
