@@ -223,6 +223,7 @@ async def test_each_offer_is_new_and_for_one_start_of_the_camera(world):
         browser.offer(session=secrets.token_hex(16))
     offers = [offer for _, _, offer in world.sent(Offer)]
     assert len({offer.nonce for offer in offers}) == 3
+    assert {len(offer.nonce) for offer in offers} == {22}, "128 bits"
     assert {(offer.boot_id, offer.permissions) for offer in offers} == {("boot-1", ("watch",))}
     assert {(offer.issued_at, offer.expires_at) for offer in offers} == {(world.now, world.now + 30)}
 
@@ -723,6 +724,51 @@ async def test_a_devices_verdict_reaches_every_browser_once(world):
     assert json.loads(await anext(browser.stream))["device"]["id"] == "yard", "the same again is no news"
     [hello] = await Browser(world.gateway).heard()
     assert hello["devices"][0]["health"]["is_carrier"] is True
+
+
+async def test_the_question_whether_a_camera_began_anew_is_an_offer_that_any_camera_judges(world):
+    browser, session = await playing(world)
+    world.gateway.on_state("front", state(boot_id="boot-2"))
+    [(device, asked, question)] = world.questions()
+    assert (device, asked != session) == ("front", True)
+    assert (question.issued_at, question.expires_at) == (world.now, world.now + 30)
+    assert (question.boot_id, question.user, question.permissions) == ("boot-2", "portal", ("watch",))
+    assert (question.seq, question.sdp, question.restart, question.challenge) == (0, "v=0\r\n", True, None)
+    assert len(question.nonce) == 22
+    assert [server.username for server in question.ice_servers] == [None, "13600:front"], (
+        "a device keeps those of the newest"
+    )
+    world.gateway.on_signal("front", asked, Reject(0, "expired", "no", challenge=CHALLENGE))
+    again = world.questions()[-1][2]
+    assert (again.seq, again.challenge, again.nonce != question.nonce) == (1, CHALLENGE, True)
+    assert [m for m in await browser.heard() if m.get("session")] == []
+
+
+async def test_who_watched_hears_that_the_camera_restarted(world):
+    browser, _ = await playing(world)
+    world.reborn(state(boot_id="boot-2"))
+    assert [m["reason"] for m in await browser.heard() if m["type"] == "bye"] == ["The camera restarted."]
+
+
+async def test_who_comes_sees_who_watches_already(world):
+    await playing(world)
+    [hello] = await Browser(world.gateway, "ann", Access("admin")).heard()
+    assert hello["devices"][0]["watching"] == ["viewer"]
+    [hello] = await Browser(world.gateway).heard()
+    assert hello["devices"][0]["own_viewers"] == 1
+
+
+async def test_a_new_gateway_has_nothing_to_complain_of_and_knows_whence_its_clients_come(world):
+    assert world.gateway.problem == ""
+    assert world.gateway.join(identity(), "192.0.2.1").address == "192.0.2.1"
+    assert world.gateway.join(identity()).address == ""
+
+
+async def test_a_camera_that_was_never_seen_by_somebody_is_not_taken_from_them(two):
+    nobody = Browser(two.gateway, "cy", FRONT)
+    await nobody.heard()
+    allow(two, identity("cy", Access(None, {"front": "operator"})))
+    assert [m for m in await nobody.heard() if m["type"] == "gone"] == []
 
 
 # In which words.
