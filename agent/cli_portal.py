@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -102,6 +103,7 @@ def list_users(
         ways = {
             "password": user.has_password,
             "code": user.has_code,
+            "passkey" if user.passkeys == 1 else f"{user.passkeys} passkeys": user.passkeys,
             "company account": user.is_company,
             "DISABLED": user.disabled,
         }
@@ -228,6 +230,43 @@ def reset_link(
     _print_link(settings, link)
 
 
+@user_app.command("passkeys")
+def user_passkeys(
+    name: Name,
+    config: Config,
+    remove: Annotated[
+        int | None, typer.Option("--remove", metavar="NUMBER", help="Forget this one: it is lost.")
+    ] = None,
+    remove_all: Annotated[bool, typer.Option("--remove-all", help="Forget them all.")] = False,
+) -> None:
+    """List a user's passkeys, or forget those that are lost; who had one is then signed out everywhere.
+
+    A new password leaves passkeys as they are: where a phone is in other hands, remove its passkey, too.
+
+    Examples: [b]pinhole portal user passkeys ann -c pinhole.toml[/]
+              [b]pinhole portal user passkeys ann --remove 2 -c pinhole.toml[/]
+              [b]pinhole portal user passkeys ann --remove-all -c pinhole.toml[/]
+    """
+    from agent.portal.accounts.desk import Desk
+
+    with Desk.open(load(config).portal) as desk:
+        if remove_all:
+            typer.echo(f"{name}: {desk.remove_passkeys(name)} removed")
+            return
+        if remove is not None:
+            typer.echo(f"{name}: removed {desk.remove_passkey(name, remove)}")
+            return
+        found = desk.passkeys(name)
+    if not found:
+        typer.echo(f"{name} has no passkey")
+        return
+    table = Table("number", "name", "made", "last used", box=None)
+    for one in found:
+        used = _day(one.used_at) if one.used_at else "never"
+        table.add_row(str(one.id), one.name, _day(one.created_at), used)
+    Console(highlight=False, emoji=False, markup=False).print(table)
+
+
 @group_app.command("set")
 def set_group(
     name: GroupName,
@@ -297,6 +336,10 @@ def verify(config: Config) -> None:
     if report.faults:
         raise typer.Exit(1)
     typer.echo("they hold together")
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d")
 
 
 def _print_link(settings: PortalSettings, token: str) -> None:

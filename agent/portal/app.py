@@ -22,6 +22,7 @@ from agent.portal.api.account import Account
 from agent.portal.api.admin import Admin
 from agent.portal.api.audit import AuditLog
 from agent.portal.api.enroll import Devices
+from agent.portal.api.passkeys import Passkeys
 from agent.portal.api.releases import Releases
 from agent.portal.api.route import Need, add, read_cookie
 from agent.portal.api.shares import Shares
@@ -161,7 +162,8 @@ def create_app(
     _Routes(gateway, accounts, assets).add_to(app)
     allow_new = settings.oidc is not None and settings.oidc.allow_new
     SignIn(accounts, settings.public_url, allow_new=allow_new).add_to(app)
-    Account(accounts).add_to(app)
+    Account(accounts, settings.public_url).add_to(app)
+    Passkeys(accounts, settings.public_url).add_to(app)
     Admin(accounts).add_to(app)
     AuditLog(accounts).add_to(app)
     Shares(accounts).add_to(app)

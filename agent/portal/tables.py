@@ -1,6 +1,15 @@
 """The tables of accounts. Times are Unix seconds; others' secrets are stored hashed."""
 
-from sqlalchemy import CheckConstraint, Float, ForeignKey, Integer, String, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from agent.portal.store import Table
@@ -137,6 +146,36 @@ class RecoveryCode(Table):
 
     key: Mapped[str] = mapped_column(String(KEY_CHARS), primary_key=True)
     user_id: Mapped[int] = _owner("users.id")
+
+
+class Passkey(Table):
+    """A public key whose private half a user's phone, computer or security key holds."""
+
+    __tablename__ = "passkeys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = _owner("users.id")
+    name: Mapped[str] = mapped_column(String(64))
+    credential_id: Mapped[bytes] = mapped_column(LargeBinary(1023), unique=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary(1024))
+    """In COSE, RFC 9052 section 7."""
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    """The authenticator's own count of signatures at the last one; many always say 0."""
+    transports: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[float] = mapped_column(Float)
+    used_at: Mapped[float | None] = mapped_column(Float)
+
+
+class PasskeyChallenge(Table):
+    """What a passkey was asked to sign and has not signed yet."""
+
+    __tablename__ = "passkey_challenges"
+
+    key: Mapped[str] = mapped_column(String(KEY_CHARS), primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(16))
+    owner: Mapped[str] = mapped_column(String(96), index=True)
+    """Who asked for it: a session, a known browser, or an address."""
+    expires_at: Mapped[float] = mapped_column(Float, index=True)
 
 
 class OneTimeLink(Table):

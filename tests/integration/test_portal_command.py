@@ -1,5 +1,6 @@
 """`pinhole portal` as people start it: the first link, users from the terminal, the log of it."""
 
+import contextlib
 import json
 import re
 import signal
@@ -11,6 +12,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+
+from agent.config import load
+from agent.portal.accounts import passkeys, users
+from agent.portal.accounts.relying_party import NewPasskey
+from agent.portal.store import open_store
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "a-better-password"
@@ -148,3 +154,32 @@ def test_what_cannot_be_done_is_told_in_words_and_changes_nothing(config, words,
     assert done.returncode == 1
     assert says in " ".join(done.stderr.split())
     assert json.loads(good("user", "list", "--json", config=config)) == []
+
+
+def test_lost_passkeys_are_listed_and_removed_from_the_terminal(config, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    good("user", "add", "ann", "--password-file", str(secret), config=config)
+    assert good("user", "passkeys", "ann", config=config) == "ann has no passkey\n"
+    with contextlib.closing(open_store(load(config).portal)) as store:
+        for name in (b"Phone", b"Key", b"Laptop"):
+            new = NewPasskey(name, b"a public key", 0, "")
+            called = name.decode()
+            store.run_here(
+                lambda db, new=new, called=called: passkeys.add(db, users.find(db, "ann"), called, new, 1e9)
+            )
+    listed = good("user", "passkeys", "ann", config=config).splitlines()
+    assert [line.split() for line in listed[1:]] == [
+        ["1", "Phone", "2001-09-09", "never"],
+        ["2", "Key", "2001-09-09", "never"],
+        ["3", "Laptop", "2001-09-09", "never"],
+    ]
+    assert "password, 3 passkeys" in good("user", "list", config=config)
+    assert good("user", "passkeys", "ann", "--remove", "2", config=config) == "ann: removed Key\n"
+    refused = pinhole("user", "passkeys", "ann", "--remove", "2", config=config)
+    assert (refused.returncode, "has no such passkey" in refused.stderr) == (1, True)
+    assert good("user", "passkeys", "ann", "--remove-all", config=config) == "ann: 2 removed\n"
+    assert good("user", "passkeys", "ann", config=config) == "ann has no passkey\n"
+    [ann] = json.loads(good("user", "list", "--json", config=config))
+    assert ann["passkeys"] == 0

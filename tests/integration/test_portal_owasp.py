@@ -26,6 +26,8 @@ PUBLIC = {
     "GET /healthz",
     "GET /api/ways",
     "POST /api/login",
+    "POST /api/passkey/options",
+    "POST /api/passkey",
     "POST /api/welcome/look",
     "POST /api/welcome",
     "POST /api/enter",
@@ -42,6 +44,10 @@ UPGRADE = {
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
 OFFER = {"type": "offer", "session": "a" * 32, "device": "back", "sdp": "v=0"}
+
+
+def of_users():
+    return of(Need.USER, Need.OWN, Need.CONFIRMED_OWN)
 
 
 def of_administrators():
@@ -99,7 +105,7 @@ def test_every_route_declares_what_it_needs_and_the_public_ones_are_known():
     assert all(isinstance(route, Route) for _, _, route in routes()), "add routes with `route.add`"
     public = {f"{method} {path}" for method, path, route in routes() if route.need is Need.NOTHING}
     assert public == PUBLIC
-    assert len(of(Need.USER, Need.OWN)) >= 8
+    assert len(of_users()) >= 8
     assert len(of_administrators()) >= 9
     assert {method for method, _ in of(Need.ADMIN)} == {"GET"}, "changes ask for the password again"
     assert len(of(Need.LINK)) == 2
@@ -107,7 +113,7 @@ def test_every_route_declares_what_it_needs_and_the_public_ones_are_known():
 
 async def test_nothing_answers_without_a_session():
     async with portal() as part, client() as http:
-        for need in (Need.USER, Need.ADMIN, Need.CONFIRMED_ADMIN, Need.LINK):
+        for need in set(Need) - {Need.NOTHING}:
             for method, path in of(need):
                 for cookie in ({}, {"Cookie": "pinhole=nonsense; pinhole-link=nonsense"}):
                     answer = await ask(http, part, method, path, headers=cookie)
@@ -254,7 +260,7 @@ async def test_what_a_form_can_send_is_not_taken(kind):
 async def test_no_get_changes_anything():
     async with company() as (part, sessions):
         before = (part.desk.users(), part.desk.groups())
-        for method, path in [*of(Need.USER, Need.OWN), *of_administrators()]:
+        for method, path in [*of_users(), *of_administrators()]:
             if method == "GET" and not path.endswith("/ws"):
                 assert (await ask(sessions[USER], part, method, path)).status == 200
         assert (part.desk.users(), part.desk.groups()) == before
@@ -331,11 +337,11 @@ async def test_a_share_link_shows_one_camera_and_opens_nothing_else():
             cookie = opened.headers["Set-Cookie"]
             assert "HttpOnly" in cookie
             assert "SameSite=Strict" in cookie
-            for method, path in [*of(Need.USER, Need.OWN), *of_administrators()]:
+            for method, path in [*of_users(), *of_administrators()]:
                 assert (await ask(stranger, part, method, path)).status == 401, path
             value = opened.cookies["pinhole-link"].value
             forged = {"Cookie": f"pinhole={value}"}
-            for method, path in [*of(Need.USER, Need.OWN), *of_administrators()]:
+            for method, path in [*of_users(), *of_administrators()]:
                 assert (await ask(stranger, part, method, path, headers=forged)).status == 401, path
             async with stranger.ws_connect(f"{part.url}/api/share/ws") as socket:
                 hello = await socket.receive_json(timeout=10)

@@ -31,6 +31,15 @@ def keys_of_known(browser_key: str) -> Keys:
     return (f"browser {browser_key}",)
 
 
+def keys_of_passkey(browser_key: str | None, address: str) -> Keys:
+    """A sign-in by a passkey, from a browser that is known or from anywhere.
+
+    It counts apart from passwords and for no user: a signature cannot be guessed, so that whoever sends wrong
+    ones may be slowed down, and nobody else.
+    """
+    return (f"passkey browser {browser_key}" if browser_key else f"passkey from {network_of(address)}",)
+
+
 def keys_of_device(device: str, address: str) -> Keys:
     """An enrolment: a camera that tries a used code again and again locks nobody's sign-in."""
     return f"enrol {device[:64]}", f"enrol from {network_of(address)}"

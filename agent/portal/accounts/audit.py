@@ -49,6 +49,9 @@ TOPICS: dict[Topic, tuple[str, ...]] = {
         "code-removed",
         "recovery-renewed",
         "recovery-used",
+        "passkey-added",
+        "passkey-removed",
+        "passkey-copied",
     ),
     "accounts": (
         "user-added",
@@ -60,7 +63,7 @@ TOPICS: dict[Topic, tuple[str, ...]] = {
     ),
     "links": ("link-shared", "link-revoked", "link-opened"),
     "cameras": ("claim-made", "enrolled", "enrol-refused", "renamed", "revoked", "look-asked"),
-    "refusals": ("sign-in-failed", "watch-refused", "enrol-refused", "refused"),
+    "refusals": ("sign-in-failed", "passkey-copied", "watch-refused", "enrol-refused", "refused"),
 }
 """Which acts belong together. Where no topic is asked for, previews are left out; `everything` has them."""
 

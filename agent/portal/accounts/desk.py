@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from agent.config import PortalSettings
 from agent.portal import names
-from agent.portal.accounts import ledger, users
+from agent.portal.accounts import ledger, passkeys, users
 from agent.portal.accounts.access import Role, parse_role
 from agent.portal.accounts.audit_file import read_links
 from agent.portal.accounts.chain import GENESIS, Entry, faults
+from agent.portal.accounts.passkeys import PasskeyView
 from agent.portal.accounts.passwords import STRONG, check_new
 from agent.portal.accounts.strength import words_of
 from agent.portal.accounts.users import AccountError, UserView
@@ -140,6 +141,23 @@ class Desk:
             return users.new_link(db, user, time.time())
 
         return self._change(name, f"reset link{', without code' if without_code else ''}", work)
+
+    def passkeys(self, name: str) -> list[PasskeyView]:
+        """A user's passkeys."""
+        return self._store.run_here(lambda db: passkeys.of_user(db, users.find(db, name)))
+
+    def remove_passkey(self, name: str, passkey_id: int) -> str:
+        """Forget one passkey, and sign its user out everywhere; returns what it was called."""
+
+        def work(db: Session, user: User) -> str:
+            users.end_sessions(db, user)
+            return passkeys.remove(db, user, passkey_id)
+
+        return self._change(name, f"passkey {passkey_id} removed", work)
+
+    def remove_passkeys(self, name: str) -> int:
+        """Forget all of a user's passkeys; returns how many there were."""
+        return self._change(name, "passkeys removed", passkeys.remove_all)
 
     def check_cameras(self, names: Iterable[str]) -> None:
         """Raises AccountError that names each camera that is neither enrolled nor claimed by its name."""

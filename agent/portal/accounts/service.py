@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class SignInError(PortalError):
-    """Nobody comes in; `code` is wrong-password, code-needed, wrong-code or too-many-attempts."""
+    """Nobody comes in; `code` is stable, as in wrong-password, code-needed or too-many-attempts."""
 
     def __init__(self, code: str, message: str, retry_after_s: float = 0.0) -> None:
         super().__init__(message)

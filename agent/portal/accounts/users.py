@@ -18,6 +18,7 @@ from agent.portal.tables import (
     GroupCamera,
     KnownBrowser,
     OneTimeLink,
+    Passkey,
     Revision,
     User,
     WebSession,
@@ -63,6 +64,7 @@ class UserView:
     is_company: bool
     created_at: float
     grants: tuple[GrantView, ...]
+    passkeys: int = 0
 
 
 def bump(db: Session) -> None:
@@ -178,6 +180,11 @@ def known_browser(db: Session, name: str, token: str) -> str | None:
     """Its key, where this browser's cookie says that this very user was signed in there before."""
     found = select(KnownBrowser.key).join(User, User.id == KnownBrowser.user_id)
     return db.scalar(found.where(KnownBrowser.key == key_of(token), User.name == name)) if token else None
+
+
+def browser_key(db: Session, token: str) -> str | None:
+    """The same, whoever was signed in there."""
+    return db.scalar(select(KnownBrowser.key).where(KnownBrowser.key == key_of(token))) if token else None
 
 
 def remember_browser(db: Session, user: User, now: float) -> str:
@@ -308,6 +315,8 @@ def views(db: Session) -> list[UserView]:
     )
     for user_id, role, device, group in rows:
         grants.setdefault(user_id, []).append(GrantView(role, device, group))
+    counts = select(Passkey.user_id, func.count()).group_by(Passkey.user_id)
+    passkeys: dict[int, int] = dict(db.execute(counts).all())
     return [
         UserView(
             name=user.name,
@@ -318,6 +327,7 @@ def views(db: Session) -> list[UserView]:
             is_company=user.subject is not None,
             created_at=user.created_at,
             grants=tuple(grants.get(user.id, ())),
+            passkeys=passkeys.get(user.id, 0),
         )
         for user in db.scalars(select(User).order_by(User.name))
     ]

@@ -6,9 +6,10 @@ from aiohttp import web
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from agent.portal.accounts import codes, factors, recovery, sessions, users
+from agent.portal.accounts import codes, factors, passkeys, recovery, sessions, users
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.passwords import MAX_CHARS
+from agent.portal.accounts.relying_party import passkey_site
 from agent.portal.accounts.service import Accounts, SignInError
 from agent.portal.accounts.users import AccountError
 from agent.portal.api.route import Body, Need, add, read, visitor
@@ -43,14 +44,15 @@ class SessionId(Body):
 class Account:
     """The handlers."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, public_url: str | None) -> None:
         self._accounts = accounts
+        self._passkey_origin, self._passkey_problem = passkey_site(public_url)
 
     def add_to(self, app: web.Application) -> None:
         """Add every route of this file."""
         for method, path, need, serve in (
             ("GET", "/api/account", Need.OWN, self.show),
-            ("POST", "/api/confirm", Need.USER, self.confirm),
+            ("POST", "/api/confirm", Need.OWN, self.confirm),
             ("POST", "/api/account/password", Need.USER, self.change_password),
             ("POST", "/api/account/code/new", Need.OWN, self.new_code),
             ("POST", "/api/account/code", Need.OWN, self.set_code),
@@ -66,14 +68,19 @@ class Account:
 
         def work(db: Session) -> dict[str, object]:
             user = users.find(db, who.name)
+            keys = passkeys.of_user(db, user)
+            must_have_factor = users.access_of(db, user).must_have_factor(self._accounts.rule)
             return {
                 "user": user.name,
                 "role": user.role,
                 "has_password": user.password_hash is not None,
                 "has_code": user.totp_secret is not None,
-                "must_have_code": users.access_of(db, user).must_have_factor(self._accounts.rule),
+                "must_have_code": must_have_factor and not keys,
                 "recovery_codes": recovery.left(db, user),
                 "is_company": user.subject is not None,
+                "passkeys": [asdict(one) for one in keys],
+                "passkey_origin": self._passkey_origin,
+                "passkey_problem": self._passkey_problem,
                 "sessions": [asdict(one) | {"own": one.id == own} for one in sessions.of_user(db, user, now)],
             }
 
@@ -107,6 +114,7 @@ class Account:
 
         def work(db: Session) -> list[str]:
             user = users.find(db, who.name)
+            factors.check_shown(db, user, who)
             self._accounts.seal.close(user, new.secret)
             user.totp_step = step
             users.end_sessions(db, user, who.session)

@@ -7,7 +7,7 @@ from aiohttp import web
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from agent.portal.accounts import users
+from agent.portal.accounts import passkeys, users
 from agent.portal.accounts.access import Identity, Role
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.route import Body, Need, add, read, visitor
@@ -63,6 +63,7 @@ class Admin:
             ("POST", "/api/users", self.add_user),
             ("POST", "/api/users/{name}", self.change_user),
             ("POST", "/api/users/{name}/link", self.make_link),
+            ("POST", "/api/users/{name}/passkeys/remove", self.remove_passkeys),
             ("POST", "/api/users/{name}/remove", self.remove_user),
             ("GET", "/api/groups", self.list_groups),
             ("POST", "/api/groups/{name}", self.put_group),
@@ -120,6 +121,12 @@ class Admin:
         link = await self._accounts.store.run(work)
         self._note(request, who, "link-made", f"{name}{', without code' if wish.remove_code else ''}")
         return web.json_response({"link": link})
+
+    async def remove_passkeys(self, request: web.Request, who: Identity) -> web.Response:
+        name = request.match_info["name"]
+        await self._accounts.store.run(lambda db: passkeys.remove_all(db, users.find(db, name)))
+        self._note(request, who, "user-changed", f"{name}: passkeys removed")
+        return web.json_response({})
 
     async def remove_user(self, request: web.Request, who: Identity) -> web.Response:
         name = request.match_info["name"]

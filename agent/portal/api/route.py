@@ -39,12 +39,15 @@ class Need(Enum):
     NOTHING = "nothing"
     USER = "a signed-in user"
     OWN = "a signed-in user, also one who has yet to set up a second factor"
+    CONFIRMED_OWN = "the same, who showed who they are in the last ten minutes"
     ADMIN = "a signed-in administrator"
-    CONFIRMED_ADMIN = "an administrator who gave the password in the last ten minutes"
+    CONFIRMED_ADMIN = "an administrator who showed who they are in the last ten minutes"
     LINK = "an open share link"
 
 
 _OF_ADMINS = (Need.ADMIN, Need.CONFIRMED_ADMIN)
+_OWN = (Need.OWN, Need.CONFIRMED_OWN)
+_CONFIRMED = (Need.CONFIRMED_OWN, Need.CONFIRMED_ADMIN)
 
 
 class Body(BaseModel):
@@ -95,7 +98,7 @@ class Route:
 
     def _refusal(self, request: web.Request, who: Identity) -> web.Response | None:
         """Why this user may not ask for this."""
-        if who.needs_factor and self.need is not Need.OWN:
+        if who.needs_factor and self.need not in _OWN:
             words = "Your role asks for a second factor: set up an authenticator on the dashboard first."
             return refusal(403, "second-factor-needed", words)
         if self.need in _OF_ADMINS and not who.access.is_admin:
@@ -106,7 +109,7 @@ class Route:
                 detail=f"{request.method} {request.path}",
             )
             return refusal(403, "not-allowed", "Only an administrator may do this.")
-        if self.need is Need.CONFIRMED_ADMIN and not self._accounts.is_confirmed(who):
+        if self.need in _CONFIRMED and not self._accounts.is_confirmed(who):
             return refusal(403, "confirm-first", "Show again that it is you, then repeat this.")
         return None
 

@@ -9,6 +9,7 @@ from agent.portal.accounts import users
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.company import CompanyError
 from agent.portal.accounts.passwords import MAX_CHARS
+from agent.portal.accounts.relying_party import passkey_site
 from agent.portal.accounts.service import Accounts, SignedIn
 from agent.portal.accounts.tokens import MAX_TOKEN_CHARS, new_token
 from agent.portal.api.route import (
@@ -82,12 +83,13 @@ class SignIn:
 
     async def ways(self, _request: web.Request) -> web.Response:
         company = self._accounts.company
-        return web.json_response({"company": company.name if company else None})
+        site, _ = passkey_site(self._public_url)
+        return web.json_response({"company": company.name if company else None, "passkeys": site})
 
     async def login(self, request: web.Request) -> web.Response:
         login = await read(request, Login)
         signed_in = await self._accounts.sign_in(login.user, login.password, login.code, visitor(request))
-        return await self._let_in(request, signed_in)
+        return await let_in(self._accounts, request, signed_in)
 
     async def logout(self, request: web.Request, who: Identity) -> web.Response:
         await self._accounts.sign_out(who, visitor(request))
@@ -104,11 +106,11 @@ class SignIn:
     async def welcome(self, request: web.Request) -> web.Response:
         chosen = await read(request, Welcome)
         signed_in = await self._accounts.welcome(chosen.token, chosen.password, chosen.code, visitor(request))
-        return await self._let_in(request, signed_in)
+        return await let_in(self._accounts, request, signed_in)
 
     async def enter(self, request: web.Request) -> web.Response:
         token = (await read(request, LinkToken)).token
-        return await self._let_in(request, await self._accounts.enter(token, visitor(request)))
+        return await let_in(self._accounts, request, await self._accounts.enter(token, visitor(request)))
 
     async def depart(self, request: web.Request) -> web.Response:
         browser = new_token()
@@ -154,14 +156,6 @@ class SignIn:
         )
         return response
 
-    async def _let_in(self, request: web.Request, signed_in: SignedIn) -> web.Response:
-        token, who = signed_in
-        await self._accounts.end_former(read_cookie(request, Need.USER))
-        response = web.json_response(_describe(who))
-        set_known_cookie(request, response, await self._accounts.remember_browser(who, visitor(request)))
-        set_cookie(request, response, token, who, self._accounts.now())
-        return response
-
     def _refuse_company(self, exc: CompanyError) -> web.Response:
         log.warning("company sign-in: %s", exc)
         return _redirect(f"{self._public_url or ''}/#/company/{exc.code}")
@@ -172,6 +166,16 @@ class SignIn:
 
 def _departure_cookie(request: web.Request) -> str:
     return f"__Host-{DEPARTURE_COOKIE}" if is_https(request) else DEPARTURE_COOKIE
+
+
+async def let_in(accounts: Accounts, request: web.Request, signed_in: SignedIn) -> web.Response:
+    """Hand a new session to its browser, which is known from now on."""
+    token, who = signed_in
+    await accounts.end_former(read_cookie(request, Need.USER))
+    response = web.json_response(_describe(who))
+    set_known_cookie(request, response, await accounts.remember_browser(who, visitor(request)))
+    set_cookie(request, response, token, who, accounts.now())
+    return response
 
 
 def _describe(who: Identity) -> dict[str, object]:

@@ -59,6 +59,7 @@ FOREIGN = {
     "segno": "portal/accounts/codes.py",
     "sqlalchemy": "portal/",
     "typer": ("cli.py", "cli_portal.py", "cli_devices.py"),
+    "webauthn": "portal/accounts/relying_party.py",
     "zxcvbn_rs_py": "portal/accounts/strength.py",
 }
 """Where each foreign library may be imported: the file that owns it, a folder (with /), or several."""
