@@ -5,8 +5,7 @@ import gc
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 from pydantic import TypeAdapter
@@ -25,11 +24,11 @@ from agent.device.link import LinkMonitor
 from agent.device.release import ReleaseDesk, Standing, stand
 from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
-from agent.media.fanout import Fanout, Sink
 from agent.media.packetizer import to_rtp_frame
+from agent.media.stream import Stream
 from agent.model.disk import check_folder
 from agent.model.keys import KeySet
-from agent.model.media import STREAMS, AccessUnit, StreamName
+from agent.model.media import STREAMS, StreamName, Unit
 from agent.model.signal import (
     CameraState,
     Event,
@@ -70,9 +69,14 @@ class Agent:
         proof = partial(self.capture.watching, "main")
         ask_keyframe = partial(self.capture.request_keyframe, "main")
         self.releases = ReleaseDesk(self._stand, proof, ask_keyframe, self._publish_state)
-        self.fanouts: dict[StreamName, Fanout] = {stream: Fanout() for stream in STREAMS}
+        self.streams = {name: self._make_stream(name) for name in STREAMS}
         self.allowance = self._make_allowance()
-        self.control = StreamControl(self.capture, self._limits, self._subscribed, settings.webrtc.uplink_bps)
+        self.control = StreamControl(
+            self.capture,
+            self._limits,
+            lambda name, take: self.streams[name].reading_rtp(take),
+            settings.webrtc.uplink_bps,
+        )
         identity = load_identity(device.state_dir)
         self.service = SignalingService(
             broker.topic_prefix,
@@ -179,15 +183,8 @@ class Agent:
             topic, payload, qos=qos, retain=retain, expiry_s=expiry_s, is_urgent=is_urgent
         )
 
-    def _on_unit(self, stream: StreamName, unit: AccessUnit) -> None:
-        fanout = self.fanouts[stream]
-        if len(fanout) and (frame := to_rtp_frame(unit)):
-            fanout.push(frame)
-
-    @contextmanager
-    def _subscribed(self, stream: StreamName, sink: Sink) -> Iterator[None]:
-        with self.capture.watching(stream), self.fanouts[stream].subscribed(sink):
-            yield
+    def _on_unit(self, name: StreamName, unit: Unit) -> None:
+        self.streams[name].push(unit)
 
     def _on_camera_state(self, _state: CameraState, _problem: str) -> None:
         self._publish_state()
@@ -230,6 +227,10 @@ class Agent:
 
     def _describe(self, stream: StreamName) -> tuple[int, int, str]:
         return len(self.sessions), self.control.bitrate_bps(stream), self.capture.kind
+
+    def _make_stream(self, name: StreamName) -> Stream:
+        capture = self.capture
+        return Stream(to_rtp_frame, partial(capture.watching, name), partial(capture.request_keyframe, name))
 
     def _make_allowance(self) -> DataAllowance | None:
         plan, state_dir = self._settings.data_plan, self._settings.device.state_dir

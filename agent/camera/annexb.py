@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from agent.model.h264 import IDR_SLICE, PPS, SLICE, SPS, START_CODE, nal_type, split_nals
-from agent.model.media import AccessUnit
+from agent.model.media import Unit
 
 
 class ParameterSets:
@@ -59,7 +59,7 @@ class UnitMaker:
         self._sets_due = False
         self._has_begun = False
 
-    def make(self, data: bytes, capture_us: int) -> AccessUnit | None:
+    def make(self, data: bytes, capture_us: int) -> Unit | None:
         """None for what is no picture, or comes before the first keyframe."""
         nals = list(split_nals(data))
         types = set(map(nal_type, nals))
@@ -71,4 +71,4 @@ class UnitMaker:
         if is_keyframe or self._sets_due:  # in whatever packets they came, all stand before the picture
             data, self._sets_due = bytes(self._sets) + rest, False
         self._has_begun = True
-        return AccessUnit(data, capture_us, 0, is_keyframe)
+        return Unit(data, capture_us, 0, is_keyframe)

@@ -8,7 +8,7 @@ from agent.camera.encoder import H264Encoder
 from agent.camera.gate import PictureGate
 from agent.camera.source import Demands, Formats
 from agent.config import CameraSettings
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat, StreamName
+from agent.model.media import EncoderDemand, StreamFormat, StreamName, Unit
 
 MIN_BITRATE_BPS = 100_000
 """libx264 goes there, and a small picture stays watchable."""
@@ -45,7 +45,7 @@ class Duo:
             encoder.apply(demand)
             gate.apply(demand)
 
-    def encode(self, frame: av.VideoFrame, capture_us: int) -> Iterator[tuple[StreamName, AccessUnit]]:
+    def encode(self, frame: av.VideoFrame, capture_us: int) -> Iterator[tuple[StreamName, Unit]]:
         """What comes of one picture. Raises CameraError where libx264 fails."""
         for stream, (gate, encoder) in self._encoders.items():
             if gate.take():

@@ -12,7 +12,7 @@ from av.video.reformatter import VideoReformatter
 from agent.camera import color
 from agent.errors import CameraError
 from agent.model.h264 import is_idr
-from agent.model.media import AccessUnit, EncoderDemand
+from agent.model.media import EncoderDemand, Unit
 
 VBV_S = 0.3
 """The decoder buffer in seconds of the bitrate: it bounds an IDR, and so how long one takes to send."""
@@ -81,7 +81,7 @@ class H264Encoder:
             self._keyframe_wanted.set()
         self._is_active = demand.is_active
 
-    def encode(self, frame: av.VideoFrame, capture_us: int) -> AccessUnit:
+    def encode(self, frame: av.VideoFrame, capture_us: int) -> Unit:
         """Encode a picture of any size, format and colours; `frame.pts` and `pict_type` are overwritten.
 
         Raises CameraError where libx264 fails; the next picture is then a keyframe of a new one.
@@ -94,7 +94,7 @@ class H264Encoder:
             self._is_broken = True
             raise CameraError(f"libx264 failed: {exc}") from exc
 
-    def _encode(self, frame: av.VideoFrame, capture_us: int) -> AccessUnit:
+    def _encode(self, frame: av.VideoFrame, capture_us: int) -> Unit:
         keyframe = self._take_keyframe()
         if keyframe:
             self._renew()
@@ -108,7 +108,7 @@ class H264Encoder:
         if len(packets) != 1:
             raise CameraError(f"libx264 gave {len(packets)} packets for one picture")
         data = bytes(packets[0])
-        unit = AccessUnit(data, capture_us, 0, is_keyframe=is_idr(data))
+        unit = Unit(data, capture_us, 0, is_keyframe=is_idr(data))
         self._since_keyframe = 1 if unit.is_keyframe else self._since_keyframe + 1
         return unit
 

@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from agent.model.media import AccessUnit
+from agent.model.media import Unit
 
 MAX_UNITS = 64
 """About two seconds of pictures: a loop that stalls for longer does not want to see them any more."""
@@ -17,7 +17,7 @@ class Handover:
         """`wake` is called from the camera's thread where a `take` is due and none has been asked for yet."""
         self._wake = wake
         self._lock = threading.Lock()
-        self._units: deque[AccessUnit] = deque()
+        self._units: deque[Unit] = deque()
         self._wake_pending = False
         self._keyframe_needed = True
         self.dropped = 0
@@ -28,7 +28,7 @@ class Handover:
         """Nothing more comes before a keyframe does."""
         return self._keyframe_needed
 
-    def put(self, unit: AccessUnit) -> None:
+    def put(self, unit: Unit) -> None:
         """Called from the camera's thread; never waits for the loop."""
         with self._lock:
             if not self._admit(unit):
@@ -39,14 +39,14 @@ class Handover:
         if wake:
             self._wake()
 
-    def take(self) -> list[AccessUnit]:
+    def take(self) -> list[Unit]:
         """All that wait, in order."""
         with self._lock:
             units, self._units = list(self._units), deque()
             self._wake_pending = False
         return units
 
-    def _admit(self, unit: AccessUnit) -> bool:
+    def _admit(self, unit: Unit) -> bool:
         full = len(self._units) >= MAX_UNITS
         if unit.is_keyframe:
             if full:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from agent.camera.handover import Handover
 from agent.camera.source import Camera, Demands, Formats
 from agent.errors import CameraError
-from agent.model.media import STREAMS, AccessUnit, StreamName
+from agent.model.media import STREAMS, StreamName, Unit
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ class Run:
         with self._calls:
             self._camera.stop()
 
-    def _unit(self, stream: StreamName, unit: AccessUnit) -> None:
+    def _unit(self, stream: StreamName, unit: Unit) -> None:
         if not self._ended:
             self.handovers[stream].put(unit)
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat, StreamName
+from agent.model.media import EncoderDemand, StreamFormat, StreamName, Unit
 
-OnUnit = Callable[[StreamName, AccessUnit], None]
+OnUnit = Callable[[StreamName, Unit], None]
 Demands = Mapping[StreamName, EncoderDemand]
 """One for each of `agent.model.media.STREAMS`."""
 Formats = dict[StreamName, StreamFormat]

@@ -11,7 +11,7 @@ from agent.camera.duo import Duo
 from agent.camera.losses import Losses
 from agent.camera.upright import Upright
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, StreamName
+from agent.model.media import StreamName, Unit
 
 
 class Transcoder:
@@ -25,7 +25,7 @@ class Transcoder:
 
     def units(
         self, frame: av.VideoFrame, pixel_shape: Fraction | None, capture_us: int
-    ) -> Iterator[tuple[StreamName, AccessUnit]]:
+    ) -> Iterator[tuple[StreamName, Unit]]:
         """What comes of one picture. Raises CameraError where too many in a row failed."""
         color.label(frame, self._matrix)
         try:

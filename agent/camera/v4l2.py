@@ -23,7 +23,7 @@ from agent.camera.vui import name_colors
 from agent.camera.worker import Worker
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat, StreamName
+from agent.model.media import EncoderDemand, StreamFormat, StreamName, Unit
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Decoded:
         self.formats = duo.formats
         self.apply = duo.apply
 
-    def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[tuple[StreamName, AccessUnit]]:
+    def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[tuple[StreamName, Unit]]:
         try:
             frames = self._stream.decode(packet)
         except (av.FFmpegError, ValueError) as exc:  # many cameras begin with a broken JPEG
@@ -134,7 +134,7 @@ class PassThrough:
         except OSError as exc:
             log.warning(f"camera: the encoder refused {demand}: {exc}")
 
-    def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[tuple[StreamName, AccessUnit]]:
+    def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[tuple[StreamName, Unit]]:
         unit = self._maker.make(bytes(packet), capture_us)
         if unit and unit.is_keyframe:
             self._pictures_without = None

@@ -1,1 +1,1 @@
-"""H.264 as it travels: parsing, packetization, fan-out."""
+"""Pictures as they travel: streams and their readers, packetization."""

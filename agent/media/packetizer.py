@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable
 
 from agent.model.h264 import AUD, FILLER, nal_type, split_nals
-from agent.model.media import AccessUnit, RtpFrame
+from agent.model.media import RtpFrame, Unit
 
 MAX_PAYLOAD_BYTES = 1200
 """Leaves room for RTP header, extensions, SRTP tag, TURN and IPv6 within 1280 bytes."""
@@ -42,7 +42,7 @@ def packetize(nals: Iterable[bytes], max_bytes: int = MAX_PAYLOAD_BYTES) -> list
     return payloads
 
 
-def to_rtp_frame(unit: AccessUnit) -> RtpFrame | None:
+def to_rtp_frame(unit: Unit) -> RtpFrame | None:
     """Cut one access unit, once for all viewers; None where it holds nothing to send."""
     payloads = tuple(packetize(nal for nal in split_nals(unit.data) if nal_type(nal) not in _USELESS))
     if not payloads:

@@ -23,17 +23,22 @@ class StreamFormat:
     """Whether the size changes while it runs."""
 
 
+Medium = Literal["video", "audio"]
+
+
 @dataclass(frozen=True, slots=True)
-class AccessUnit:
-    """One encoded picture."""
+class Unit:
+    """What flows: one encoded picture, or one packet of sound."""
 
     data: bytes
-    """H.264 Annex B; SPS and PPS stand before each IDR."""
+    """A picture is an access unit in H.264 Annex B; SPS and PPS stand before each IDR."""
     capture_us: int
-    """`time.monotonic_ns() // 1000` when the picture was taken."""
+    """`time.monotonic_ns() // 1000` when it was taken."""
     epoch: int
     """Counts up by one for each start of the encoder; references never cross it."""
     is_keyframe: bool
+    """Whether it needs none of those before it; sound never does."""
+    medium: Medium = "video"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,9 +29,9 @@ from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from agent.config import WebrtcSettings
 from agent.control.demand import Limits
 from agent.control.stream import StreamControl
-from agent.media.fanout import Fanout
 from agent.media.packetizer import to_rtp_frame
-from agent.model.media import AccessUnit
+from agent.media.stream import Stream
+from agent.model.media import Unit
 from agent.model.signal import IceServer, Offer
 from agent.rtc.sessions import Sessions
 
@@ -44,9 +44,11 @@ class Ours:
 
     def __init__(self):
         self._answers = {}
-        self._fanout = Fanout()
+        self._stream = Stream(to_rtp_frame, nullcontext, lambda: self.request_keyframe("main"))
         limits = Limits(100_000, int(BITRATE_BPS * 1.1), FPS, 1920 * 1080, can_rescale=False)
-        self._control = StreamControl(self, lambda: {"main": limits}, self._subscribed)
+        self._control = StreamControl(
+            self, lambda: {"main": limits}, lambda _, take: self._stream.reading_rtp(take)
+        )
         self._sessions = Sessions(
             WebrtcSettings(max_viewers=64),
             signal=self,
@@ -77,17 +79,12 @@ class Ours:
         return await self._answers[session]
 
     def push(self, data, is_keyframe, _seq):
-        unit = AccessUnit(data, time.monotonic_ns() // 1000, 0, is_keyframe=is_keyframe)
-        self._fanout.push(to_rtp_frame(unit))
+        unit = Unit(data, time.monotonic_ns() // 1000, 0, is_keyframe=is_keyframe)
+        self._stream.push(unit)
 
     async def close(self):
         await self._sessions.close()
         self._following.cancel()
-
-    @contextmanager
-    def _subscribed(self, _stream, sink):
-        with self._fanout.subscribed(sink):
-            yield
 
     # What the sessions and the control call.
 

@@ -22,9 +22,9 @@ from aiortc.sdp import candidate_from_sdp
 from agent.config import WebrtcSettings
 from agent.control.demand import Limits
 from agent.control.stream import StreamControl
-from agent.media.fanout import Fanout
 from agent.media.packetizer import to_rtp_frame
-from agent.model.media import AccessUnit
+from agent.media.stream import Stream
+from agent.model.media import Unit
 from agent.model.signal import IceServer, Offer
 from agent.rtc.sessions import Sessions
 
@@ -39,14 +39,14 @@ class Device:
         self.keyframes_asked = 0
         self.watchers = 0
         self.viewers = {}
-        self.streams = {"main": Fanout()} | ({"preview": Fanout()} if preview else {})
+        self.streams = {name: self._make_stream(name) for name in ("main", "preview")[: 1 + preview]}
         self.demands = {}
         self.control = StreamControl(
             self,
             lambda: {
                 stream: Limits(100_000, 500_000, FPS, 320 * 240, can_rescale=False) for stream in self.streams
             },
-            self._subscribed,
+            lambda name, take: self.streams[name].reading_rtp(take),
             uplink_bps,
         )
         self.sessions = Sessions(
@@ -86,12 +86,14 @@ class Device:
         self.keyframes_asked += 1
         self._keyframe_wanted = True
 
+    def _make_stream(self, name):
+        return Stream(to_rtp_frame, self._watching, lambda: self.request_keyframe(name))
+
     @contextlib.contextmanager
-    def _subscribed(self, stream, sink):
+    def _watching(self):
         self.watchers += 1
         try:
-            with self.streams[stream].subscribed(sink):
-                yield
+            yield
         finally:
             self.watchers -= 1
 
@@ -104,7 +106,7 @@ class Device:
             capture_us = time.monotonic_ns() // 1000
             for stream, encoder in encoders.items():
                 unit = _encode(encoder, seq, capture_us, keyframe=keyframe)
-                self.streams[stream].push(to_rtp_frame(unit))
+                self.streams[stream].push(unit)
             seq += 1
             await asyncio.sleep(1 / FPS)
 
@@ -128,7 +130,7 @@ def _encode(encoder, seq, capture_us, *, keyframe):
     data, key = bytes(packet), packet.is_keyframe
     if key and data.find(b"\0\0\1\x67") < 0:
         data = encoder.extradata + data
-    return AccessUnit(data, capture_us, 0, is_keyframe=key)
+    return Unit(data, capture_us, 0, is_keyframe=key)
 
 
 def offer_of(sdp, **options):

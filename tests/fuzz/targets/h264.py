@@ -5,7 +5,7 @@ from fuzz.target import Target
 from agent.camera.annexb import ParameterSets, UnitMaker
 from agent.media.packetizer import MAX_PAYLOAD_BYTES, packetize, to_rtp_frame
 from agent.model.h264 import is_idr, nal_type, split_nals
-from agent.model.media import AccessUnit
+from agent.model.media import Unit
 
 
 def check(data: bytes) -> None:
@@ -22,7 +22,7 @@ def check(data: bytes) -> None:
     assert all(0 < len(payload) <= MAX_PAYLOAD_BYTES for payload in payloads)
     if all(0 < nal_type(nal) < 24 for nal in nals):  # the rest is not H.264 that RFC 6184 knows
         assert _joined(payloads) == nals
-    frame = to_rtp_frame(AccessUnit(data, 1_000_000, 0, is_idr(data)))
+    frame = to_rtp_frame(Unit(data, 1_000_000, 0, is_idr(data)))
     assert frame is None or frame.size_bytes == sum(map(len, frame.payloads))
     maker = UnitMaker()
     made = [maker.make(part, number * 33_333) for number, part in enumerate((data, data[: len(data) // 2]))]

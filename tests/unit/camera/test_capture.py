@@ -12,7 +12,7 @@ from agent.camera.run import call_in_thread
 from agent.camera.supervision import Patience
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+from agent.model.media import EncoderDemand, StreamFormat, Unit
 
 LINGER_S = 1.0
 
@@ -67,7 +67,7 @@ class FakeCamera:
             until.wait()
 
     def send(self, *, keyframe: bool = False, stream="main") -> None:
-        self.on_unit(stream, AccessUnit(b"", self._sent, 0, keyframe))
+        self.on_unit(stream, Unit(b"", self._sent, 0, keyframe))
         self._sent += 1
 
 
@@ -76,7 +76,7 @@ class Stage:
 
     def __init__(self, cameras: list[FakeCamera], patience: Patience, linger_s: float) -> None:
         self.cameras = list(cameras)
-        self.units: list[AccessUnit] = []
+        self.units: list[Unit] = []
         self.streams: list[str] = []
         self.states: list[tuple[str, str]] = []
         self.events: list[tuple[str, str]] = []

@@ -6,7 +6,7 @@ import pytest
 from agent.camera.encoder import H264Encoder
 from agent.camera.picture import TestPicture, ycbcr
 from agent.camera.vui import name_colors
-from agent.model.media import AccessUnit, EncoderDemand
+from agent.model.media import EncoderDemand, Unit
 
 BT709, UNSPECIFIED, BT470BG, SMPTE170M, BT2020 = 1, 2, 5, 6, 9
 UNSAID, LIMITED, FULL = 0, 1, 2
@@ -22,7 +22,7 @@ def frame(format_name: str, levels: tuple[int, ...], matrix: int, said_range: in
     return picture
 
 
-def decoded(unit: AccessUnit) -> av.VideoFrame:
+def decoded(unit: Unit) -> av.VideoFrame:
     decoder = av.CodecContext.create("h264", "r")
     return [*decoder.decode(av.Packet(unit.data)), *decoder.decode(None)][0]
 

@@ -8,7 +8,7 @@ from av.video.frame import PictureType
 from agent.camera.encoder import H264Encoder, level_idc
 from agent.errors import CameraError
 from agent.model.h264 import SPS, nal_type, split_nals
-from agent.model.media import AccessUnit, EncoderDemand
+from agent.model.media import EncoderDemand, Unit
 
 FPS = 30
 
@@ -31,11 +31,11 @@ def nal_types(data: bytes) -> list[int]:
     return [nal_type(nal) for nal in split_nals(data)]
 
 
-def encode(encoder: H264Encoder, frames: list[av.VideoFrame], count: int) -> list[AccessUnit]:
+def encode(encoder: H264Encoder, frames: list[av.VideoFrame], count: int) -> list[Unit]:
     return [encoder.encode(frames[i % len(frames)], capture_us=i) for i in range(count)]
 
 
-def rate_bps(units: list[AccessUnit]) -> float:
+def rate_bps(units: list[Unit]) -> float:
     return sum(len(unit.data) for unit in units) * 8 * FPS / len(units)
 
 
@@ -43,7 +43,7 @@ def encoder(bitrate_bps: int = 1_000_000, keyframe_interval_s: float = 10) -> H2
     return H264Encoder(320, 180, FPS, keyframe_interval_s, EncoderDemand(bitrate_bps))
 
 
-def decode(units: list[AccessUnit]) -> list[av.VideoFrame]:
+def decode(units: list[Unit]) -> list[av.VideoFrame]:
     decoder = av.CodecContext.create("h264", "r")
     frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
     return frames + decoder.decode(None)

@@ -1,9 +1,9 @@
 from agent.camera.handover import MAX_UNITS, Handover
-from agent.model.media import AccessUnit
+from agent.model.media import Unit
 
 
-def unit(at: int, *, keyframe: bool = False) -> AccessUnit:
-    return AccessUnit(b"", at, 0, keyframe)
+def unit(at: int, *, keyframe: bool = False) -> Unit:
+    return Unit(b"", at, 0, keyframe)
 
 
 def test_pictures_arrive_in_order_with_one_wake_up() -> None:

@@ -12,7 +12,7 @@ from agent.camera.pi_encoders import hardware_bitrate_bps
 from agent.camera.picamera import PiCamera
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, EncoderDemand, StreamFormat
+from agent.model.media import EncoderDemand, StreamFormat, Unit
 
 DEMAND = EncoderDemand(2_000_000)
 PAUSED = EncoderDemand(400_000, is_active=False)
@@ -28,9 +28,9 @@ class Film:
         )  # pictures are never from the future
         model = settings.pop("model", "Raspberry Pi 4 Model B Rev 1.4")
         self.camera = PiCamera(CameraSettings(**settings), 0, model)
-        self.units: list[AccessUnit] = []
+        self.units: list[Unit] = []
         self.failures: list[Exception] = []
-        self.previews: list[AccessUnit] = []
+        self.previews: list[Unit] = []
         self.formats = self.camera.start(
             {"main": demand, "preview": preview_demand},
             lambda stream, unit: (self.units if stream == "main" else self.previews).append(unit),
@@ -327,7 +327,7 @@ def test_it_starts_again_after_a_stop(picamera2) -> None:
     film = Film(picamera2, **SMALL)
     film.picam.take(3)
     film.camera.stop()
-    again: list[AccessUnit] = []
+    again: list[Unit] = []
     start(film.camera, DEMAND, again.append, film.failures.append)
     picamera2.scene.opened[-1].take(2)
     assert [unit.is_keyframe for unit in again] == [True, False]

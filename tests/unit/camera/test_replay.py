@@ -10,7 +10,7 @@ from agent.camera.film import raw_rate, within
 from agent.camera.replay import ReplayCamera, fit
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, EncoderDemand
+from agent.model.media import EncoderDemand, Unit
 
 pytestmark = pytest.mark.usefixtures("haste")
 
@@ -33,13 +33,13 @@ def write(path: Path, codec: str = "libx264", fps: int = 60, options: dict[str, 
     return path
 
 
-def play(path: Path, count: int, **settings) -> tuple[list[AccessUnit], list[Exception], object]:
+def play(path: Path, count: int, **settings) -> tuple[list[Unit], list[Exception], object]:
     camera = ReplayCamera(CameraSettings(**settings), str(path))
-    units: list[AccessUnit] = []
+    units: list[Unit] = []
     failures: list[Exception] = []
     done = threading.Event()
 
-    def on_unit(unit: AccessUnit) -> None:
+    def on_unit(unit: Unit) -> None:
         units.append(unit)
         if len(units) >= count:
             done.set()
@@ -55,13 +55,13 @@ def play(path: Path, count: int, **settings) -> tuple[list[AccessUnit], list[Exc
     return units, failures, stream_format
 
 
-def decoded(units: list[AccessUnit]) -> list[av.VideoFrame]:
+def decoded(units: list[Unit]) -> list[av.VideoFrame]:
     decoder = av.CodecContext.create("h264", "r")
     frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit.data))]
     return [*frames, *decoder.decode(None)]
 
 
-def lumas(units: list[AccessUnit]) -> list[int]:
+def lumas(units: list[Unit]) -> list[int]:
     frames = decoded(units)
     middle = [bytes(frame.planes[0])[32 * frame.planes[0].line_size + 64] for frame in frames]
     return [min(LEVELS, key=lambda level: abs(level - luma)) for luma in middle]

@@ -7,18 +7,18 @@ from parts.one_stream import start
 from agent.camera.synthetic import SyntheticCamera
 from agent.config import CameraSettings
 from agent.model import stamp
-from agent.model.media import AccessUnit, EncoderDemand
+from agent.model.media import EncoderDemand, Unit
 
 pytestmark = pytest.mark.usefixtures("haste")
 
 
 def watch(
     camera: SyntheticCamera, count: int, demand_after: dict[int, EncoderDemand] | None = None
-) -> list[AccessUnit]:
-    units: list[AccessUnit] = []
+) -> list[Unit]:
+    units: list[Unit] = []
     done = threading.Event()
 
-    def on_unit(unit: AccessUnit) -> None:
+    def on_unit(unit: Unit) -> None:
         units.append(unit)
         if demand := (demand_after or {}).get(len(units)):
             camera.apply("main", demand)
@@ -69,7 +69,7 @@ def test_the_preview_is_small_slower_and_alone_where_nobody_watches_main() -> No
     units, done = [], threading.Event()
     it = SyntheticCamera(CameraSettings(source="synthetic", width_px=1280, height_px=720, fps=60))
 
-    def on_unit(unit: AccessUnit) -> None:
+    def on_unit(unit: Unit) -> None:
         units.append(unit)
         if len(units) == 4:
             done.set()

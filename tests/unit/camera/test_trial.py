@@ -9,7 +9,7 @@ from fakes.clock import LoopClock
 from agent.camera import trial
 from agent.camera.trial import X264_MARK, try_camera
 from agent.errors import CameraError
-from agent.model.media import AccessUnit, StreamFormat
+from agent.model.media import StreamFormat, Unit
 
 FORMAT = StreamFormat(640, 360, 25)
 
@@ -42,7 +42,7 @@ class Camera:
 
 
 def unit(at, *, is_keyframe=False, data=bytes(1000)):
-    return AccessUnit(data, at * 40_000, 0, is_keyframe)
+    return Unit(data, at * 40_000, 0, is_keyframe)
 
 
 PICTURES = [unit(0, is_keyframe=True), *(unit(at) for at in range(1, 10))]

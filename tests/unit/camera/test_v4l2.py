@@ -16,7 +16,7 @@ from agent.camera.videodev import CID_BITRATE, CID_FORCE_KEY_FRAME, Device
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.h264 import START_CODE, nal_type, split_nals
-from agent.model.media import AccessUnit, EncoderDemand
+from agent.model.media import EncoderDemand, Unit
 
 DEMAND = EncoderDemand(1_000_000)
 CONTROLS = frozenset({CID_BITRATE, CID_FORCE_KEY_FRAME})
@@ -56,9 +56,9 @@ class Opener:
         return self.container
 
 
-def run(camera: V4l2Camera) -> tuple[list[AccessUnit], list[Exception], object]:
+def run(camera: V4l2Camera) -> tuple[list[Unit], list[Exception], object]:
     """Play until the stand-in has nothing more, which is as a camera that was unplugged."""
-    units: list[AccessUnit] = []
+    units: list[Unit] = []
     failures: list[Exception] = []
     ended = threading.Event()
     stream_format = start(camera, DEMAND, units.append, lambda error: (failures.append(error), ended.set()))
@@ -136,10 +136,10 @@ def test_a_controllable_h264_camera_is_passed_through_and_steered(monkeypatch, t
     camera = V4l2Camera(
         CameraSettings(), str(tmp_path / "video0"), probed("H264", controls=CONTROLS), Opener(hardware)
     )
-    units: list[AccessUnit] = []
+    units: list[Unit] = []
     ended = threading.Event()
 
-    def on_unit(unit: AccessUnit) -> None:
+    def on_unit(unit: Unit) -> None:
         units.append(unit)
         if len(units) == 1:
             camera.apply("main", EncoderDemand(700_000, keyframe=True))

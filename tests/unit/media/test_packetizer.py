@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.media.packetizer import MAX_PAYLOAD_BYTES, packetize, to_rtp_frame
 from agent.model.h264 import split_nals
-from agent.model.media import AccessUnit
+from agent.model.media import Unit
 
 START = b"\0\0\0\1"
 
@@ -59,14 +59,14 @@ def test_small_units_share_a_packet_and_a_large_one_is_cut_evenly():
 
 def test_a_frame_leaves_out_what_no_receiver_needs():
     data = START + _nal(9, b"\xf0") + START + _nal(5, b"x" * 10) + START + _nal(12, b"\xff" * 400)
-    frame = to_rtp_frame(AccessUnit(data, capture_us=1_000_000, epoch=2, is_keyframe=True))
+    frame = to_rtp_frame(Unit(data, capture_us=1_000_000, epoch=2, is_keyframe=True))
     assert [p[0] & 0x1F for p in frame.payloads] == [5]
     assert (frame.rtp_time, frame.is_keyframe) == (90_000, True)
     assert frame.size_bytes == len(frame.payloads[0])
 
 
 def test_an_access_unit_without_a_picture_is_no_frame():
-    assert to_rtp_frame(AccessUnit(b"garbage", 0, 0, is_keyframe=False)) is None
+    assert to_rtp_frame(Unit(b"garbage", 0, 0, is_keyframe=False)) is None
 
 
 def test_the_decoder_sees_the_pictures_that_went_in():
@@ -84,7 +84,7 @@ def test_the_decoder_sees_the_pictures_that_went_in():
             plane.update(bytes([level]) * plane.buffer_size)
         picture.pts = index
         for packet in encoder.encode(picture):
-            unit = AccessUnit(bytes(packet), 0, 0, is_keyframe=packet.is_keyframe)
+            unit = Unit(bytes(packet), 0, 0, is_keyframe=packet.is_keyframe)
             received = _depayload(list(to_rtp_frame(unit).payloads))
             data = b"".join(START + nal for nal in received)
             shown += [bytes(f.planes[0])[0] for f in decoder.decode(av.Packet(data))]
