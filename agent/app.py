@@ -5,8 +5,9 @@ import gc
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -119,34 +120,30 @@ class Agent:
         async with self._tasks as group:
             camera = group.start(self.capture.run(), name="camera")
             group.start(self.broker.run(), name="broker")
-            fresh = group.start(
-                keep_fresh(self._settings.device.state_dir, self.service.take_portal_keys), name="enrolment"
-            )
-            control = group.start(self.control.run(), name="control")
-            link = group.start(self.link.run(), name="link")
-            health = group.start(self.health.run(), name="health")
-            heartbeat = group.start(self.heartbeat.run(), name="heartbeat")
-            releases = group.start(self.releases.run(), name="releases")
-            sockets = group.start(self.sessions.run(), name="sockets")
-            leases = group.start(lease.keep(self.service.end_unrenewed), name="leases")
+            others = [group.start(work, name=name) for name, work in self._work()]
             try:
                 await group.until_one_ends()
             finally:
                 self.heartbeat.stopping()
-                heartbeat.cancel()
-                link.cancel()
-                fresh.cancel()
-                health.cancel()
-                control.cancel()
-                sockets.cancel()
-                leases.cancel()
-                releases.cancel()
+                for one in others:
+                    one.cancel()
                 await self.sessions.close()
                 camera.cancel()
                 await asyncio.wait((camera,))
                 if self.allowance:
                     self.allowance.close()
                 self.service.publish_state(self._state(online=False))
+
+    def _work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """What runs beside camera and broker, and ends before them."""
+        yield "enrolment", keep_fresh(self._settings.device.state_dir, self.service.take_portal_keys)
+        yield "control", self.control.run()
+        yield "link", self.link.run()
+        yield "health", self.health.run()
+        yield "heartbeat", self.heartbeat.run()
+        yield "releases", self.releases.run()
+        yield "sockets", self.sessions.run()
+        yield "leases", lease.keep(self.service.end_unrenewed)
 
     # Signaling and the sessions need each other; signaling calls these.
 
