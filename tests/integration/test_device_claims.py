@@ -215,3 +215,25 @@ async def test_a_camera_that_tries_a_used_code_locks_nobody_else_out(store):
     assert store.run_here(lambda db: attempts.begin(db, keys, NOW_S)) > 0
     sign_in = attempts.keys_of("ann", "192.0.2.1")
     assert store.run_here(lambda db: attempts.begin(db, sign_in, NOW_S)) == 0
+
+
+async def test_nobodys_guesses_hold_up_a_camera_that_is_known_or_has_a_good_code(store):
+    """Else whoever knows its name keeps it from a new certificate until the old one is over."""
+    key, other = (SigningKey(make_signing_key()) for _ in range(2))
+    codes = [
+        store.run_here(lambda db: make_claim(db, None, by="ann", now=time.time(), lifetime_s=3600))
+        for _ in range(2)
+    ]
+    async with portal(store=store) as part, aiohttp.ClientSession(part.url) as http:
+
+        async def ask_as(key, name, code=None):
+            body = {"request": key.make_request(name)} | ({"code": code} if code else {})
+            answer = await http.post("/api/enroll", json=body)
+            return answer.status
+
+        assert await ask_as(key, "door", codes[0]) == 200
+        for name in ("door", "window"):
+            tries = [await ask_as(other, name, "WRONG") for _ in range(2 * attempts.FREE_FAILURES)]
+            assert tries[-1] == 429
+        assert await ask_as(key, "door") == 200
+        assert await ask_as(other, "window", codes[1]) == 200

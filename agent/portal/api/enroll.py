@@ -185,17 +185,14 @@ class Devices:
     def _let_in(
         self, db: Session, device: str, key: bytes, code: str | None, address: str, now: float
     ) -> Enrolled | ClaimError:
-        # A refusal is returned and not raised, so that the attempt stays counted.
-        keys = attempts.keys_of_device(device, address)
-        wait_s = attempts.begin(db, keys, now)
-        if wait_s > 0:
-            return ClaimError("too-many-attempts", f"too many attempts: wait {int(wait_s) + 1} s")
+        # Who has a key that is known, or a good code, waits for nobody's guesses: neither can be guessed.
         try:
-            got = enroll(db, self._authority, device, key, code, now)
+            return enroll(db, self._authority, device, key, code, now)
         except ClaimError as exc:
-            return exc
-        attempts.succeed(db, keys)
-        return got
+            wait_s = attempts.begin(db, attempts.keys_of_device(device, address), now)
+            if wait_s > 0:
+                return ClaimError("too-many-attempts", f"too many attempts: wait {int(wait_s) + 1} s")
+            return exc  # and not raised, so that the attempt stays counted
 
     def _note(self, request: web.Request, who: Identity, action: str, device: str, detail: str = "") -> None:
         address = client_address(request)
