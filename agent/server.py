@@ -11,6 +11,7 @@ from typing import Any
 from agent import __version__
 from agent.config import Settings, read_password
 from agent.errors import PortalError
+from agent.model.ids import is_id
 from agent.model.signal import ToDevice
 from agent.model.tasks import EssentialTasks
 from agent.portal.accounts.audit import Audit
@@ -208,7 +209,9 @@ class Portal:
             log.error("%s: %s", exc, _NOT_TOLD)  # noqa: TRY400  its words say it all
             return False
         for device in devices:
-            if self.registry.key_of(device) is None:  # who is only kept out for a while comes back
+            # Who is only kept out for a while comes back; and of a name that a release of before let in, and
+            # that is no level of a topic, the broker keeps nothing.
+            if self.registry.key_of(device) is None and is_id(device):
                 self.signaling.wipe(device)
                 self._wiped.add(device)
         return True

@@ -1,8 +1,10 @@
 """A camera's whole life with a real portal and Mosquitto: claim, enrol, watch, rotate, renew, revoke."""
 
+import contextlib
 import json
 import re
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -240,3 +242,19 @@ def test_lost_keys_are_not_made_anew_in_silence(shared, tmp_path):
     assert said.returncode == 1
     assert "are lost, and cameras hold certificates" in said.stderr
     assert not (tmp_path / "fresh" / "ca.pem").exists()
+
+
+def test_a_name_that_a_former_release_let_in_ends_no_portal(shared):
+    """It cannot be a level of a topic, so there is nothing to wipe of it at the broker."""
+    with contextlib.closing(sqlite3.connect(shared.folder / "portal.db")) as db, db:
+        db.execute(
+            "INSERT INTO devices (id, public_key, enrolled_at, enrolled_by) VALUES ('a/+', x'00', 0, 'ann')"
+        )
+        db.execute("UPDATE device_revision SET number = number + 1")
+    time.sleep(2)  # until the portal has seen it
+    shared.pinhole("portal", "device", "revoke", "a/+", "-c", shared.config)
+    until(lambda: "camera a/+ is shut out" in shared.log("portal"))
+    until(lambda: health(shared)["status"] == "ok")
+    time.sleep(3)
+    assert shared.portal.poll() is None
+    assert health(shared)["status"] == "ok"
