@@ -7,7 +7,7 @@ devices, and `tick` is called twice a second.
 import itertools
 import logging
 import secrets
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 
 from agent.errors import MessageError
@@ -78,8 +78,10 @@ ORPHAN_S = 30.0
 ICE_RENEW_SHARE = 0.25
 """Credentials are renewed when this share of their life is left."""
 _HELLO_ROOM_BYTES = MAX_MESSAGE_BYTES - 16 * 1024  # the rest is for at most 9 ICE servers
-PAST_EVENTS = 100
-"""Kept in memory, for who comes later."""
+PAST_EVENTS, PAST_OF_DEVICE = 100, 20
+"""Kept in memory, for who comes later; and of one camera, whose events push out no other's."""
+EVENTS_PER_MINUTE = 30
+"""Of one camera: a browser that lets messages pile up is closed."""
 _NO_ANSWER = "The camera did not answer; its link may be down."
 _UNKNOWN_CAMERA = "There is no camera of this name here."
 _LEFT = "the viewer has left"
@@ -120,6 +122,7 @@ class Gateway:
         self.note_watching = note_watching
         self._directory = Directory()
         self._limit = MinuteLimit(OFFERS_PER_MINUTE)
+        self._events = MinuteLimit(EVENTS_PER_MINUTE)
         self._previews = PreviewLog()
         self._past: deque[DeviceEvent] = deque(maxlen=PAST_EVENTS)
         self._clients: set[Client] = set()
@@ -131,10 +134,15 @@ class Gateway:
     # From the browsers.
 
     def join(self, identity: Identity, address: str = "") -> Client | None:
-        """Take in a WebSocket; None where there are too many, in all or of this user or link."""
+        """Take in a WebSocket; None where there are too many, in all or of this user or link.
+
+        An administrator finds room, however many others have opened.
+        """
         own = sum(client.is_of(identity) for client in self._clients)
         of_links = sum(client.identity.share_id is not None for client in self._clients)
         is_crowded = identity.share_id is not None and of_links >= MAX_LINK_CLIENTS
+        if identity.access.is_admin and own < MAX_CLIENTS_PER_OWNER:
+            self._make_room()
         if len(self._clients) >= MAX_CLIENTS or own >= MAX_CLIENTS_PER_OWNER or is_crowded:
             return None
         number = next(self._numbers)
@@ -150,6 +158,15 @@ class Gateway:
         self._greet(client)
         self._clients.add(client)
         return client
+
+    def _make_room(self) -> None:
+        """Where there is none, the newest WebSocket of who has most goes, but for administrators'."""
+        others = [client for client in self._clients if not client.identity.access.is_admin]
+        if len(self._clients) >= MAX_CLIENTS and others:
+            held = Counter(client.owner for client in others)
+            given = max(others, key=lambda client: (held[client.owner], client.number))
+            self.leave(given)
+            given.outbox.close(1013, "an administrator needed this place")
 
     def leave(self, client: Client) -> None:
         """Forget a WebSocket; safe to call twice.
@@ -235,7 +252,7 @@ class Gateway:
         if was_online not in (None, state.online):
             # Not told one by one: a fleet that comes back would flood the browsers, and they see it anyway.
             kind = "online" if state.online else "offline"
-            self._past.appendleft(DeviceEvent(device, kind, "", self._clock.unix_s()))
+            self._keep_event(DeviceEvent(device, kind, "", self._clock.unix_s()))
         self._show(device)
 
     def on_health(self, device: str, health: Health) -> None:
@@ -303,12 +320,20 @@ class Gateway:
             self._reject(session.client, session_id, "broker-refuses", _as_sentence(words))
 
     def on_event(self, device: str, event: Event) -> None:
-        """Something happened at a device."""
+        """Something happened at a device. Raises MessageError `too-fast` where too much does."""
+        if not self._events.admits(device, self._clock.mono_s()):
+            raise MessageError("too-fast", f"{device} says more than {EVENTS_PER_MINUTE} events a minute")
         told = DeviceEvent(device, event.kind, event.message, event.at)
-        self._past.appendleft(told)
+        self._keep_event(told)
         text = encode_to_browser(told)
         for client in self._watchers(device):
             client.outbox.put(text)
+
+    def _keep_event(self, event: DeviceEvent) -> None:
+        own = [each for each in self._past if each.device == event.device]
+        if len(own) >= PAST_OF_DEVICE:
+            self._past.remove(own[-1])
+        self._past.appendleft(event)
 
     def on_revoked(self, device: str) -> None:
         """A device may not speak any more: its sessions end, and nobody can ask for another."""

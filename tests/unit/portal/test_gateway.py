@@ -1,3 +1,4 @@
+import contextlib
 import json
 import secrets
 
@@ -13,6 +14,7 @@ from agent.portal.client import BURST, LEASE_S, RENEW_AGAIN_S, Clock
 from agent.portal.farewells import LONGEST_PAUSE_S
 from agent.portal.gateway import (
     ANSWER_TIMEOUT_S,
+    EVENTS_PER_MINUTE,
     MAX_CANDIDATES,
     MAX_CLIENTS,
     MAX_CLIENTS_PER_OWNER,
@@ -20,8 +22,10 @@ from agent.portal.gateway import (
     MAX_SESSIONS,
     OFFERS_PER_MINUTE,
     ORPHAN_S,
+    PAST_OF_DEVICE,
     Gateway,
 )
+from agent.portal.outbox import MAX_QUEUED
 from agent.portal.rebirths import MAX_TRIES
 from agent.portal.turn import IceServers, TurnSecret
 
@@ -580,6 +584,25 @@ async def test_events_and_the_broker_reach_every_browser(world):
     ]
 
 
+async def test_a_camera_that_says_much_closes_no_browser_and_hides_no_others_events(two):
+    browser = Browser(two.gateway)
+    await browser.heard()
+    two.gateway.on_event("back", Event("camera-failed", 1.0, "stuck"))
+    for number in range(2 * MAX_QUEUED):
+        with contextlib.suppress(MessageError):
+            two.gateway.on_event("front", Event("camera-failed", float(number), "boo"))
+        two.gateway.on_state("front", state(online=bool(number % 2), since=float(number)))
+    assert browser.client.outbox.close_code is None
+    told = [one for one in await browser.heard() if one["type"] == "event"]
+    assert len(told) == 1 + EVENTS_PER_MINUTE
+    _, past = await Browser(two.gateway).heard()
+    devices = [one["device"] for one in past["events"]]
+    assert (devices.count("back"), devices.count("front")) == (1, PAST_OF_DEVICE)
+    two.pass_time(61)
+    two.gateway.on_event("front", Event("camera-failed", 1000.0, "again"))
+    assert [one["message"] for one in await browser.heard() if one["type"] == "event"] == ["again"]
+
+
 async def test_who_has_no_camera_to_watch_gets_nothing_to_relay_with(world):
     nobody = Access()
     browser = Browser(world.gateway, "cy", nobody)
@@ -682,6 +705,22 @@ async def test_one_user_cannot_take_every_socket(world):
     assert world.gateway.join(identity("ann")) is not None
     world.gateway.leave(clients[0])
     assert world.gateway.join(identity("greedy")) is not None
+
+
+async def test_an_administrator_finds_room_whoever_else_came(world):
+    admin = Access("admin")
+    joined = [world.gateway.join(identity(f"user{n // 30}")) for n in range(MAX_CLIENTS - 1)]
+    first = world.gateway.join(identity("boss", admin))
+    assert world.gateway.join(identity("ann")) is None
+    second = world.gateway.join(identity("boss", admin))
+    assert second is not None
+    [gone] = [client for client in joined if client.outbox.close_code is not None]
+    assert (gone, gone.outbox.close_code) == (joined[239], 1013)
+    assert first.outbox.close_code is None
+    for _ in range(2 * MAX_CLIENTS_PER_OWNER):
+        world.gateway.join(identity("boss", admin))
+    ended = [client for client in joined if client.outbox.close_code is not None]
+    assert len(ended) == MAX_CLIENTS_PER_OWNER - 1, "no more than one may have"
 
 
 async def test_share_links_cannot_take_every_socket(world):
@@ -1199,7 +1238,7 @@ async def test_who_comes_later_hears_what_happened_before(two):
 
 async def test_what_happened_before_fits_into_one_message(two):
     for number in range(500):
-        two.gateway.on_event("front", Event("camera-failed", float(number), "ä" * 512))
+        two.gateway.on_event(f"cam-{number // 20}", Event("camera-failed", float(number), "ä" * 512))
     _, past = await Browser(two.gateway).heard()
     assert past["events"][0]["at"] == 499
     assert len(json.dumps(past, ensure_ascii=False).encode()) < 64 * 1024
