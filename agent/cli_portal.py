@@ -13,6 +13,7 @@ from rich.table import Table
 
 from agent.config import PortalSettings, load, read_secret
 from agent.errors import ConfigError
+from agent.model.text import one_line
 
 user_app = typer.Typer(no_args_is_help=True)
 group_app = typer.Typer(no_args_is_help=True, help="Put cameras together that are granted together.")
@@ -331,7 +332,7 @@ def verify(config: Config) -> None:
     with Desk.open(settings) as desk:
         report = desk.verify_audit(settings.audit_file)
     for fault in report.faults:
-        typer.echo(fault)
+        typer.echo(one_line(fault))  # it quotes what somebody may have put there
     typer.echo(f"{report.entries} entries in the table, {report.lines} lines in {settings.audit_file}")
     if report.faults:
         raise typer.Exit(1)

@@ -1,9 +1,11 @@
 """The audit log on a real store: a chain that several portals write, and what a look at it finds."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import aiohttp
 import pytest
@@ -16,7 +18,7 @@ from sqlalchemy import create_engine, delete, insert, select, text, update
 from agent.config import load
 from agent.portal.accounts import ledger
 from agent.portal.accounts.audit import Audit
-from agent.portal.accounts.chain import Entry
+from agent.portal.accounts.chain import GENESIS, Entry, hash_of
 from agent.portal.accounts.desk import Desk
 from agent.portal.store import MIGRATIONS, Store, _postgresql, make_url
 from agent.portal.tables import AuditEntry
@@ -115,6 +117,46 @@ async def test_what_is_taken_from_the_table_with_all_its_hashes_is_still_in_the_
         assert look(world).faults == ["audit.jsonl line 2 is not in the table: b watch"]
 
 
+@pytest.mark.parametrize("rows", ["stay", "go"])
+async def test_who_moves_the_beginning_of_the_chain_hides_nothing(world, rows):
+    """As if all of it had been forgotten by age: whoever writes the table alone is told by the file."""
+    world.now = time.time() - 3600
+    world.audit._clock = lambda: world.now
+    await written(world, "a", "b")
+
+    def move(db):
+        chain = ledger._chain(db)
+        chain.anchor, chain.since = chain.head, 1e12
+        chain.anchor_id = max(db.scalars(select(AuditEntry.id)))
+        act = update(AuditEntry).values(actor="eve") if rows == "stay" else delete(AuditEntry)
+        db.execute(act)
+
+    world.store.run_here(move)
+    found = look(world).faults
+    assert "audit.jsonl line 2 is not in the table: b watch" in found
+    moved = "3 entries stand before the beginning of the chain, which was moved"
+    assert (moved in found) == (rows == "stay")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"at": "x", "actor": "eve", "action": "watch", "previous": "1", "hash": "2"}',
+        '{"at": 1, "actor": ["eve"], "action": "watch", "previous": "1", "hash": "2"}',
+        "[" * 20_000,
+    ],
+    ids=["time", "actor", "depth"],
+)
+async def test_no_line_that_somebody_puts_into_the_file_ends_the_look(world, line):
+    await written(world, "a", "b")
+    file = world.folder / "audit.jsonl"
+    first, second = file.read_text().splitlines()
+    file.write_text(f"{first}\n{line}\n")
+    assert look(world).lines == 1
+    file.write_text(f"{line}\n{second}\n")
+    assert look(world).lines == 1
+
+
 async def test_what_is_forgotten_by_age_leaves_a_chain_that_holds(world):
     world.audit._clock = lambda: world.now
     began = world.now
@@ -194,3 +236,9 @@ def test_the_command_says_whether_all_holds_together(tmp_path):
     assert bad.returncode == 1
     assert "entry 1 was changed" in bad.stdout
     assert "Traceback" not in bad.stderr
+    entry = Entry(time.time() - 3600, "eve\x1b[2J\nthey hold together", "watch")
+    said = asdict(entry) | {"previous": GENESIS, "hash": hash_of(GENESIS, entry)}
+    (tmp_path / "portal-audit.jsonl").write_text(json.dumps(said))
+    forged = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert "line 1 is not in the table: eve\\x1b[2J\\nthey hold together watch" in forged.stdout
+    assert "\x1b" not in forged.stdout

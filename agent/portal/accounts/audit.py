@@ -26,7 +26,6 @@ MAX_QUEUED = 4096
 BATCH = 256
 RETRY_S = 5.0
 REFUSALS_PER_MINUTE = 20
-KEPT_S = 366 * 86400.0
 _DETAIL_CHARS = 400
 _PRUNE_EVERY = 1000
 
@@ -164,7 +163,7 @@ class Audit:
         self._write_file(entries)
         self._written += len(entries)
         is_due = self._written >= _PRUNE_EVERY
-        prune_before = self._clock() - KEPT_S if is_due else 0.0
+        prune_before = self._clock() - ledger.KEPT_S if is_due else 0.0
         while True:
             if self._store.disk_is_full:  # what room there is, is for sign-ins
                 self._tell("table", "the audit log waits: its disk is full")

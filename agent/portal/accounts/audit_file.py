@@ -93,6 +93,9 @@ def _parse(where: str, line: str) -> Link | None:
     try:
         said = json.loads(line)
         entry = Entry(**{key: value for key, value in said.items() if key in _FIELDS})
+        texts = (entry.actor, entry.action, entry.device, entry.address, entry.detail)
+        if not isinstance(entry.at, float | int) or not all(isinstance(each, str) for each in texts):
+            return None
         return Link(where, entry, str(said["previous"]), str(said["hash"]))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

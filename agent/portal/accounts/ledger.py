@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from agent.portal.accounts.chain import Entry, Link, faults, hash_of
 from agent.portal.tables import AuditChain, AuditEntry
 
-MAX_ROWS = 500_000
+KEPT_S, MAX_ROWS = 366 * 86400.0, 500_000
+"""How long entries are kept, and how many."""
 _BATCH = 1000
 LATE_S = 60.0
 """An entry may be in the file this long before it is in the table."""
@@ -53,16 +54,23 @@ def verify(db: Session) -> tuple[int, list[str]]:
     """How many entries are chained, and what is wrong with them."""
     chain = _chain(db)
     count = db.scalar(select(func.count()).where(AuditEntry.id > chain.anchor_id)) or 0
-    return count, list(faults(_links(db, chain.anchor_id), chain.anchor, chain.head))
+    found = list(faults(_links(db, chain.anchor_id), chain.anchor, chain.head))
+    # What is forgotten is deleted with it: who moves the beginning alone hides what stands before.
+    hidden = select(func.count()).where(AuditEntry.id <= chain.anchor_id, AuditEntry.hash.is_not(None))
+    if before := db.scalar(hidden):
+        found.append(f"{before} entries stand before the beginning of the chain, which was moved")
+    return count, found
 
 
 def missing(db: Session, links: Iterable[Link], now: float) -> list[str]:
     """Which lines of a portal's file are not in the table, though they should be."""
     chain = _chain(db)
     held = Counter(hash_of("", link.entry) for link in _links(db, chain.anchor_id))
+    # What the table says that it forgot, it may have: by age, and where it is full.
+    since = chain.since if held.total() > MAX_ROWS // 2 else min(chain.since, now - KEPT_S)
     found = []
     for link in links:
-        if chain.since < link.entry.at < now - LATE_S:
+        if since < link.entry.at < now - LATE_S:
             key = hash_of("", link.entry)
             if not held[key]:
                 found.append(f"{link.where} is not in the table: {link.entry.actor} {link.entry.action}")

@@ -8,7 +8,7 @@ import pytest
 from agent.errors import PortalError
 from agent.portal.accounts import audit as audits
 from agent.portal.accounts import audit_file, ledger
-from agent.portal.accounts.audit import KEPT_S, TOPICS, Audit, Filter, entries
+from agent.portal.accounts.audit import TOPICS, Audit, Filter, entries
 from agent.portal.accounts.audit_file import AuditFile, read_links
 from agent.portal.accounts.chain import GENESIS, Entry, Link, faults, hash_of
 from agent.portal.store import StoreError
@@ -169,7 +169,7 @@ async def test_what_is_a_year_old_is_forgotten_now_and_then(log, monkeypatch):
         log.audit.add(f"day {days}", "watch")
         await log.audit._write(await log.audit._batch())
     assert [row.actor for row in log.rows()] == ["day 368"]
-    assert KEPT_S == 366 * 86400
+    assert ledger.KEPT_S == 366 * 86400
     log.now += 368 * 86400
     log.audit.add("later", "watch")
     await log.audit._write(await log.audit._batch())
@@ -424,7 +424,7 @@ def test_what_was_forgotten_is_not_missed(store):
     fill(store, 3)
     act(store, ledger.prune, NOW_S + 2, NOW_S + 500)
     assert act(store, lambda db: db.query(AuditChain).one().since) == NOW_S + 1
-    late_s = NOW_S + 500
+    late_s = NOW_S + ledger.KEPT_S + 500
     assert act(store, ledger.missing, links_of(0, 1, 2), late_s) == []
     assert act(store, ledger.missing, links_of(3), late_s) == ["line 3 is not in the table: a3 watch"]
     act(store, ledger.prune, NOW_S, NOW_S + 600)
