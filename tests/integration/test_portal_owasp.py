@@ -409,6 +409,8 @@ async def test_the_audit_log_is_narrowed_by_date_topic_and_camera_and_leaves_as_
     async with company() as (part, sessions):
         for actor, action, device in (
             ("=cmd|'/c calc'!A0", "sign-in-failed", ""),
+            ("x;=1+1", "sign-in-failed", ""),
+            ("\uff1d1+1", "sign-in-failed", ""),
             ("bob", "preview", "front"),
             ("bob", "watch", "back"),
         ):
@@ -440,7 +442,8 @@ async def test_the_audit_log_is_narrowed_by_date_topic_and_camera_and_leaves_as_
         assert rows[0] == ["time", "who", "what", "camera", "from", "details"]
         assert rows[1][1:] == ["bob", "watch", "back", "", 'a "quote", and more']
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", rows[1][0])
-        assert [row[1] for row in rows if row[2] == "sign-in-failed"] == ["'=cmd|'/c calc'!A0"]
+        tried = [row[1] for row in rows if row[2] == "sign-in-failed"]
+        assert tried == ["'\uff1d1+1", "x;'=1+1", "'=cmd|'/c calc'!A0"], "nothing begins a formula"
         assert (await sessions["viewer"].get(f"{part.url}/api/audit.csv")).status == 403
 
 

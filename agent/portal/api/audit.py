@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -21,8 +22,9 @@ MAX_PAGE = 500
 MAX_EXPORT = 50_000
 """Some 8 MB: who needs more chooses dates, or takes the portal's own file."""
 _COLUMNS = ("time", "who", "what", "camera", "from", "details")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""With which a spreadsheet begins a formula."""
+_FORMULA = re.compile(r"(?:^|(?<=[;,\t\r\n\"']))(\s*)(?=[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
+"""Where a spreadsheet begins a formula: also behind what it may take for the end of a cell, such as the
+semicolon of other countries, and with wide signs."""
 
 
 class _Query(BaseModel):
@@ -101,4 +103,4 @@ def _wanted(request: web.Request) -> audit.Filter:
 
 def _plain(cell: str) -> str:
     """What others chose, such as a name that was tried, must not run where the file is opened."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return _FORMULA.sub(r"'\1", cell)
