@@ -452,3 +452,40 @@ async def until(condition):
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+async def half_asked(part, http, path, body):
+    """A request whose body has not come whole, and what sends the rest and reads the answer's status."""
+    cookies = "; ".join(f"{one.key}={one.value}" for one in http.cookie_jar)
+    reader, writer = await asyncio.open_connection("127.0.0.1", part.port)
+    writer.write(
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{part.port}\r\nCookie: {cookies}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body[:5]}".encode()
+    )
+    await writer.drain()
+    await asyncio.sleep(0.2)  # until it is known whose it is
+
+    async def finish():
+        writer.write(body[5:].encode())
+        async with asyncio.timeout(5):
+            status = int((await reader.read()).split()[1])
+        writer.close()
+        return status
+
+    return finish
+
+
+@pytest.mark.parametrize("done", ["nothing", "shut out", "no longer an administrator"])
+async def test_who_is_shut_out_while_a_request_is_under_way_does_nothing_any_more(done):
+    async with company() as (part, _):
+        part.desk.add_user("boss", "admin", password=PASSWORD)
+        async with client() as http:
+            assert (await login(http, part, "boss")).status == 200
+            finish = await half_asked(part, http, "/api/users", '{"name": "backdoor", "role": "admin"}')
+            if done == "shut out":
+                part.desk.set_disabled("boss", disabled=True)
+            elif done != "nothing":
+                part.desk.set_role("boss", "viewer")
+            status = await finish()
+        assert status == {"nothing": 200, "shut out": 401}.get(done, 403)
+        assert ("backdoor" in {user.name for user in part.desk.users()}) == (done == "nothing")

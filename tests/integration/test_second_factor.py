@@ -178,6 +178,37 @@ async def test_a_session_from_before_the_authenticator_does_not_profit_from_it(s
             assert (status, said["code"]) == (401, "code-needed")
 
 
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/api/account/password", {"old": PASSWORD, "new": NEW}),
+        ("/api/account/code", {"password": PASSWORD}),
+        ("/api/account/code/remove", {"password": PASSWORD}),
+        ("/api/account/code/recovery", {"password": PASSWORD}),
+    ],
+)
+async def test_a_session_that_ends_while_the_password_is_checked_changes_nothing(store, path, more):
+    """Whoever took a session and is put out by its owner does not come in by what was under way."""
+    async with portal(store=store) as part, client(part) as (_, post):
+        await post("/api/login", user=USER, password=PASSWORD)
+        if path.endswith("code"):
+            secret = new_secret()
+            more = more | {"secret": secret, "code": code_at(secret)}
+        check = part.accounts.check_again
+
+        async def check_slowly(who, password):
+            await check(who, password)
+            await part.accounts.store.run(lambda db: users.end_sessions(db, users.find(db, USER)))
+
+        part.accounts.check_again = check_slowly
+        before = await part.accounts.store.run(lambda db: vars(users.find(db, USER)).copy())
+        status, said = await post(path, **more)
+        assert (status, said["code"]) == (401, "signed-out")
+        after = await part.accounts.store.run(lambda db: vars(users.find(db, USER)).copy())
+        changed = {key for key in before if not key.startswith("_") and before[key] != after[key]}
+        assert changed == set()
+
+
 async def test_share_links_go_on_whatever_the_roles_ask_for(store):
     async with portal(store=store, require_code_for="everyone") as part:
         token, _ = part.accounts.store.run_here(

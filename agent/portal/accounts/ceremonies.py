@@ -85,7 +85,7 @@ class Ceremonies:
             ) from exc
 
         def work(db: Session) -> str:
-            user = users.find(db, who.name)
+            user = accounts.owner_of(db, who)
             factors.check_shown(db, user, who)
             factors.gain_factor(db, who.session)
             return passkeys.add(db, user, name, new, now).name
@@ -98,7 +98,7 @@ class Ceremonies:
         accounts = self._accounts
 
         def work(db: Session) -> str:
-            user = users.find(db, who.name)
+            user = accounts.owner_of(db, who)
             factors.check_shown(db, user, who)
             name = passkeys.remove(db, user, passkey_id)
             factors.check_kept(db, user, accounts.rule)

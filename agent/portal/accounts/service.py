@@ -295,6 +295,16 @@ class Accounts:
             raise SignInError("wrong-password", "That is not your password.")
         await self.store.run(lambda db: attempts.succeed(db, keys))
 
+    def owner_of(self, db: Session, who: Identity) -> User:
+        """Whose session this is, if it is open still: it may have ended while a password was checked.
+
+        The row is locked, so that it does not end before what is done with it. Raises SignInError.
+        """
+        user = sessions.locked_owner(db, who.session)
+        if user is None or user.disabled:
+            raise SignInError("signed-out", "Sign in first.")
+        return user
+
     def is_confirmed(self, who: Identity) -> bool:
         """Whether this user showed who they are a moment ago, by the clock of any portal."""
         return abs(self.now() - who.confirmed_at) <= CONFIRMED_S

@@ -108,6 +108,12 @@ def identities(
     return found
 
 
+def locked_owner(db: Session, key: str) -> User | None:
+    """Whose session this is; None where it has ended."""
+    owner = db.scalar(select(WebSession.user_id).where(WebSession.key == key).with_for_update())
+    return db.get(User, owner) if owner is not None else None
+
+
 def end_session(db: Session, key: str) -> None:
     """Sign one browser out."""
     db.execute(delete(WebSession).where(WebSession.key == key))

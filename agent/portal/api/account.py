@@ -96,7 +96,7 @@ class Account:
         await self._accounts.check_again(who, change.old)
         password_hash = await self._accounts.passwords.hash_new(change.new, who.name)
         await self._accounts.store.run(
-            lambda db: users.set_password(db, users.find(db, who.name), password_hash, who.session)
+            lambda db: users.set_password(db, self._accounts.owner_of(db, who), password_hash, who.session)
         )
         return self._done(request, who, "password-set")
 
@@ -113,7 +113,7 @@ class Account:
             raise SignInError("wrong-code", "That code is not right. Check that your phone's clock is.")
 
         def work(db: Session) -> list[str]:
-            user = users.find(db, who.name)
+            user = self._accounts.owner_of(db, who)
             factors.check_shown(db, user, who)
             self._accounts.seal.close(user, new.secret)
             user.totp_step = step
@@ -129,7 +129,7 @@ class Account:
         await self._accounts.check_again(who, again.password)
 
         def work(db: Session) -> None:
-            user = users.find(db, who.name)
+            user = self._accounts.owner_of(db, who)
             users.remove_code(db, user)
             factors.check_kept(db, user, self._accounts.rule)
 
@@ -147,7 +147,7 @@ class Account:
         await self._accounts.check_again(who, again.password)
 
         def work(db: Session) -> list[str]:
-            user = users.find(db, who.name)
+            user = self._accounts.owner_of(db, who)
             if user.totp_secret is None:
                 raise AccountError("Recovery codes stand for an authenticator: set one up first.")
             return recovery.renew(db, user)

@@ -87,14 +87,23 @@ class Route:
                     413, "too-large", f"At most {MAX_PUBLIC_BODY_BYTES} bytes, with Content-Length."
                 )
             return await self._serve(request)
+        caller = await self._caller(request)
+        if isinstance(caller, Identity) and request.body_exists:
+            # A body may be long in coming, and its sender shut out meanwhile.
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                await request.read()
+            caller = await self._caller(request)
+        if not isinstance(caller, Identity):
+            return caller
+        OUTSIDER.set("")
+        return await self._serve(request, caller)
+
+    async def _caller(self, request: web.Request) -> Identity | web.Response:
+        """Who asks, where they may; else the answer that says why not."""
         who = await self._accounts.identity(read_cookie(request, self.need))
         if who is None or (who.user_id is None) != (self.need is Need.LINK):
             return refusal(401, "signed-out", "Sign in first.")
-        refused = self._refusal(request, who)
-        if refused is not None:
-            return refused
-        OUTSIDER.set("")
-        return await self._serve(request, who)
+        return self._refusal(request, who) or who
 
     def _refusal(self, request: web.Request, who: Identity) -> web.Response | None:
         """Why this user may not ask for this."""
