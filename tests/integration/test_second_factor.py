@@ -92,6 +92,9 @@ OWN = {
     "GET /api/account",
     "POST /api/account/code/new",
     "POST /api/account/code",
+    "POST /api/confirm",
+    "POST /api/confirm/passkey/options",
+    "POST /api/confirm/passkey",
 }
 """All that somebody may ask who has yet to set up a second factor."""
 
