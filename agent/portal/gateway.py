@@ -240,7 +240,9 @@ class Gateway:
         if state.online and self._ends_any(device, state.boot_id):
             self._rebirths.doubt(device, state, self._clock.mono_s())
             return
-        self._rebirths.drop(device)
+        # The will of a former start may come late, and says nothing of the one that is doubtful.
+        if state.online or state.boot_id == self._rebirths.boot_id(device):
+            self._rebirths.drop(device)
         self._take_state(device, state)
 
     def _take_state(self, device: str, state: State) -> None:
@@ -341,6 +343,7 @@ class Gateway:
             if session.device == device:
                 self._end(session, "the camera was revoked")
                 self._tell(session.client, SessionBye(session.id, "The camera was revoked."))
+        self._rebirths.drop(device)
         if self._directory.revoke(device, self._clock.unix_s()):
             self._show(device)
 

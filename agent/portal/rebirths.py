@@ -58,6 +58,11 @@ class Rebirths:
         doubt = self._doubts.pop(device, None)
         return doubt.state if doubt else None
 
+    def boot_id(self, device: str) -> str | None:
+        """Of the start that is doubtful."""
+        doubt = self._doubts.get(device)
+        return doubt.state.boot_id if doubt else None
+
     def waiting(self) -> list[tuple[str, State]]:
         """What is doubtful."""
         return [(device, doubt.state) for device, doubt in self._doubts.items()]

@@ -544,6 +544,27 @@ async def test_where_no_session_is_left_to_lose_a_new_start_is_believed(world):
     assert world.sent(Offer)[-1][2].boot_id == "boot-2"
 
 
+async def test_a_late_will_of_the_former_start_hides_no_new_one(world):
+    browser, _ = await playing(world)
+    world.gateway.on_state("front", state(boot_id="boot-2"))
+    world.gateway.on_state("front", state(online=False))
+    _, asked, _ = world.questions()[-1]
+    world.gateway.on_signal("front", asked, Reject(0, "session-over", "no such session"))
+    assert "bye" in [m["type"] for m in await browser.heard()]
+    browser.offer(session="b" * 32)
+    assert world.sent(Offer)[-1][2].boot_id == "boot-2"
+
+
+async def test_what_a_camera_said_before_it_was_revoked_does_not_bring_it_back(world):
+    await playing(world)
+    world.gateway.on_state("front", state(boot_id="boot-2"))
+    world.gateway.on_revoked("front")
+    world.pass_time(1)
+    hello, *_ = await Browser(world.gateway).heard()
+    [device] = hello["devices"]
+    assert (device["online"], "revoked" in device["problem"]) == (False, True)
+
+
 async def test_a_state_said_again_does_not_silence_a_bye(leasing):
     browser = await leasing.watching()
     leasing.gateway.apply({}, {browser.client.identity.session})
