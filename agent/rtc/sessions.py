@@ -131,15 +131,16 @@ class Sessions:
         """Whether there is a place, if need be another's; who gets none is told why."""
         most = self._settings.max_viewers
         seats = [viewer.seat(name) for name, viewer in self._viewers.items() if not viewer.is_leaving]
+        # Those who leave need a second to be gone: what they hold is bounded as well.
+        is_crowded = len(self._viewers) >= 2 * most
         code, words = "too-many-viewers", f"this camera serves at most {most} viewers at a time"
-        if len(seats) < most:
+        if len(seats) < most and not is_crowded:
             refusal = self._refusal(offer.stream)
             if refusal is None:
                 return True
             code, words = "uplink-full", refusal
         given = who_yields(seats, offer.user, grant_of(offer.user, offer.permissions))
-        # Those who leave need a second to be gone: what they hold is bounded as well.
-        if given is None or len(self._viewers) >= 2 * most:
+        if given is None or is_crowded:
             own = sum(seat.owner == offer.user for seat in seats)
             hint = f", and {own} of them are yours: close one" if own > 1 else ""
             self._signal.send_reject(session, code, words + hint, RETRY_WHEN_FULL_S)
