@@ -77,7 +77,6 @@ class Portal:
             signing=signing,
             device_key=self.registry.key_of,
         )
-        self._wiped: set[str] = set()
         self.audit = Audit(self.store, portal.audit_file)
         passwords = Passwords(site_words=words_of(portal.public_url or ""))
         self.accounts = Accounts(
@@ -157,7 +156,7 @@ class Portal:
         )
         """Who is revoked and was not cut off yet; None where the broker knows all."""
         while True:
-            self._tell_broker()
+            self.signaling.tell_keys()
             wanted = self.signaling.quotas.keep_out(time.time())
             if wanted != kept_out and self._settings.portal.crl_file:
                 for device in wanted - kept_out:
@@ -169,7 +168,8 @@ class Portal:
                 retry_s = RETRY_S if is_done else min(2 * retry_s, MAX_RETRY_S)
                 retry_at_s = time.monotonic() + retry_s
                 owed = None if is_done else owed
-            self.devices.pending = (owed or frozenset()) - kept_out | self._kept()
+            left = self.signaling.keep_wiping(self.broker.waits_on) | (owed or frozenset())
+            self.devices.pending = {device for device in left if self.registry.key_of(device) is None}
             self.gateway.problem = self._problem(kept_out, has_owed=owed is not None)
             await asyncio.sleep(TRUST_INTERVAL_S)
             try:
@@ -213,19 +213,7 @@ class Portal:
             # that is no level of a topic, the broker keeps nothing.
             if self.registry.key_of(device) is None and is_id(device):
                 self.signaling.wipe(device)
-                self._wiped.add(device)
         return True
-
-    def _tell_broker(self) -> None:
-        self.signaling.tell_keys()
-        if self.broker.connected:
-            self.signaling.wipe_strays()
-
-    def _kept(self) -> set[str]:
-        """Whose last words the broker was asked to forget, and has not said that it did."""
-        prefix, waits_on = self._settings.broker.topic_prefix, self.broker.waits_on
-        self._wiped = {one for one in self._wiped if waits_on(topics.kept_topics(prefix, one))}
-        return self._wiped
 
     def _publish(self, topic: str, payload: bytes, **options: Any) -> bool:
         return self.broker.publish(topic, payload, **options)

@@ -1,10 +1,9 @@
 """The portal's end of signaling, without the transport: signs what goes out, proves what comes in."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection
 from functools import lru_cache
-from itertools import islice
 from typing import Protocol
 
 from agent.errors import MessageError
@@ -15,7 +14,14 @@ from agent.signaling.messages import encode, parse_event, parse_from_device, par
 from agent.signaling.quota import RATE_PER_S, Quotas
 from agent.signaling.service import Publish
 from agent.signaling.signing import SigningFolder
-from agent.signaling.topics import kept_topics, keys_topic, look_topic, parse_topic, signal_topic
+from agent.signaling.topics import (
+    kept_topics,
+    keys_topic,
+    look_topic,
+    parse_topic,
+    signal_topic,
+    state_topic,
+)
 from agent.signaling.trust import VerifyKey, open_sealed
 
 logger = logging.getLogger(__name__)
@@ -24,10 +30,11 @@ MAX_WAITING = 64
 """Devices whose state is kept until their enrolment is known here, 87 KiB each at most."""
 LOOK_LIFETIME_S = 300.0
 """A device that is away for longer looks by itself when it is back."""
-MAX_STRAYS = 20_000
+MAX_TO_WIPE = 20_000
 """Topics of 200 bytes at most."""
-STRAYS_PER_S = 40
-"""Retained messages go before offers, and the echo counts as the device's: so fewer than it may say."""
+WIPES_PER_S = 40
+"""Retained messages go before offers, hundreds would push those out of the outbox, and the echo counts as the
+device's: so fewer than it may say."""
 
 _verify_key = lru_cache(maxsize=4096)(VerifyKey)
 
@@ -70,10 +77,11 @@ class PortalSignaling:
         self._signing = signing
         self._device_key = device_key
         self._told: dict[str, int] = {}
-        self._wiped: set[str] = set()
-        """Who is revoked: a last will may come when all else is gone."""
-        self._strays: dict[str, None] = {}
-        """Topics where the broker keeps what belongs nowhere, the oldest first."""
+        self._revoked: set[str] = set()
+        """Who may not speak any more: a last will may come when all else is gone."""
+        self._to_wipe: OrderedDict[str, str] = OrderedDict()
+        """Topics on which the broker keeps what it shall not, the oldest first, and of whom it is."""
+        self._wiping: dict[str, str] = {}
         self._waiting: dict[str, tuple[bytes | None, bytes]] = {}  # by topic: the key known then, the message
         self.quotas = Quotas()
         self._refusals: defaultdict[str, LogLimit] = defaultdict(LogLimit)
@@ -120,10 +128,27 @@ class PortalSignaling:
             self._listener.on_undelivered(parts.device, parts.name, words)
 
     def wipe(self, device: str) -> None:
-        """Have the broker forget what it keeps of a device that may not speak any more."""
-        self._wiped.add(device)
+        """Have the broker forget what it keeps of a device that may not speak any more; see `keep_wiping`."""
+        self._revoked.add(device)
         for topic in kept_topics(self._prefix, device):
-            self._publish(topic, b"", retain=True)
+            self._to_wipe[topic] = device
+            self._to_wipe.move_to_end(topic, last=False)
+
+    def keep_wiping(self, waits_on: Callable[[Collection[str]], bool]) -> set[str]:
+        """Wipe some more, once a second; returns of which devices something is left.
+
+        `waits_on` says whether the broker has yet to confirm something on one of these topics.
+        """
+        self._wiping = {topic: device for topic, device in self._wiping.items() if waits_on((topic,))}
+        for _ in range(WIPES_PER_S - len(self._wiping)):
+            if not self._to_wipe:
+                break
+            topic, device = self._to_wipe.popitem(last=False)
+            is_back = self._device_key(device) is not None and topic == state_topic(self._prefix, device)
+            if not is_back:  # enrolled again, it has said a new one
+                self._publish(topic, b"", retain=True)
+                self._wiping[topic] = device
+        return {*self._to_wipe.values(), *self._wiping.values()}
 
     def on_retained(self, topic: str, now_unix_s: float) -> None:
         """The broker keeps a message: its writer is blamed where the table of topics has none kept."""
@@ -131,21 +156,13 @@ class PortalSignaling:
             parts = parse_topic(self._prefix, topic)
         except MessageError:
             return  # `on_message` says so
+        is_last_will = parts.device in self._revoked and self._device_key(parts.device) is None
         if parts.channel != "state":
             self.quotas.blame(parts.device, now_unix_s)
-            if len(self._strays) < MAX_STRAYS:
-                self._strays[topic] = None
-        elif parts.device in self._wiped and self._device_key(parts.device) is None:
-            self._publish(topic, b"", retain=True)  # a last will, which came when all else was gone
-
-    def wipe_strays(self) -> None:
-        """Once a second, while the broker is there: have it forget some of what devices left with it.
-
-        What does not fit in memory comes again, retained, with the next connection.
-        """
-        for topic in list(islice(self._strays, STRAYS_PER_S)):
-            self._publish(topic, b"", retain=True)
-            del self._strays[topic]
+        elif not is_last_will:
+            return
+        if len(self._to_wipe) < MAX_TO_WIPE:  # more of it comes again, retained, with the next connection
+            self._to_wipe[topic] = parts.device
 
     def on_message(self, topic: str, sealed: bytes, now_unix_s: float) -> None:
         """Take one message in. Never raises: a refusal is counted and logged."""

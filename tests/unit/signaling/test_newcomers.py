@@ -4,7 +4,8 @@ import pytest
 
 from agent.model.signal import State
 from agent.signaling.messages import encode
-from agent.signaling.portal import MAX_STRAYS, MAX_WAITING, STRAYS_PER_S, PortalSignaling
+from agent.signaling.outbox import Outbox, Publication
+from agent.signaling.portal import MAX_TO_WIPE, MAX_WAITING, WIPES_PER_S, PortalSignaling
 from agent.signaling.quota import BURST
 from agent.signaling.topics import event_topic, kept_topics, state_topic
 from agent.signaling.trust import SigningKey, make_signing_key, open_sealed
@@ -16,16 +17,20 @@ DEVICE, OTHER = SigningKey(make_signing_key()), SigningKey(make_signing_key())
 class World:
     """A portal's signaling over a registry that a test changes; `seen` is what reached the portal."""
 
-    def __init__(self):
+    def __init__(self, publish=None):
         self.keys, self.seen, self.wiped = {}, [], []
         self.signaling = PortalSignaling(
-            "pinhole", self.publish, self, signing=None, device_key=self.keys.get
+            "pinhole", publish or self.publish, self, signing=None, device_key=self.keys.get
         )
 
     def publish(self, topic, payload, *, retain=False, **_):
         assert (payload, retain) == (b"", True)
         self.wiped.append(topic)
         return True
+
+    def keep_wiping(self):
+        """A second passes; the broker confirms what was published before."""
+        return self.signaling.keep_wiping(lambda _: False)
 
     def on_state(self, device, state):
         self.seen.append((device, state.boot_id))
@@ -130,33 +135,64 @@ def test_who_has_messages_kept_where_nothing_belongs_is_kept_out(world):
 
 def test_nothing_stays_of_a_camera_that_was_revoked_and_what_it_says_last_goes_too(world):
     world.signaling.wipe("cam")
-    assert world.wiped == list(kept_topics("pinhole", "cam"))
+    assert world.keep_wiping() == {"cam"}
+    assert set(world.wiped) == set(kept_topics("pinhole", "cam"))
     assert "pinhole/v1/cam/state" in world.wiped
+    assert world.keep_wiping() == set()
     world.wiped.clear()
     world.signaling.on_retained("pinhole/v1/cam/state", NOW_S)
+    world.keep_wiping()
     assert world.wiped == ["pinhole/v1/cam/state"]
     world.keys["cam"] = DEVICE.public  # it was enrolled again
     world.signaling.on_retained("pinhole/v1/cam/state", NOW_S)
+    world.keep_wiping()
     assert len(world.wiped) == 1
 
 
+def test_a_camera_that_is_enrolled_again_keeps_its_new_state(world):
+    world.signaling.wipe("cam")
+    world.keys["cam"] = DEVICE.public
+    world.keep_wiping()
+    assert "pinhole/v1/cam/health" in world.wiped
+    assert "pinhole/v1/cam/state" not in world.wiped
+
+
+def test_many_that_are_revoked_at_once_push_nothing_out_of_the_outbox():
+    outbox = Outbox()
+    world = World(
+        lambda topic, payload, *, retain=False: outbox.put(Publication(topic, payload, retain=retain), 0.0)
+    )
+    outbox.put(Publication("an offer", b"v=0"), 0.0)
+    for number in range(200):
+        world.signaling.wipe(f"cam-{number}")
+    wiped = set()
+    for _ in range(20):  # nothing is confirmed in between
+        assert len(world.signaling.keep_wiping(outbox.waits_on)) == 200
+    while world.signaling.keep_wiping(outbox.waits_on):
+        while publication := outbox.take(0.0):
+            wiped.add(publication.topic)
+            outbox.confirm(publication)
+    assert outbox.dropped == 0
+    assert wiped == {"an offer", *(t for n in range(200) for t in kept_topics("pinhole", f"cam-{n}"))}
+
+
 def test_what_was_left_where_nothing_belongs_goes_a_little_at_a_time(world):
-    topics = [f"pinhole/v1/cam/signal/s{number}/out" for number in range(STRAYS_PER_S + 1)]
+    topics = [f"pinhole/v1/cam/signal/s{number}/out" for number in range(WIPES_PER_S + 1)]
     for topic in topics:
         world.signaling.on_retained(topic, NOW_S)
-    world.signaling.wipe_strays()
+    world.keep_wiping()
     assert world.wiped == topics[:-1], "offers come between"
-    world.signaling.wipe_strays()
-    world.signaling.wipe_strays()
+    world.keep_wiping()
+    world.keep_wiping()
     assert world.wiped == topics
 
 
 def test_of_what_was_left_a_bounded_part_is_remembered(world):
-    for number in range(MAX_STRAYS + 1):
+    for number in range(MAX_TO_WIPE + 1):
         world.signaling.on_retained(f"pinhole/v1/cam/signal/s{number}/out", NOW_S)
-    for _ in range(MAX_STRAYS // STRAYS_PER_S + 1):
-        world.signaling.wipe_strays()
-    assert len(world.wiped) == MAX_STRAYS
+    for _ in range(MAX_TO_WIPE // WIPES_PER_S + 1):
+        world.keep_wiping()
+    assert len(world.wiped) == MAX_TO_WIPE
 
 
 def test_the_end_of_a_retained_message_is_no_message(world):
