@@ -23,15 +23,15 @@ from agent.portal.tables import Passkey, User
 
 STRANGER = "nobody known"
 """In the audit log, who tried a passkey that is nobody's; no user name holds a space."""
-_WRONG = SignInError("wrong-passkey", "That passkey does not let anybody in.")
-_UNKNOWN = SignInError(
-    "unknown-passkey", "That passkey is not known here: it was removed, or is another portal's."
-)
-_TOO_LATE = SignInError("passkey-too-late", "That took too long. Try again.")
-_COPIED = SignInError(
+_WRONG = ("wrong-passkey", "That passkey does not let anybody in.")
+_UNKNOWN = ("unknown-passkey", "That passkey is not known here: it was removed, or is another portal's.")
+_TOO_LATE = ("passkey-too-late", "That took too long. Try again.")
+_COPIED = (
     "passkey-copied",
-    "That passkey has signed less often than it had before: it may have been copied. Sign in another way, "
-    "and remove it.",
+    (
+        "That passkey has signed less often than it had before: it may have been copied. Sign in another "
+        "way, and remove it."
+    ),
 )
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Ceremonies:
         accounts, site, answer = self._accounts, self._site(), _parsed(text)
         now, owner = accounts.now(), challenges.of_session(who.session)
         if not await accounts.store.run(lambda db: challenges.take(db, answer.challenge, "add", now, owner)):
-            raise _TOO_LATE
+            raise SignInError(*_TOO_LATE)
         try:
             new = site.verify_new(answer)
         except AnswerError as exc:
@@ -216,7 +216,7 @@ class Ceremonies:
             message = "Too many passkeys that were not right. Wait a little before you try again."
             raise SignInError("too-many-attempts", message, wait_s)
         if not is_fresh:
-            raise _TOO_LATE
+            raise SignInError(*_TOO_LATE)
         return begun
 
     def _use(self, db: Session, begun: _Begun, count: int) -> User:
@@ -224,16 +224,16 @@ class Ceremonies:
         passkey = db.get(Passkey, begun.passkey_id)
         user = db.get(User, passkey.user_id) if passkey else None
         if passkey is None or user is None or user.disabled:  # removed or shut out, maybe meanwhile
-            raise _WRONG
+            raise SignInError(*_WRONG)
         if not passkeys.use(db, passkey.id, count, self._accounts.now()):
-            raise _COPIED
+            raise SignInError(*_COPIED)
         attempts.succeed(db, begun.keys)
         return user
 
     def _refused(self, exc: SignInError, name: str, visitor: Visitor) -> None:
         log.warning("%s from %s: %s", ascii(name), visitor.address, exc.code)
         note = self._accounts.audit.add_refusal
-        if exc is _COPIED:
+        if exc.code == _COPIED[0]:
             note(name, "passkey-copied", address=visitor.address, detail="its count went back")
         else:
             note(name, "sign-in-failed", address=visitor.address, detail=exc.code)
@@ -245,14 +245,14 @@ class Ceremonies:
 def _verified(site: RelyingParty, answer: Answer, begun: _Begun, *, is_theirs: bool) -> int:
     """The count of an answer that is good. Raises SignInError."""
     if begun.passkey_id is None:
-        raise _UNKNOWN
+        raise SignInError(*_UNKNOWN)
     if not is_theirs:
-        raise _WRONG
+        raise SignInError(*_WRONG)
     try:
         return site.verify(answer, begun.public_key)
     except AnswerError as exc:
         log.warning("%s", exc)
-        raise _WRONG from None
+        raise SignInError(*_WRONG) from None
 
 
 def _parsed(text: str) -> Answer:

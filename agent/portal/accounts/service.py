@@ -52,7 +52,7 @@ SignedIn = tuple[str, Identity]
 """The cookie's value, and whose it is."""
 
 _SET_UP_ONLY = "without a second factor: may set one up, and nothing else"
-_WRONG = SignInError("wrong-password", "That is not the right user name and password.")
+_WRONG = ("wrong-password", "That is not the right user name and password.")
 
 
 class Accounts:
@@ -137,7 +137,7 @@ class Accounts:
         if not await self.passwords.verify(stored, password):
             self.audit.add(name, "sign-in-failed", address=visitor.address)
             log.warning("wrong password for %s from %s", ascii(name), visitor.address)
-            raise _WRONG
+            raise SignInError(*_WRONG)
         try:
             signed_in, left = await self.store.run(
                 lambda db: self._finish_sign_in(db, name, stored, code, visitor, keys)
@@ -159,7 +159,7 @@ class Accounts:
     ) -> tuple[SignedIn, int | None]:
         user = users.find(db, name)
         if user.disabled or user.password_hash != stored:  # changed while it was hashed
-            raise _WRONG
+            raise SignInError(*_WRONG)
         left = self._check_code(db, user, code)
         attempts.succeed(db, keys)
         return self._begin_session(db, user, visitor, has_factor=factors.has_factor(user)), left

@@ -61,6 +61,16 @@ async def test_who_signs_in_is_known_until_they_sign_out(world):
     ]
 
 
+async def test_a_wrong_password_is_forgotten_with_its_refusal(world):
+    """An exception that is raised again holds the frames of before, and the passwords in them."""
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(SignInError) as refused:
+            await world.accounts.sign_in(USER, "another-wrong-one", "", HERE)
+        refusals.append(refused.value)
+    assert refusals[0] is not refusals[1]
+
+
 @pytest.mark.parametrize("token", ["", "made-up", "x" * (MAX_TOKEN_CHARS + 1)])
 async def test_a_cookie_that_is_made_up_is_nobodys(world, token):
     assert await world.accounts.identity(token) is None

@@ -213,6 +213,18 @@ def test_test_modules_have_names_of_their_own():
     assert all(file.is_relative_to(ROOT / "tests" / "fakes") for file in packages), "fakes may be packages"
 
 
+def test_no_exception_is_made_once_and_raised_again_and_again():
+    """One that is kept holds every frame that it was ever raised through, and what stood in it."""
+    assert [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func).endswith(("Error", "Exception"))
+    ] == []
+
+
 def test_the_top_level_holds_what_is_known():
     assert {file.relative_to(ROOT).parts[0] for file in tracked() if file.parent != ROOT} <= FOLDERS
 
