@@ -13,16 +13,37 @@ from agent.portal.registry import Device, count_up
 
 MAX_CHARS = 64
 _LOOKS_LIKE = str.maketrans(
-    {"0": "o", "1": "l", "|": "l", "5": "s"}
+    {"0": "o", "1": "l", "|": "l", "5": "s", "\u0131": "i"}
     | dict(zip("іїјаеосрухѕһԁкмтвнγαειορτυνκ", "iijaeocpyxshdkmtbhyaeioptuvk", strict=True))
 )
-"""Cyrillic and Greek letters, and digits, that pass for Latin ones."""
+"""Cyrillic and Greek letters, and digits, that pass for Latin ones; who mixes scripts is told by the id."""
+_UNSEEN = re.compile(r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0]")
+"""Letters and signs of no width or no ink that Python calls printable (Default_Ignorable_Code_Point of
+Unicode, and an empty Braille cell)."""
+_TOWER = 3
+"""Marks on one letter: Vietnamese and Thai need two, and what is higher covers its neighbours."""
+_WITH_LATIN = (
+    "LATIN",
+    "CJK",
+    "HIRAGANA",
+    "KATAKANA",
+    "KATAKANA-HIRAGANA",
+    "HANGUL",
+    "BOPOMOFO",
+    "IDEOGRAPHIC",
+)
+"""Scripts that people write side by side, by the first word of a letter's name."""
 
 
 def check_name(name: str) -> str:
     """A name as it is kept. Raises PortalError."""
     clean = re.sub(r"\s+", " ", name).strip()
-    if not 1 <= len(clean) <= MAX_CHARS or not clean.isprintable():
+    has_ink = any(unicodedata.category(char)[0] in "LNPS" for char in clean)
+    is_seen = clean.isprintable() and has_ink and not _UNSEEN.search(clean)
+    marks = "".join(
+        "m" if unicodedata.combining(char) else " " for char in unicodedata.normalize("NFD", clean)
+    )
+    if not 1 <= len(clean) <= MAX_CHARS or not is_seen or "m" * _TOWER in marks:
         raise PortalError(f"{name[:80]!a} cannot be a camera's name: 1 to {MAX_CHARS} characters that show")
     return clean
 
@@ -55,10 +76,10 @@ def read_names(db: Session) -> dict[str, str | None]:
 
 
 def shown(names: Mapping[str, str]) -> dict[str, str]:
-    """Each camera's name as people see it, by id: with its id where another's may be taken for it."""
+    """Each camera's name as people see it, by id: with its id where it may be taken for another's."""
     looks = Counter(look for id_, name in names.items() for look in {_look(name), _look(id_)})
     return {
-        id_: f"{name} ({id_})" if name != id_ and looks[_look(name)] > 1 else name
+        id_: f"{name} ({id_})" if name != id_ and (looks[_look(name)] > 1 or _is_mixed(name)) else name
         for id_, name in names.items()
     }
 
@@ -66,6 +87,22 @@ def shown(names: Mapping[str, str]) -> dict[str, str]:
 def is_same(name: str, other: str) -> bool:
     """Whether people would read the same."""
     return _look(name) == _look(other)
+
+
+def _is_mixed(name: str) -> bool:
+    """Whether it holds letters of scripts that nobody writes side by side.
+
+    No table knows all that pass for each other. Those of phonetic alphabets count as one of their own.
+    """
+    scripts = {_script(char) for char in unicodedata.normalize("NFKC", name) if char.isalpha()}
+    return len({"LATIN" if script in _WITH_LATIN else script for script in scripts}) > 1
+
+
+def _script(letter: str) -> str:
+    is_phonetic = (
+        "\u01c0" <= letter <= "\u01c3" or "\u0250" <= letter <= "\u02af" or "\u1d00" <= letter <= "\u1dbf"
+    )
+    return "PHONETIC" if is_phonetic else unicodedata.name(letter, "").partition(" ")[0]
 
 
 def _look(name: str) -> str:
