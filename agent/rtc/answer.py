@@ -119,6 +119,9 @@ def parse_offer(text: str) -> Offer:
     media = description.media
     if not 0 < len(media) <= _MAX_SECTIONS:
         raise NegotiationError("malformed-sdp", f"the offer has {len(media)} media sections, not 1 to 8")
+    mids = [one.mid for one in media if one.mid]
+    if len(set(mids)) < len(mids):
+        raise NegotiationError("malformed-sdp", "two media sections have the same mid (RFC 5888 section 4)")
     chosen = _receiving(description)
     video = _choose_video(chosen)
     bundle = next((mids for mids in description.bundles if chosen.mid in mids), None)

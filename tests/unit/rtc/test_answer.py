@@ -112,6 +112,7 @@ def test_high_profile_alone_will_do_because_it_contains_baseline():
         (lambda s: s.replace("a=ice-ufrag:bGx6", "a=ice-ufrag:b x6"), "malformed-sdp"),
         (lambda s: s.replace("a=mid:0", "a=mid:0 0"), "malformed-sdp"),
         (lambda s: s.replace("a=mid:0\r\n", ""), "malformed-sdp"),
+        (lambda s: s.replace("a=mid:1", "a=mid:0"), "malformed-sdp"),
         (lambda _: "", "malformed-sdp"),
         (lambda _: "v=0\r\nm=video x", "malformed-sdp"),
         (lambda offer: offer.replace("sctp-port:5000", "sctp-port:70000"), "malformed-sdp"),
