@@ -16,6 +16,7 @@ from agent.errors import PortalError
 from agent.model.disk import check_file
 from agent.model.text import printable
 from agent.portal.accounts import ledger
+from agent.portal.accounts.attempts import network_of
 from agent.portal.accounts.audit_file import AuditFile
 from agent.portal.accounts.chain import Entry
 from agent.portal.client import MinuteLimit
@@ -121,7 +122,7 @@ class Audit:
     def add_refusal(self, actor: str, action: str, *, device: str = "", address: str, detail: str) -> None:
         """The same for what was refused: so many a minute of one address, else strangers fill the log."""
         now_s = time.monotonic()
-        if self._refusals.admits(address, now_s) and self._all_refusals.admits(None, now_s):
+        if self._refusals.admits(network_of(address), now_s) and self._all_refusals.admits(None, now_s):
             self.add(actor, action, device=device, address=address, detail=detail)
 
     @property

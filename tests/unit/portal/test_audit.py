@@ -95,6 +95,11 @@ async def test_refusals_of_one_address_and_of_all_are_bounded(log, monkeypatch):
     refuse("192.0.2.1", 1)
     await log.audit.flush()
     assert len(log.rows()) == 26
+    now[0] += 60
+    for host in range(25):
+        refuse(f"2001:db8::{host:x}", 4)
+    await log.audit.flush()
+    assert len(log.rows()) == 26 + 20, "an IPv6 host has a whole network of addresses"
 
 
 async def test_what_finds_the_queue_full_is_counted_and_told(log, monkeypatch, caplog):
