@@ -14,7 +14,8 @@ from pathlib import Path
 from agent.portal.accounts.chain import GENESIS, Entry, Link, hash_of
 
 FILE_BYTES, FILES_KEPT = 10 * 1024 * 1024, 9
-_TAIL_BYTES = 64 * 1024
+_TAIL_BYTES = _LINE_CHARS = 64 * 1024
+"""More than any line of ours has; what is longer is read in pieces, which are none."""
 _FIELDS = {field.name for field in fields(Entry)}
 
 
@@ -67,10 +68,12 @@ def read_links(file: Path) -> Iterator[Link]:
     for each in (*(_former(file, number) for number in range(FILES_KEPT, 0, -1)), file):
         if each == file or each.exists():
             with each.open(encoding="utf-8", errors="replace") as lines:
-                for number, line in enumerate(lines, 1):
+                number = 1
+                while line := lines.readline(_LINE_CHARS):
                     link = _parse(f"{each.name} line {number}", line)
                     if link:
                         yield link
+                    number += line.endswith("\n")
 
 
 def _head_of(file: Path) -> str:

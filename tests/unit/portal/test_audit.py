@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import tracemalloc
+from dataclasses import asdict
 
 import pytest
 
@@ -434,3 +436,16 @@ def test_what_was_forgotten_is_not_missed(store):
     assert act(store, ledger.missing, links_of(3), late_s) == ["line 3 is not in the table: a3 watch"]
     act(store, ledger.prune, NOW_S, NOW_S + 600)
     assert act(store, lambda db: db.query(AuditChain).one().since) == NOW_S + 1, "it never goes back"
+
+
+def test_a_line_without_end_takes_no_memory_and_hides_no_other(tmp_path):
+    file = tmp_path / "audit.jsonl"
+    entry = Entry(NOW_S, "ann", "watch")
+    line = json.dumps(asdict(entry) | {"previous": GENESIS, "hash": hash_of(GENESIS, entry)})
+    file.write_text("x" * 20_000_000 + "\n" + line + "\n")
+    tracemalloc.start()
+    try:
+        assert [link.where for link in read_links(file)] == ["audit.jsonl line 2"]
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
