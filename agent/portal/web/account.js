@@ -1,17 +1,12 @@
-// One's own account: password, authenticator, other browsers.
+// One's own account: password, passkeys, authenticator, other browsers.
 
 import { get, post } from "./api.js";
 import { authenticatorSetup, recoveryCodes } from "./authenticator.js";
+import { browserName } from "./browser.js";
 import { el, setText } from "./dom.js";
 import { form, passwordField } from "./form.js";
 import { moment } from "./format.js";
-
-/** A browser as people call it: the User-Agent names many others beside. */
-function nameOf(agent) {
-  const program = [["Edg", "Edge"], ["OPR", "Opera"], ["Firefox", "Firefox"], ["Chrome", "Chrome"], ["Safari", "Safari"], ["aiohttp", "Pinhole’s command line"]].find(([mark]) => agent.includes(mark));
-  const system = [["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS", "Mac"], ["Linux", "Linux"]].find(([mark]) => agent.includes(mark));
-  return [program?.[1] ?? "A browser", system && `on ${system[1]}`].filter(Boolean).join(" ");
-}
+import { passkeysBox } from "./passkeys.js";
 
 export class AccountPage {
   constructor({ me }) {
@@ -24,7 +19,7 @@ export class AccountPage {
     if (account.problem) return this.element.replaceChildren(el("p", { class: "form-error" }, account.problem));
     const role = account.role ? `${account.role} of every camera` : "what is granted, camera by camera";
     const who = el("section", { class: "box" }, el("h2", {}, account.user), el("p", { class: "hint" }, `Your role: ${role}.`), this.#others(account.sessions));
-    const own = account.has_password ? [this.#password(), this.#code(account)] : [];
+    const own = account.has_password ? [this.#password(), passkeysBox(account, () => this.load()), this.#code(account)] : [];
     return this.element.replaceChildren(who, ...own);
   }
 
@@ -47,8 +42,8 @@ export class AccountPage {
       await post("api/account/sessions/end", { id });
       this.load();
     };
-    const button = own ? null : el("button", { type: "button", class: "button small", "aria-label": `Sign out ${nameOf(browser)}`, onclick: end }, "Sign out");
-    return el("li", {}, el("span", { title: browser }, el("strong", {}, nameOf(browser)), el("span", { class: "hint" }, ` ${times}`)), button);
+    const button = own ? null : el("button", { type: "button", class: "button small", "aria-label": `Sign out ${browserName(browser)}`, onclick: end }, "Sign out");
+    return el("li", {}, el("span", { title: browser }, el("strong", {}, browserName(browser)), el("span", { class: "hint" }, ` ${times}`)), button);
   }
 
   #password() {

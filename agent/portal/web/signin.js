@@ -3,6 +3,10 @@
 import { get, post } from "./api.js";
 import { el, icon, setText } from "./dom.js";
 import { field, form, passwordField, signInCodeField } from "./form.js";
+import { signByPasskey, works } from "./webauthn.js";
+
+/** A challenge lives for five minutes. */
+const LISTEN_MS = 240_000;
 
 const COMPANY_PROBLEMS = {
   "no-account": "There is no account for you here yet. Ask an administrator to add it.",
@@ -27,18 +31,20 @@ export class SignInView {
     this.code.hidden = true;
     this.form = form("Sign in", () => this.#submit(), this.user, this.password, this.code);
     this.form.send.classList.add("wide");
-    this.company = el("div", { class: "company", hidden: true });
-    this.element = card(el("h1", {}, "Sign in to your cameras"), this.form, this.company);
+    this.others = el("div", { class: "company", hidden: true });
+    this.element = card(el("h1", {}, "Sign in to your cameras"), this.form, this.others);
     if (companyProblem) setText(this.form.error, COMPANY_PROBLEMS[companyProblem] ?? "Your company’s sign-in did not let you in.");
     if (problem) setText(this.form.error, problem);
-    this.#offerCompany();
+    this.#offerOthers();
   }
 
   focus() {
     this.user.input.focus();
   }
 
-  close() {}
+  close() {
+    this.#stopListening();
+  }
 
   async #submit() {
     const body = { user: this.user.input.value.trim(), password: this.password.input.value };
@@ -57,11 +63,52 @@ export class SignInView {
     return wantsCode ? "" : problem;
   }
 
-  async #offerCompany() {
-    const { company } = await get("api/ways");
-    if (!company) return;
-    this.company.hidden = false;
-    this.company.replaceChildren(el("span", { class: "or" }, "or"), el("a", { class: "button wide", href: "api/company" }, `Sign in with ${company}`));
+  async #offerOthers() {
+    const { company, passkeys } = await get("api/ways");
+    if (!this.element.isConnected) return;
+    const ways = [];
+    if (works(passkeys)) {
+      ways.push(el("button", { type: "button", class: "button wide", onclick: (event) => this.#usePasskey(event.target) }, "Sign in with a passkey"));
+      this.user.input.autocomplete = "username webauthn";
+      this.#listen();
+    }
+    if (company) ways.push(el("a", { class: "button wide", href: "api/company" }, `Sign in with ${company}`));
+    if (!ways.length) return;
+    this.others.hidden = false;
+    this.others.replaceChildren(el("span", { class: "or" }, "or"), ...ways);
+  }
+
+  async #usePasskey(button) {
+    this.#stopListening(); // a browser asks for one at a time
+    button.disabled = true;
+    setText(this.form.error, "");
+    const answer = await signByPasskey("api/passkey");
+    button.disabled = false;
+    if (!this.#isIn(answer)) this.#listen();
+  }
+
+  /** Where a browser can, it offers passkeys as it fills in the user name; one of them may be chosen at any time. */
+  async #listen() {
+    const listening = (this.listening = new AbortController());
+    const isAble = await PublicKeyCredential.isConditionalMediationAvailable?.();
+    if (!isAble || listening !== this.listening) return;
+    const timer = setTimeout(() => listening.abort(), LISTEN_MS);
+    const answer = await signByPasskey("api/passkey", { mediation: "conditional", signal: listening.signal });
+    clearTimeout(timer);
+    if (listening !== this.listening) return;
+    const isRefused = answer.code !== "no-passkey" && !this.#isIn(answer) && answer.status === 401;
+    if (isRefused || listening.signal.aborted) this.#listen(); // with a new challenge
+  }
+
+  #stopListening() {
+    this.listening?.abort();
+    this.listening = null;
+  }
+
+  #isIn(answer) {
+    if (answer.problem) setText(this.form.error, answer.problem);
+    else this.#onSignedIn(answer);
+    return !answer.problem;
   }
 }
 

@@ -48,7 +48,7 @@ export class UsersPage {
   }
 
   #row(user) {
-    const ways = [user.has_password && "password", user.has_code && "code", user.is_company && "company account"].filter(Boolean);
+    const ways = [user.has_password && "password", user.has_code && "code", user.passkeys && count(user.passkeys, "passkey", "passkeys"), user.is_company && "company account"].filter(Boolean);
     const state = user.disabled ? "disabled" : ways.join(", ") || "has not signed in yet";
     const summary = el("summary", {}, el("strong", {}, user.name), el("span", { class: "tag" }, user.role ?? count(user.grants.length, "grant", "grants")), el("span", { class: "hint" }, state));
     const details = el("details", { open: user.name === this.#open, ontoggle: () => details.open && (this.#open = user.name) }, summary, this.#editor(user));
@@ -76,6 +76,7 @@ export class UsersPage {
       { class: "acts" },
       button("New password link", () => link({})),
       user.has_code ? button("Lost authenticator", () => link({ remove_code: true })) : null,
+      user.passkeys ? button("Lost passkeys", (event) => confirmed(event.target, () => change("/passkeys/remove", {}))) : null,
       button(user.disabled ? "Let in again" : "Shut out", () => change("", { disabled: !user.disabled })),
       button("Remove", (event) => confirmed(event.target, () => change("/remove", {})), "danger"),
     );
