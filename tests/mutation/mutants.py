@@ -74,8 +74,25 @@ TARGETS = {
             tuple(
                 f"tests/unit/portal/test_{name}.py"
                 for name in (
-                    *("access", "attempts", "audit", "audit_chain", "company", "desk", "passwords"),
-                    *("seal", "second_factors", "shares", "sign_in", "users", "web_sessions"),
+                    *(
+                        "access",
+                        "attempts",
+                        "audit",
+                        "audit_chain",
+                        "ceremonies",
+                        "company",
+                        "desk",
+                        "passwords",
+                    ),
+                    *(
+                        "relying_party",
+                        "seal",
+                        "second_factors",
+                        "shares",
+                        "sign_in",
+                        "users",
+                        "web_sessions",
+                    ),
                 )
             ),
         ),
