@@ -286,6 +286,19 @@ async def test_a_share_link_goes_with_everything_it_opened(world):
         await world.accounts.open_share(token, HERE)
 
 
+async def test_two_links_for_one_person_are_two(world):
+    """A camera shares its places among those who watch, and knows them by these names."""
+
+    def label(device):
+        return world.store.run_here(lambda db: shares.make(db, device, "plumber", USER, 3600, world.now))[
+            1
+        ].label
+
+    assert [label("front"), label("front"), label("gate")] == ["plumber", "plumber 2", "plumber 3"]
+    world.now += 3601
+    assert label("front") == "plumber"
+
+
 def client():
     return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
 

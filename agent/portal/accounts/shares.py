@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -13,6 +14,8 @@ from agent.portal.tables import NAME_CHARS, Share
 
 MAX_LIFETIME_S = 90 * 86400.0
 MAX_SHARES = 1000
+MAX_LABEL_CHARS = NAME_CHARS - 10
+"""With `link:` before it and a number after it, it is a name in the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,21 @@ class ShareView:
 def make(
     db: Session, device: str, label: str, made_by: str, lifetime_s: float, now: float
 ) -> tuple[str, ShareView]:
-    """Make a link; returns its token, which nobody can read again."""
+    """Make a link; returns its token, which nobody can read again.
+
+    Two for one person are told apart by a number: a camera shares its places out by this name.
+    """
     label = re.sub(r"\s+", " ", label).strip()
-    if not 1 <= len(label) <= NAME_CHARS - 8 or not label.isprintable():
+    if not 1 <= len(label) <= MAX_LABEL_CHARS or not label.isprintable():
         raise AccountError("Say in a few words whom the link is for.")
     if not 60 <= lifetime_s <= MAX_LIFETIME_S:
         raise AccountError("A link is good for one minute to 90 days.")
     db.execute(delete(Share).where(Share.expires_at <= now))
     if (db.scalar(select(func.count()).select_from(Share)) or 0) >= MAX_SHARES:
         raise AccountError(f"There are {MAX_SHARES} links already: revoke some.")
+    taken = set(db.scalars(select(Share.label)))
+    alike = (f"{label} {number}" for number in range(2, MAX_SHARES + 2))
+    label = next(one for one in chain([label], alike) if one not in taken)
     token = new_token()
     share = Share(
         key=key_of(token),

@@ -68,13 +68,13 @@ def test_who_operates_the_camera_revokes_its_links(run):
 
 @pytest.mark.parametrize(
     ("label", "kept"),
-    [(" the  plumber\n of\tours ", "the plumber of ours"), ("x", "x"), ("x" * 120, "x" * 120)],
+    [(" the  plumber\n of\tours ", "the plumber of ours"), ("x", "x"), ("x" * 118, "x" * 118)],
 )
 def test_a_link_is_for_somebody(run, label, kept):
     assert made(run, label=label)[1].label == kept
 
 
-@pytest.mark.parametrize("label", ["", " ", "x" * 121, "a\x1bb"])
+@pytest.mark.parametrize("label", ["", " ", "x" * 119, "a\x1bb"])
 def test_a_link_for_nobody_is_refused(run, label):
     assert refusal(lambda: made(run, label=label)) == "Say in a few words whom the link is for."
 
