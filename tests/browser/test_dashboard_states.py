@@ -52,6 +52,7 @@ async def test_every_view_fits_and_says_what_is_the_matter(context, name):
 
         await sign_in(page, part.url)
         await expect(page.get_by_role("heading", name="No cameras yet")).to_be_visible()
+        await expect(page.get_by_text("ask an administrator to let you watch")).to_be_visible()
         await expect(page.get_by_text("pinhole run --config pinhole.toml")).to_be_visible()
         await no_sideways_scroll(page)
         await screenshot(page, f"empty-{name}")
@@ -190,10 +191,10 @@ async def test_the_theme_is_kept_and_signing_out_asks_for_the_password_again():
         await sign_in(page, part.url)
         background = "() => getComputedStyle(document.body).backgroundColor"
         dark = await page.evaluate(background)
-        await page.emulate_media(color_scheme="light")
-        assert await page.evaluate(background) != dark, "until one is chosen, the system's counts"
+        await page.emulate_media(color_scheme="light")  # until one is chosen, the system's counts
+        await expect(page.locator("body")).not_to_have_css("background-color", dark)
         await page.emulate_media(color_scheme="dark")
-        assert await page.evaluate(background) == dark
+        await expect(page.locator("body")).to_have_css("background-color", dark)
         await choose(page, "Change between dark and light")
         light = await page.evaluate(background)
         assert light != dark
