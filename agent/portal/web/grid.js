@@ -167,7 +167,7 @@ function howToAdd() {
   return [
     icon("camera"),
     el("h2", {}, "No cameras yet"),
-    el("p", {}, "A camera appears here as soon as it is enrolled and runs."),
+    el("p", {}, "A camera appears here as soon as it is enrolled and runs, and you may watch it. Where others have cameras already, ask an administrator to let you watch them."),
     el(
       "ol",
       { class: "steps" },
