@@ -91,7 +91,7 @@ def claim(
               [b]pinhole portal claim --device front-door --name "Front door" --expires 2h -c pinhole.toml[/]
               [b]pinhole portal claim --csv cameras.csv --expires 7d -c pinhole.toml > codes.csv[/]
     """
-    from agent.portal.claims import make_claim
+    from agent.portal.accounts.desk import make_claims
     from agent.portal.names import check_name
     from agent.portal.store import open_store
 
@@ -104,12 +104,7 @@ def claim(
     devices = _read_devices(csv_file) if csv_file else [_checked(device) if device else None]
     store = open_store(load(config).portal)
     try:
-        codes = store.run_here(
-            lambda db: [
-                make_claim(db, one, by="command line", now=now, lifetime_s=lifetime_s, name=called)
-                for one in devices
-            ]
-        )
+        codes = store.run_here(lambda db: make_claims(db, devices, lifetime_s=lifetime_s, name=called))
     finally:
         store.close()
     until = datetime.fromtimestamp(now + lifetime_s, UTC).isoformat(timespec="minutes")

@@ -16,6 +16,7 @@ from agent.model.signal import ToDevice
 from agent.model.tasks import EssentialTasks
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.company import load_company
+from agent.portal.accounts.desk import revoke_camera
 from agent.portal.accounts.passwords import Passwords
 from agent.portal.accounts.seal import open_seal
 from agent.portal.accounts.service import Accounts
@@ -25,7 +26,7 @@ from agent.portal.api.enroll import Devices
 from agent.portal.app import run_portal as serve_portal
 from agent.portal.audience import WatchAct
 from agent.portal.authority import PORTAL_NAME, Authority, open_authority
-from agent.portal.claims import has_certificates, revoke
+from agent.portal.claims import has_certificates
 from agent.portal.client import Client
 from agent.portal.gateway import Gateway
 from agent.portal.names import adopt
@@ -172,23 +173,27 @@ class Portal:
             self.devices.pending = {device for device in left if self.registry.key_of(device) is None}
             self.gateway.problem = self._problem(kept_out, has_owed=owed is not None)
             await asyncio.sleep(TRUST_INTERVAL_S)
-            try:
-                nameless = [device for device, name in self.registry.names.items() if name is None]
-                if said := self.gateway.said_names(nameless):
-                    await self.store.run(lambda db, said=said: adopt(db, said))  # type: ignore[misc]
-                before = self.registry.names
-                revoked = await self.registry.refresh()
-                if self.registry.names is not before:
-                    self.gateway.on_names(self.registry.names)
-            except PortalError as exc:
-                log.warning("devices are as they were: %s", exc)
-                continue
+            revoked = await self._hear_of_devices()
+            if revoked:
+                owed, retry_at_s = (owed or frozenset()) | revoked, 0.0
+
+    async def _hear_of_devices(self) -> frozenset[str]:
+        """Who was revoked since the last time, and is shut out here before anything is written."""
+        before, revoked = self.registry.names, frozenset[str]()
+        try:
+            revoked = await self.registry.refresh()
             self.signaling.on_keys(time.time())
             for device in revoked:
                 log.warning("camera %s is shut out", device)
                 self.gateway.on_revoked(device)
-            if revoked:
-                owed, retry_at_s = (owed or frozenset()) | revoked, 0.0
+            if self.registry.names is not before:
+                self.gateway.on_names(self.registry.names)
+            nameless = [device for device, name in self.registry.names.items() if name is None]
+            if said := self.gateway.said_names(nameless):
+                await self.store.run(lambda db: adopt(db, said))
+        except PortalError as exc:
+            log.warning("devices are as they were: %s", exc)
+        return revoked
 
     def _problem(self, kept_out: Collection[str], *, has_owed: bool) -> str:
         """What is wrong beside the broker and the disk, the worst first."""
@@ -258,7 +263,7 @@ async def revoke_device(settings: Settings, device: str) -> None:
     """`pinhole portal device revoke`. Raises PortalError."""
     store = open_store(settings.portal)
     try:
-        await store.run(lambda db: revoke(db, device, time.time()))
+        await store.run(lambda db: revoke_camera(db, device))
         authority = open_authority(settings.portal.state_dir, is_known=await store.run(has_certificates))
         await cut_off(settings, store, authority, (device,))
     finally:

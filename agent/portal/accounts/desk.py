@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,7 +21,7 @@ from agent.portal.accounts.passkeys import PasskeyView
 from agent.portal.accounts.passwords import STRONG, check_new
 from agent.portal.accounts.strength import words_of
 from agent.portal.accounts.users import AccountError, UserView
-from agent.portal.claims import known_cameras
+from agent.portal.claims import known_cameras, make_claim, revoke
 from agent.portal.store import Store, open_store
 from agent.portal.tables import User
 
@@ -229,6 +229,23 @@ def rename_camera(db: Session, device: str, name: str) -> str:
     former, kept = names.rename(db, device, name), names.check_name(name)
     ledger.append(db, [Entry(time.time(), ACTOR, "renamed", device, detail=f"{former} is now {kept}")])
     return kept
+
+
+def make_claims(
+    db: Session, devices: Sequence[str | None], *, lifetime_s: float, name: str | None = None
+) -> list[str]:
+    """A claim code for each camera, None for any, and say so in the audit log."""
+    now = time.time()
+    codes = [make_claim(db, one, by=ACTOR, now=now, lifetime_s=lifetime_s, name=name) for one in devices]
+    ledger.append(db, [Entry(now, ACTOR, "claim-made", one or "", detail=name or "") for one in devices])
+    return codes
+
+
+def revoke_camera(db: Session, device: str) -> None:
+    """Shut a camera out, and say so in the audit log. Raises PortalError."""
+    now = time.time()
+    revoke(db, device, now)
+    ledger.append(db, [Entry(now, ACTOR, "revoked", device)])
 
 
 def _role(text: str | None) -> Role | None:
