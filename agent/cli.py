@@ -190,7 +190,8 @@ def demo(
 ) -> None:
     """Run broker, portal and agent together on this machine, with no set-up.
 
-    Prints the dashboard's address, user and password; Ctrl-C ends all of it and leaves nothing behind.
+    Prints a link that signs you in, once, and a user and password for later; Ctrl-C ends all of
+    it and leaves nothing behind.
 
     Examples: [b]pinhole demo[/]
               [b]pinhole demo --camera replay:garden.mp4 --port 9000[/]

@@ -593,8 +593,8 @@ class PortalSettings(Section):
 
     require_code_for: Literal["nobody", "admin", "operator", "everyone"] = Field(
         default="nobody",
-        description="Who must have an authenticator: who has this role, or a stronger one, for any camera. "
-        "Without one they can sign in to set it up, and do nothing else.",
+        description="Who must have a passkey or an authenticator: who has this role, or a stronger one, "
+        "for any camera. Without one they can sign in to set it up, and do nothing else.",
     )
     oidc: OidcSettings | None = Field(default=None, description="Sign-in with company accounts.")
 
