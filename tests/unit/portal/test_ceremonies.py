@@ -228,7 +228,8 @@ def test_a_passkey_has_a_name_and_is_one_users(run):
     for name in ("", " ", "x" * 65, "a\x1bb"):
         words = refused(lambda name=name: add(run, name=name))
         assert words == "Give the passkey a name, of at most 64 characters."
-    first = add(run, name="x" * 64)
+    first = add(run, name="x")
+    add(run, b"long", name="x" * 64, user="bob")
     assert refused(lambda: add(run, user="bob")) == "This passkey is known here already."
     second = add(run, b"d")
     assert [view.id for view in run(lambda db: passkeys.of_user(db, users.find(db, "ann")))] == [
@@ -239,7 +240,7 @@ def test_a_passkey_has_a_name_and_is_one_users(run):
         Known(b"c", "hybrid,internal"),
         Known(b"d", "hybrid,internal"),
     ]
-    assert run(lambda db: passkeys.known(db, 2)) == []
+    assert run(lambda db: passkeys.known(db, 2)) == [Known(b"long", "hybrid,internal")]
     row = run(lambda db: passkeys.find(db, b"c"))
     assert (row.user_id, row.public_key, row.sign_count, row.created_at) == (1, b"key", 0, NOW_S)
     assert run(lambda db: passkeys.find(db, b"x")) is None
@@ -335,3 +336,82 @@ def test_what_belongs_to_a_user_goes_along(run):
     add(run)
     run(lambda db: users.remove(db, users.find(db, "ann")))
     assert run(lambda db: (db.query(Passkey).count(), db.query(User).count())) == (0, 1)
+
+
+SIGN_IN_FIRST = "You have a second factor: sign in with it before you change any."
+ONLY_ONE = "Your role asks for a second factor, and this is your only one: set another up in its place."
+
+
+async def test_a_password_alone_changes_no_second_factor_where_the_role_asks_for_one(door):
+    door.world.accounts.rule = "admin"
+    token, who = await door.world.sign_in()
+    assert (who.needs_factor, who.access.sees_any) == (True, False)
+    phone = await door.give(who)
+    assert (await door.world.accounts.identity(token)).needs_factor is False, "it was shown when it was made"
+    token, who = await door.world.sign_in()
+    assert await refusal(door.ceremonies.begin_adding(who), AccountError) == SIGN_IN_FIRST
+    assert await refusal(door.ceremonies.remove(who, 1, HERE), AccountError) == SIGN_IN_FIRST
+    await door.confirm(who, phone)
+    who = await door.world.accounts.identity(token)
+    assert (who.needs_factor, who.access.is_admin) == (False, True), "its passkey makes it whole"
+    assert await refusal(door.ceremonies.remove(who, 1, HERE), AccountError) == ONLY_ONE
+    assert len(door.shown()) == 1
+    assert (await door.come(phone))[1].needs_factor is False
+    assert ("sign-in", "without a second factor: may set one up, and nothing else") in {
+        (note.action, note.detail) for note in await door.world.notes()
+    }
+
+
+async def test_a_session_that_ended_meanwhile_changes_no_passkey(door):
+    _, who = await door.world.sign_in()
+    made = SoftAuthenticator().make(await door.ceremonies.begin_adding(who))
+    door.world.desk.set_password(USER, "lamp-orchid-seventeen")
+    for waiting in (
+        door.ceremonies.add(who, "Phone", made, HERE),
+        door.ceremonies.remove(who, 1, HERE),
+    ):
+        assert await refusal(waiting) == ("signed-out", "Sign in first.")
+    assert door.shown() == []
+
+
+async def test_an_answer_for_another_session_confirms_nobody(door):
+    _, who = await door.world.sign_in()
+    phone = await door.give(who)
+    _, other = await door.world.sign_in()
+    signed = phone.sign(await door.ceremonies.begin_confirming(other))
+    assert await refusal(door.ceremonies.confirm(who, signed, HERE)) == TOO_LATE
+    signed = phone.sign(await door.ceremonies.begin_sign_in(HERE))
+    assert await refusal(door.ceremonies.confirm(who, signed, HERE)) == TOO_LATE, "nor one for signing in"
+
+
+async def test_nobody_holds_a_user_out_of_a_known_browser_by_guessing_with_passkeys(door):
+    _, who = await door.world.sign_in()
+    phone = await door.give(who)
+    there = Visitor("192.0.2.1", "test", await door.world.accounts.remember_browser(who, HERE))
+    phone.origin = "https://evil.example"
+    for _ in range(FREE_FAILURES):
+        assert await refusal(door.come(phone)) == WRONG
+    phone.origin = ORIGIN
+    assert (await refusal(door.come(phone)))[0] == "too-many-attempts"
+    await door.come(phone, there)
+    door.world.desk.add_user("bob", "viewer", password=PASSWORD)
+    bobs = await door.give((await door.world.sign_in("bob"))[1])
+    assert (await refusal(door.come(bobs, there)))[0] == "too-many-attempts", "ann's browser is not bob's"
+
+
+async def test_the_command_line_removes_passkeys_and_signs_out(door):
+    door.world.desk.add_user("bob", "viewer", password=PASSWORD)
+    token, who = await door.world.sign_in("bob")
+    for called in ("Phone", "Key", "Tablet"):
+        await door.give(who, called)
+    assert [one.name for one in door.world.desk.passkeys("bob")] == ["Phone", "Key", "Tablet"]
+    assert door.world.desk.remove_passkey("bob", 2) == "Key"
+    assert await door.world.accounts.identity(token) is None
+    token, _ = await door.world.sign_in("bob")
+    with pytest.raises(UnknownError, match="bob has no such passkey"):
+        door.world.desk.remove_passkey("bob", 2)
+    assert await door.world.accounts.identity(token), "nothing was done"
+    assert door.world.desk.remove_passkeys("bob") == 2
+    assert await door.world.accounts.identity(token) is None
+    changed = [note.detail for note in await door.world.notes() if note.action == "user-changed"]
+    assert changed == ["bob passkey 2 removed", "bob passkeys removed"]

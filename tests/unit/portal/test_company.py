@@ -397,3 +397,21 @@ def test_a_portal_without_a_provider_has_none(tmp_path):
     assert (load_company(settings).name, load_company(settings)._secret) == ("Firm", None)
     given = settings.model_copy(update={"client_secret_file": file})
     assert load_company(given)._secret == "hush"
+
+
+@pytest.mark.parametrize(
+    ("claims", "has_factor"),
+    [
+        ({}, False),
+        ({"amr": ["pwd"]}, False),
+        ({"amr": ["pwd", "mfa"]}, True),
+        ({"amr": "mfa"}, False),
+        ({"acr": "mfa"}, True),
+        ({"acr": "2"}, True),
+        ({"acr": ["mfa"]}, False),
+    ],
+)
+async def test_a_second_factor_is_what_the_settings_call_one(provider, claims, has_factor):
+    provider.claims = claims
+    assert (await arrive(firm(factor_values=["mfa", "2"]))).has_factor is has_factor
+    assert (await arrive(firm())).has_factor is True, "without a word of it, the provider is believed"

@@ -248,3 +248,26 @@ def test_a_new_password_signs_out_everywhere(office):
     office.store.run_here(lambda db: open_session(db, users.find(db, "bob"), NOW_S))
     office.desk.set_password("bob", BETTER)
     assert office.store.run_here(lambda db: db.query(WebSession).count()) == 0
+
+
+def test_what_the_command_line_does_with_cameras_is_noted(office):
+    from agent.portal.registry import add_device
+
+    office.store.run_here(lambda db: add_device(db, "front", b"k" * 32, by="ann", now=NOW_S))
+    for name in (" Front  door ", "Porch"):
+        kept = office.store.run_here(lambda db, name=name: desks.rename_camera(db, "front", name))
+    assert kept == "Porch"
+    codes = office.store.run_here(
+        lambda db: desks.make_claims(db, ["back", None], lifetime_s=60.0, name="Back door")
+    )
+    assert len(set(codes)) == 2
+    office.store.run_here(lambda db: desks.revoke_camera(db, "front"))
+    rows = office.store.run_here(lambda db: list(db.query(AuditEntry).order_by(AuditEntry.id)))
+    assert {(row.at, row.actor) for row in rows} == {(NOW_S, "command line")}
+    assert [(row.action, row.device, row.detail) for row in rows] == [
+        ("renamed", "front", "front is now Front door"),
+        ("renamed", "front", "Front door is now Porch"),
+        ("claim-made", "back", "Back door"),
+        ("claim-made", "", "Back door"),
+        ("revoked", "front", ""),
+    ]

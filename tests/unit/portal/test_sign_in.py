@@ -17,6 +17,7 @@ from agent.portal.outsiders import OUTSIDER
 from agent.portal.store import StoreError
 from agent.portal.tables import CompanySignIn, WebSession
 
+SET_UP_ONLY = "without a second factor: may set one up, and nothing else"
 NEW = "lamp-orchid-seventeen"
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 WRONG = ("wrong-password", "That is not the right user name and password.")
@@ -361,6 +362,7 @@ class Firm:
 
     def __init__(self):
         self.asked = []
+        self.has_factor = True
 
     async def depart(self, redirect_uri):
         self.asked.append(redirect_uri)
@@ -368,7 +370,7 @@ class Firm:
 
     async def arrive(self, redirect_uri, code, iss, pending, now):
         self.asked.append((redirect_uri, code, iss, pending.nonce, now))
-        return Person("https://id.firm.example", "42", "cy")
+        return Person("https://id.firm.example", "42", "cy", self.has_factor)
 
 
 @pytest.fixture
@@ -416,3 +418,64 @@ async def test_without_a_company_nobody_is_sent_to_one(world):
     with pytest.raises(CompanyError) as caught:
         await world.accounts.depart_to_company("back", "cookie")
     assert (caught.value.code, str(caught.value)) == ("refused", "This portal has no company sign-in.")
+
+
+async def test_who_shows_no_second_factor_that_the_role_asks_for_may_only_set_one_up(world):
+    world.accounts.rule = "admin"
+    token, who = await world.sign_in()
+    assert (who.needs_factor, who.access.is_admin) == (True, False)
+    assert await world.accounts.identities([who.session]) == {}, "no WebSocket, no stream"
+    assert (await told(world))[-1] == (USER, "sign-in", "192.0.2.1", SET_UP_ONLY)
+    await world.accounts.enter(world.desk.entry_link(USER), HERE)
+    assert (await told(world))[-1][-1] == f"with a one-time link, {SET_UP_ONLY}"
+    with_code(world)
+    token, who = await world.sign_in(code=code_at(SECRET, world.now))
+    assert (who.needs_factor, who.access.is_admin) == (False, True)
+    assert (await told(world))[-1] == (USER, "sign-in", "192.0.2.1", "")
+    assert await world.accounts.identity(token) == who
+
+
+async def test_an_authenticator_whose_secret_is_damaged_lets_nobody_in(world):
+    with_code(world)
+    world.store.run_here(lambda db: setattr(users.find(db, USER), "totp_sealed", "1:AAAA"))
+    words = "Your authenticator cannot be checked any more: ask an administrator for a new link."
+    assert await refusal(world.sign_in(code="123456")) == ("wrong-code", words)
+
+
+async def test_a_browser_leaves_no_session_behind_when_it_signs_in_anew(world):
+    former, _ = await world.sign_in()
+    token, _ = await world.sign_in()
+    for nothing in ("", "x" * (MAX_TOKEN_CHARS + 1), "made-up"):
+        await world.accounts.end_former(nothing)
+    await world.accounts.end_former(former)
+    assert await world.accounts.identity(former) is None
+    assert await world.accounts.identity(token)
+
+
+async def test_a_session_is_its_owners_while_it_is_open(world):
+    _, who = await world.sign_in()
+    owner = lambda: world.store.run_here(lambda db: world.accounts.owner_of(db, who)).name  # noqa: E731
+    assert owner() == USER
+    world.store.run_here(lambda db: setattr(users.find(db, USER), "disabled", True))
+    for _ in range(2):
+        with pytest.raises(SignInError) as caught:
+            owner()
+        assert (caught.value.code, str(caught.value)) == ("signed-out", "Sign in first.")
+        world.store.run_here(lambda db: db.query(WebSession).delete())
+
+
+@pytest.mark.parametrize("has_factor", [False, True])
+async def test_the_company_answers_for_the_second_factor(firm, has_factor):
+    firm.accounts.rule = "everyone"
+    firm.firm.has_factor = has_factor
+    await firm.accounts.depart_to_company("back", "cookie")
+    if has_factor:
+        assert (await arrive(firm))[1].needs_factor is False
+        return
+    with pytest.raises(CompanyError) as caught:
+        await arrive(firm)
+    assert (caught.value.code, str(caught.value)) == (
+        "no-factor",
+        "cy signed in at https://id.firm.example without a second factor.",
+    )
+    assert await told(firm) == [("cy", "sign-in-failed", "192.0.2.1", "company account: no-factor")]

@@ -179,3 +179,9 @@ def test_one_sees_ones_own_browsers_and_ends_them(house):
     assert str(caught.value) == "That browser is signed out already."
     end("bob", first.session[:16])
     assert [one.browser for one in house.listed()] == ["Desk"]
+
+
+def test_ones_browsers_are_listed_newest_first(house):
+    for number in (3, 1, 4, 0, 2):
+        house.open(now=NOW_S + number)
+    assert [one.created_at - NOW_S for one in house.listed()] == [4, 3, 2, 1, 0]
