@@ -134,13 +134,17 @@ class Audit:
         """Write until cancelled; then what is left."""
         try:
             while True:
-                await self._write(await self._batch())
+                entries = await self._batch()
+                try:
+                    await self._write(entries)
+                finally:
+                    self._count_done(len(entries))
         finally:
             await self.flush()
             self._file.close()
 
     async def flush(self) -> None:
-        """Write what is queued, once; for the end, and for tests."""
+        """Write what is queued, once, and wait for what is being written; for the end, and for tests."""
         while not self._queue.empty():
             entries = self._take()
             self._write_file(entries)
@@ -149,6 +153,9 @@ class Audit:
             except StoreError as exc:
                 log.warning("the audit log's last entries are in its file alone: %s", exc)
                 return
+            finally:
+                self._count_done(len(entries))
+        await self._queue.join()
 
     async def _batch(self) -> list[Entry]:
         first = await self._queue.get()
@@ -157,10 +164,14 @@ class Audit:
     def _take(self) -> list[Entry]:
         return [self._queue.get_nowait() for _ in range(min(BATCH, self._queue.qsize()))]
 
+    def _count_done(self, count: int) -> None:
+        for _ in range(count):
+            self._queue.task_done()
+
     async def _write(self, entries: list[Entry]) -> None:
         if self._dropped:
-            entries.append(Entry(self._clock(), "portal", "entries-lost", detail=str(self._dropped)))
-            self._dropped = 0
+            lost = Entry(self._clock(), "portal", "entries-lost", detail=str(self._dropped))
+            entries, self._dropped = [*entries, lost], 0
         self._write_file(entries)
         self._written += len(entries)
         is_due = self._written >= _PRUNE_EVERY

@@ -131,6 +131,28 @@ async def test_what_is_queued_at_the_end_is_written(log):
     assert log.audit._file.stream is None, "closed"
 
 
+async def test_a_flush_waits_for_what_is_being_written(log, monkeypatch):
+    run, may_write = log.store.run, asyncio.Event()
+
+    async def work(wanted):
+        await may_write.wait()
+        return await run(wanted)
+
+    monkeypatch.setattr(log.store, "run", work)
+    task = asyncio.create_task(log.audit.run())
+    log.audit.add("ann", "watch")
+    while not log.audit._queue.empty():
+        await asyncio.sleep(0)
+    flush = asyncio.create_task(log.audit.flush())
+    await asyncio.sleep(0)
+    assert not flush.done()
+    may_write.set()
+    await flush
+    assert [row.actor for row in log.rows()] == ["ann"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_an_end_without_a_database_leaves_all_in_the_file(log, monkeypatch):
     async def fail(_work):
         raise StoreError("away")
