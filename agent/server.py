@@ -98,6 +98,7 @@ class Portal:
             on_connection=self._on_connection,
             on_refused=self.signaling.on_refused,
             on_retained=self._on_retained,
+            unkept=topics.unkept_filters(broker.topic_prefix),
         )
 
     async def run(self, on_ready: Callable[[str], None]) -> None:

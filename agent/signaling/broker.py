@@ -56,6 +56,7 @@ STABLE_S = 10.0
 TAKEN_OVER = 0x8E  # MQTT 5 section 2.4
 NOT_ABOUT_A_MESSAGE = frozenset({0x88, 0x89, 0x8A, 0x8B, 0x8D, TAKEN_OVER, 0x98, 0x9C, 0x9D, 0x9F, 0xA0})
 """A broker that is busy, shuts down, moves, or ends connections for its own reasons (MQTT 5 section 2.4)."""
+_ALWAYS, _IF_NEW = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE, SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
 CONNECTION_LOST = 0x80
 """What paho calls an end without a reason (MQTT 5 section 2.4: unspecified error)."""
 
@@ -97,9 +98,13 @@ class Broker:
         on_connection: Callable[[bool, str], None],
         on_refused: Callable[[str, str], None] = lambda _topic, _words: None,
         on_retained: Callable[[str], None] | None = None,
+        unkept: Collection[str] = (),
         will: Publication | None = None,
     ) -> None:
         """`on_retained` hears of the topic of each message that the broker keeps, old or new (MQTT 5).
+
+        `unkept` are the subscriptions under which it should keep none: what is there comes with the first
+        connection alone. Thousands at once fill a queue of Mosquitto, which then drops confirmations.
 
         Raises BrokerError where the URL or a certificate file is unusable.
         """
@@ -111,6 +116,8 @@ class Broker:
         self._on_connection = on_connection
         self._on_refused = on_refused
         self._on_retained = on_retained
+        self._unkept = unkept
+        self._has_subscribed = False
         self._will = will
         self._endpoint = parse_endpoint(settings.url)
         make_tls_context(settings)  # made anew for each connection; here for its errors
@@ -344,18 +351,23 @@ class Broker:
             raise failures[0]
 
     async def _subscribe(self, client: "_Client") -> None:
-        how: dict[str, Any] = {"qos": 1}
-        if self._on_retained is not None and self._settings.version == "5":  # MQTT 5 section 3.8.3.1
-            how = {"options": SubscribeOptions(qos=1, retainAsPublished=True)}
         for topic in self._subscriptions:
             try:
-                codes = await client.subscribe(topic, **how)
+                codes = await client.subscribe(topic, **self._how(topic))
             except aiomqtt.MqttError as exc:
                 raise self._loss(exc, client) from exc
             refusals = [code for code in cast("list[ReasonCode]", codes) if code.is_failure]
             if refusals:
                 fault = f"it refuses the subscription to {topic} ({self._words_of(refusals[0].value)})"
                 raise BrokerError(f"{self._endpoint.url}: {fault}")
+        self._has_subscribed = True
+
+    def _how(self, topic: str) -> dict[str, Any]:
+        if self._on_retained is None or self._settings.version != "5":
+            return {"qos": 1}
+        # MQTT 5 section 3.8.3.1; a session of before our start may be at the broker.
+        handling = _IF_NEW if self._has_subscribed and topic in self._unkept else _ALWAYS
+        return {"options": SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=handling)}
 
     async def _receive(self, client: "_Client") -> None:
         try:

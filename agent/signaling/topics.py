@@ -65,8 +65,13 @@ def device_filters(prefix: str, device: str) -> tuple[str, ...]:
 
 def portal_filters(prefix: str) -> tuple[str, ...]:
     """What a portal subscribes to: every device's `state`, `health`, `event` and `out`."""
+    return (f"{prefix}/v{VERSION}/+/state", *unkept_filters(prefix))
+
+
+def unkept_filters(prefix: str) -> tuple[str, ...]:
+    """Those of them on which the broker should keep nothing."""
     base = f"{prefix}/v{VERSION}/+"
-    return (f"{base}/state", f"{base}/health", f"{base}/event/+", f"{base}/signal/+/out")
+    return (f"{base}/health", f"{base}/event/+", f"{base}/signal/+/out")
 
 
 def parse_topic(prefix: str, topic: str) -> Topic:

@@ -35,8 +35,9 @@ def own():
 class Client:
     """A running Broker and what it heard."""
 
-    def __init__(self, settings, client_id, *, password=None, topics=(), will=None):
+    def __init__(self, settings, client_id, *, password=None, topics=(), will=None, unkept=()):
         self.messages = []
+        self.retained = []
         self.connections = []
         self._changed = asyncio.Event()
         self.broker = Broker(
@@ -46,6 +47,8 @@ class Client:
             subscriptions=tuple(topics),
             on_message=self._on_message,
             on_connection=self._on_connection,
+            on_retained=self.retained.append,
+            unkept=unkept,
             will=will,
         )
 
@@ -117,6 +120,25 @@ async def test_retained_state_meets_a_later_client(shared: Mosquitto, version):
         writer.broker.publish(topic, b"online", retain=True)
     async with running(settings, f"reader-{version}", topics=[topic]) as reader:
         await reader.heard(b"online")
+
+
+async def test_what_should_not_be_kept_comes_once_for_each_start(shared: Mosquitto):
+    """Thousands of such messages with each connection would keep Mosquitto from confirming anything."""
+    async with running(shared.settings(), "litterer") as litterer:
+        for topic in ("once/state", "once/litter"):
+            litterer.broker.publish(topic, b"x", retain=True)
+    topics = {"topics": ["once/state", "once/litter", "once/fence"], "unkept": ["once/litter"]}
+    for _ in range(2):  # the broker has a session of the first one's when the second starts
+        async with (
+            cuttable(shared.settings()) as (through, cut),
+            running(through, "once", **topics) as client,
+        ):
+            await client.until(lambda: client.retained == ["once/state", "once/litter"])  # noqa: B023
+            cut()
+            await client.until(lambda: [up for up, _ in client.connections] == [True, False, True])  # noqa: B023
+            client.broker.publish("once/fence", b"fence")
+            await client.heard(b"fence")
+            assert client.retained == ["once/state", "once/litter", "once/state"]
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])

@@ -181,6 +181,8 @@ def test_what_was_left_where_nothing_belongs_goes_a_little_at_a_time(world):
     for topic in topics:
         world.signaling.on_retained(topic, NOW_S)
     world.keep_wiping()
+    assert world.wiped == [], "while many come, the broker may drop its confirmations"
+    world.keep_wiping()
     assert world.wiped == topics[:-1], "offers come between"
     world.keep_wiping()
     world.keep_wiping()
@@ -190,7 +192,7 @@ def test_what_was_left_where_nothing_belongs_goes_a_little_at_a_time(world):
 def test_of_what_was_left_a_bounded_part_is_remembered(world):
     for number in range(MAX_TO_WIPE + 1):
         world.signaling.on_retained(f"pinhole/v1/cam/signal/s{number}/out", NOW_S)
-    for _ in range(MAX_TO_WIPE // WIPES_PER_S + 1):
+    for _ in range(MAX_TO_WIPE // WIPES_PER_S + 2):
         world.keep_wiping()
     assert len(world.wiped) == MAX_TO_WIPE
 
