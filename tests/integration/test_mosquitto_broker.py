@@ -133,9 +133,9 @@ async def test_what_should_not_be_kept_comes_once_for_each_start(shared: Mosquit
             cuttable(shared.settings()) as (through, cut),
             running(through, "once", **topics) as client,
         ):
-            await client.until(lambda: client.retained == ["once/state", "once/litter"])  # noqa: B023
+            await client.until(lambda: client.retained == ["once/state", "once/litter"])
             cut()
-            await client.until(lambda: [up for up, _ in client.connections] == [True, False, True])  # noqa: B023
+            await client.until(lambda: [up for up, _ in client.connections] == [True, False, True])
             client.broker.publish("once/fence", b"fence")
             await client.heard(b"fence")
             assert client.retained == ["once/state", "once/litter", "once/state"]
