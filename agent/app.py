@@ -29,7 +29,7 @@ from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
 from agent.model.disk import check_folder
 from agent.model.keys import KeySet
-from agent.model.media import STREAMS, StreamName, Unit
+from agent.model.media import STREAMS, Need, StreamName, Unit
 from agent.model.signal import (
     CameraState,
     Event,
@@ -68,7 +68,7 @@ class Agent:
             on_event=self._on_event,
         )
         proof = partial(self.capture.watching, "main")
-        ask_keyframe = partial(self.capture.request_keyframe, "main")
+        ask_keyframe = partial(self.capture.request_keyframe, "main", Need.START)
         self.releases = ReleaseDesk(self._stand, proof, ask_keyframe, self._publish_state)
         self.streams = {name: self._make_stream(name) for name in STREAMS}
         self.allowance = self._make_allowance()

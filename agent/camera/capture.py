@@ -14,7 +14,7 @@ from agent.camera.source import Camera, Formats, OnUnit
 from agent.camera.supervision import Patience, Phase, Signal, Supervisor
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import STREAMS, EncoderDemand, StreamFormat, StreamName
+from agent.model.media import STREAMS, EncoderDemand, Need, StreamFormat, StreamName
 from agent.model.signal import CameraState, EventKind
 
 log = logging.getLogger(__name__)
@@ -28,18 +28,14 @@ class Outlet:
     """One stream, as its watchers want it."""
 
     demand: EncoderDemand
-    keyframe_gap_s: dataclasses.InitVar[float]
     watchers: int = 0
-    gate: KeyframeGate = dataclasses.field(init=False)
+    gate: KeyframeGate = dataclasses.field(default_factory=KeyframeGate)
     timer: asyncio.TimerHandle | None = None
     """Until the next forced IDR may come."""
     made_bps: int | None = None
     """What came out in the last whole second; None while that is not known."""
     _made_bytes: int = 0
     _made_since_s: float = 0.0
-
-    def __post_init__(self, keyframe_gap_s: float) -> None:
-        self.gate = KeyframeGate(keyframe_gap_s)
 
     def note(self, size_bytes: int, now_s: float) -> None:
         """A picture came out."""
@@ -85,8 +81,7 @@ class Capture:
             "preview": settings.preview.bitrate_bps,
         }
         self._outlets = {
-            stream: Outlet(EncoderDemand(self.most_bps[stream], is_active=False), patience.keyframe_gap_s)
-            for stream in STREAMS
+            stream: Outlet(EncoderDemand(self.most_bps[stream], is_active=False)) for stream in STREAMS
         }
         self._supervisor = Supervisor(patience, settings.linger_s, _jitter)
         self._stop_s = patience.stop_s
@@ -176,9 +171,9 @@ class Capture:
         """What the encoder makes of its demand: less where the scene needs less; None while not known."""
         return self._outlets[stream].made_bps
 
-    def request_keyframe(self, stream: StreamName) -> None:
-        """An IDR as soon as the last forced one is old enough; many requests are one."""
-        self._outlets[stream].gate.request()
+    def request_keyframe(self, stream: StreamName, need: Need) -> None:
+        """An IDR as soon as the last forced one is old enough for this need; many requests are one."""
+        self._outlets[stream].gate.request(need, _now_s())
         self._force_keyframe_when_due(stream)
 
     async def run(self) -> None:
@@ -345,7 +340,7 @@ class Capture:
             is_broken = handover.keyframe_needed and handover.dropped > 0
             is_live = self._supervisor.phase is Phase.LIVE
             if is_broken and is_live and self._outlets[stream].demand.is_active:
-                self.request_keyframe(stream)
+                self.request_keyframe(stream, Need.START)
 
     def _note_failure(self, run: Run, error: Exception) -> None:
         if run is self._run:

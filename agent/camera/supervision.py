@@ -113,8 +113,6 @@ class Patience:
     silence_s: float = 3
     silence_frames: int = 5
     """Slow cameras may be silent for this many frame intervals."""
-    keyframe_gap_s: float = 0.3
-    """The least time between two forced IDRs."""
     back_off_s: float = 1
     """The pause after the second failure in a row; none after the first, twice as long after each more."""
     back_off_max_s: float = 30

@@ -9,6 +9,8 @@ Who cannot follow is moved to the preview, where there is one (`placement.py`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.model.media import Need
+
 NS_PER_S = 1_000_000_000
 
 OVERHEAD = 0.09
@@ -31,9 +33,6 @@ SHORT = 0.85
 ENOUGH, NEED_LIFETIME_NS = 0.7, 5 * NS_PER_S
 """This share of what the scene needed lately looks nearly the same, and costs no frame rate."""
 DOWN_AFTER_NS, UP_AFTER_NS = 1 * NS_PER_S, 5 * NS_PER_S
-KEYFRAME_GAP_NS = 500_000_000
-SLOW_KEYFRAME_GAP_NS = 4 * NS_PER_S
-"""For a viewer whose link cannot carry the stream: each IDR costs all the others."""
 SLOW = 0.8
 """A viewer that carries less than this share of the bitrate is slow."""
 
@@ -94,7 +93,8 @@ class StreamDemand:
     """Of the full frame rate."""
     scale: float
     """Of each side of the full picture."""
-    keyframe: bool
+    keyframe: Need | None
+    """What one is needed for now."""
 
 
 class Demand:
@@ -108,7 +108,6 @@ class Demand:
         self._wanted_bps = max(limits.floor_bps, min(limits.max_bps, start_bps))
         self._rung = 0
         self._raised_ns = -RISE_INTERVAL_NS
-        self._keyframe_ns = -SLOW_KEYFRAME_GAP_NS
         self._rung_since_ns: int | None = None
         self._need_bps, self._need_ns = 0, -NEED_LIFETIME_NS
 
@@ -125,7 +124,7 @@ class Demand:
             self._follow(media_bps(viewers, preview_bps), now_ns)
             self._climb_or_descend(now_ns)
         fps_share, scale = self.limits.ladder[self._rung]
-        return StreamDemand(self.bitrate_bps, fps_share, scale, self._keyframe_due(viewers, now_ns))
+        return StreamDemand(self.bitrate_bps, fps_share, scale, self._keyframe_need(viewers))
 
     def _follow(self, wanted_bps: int, now_ns: int) -> None:
         floor_bps, max_bps = self.limits.floor_bps, self.limits.max_bps
@@ -173,18 +172,14 @@ class Demand:
             return 0.0
         return self._wanted_bps / (self.limits.pixels * scale**2 * self.limits.fps * fps_share)
 
-    def _keyframe_due(self, viewers: Sequence[Viewer], now_ns: int) -> bool:
-        """One for all who ask; who cannot follow anyway waits longer."""
+    def _keyframe_need(self, viewers: Sequence[Viewer]) -> Need | None:
+        """One for all who ask; how often they get it, the camera decides."""
         asking = [viewer for viewer in viewers if viewer.wants_keyframe]
         if not asking:
-            return False
+            return None
         is_slow = all(share_bps(viewer) < SLOW * self.bitrate_bps for viewer in asking)
         # Alone, or all slow together: the floor is above them, and nobody else pays.
-        gap_ns = SLOW_KEYFRAME_GAP_NS if is_slow and len(asking) < len(viewers) else KEYFRAME_GAP_NS
-        if now_ns - self._keyframe_ns < gap_ns:
-            return False
-        self._keyframe_ns = now_ns
-        return True
+        return Need.SLOW_REPAIR if is_slow and len(asking) < len(viewers) else Need.REPAIR
 
 
 def share_bps(viewer: Viewer) -> int:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from agent.control.demand import MIN_BITS_PER_PIXEL, OVERHEAD, Demand, Limits, Viewer, share_bps
 from agent.control.feed import Feed, Sink, Subscribe
 from agent.control.lane import LaneControl
 from agent.control.placement import Placement
-from agent.model.media import STREAMS, StreamName
+from agent.model.media import STREAMS, Need, StreamName
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ class Encoders(Protocol):
     def demand(self, stream: StreamName, bitrate_bps: int, fps_share: float, scale: float) -> None:
         """From the next picture on."""
 
-    def request_keyframe(self, stream: StreamName) -> None:
-        """As soon as there can be one."""
+    def request_keyframe(self, stream: StreamName, need: Need) -> None:
+        """As soon as there can be one for this need."""
 
     def made_bps(self, stream: StreamName) -> int | None:
         """What came out lately; None while that is not known."""
@@ -101,7 +102,7 @@ class StreamControl:
         most = limits.get(wanted) or limits["main"]
         lane = LaneControl(min(START_BPS, most.max_bps), MIN_LANE_BPS, int(most.max_bps * HEADROOM))
         with Feed(self._subscribe, wanted if wanted in limits else "main") as feed:
-            one = ViewerControl(wanted, feed, lane, lambda: self._encoders.request_keyframe(feed.stream))
+            one = ViewerControl(wanted, feed, lane, partial(self._begin, feed))
             self._viewers.append(one)
             try:
                 yield one
@@ -164,7 +165,10 @@ class StreamControl:
                 continue  # while the path is out nothing is known
             if one.feed.move(stream):
                 log.info("a viewer whose link has %d kb/s goes to %s", share_bps(state) // 1000, stream)
-                self._encoders.request_keyframe(stream)
+                self._encoders.request_keyframe(stream, Need.START)
+
+    def _begin(self, feed: Feed) -> None:
+        self._encoders.request_keyframe(feed.stream, Need.START)
 
     def _follow_stream(
         self,
@@ -195,7 +199,7 @@ class StreamControl:
             self._asked[stream] = asked
             self._encoders.demand(stream, *asked)
         if wanted.keyframe:
-            self._encoders.request_keyframe(stream)
+            self._encoders.request_keyframe(stream, wanted.keyframe)
 
     def _within_uplink(self, limits: Mapping[StreamName, Limits]) -> Mapping[StreamName, Limits]:
         """The same, with no more for each viewer than the uplink has for all of them."""

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from agent.model.log_limit import LogLimit
-from agent.model.media import Medium, RtpFrame, Unit
+from agent.model.media import Medium, Need, RtpFrame, Unit
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Stream:
         self,
         packetize: Callable[[Unit], RtpFrame | None],
         watching: Callable[[], AbstractContextManager[Any]],
-        request_keyframe: Callable[[], None],
+        request_keyframe: Callable[[Need], None],
     ) -> None:
         """`packetize` cuts RTP payloads; `watching` keeps the source running for the length of its block."""
         self._packetize = packetize
@@ -113,7 +113,7 @@ class Stream:
     def reading(self, reader: Reader) -> Iterator[None]:
         """Units go to `reader` for the length of the block, from a keyframe on that is asked for."""
         with self._watching(), _listed(self._readers, reader):
-            self._request_keyframe()
+            self._request_keyframe(Need.START)
             yield
 
     @contextmanager
@@ -141,7 +141,7 @@ class Stream:
             try:
                 reader.push(unit)
                 if reader.wants_keyframe:
-                    self._request_keyframe()
+                    self._request_keyframe(Need.REPAIR)
             except Exception as exc:  # noqa: BLE001
                 self._note_fault(exc)
 

@@ -1,6 +1,7 @@
 """Media as it flows from the camera to the viewers, and the demand that flows back."""
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Literal, get_args
 
 StreamName = Literal["main", "preview"]
@@ -51,6 +52,17 @@ class RtpFrame:
     """90 kHz, unwrapped, without a viewer's random offset."""
     is_keyframe: bool
     size_bytes: int
+
+
+class Need(Enum):
+    """Why a keyframe is asked for. The camera limits how many it forces, by this."""
+
+    START = auto()
+    """Somebody has no picture yet, or the camera itself lost some."""
+    REPAIR = auto()
+    """Somebody lost a picture and cannot go on; asked again until a keyframe comes."""
+    SLOW_REPAIR = auto()
+    """The same of those alone whose link cannot carry the stream: each keyframe costs all the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from contextlib import nullcontext
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -26,6 +27,7 @@ from aiortc import (
 )
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
+from agent.camera.keyframes import KeyframeGate
 from agent.config import WebrtcSettings
 from agent.control.demand import Limits
 from agent.control.stream import StreamControl
@@ -44,7 +46,7 @@ class Ours:
 
     def __init__(self):
         self._answers = {}
-        self._stream = Stream(to_rtp_frame, nullcontext, lambda: self.request_keyframe("main"))
+        self._stream = Stream(to_rtp_frame, nullcontext, partial(self.request_keyframe, "main"))
         limits = Limits(100_000, int(BITRATE_BPS * 1.1), FPS, 1920 * 1080, can_rescale=False)
         self._control = StreamControl(
             self, lambda: {"main": limits}, lambda _, take: self._stream.reading_rtp(take)
@@ -57,7 +59,7 @@ class Ours:
             on_change=lambda: None,
         )
         self._following = asyncio.create_task(self._control.run())
-        self.wants_keyframe = False
+        self._gate = KeyframeGate()
 
     async def answer(self, session, sdp, servers):
         self._answers[session] = asyncio.get_running_loop().create_future()
@@ -94,8 +96,14 @@ class Ours:
     def made_bps(self, _stream):
         return None
 
-    def request_keyframe(self, _stream):
-        self.wants_keyframe = True
+    def request_keyframe(self, _stream, need):
+        self._gate.request(need, time.monotonic())
+
+    def takes_keyframe(self):
+        taken = self._gate.take(time.monotonic())
+        if taken:
+            self._gate.delivered()
+        return taken
 
     def send_answer(self, session, _nonce, sdp):
         self._answers[session].set_result({"sdp": sdp})
@@ -130,7 +138,7 @@ class Stock:
     """An `RTCPeerConnection` a viewer, as aiortc's own examples do."""
 
     def __init__(self):
-        self.wants_keyframe = False
+        self._wants_keyframe = False
         self._peers = []
         self._tracks = []
 
@@ -146,8 +154,12 @@ class Stock:
         peer.getTransceivers()[0].setCodecPreferences([c for c in codecs if c.mimeType == "video/H264"])
         await peer.setLocalDescription(await peer.createAnswer())
         self._tracks.append(track)
-        self.wants_keyframe = True
+        self._wants_keyframe = True
         return {"sdp": peer.localDescription.sdp}
+
+    def takes_keyframe(self):
+        taken, self._wants_keyframe = self._wants_keyframe, False
+        return taken
 
     def push(self, data, _is_keyframe, seq):
         for track in self._tracks:
@@ -194,8 +206,8 @@ async def film(sender, units):
     """Thirty times a second until cancelled; from the loop's keyframe on where one is asked for."""
     start_s, index, seq = time.monotonic(), 0, 0
     while True:
-        if sender.wants_keyframe or index == len(units):
-            sender.wants_keyframe, index = False, 0
+        if sender.takes_keyframe() or index == len(units):
+            index = 0
         data, is_keyframe = units[index]
         sender.push(data, is_keyframe, seq)
         index, seq = index + 1, seq + 1

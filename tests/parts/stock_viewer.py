@@ -7,6 +7,7 @@ import secrets
 import time
 from contextlib import asynccontextmanager
 from fractions import Fraction
+from functools import partial
 
 import av
 from aiortc import (
@@ -36,7 +37,6 @@ class Device:
     """A device without camera and broker: a small encoder, and signaling that goes to the viewers."""
 
     def __init__(self, *, preview=False, uplink_bps=None, **webrtc):
-        self.keyframes_asked = 0
         self.watchers = 0
         self.viewers = {}
         self.streams = {name: self._make_stream(name) for name in ("main", "preview")[: 1 + preview]}
@@ -82,12 +82,11 @@ class Device:
     def made_bps(self, _stream):
         return None
 
-    def request_keyframe(self, _stream):
-        self.keyframes_asked += 1
+    def request_keyframe(self, _stream, _need):
         self._keyframe_wanted = True
 
     def _make_stream(self, name):
-        return Stream(to_rtp_frame, self._watching, lambda: self.request_keyframe(name))
+        return Stream(to_rtp_frame, self._watching, partial(self.request_keyframe, name))
 
     @contextlib.contextmanager
     def _watching(self):

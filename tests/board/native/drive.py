@@ -15,7 +15,7 @@ from agent.camera.picamera import PiCamera
 from agent.camera.select import open_camera
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import EncoderDemand
+from agent.model.media import EncoderDemand, Need
 
 LIMIT_S = 60
 MODEL = "Raspberry Pi 5 Model B Rev 1.0"
@@ -118,7 +118,7 @@ async def stall(file: Path):
 
     with capture.watching("main"):
         await until("live")
-        capture.request_keyframe("main")
+        capture.request_keyframe("main", Need.START)
         async with asyncio.timeout(10):
             while not capture.forced_keyframes:
                 await asyncio.sleep(0.02)

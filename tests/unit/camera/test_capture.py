@@ -12,7 +12,7 @@ from agent.camera.run import call_in_thread
 from agent.camera.supervision import Patience
 from agent.config import CameraSettings
 from agent.errors import CameraError
-from agent.model.media import EncoderDemand, StreamFormat, Unit
+from agent.model.media import EncoderDemand, Need, StreamFormat, Unit
 
 LINGER_S = 1.0
 
@@ -343,7 +343,7 @@ async def test_many_keyframe_requests_are_one_and_a_remembered_one(stage) -> Non
         with it.capture.watching("main"):
             await it.until(lambda: it.units)
             for _ in range(50):
-                it.capture.request_keyframe("main")
+                it.capture.request_keyframe("main", Need.START)
             assert [demand.keyframe for demand in camera.demands] == [False, True]
             await it.until(lambda: len(camera.demands) == 3)
             await it.clock.after(1)
@@ -354,7 +354,7 @@ async def test_a_request_while_the_camera_starts_is_served_by_its_first_picture(
     camera = FakeCamera()
     async with stage(camera) as it:
         with it.capture.watching("main"):
-            it.capture.request_keyframe("main")
+            it.capture.request_keyframe("main", Need.START)
             await it.until(lambda: it.units)
             await it.clock.after(1)
             assert not any(demand.keyframe for demand in camera.demands)
@@ -426,7 +426,7 @@ async def test_what_came_when_asked_for_is_known_from_what_came_anyway(stage) ->
             camera.send(keyframe=True)
             await it.until(lambda: len(it.units) == 2)
             assert it.capture.forced_keyframes == 0
-            it.capture.request_keyframe("main")
+            it.capture.request_keyframe("main", Need.START)
             camera.send(keyframe=True)
             await it.until(lambda: it.capture.forced_keyframes == 1)
 
@@ -436,7 +436,7 @@ async def test_streams_have_keyframes_of_their_own(stage) -> None:
     async with stage(camera) as it:
         with it.capture.watching("main"), it.capture.watching("preview"):
             await it.until(lambda: it.units)
-            it.capture.request_keyframe("preview")
+            it.capture.request_keyframe("preview", Need.START)
             await it.until(lambda: camera.asked["preview"].keyframe)
             assert not camera.asked["main"].keyframe
 

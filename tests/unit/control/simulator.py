@@ -10,6 +10,7 @@ from itertools import pairwise
 from netlab.shape import Direction, Shape
 
 from agent.camera.encoder import HEADROOM
+from agent.camera.keyframes import KeyframeGate
 from agent.control.bandwidth import BandwidthEstimator
 from agent.control.demand import Demand, Limits
 from agent.control.demand import Viewer as ViewerState
@@ -26,7 +27,6 @@ REPORT_NS = 62 * MS
 OVERHEAD_BYTES = 28 + 50
 """IP, UDP, RTP with extensions, SRTP."""
 PAYLOAD = bytes(1150)
-KEYFRAME_GAP_NS = 500 * MS
 KEYFRAME_TIMES = 5.0
 """An IDR has the size of so many other pictures."""
 FREEZE_NS = 183 * MS
@@ -56,8 +56,7 @@ class Encoder:
     max_bps: int
     noise: float = 0.15
     debt_bytes: float = 0.0
-    wants_keyframe: bool = True
-    keyframe_ns: int = -S
+    gate: KeyframeGate = field(default_factory=KeyframeGate)
     share: float = 1.0
     """Less than 1: a scene that needs less than the encoder may spend."""
     opened_bps: int = 0
@@ -65,12 +64,13 @@ class Encoder:
 
     def encode(self, now_ns):
         mean = min(self.bps, self.max_bps) * self.share / 8 / 30 / self.fps_share
-        is_key = self.wants_keyframe and now_ns - self.keyframe_ns >= KEYFRAME_GAP_NS
+        is_key = self.gate.take(now_ns / S)
         # As ours (`agent/camera/encoder.py`): a move beyond its headroom takes an IDR.
         is_key |= not self.opened_bps / HEADROOM <= self.bps <= self.opened_bps * HEADROOM
         size = mean * self.rng.lognormvariate(0, self.noise)
         if is_key:
-            self.wants_keyframe, self.keyframe_ns, self.opened_bps = False, now_ns, self.bps
+            self.gate.delivered()
+            self.opened_bps = self.bps
             self.debt_bytes += size * (KEYFRAME_TIMES - 1)
             size *= KEYFRAME_TIMES
         else:
@@ -317,6 +317,7 @@ class Simulation:
             self.follow()
             frame = self.encoder.encode(self.now)
             self.result.keyframes += frame.is_keyframe
+            self.picture_lost = self.picture_lost and not frame.is_keyframe
             self.pacer.push(frame, self.now)
         if self.now >= self.tick_ns:
             self.tick_ns += 5 * MS
@@ -343,7 +344,7 @@ class Simulation:
         wanted = self.demand.update([viewer], now)
         self.encoder.bps, self.encoder.fps_share = wanted.bitrate_bps, wanted.fps_share
         if wanted.keyframe:
-            self.encoder.wants_keyframe, self.picture_lost = True, False
+            self.encoder.gate.request(wanted.keyframe, now / S)
 
     def pump(self):
         if probe := self.estimator.probe_due(self.now):

@@ -8,7 +8,7 @@ import pytest
 from agent.control import stream as module
 from agent.control.demand import Limits, Viewer
 from agent.control.stream import StreamControl
-from agent.model.media import RtpFrame
+from agent.model.media import Need, RtpFrame
 
 MAIN = Limits(100_000, 2_000_000, 30.0, 1280 * 720, can_rescale=True, can_skip=True)
 PREVIEW = Limits(100_000, 500_000, 15.0, 640 * 360, can_rescale=True, can_skip=True)
@@ -31,8 +31,8 @@ class Camera:
     def made_bps(self, _stream):
         return None
 
-    def request_keyframe(self, stream):
-        self.keyframes.append(stream)
+    def request_keyframe(self, stream, need):
+        self.keyframes.append((stream, need))
 
     @contextmanager
     def subscribe(self, stream, sink):
@@ -56,13 +56,13 @@ class Lane:
     """A viewer's lane whose link the test sets."""
 
     def __init__(self, *_):
-        self.mbps, self.max_bps, self.is_stalled = 5.0, None, False
+        self.mbps, self.max_bps, self.is_stalled, self.wants_keyframe = 5.0, None, False, False
 
     def set_max_bps(self, max_bps):
         self.max_bps = max_bps
 
     def viewer(self, _now_ns):
-        return Viewer(int(self.mbps * 1e6), 0.0, 0, self.is_stalled, wants_keyframe=False)
+        return Viewer(int(self.mbps * 1e6), 0.0, 0, self.is_stalled, self.wants_keyframe)
 
 
 @pytest.fixture
@@ -179,9 +179,22 @@ def test_all_viewers_together_stay_within_the_uplink(camera, play):
 def test_a_new_viewer_gets_a_keyframe(camera):
     control = make(camera)
     with watching(control):
-        assert camera.keyframes == ["main"]
+        assert camera.keyframes == [("main", Need.START)]
         with watching(control, "preview"):
-            assert camera.keyframes == ["main", "preview"]
+            assert camera.keyframes[1:] == [("preview", Need.START)]
+
+
+def test_who_lost_a_picture_asks_until_it_has_one(camera, play):
+    control = make(camera)
+    with watching(control) as one, watching(control, "preview"):
+        play(control, 1)
+        camera.keyframes.clear()
+        one.lane.wants_keyframe = True
+        play(control, 0.2)
+        assert camera.keyframes == [("main", Need.REPAIR)] * 4, "how often it is forced, the camera decides"
+        one.lane.wants_keyframe = False
+        play(control, 1)
+        assert len(camera.keyframes) == 4
 
 
 def test_who_would_spoil_it_for_all_is_refused(camera):

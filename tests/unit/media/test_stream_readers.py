@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.media.stream import UNIT_BYTES, Stream, UnitQueue
-from agent.model.media import RtpFrame, Unit
+from agent.model.media import Need, RtpFrame, Unit
 
 SIZE = 1000 + UNIT_BYTES
 
@@ -25,7 +25,8 @@ class Source:
     """What a stream asks of the camera and of the packetizer."""
 
     def __init__(self):
-        self.watchers = self.keyframes = self.made = 0
+        self.watchers = self.made = 0
+        self.keyframes = []
         self.stream = Stream(self.packetize, self.watching, self.ask)
 
     def packetize(self, unit):
@@ -40,8 +41,8 @@ class Source:
         yield
         self.watchers -= 1
 
-    def ask(self):
-        self.keyframes += 1
+    def ask(self, need):
+        self.keyframes.append(need)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_the_camera_runs_while_somebody_reads(source):
 
 async def test_a_reader_gets_units_in_order_from_a_keyframe_on(source):
     with source.stream.queue("recorder", 10 * SIZE) as queue:
-        assert source.keyframes == 1, "one is asked for, and those before it are not missed"
+        assert source.keyframes == [Need.START], "one is asked for, and those before it are not missed"
         for at, key in enumerate([False, False, True, False]):
             source.stream.push(picture(at, key=key))
         source.stream.push(sound(9))
@@ -136,14 +137,14 @@ async def test_a_keyframe_is_asked_for_once_a_slow_reader_has_room_for_it(source
     with source.stream.queue("recorder", 4 * SIZE) as queue:
         for at in range(6):
             source.stream.push(picture(at, key=at == 0))
-        assert source.keyframes == 1, "it would be dropped too"
+        assert source.keyframes == [Need.START], "it would be dropped too"
         await anext(queue)
         await anext(queue)
         source.stream.push(picture(6))
-        assert source.keyframes == 2
+        assert source.keyframes == [Need.START, Need.REPAIR]
         source.stream.push(picture(7, key=True))
         source.stream.push(picture(8))
-        assert source.keyframes == 2
+        assert source.keyframes == [Need.START, Need.REPAIR]
 
 
 async def test_pictures_that_are_lost_do_not_cost_the_sound(source):
