@@ -21,7 +21,7 @@ from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.chain import GENESIS, Entry, hash_of
 from agent.portal.accounts.desk import Desk
 from agent.portal.store import MIGRATIONS, Store, _postgresql, make_url
-from agent.portal.tables import AuditEntry
+from agent.portal.tables import AuditChain, AuditEntry
 from agent.signaling.trust import SigningKey, make_signing_key
 
 
@@ -72,6 +72,12 @@ TAMPERING = {
     "inserted": (
         lambda db, ids: db.execute(insert(AuditEntry).values(BARE | {"id": ids[-1] + 1})),
         lambda ids: f"after entry {ids[-1]}, up to entry {ids[-1] + 1}: inserted",
+    ),
+    "chain removed": (
+        lambda db, _: db.execute(delete(AuditChain)),
+        lambda _: (
+            "the row that says where the chain begins and ends was removed: restore a copy of the store"
+        ),
     ),
 }
 

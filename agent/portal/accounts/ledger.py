@@ -52,6 +52,10 @@ def prune(db: Session, before: float, now: float) -> None:
 
 def verify(db: Session) -> tuple[int, list[str]]:
     """How many entries are chained, and what is wrong with them."""
+    if db.scalars(select(AuditChain)).first() is None:
+        return 0, [
+            "the row that says where the chain begins and ends was removed: restore a copy of the store"
+        ]
     chain = _chain(db)
     count = db.scalar(select(func.count()).where(AuditEntry.id > chain.anchor_id)) or 0
     found = list(faults(_links(db, chain.anchor_id), chain.anchor, chain.head))
@@ -64,7 +68,8 @@ def verify(db: Session) -> tuple[int, list[str]]:
 
 def missing(db: Session, links: Iterable[Link], now: float) -> list[str]:
     """Which lines of a portal's file are not in the table, though they should be."""
-    chain = _chain(db)
+    if (chain := db.scalars(select(AuditChain)).first()) is None:
+        return []
     held = Counter(hash_of("", link.entry) for link in _links(db, chain.anchor_id))
     # What the table says that it forgot, it may have: by age, and where it is full.
     since = chain.since if held.total() > MAX_ROWS // 2 else min(chain.since, now - KEPT_S)
