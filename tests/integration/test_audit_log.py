@@ -75,9 +75,7 @@ TAMPERING = {
     ),
     "chain removed": (
         lambda db, _: db.execute(delete(AuditChain)),
-        lambda _: (
-            "the row that says where the chain begins and ends was removed: restore a copy of the store"
-        ),
+        lambda _: "the row of the chain's beginning and end was removed: restore a copy of the store",
     ),
 }
 

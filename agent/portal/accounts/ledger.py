@@ -53,9 +53,7 @@ def prune(db: Session, before: float, now: float) -> None:
 def verify(db: Session) -> tuple[int, list[str]]:
     """How many entries are chained, and what is wrong with them."""
     if db.scalars(select(AuditChain)).first() is None:
-        return 0, [
-            "the row that says where the chain begins and ends was removed: restore a copy of the store"
-        ]
+        return 0, ["the row of the chain's beginning and end was removed: restore a copy of the store"]
     chain = _chain(db)
     count = db.scalar(select(func.count()).where(AuditEntry.id > chain.anchor_id)) or 0
     found = list(faults(_links(db, chain.anchor_id), chain.anchor, chain.head))
