@@ -1,11 +1,11 @@
 """Who watches what: as each user may know it, and as the audit log hears of it."""
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Literal
 
-from agent.portal.client import Client, Session
+from agent.portal.client import Client
 from agent.portal.messages import Device
 
 WatchAct = Literal["watch", "watch-end", "watch-refused", "preview"]
@@ -13,15 +13,6 @@ PREVIEW_EVERY_S = 3600.0
 MAX_PREVIEWS = 16_384
 MAX_NAMES = 64
 """As many viewers as a camera takes."""
-
-
-def watchers_by_device(sessions: Iterable[Session]) -> dict[str, list[Client]]:
-    """Whose streams play, for each device."""
-    found: dict[str, list[Client]] = {}
-    for session in sessions:
-        if session.watching_since_s is not None:
-            found.setdefault(session.device, []).append(session.client)
-    return found
 
 
 def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Device:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agent.model.signal import Bye, FromDevice, Reject, ToDevice
-from agent.portal.client import Session
+from agent.portal.session_table import Session
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
 """Each pause is twice the one before: a bye costs a metered link some 400 bytes."""

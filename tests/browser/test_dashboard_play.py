@@ -114,7 +114,7 @@ async def test_who_plays_on_over_a_restart_of_the_portal_is_shut_out_like_anybod
         async with portal(port=part.port, gateway=part.gateway, bus=part.bus, store=store) as again:
             await expect(page.get_by_text("Reconnecting to the portal")).to_be_hidden(timeout=PATIENCE_MS)
             async with asyncio.timeout(PATIENCE_MS / 1000):
-                while not any(client.sessions for client in part.gateway._clients):
+                while not len(part.gateway.sessions.table):
                     await asyncio.sleep(0.1)
             assert device.ended == []
             again.desk.add_user("zoe", "admin", password=PASSWORD)
@@ -179,7 +179,7 @@ async def test_a_camera_that_does_not_answer_is_tried_again():
             if device.offers:
                 break
             await asyncio.sleep(0.05)
-        session = next(iter(part.gateway._sessions.values()))
+        session = next(iter(part.gateway.sessions.table))
         session.answer_by_s = 0.0
         await expect(page.get_by_role("heading", name="The camera did not answer")).to_be_visible()
         device.mode = "answer"

@@ -8,7 +8,8 @@ from agent.model.signal import IceServer
 from agent.portal.accounts.access import Access, Identity
 from agent.portal.client import Clock
 from agent.portal.farewells import MAX_FAREWELLS
-from agent.portal.gateway import MAX_SESSIONS, Gateway
+from agent.portal.gateway import Gateway
+from agent.portal.limits import MAX_SESSIONS
 from agent.portal.messages import MAX_MESSAGE_BYTES
 from agent.portal.outbox import MAX_QUEUED
 from agent.portal.turn import IceServers
@@ -41,8 +42,8 @@ class World:
 
     def check(self) -> None:
         """What is kept has a bound; browsers get JSON, devices messages that they would take."""
-        assert len(self.gateway._sessions) <= MAX_SESSIONS * len(self.clients)
-        assert len(self.gateway._farewells) <= MAX_FAREWELLS
+        assert len(self.gateway.sessions.table) <= MAX_SESSIONS * len(self.clients)
+        assert len(self.gateway.sessions.farewells) <= MAX_FAREWELLS
         for client in self.clients:
             assert len(client.outbox._queue) <= MAX_QUEUED
             for text in client.outbox._queue:

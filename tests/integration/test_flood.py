@@ -16,7 +16,7 @@ from parts.stack import running_stack
 
 from agent.model.signal import MAX_MESSAGE_BYTES, State
 from agent.model.signal import Candidate as CandidateMessage
-from agent.portal.gateway import MAX_CLIENTS_PER_OWNER
+from agent.portal.limits import MAX_CLIENTS_PER_OWNER
 from agent.rtc.ice import MAX_WAITING_DATAGRAMS, IceConnection
 from agent.rtc.sockets import adopt, open_socket
 from agent.signaling.messages import encode

@@ -65,7 +65,10 @@ TARGETS = {
         ),
         Target(
             "gateway",
-            ("agent/portal/gateway.py",),
+            tuple(
+                f"agent/portal/{name}.py"
+                for name in ("gateway", "limits", "presence", "rate_limit", "session_table", "sessions")
+            ),
             ("tests/unit/portal/test_gateway.py",),
         ),
         Target(

@@ -19,7 +19,7 @@ from agent.portal.accounts import ledger
 from agent.portal.accounts.attempts import network_of
 from agent.portal.accounts.audit_file import AuditFile
 from agent.portal.accounts.chain import Entry
-from agent.portal.client import MinuteLimit
+from agent.portal.rate_limit import MinuteLimit
 from agent.portal.store import Store, StoreError
 from agent.portal.tables import DEVICE_CHARS, NAME_CHARS, AuditEntry
 

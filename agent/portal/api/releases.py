@@ -10,10 +10,10 @@ from agent.model.ids import Id
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.route import Body, Need, add, read, visitor
-from agent.portal.client import MinuteLimit
 from agent.portal.devices import MAX_DEVICES
 from agent.portal.gateway import Gateway
 from agent.portal.guard import refusal
+from agent.portal.rate_limit import MinuteLimit
 
 LOOKS_PER_MINUTE = 12
 """Of one user; a camera looks once a minute at most."""

@@ -10,23 +10,22 @@ from agent.model.health import Health, HealthFault
 from agent.model.signal import Answer, Bye, Candidate, Event, IceServer, Offer, Reject, Renew, Restart
 from agent.portal import farewells
 from agent.portal.accounts.access import Access, Identity
-from agent.portal.client import BURST, LEASE_S, RENEW_AGAIN_S, Clock
+from agent.portal.client import Clock
 from agent.portal.farewells import LONGEST_PAUSE_S
-from agent.portal.gateway import (
-    ANSWER_TIMEOUT_S,
-    EVENTS_PER_MINUTE,
+from agent.portal.gateway import EVENTS_PER_MINUTE, PAST_OF_DEVICE, Gateway
+from agent.portal.limits import (
     MAX_CANDIDATES,
     MAX_CLIENTS,
     MAX_CLIENTS_PER_OWNER,
     MAX_LINK_CLIENTS,
     MAX_SESSIONS,
+    MESSAGES_AT_ONCE,
     OFFERS_PER_MINUTE,
-    ORPHAN_S,
-    PAST_OF_DEVICE,
-    Gateway,
 )
 from agent.portal.outbox import MAX_QUEUED
 from agent.portal.rebirths import MAX_TRIES
+from agent.portal.session_table import RENEW_AGAIN_S
+from agent.portal.sessions import ANSWER_TIMEOUT_S, LEASE_S, ORPHAN_S
 from agent.portal.turn import IceServers, TurnSecret
 
 STUN = IceServer(("stun:s.example:3478",))
@@ -73,8 +72,10 @@ class World:
 
     def __init__(self, ice=TURN):
         self.now = 10_000.0
+        self.step_s = 0.0
+        """How far the wall clock has stepped."""
         self.bus = FakeBus()
-        clock = Clock(unix_s=lambda: self.now, mono_s=lambda: self.now)
+        clock = Clock(unix_s=lambda: self.now + self.step_s, mono_s=lambda: self.now)
         self.gateway = Gateway(self.bus.send, ice, "1.2.3", clock)
         self.gateway.on_broker(connected=True)
         self.gateway.on_state("front", state())
@@ -687,7 +688,7 @@ async def test_bad_messages_are_answered_and_harm_nothing(world):
 
 async def test_a_flood_is_closed(world):
     browser = await world.browser()
-    for _ in range(int(BURST)):
+    for _ in range(int(MESSAGES_AT_ONCE)):
         browser.say(type="bye", session="f" * 32)
     assert browser.client.outbox.close_code is None
     browser.say(type="bye", session="f" * 32)
@@ -893,7 +894,7 @@ async def test_who_is_shut_out_is_told_so_and_the_camera_too(world):
 
 async def test_a_flood_and_a_stop_are_told_in_words(world):
     browser, other = await world.browser(), await world.browser()
-    for _ in range(int(BURST) + 1):
+    for _ in range(int(MESSAGES_AT_ONCE) + 1):
         browser.say(type="ping")
     assert browser.client.outbox.close_reason == "too many messages"
     world.gateway.close()
@@ -948,8 +949,8 @@ async def test_what_belongs_to_nobody_here_is_answered_in_words(leasing):
 
 
 async def test_who_asks_for_too_much_is_told_what_is_the_matter(world, monkeypatch):
-    monkeypatch.setattr("agent.portal.gateway.MAX_SESSIONS", 2)
-    monkeypatch.setattr("agent.portal.gateway.MAX_SESSIONS_PER_OWNER", 3)
+    monkeypatch.setattr("agent.portal.limits.MAX_SESSIONS", 2)
+    monkeypatch.setattr("agent.portal.limits.MAX_SESSIONS_PER_OWNER", 3)
     browser, second = await world.browser(), await world.browser()
     for number in range(3):
         browser.offer(f"{number:032x}")
@@ -963,7 +964,7 @@ async def test_who_asks_for_too_much_is_told_what_is_the_matter(world, monkeypat
     await other.heard()
     assert other.offer("f" * 32)
     assert await other.heard() == [], "nobody else's"
-    monkeypatch.setattr(world.gateway._limit, "admits", lambda _owner, _now_s: False)
+    monkeypatch.setattr(world.gateway.sessions._limit._rate, "admits", lambda _owner, _now_s: False)
     session = other.offer("e" * 32)
     assert await other.heard() == [
         {
@@ -1030,11 +1031,13 @@ async def test_candidates_wait_for_a_challenge_up_to_a_bound_and_go_where_the_of
     world.answer(session, 1, "v=0")
     browser.say(type="candidate", session=session, candidate="candidate:late")
     assert world.sent(Candidate)[-1][2].candidate == "candidate:late"
-    assert len(world.gateway._sessions[session].candidates) == MAX_CANDIDATES, "nobody will ask for them"
+    assert len(world.gateway.sessions.table.get(session).candidates) == MAX_CANDIDATES, (
+        "nobody will ask for them"
+    )
 
 
 async def test_a_renewal_says_what_this_viewer_may_do_and_when_by_the_portals_clock(leasing):
-    leasing.gateway._clock = Clock(unix_s=lambda: leasing.now + 5e8, mono_s=lambda: leasing.now)
+    leasing.step_s = 5e8
     admin = Browser(leasing.gateway, "ann", Access(None, {"front": "operator"}))
     session = admin.offer("a" * 32)
     leasing.answer(session, 0, "v=0")
@@ -1415,8 +1418,6 @@ async def test_restarts_put_no_renewal_off(leasing):
 
 
 async def test_the_portals_clock_may_step_while_a_stream_plays(leasing):
-    leasing.gateway._clock = Clock(unix_s=lambda: leasing.now + leasing.step_s, mono_s=lambda: leasing.now)
-    leasing.step_s = 0.0
     await leasing.watching()
     leasing.step_s = -86_400.0
     leasing.run(LEASE_S)

@@ -19,7 +19,6 @@ LONG_MODULES = {
     "cli.py": "each command is its arguments and its help",
     "config/settings.py": "one table of every setting",
     "signaling/broker.py": "one module owns aiomqtt and paho",
-    "portal/gateway.py": "who is connected, and every session between both ends, are one state",
 }
 """Modules that may be longer, and why."""
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "base"}
