@@ -310,6 +310,7 @@ def words(sealed, topic=TOPIC):
         (sealed_with(key=DEVICE, kid=PORTAL.kid), f"not signed by {PORTAL.kid}"),
         (sealed_with(topic="\x1b" + "t" * 220), f"it was signed for '\\x1b{'t' * 195}"),
     ],
+    ids=["large", "no JWS", "algorithm", "type", "signer", "key", "topic"],
 )
 def test_a_refusal_says_what_was_found_at_a_bounded_length(sealed, said):
     assert words(sealed) == said
