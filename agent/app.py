@@ -27,6 +27,7 @@ from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
+from agent.model import topics
 from agent.model.disk import check_folder
 from agent.model.keys import KeySet
 from agent.model.media import STREAMS, Need, StreamName, Unit
@@ -41,7 +42,7 @@ from agent.model.signal import (
 from agent.model.tasks import EssentialTasks
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
-from agent.signaling import lease, topics
+from agent.signaling import lease
 from agent.signaling.broker import Broker
 from agent.signaling.enrolment import broker_settings, keep_fresh
 from agent.signaling.identity import load_identity, save_portal_keys

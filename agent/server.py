@@ -11,6 +11,7 @@ from typing import Any
 from agent import __version__
 from agent.config import Settings, read_password
 from agent.errors import PortalError
+from agent.model import topics
 from agent.model.ids import is_id
 from agent.model.signal import ToDevice
 from agent.model.tasks import EssentialTasks
@@ -34,7 +35,6 @@ from agent.portal.registry import Registry, revoked_since
 from agent.portal.revocation import publish_revocations
 from agent.portal.store import Store, open_store
 from agent.portal.turn import load_ice_servers
-from agent.signaling import topics
 from agent.signaling.broker import Broker
 from agent.signaling.portal import PortalSignaling
 from agent.signaling.signing import SigningFolder

@@ -24,6 +24,7 @@ from agent.errors import MessageError, PinholeError
 from agent.model.program import command
 from agent.model.signal import State
 from agent.model.tasks import EssentialTasks
+from agent.model.topics import Topic, encode_topic
 from agent.portal.accounts.desk import Desk
 from agent.signaling.identity import load_key
 from agent.signaling.messages import parse_state
@@ -77,7 +78,7 @@ async def _supervise(settings: Settings, folder: Path, broker: DemoBroker, say: 
 async def _announce(settings: Settings, folder: Path, broker: DemoBroker, say: Say) -> None:
     """Wait until all parts work together, and tell how to use them."""
     url = f"http://127.0.0.1:{settings.portal.port}"
-    topic = f"{settings.broker.topic_prefix}/v1/{settings.device.id}/state"
+    topic = encode_topic(settings.broker.topic_prefix, Topic(settings.device.id, "state"))
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
             await _healthy(url)

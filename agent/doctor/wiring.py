@@ -24,6 +24,7 @@ from agent.doctor.report import Finding, Report, make_report
 from agent.doctor.visit import Check, Progress
 from agent.errors import ConfigError, PinholeError
 from agent.model.signal import IceServer
+from agent.model.topics import device_filters
 from agent.portal.turn import load_ice_servers
 from agent.rtc.interfaces import local_addresses
 from agent.rtc.nat import probe
@@ -32,7 +33,6 @@ from agent.signaling.endpoint import parse_endpoint
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
 from agent.signaling.probe import BrokerVisit, visit_broker
-from agent.signaling.topics import device_filters
 from agent.watch.portal import PortalClient, SignIn
 
 BROKER_S, CAMERA_S, SMALL_S = 12.0, 15.0, 7.0

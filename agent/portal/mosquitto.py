@@ -7,11 +7,10 @@ its client id, so that no camera can push another one out. The portal's own take
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from agent.errors import PortalError
 from agent.model.disk import tidy, write_whole
-from agent.model.signal import VERSION, EventKind
+from agent.model.topics import written_by
 from agent.portal.authority import PORTAL_NAME, Authority, load_or_make_key, make_client
 
 MAX_PACKET_BYTES = 128 * 1024
@@ -99,18 +98,13 @@ cafile {folder}/portal.pem
 
 def access_rules(prefix: str) -> str:
     """Access rules (`acl`): `%u` is the name in the client's certificate."""
-    base = f"{prefix}/v{VERSION}"
-    own = f"{base}/%u"
+    said, heard = written_by("device"), written_by("portal")
     # Whole topics wherever it can be: what a camera leaves there, retained, takes a bounded place.
-    events = [f"event/{kind}" for kind in get_args(EventKind)]
-    device = [f"pattern write {own}/{topic}" for topic in ("state", "health", *events, "signal/+/out")]
-    device += [f"pattern read {own}/{topic}" for topic in ("signal/+/in", "command/look/in")]
-    device += [f"pattern read {base}/keys/+"]
-    portal = [f"topic read {base}/+/{topic}" for topic in ("state", "health", "event/+", "signal/+/out")]
+    device = [f"pattern write {topic}" for row in said for topic in row.narrowest(prefix, "%u")]
+    device += [f"pattern read {row.at(prefix, '%u')}" for row in heard]
+    portal = [f"topic read {row.at(prefix)}" for row in said]
     # To a camera's own topics it writes nothing but the end of what is retained there.
-    writes = ("signal/+/in", "command/look/in", "state", "health", "event/+", "signal/+/out")
-    portal += [f"topic write {base}/+/{topic}" for topic in writes]
-    portal += [f"topic write {base}/keys/+"]
+    portal += [f"topic write {row.at(prefix)}" for row in (*heard, *said)]
     return "\n".join([f"user {PORTAL_NAME}", *portal, "", *device, ""])
 
 

@@ -9,27 +9,25 @@ from typing import Protocol
 from agent.errors import MessageError
 from agent.model.health import Health
 from agent.model.log_limit import LogLimit
-from agent.model.signal import OFFER_LIFETIME_S, Event, FromDevice, Look, Renew, State, ToDevice
-from agent.signaling.messages import encode, parse_event, parse_from_device, parse_health, parse_state
+from agent.model.signal import Event, FromDevice, Look, Renew, State, ToDevice
+from agent.model.topics import TABLE, Topic, encode_topic, kept_topics, parse_topic
+from agent.signaling.messages import (
+    Message,
+    encode,
+    parse_event,
+    parse_from_device,
+    parse_health,
+    parse_state,
+)
 from agent.signaling.quota import RATE_PER_S, Quotas
 from agent.signaling.service import Publish
 from agent.signaling.signing import SigningFolder
-from agent.signaling.topics import (
-    kept_topics,
-    keys_topic,
-    look_topic,
-    parse_topic,
-    signal_topic,
-    state_topic,
-)
-from agent.signaling.trust import VerifyKey, open_sealed
+from agent.signaling.trust import SigningKey, VerifyKey, open_sealed
 
 logger = logging.getLogger(__name__)
 
 MAX_WAITING = 64
 """Devices whose state is kept until their enrolment is known here, 87 KiB each at most."""
-LOOK_LIFETIME_S = 300.0
-"""A device that is away for longer looks by itself when it is back."""
 MAX_TO_WIPE = 20_000
 """Topics of 200 bytes at most."""
 WIPES_PER_S = 40
@@ -95,17 +93,13 @@ class PortalSignaling:
 
     def send(self, device: str, session: str, message: ToDevice) -> bool:
         """Sign and publish; False where another had to be dropped for it. Raises MessageError."""
-        topic = signal_topic(self._prefix, device, session, "in")
-        sealed = self._signing.current.seal(topic, encode(message))
         # A renewal says itself how long it is worth something: a device whose link is away finds it later.
-        expiry_s = message.lease_s if isinstance(message, Renew) else OFFER_LIFETIME_S
-        return self._publish(topic, sealed, expiry_s=expiry_s)
+        expiry_s = message.lease_s if isinstance(message, Renew) else None
+        return self._say(Topic(device, "in", session), message, self._signing.current, expiry_s)
 
     def ask_to_look(self, device: str, boot_id: str, now_unix_s: float) -> bool:
         """Tell a device that there may be a new release. As `send`."""
-        topic = look_topic(self._prefix, device)
-        sealed = self._signing.current.seal(topic, encode(Look(now_unix_s, boot_id)))
-        return self._publish(topic, sealed, expiry_s=LOOK_LIFETIME_S)
+        return self._say(Topic(device, "look"), Look(now_unix_s, boot_id), self._signing.current)
 
     def tell_keys(self) -> None:
         """Tell all devices whose offers count, where they were not told yet.
@@ -117,10 +111,9 @@ class PortalSignaling:
         if wanted == self._told:
             return
         for kid in self._told.keys() - wanted.keys():
-            self._publish(keys_topic(self._prefix, kid), b"", retain=True)
+            self._end_retained(encode_topic(self._prefix, Topic("", "keys", kid)))
         for dated in self._signing.keys:
-            topic = keys_topic(self._prefix, dated.key.kid)
-            self._publish(topic, dated.key.seal(topic, encode(keys)), retain=True)
+            self._say(Topic("", "keys", dated.key.kid), keys, dated.key)
         self._told = wanted
 
     def on_refused(self, topic: str, words: str) -> None:
@@ -148,9 +141,10 @@ class PortalSignaling:
             if not self._to_wipe:
                 break
             topic, device = self._to_wipe.popitem(last=False)
-            is_back = self._device_key(device) is not None and topic == state_topic(self._prefix, device)
+            is_state = topic == encode_topic(self._prefix, Topic(device, "state"))
+            is_back = is_state and self._device_key(device) is not None
             if not is_back:  # enrolled again, it has said a new one
-                self._publish(topic, b"", retain=True)
+                self._end_retained(topic)
                 self._wiping[topic] = device
         return {*self._to_wipe.values(), *self._wiping.values()}
 
@@ -161,7 +155,7 @@ class PortalSignaling:
         except MessageError:
             return  # `on_message` says so
         is_last_will = parts.device in self._revoked and self._device_key(parts.device) is None
-        if parts.channel != "state":
+        if not TABLE[parts.channel].is_retained:
             self.quotas.blame(parts.device, now_unix_s)
         elif not is_last_will:
             return
@@ -186,6 +180,20 @@ class PortalSignaling:
             if self._device_key(parse_topic(self._prefix, topic).device) != key:
                 del self._waiting[topic]
                 self.on_message(topic, sealed, now_unix_s)
+
+    def _say(self, topic: Topic, message: Message, key: SigningKey, expiry_s: float | None = None) -> bool:
+        """`expiry_s` instead of what the table of topics says."""
+        where, row = encode_topic(self._prefix, topic), TABLE[topic.channel]
+        return self._publish(
+            where,
+            key.seal(where, encode(message)),
+            qos=row.qos,
+            retain=row.is_retained,
+            expiry_s=row.expiry_s if expiry_s is None else expiry_s,
+        )
+
+    def _end_retained(self, topic: str) -> None:
+        self._publish(topic, b"", retain=True)  # MQTT 5 section 3.3.1.3: nothing to retain
 
     def _keep(self, topic: str, sealed: bytes) -> None:
         parts = parse_topic(self._prefix, topic)

@@ -10,7 +10,6 @@ from agent.model.health import MAX_FAULTS, Health, HealthFault
 from agent.model.keys import KeySet
 from agent.model.log_limit import LogLimit
 from agent.model.signal import (
-    OFFER_LIFETIME_S,
     Answer,
     Bye,
     Candidate,
@@ -23,16 +22,15 @@ from agent.model.signal import (
     State,
     ToDevice,
 )
+from agent.model.topics import TABLE, Topic, encode_topic, parse_topic
 from agent.signaling.lease import Lease
 from agent.signaling.messages import Message, clip, encode, parse_keys, parse_look, parse_to_device
 from agent.signaling.outbox import Publication
-from agent.signaling.topics import Topic, event_topic, health_topic, parse_topic, signal_topic, state_topic
 from agent.signaling.trust import UNPROVEN, KeyRing, OfferJudge, SigningKey, open_sealed
 
 logger = logging.getLogger(__name__)
 
 MAX_SESSIONS = 256
-HEALTH_EXPIRY_S = 60.0
 MAX_REJECTS_PER_S = 20
 """Answers to junk; more would push what viewers wait for out of the broker's queue."""
 
@@ -130,7 +128,7 @@ class SignalingService:
         self._device = device
         self._publish = publish
         self._handler = handler
-        self._state_topic = state_topic(prefix, device)
+        self._state_topic = encode_topic(prefix, Topic(device, "state"))
         self._state: State | None = None
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._reject_window = _Window(MAX_REJECTS_PER_S)
@@ -215,29 +213,33 @@ class SignalingService:
     def republish_state(self) -> None:
         """After each connection: the last will may have replaced it."""
         if self._state is not None:
-            self._publish(self._state_topic, self._seal(self._state_topic, self._state), retain=True)
+            self._say(Topic(self._device, "state"), self._state)
 
     def publish_event(self, event: Event) -> None:
         """Something a person may want to know; not retained."""
-        event = replace(event, message=clip(event.message))
-        topic = event_topic(self._prefix, self._device, event.kind)
-        self._publish(topic, self._seal(topic, event))
+        self._say(Topic(self._device, "event", event.kind), replace(event, message=clip(event.message)))
 
     def publish_health(self, health: Health) -> None:
         """Telemetry: the next one comes soon, so this one may be lost, and is not kept for long."""
-        topic = health_topic(self._prefix, self._device)
-        health = replace(
-            health, faults=(*self._clock_fault(), *health.faults)[:MAX_FAULTS], refused=self.refused
-        )
-        self._publish(topic, self._seal(topic, health), qos=0, expiry_s=HEALTH_EXPIRY_S)
+        faults = (*self._clock_fault(), *health.faults)[:MAX_FAULTS]
+        self._say(Topic(self._device, "health"), replace(health, faults=faults, refused=self.refused))
 
     def will(self, state: State) -> Publication:
         """What the broker says for us when we vanish: this state, offline."""
         offline = replace(_clipped(state), online=False, camera="idle", viewers=0)
-        return Publication(self._state_topic, self._seal(self._state_topic, offline), retain=True)
+        sealed, row = self._key.seal(self._state_topic, encode(offline)), TABLE["state"]
+        return Publication(self._state_topic, sealed, row.qos, row.is_retained)
 
-    def _seal(self, topic: str, message: Message) -> bytes:
-        return self._key.seal(topic, encode(message))
+    def _say(self, topic: Topic, message: Message, *, is_urgent: bool = False) -> None:
+        where, row = encode_topic(self._prefix, topic), TABLE[topic.channel]
+        self._publish(
+            where,
+            self._key.seal(where, encode(message)),
+            qos=row.qos,
+            retain=row.is_retained,
+            expiry_s=row.expiry_s,
+            is_urgent=is_urgent,
+        )
 
     def _reject(self, session: str, message: Reject) -> None:
         self._send(session, message)
@@ -335,8 +337,7 @@ class SignalingService:
     def _send(
         self, name: str, message: Answer | Candidate | Reject | Restart | Bye, *, is_urgent: bool = False
     ) -> None:
-        topic = signal_topic(self._prefix, self._device, name, "out")
-        self._publish(topic, self._seal(topic, message), expiry_s=OFFER_LIFETIME_S, is_urgent=is_urgent)
+        self._say(Topic(self._device, "out", name), message, is_urgent=is_urgent)
 
     def _next_seq(self, name: str) -> int:
         session = self._remember(name)

@@ -26,10 +26,10 @@ from bench.scene import FPS, HEIGHT_PX, WIDTH_PX, Scene, tick_of, video_frame
 from agent.camera.picture import TestPicture
 from agent.config import load
 from agent.model.signal import Offer, State
+from agent.model.topics import device_filters
 from agent.signaling.broker import Broker
 from agent.signaling.identity import load_identity
 from agent.signaling.service import SignalingService
-from agent.signaling.topics import device_filters
 
 PREFIX, DEVICE = "pinhole", "cam"
 

@@ -16,11 +16,11 @@ from parts.stack import running_stack
 
 from agent.model.signal import MAX_MESSAGE_BYTES, State
 from agent.model.signal import Candidate as CandidateMessage
+from agent.model.topics import Topic, encode_topic
 from agent.portal.limits import MAX_CLIENTS_PER_OWNER
 from agent.rtc.ice import MAX_WAITING_DATAGRAMS, IceConnection
 from agent.rtc.sockets import adopt, open_socket
 from agent.signaling.messages import encode
-from agent.signaling.topics import signal_topic, state_topic
 from agent.signaling.trust import MAX_SEALED_BYTES
 
 MIB = 2**20
@@ -48,12 +48,12 @@ def hostile(number):
         b"{" * 500,
         b"",
     )
-    return signal_topic("pinhole", "cam", session, "in"), kinds[number % len(kinds)]
+    return encode_topic("pinhole", Topic("cam", "in", session)), kinds[number % len(kinds)]
 
 
 def large(count):
     """Messages around the largest size that is read."""
-    topic = signal_topic("pinhole", "cam", "large", "in")
+    topic = encode_topic("pinhole", Topic("cam", "in", "large"))
     for number in range(count):
         yield topic, b'{"v":1,"type":"offer","sdp":"' + b"x" * (MAX_SEALED_BYTES - 200 + number)
 
@@ -113,12 +113,12 @@ async def test_a_flood_of_a_hostile_device_costs_the_portal_nothing_that_stays(s
         for number in range(first, first + count):
             words = {"name": "x" * 500, "problem": "y" * 500}
             state = State(f"b{number}", online=bool(number % 2), since=1.0, **words)
-            yield state_topic("pinhole", f"d{number % 50}"), encode(state)
+            yield encode_topic("pinhole", Topic(f"d{number % 50}", "state")), encode(state)
             yield (
-                signal_topic("pinhole", "cam", f"{number:032x}", "out"),
+                encode_topic("pinhole", Topic("cam", "out", f"{number:032x}")),
                 encode(CandidateMessage(number, "")),
             )
-            yield signal_topic("pinhole", "cam", f"{number:032x}", "out"), b"\xff" * 100
+            yield encode_topic("pinhole", Topic("cam", "out", f"{number:032x}")), b"\xff" * 100
             yield f"pinhole/v1/d{number % 50}/health", b"[" * 5000
 
     await flood(broker, messages(MESSAGES // 16))

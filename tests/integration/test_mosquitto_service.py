@@ -9,10 +9,10 @@ from parts.mosquitto import mosquitto
 from parts.trust import BOOT, DEVICE, key_set, make_offer, seal, unseal
 
 from agent.model.signal import MAX_MESSAGE_BYTES, Answer, Bye, Candidate, State
+from agent.model.topics import Topic, device_filters, encode_topic, parse_topic, portal_filters
 from agent.signaling.broker import Broker
 from agent.signaling.messages import encode, parse_from_device, parse_state
 from agent.signaling.service import SignalingService
-from agent.signaling.topics import device_filters, parse_topic, portal_filters, signal_topic
 
 WAIT_S = 20.0
 
@@ -90,7 +90,7 @@ class Portal:
         self._changed.set()
 
     def send(self, session, message):
-        topic = signal_topic("pinhole", self.device, session, "in")
+        topic = encode_topic("pinhole", Topic(self.device, "in", session))
         assert self.broker.publish(topic, seal(topic, message))
 
     async def until(self, condition):

@@ -7,9 +7,9 @@ from fuzz.gateway import World
 from fuzz.target import Target, join, steps
 
 from agent.model.signal import Answer, Bye, Candidate, Event, Reject, State
+from agent.model.topics import Topic, encode_topic
 from agent.signaling.messages import encode
 from agent.signaling.portal import PortalSignaling
-from agent.signaling.topics import event_topic, health_topic, signal_topic, state_topic
 from agent.signaling.trust import SigningKey, make_signing_key
 
 DEVICE = "front"
@@ -55,18 +55,21 @@ def check(data: bytes) -> None:
 
 def seeds() -> list[bytes]:
     """One of each, signed and not, and for another device."""
-    out = signal_topic("pinhole", DEVICE, "a" * 32, "out")
+    out = encode_topic("pinhole", Topic(DEVICE, "out", "a" * 32))
     messages = [
-        (state_topic("pinhole", DEVICE), encode(State("b2", online=True, since=1.0))),
+        (encode_topic("pinhole", Topic(DEVICE, "state")), encode(State("b2", online=True, since=1.0))),
         (out, encode(Answer(0, "n" * 22, "v=0"))),
         (out, encode(Candidate(1, "candidate:1"))),
         (out, encode(Reject(2, "no", "no"))),
         (out, encode(Bye(3))),
-        (event_topic("pinhole", DEVICE, "camera-failed"), encode(Event("camera-failed", 1.0, "no", {}))),
-        (health_topic("pinhole", DEVICE), b'{"v":1,"type":"health"}'),
+        (
+            encode_topic("pinhole", Topic(DEVICE, "event", "camera-failed")),
+            encode(Event("camera-failed", 1.0, "no", {})),
+        ),
+        (encode_topic("pinhole", Topic(DEVICE, "health")), b'{"v":1,"type":"health"}'),
     ]
     lines = [topic.encode() + b"\n" + payload for topic, payload in messages]
-    other = state_topic("pinhole", "back").encode() + b"\n" + messages[0][1]
+    other = encode_topic("pinhole", Topic("back", "state")).encode() + b"\n" + messages[0][1]
     return [
         join(*(b"\1" + line for line in lines)),
         join(*(b"\0" + line for line in lines), b"\1" + other),

@@ -7,9 +7,9 @@ from fuzz.target import Target, join, steps
 from agent.errors import NegotiationError
 from agent.model.keys import KeySet, encode_public
 from agent.model.signal import Bye, Candidate, Offer, Renew
+from agent.model.topics import Topic, encode_topic, parse_topic
 from agent.signaling.messages import encode, parse_from_device
 from agent.signaling.service import MAX_REJECTS_PER_S, MAX_SESSIONS, SignalingService
-from agent.signaling.topics import keys_topic, parse_topic, signal_topic
 from agent.signaling.trust import SigningKey, make_signing_key, open_sealed
 
 NOW_S = 1_800_000_000.0
@@ -67,7 +67,7 @@ def check(data: bytes) -> None:
     )
     for step in steps(data):
         number, body = step[:1] or b"\0", step[1:]
-        topic = signal_topic("pinhole", "cam", f"s{number[0] >> 2}", "in")
+        topic = encode_topic("pinhole", Topic("cam", "in", f"s{number[0] >> 2}"))
         if number[0] & IS_NAMED:
             named, _, body = body.partition(b"\n")
             topic = named.decode(errors="replace")
@@ -106,7 +106,7 @@ def seeds() -> list[bytes]:
     keys = KeySet(2, 2.0, (encode_public(portal.public), encode_public(device.public)))
     strange = b"pinhole/v1/other/state\n" + _offer(0)
     renew = encode(Renew(7, NOW_S + 60, 180.0, "ann", ("watch",)))
-    named = keys_topic("pinhole", portal.kid).encode() + b"\n" + encode(keys)
+    named = encode_topic("pinhole", Topic("", "keys", portal.kid)).encode() + b"\n" + encode(keys)
     return [
         join(b"\2" + _offer(0), b"\2" + candidate, b"\2" + _offer(4, restart=True), b"\2" + bye),
         join(b"\2" + _offer(0, at_s=NOW_S - 90), b"\6" + _offer(1, "refuse"), b"\x0a" + _offer(2, "fail")),

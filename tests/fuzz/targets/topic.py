@@ -3,16 +3,7 @@
 from fuzz.target import Target
 
 from agent.errors import MessageError
-from agent.signaling.topics import (
-    device_filters,
-    event_topic,
-    health_topic,
-    keys_topic,
-    look_topic,
-    parse_topic,
-    signal_topic,
-    state_topic,
-)
+from agent.model.topics import TABLE, Topic, device_filters, encode_topic, parse_topic
 
 PREFIX = "pinhole"
 
@@ -27,20 +18,7 @@ def check(data: bytes) -> None:
         assert len(str(exc)) < 300
         assert str(exc).isprintable()
         return
-    match parts.channel:
-        case "state":
-            again = state_topic(PREFIX, parts.device)
-        case "health":
-            again = health_topic(PREFIX, parts.device)
-        case "keys":
-            again = keys_topic(PREFIX, parts.name)
-        case "look":
-            again = look_topic(PREFIX, parts.device)
-        case "event":
-            again = event_topic(PREFIX, parts.device, parts.name)
-        case _:
-            again = signal_topic(PREFIX, parts.device, parts.name, parts.channel)
-    assert again == topic
+    assert encode_topic(PREFIX, parts) == topic
     assert not set("+#$/") & set(parts.device + parts.name)
     if parts.device:
         assert f"{PREFIX}/v1/{parts.device}/signal/+/in" in device_filters(PREFIX, parts.device)
@@ -49,13 +27,7 @@ def check(data: bytes) -> None:
 def seeds() -> list[bytes]:
     """One of each."""
     topics = (
-        state_topic(PREFIX, "front-door"),
-        keys_topic(PREFIX, "k" * 43),
-        health_topic(PREFIX, "front-door"),
-        look_topic(PREFIX, "front-door"),
-        event_topic(PREFIX, "front-door", "camera-failed"),
-        signal_topic(PREFIX, "front-door", "0123456789abcdef", "in"),
-        signal_topic(PREFIX, "a", "b", "out"),
+        *(encode_topic(PREFIX, Topic("front-door", channel, "a" * 43)) for channel in TABLE),
         f"{PREFIX}/v1/+/state",
         f"{PREFIX}/v2/a/state",
         f"{PREFIX}/v1//state",

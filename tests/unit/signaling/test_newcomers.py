@@ -3,11 +3,11 @@
 import pytest
 
 from agent.model.signal import State
+from agent.model.topics import Topic, encode_topic, kept_topics
 from agent.signaling.messages import encode
 from agent.signaling.outbox import Outbox, Publication
 from agent.signaling.portal import MAX_TO_WIPE, MAX_WAITING, WIPES_PER_S, PortalSignaling
 from agent.signaling.quota import BURST
-from agent.signaling.topics import event_topic, kept_topics, state_topic
 from agent.signaling.trust import SigningKey, make_signing_key, open_sealed
 
 NOW_S = 1_800_000_000.0
@@ -39,7 +39,7 @@ class World:
         raise AssertionError("an old event is no news")
 
     def says(self, device, boot_id, key=DEVICE):
-        topic = state_topic("pinhole", device)
+        topic = encode_topic("pinhole", Topic(device, "state"))
         payload = encode(State(boot_id, online=True, since=1.0))
         self.signaling.on_message(topic, key.seal(topic, payload), NOW_S)
 
@@ -83,7 +83,7 @@ def test_an_old_state_never_follows_a_newer_one(world):
 
 
 def test_only_states_wait_and_only_so_many(world):
-    topic = event_topic("pinhole", "first", "camera-failed")
+    topic = encode_topic("pinhole", Topic("first", "event", "camera-failed"))
     world.signaling.on_message(topic, DEVICE.seal(topic, b"{}"), NOW_S)
     for number in range(MAX_WAITING + 1):
         world.says(f"cam{number}", "b1")

@@ -11,7 +11,6 @@ from agent.model.health import Health, HealthFault
 from agent.model.signal import Answer, Bye, Candidate, Event, Look, Reject, Renew, State
 from agent.signaling.messages import parse_event, parse_from_device, parse_health, parse_state
 from agent.signaling.service import (
-    HEALTH_EXPIRY_S,
     MAX_REJECTS_PER_S,
     MAX_SESSIONS,
     UNRENEWED,
@@ -389,7 +388,7 @@ def test_health_may_be_lost_and_is_not_kept(bench):
     bench.service.publish_health(health)
     [(topic, payload, qos, retain, expiry_s)] = bench.published
     assert (topic, qos, retain) == ("pinhole/v1/door/health", 0, False)
-    assert expiry_s == HEALTH_EXPIRY_S
+    assert expiry_s == 60
     assert parse_health(unseal(topic, payload)) == health
 
 
