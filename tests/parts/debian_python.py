@@ -3,20 +3,15 @@
 So every other part of a test, the broker, the browser and the network, stays what it is.
 """
 
-import os
-import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 from fleet import image
-from parts.kept import OWN_PROCESSES, kept
-from parts.need import need
+from parts.installer import install
+from parts.kept import kept
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "tests" / "requirements.lock"
-INSTALL_TIMEOUT_S = 900
 # ld.so(8): the loader of the same system, since another one's C library may be too old, or too new.
 _PYTHON = """#!/bin/sh
 exec {loader} --library-path {libraries} --argv0 "$0" {program} "$@"
@@ -32,7 +27,7 @@ def debian_python(suite: str, folder: Path) -> Path:
     made = kept(
         f"pythons/{suite}",
         (root.name, LOCK.read_text(), _PYTHON),
-        lambda part: _install(_lay_out(part, root)),
+        lambda part: install(_lay_out(part, root), "--require-hashes", "-r", str(LOCK)),
     )
     python = _lay_out(folder, root)
     packages = _packages(folder)
@@ -61,27 +56,3 @@ def _lay_out(folder: Path, root: Path) -> Path:
 def _packages(folder: Path) -> Path:
     (packages,) = folder.glob("lib/python3.*/site-packages")
     return packages
-
-
-def _install(python: Path) -> None:
-    done = subprocess.run(
-        [*OWN_PROCESSES, *_installer(python), "--quiet", "--require-hashes", "-r", str(LOCK)],
-        capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
-def _installer(python: Path) -> list[str]:
-    """The first that is there, as in `scripts/env`."""
-    uv = os.environ.get("UV", "uv")
-    for check, install in (
-        ([uv, "--version"], [uv, "pip", "install", "--python", str(python)]),
-        *(
-            ([each, "-m", "pip", "--version"], [each, "-m", "pip", "--python", str(python), "install"])
-            for each in (sys.executable, "python3", "/usr/bin/python3")
-        ),
-    ):
-        if shutil.which(check[0]) and not subprocess.run(check, capture_output=True, check=False).returncode:
-            return install
-    need(False, "needs pip: sudo apt-get install python3-pip")
-    raise AssertionError

@@ -53,7 +53,7 @@ class Viewer:
         servers = [Server.model_validate(server) for server in hello["ice_servers"]]
         self.peer = Peer(servers, relay_only=False, stream="main", meter=self.meter)
         self._stack.push_async_callback(self.peer.close)
-        name = secrets.token_hex(16)
+        self.session = name = secrets.token_hex(16)
         offer = {"type": "offer", "session": name, "device": "cam", "sdp": await self.peer.offer()}
         await self.socket.send_json(offer)
         for work in (self._listen(name), self._look()):
