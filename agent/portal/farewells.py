@@ -47,10 +47,13 @@ class Farewells:
 
     def on_said(self, device: str, session: str, message: FromDevice) -> None:
         """A device speaks in a session that is over here: perhaps it has ended it, too."""
-        farewell = self._open.get(session)
-        is_over = isinstance(message, Bye | Reject)
-        if farewell is not None and farewell.session.device == device and is_over:
+        if self.waits_on(device, session) and isinstance(message, Bye | Reject):
             del self._open[session]
+
+    def waits_on(self, device: str, session: str) -> bool:
+        """Whether this device has yet to say that this session is over."""
+        farewell = self._open.get(session)
+        return farewell is not None and farewell.session.device == device
 
     def sessions(self) -> Iterator[Session]:
         """Those of which no device has said yet that they are over."""

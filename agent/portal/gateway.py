@@ -182,6 +182,10 @@ class Gateway:
         if self._directory.apply_health(device, health):
             self.show(device)
 
+    def expects(self, device: str, session_id: str) -> bool:
+        """Whether it concerns us what this device says in this session; each portal has its own."""
+        return self.sessions.expects(device, session_id) or self._presence.expects(device, session_id)
+
     def on_signal(self, device: str, session_id: str, message: FromDevice) -> None:
         """A device answers; only the WebSocket that opened the session hears it.
 

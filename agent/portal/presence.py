@@ -56,6 +56,10 @@ class Presence:
             self._rebirths.drop(device)
         self._take(device, state)
 
+    def expects(self, device: str, session_id: str) -> bool:
+        """Whether this device was asked of its start in this session."""
+        return self._rebirths.asked_in(device, session_id)
+
     def on_signal(self, device: str, session_id: str, message: FromDevice) -> None:
         """A device speaks in a session that is none: it may answer what it was asked of its start."""
         if reborn := self._rebirths.on_signal(device, session_id, message):

@@ -63,6 +63,11 @@ class Rebirths:
         doubt = self._doubts.get(device)
         return doubt.state.boot_id if doubt else None
 
+    def asked_in(self, device: str, session: str) -> bool:
+        """Whether the newest question to this device was put in this session."""
+        doubt = self._doubts.get(device)
+        return doubt is not None and doubt.session == session
+
     def waiting(self) -> list[tuple[str, State]]:
         """What is doubtful."""
         return [(device, doubt.state) for device, doubt in self._doubts.items()]

@@ -208,6 +208,13 @@ class Sessions:
                 self._forget(session)
                 session.client.tell(SessionBye(session.id, "The camera restarted."))
 
+    def expects(self, device: str, session_id: str) -> bool:
+        """Whether it concerns us what this device says in this session."""
+        session = self.table.get(session_id)
+        if session is None:
+            return self.farewells.waits_on(device, session_id)
+        return session.device == device
+
     def on_signal(self, device: str, session_id: str, message: FromDevice) -> bool:
         """A device answers; only the WebSocket that opened the session hears it.
 

@@ -49,8 +49,11 @@ class Listener(Protocol):
     def on_event(self, device: str, event: Event) -> None:
         """Something happened there."""
 
+    def expects(self, device: str, session: str) -> bool:
+        """Whether it concerns this portal what the device says in this session, proven or not."""
+
     def on_signal(self, device: str, session: str, message: FromDevice) -> None:
-        """One message of a session."""
+        """One message of a session that was expected."""
 
     def on_undelivered(self, device: str, session: str, words: str) -> None:
         """The broker does not take what we sent in a session."""
@@ -211,6 +214,8 @@ class PortalSignaling:
             raise MessageError("too-fast", words)
         if not sealed:
             return  # the end of what was retained, by any portal
+        if parts.channel == "out" and not self._listener.expects(parts.device, parts.name):
+            return  # another portal's session: all hear it, and a signature costs more than a look-up
         public = self._device_key(parts.device)
         key = _verify_key(public) if public else None
         payload = open_sealed(topic, sealed, lambda kid: key if key and key.kid == kid else None)

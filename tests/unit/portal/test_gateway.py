@@ -1621,3 +1621,29 @@ async def test_what_is_ended_and_then_resumed_is_renewed_and_not_ended_again(lea
     leasing.run(LEASE_S)
     assert leasing.byes() == []
     assert leasing.renewals()
+
+
+async def test_only_what_concerns_a_session_of_ours_is_expected(leasing):
+    def expected(device="front"):
+        return leasing.gateway.expects(device, "a" * 32)
+
+    browser = await leasing.browser()
+    assert not expected()
+    browser.offer("a" * 32)
+    assert expected(), "its answer"
+    assert not expected("back")
+    browser.say(type="bye", session="a" * 32)
+    assert expected(), "that it has ended the session, too"
+    assert not expected("back")
+    leasing.gateway.on_signal("front", "a" * 32, Bye(0, "over"))
+    assert not expected()
+
+
+async def test_the_answer_of_a_camera_that_is_asked_of_its_start_is_expected(leasing):
+    await leasing.watching()
+    leasing.gateway.on_state("front", state(boot_id="boot-2"))
+    _, asked, _ = leasing.questions()[-1]
+    assert leasing.gateway.expects("front", asked)
+    assert not leasing.gateway.expects("back", asked)
+    leasing.gateway.on_signal("front", asked, Reject(0, "wrong-boot", "no"))
+    assert not leasing.gateway.expects("front", asked), "it has answered"
