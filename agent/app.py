@@ -144,7 +144,7 @@ class Agent:
         yield "heartbeat", self.heartbeat.run()
         yield "releases", self.releases.run()
         yield "sockets", self.sessions.run()
-        yield "leases", lease.keep(self.service.end_unrenewed)
+        yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
 
     # Signaling and the sessions need each other; signaling calls these.
 

@@ -92,6 +92,7 @@ class StreamControl:
         self._subscribe = subscribe
         self._uplink_bps = uplink_bps
         self._viewers: list[ViewerControl] = []
+        self._is_watched = asyncio.Event()
         self._demands: dict[StreamName, Demand] = {}
         self._asked: dict[StreamName, tuple[int, float, float]] = {}
 
@@ -104,11 +105,13 @@ class StreamControl:
         with Feed(self._subscribe, wanted if wanted in limits else "main") as feed:
             one = ViewerControl(wanted, feed, lane, partial(self._begin, feed))
             self._viewers.append(one)
+            self._is_watched.set()
             try:
                 yield one
             finally:
                 self._viewers.remove(one)
                 if not self._viewers:
+                    self._is_watched.clear()
                     self._demands.clear()
 
     def refusal(self, wanted: StreamName) -> str | None:
@@ -145,8 +148,9 @@ class StreamControl:
             self._follow_stream(stream, of, states, limits, now_ns)
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow until cancelled; nothing runs while nobody watches."""
         while True:
+            await self._is_watched.wait()
             self.follow()
             await asyncio.sleep(FOLLOW_INTERVAL_S)
 

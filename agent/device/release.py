@@ -20,7 +20,8 @@ from agent.model.signal import Release
 
 log = logging.getLogger(__name__)
 
-INTERVAL_S = 1.0
+INTERVAL_S, CALM_INTERVAL_S = 1.0, 5.0
+"""On trial, and at all other times."""
 TRIAL = Path("/run/pinhole-release/trial")
 STATE = Path("/opt/pinhole/state.json")
 MAX_STATE_BYTES = 256 * 1024
@@ -90,7 +91,7 @@ class ReleaseDesk:
                     proof.close()
                 if is_on_trial:
                     self._ask_keyframe()
-                await asyncio.sleep(INTERVAL_S)
+                await asyncio.sleep(INTERVAL_S if is_on_trial else CALM_INTERVAL_S)
 
     def look(self) -> None:
         """Tell what has changed, both ways."""

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import aiomqtt
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, WebsocketConnectionError
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -516,6 +517,11 @@ class _Client(aiomqtt.Client):
         self.timeout = DISCONNECT_S
         with suppress(aiomqtt.MqttError):
             await self.__aexit__(None, None, None)
+
+    async def _misc_loop(self) -> None:
+        # All that paho does here is the keepalive; aiomqtt would wake the device for it every second.
+        while self._client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS:  # noqa: ASYNC110
+            await asyncio.sleep(min(max(1.0, self._client.keepalive / 10), 5.0))
 
     def _on_disconnect(self, *arguments: Any, **named: Any) -> None:
         # aiomqtt ignores an end before CONNACK, and would wait for its time-out.

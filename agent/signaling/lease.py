@@ -34,8 +34,9 @@ class Lease:
         self.ends_s = max(self.ends_s, since_s + lease_s)
 
 
-async def keep(end_unrenewed: Callable[[float], None]) -> None:
-    """Have those ended that nobody renewed, once a second and for ever."""
+async def keep(end_unrenewed: Callable[[float], None], has_sessions: asyncio.Event) -> None:
+    """Have those ended that nobody renewed, once a second while there are sessions, and for ever."""
     while True:
+        await has_sessions.wait()
         end_unrenewed(time.monotonic())
         await asyncio.sleep(CHECK_INTERVAL_S)

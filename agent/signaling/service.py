@@ -1,5 +1,6 @@
 """The device's end of signaling, without the transport: judges what comes in, numbers what goes out."""
 
+import asyncio
 import logging
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, replace
@@ -131,6 +132,7 @@ class SignalingService:
         self._state_topic = encode_topic(prefix, Topic(device, "state"))
         self._state: State | None = None
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self.has_sessions = asyncio.Event()
         self._reject_window = _Window(MAX_REJECTS_PER_S)
         self._refusals: defaultdict[str, LogLimit] = defaultdict(LogLimit)
 
@@ -195,6 +197,8 @@ class SignalingService:
                 logger.warning("session %s ends: %s", name, UNRENEWED)
                 self.send_bye(name, UNRENEWED)
                 self._handler.on_bye(name, UNRENEWED)
+        if not any(session.open for session in self._sessions.values()):
+            self.has_sessions.clear()
 
     def on_refused(self, topic: str, words: str) -> None:
         """The broker will not take what was published on this topic: a viewer who waits for it is told."""
@@ -305,6 +309,7 @@ class SignalingService:
 
     def _offer(self, name: str, session: _Session, offer: Offer, now_mono_s: float) -> None:
         session.open, session.user = True, offer.user  # before the handler, which may end it at once
+        self.has_sessions.set()
         session.permissions = offer.permissions
         lease_s = offer.lease_s
         session.lease = None if lease_s is None else Lease.begin(offer.issued_at, lease_s, now_mono_s)

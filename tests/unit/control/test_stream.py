@@ -1,5 +1,6 @@
 """All viewers of a camera with two streams."""
 
+import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -204,3 +205,24 @@ def test_who_would_spoil_it_for_all_is_refused(camera):
         assert control.refusal("preview") is None, "a small one fits"
         assert control.refusal("main") == "the camera's uplink of 1.5 Mb/s has no room for another viewer"
     assert make(camera).refusal("main") is None
+
+
+async def test_nothing_is_followed_while_nobody_watches(camera, monkeypatch):
+    looks, control = [], StreamControl(camera, lambda: camera.limits, camera.subscribe)
+    monkeypatch.setattr(control, "follow", lambda: looks.append(1))
+    monkeypatch.setattr(module, "FOLLOW_INTERVAL_S", 0)
+    task = asyncio.create_task(control.run())
+
+    async def turns():
+        looks.clear()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return len(looks)
+
+    assert not await turns()
+    with control.viewer("main"):
+        assert await turns()
+    await turns()
+    assert not await turns()
+    task.cancel()
+    await asyncio.wait([task])

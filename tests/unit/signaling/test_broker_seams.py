@@ -17,6 +17,8 @@ def test_aiomqtt_calls_back_where_we_listen():
     assert parameters(aiomqtt.Client._on_publish) == [
         *("self", "client", "userdata", "mid", "reason_code", "properties")
     ]
+    assert parameters(aiomqtt.Client._misc_loop) == ["self"]
+    assert "while self._client.loop_misc() == " in inspect.getsource(aiomqtt.Client._misc_loop)
     source = inspect.getsource(aiomqtt.Client.__init__)
     for line in (
         "self._client: mqtt.Client = ",

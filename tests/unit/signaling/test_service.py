@@ -450,6 +450,17 @@ def test_a_session_that_nobody_renews_ends_with_its_lease_and_says_why():
     assert bench.handler.heard == [("bye", "s1", UNRENEWED)], "it does not come back"
 
 
+def test_leases_are_looked_at_while_there_are_sessions_alone(bench):
+    assert not bench.service.has_sessions.is_set()
+    bench.receive(offer(lease_s=LEASE_S), mono_s=0.0)
+    bench.service.end_unrenewed(1.0)
+    assert bench.service.has_sessions.is_set()
+    bench.service.end_unrenewed(LEASE_S)
+    assert not bench.service.has_sessions.is_set()
+    bench.receive(offer(seq=0), session="s2")
+    assert bench.service.has_sessions.is_set()
+
+
 def test_a_portal_of_before_there_were_leases_ends_sessions_by_bye_alone(bench):
     bench.receive(offer())
     bench.receive(renewal())

@@ -1,0 +1,71 @@
+"""What agent and portal cost while nobody watches: CPU time, wake-ups and memory."""
+
+import argparse
+import json
+import statistics
+import time
+
+from bench.programs import add_arguments, pss_mib, trees, usage
+from parts.fleet_broker import fleet
+from parts.stack import stop_program
+from rich.console import Console
+from rich.table import Table
+
+FIGURES = ("CPU ms/s", "wake-ups/s", "PSS MiB")
+
+
+def measure(process, settle_s, seconds):
+    """The figures of one process after it came to rest."""
+    time.sleep(settle_s)
+    before = usage(process.pid)
+    time.sleep(seconds)
+    after = usage(process.pid)
+    assert process.poll() is None, "it lives"
+    lasted_s = after.at_s - before.at_s
+    return (
+        1000 * (after.cpu_s - before.cpu_s) / lasted_s,
+        (after.wakeups - before.wakeups) / lasted_s,
+        pss_mib(process.pid),
+    )
+
+
+def main(arguments):
+    """Both programs of each tree in turn."""
+    found = {}
+    with fleet() as one:
+        one.enroll("still", one.claim())
+        stop_program(one.portal)
+        for _ in range(arguments.rounds):
+            for tree in trees(arguments.base):
+                with (
+                    tree.running("portal", one.config) as portal,
+                    tree.running("run", one.camera("still")) as agent,
+                ):
+                    rows = (
+                        found.setdefault(f"{tree.name} agent", []),
+                        found.setdefault(f"{tree.name} portal", []),
+                    )
+                    rows[0].append(measure(agent, arguments.settle, arguments.seconds))
+                    rows[1].append(measure(portal, 0, arguments.seconds))
+    result = {
+        name: dict(
+            zip(FIGURES, (round(statistics.median(each), 2) for each in zip(*rows, strict=True)), strict=True)
+        )
+        for name, rows in found.items()
+    }
+    table = Table(f"at rest, median of {arguments.rounds}", *FIGURES)
+    for name, row in sorted(result.items()):
+        table.add_row(name, *map(str, row.values()))
+    Console().print(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="scripts/bench rest", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument(
+        "--settle", type=float, default=20.0, help="seconds after the start that do not count"
+    )
+    add_arguments(parser)
+    main(parser.parse_args())
