@@ -29,15 +29,17 @@ from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
 from agent.model import topics
 from agent.model.disk import check_folder
+from agent.model.flat import beyond, offline, state_of
+from agent.model.health import Health
 from agent.model.keys import KeySet
 from agent.model.media import STREAMS, Need, StreamName, Unit
+from agent.model.sections import AgentSection, ReadSection, read_sections
 from agent.model.signal import (
     CameraState,
     Event,
     EventKind,
     Offer,
     State,
-    StreamInfo,
 )
 from agent.model.tasks import EssentialTasks
 from agent.rtc.interfaces import host_addresses
@@ -98,6 +100,14 @@ class Agent:
             refusal=self.control.refusal,
             on_sent=self.allowance.on_sent if self.allowance else lambda _: None,
         )
+        self._sections: dict[str, ReadSection] = {
+            "agent": lambda: AgentSection(device.display_name, __version__),
+            "camera": self.capture.section,
+            "streams": self.capture.streams_section,
+            "viewers": self.sessions.section,
+            "release": self.releases.section,
+            "plan": lambda: self.allowance and self.allowance.section(),
+        }
         self.broker = Broker(
             broker,
             client_id=f"pinhole-{device.id}",
@@ -109,7 +119,7 @@ class Agent:
             will=self.service.will(self._state()),
         )
 
-        self.health = make_health_reporter(settings, self.service.publish_health)
+        self.health = make_health_reporter(settings, self._publish_health)
         self.link = LinkMonitor(
             partial(host_addresses, settings.webrtc.exclude_interfaces), self._on_link_changed
         )
@@ -133,7 +143,7 @@ class Agent:
                 await asyncio.wait((camera,))
                 if self.allowance:
                     self.allowance.close()
-                self.service.publish_state(self._state(online=False))
+                self.service.publish_state(offline(self._state(), time.time()))
 
     def _work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What runs beside camera and broker, and ends before them."""
@@ -261,26 +271,18 @@ class Agent:
 
     def _publish_state(self) -> None:
         self.service.publish_state(self._state())
+        self.service.publish_sections(beyond(read_sections(self._sections)))
 
-    def _state(self, *, online: bool = True) -> State:
-        capture = self.capture
-        streams = tuple(
-            StreamInfo(stream, of.width_px, of.height_px, of.fps, capture.most_bps[stream])
-            for stream, of in capture.formats.items()
-        )
-        return State(
+    def _publish_health(self, health: Health) -> None:
+        self.service.publish_health(health)
+        self._publish_state()  # numbers that change by themselves go as often
+
+    def _state(self) -> State:
+        return state_of(
+            read_sections(self._sections),
             boot_id=self._boot_id,
-            online=online,
-            since=self._born if online else time.time(),
-            name=self._settings.device.display_name,
-            version=__version__,
-            camera=capture.state if online else "idle",
-            camera_kind=capture.kind,
-            problem=capture.problem,
-            streams=streams,
-            viewers=len(self.sessions) if online else 0,
-            has_stamp=capture.has_stamp,
-            release=self.releases.release,
+            online=True,
+            since=self._born,
             understands=UNDERSTANDS,
         )
 

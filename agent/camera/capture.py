@@ -15,6 +15,7 @@ from agent.camera.supervision import Patience, Phase, Signal, Supervisor
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.media import STREAMS, EncoderDemand, Need, StreamFormat, StreamName
+from agent.model.sections import CameraSection, StreamSection, StreamsSection
 from agent.model.signal import CameraState, EventKind
 
 log = logging.getLogger(__name__)
@@ -116,6 +117,18 @@ class Capture:
     def problem(self) -> str:
         """Why the state is `failed`, and what to do."""
         return self._supervisor.problem
+
+    def section(self) -> CameraSection:
+        """What the device's state says of the camera."""
+        return CameraSection(self.state, self.kind, self.problem, self.has_stamp)
+
+    def streams_section(self) -> StreamsSection:
+        """What it says of the streams."""
+        made = {
+            stream: StreamSection(of.width_px, of.height_px, of.fps, self.most_bps[stream])
+            for stream, of in self.formats.items()
+        }
+        return StreamsSection(**made)
 
     @property
     def dropped(self) -> int:

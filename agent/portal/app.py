@@ -128,7 +128,8 @@ class _Routes:
         )
         if not socket.can_prepare(request).ok:
             return refusal(400, "not-a-websocket", "This address speaks WebSocket only.")
-        client = self._gateway.join(who, client_address(request))
+        reads_sections = "sections" in request.query
+        client = self._gateway.join(who, client_address(request), reads_sections=reads_sections)
         if client is None:
             return refusal(503, "too-many-clients", "Too many dashboards are open on this portal.")
         try:

@@ -15,12 +15,20 @@ MAX_NAMES = 64
 """As many viewers as a camera takes."""
 
 
+_OF_GUESTS = ("portal", "agent", "camera", "streams", "viewers", "release", "health")
+"""Sections for who came by a share link: one that nobody here knows may tell where the camera stands."""
+
+
 def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Device:
     """A device with its viewers: everybody may know their own streams, who manages it also the others'."""
     others = [watcher.user for watcher in watchers if watcher.owner != client.owner]
     may_know = client.identity.access.may(device.id, "manage")
     names = tuple(sorted(others)[:MAX_NAMES]) if may_know else ()
-    return replace(device, own_viewers=len(watchers) - len(others), watching=names)
+    sections = device.sections
+    if client.identity.share_id is not None:
+        sections = {name: section for name, section in sections.items() if name in _OF_GUESTS}
+    own = sections["portal"] | {"own_viewers": len(watchers) - len(others), "watching": names}
+    return replace(device, sections=sections | {"portal": own})
 
 
 class PreviewLog:

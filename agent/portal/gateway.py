@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from agent.errors import MessageError
 from agent.model.health import Health
+from agent.model.sections import SectionsMessage
 from agent.model.signal import Event, FromDevice, State
 from agent.portal.accounts.access import Identity
 from agent.portal.audience import seen_by
@@ -26,10 +27,12 @@ from agent.portal.messages import (
     BrowserOffer,
     BrowserPing,
     BrowserResume,
+    Device,
     DeviceChanged,
     DeviceEvent,
     DeviceGone,
     Error,
+    FlatDevice,
     Hello,
     Ice,
     PastEvents,
@@ -38,6 +41,7 @@ from agent.portal.messages import (
     encode_to_browser,
     fitting_devices,
     fitting_events,
+    flattened,
     parse_from_browser,
 )
 from agent.portal.outbox import Outbox
@@ -89,7 +93,7 @@ class Gateway:
 
     # From the browsers.
 
-    def join(self, identity: Identity, address: str = "") -> Client | None:
+    def join(self, identity: Identity, address: str = "", *, reads_sections: bool = False) -> Client | None:
         """Take in a WebSocket; None where there are too many, in all or of this user or link.
 
         An administrator finds room, however many others have opened.
@@ -107,6 +111,7 @@ class Gateway:
             outbox=Outbox(lambda device: self._encode_device(client, device)),
             ice=self._grant(identity, number),
             rate=message_rate(self._clock.mono_s()),
+            reads_sections=reads_sections,
         )
         self._greet(client)
         self._clients.add(client)
@@ -176,6 +181,11 @@ class Gateway:
     def on_state(self, device: str, state: State) -> None:
         """A device's presence changed."""
         self._presence.on_state(device, state)
+
+    def on_sections(self, device: str, message: SectionsMessage) -> None:
+        """What a device's state says beyond that."""
+        if self._directory.apply_sections(device, message):
+            self.show(device)
 
     def on_health(self, device: str, health: Health) -> None:
         """What a device's doctor says."""
@@ -290,9 +300,8 @@ class Gateway:
         return (client for client in self._clients if client.may_watch(device))
 
     def _greet(self, client: Client) -> None:
-        known = (device for device in self._directory.all() if client.may_watch(device.id))
-        watchers = self.sessions.table.watchers
-        devices = [seen_by(client, device, watchers(device.id)) for device in known]
+        ids = [device for device in self._directory.ids() if client.may_watch(device)]
+        devices = (self._seen_by(client, device) for device in ids)
         ice, first = client.ice, fitting_devices(devices, _HELLO_ROOM_BYTES)
         ends_at = client.identity.expires_at if client.identity.share_id is not None else None
         client.tell(
@@ -305,8 +314,8 @@ class Gateway:
         )
         if past:
             client.tell(PastEvents(past))
-        for device in devices[len(first) :]:
-            client.outbox.put_device(device.id)
+        for device in ids[len(first) :]:
+            client.outbox.put_device(device)
 
     def _grant(self, identity: Identity, number: int) -> IceGrant:
         """TURN for whoever has a camera to watch, and no longer than they may come in."""
@@ -327,8 +336,11 @@ class Gateway:
         return expires_at - unix_s < ttl_s * ICE_RENEW_SHARE
 
     def _encode_device(self, client: Client, device: str) -> str:
-        watchers = self.sessions.table.watchers(device)
-        return encode_to_browser(DeviceChanged(seen_by(client, self._directory.get(device), watchers)))
+        return encode_to_browser(DeviceChanged(self._seen_by(client, device)))
+
+    def _seen_by(self, client: Client, device: str) -> Device | FlatDevice:
+        seen = seen_by(client, self._directory.get(device), self.sessions.table.watchers(device))
+        return seen if client.reads_sections else flattened(seen)
 
     def _broadcast(self, message: ToBrowser) -> None:
         text = encode_to_browser(message)

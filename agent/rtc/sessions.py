@@ -14,6 +14,7 @@ from agent.config import WebrtcSettings
 from agent.errors import NegotiationError
 from agent.model.grant import grant_of
 from agent.model.media import StreamName
+from agent.model.sections import ViewersSection
 from agent.model.signal import Offer
 from agent.rtc.alarm import Alarm
 from agent.rtc.answer import parse_offer
@@ -81,6 +82,10 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._viewers)
+
+    def section(self) -> ViewersSection:
+        """What the device's state says of the viewers."""
+        return ViewersSection(len(self))
 
     async def run(self) -> None:
         """Keep sockets ready for the next viewer, until cancelled; viewers are served without it too."""

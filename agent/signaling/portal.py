@@ -9,6 +9,7 @@ from typing import Protocol
 from agent.errors import MessageError
 from agent.model.health import Health
 from agent.model.log_limit import LogLimit
+from agent.model.sections import SectionsMessage
 from agent.model.signal import Event, FromDevice, Look, Renew, State, ToDevice
 from agent.model.topics import TABLE, Topic, encode_topic, kept_topics, parse_topic
 from agent.signaling.messages import (
@@ -17,6 +18,7 @@ from agent.signaling.messages import (
     parse_event,
     parse_from_device,
     parse_health,
+    parse_sections,
     parse_state,
 )
 from agent.signaling.quota import RATE_PER_S, Quotas
@@ -26,8 +28,8 @@ from agent.signaling.trust import SigningKey, VerifyKey, open_sealed
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING = 64
-"""Devices whose state is kept until their enrolment is known here, 87 KiB each at most."""
+MAX_WAITING = 128
+"""States and sections of devices that are kept until their enrolment is known here, 87 KiB each at most."""
 MAX_TO_WIPE = 20_000
 """Topics of 200 bytes at most."""
 WIPES_PER_S = 40
@@ -42,6 +44,9 @@ class Listener(Protocol):
 
     def on_state(self, device: str, state: State) -> None:
         """A device's presence."""
+
+    def on_sections(self, device: str, message: SectionsMessage) -> None:
+        """What its state says beyond that."""
 
     def on_health(self, device: str, health: Health) -> None:
         """What its doctor says."""
@@ -144,8 +149,8 @@ class PortalSignaling:
             if not self._to_wipe:
                 break
             topic, device = self._to_wipe.popitem(last=False)
-            is_state = topic == encode_topic(self._prefix, Topic(device, "state"))
-            is_back = is_state and self._device_key(device) is not None
+            is_said = TABLE[parse_topic(self._prefix, topic).channel].is_retained
+            is_back = is_said and self._device_key(device) is not None
             if not is_back:  # enrolled again, it has said a new one
                 self._end_retained(topic)
                 self._wiping[topic] = device
@@ -200,7 +205,7 @@ class PortalSignaling:
 
     def _keep(self, topic: str, sealed: bytes) -> None:
         parts = parse_topic(self._prefix, topic)
-        if parts.channel != "state":
+        if not TABLE[parts.channel].is_retained:
             return
         self._waiting.pop(topic, None)
         self._waiting[topic] = self._device_key(parts.device), sealed
@@ -222,6 +227,8 @@ class PortalSignaling:
         match parts.channel:
             case "state":
                 self._listener.on_state(parts.device, parse_state(payload))
+            case "sections":
+                self._listener.on_sections(parts.device, parse_sections(payload))
             case "health":
                 self._listener.on_health(parts.device, parse_health(payload))
             case "event":

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.errors import MessageError
+from agent.model.flat import offline
 from agent.model.health import MAX_FAULTS, Health, HealthFault
 from agent.model.keys import KeySet
 from agent.model.log_limit import LogLimit
+from agent.model.sections import Sections, SectionsMessage
 from agent.model.signal import (
     Answer,
     Bye,
@@ -23,11 +25,13 @@ from agent.model.signal import (
     State,
     ToDevice,
 )
+from agent.model.text import clip
 from agent.model.topics import TABLE, Topic, encode_topic, parse_topic
 from agent.signaling.lease import Lease
-from agent.signaling.messages import Message, clip, encode, parse_keys, parse_look, parse_to_device
+from agent.signaling.messages import Message, encode, parse_keys, parse_look, parse_to_device
 from agent.signaling.outbox import Publication
 from agent.signaling.trust import UNPROVEN, KeyRing, OfferJudge, SigningKey, open_sealed
+from agent.signaling.window import Window
 
 logger = logging.getLogger(__name__)
 
@@ -89,21 +93,6 @@ class _Session:
     """None where the portal is of before there were leases, and ends sessions by `bye` alone."""
 
 
-@dataclass(slots=True)
-class _Window:
-    """At most so many in one second of the clock."""
-
-    limit: int
-    second: int = -1
-    count: int = 0
-
-    def admits(self, now_unix_s: float) -> bool:
-        if int(now_unix_s) != self.second:
-            self.second, self.count = int(now_unix_s), 0
-        self.count += 1
-        return self.count <= self.limit
-
-
 class SignalingService:
     """Judges messages by signature, version, type, claims, sequence and session, in this order."""
 
@@ -131,9 +120,12 @@ class SignalingService:
         self._handler = handler
         self._state_topic = encode_topic(prefix, Topic(device, "state"))
         self._state: State | None = None
+        self._sections: Sections = {}
+        """Beyond the state, as they were last told."""
+        self._sections_seq = 0
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self.has_sessions = asyncio.Event()
-        self._reject_window = _Window(MAX_REJECTS_PER_S)
+        self._reject_window = Window(MAX_REJECTS_PER_S)
         self._refusals: defaultdict[str, LogLimit] = defaultdict(LogLimit)
 
     @property
@@ -209,15 +201,22 @@ class SignalingService:
 
     def publish_state(self, state: State) -> None:
         """Retained; the same state is not sent again."""
-        state = _clipped(state)
         if state != self._state:
             self._state = state
-            self.republish_state()
+            self._say(Topic(self._device, "state"), state)
+
+    def publish_sections(self, sections: Sections) -> None:
+        """What the state has no key for; retained, and the same is not sent again."""
+        if sections != self._sections:
+            self._sections = sections
+            self._tell_sections()
 
     def republish_state(self) -> None:
-        """After each connection: the last will may have replaced it."""
+        """After each connection: the last will may have replaced it, and the broker forgotten all."""
         if self._state is not None:
             self._say(Topic(self._device, "state"), self._state)
+        if self._sections_seq:
+            self._tell_sections()
 
     def publish_event(self, event: Event) -> None:
         """Something a person may want to know; not retained."""
@@ -230,9 +229,18 @@ class SignalingService:
 
     def will(self, state: State) -> Publication:
         """What the broker says for us when we vanish: this state, offline."""
-        offline = replace(_clipped(state), online=False, camera="idle", viewers=0)
-        sealed, row = self._key.seal(self._state_topic, encode(offline)), TABLE["state"]
+        gone = offline(state, state.since)
+        sealed, row = self._key.seal(self._state_topic, encode(gone)), TABLE["state"]
         return Publication(self._state_topic, sealed, row.qos, row.is_retained)
+
+    def _tell_sections(self) -> None:
+        message = SectionsMessage(self._boot_id, self._sections_seq, self._sections)
+        try:
+            self._say(Topic(self._device, "sections"), message)
+        except MessageError as error:  # a room's slip must not end everybody's video
+            logger.error("what the portal may know of this device cannot be told: %s", error)  # noqa: TRY400
+        else:
+            self._sections_seq += 1
 
     def _say(self, topic: Topic, message: Message, *, is_urgent: bool = False) -> None:
         where, row = encode_topic(self._prefix, topic), TABLE[topic.channel]
@@ -378,13 +386,3 @@ class SignalingService:
             over = (other for other, kept in self._sessions.items() if not kept.open and other != name)
             self._sessions.pop(next(over, next(iter(self._sessions))))
         return session
-
-
-def _clipped(state: State) -> State:
-    return replace(
-        state,
-        name=clip(state.name),
-        version=clip(state.version),
-        camera_kind=clip(state.camera_kind),
-        problem=clip(state.problem),
-    )

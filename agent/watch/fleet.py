@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from rich.console import Console
@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.model.text import printable
-from agent.watch.portal import Device, DeviceChanged, PortalClient, SignIn, ask_to_look
+from agent.watch.device import Device
+from agent.watch.portal import DeviceChanged, PortalClient, SignIn, ask_to_look
 
 QUIET_S = 1.0
 """A long list comes in parts, without a last one: it ends when nothing more comes for so long."""
@@ -45,6 +46,8 @@ class Row:
     camera: str
     problem: str
     viewers: int
+    sections: dict[str, Any]
+    """All that the portal says of it, also what this release does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +139,14 @@ async def run_look(portal: str, sign_in: SignIn, devices: list[str], console: Co
 
 
 def _row(device: Device) -> Row:
-    health, release = device.health, device.release
+    sections = device.sections
+    health, release, camera = sections.health, sections.release, sections.camera
     return Row(
         id=device.id,
         name=device.name,
         online=device.online,
         since=device.since,
-        version=device.version,
+        version=sections.agent.version,
         on_trial=bool(release and release.on_trial),
         version_since=release.since or None if release else None,
         given_back=release.given_back if release else "",
@@ -150,9 +154,10 @@ def _row(device: Device) -> Row:
         verdict="unknown" if health is None else "fault" if health.faults else "good",
         faults=tuple(f"{fault.check}: {fault.message}" for fault in health.faults) if health else (),
         nat=health.nat if health else "unknown",
-        camera=device.camera,
-        problem=device.problem,
-        viewers=device.viewers,
+        camera=camera.state,
+        problem=camera.problem,
+        viewers=sections.viewers.count,
+        sections=sections.model_dump(exclude_unset=True),
     )
 
 

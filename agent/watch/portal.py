@@ -10,12 +10,20 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from agent.errors import PortalError
 from agent.model.ids import Id
 from agent.model.network_fault import network_fault
-from agent.model.signal import CandidateLine, IceUrl, Sdp, StreamInfo, Text
+from agent.model.signal import CandidateLine, IceUrl, Sdp, Text
+from agent.watch.device import Device
 
 MAX_MESSAGE_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 15.0
@@ -42,47 +50,6 @@ class Server(_Message):
     urls: Annotated[list[IceUrl], Field(max_length=8)]
     username: Text | None = None
     credential: Text | None = None
-
-
-class Fault(_Message):
-    """Something that keeps a device from serving, as its doctor says."""
-
-    check: Text
-    message: Text = ""
-
-
-class Health(_Message):
-    """The verdict of a device's doctor."""
-
-    nat: Text = "unknown"
-    faults: Annotated[list[Fault], Field(max_length=16)] = []
-
-
-class Release(_Message):
-    """How a device's releases fare."""
-
-    on_trial: bool = False
-    since: float = 0.0
-    given_back: Text = ""
-    reason: Text = ""
-
-
-class Device(_Message):
-    """A camera on the portal."""
-
-    id: Id
-    name: Text = ""
-    online: bool
-    camera: Text = ""
-    camera_kind: Text = ""
-    problem: Text = ""
-    streams: list[StreamInfo] = []
-    has_stamp: bool = False
-    since: float | None = None
-    viewers: int = 0
-    version: Text = ""
-    health: Health | None = None
-    release: Release | None = None
 
 
 class Hello(_Message):
@@ -332,7 +299,7 @@ async def _come_in(http: aiohttp.ClientSession, base: str) -> tuple[aiohttp.Clie
 
 async def _open_socket(http: aiohttp.ClientSession, base: str) -> aiohttp.ClientWebSocketResponse:
     try:
-        return await http.ws_connect(f"{base}/api/ws", max_msg_size=MAX_MESSAGE_BYTES)
+        return await http.ws_connect(f"{base}/api/ws?sections", max_msg_size=MAX_MESSAGE_BYTES)
     except aiohttp.WSServerHandshakeError as exc:
         # A refused handshake keeps its words to itself: ask where they can be read.
         async with http.get(f"{base}/api/session") as answer:

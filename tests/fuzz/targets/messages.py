@@ -5,6 +5,7 @@ from fuzz.target import Target
 from agent.errors import MessageError
 from agent.model.health import Health, HealthFault
 from agent.model.keys import KeySet
+from agent.model.sections import SectionsMessage
 from agent.model.signal import (
     Answer,
     Bye,
@@ -24,11 +25,20 @@ from agent.signaling.messages import (
     parse_from_device,
     parse_health,
     parse_keys,
+    parse_sections,
     parse_state,
     parse_to_device,
 )
 
-PARSERS = (parse_to_device, parse_from_device, parse_state, parse_event, parse_health, parse_keys)
+PARSERS = (
+    parse_to_device,
+    parse_from_device,
+    parse_state,
+    parse_event,
+    parse_health,
+    parse_keys,
+    parse_sections,
+)
 CODES = {"too-large", "malformed", "unknown-version", "unknown-type", "invalid"}
 MAX_WORDS = 600
 NONCE = "n" * 22
@@ -63,6 +73,7 @@ def seeds() -> list[bytes]:
         State(
             "b1", online=True, since=1.7e9, name="Door", streams=(StreamInfo("main", 1280, 720, 30.0, 10**6),)
         ),
+        SectionsMessage("b1", 3, {"modem": {"rssi_dbm": -71.5, "cells": [{"id": 7}, "x"], "is_up": True}}),
         Event("camera-failed", 1.7e9, "no frame", {"after_s": 3.5, "restarts": 2, "final": False}),
         KeySet(7, 1.7e9, ("A" * 43,)),
         Health(1.7e9, "symmetric", is_carrier=True, faults=(HealthFault("broker", "away", "look"),)),

@@ -21,6 +21,7 @@ PARSERS = {
     "reject": messages.parse_from_device,
     "restart": messages.parse_from_device,
     "state": messages.parse_state,
+    "sections": messages.parse_sections,
     "event": messages.parse_event,
     "health": messages.parse_health,
     "keys": messages.parse_keys,

@@ -7,9 +7,17 @@ import pytest
 from parts.trust import BOOT, DEVICE, PORTAL, key_set, make_offer, seal, unseal
 
 from agent.errors import MessageError, NegotiationError
+from agent.model.flat import state_of
 from agent.model.health import Health, HealthFault
+from agent.model.sections import CameraSection, read_sections
 from agent.model.signal import Answer, Bye, Candidate, Event, Look, Reject, Renew, State
-from agent.signaling.messages import parse_event, parse_from_device, parse_health, parse_state
+from agent.signaling.messages import (
+    parse_event,
+    parse_from_device,
+    parse_health,
+    parse_sections,
+    parse_state,
+)
 from agent.signaling.service import (
     MAX_REJECTS_PER_S,
     MAX_SESSIONS,
@@ -353,9 +361,38 @@ def test_state_is_sent_again_after_a_connection(bench):
     assert [parse_state(bench.opened(i)) for i in range(2)] == [STATE, STATE]
 
 
+def test_what_the_state_has_no_key_for_is_retained_beside_it(bench):
+    for sections in (
+        {},
+        {"plan": {"used_bytes": 1}},
+        {"plan": {"used_bytes": 1}},
+        {"plan": {"used_bytes": 2}},
+    ):
+        bench.service.publish_sections(sections)
+    assert [(topic, retain) for topic, _, _, retain, _ in bench.published] == [
+        ("pinhole/v1/door/sections", True)
+    ] * 2
+    bench.service.republish_state()
+    told = [parse_sections(bench.opened(i)) for i in range(3)]
+    assert [(one.boot_id, one.seq, one.sections["plan"]["used_bytes"]) for one in told] == [
+        (BOOT, 0, 1),
+        (BOOT, 1, 2),
+        (BOOT, 2, 2),
+    ]
+
+
+def test_a_room_that_says_what_cannot_be_sent_ends_nothing(bench, caplog):
+    bench.service.publish_sections({"modem": {f"cell{number}": number for number in range(99)}})
+    assert bench.published == []
+    assert "cannot be told" in caplog.text
+
+
 def test_a_long_problem_is_clipped_rather_than_lost(bench):
-    bench.service.publish_state(State("boot1", online=True, since=NOW_S, problem="é" * 2000))
-    assert parse_state(bench.opened(0)).problem == "é" * 512
+    failed = CameraSection("failed", "v4l2", "é\ud800" * 2000, has_stamp=False)
+    bench.service.publish_state(
+        state_of(read_sections({"camera": lambda: failed}), boot_id="boot1", online=True, since=NOW_S)
+    )
+    assert len(parse_state(bench.opened(0)).problem) == 512
     bench.service.send_reject("s1", "busy", "x" * 2000)
     bench.service.send_bye("s1", "x" * 2000)
     bench.service.publish_event(Event("camera-failed", NOW_S, "x" * 2000))
