@@ -17,11 +17,13 @@ from agent.model.media import StreamName
 from agent.model.sections import ViewersSection
 from agent.model.signal import Offer
 from agent.rtc.alarm import Alarm
-from agent.rtc.answer import parse_offer
+from agent.rtc.answer import VIDEO_ALONE, parse_offer
+from agent.rtc.codecs import Directions
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.peer import Describe, Peer, Viewing
 from agent.rtc.pool import CandidatePool
 from agent.rtc.seats import Seat, who_yields
+from agent.rtc.sound import Sound
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class Sessions:
         on_change: Callable[[], None],
         refusal: Callable[[StreamName], str | None] = lambda _: None,
         on_sent: Callable[[int], None] = lambda _: None,
+        sound: Sound | None = None,
     ) -> None:
         """`refusal` says why no more viewer of a stream can be served; `on_sent` counts bytes."""
         self._settings = settings
@@ -75,6 +78,8 @@ class Sessions:
         self._on_change = on_change
         self._refusal = refusal
         self._on_sent = on_sent
+        self._sound = sound
+        self._media: Directions = {**VIDEO_ALONE, "audio": sound.direction} if sound else VIDEO_ALONE
         self._certificate = RTCCertificate.generateCertificate()
         self._pool = CandidatePool(partial(host_addresses, settings.exclude_interfaces))
         self._viewers: dict[str, _Viewer] = {}
@@ -163,7 +168,9 @@ class Sessions:
     def _restart(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
         try:
             peer = viewer.streaming_peer()
-            peer.begin_restart(parse_offer(offer.sdp), offer.ice_servers, relay_only=offer.relay_only)
+            peer.begin_restart(
+                parse_offer(offer.sdp, self._media), offer.ice_servers, relay_only=offer.relay_only
+            )
         except NegotiationError as exc:
             log.info("viewer %s: restart refused: %s", session, exc)
             viewer.end(str(exc))
@@ -200,7 +207,7 @@ class Sessions:
             self._on_change()
 
     async def _negotiate_and_run(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
-        negotiated = parse_offer(offer.sdp)
+        negotiated = parse_offer(offer.sdp, self._media)
         with self._viewing(offer.stream) as viewing:  # the camera starts while the two ends find each other
             peer = Peer(
                 negotiated,
@@ -208,6 +215,7 @@ class Sessions:
                 relay_only=offer.relay_only,
                 certificate=self._certificate,
                 viewing=viewing,
+                sound=self._sound,
                 describe=self._describe,
                 alarm=self._alarm,
                 on_sent=self._on_sent,

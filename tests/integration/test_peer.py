@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import gc
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from parts.stock_viewer import device, viewer
+from parts.tone import Room, Voice, pitch_hz
 
 from agent.rtc.sessions import GIVEN_TO_FEWER, GIVEN_TO_HIGHER
 
@@ -263,3 +265,21 @@ async def test_a_viewer_for_whom_the_uplink_has_no_room_is_told_when_to_come_bac
         await one.connect()
         code, words = await one.ended
         assert (code, "no room" in words, cam.watchers) == ("uplink-full", True, 0)
+
+
+async def test_sound_goes_both_ways_beside_the_picture():
+    room = Room(600)
+    async with device(sound=room.sound) as cam, viewer(cam, voice=Voice(1000)) as one:
+        recording = asyncio.create_task(room.record())
+        await one.connect()
+        packets, said = await room.heard()
+        assert pitch_hz(said[-1]) == 1000
+        steps = {(b.seq - a.seq & 0xFFFF, b.rtp_time - a.rtp_time & 0xFFFFFFFF) for a, b in pairwise(packets)}
+        assert steps == {(1, 960)}
+        for _ in range(50):
+            heard = await asyncio.wait_for(one.heard.get(), 10)
+        assert pitch_hz(heard) == 600
+        await one.next_frame()
+        assert room.listeners == 1
+        recording.cancel()
+    assert room.listeners == 0
