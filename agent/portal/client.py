@@ -34,8 +34,6 @@ class Client:
     ice: IceGrant
     rate: TokenBucket
     """Of its messages."""
-    reads_sections: bool = False
-    """Its page is not of before there were any."""
 
     @property
     def user(self) -> str:

@@ -5,7 +5,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from parts.accounts import world  # noqa: F401  a fixture
+from parts.accounts import World
+from parts.portal import PASSWORD, USER
 
 from agent.portal.store import Store, _sqlite, make_url
 
@@ -27,3 +28,12 @@ def store(tmp_path):
     store = Store(_sqlite(make_url(f"sqlite:///{file}")))
     yield store
     store.close()
+
+
+@pytest.fixture
+def world(store, tmp_path):
+    """Accounts with the administrator `ann`, without a web server."""
+    world = World(store, tmp_path)
+    world.desk.add_user(USER, "admin", password=PASSWORD)
+    yield world
+    world.passwords.close()
