@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import os
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,30 +19,27 @@ from agent.control.allowance import DataAllowance
 from agent.control.budget import Plan, Usage
 from agent.control.demand import Limits
 from agent.control.stream import StreamControl
-from agent.device.commands import Commands, Handler
 from agent.device.heartbeat import Heartbeat
-from agent.device.led import Led
 from agent.device.ledger import Ledger
 from agent.device.link import LinkMonitor
-from agent.device.power import Power
 from agent.device.release import ReleaseDesk, Standing, stand
 from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
 from agent.model import topics
-from agent.model.command import CommandError, Order
 from agent.model.disk import check_folder
+from agent.model.flat import beyond, offline, state_of
+from agent.model.health import Health
 from agent.model.keys import KeySet
 from agent.model.media import STREAMS, Need, StreamName, Unit
+from agent.model.sections import AgentSection, ReadSection, read_sections
 from agent.model.signal import (
     CameraState,
     Event,
     EventKind,
     Offer,
-    Result,
     State,
-    StreamInfo,
 )
 from agent.model.tasks import EssentialTasks
 from agent.rtc.interfaces import host_addresses
@@ -63,7 +59,7 @@ class Agent:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._boot_id = secrets.token_hex(8)
-        self._born, self._started_s = time.time(), time.monotonic()
+        self._born = time.time()
         self._tasks = EssentialTasks()
         check_folder(settings.device.state_dir)
         device, broker = settings.device, broker_settings(settings)
@@ -85,9 +81,6 @@ class Agent:
             lambda name, take: self.streams[name].reading_rtp(take),
             settings.webrtc.uplink_bps,
         )
-        self.led = Led(device.state_dir / "led.json")
-        self.power = Power(_later, lambda: time.monotonic() - self._started_s, os.environ)
-        self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
         identity = load_identity(device.state_dir)
         self.service = SignalingService(
             broker.topic_prefix,
@@ -103,11 +96,18 @@ class Agent:
             signal=self.service,
             viewing=self.control.viewer,
             describe=self._describe,
-            command=lambda order: self.service.run_in_session(order, time.time()),
             on_change=self._publish_state,
             refusal=self.control.refusal,
             on_sent=self.allowance.on_sent if self.allowance else lambda _: None,
         )
+        self._sections: dict[str, ReadSection] = {
+            "agent": lambda: AgentSection(device.display_name, __version__),
+            "camera": self.capture.section,
+            "streams": self.capture.streams_section,
+            "viewers": self.sessions.section,
+            "release": self.releases.section,
+            "plan": lambda: self.allowance and self.allowance.section(),
+        }
         self.broker = Broker(
             broker,
             client_id=f"pinhole-{device.id}",
@@ -119,7 +119,7 @@ class Agent:
             will=self.service.will(self._state()),
         )
 
-        self.health = make_health_reporter(settings, self.service.publish_health)
+        self.health = make_health_reporter(settings, self._publish_health)
         self.link = LinkMonitor(
             partial(host_addresses, settings.webrtc.exclude_interfaces), self._on_link_changed
         )
@@ -143,7 +143,7 @@ class Agent:
                 await asyncio.wait((camera,))
                 if self.allowance:
                     self.allowance.close()
-                self.service.publish_state(self._state(online=False))
+                self.service.publish_state(offline(self._state(), time.time()))
 
     def _work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What runs beside camera and broker, and ends before them."""
@@ -154,7 +154,6 @@ class Agent:
         yield "heartbeat", self.heartbeat.run()
         yield "releases", self.releases.run()
         yield "sockets", self.sessions.run()
-        yield "led", self.led.run()
         yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
 
     # Signaling and the sessions need each other; signaling calls these.
@@ -174,27 +173,6 @@ class Agent:
 
     def on_look(self) -> None:
         self.releases.look_for_release()
-
-    def answered(self, command: str) -> Result | None:
-        return self.commands.answered(command)
-
-    def on_command(self, order: Order) -> Result:
-        return self.commands.run(order)
-
-    def _handlers(self) -> dict[str, Handler]:
-        """What each command of the table does here."""
-        return {
-            "keyframe": lambda order, _: self.sessions.want_keyframe(order.session),
-            "look": lambda _, __: self.releases.look_for_release(),
-            "identify": lambda _, wish: self.led.blink(wish.seconds),
-            "restart-stream": lambda _, __: self._restart_stream(),
-            "restart-agent": lambda _, __: self.power.restart_agent(),
-            "reboot": lambda _, __: self.power.reboot(),
-        }
-
-    def _restart_stream(self) -> None:
-        if not self.capture.restart():
-            raise CommandError("not-running", "the camera does not run: nobody watches, or it has failed")
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         self.service.on_message(topic, payload, time.time(), time.monotonic())
@@ -293,32 +271,20 @@ class Agent:
 
     def _publish_state(self) -> None:
         self.service.publish_state(self._state())
+        self.service.publish_sections(beyond(read_sections(self._sections)))
 
-    def _state(self, *, online: bool = True) -> State:
-        capture = self.capture
-        streams = tuple(
-            StreamInfo(stream, of.width_px, of.height_px, of.fps, capture.most_bps[stream])
-            for stream, of in capture.formats.items()
-        )
-        return State(
+    def _publish_health(self, health: Health) -> None:
+        self.service.publish_health(health)
+        self._publish_state()  # numbers that change by themselves go as often
+
+    def _state(self) -> State:
+        return state_of(
+            read_sections(self._sections),
             boot_id=self._boot_id,
-            online=online,
-            since=self._born if online else time.time(),
-            name=self._settings.device.display_name,
-            version=__version__,
-            camera=capture.state if online else "idle",
-            camera_kind=capture.kind,
-            problem=capture.problem,
-            streams=streams,
-            viewers=len(self.sessions) if online else 0,
-            has_stamp=capture.has_stamp,
-            release=self.releases.release,
+            online=True,
+            since=self._born,
             understands=UNDERSTANDS,
         )
-
-
-def _later(seconds: float, act: Callable[[], None]) -> None:
-    asyncio.get_running_loop().call_later(seconds, act)
 
 
 def _in_thread(work: Callable[[], None]) -> object:

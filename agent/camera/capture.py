@@ -15,6 +15,7 @@ from agent.camera.supervision import Patience, Phase, Signal, Supervisor
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.media import STREAMS, EncoderDemand, Need, StreamFormat, StreamName
+from agent.model.sections import CameraSection, StreamSection, StreamsSection
 from agent.model.signal import CameraState, EventKind
 
 log = logging.getLogger(__name__)
@@ -105,8 +106,6 @@ class Capture:
         self._dropped_before = 0
         self._epoch = -1
         self._changed = asyncio.Event()
-        self._is_asked = False
-        """To restart."""
         self._failure: Exception | None = None
 
     @property
@@ -118,6 +117,18 @@ class Capture:
     def problem(self) -> str:
         """Why the state is `failed`, and what to do."""
         return self._supervisor.problem
+
+    def section(self) -> CameraSection:
+        """What the device's state says of the camera."""
+        return CameraSection(self.state, self.kind, self.problem, self.has_stamp)
+
+    def streams_section(self) -> StreamsSection:
+        """What it says of the streams."""
+        made = {
+            stream: StreamSection(of.width_px, of.height_px, of.fps, self.most_bps[stream])
+            for stream, of in self.formats.items()
+        }
+        return StreamsSection(**made)
 
     @property
     def dropped(self) -> int:
@@ -177,12 +188,6 @@ class Capture:
         """An IDR as soon as the last forced one is old enough for this need; many requests are one."""
         self._outlets[stream].gate.request(need, _now_s())
         self._force_keyframe_when_due(stream)
-
-    def restart(self) -> bool:
-        """Stop the camera, and start it again for those who watch; False where it does not run."""
-        self._is_asked = self._running is not None
-        self._changed.set()
-        return self._is_asked
 
     async def run(self) -> None:
         """Run until cancelled, and stop the camera then.
@@ -253,9 +258,6 @@ class Capture:
             error = CameraError(str(self._failure))
             error.__cause__ = self._failure
             self._say(Signal.BROKE, error)
-        elif self._running and self._is_asked:
-            self._is_asked = False
-            self._say(Signal.ASKED)
         elif signal := self._supervisor.brought(_now_s()):
             silence = f"no picture from the {self.kind} camera for {self._supervisor.silence_s:g} s"
             self._say(signal, CameraError(silence) if signal is Signal.SILENT else None)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from agent.control.budget import DataBudget, Plan, Usage
+from agent.model.sections import PlanSection
 from agent.model.signal import EventKind
 
 MB = 1_000_000
@@ -34,6 +35,11 @@ class DataAllowance:
     def usage(self) -> Usage:
         """What was sent this month."""
         return self._budget.usage
+
+    def section(self) -> PlanSection:
+        """What the device's state says of the plan."""
+        usage = self.usage
+        return PlanSection(usage.since, usage.sent_bytes, self._plan.cap_bytes, usage.is_exceeded)
 
     @property
     def ceiling_bps(self) -> int | None:

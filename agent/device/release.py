@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.model.disk import write_whole
-from agent.model.signal import Release
+from agent.model.sections import ReleaseSection
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class ReleaseDesk:
         state: Path = STATE,
     ) -> None:
         """`watching` keeps the camera running inside its block; `on_change` is for a new `release`."""
-        self.release: Release | None = None
+        self.release: ReleaseSection | None = None
         self._stand, self._watching, self._on_change = stand, watching, on_change
         self._ask_keyframe = ask_keyframe
         folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
@@ -104,6 +104,10 @@ class ReleaseDesk:
             self.release = release
             self._on_change()
 
+    def section(self) -> ReleaseSection | None:
+        """What the device's state says of its releases; None where they are not managed here."""
+        return self.release
+
     def look_for_release(self) -> None:
         """The portal announced a release: within half a minute `pinhole-pull.path` sees our file."""
         loop = asyncio.get_running_loop()
@@ -128,7 +132,7 @@ class ReleaseDesk:
         except OSError as exc:
             log.warning(f"cannot write our status: {exc}")
 
-    def _read(self) -> Release | None:
+    def _read(self) -> ReleaseSection | None:
         """The same as before while the file has not changed."""
         try:
             about = self._state.stat()
@@ -152,10 +156,10 @@ class ReleaseDesk:
             return 0.0
 
 
-def parse_state(state: dict[str, Any], since: float) -> Release:
+def parse_state(state: dict[str, Any], since: float) -> ReleaseSection:
     """What people want to know of `state.json`, and since when the release runs. Pure."""
     last = next(iter(state["given_back"]), None) or {"version": "", "reason": "", "at": 0.0}
-    return Release(
+    return ReleaseSection(
         on_trial=state["trial"] is not None,
         since=since,
         given_back=str(last["version"])[:64],

@@ -9,7 +9,7 @@ from agent.doctor.report import Finding, Report
 from agent.doctor.wiring import Wish, examine
 from agent.model.health import MAX_FAULTS, Health, HealthFault
 from agent.model.signal import IceServer
-from agent.signaling.messages import clip
+from agent.model.text import clip
 
 log = logging.getLogger(__name__)
 

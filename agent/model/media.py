@@ -44,14 +44,25 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class RtpFrame:
-    """One picture cut into RTP payloads, the same for all viewers."""
+    """One unit cut into RTP payloads, the same for all viewers."""
 
     payloads: tuple[bytes, ...]
-    """RFC 6184 payloads of at most 1200 bytes; the last one carries the marker."""
+    """Of at most 1200 bytes: of a picture as in RFC 6184, of sound one Opus packet (RFC 7587)."""
     rtp_time: int
-    """90 kHz, unwrapped, without a viewer's random offset."""
+    """90 kHz for pictures, 48 kHz for sound; unwrapped, without a viewer's random offset."""
     is_keyframe: bool
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPacket:
+    """What a viewer sent, and SRTP found to be its own; nothing else is known of it."""
+
+    seq: int
+    """Modulo 2**16."""
+    rtp_time: int
+    """Modulo 2**32."""
+    payload: bytes
 
 
 class Need(Enum):

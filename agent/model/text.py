@@ -1,7 +1,10 @@
-"""Foreign text, made fit for a terminal or a log."""
+"""Foreign text, made fit for a terminal, a log or a message."""
 
 import logging
 from typing import Any
+
+MAX_TEXT_CHARS = 512
+"""As `agent.model.signal.Text`."""
 
 
 def printable(text: str) -> str:
@@ -14,6 +17,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """With control characters written out: what somebody is called must not forge a line of the log."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def clip(text: str) -> str:
+    """Free text of ours, such as an exception's words, in the shape and length that `Text` allows."""
+    return text.encode("utf-8", "replace").decode()[:MAX_TEXT_CHARS]
 
 
 class LineFormatter(logging.Formatter):

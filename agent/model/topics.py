@@ -11,7 +11,7 @@ from agent.errors import MessageError
 from agent.model.ids import is_id
 from agent.model.signal import OFFER_LIFETIME_S, VERSION, EventKind
 
-Channel = Literal["keys", "state", "health", "event", "in", "look", "out"]
+Channel = Literal["keys", "state", "sections", "health", "event", "in", "look", "out"]
 End = Literal["device", "portal"]
 
 
@@ -42,6 +42,8 @@ TABLE: Final[Mapping[Channel, Row]] = {
     # The first that a device subscribes to, since it judges offers by them.
     "keys": Row("keys/{name}", "portal", is_retained=True),
     "state": Row("{device}/state", "device", is_retained=True),
+    # What `state` has no key for.
+    "sections": Row("{device}/sections", "device", is_retained=True),
     # The next one comes soon.
     "health": Row("{device}/health", "device", qos=0, expiry_s=60.0),
     "event": Row("{device}/event/{name}", "device", names=get_args(EventKind)),
@@ -106,7 +108,7 @@ def unkept_filters(prefix: str) -> tuple[str, ...]:
 
 
 def kept_topics(prefix: str, device: str) -> tuple[str, ...]:
-    """Where the broker may keep something of a device: its `state`, and elsewhere what a hostile one left."""
+    """Where the broker may keep something of a device: what it says so, and what a hostile one left."""
     own = _level(device)
     topics = (topic for row in written_by("device") for topic in row.narrowest(prefix, own))
     return tuple(topic for topic in topics if "+" not in topic)

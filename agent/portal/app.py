@@ -21,7 +21,6 @@ from agent.portal.accounts.sessions import SEEN_EVERY_S
 from agent.portal.api.account import Account
 from agent.portal.api.admin import Admin
 from agent.portal.api.audit import AuditLog
-from agent.portal.api.commands import CommandRoutes
 from agent.portal.api.enroll import Devices
 from agent.portal.api.passkeys import Passkeys
 from agent.portal.api.releases import Releases
@@ -129,7 +128,8 @@ class _Routes:
         )
         if not socket.can_prepare(request).ok:
             return refusal(400, "not-a-websocket", "This address speaks WebSocket only.")
-        client = self._gateway.join(who, client_address(request))
+        reads_sections = "sections" in request.query
+        client = self._gateway.join(who, client_address(request), reads_sections=reads_sections)
         if client is None:
             return refusal(503, "too-many-clients", "Too many dashboards are open on this portal.")
         try:
@@ -169,7 +169,6 @@ def create_app(
     AuditLog(accounts).add_to(app)
     Shares(accounts).add_to(app)
     Releases(accounts, gateway).add_to(app)
-    CommandRoutes(accounts, gateway).add_to(app)
     devices.add_to(app)
     return app
 

@@ -1,21 +1,22 @@
 """Who watches what: as each user may know it, and as the audit log hears of it."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Literal
 
 from agent.portal.client import Client
-from agent.portal.commands import CommandAct
 from agent.portal.messages import Device
 
 WatchAct = Literal["watch", "watch-end", "watch-refused", "preview"]
-NoteWatching = Callable[[Client, str, WatchAct | CommandAct, str], None]
-"""`note(client, device, act, detail)` for the audit log: somebody watches, or commands while watching."""
 PREVIEW_EVERY_S = 3600.0
 MAX_PREVIEWS = 16_384
 MAX_NAMES = 64
 """As many viewers as a camera takes."""
+
+
+_OF_GUESTS = ("portal", "agent", "camera", "streams", "viewers", "release", "health")
+"""Sections for who came by a share link: one that nobody here knows may tell where the camera stands."""
 
 
 def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Device:
@@ -23,7 +24,11 @@ def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Dev
     others = [watcher.user for watcher in watchers if watcher.owner != client.owner]
     may_know = client.identity.access.may(device.id, "manage")
     names = tuple(sorted(others)[:MAX_NAMES]) if may_know else ()
-    return replace(device, own_viewers=len(watchers) - len(others), watching=names)
+    sections = device.sections
+    if client.identity.share_id is not None:
+        sections = {name: section for name, section in sections.items() if name in _OF_GUESTS}
+    own = sections["portal"] | {"own_viewers": len(watchers) - len(others), "watching": names}
+    return replace(device, sections=sections | {"portal": own})
 
 
 class PreviewLog:

@@ -34,6 +34,8 @@ class Client:
     ice: IceGrant
     rate: TokenBucket
     """Of its messages."""
+    reads_sections: bool = False
+    """Its page is not of before there were any."""
 
     @property
     def user(self) -> str:

@@ -1,15 +1,22 @@
 """What the portal knows of the devices, from their retained states."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from agent.model.flat import merged, offline, sections_of
 from agent.model.health import Health
+from agent.model.sections import Sections, SectionsMessage, fields_of, is_sound
 from agent.model.signal import State
-from agent.portal.messages import Device
+from agent.portal.messages import Device, PortalSection
 from agent.portal.names import is_same, shown
 
 MAX_DEVICES = 4096
 _REVOKED = "This camera was revoked: it has to be enrolled again."
+
+
+_OURS = ("portal", "health")
+"""Sections that a device cannot say: its verdict has a message of its own."""
+_FRAMING = ("type", "v")
 
 
 @dataclass(slots=True)
@@ -17,6 +24,8 @@ class _Entry:
     state: State
     since: float | None
     health: Health | None = None
+    sections: Sections = field(default_factory=dict)
+    """All that the device says, put together."""
 
 
 class Directory:
@@ -24,6 +33,8 @@ class Directory:
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
+        self._beyond: dict[str, SectionsMessage] = {}
+        """What devices say beyond their states; it may come first."""
         self._names: dict[str, str] = {}
         """The portal's own, as they are shown."""
         self._plain: dict[str, str] = {}
@@ -36,12 +47,29 @@ class Directory:
                 return False
             # A will carries the birth's time: without the birth nobody can say when the device went.
             self._entries[device] = _Entry(state, state.since if state.online else None)
+            self._put_together(device)
             return True
         if entry.state == state or _is_late_will(entry.state, state):
             return False
         entry.since = _since(entry, state, now)
         entry.state = state
+        self._put_together(device)
         return True
+
+    def apply_sections(self, device: str, message: SectionsMessage) -> bool:
+        """Take in what a device says beyond its state; False where that changes nothing that is shown."""
+        known = self._beyond.get(device)
+        if known is None and len(self._beyond) >= MAX_DEVICES:
+            return False
+        if known is not None and known.boot_id == message.boot_id and known.seq >= message.seq:
+            return False  # the broker, or somebody in it, says it again
+        self._beyond[device] = message
+        entry = self._entries.get(device)
+        if entry is None:
+            return False
+        before = entry.sections
+        self._put_together(device)
+        return entry.sections != before
 
     def apply_health(self, device: str, health: Health) -> bool:
         """Take in a verdict; False where it is the known one, or of a device without a state."""
@@ -49,6 +77,7 @@ class Directory:
         if entry is None or entry.health == health:
             return False
         entry.health = health
+        self._put_together(device)
         return True
 
     def take_names(self, names: Mapping[str, str | None]) -> list[str]:
@@ -66,8 +95,10 @@ class Directory:
         entry = self._entries.get(device)
         if entry is None:
             return False
-        entry.state = replace(entry.state, online=False, camera="idle", viewers=0, problem=_REVOKED)
+        entry.state = replace(offline(entry.state, now), problem=_REVOKED)
         entry.since = now
+        self._beyond.pop(device, None)
+        self._put_together(device)
         return True
 
     def is_online(self, device: str) -> bool | None:
@@ -102,8 +133,25 @@ class Directory:
         said = entry.state.name or device
         name = self._names.get(device)
         if name is None:  # of no registry: only tests have such
-            return _view(device, entry, said, "")
-        return _view(device, entry, name, "" if is_same(said, self._plain[device]) else said)
+            name, calls_itself = said, ""
+        else:
+            calls_itself = "" if is_same(said, self._plain[device]) else said
+        own = PortalSection(name, entry.state.online, calls_itself)
+        return Device(device, entry.since, entry.sections | {"portal": fields_of(own)})
+
+    def _put_together(self, device: str) -> None:
+        """A section that we know, and that does not hold what it should, is as the state alone has it."""
+        entry, beyond = self._entries[device], self._beyond.get(device)
+        made = sections_of(entry.state)
+        if beyond is not None and beyond.boot_id == entry.state.boot_id:
+            for name, said in beyond.sections.items():
+                section = merged(made.get(name, {}), said)
+                if name not in _OURS and is_sound(name, section):
+                    made[name] = section
+        if entry.health is not None:
+            verdict = fields_of(entry.health)
+            made["health"] = {key: value for key, value in verdict.items() if key not in _FRAMING}
+        entry.sections = made
 
 
 def _is_late_will(known: State, new: State) -> bool:
@@ -118,23 +166,3 @@ def _since(entry: _Entry, state: State, now: float) -> float | None:
         return entry.since
     # A clean stop says when; a will repeats the birth's time: then the moment we learnt of it is the best.
     return state.since if state.since > entry.state.since else now
-
-
-def _view(device: str, entry: _Entry, name: str, calls_itself: str) -> Device:
-    state = entry.state
-    return Device(
-        id=device,
-        name=name,
-        online=state.online,
-        since=entry.since,
-        camera=state.camera,
-        camera_kind=state.camera_kind,
-        problem=state.problem,
-        streams=state.streams,
-        viewers=state.viewers,
-        has_stamp=state.has_stamp,
-        version=state.version,
-        health=entry.health,
-        release=state.release,
-        calls_itself=calls_itself,
-    )

@@ -2,22 +2,20 @@
 
 No socket, task or topic in here: `app.py` feeds it text from browsers, the composition feeds it messages from
 devices, and `tick` is called twice a second. A session's life is in `sessions.py`, what is known of devices
-in `presence.py`, commands that wait in `commands.py`, and how much each may have in `limits.py`.
+in `presence.py`, and how much each may have in `limits.py`.
 """
 
 import itertools
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from agent.errors import MessageError
-from agent.model.command import COMMANDS
 from agent.model.health import Health
+from agent.model.sections import SectionsMessage
 from agent.model.signal import Event, FromDevice, State
 from agent.portal.accounts.access import Identity
-from agent.portal.audience import NoteWatching, seen_by
+from agent.portal.audience import seen_by
 from agent.portal.client import Client, Clock
-from agent.portal.commands import Commands
 from agent.portal.devices import Directory
 from agent.portal.farewells import SendToDevice
 from agent.portal.limits import gives_way, may_join, message_rate
@@ -29,10 +27,12 @@ from agent.portal.messages import (
     BrowserOffer,
     BrowserPing,
     BrowserResume,
+    Device,
     DeviceChanged,
     DeviceEvent,
     DeviceGone,
     Error,
+    FlatDevice,
     Hello,
     Ice,
     PastEvents,
@@ -41,12 +41,13 @@ from agent.portal.messages import (
     encode_to_browser,
     fitting_devices,
     fitting_events,
+    flattened,
     parse_from_browser,
 )
 from agent.portal.outbox import Outbox
 from agent.portal.presence import Presence
 from agent.portal.rate_limit import MinuteLimit
-from agent.portal.sessions import LEASE_S, Sessions
+from agent.portal.sessions import LEASE_S, NoteWatching, Sessions
 from agent.portal.turn import IceGrant, IceServers
 
 ICE_RENEW_SHARE = 0.25
@@ -84,7 +85,6 @@ class Gateway:
         self._clock = clock = clock or Clock()
         self._directory = Directory()
         self.sessions = Sessions(send, ice, clock, self._directory, self, lease_s)
-        self.commands = Commands(send, self._directory, clock, self.ask_to_look)
         self._presence = Presence(send, ice, clock, self._directory, self.sessions, self)
         self._events = MinuteLimit(EVENTS_PER_MINUTE)
         self._past: deque[DeviceEvent] = deque(maxlen=PAST_EVENTS)
@@ -93,7 +93,7 @@ class Gateway:
 
     # From the browsers.
 
-    def join(self, identity: Identity, address: str = "") -> Client | None:
+    def join(self, identity: Identity, address: str = "", *, reads_sections: bool = False) -> Client | None:
         """Take in a WebSocket; None where there are too many, in all or of this user or link.
 
         An administrator finds room, however many others have opened.
@@ -111,6 +111,7 @@ class Gateway:
             outbox=Outbox(lambda device: self._encode_device(client, device)),
             ice=self._grant(identity, number),
             rate=message_rate(self._clock.mono_s()),
+            reads_sections=reads_sections,
         )
         self._greet(client)
         self._clients.add(client)
@@ -150,12 +151,11 @@ class Gateway:
     # From the accounts.
 
     def live_sessions(self) -> set[str]:
-        """Keys of the sign-ins that have a WebSocket here, a stream, or a command that waits."""
-        return {client.identity.session for client in self._present()} | self.commands.sessions()
+        """Keys of the sign-ins that have a WebSocket here, or a stream."""
+        return {client.identity.session for client in self._present()}
 
     def apply(self, identities: Mapping[str, Identity], asked: set[str]) -> None:
         """Take in who of those asked about may still do what; who is missing is out, at once."""
-        self.commands.apply(identities, asked)
         for client in self._present():
             if client.identity.session not in asked:  # came in since, with newer knowledge
                 continue
@@ -169,15 +169,8 @@ class Gateway:
         """Of which anything is known."""
         return self._directory.ids()
 
-    def look(self, device: str, who: Identity) -> bool:
-        """Have a device look for a new release, in the words that it knows; False as `ask_to_look`."""
-        if not (self._directory.is_online(device) and self._directory.understands(device, "command")):
-            return self.ask_to_look(device)
-        kind = COMMANDS["look"]
-        return bool(self.commands.ask(secrets.token_hex(16), device, kind, {}, who, kind.life_s).boot_id)
-
     def ask_to_look(self, device: str) -> bool:
-        """Tell a device of before there were commands; False where it or the broker is away."""
+        """Tell a device that there may be a new release; False where it or the broker is away."""
         boot_id = self._directory.boot_id(device)
         if boot_id is None or not self._directory.is_online(device):
             return False
@@ -189,6 +182,11 @@ class Gateway:
         """A device's presence changed."""
         self._presence.on_state(device, state)
 
+    def on_sections(self, device: str, message: SectionsMessage) -> None:
+        """What a device's state says beyond that."""
+        if self._directory.apply_sections(device, message):
+            self.show(device)
+
     def on_health(self, device: str, health: Health) -> None:
         """What a device's doctor says."""
         if self._directory.apply_health(device, health):
@@ -196,16 +194,13 @@ class Gateway:
 
     def expects(self, device: str, session_id: str) -> bool:
         """Whether it concerns us what this device says in this session; each portal has its own."""
-        parts = (self.sessions, self._presence, self.commands)
-        return any(part.expects(device, session_id) for part in parts)
+        return self.sessions.expects(device, session_id) or self._presence.expects(device, session_id)
 
     def on_signal(self, device: str, session_id: str, message: FromDevice) -> None:
         """A device answers; only the WebSocket that opened the session hears it.
 
         Raises MessageError `stale-answer` for one to another offer than the session's newest.
         """
-        if self.commands.on_signal(device, session_id, message):
-            return
         is_ours = self.sessions.table.get(session_id) is not None
         if self.sessions.on_signal(device, session_id, message):
             self._presence.on_wrong_boot(device)
@@ -214,7 +209,6 @@ class Gateway:
 
     def on_undelivered(self, device: str, session_id: str, words: str) -> None:
         """The broker does not take what we sent to a device."""
-        self.commands.on_undelivered(device, session_id, words)
         self.sessions.on_undelivered(device, session_id, words)
 
     def on_event(self, device: str, event: Event) -> None:
@@ -233,10 +227,6 @@ class Gateway:
         if len(own) >= PAST_OF_DEVICE:
             self._past.remove(own[-1])
         self._past.appendleft(event)
-
-    def on_presence(self, device: str, boot_id: str) -> None:
-        """A device is there, and this is its start."""
-        self.commands.on_presence(device, boot_id)
 
     def on_revoked(self, device: str) -> None:
         """A device may not speak any more: its sessions end, and nobody can ask for another."""
@@ -270,7 +260,6 @@ class Gateway:
         now_s, unix_s = self._clock.mono_s(), self._clock.unix_s()
         self.sessions.tick(now_s)
         self._presence.tick(now_s)
-        self.commands.tick()
         for client in list(self._clients):
             if client.identity.expires_at <= unix_s:
                 self._shut_out(client)
@@ -311,9 +300,8 @@ class Gateway:
         return (client for client in self._clients if client.may_watch(device))
 
     def _greet(self, client: Client) -> None:
-        known = (device for device in self._directory.all() if client.may_watch(device.id))
-        watchers = self.sessions.table.watchers
-        devices = [seen_by(client, device, watchers(device.id)) for device in known]
+        ids = [device for device in self._directory.ids() if client.may_watch(device)]
+        devices = (self._seen_by(client, device) for device in ids)
         ice, first = client.ice, fitting_devices(devices, _HELLO_ROOM_BYTES)
         ends_at = client.identity.expires_at if client.identity.share_id is not None else None
         client.tell(
@@ -326,8 +314,8 @@ class Gateway:
         )
         if past:
             client.tell(PastEvents(past))
-        for device in devices[len(first) :]:
-            client.outbox.put_device(device.id)
+        for device in ids[len(first) :]:
+            client.outbox.put_device(device)
 
     def _grant(self, identity: Identity, number: int) -> IceGrant:
         """TURN for whoever has a camera to watch, and no longer than they may come in."""
@@ -348,8 +336,11 @@ class Gateway:
         return expires_at - unix_s < ttl_s * ICE_RENEW_SHARE
 
     def _encode_device(self, client: Client, device: str) -> str:
-        watchers = self.sessions.table.watchers(device)
-        return encode_to_browser(DeviceChanged(seen_by(client, self._directory.get(device), watchers)))
+        return encode_to_browser(DeviceChanged(self._seen_by(client, device)))
+
+    def _seen_by(self, client: Client, device: str) -> Device | FlatDevice:
+        seen = seen_by(client, self._directory.get(device), self.sessions.table.watchers(device))
+        return seen if client.reads_sections else flattened(seen)
 
     def _broadcast(self, message: ToBrowser) -> None:
         text = encode_to_browser(message)

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from agent.errors import MessageError
-from agent.model.health import Health
+from agent.model.flat import flat_device
 from agent.model.ids import Id
 from agent.model.media import StreamName
-from agent.model.signal import CameraState, CandidateLine, IceServer, Release, Sdp, StreamInfo
+from agent.model.sections import Sections
+from agent.model.signal import CandidateLine, IceServer, Sdp
 
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_WORDS = 300
@@ -76,31 +77,38 @@ FromBrowser = BrowserOffer | BrowserCandidate | BrowserBye | BrowserResume | Bro
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """A camera as the dashboard shows it."""
+class PortalSection:
+    """What the portal itself says of a camera; no camera can say it."""
 
-    id: str
     name: str
     online: bool
-    since: float | None
-    """Unix time in seconds when it came or went; None where nobody can know."""
-    camera: CameraState
-    camera_kind: str
-    problem: str
-    streams: tuple[StreamInfo, ...]
-    viewers: int
-    has_stamp: bool
-    version: str
-    health: Health | None = None
-    """What its doctor says; None where it has not yet."""
-    release: Release | None = None
-    """How its releases fare; None where they are not managed on the device."""
     calls_itself: str = ""
     """Where that is something else than the portal's own `name` for it."""
     own_viewers: int = 0
     """How many of the viewers are the one's who is told this."""
     watching: tuple[str, ...] = ()
     """The other viewers by name, once for each stream; for who may manage the camera."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A camera as the dashboard shows it."""
+
+    id: str
+    since: float | None
+    """Unix time in seconds when it came or went; None where nobody can know."""
+    sections: Sections
+    """What it says, unread, with `portal` and its doctor's `health` beside."""
+
+
+FlatDevice = dict[str, Any]
+"""The same for a page of before there were sections."""
+
+
+def flattened(device: Device) -> FlatDevice:
+    """What such a page reads of it."""
+    since = {} if device.since is None else {"since": device.since}
+    return {"id": device.id, **since, **flat_device(device.sections)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,7 @@ class Hello:
     broker: bool
     ice_servers: tuple[IceServer, ...]
     ice_expires_at: float | None
-    devices: tuple[Device, ...]
+    devices: tuple[Device | FlatDevice, ...]
     link_ends_at: float | None = None
     """When the share link ends that brought this browser in; Unix time in seconds."""
     type: Literal["hello"] = "hello"
@@ -122,7 +130,7 @@ class Hello:
 class DeviceChanged:
     """A device is new or differs from before."""
 
-    device: Device
+    device: Device | FlatDevice
     type: Literal["device"] = "device"
 
 
@@ -253,7 +261,7 @@ ToBrowser = (
 
 _FROM_BROWSER: TypeAdapter[FromBrowser] = TypeAdapter(Annotated[FromBrowser, Field(discriminator="type")])
 _TO_BROWSER: TypeAdapter[ToBrowser] = TypeAdapter(Annotated[ToBrowser, Field(discriminator="type")])
-_DEVICE: TypeAdapter[Device] = TypeAdapter(Device)
+_DEVICE: TypeAdapter[Device | FlatDevice] = TypeAdapter(Device | FlatDevice)
 _EVENT: TypeAdapter[DeviceEvent] = TypeAdapter(DeviceEvent)
 
 
@@ -276,7 +284,9 @@ def encode_to_browser(message: ToBrowser) -> str:
     return _TO_BROWSER.dump_json(message, exclude_none=True).decode()
 
 
-def fitting_devices(devices: Iterable[Device], room_bytes: int) -> tuple[Device, ...]:
+def fitting_devices(
+    devices: Iterable[Device | FlatDevice], room_bytes: int
+) -> tuple[Device | FlatDevice, ...]:
     """Those from the start whose JSON takes at most `room_bytes` together."""
     return _fitting(devices, lambda device: _DEVICE.dump_json(device, exclude_none=True), room_bytes)
 

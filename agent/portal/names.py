@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from agent.errors import PortalError
@@ -68,11 +68,6 @@ def adopt(db: Session, said: Mapping[str, str]) -> None:
         db.execute(update(Device).where(Device.id == device, Device.name.is_(None)).values(name=wanted))
     if said:
         count_up(db)
-
-
-def read_names(db: Session) -> dict[str, str | None]:
-    """Of every camera that was ever enrolled."""
-    return {row.id: row.name for row in db.execute(select(Device.id, Device.name))}
 
 
 def shown(names: Mapping[str, str]) -> dict[str, str]:

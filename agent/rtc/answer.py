@@ -2,73 +2,23 @@
 
 import re
 import secrets
-from collections.abc import Container
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
-from aiortc.sdp import H264Profile, parse_h264_profile_level_id
 
 from agent.errors import NegotiationError
-from agent.rtc.sdp import Codec, Description, Media
+from agent.model.media import Medium
+from agent.rtc.codecs import Directions, RtpMedia, answered, choose_audio, choose_video
+from agent.rtc.sdp import Description, Media
 
-ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
-TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
-PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
-MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
-_OUR_EXTENSIONS = (ABS_SEND_TIME, TRANSPORT_CC, PLAYOUT_DELAY, MID)
-_MAX_ONE_BYTE_ID = 14  # RFC 8285 section 4.2
-
-_OUR_FEEDBACK = ("ccm fir", "nack", "nack pli", "transport-cc")
-_OTHER_VIDEO = ("vp8", "vp9", "av1", "h265")
+VIDEO_ALONE: Directions = {"video": "sendonly"}
+_TRACKS: Mapping[Medium, str] = {"video": "main", "audio": "sound"}
+"""Their names within the one stream that a viewer gets (RFC 8830)."""
 _MAX_SECTIONS = 8
 _MAX_CANDIDATES = 64
-_MAX_MID_BYTES = 16  # RFC 8285 section 4.2; a longer mid is legal, and goes without the extension
-_EXTMAP = re.compile(r"(?P<id>\d{1,5})(/(recvonly|sendrecv))? +(?P<uri>\S+)( .*)?", re.ASCII)
-"""RFC 8285 section 8: with other directions it is not for what we send."""
 _FINGERPRINT = re.compile(r"(sha-256|sha-384|sha-512) ([0-9A-F]{2}(?::[0-9A-F]{2}){31,63})", re.IGNORECASE)
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/]+")  # RFC 8839 section 5.4
-
-# Decoders that take constrained baseline, the best fit first: main and high contain it.
-_PROFILE_RANK = {
-    H264Profile.PROFILE_CONSTRAINED_BASELINE: 0,
-    H264Profile.PROFILE_BASELINE: 1,
-    H264Profile.PROFILE_MAIN: 2,
-    H264Profile.PROFILE_CONSTRAINED_HIGH: 3,
-    H264Profile.PROFILE_HIGH: 4,
-}
-
-
-Use = Literal["video", "data", "carrier", "rejected"]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One m-line of the offer, in order; the answer must repeat them all (RFC 3264 section 6)."""
-
-    kind: str
-    protocol: str
-    first_format: str
-    mid: str
-    use: Use
-    """`carrier` holds the bundle's transport and nothing else of interest."""
-    rtpmap: str = ""
-    """Of the first format, as in `opus/48000/2`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Video:
-    """How to send the picture."""
-
-    mid: str
-    payload_type: int
-    rtx_payload_type: int | None
-    fec_payload_type: int | None
-    """Of flexfec-03."""
-    profile_level_id: str
-    feedback: tuple[str, ...]
-    extensions: dict[str, int]
-    """Header extension URI to id (RFC 8285), only those that we write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +31,26 @@ class DataSection:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """One m-line of the offer, in order; the answer must repeat them all (RFC 3264 section 6)."""
+
+    kind: str
+    protocol: str
+    first_format: str
+    mid: str
+    rtpmap: str
+    """Of the first format, as in `opus/48000/2`; empty where it has none."""
+    accepted: RtpMedia | DataSection | None
+    """None of the carrier too, where it holds the bundle's transport and nothing else of interest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """What the browser asked for, as far as we serve it."""
 
     sections: tuple[Section, ...]
     carrier: str
     """The mid of the section whose transport is the whole bundle's (RFC 9143 section 9)."""
-    video: Video
-    data: DataSection | None
     ice_ufrag: str
     ice_pwd: str
     ice_lite: bool
@@ -96,6 +58,30 @@ class Offer:
     is_dtls_client: bool
     """Our role: the client sends the first flight."""
     candidates: tuple[str, ...]
+
+    @property
+    def media(self) -> tuple[RtpMedia, ...]:
+        """What goes by RTP, at most one section of each medium; one of them is the video."""
+        return tuple(s.accepted for s in self.sections if isinstance(s.accepted, RtpMedia))
+
+    @property
+    def video(self) -> RtpMedia:
+        """How to send the picture."""
+        return next(media for media in self.media if media.medium == "video")
+
+    @property
+    def data(self) -> DataSection | None:
+        """The data channel."""
+        return next((s.accepted for s in self.sections if isinstance(s.accepted, DataSection)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ssrcs:
+    """Under which sources we send a medium."""
+
+    media: int
+    rtx: int
+    fec: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +93,17 @@ class Local:
     fingerprint: str
     """SHA-256 of our certificate, as in `AB:CD:…`."""
     candidates: tuple[str, ...]
-    ssrc: int
-    rtx_ssrc: int
-    fec_ssrc: int
+    ssrcs: Mapping[Medium, Ssrcs]
+    """Of each medium that is sent."""
     cname: str
+    """Of all of them: that is what keeps sound and picture together (RFC 3550 section 6.5.1)."""
 
 
-def parse_offer(text: str) -> Offer:
-    """Raises NegotiationError: `malformed-sdp`, `no-video`, `no-h264`, `no-bundle` or `no-dtls`."""
+def parse_offer(text: str, ours: Directions = VIDEO_ALONE) -> Offer:
+    """What of the offer is served by a device that does this with each medium.
+
+    Raises NegotiationError: `malformed-sdp`, `no-video`, `no-h264`, `no-bundle` or `no-dtls`.
+    """
     description = Description.parse(text)
     media = description.media
     if not 0 < len(media) <= _MAX_SECTIONS:
@@ -123,7 +112,7 @@ def parse_offer(text: str) -> Offer:
     if len(set(mids)) < len(mids):
         raise NegotiationError("malformed-sdp", "two media sections have the same mid (RFC 5888 section 4)")
     chosen = _receiving(description)
-    video = _choose_video(chosen)
+    video = choose_video(chosen)
     bundle = next((mids for mids in description.bundles if chosen.mid in mids), None)
     if bundle is None:
         raise NegotiationError("no-bundle", "the offer does not bundle its media (RFC 9143)")
@@ -134,14 +123,14 @@ def parse_offer(text: str) -> Offer:
     if carrier is None:
         raise NegotiationError("malformed-sdp", "no section of the bundle has a port and ICE credentials")
     data = next((m for m in bundled if m.is_data), None)
-    uses: dict[int, Use] = {id(carrier): "carrier", id(data): "data", id(chosen): "video"}
+    accepted: dict[int, RtpMedia | DataSection] = {id(chosen): video, **_audio(bundled, ours)}
+    if data is not None:
+        accepted[id(data)] = _data_section(data)
     ufrag, pwd = _ice_credentials(carrier)
     fingerprints, setup = _dtls_parameters(carrier)
     return Offer(
-        sections=tuple(_section(m, uses.get(id(m), "rejected")) for m in media),
+        sections=tuple(_section(m, accepted.get(id(m))) for m in media),
         carrier=carrier.mid,
-        video=video,
-        data=_data_section(data) if data else None,
         ice_ufrag=ufrag,
         ice_pwd=pwd,
         ice_lite=any(name == "ice-lite" for name, _ in carrier.session),
@@ -154,27 +143,27 @@ def parse_offer(text: str) -> Offer:
 
 def encode_answer(offer: Offer, local: Local) -> str:
     """The answer's SDP."""
-    accepted = [section.mid for section in offer.sections if section.use != "rejected"]
+    served = [s.mid for s in offer.sections if s.accepted or s.mid == offer.carrier]
     lines = [
         "v=0",
         f"o=- {secrets.randbits(62)} 2 IN IP4 127.0.0.1",
         "s=-",
         "t=0 0",
-        "a=group:BUNDLE " + " ".join(accepted),
+        "a=group:BUNDLE " + " ".join(served),
         "a=msid-semantic: WMS pinhole",
         # Ours; unknown attributes are ignored (RFC 8866 section 5.13). With restarts, several answers may be
         # under way, and the browser could not tell the newest offer's from the others.
         f"a=x-answers:{offer.ice_ufrag}",
     ]
     for section in offer.sections:
-        match section.use:
-            case "video":
-                lines += _video_lines(section, offer.video, local)
-            case "data":
-                lines += _data_lines(section)
-            case "carrier":
+        match section.accepted:
+            case RtpMedia() as media:
+                lines += _rtp_lines(section, media, local)
+            case DataSection() as data:
+                lines += _data_lines(data)
+            case None if section.mid == offer.carrier:
                 lines += _carrier_lines(section)
-            case "rejected":
+            case None:
                 lines += _rejected_lines(section)
                 continue
         lines += _transport_lines(offer, local)
@@ -206,57 +195,21 @@ def _can_carry(media: Media) -> bool:
     return is_known and media.port != 0 and bool(media.inherited("ice-ufrag"))
 
 
-def _section(media: Media, use: Use) -> Section:
-    first = media.formats[0]
-    return Section(media.kind, media.protocol, first, media.mid, use, media.rtpmaps().get(first, ""))
-
-
-def _choose_video(media: Media) -> Video:
-    codecs = media.codecs()
-    ranked = sorted((rank, at) for at, codec in enumerate(codecs) if (rank := _h264_rank(codec)) is not None)
-    if not ranked:
-        h264 = any(codec.name == "h264" for codec in codecs)
-        names = sorted({codec.name.upper() for codec in codecs if codec.name in _OTHER_VIDEO})
-        what = "H.264 with packetization-mode 1 and a profile" if h264 else "H.264"
-        besides = f" but {', '.join(names)}" if names and not h264 else ""
-        raise NegotiationError(
-            "no-h264", f"the viewer offers no {what}{besides}: use a browser that plays H.264"
-        )
-    codec = codecs[ranked[0][1]]
-    number = codec.payload_type
-    rtx = (c.payload_type for c in codecs if c.name == "rtx" and c.parameters.get("apt") == str(number))
-    fec = (c.payload_type for c in codecs if c.name == "flexfec-03")
-    return Video(
-        mid=media.mid,
-        payload_type=number,
-        rtx_payload_type=next(rtx, None),
-        fec_payload_type=next(fec, None),
-        profile_level_id=codec.parameters["profile-level-id"].lower(),
-        feedback=tuple(one for one in _OUR_FEEDBACK if one in codec.feedback),
-        extensions=_extensions(media),
-    )
-
-
-def _h264_rank(codec: Codec) -> int | None:
-    if codec.name != "h264" or codec.parameters.get("packetization-mode") != "1":
-        return None
-    try:
-        # Without the parameter the profile is baseline (RFC 6184 section 8.1), which we need stated.
-        profile, _ = parse_h264_profile_level_id(codec.parameters.get("profile-level-id", ""))
-    except ValueError:
-        return None
-    return _PROFILE_RANK.get(profile)
-
-
-def _extensions(media: Media) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for value in media.inherited("extmap"):
-        said = _EXTMAP.fullmatch(value)
-        if said is None or said["uri"] not in _OUR_EXTENSIONS or not 1 <= int(said["id"]) <= _MAX_ONE_BYTE_ID:
+def _audio(bundled: Iterable[Media], ours: Directions) -> dict[int, RtpMedia]:
+    """The section for sound, by its identity: the first in which some can flow, if the device has any."""
+    for media in bundled:
+        if media.kind != "audio" or "audio" not in ours:
             continue
-        if said["uri"] != MID or len(media.mid) <= _MAX_MID_BYTES:
-            found[said["uri"]] = int(said["id"])
-    return found
+        direction = answered(media.direction, ours["audio"])
+        if direction and (chosen := choose_audio(media, direction)):
+            return {id(media): chosen}
+    return {}
+
+
+def _section(media: Media, accepted: RtpMedia | DataSection | None) -> Section:
+    first = media.formats[0]
+    rtpmap = media.rtpmaps().get(first, "")
+    return Section(media.kind, media.protocol, first, media.mid, rtpmap, accepted)
 
 
 def _ice_credentials(media: Media) -> tuple[str, str]:
@@ -314,51 +267,58 @@ def _carrier_lines(section: Section) -> list[str]:
     ]
 
 
-def _video_lines(section: Section, video: Video, local: Local) -> list[str]:
-    pt, rtx, fec = video.payload_type, video.rtx_payload_type, video.fec_payload_type
+def _rtp_lines(section: Section, media: RtpMedia, local: Local) -> list[str]:
+    pt, rtx, fec = media.payload_type, media.rtx_payload_type, media.fec_payload_type
     payload_types = " ".join(str(one) for one in (pt, rtx, fec) if one is not None)
-    parameters = f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={video.profile_level_id}"
     lines = [
-        f"m=video 9 {section.protocol} {payload_types}",
+        f"m={section.kind} 9 {section.protocol} {payload_types}",
         "c=IN IP4 0.0.0.0",
         "a=rtcp:9 IN IP4 0.0.0.0",
-        f"a=mid:{video.mid}",
-        "a=sendonly",
+        f"a=mid:{media.mid}",
+        f"a={media.direction}",
         "a=rtcp-mux",
         "a=rtcp-rsize",
-        "a=rtcp-xr:rcvr-rtt=all",  # Chromium then sends RRTR and learns the round trip from our DLRR
-        "a=msid:pinhole main",
-        f"a=rtpmap:{pt} H264/90000",
-        f"a=fmtp:{pt} {parameters}",
     ]
-    lines += [f"a=extmap:{number} {uri}" for uri, number in video.extensions.items()]
-    lines += [f"a=rtcp-fb:{pt} {feedback}" for feedback in video.feedback]
+    if media.medium == "video":
+        lines.append("a=rtcp-xr:rcvr-rtt=all")  # Chromium sends RRTR and learns the round trip from our DLRR
+    if media.is_sent:
+        lines.append(f"a=msid:pinhole {_TRACKS[media.medium]}")
+    lines.append(f"a=rtpmap:{pt} {media.codec}")
+    if media.parameters:
+        lines.append(f"a=fmtp:{pt} {media.parameters}")
+    lines += [f"a=extmap:{number} {uri}" for uri, number in media.extensions.items()]
+    lines += [f"a=rtcp-fb:{pt} {feedback}" for feedback in media.feedback]
+    return lines + (_source_lines(media, local) if media.is_sent else [])
+
+
+def _source_lines(media: RtpMedia, local: Local) -> list[str]:
+    """What else a medium that we send comes with, and from which sources."""
+    pt, rtx, fec = media.payload_type, media.rtx_payload_type, media.fec_payload_type
+    ours = local.ssrcs[media.medium]
+    # The first a=ssrc line must be the media's: Chromium takes the first for the stream.
+    sources, lines = [ours.media], []
     if rtx is not None:
+        sources.append(ours.rtx)
         lines += [
             f"a=rtpmap:{rtx} rtx/90000",
             f"a=fmtp:{rtx} apt={pt}",
-            f"a=ssrc-group:FID {local.ssrc} {local.rtx_ssrc}",
+            f"a=ssrc-group:FID {ours.media} {ours.rtx}",
         ]
     if fec is not None:
+        sources.append(ours.fec)
         lines += [
             f"a=rtpmap:{fec} flexfec-03/90000",
             f"a=fmtp:{fec} repair-window=10000000",
-            f"a=ssrc-group:FEC-FR {local.ssrc} {local.fec_ssrc}",  # RFC 5956 section 4.3
+            f"a=ssrc-group:FEC-FR {ours.media} {ours.fec}",  # RFC 5956 section 4.3
         ]
-    # The first a=ssrc line must be the media's: Chromium takes the first for the stream.
-    lines.append(f"a=ssrc:{local.ssrc} cname:{local.cname}")
-    if rtx is not None:
-        lines.append(f"a=ssrc:{local.rtx_ssrc} cname:{local.cname}")
-    if fec is not None:
-        lines.append(f"a=ssrc:{local.fec_ssrc} cname:{local.cname}")
-    return lines
+    return lines + [f"a=ssrc:{source} cname:{local.cname}" for source in sources]
 
 
-def _data_lines(section: Section) -> list[str]:
+def _data_lines(data: DataSection) -> list[str]:
     return [
         "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
         "c=IN IP4 0.0.0.0",
-        f"a=mid:{section.mid}",
+        f"a=mid:{data.mid}",
         "a=sctp-port:5000",
         "a=max-message-size:65536",
     ]

@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from agent.model.media import StreamName
-from agent.model.signal import Code, JsonObject, Result
 
-MAX_REQUEST_BYTES = 4096
-"""A command with many arguments."""
+MAX_REQUEST_BYTES = 1024
 MAX_ERROR_CHARS = 200
 
 
@@ -32,7 +30,7 @@ class StatsRequest:
 
 @dataclass(frozen=True, slots=True)
 class KeyframeRequest:
-    """Asks for an IDR picture, as the command of this name does, and is not answered."""
+    """Asks for an IDR picture."""
 
     type: Literal["keyframe"]
 
@@ -43,16 +41,6 @@ class StreamWish:
 
     name: StreamName
     type: Literal["stream"]
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRequest:
-    """One of the table of commands (`agent/model/command.py`); an id that was answered is answered again."""
-
-    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-    name: Code
-    type: Literal["command"]
-    arguments: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +75,7 @@ class Stats:
     uptime_s: float
 
 
-Request = Ping | StatsRequest | KeyframeRequest | StreamWish | CommandRequest
-RunCommand = Callable[[str, str, JsonObject], Result]
-"""`run(id, name, arguments)` does it, or says in its result why not."""
+Request = Ping | StatsRequest | KeyframeRequest | StreamWish
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
 
@@ -100,7 +86,6 @@ def reply(
     stats: Callable[[], Stats],
     request_keyframe: Callable[[], None],
     want_stream: Callable[[StreamName], None],
-    command: RunCommand,
 ) -> str | None:
     """The answer to one message, or None where it needs none."""
     if len(message) > MAX_REQUEST_BYTES:
@@ -116,16 +101,10 @@ def reply(
             return json.dumps({"type": "stats", **asdict(stats())})
         case KeyframeRequest():
             request_keyframe()
+            return None
         case StreamWish():
             want_stream(request.name)
-        case CommandRequest():
-            return _encode(command(request.id, request.name, request.arguments))
-    return None
-
-
-def _encode(result: Result) -> str:
-    told = {"type": "result", "id": result.id, "ok": result.ok, "code": result.code}
-    return json.dumps({**told, "message": result.message, "value": result.value})
+            return None
 
 
 def _error(code: str, message: str) -> str:

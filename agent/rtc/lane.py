@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from agent.rtc.sender import RtpSender, Send, Sent
 from agent.rtc.twcc import ArrivalClock, TransportFeedback
 
 STALLED_POLL_NS = 20_000_000
+MAX_SOUNDS = 10
+"""Packets of sound, 20 ms each, that may wait while the path is stalled; then the oldest go."""
 
 
 class Control(Protocol):
@@ -46,12 +49,20 @@ class Lane:
     """One viewer's lane. `route` gives a function that sends a burst, or None while the path is stalled."""
 
     def __init__(
-        self, control: Control, sender: RtpSender, route: Callable[[], SendBurst | None], alarm: Alarm
+        self,
+        control: Control,
+        sender: RtpSender,
+        route: Callable[[], SendBurst | None],
+        alarm: Alarm,
+        sound: RtpSender | None = None,
     ) -> None:
+        """`sender` is the picture's."""
         self.control = control
         self.rtt_s: float | None = None
         self.loss: float | None = None
         self._sender = sender
+        self._sound = sound
+        self._sounds: deque[RtpFrame] = deque(maxlen=MAX_SOUNDS)
         self._route = route
         self._alarm = alarm
         self._clock = ArrivalClock()
@@ -64,6 +75,12 @@ class Lane:
         now_ns = time.monotonic_ns()
         self.control.push(frame, now_ns)
         self._pump_at(now_ns)
+
+    def push_sound(self, frame: RtpFrame) -> None:
+        """A packet of sound: it is small, and worth nothing later, so it goes first and is not paced."""
+        if self._failed is not None:
+            self._sounds.append(frame)
+            self._pump()
 
     async def run(self) -> None:
         """Send until cancelled; what is pushed before waits."""
@@ -93,6 +110,10 @@ class Lane:
         if route is None:  # what waits too long meanwhile, the control drops
             return now_ns + STALLED_POLL_NS
         burst: list[bytes] = []
+        while self._sounds and self._sound is not None:
+            frame = self._sounds.popleft()
+            sent = self._sound.send(frame, 0, len(frame.payloads), burst.append, now_ns)
+            self._count(sent, None, now_ns)
         for departure in self.control.take(now_ns):
             self._send(departure, burst.append, now_ns)
         if burst:
@@ -108,7 +129,7 @@ class Lane:
                 self._sender.playout_ms = self.control.playout_ms
                 if self.control.is_waiting:
                     self._pump()
-            case rtcp.Nack(seqs):
+            case rtcp.Nack(ssrc, seqs) if ssrc == self._sender.ssrc:
                 for seq in seqs:
                     size_bytes = self._sender.wanted_bytes(seq, self.rtt_s or 0.0, now_ns)
                     if size_bytes is not None:
@@ -126,17 +147,17 @@ class Lane:
     def _send(self, departure: Departure, send: Send, now_ns: int) -> None:
         match departure:
             case Media(frame, first, count):
-                self._count(self._sender.send(frame, first, count, send, now_ns), departure, now_ns)
+                self._count(self._sender.send(frame, first, count, send, now_ns), departure.probe, now_ns)
             case Resend(seq):
-                self._count(self._sender.resend(seq, send, now_ns), departure, now_ns)
+                self._count(self._sender.resend(seq, send, now_ns), departure.probe, now_ns)
             case Repair(count, part, parts):
-                self._count(self._sender.repair(count, part, parts, send, now_ns), departure, now_ns)
+                self._count(self._sender.repair(count, part, parts, send, now_ns), departure.probe, now_ns)
             case Padding(size_bytes):
                 # At a low rate even the largest packet is smaller than what a probe asks for.
                 while size_bytes > 0 and (sent := self._sender.pad(send, now_ns)):
-                    self._count(sent, departure, now_ns)
+                    self._count(sent, departure.probe, now_ns)
                     size_bytes -= sum(sent.sizes_bytes)
 
-    def _count(self, sent: Sent | None, departure: Departure, now_ns: int) -> None:
+    def _count(self, sent: Sent | None, probe: int | None, now_ns: int) -> None:
         if sent is not None and sent.transport_seq is not None:
-            self.control.on_sent(sent.transport_seq, sent.sizes_bytes, now_ns, departure.probe)
+            self.control.on_sent(sent.transport_seq, sent.sizes_bytes, now_ns, probe)

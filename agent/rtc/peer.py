@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -17,14 +18,16 @@ from agent.model.signal import IceServer
 from agent.model.tasks import TaskGroup
 from agent.rtc import channel, rtcp
 from agent.rtc.alarm import Alarm
-from agent.rtc.answer import Local, Offer, encode_answer
+from agent.rtc.answer import Local, Offer, Ssrcs, encode_answer
 from agent.rtc.burst import SendBurst
 from agent.rtc.ice import IceConnection
 from agent.rtc.lane import Control, Lane
 from agent.rtc.pool import Take
 from agent.rtc.sctp import DataTransport
 from agent.rtc.sender import RtpSender
+from agent.rtc.sound import Sound, TakePacket, read_packet
 from agent.rtc.transport import DtlsTransport, IceTransport, fingerprint_of
+from agent.rtc.twcc import TransportNumbers
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +66,9 @@ class Peer:
         relay_only: bool,
         certificate: RTCCertificate,
         viewing: Viewing,
+        sound: Sound | None,
         describe: Describe,
         alarm: Alarm,
-        command: channel.RunCommand,
         on_sent: Callable[[int], None],
         on_candidate: Callable[[str], None],
         on_silence: Callable[[], None],
@@ -74,9 +77,9 @@ class Peer:
         self._offer = offer
         self._certificate = certificate
         self._viewing = viewing
+        self._sound = sound
         self._describe = describe
         self._alarm = alarm
-        self._command = command
         self._on_sent = on_sent
         self._on_candidate = on_candidate
         self._on_silence = on_silence
@@ -86,10 +89,21 @@ class Peer:
         self._newest = self._make_ice(offer, ice_servers, relay_only=relay_only)
         self._ice = IceTransport(self._newest)
         self._dtls = DtlsTransport(
-            self._ice, certificate, is_client=offer.is_dtls_client, on_rtcp=self._on_rtcp
+            self._ice,
+            certificate,
+            is_client=offer.is_dtls_client,
+            on_rtcp=self._on_rtcp,
+            on_rtp=self._on_rtp if any(media.is_taken for media in offer.media) else None,
         )
         self._sctp: DataTransport | None = None
-        self._sender = RtpSender(offer.video, self._dtls)
+        numbers, cname = TransportNumbers(), secrets.token_hex(8)
+        self._senders = {
+            media.medium: RtpSender(media, self._dtls, numbers, cname)
+            for media in offer.media
+            if media.is_sent
+        }
+        self._sender = self._senders["video"]
+        self._takers: dict[int, TakePacket] = {}
         self._lane: Lane | None = None
         self._bitrate_bps = self._sent_bps = 0
         self._reference: rtcp.ReferenceTime | None = None
@@ -111,9 +125,10 @@ class Peer:
             ice_pwd=connection.local_password,
             fingerprint=fingerprint_of(self._certificate),
             candidates=candidates,
-            ssrc=self._sender.ssrc,
-            rtx_ssrc=self._sender.rtx_ssrc,
-            fec_ssrc=self._sender.fec_ssrc,
+            ssrcs={
+                medium: Ssrcs(sender.ssrc, sender.rtx_ssrc, sender.fec_ssrc)
+                for medium, sender in self._senders.items()
+            },
             cname=self._sender.cname,
         )
         return encode_answer(offer, local)
@@ -124,7 +139,7 @@ class Peer:
         Raises NegotiationError where the offer is of another stream or another viewer.
         """
         before = self._offer
-        if (offer.video, offer.data, offer.dtls) != (before.video, before.data, before.dtls):
+        if (offer.media, offer.data, offer.dtls) != (before.media, before.data, before.dtls):
             raise NegotiationError("not-a-restart", "only ICE may change within a session: make a new one")
         self._offer = offer
         if self._newest is not self._ice.active:  # a restart that was overtaken by this one
@@ -141,7 +156,7 @@ class Peer:
         except (TimeoutError, ConnectionError):
             return False
         self._log_path("moved")
-        self.want_keyframe()
+        self._want_keyframe()
         return True
 
     @property
@@ -153,11 +168,6 @@ class Peer:
         """One more candidate of the viewer's; empty for end-of-candidates."""
         if line:
             self._newest.add_remote(line)
-
-    def want_keyframe(self) -> None:
-        """For this viewer; the encoder's owner limits how often."""
-        if self._lane is not None:
-            self._lane.control.want_keyframe()
 
     def end(self, reason: str) -> None:
         """Ask `run` to return; the first reason stays."""
@@ -190,8 +200,9 @@ class Peer:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 if self._sctp is not None:
                     await self._sctp.stop()
-                if self._sender.counters.packets:
-                    await self._dtls.send_rtcp(rtcp.encode_bye(self._sender.ssrc))
+                for sender in self._senders.values():
+                    if sender.counters.packets:
+                        await self._dtls.send_rtcp(rtcp.encode_bye(sender.ssrc))
                 await self._dtls.stop()
         except (TimeoutError, ConnectionError) as exc:
             log.debug("goodbye was not sent: %r", exc)
@@ -229,8 +240,11 @@ class Peer:
     async def _connect(self, subscription: ExitStack) -> None:
         await self._ice.active.connect()
         # Before DTLS, whose round trips are enough for the encoder to make the keyframe to begin with.
-        self._lane = Lane(self._viewing.lane, self._sender, self._route, self._alarm)
+        sound = self._senders.get("audio")
+        self._lane = Lane(self._viewing.lane, self._sender, self._route, self._alarm, sound)
         subscription.enter_context(self._viewing.streaming(self._lane.push))
+        if self._sound:
+            self._join_sound(self._sound, self._lane, subscription)
         self._dtls.on("statechange", self._on_dtls_state)
         if self._offer.data is not None:
             self._sctp = DataTransport(self._dtls)
@@ -238,6 +252,13 @@ class Peer:
         await self._dtls.start(self._offer.dtls)
         if self._dtls.state != "connected":
             raise ConnectionError("the DTLS handshake failed")
+
+    def _join_sound(self, sound: Sound, lane: Lane, subscription: ExitStack) -> None:
+        for media in self._offer.media:
+            if media.medium == "audio" and media.is_sent and sound.reading:
+                subscription.enter_context(sound.reading(lane.push_sound))
+            if media.medium == "audio" and media.is_taken and sound.receiving:
+                self._takers[media.payload_type] = subscription.enter_context(sound.receiving())
 
     def _make_ice(self, offer: Offer, servers: Sequence[IceServer], *, relay_only: bool) -> IceConnection:
         connection = IceConnection(
@@ -302,18 +323,24 @@ class Peer:
         media_before = bytes_before = 0
         while True:
             await asyncio.sleep(REPORT_INTERVAL_S)
-            media, sent = self._sender.counters.payload_bytes, self._sender.counters.sent_bytes
+            counters = [sender.counters for sender in self._senders.values()]
+            media, sent = (sum(c.payload_bytes for c in counters), sum(c.sent_bytes for c in counters))
             self._bitrate_bps = int((media - media_before) * 8 / REPORT_INTERVAL_S)
             self._sent_bps = int((sent - bytes_before) * 8 / REPORT_INTERVAL_S)
             self._on_sent(sent - bytes_before)
             media_before, bytes_before = media, sent
             now_ns = time.monotonic_ns()
-            report = self._sender.sender_report(now_ns, now_ns + self._unix_anchor_ns)
-            if report is not None:
-                await self._dtls.send_rtcp(report)
+            for sender in self._senders.values():
+                report = sender.sender_report(now_ns, now_ns + self._unix_anchor_ns)
+                if report is not None:
+                    await self._dtls.send_rtcp(report)
             reference, self._reference = self._reference, None
             if reference is not None:
                 await self._dtls.send_rtcp(rtcp.encode_dlrr(self._sender.ssrc, reference))
+
+    def _want_keyframe(self) -> None:
+        if self._lane is not None:
+            self._lane.control.want_keyframe()
 
     def _want_stream(self, name: StreamName) -> None:
         self._viewing.wanted = name
@@ -343,6 +370,11 @@ class Peer:
             elif self._lane is not None:
                 self._lane.on_feedback(feedback, unix_ns)
 
+    def _on_rtp(self, data: bytes) -> None:
+        payload_type, packet = read_packet(data)
+        if take := self._takers.get(payload_type):
+            take(packet)
+
     def _on_data_channel(self, data_channel: RTCDataChannel) -> None:
         if data_channel.label != CONTROL_LABEL:
             data_channel.close()
@@ -353,9 +385,8 @@ class Peer:
                 message,
                 unix_ms=time.time() * 1000,
                 stats=self.stats,
-                request_keyframe=self.want_keyframe,
+                request_keyframe=self._want_keyframe,
                 want_stream=self._want_stream,
-                command=self._command,
             )
             if text is not None and data_channel.readyState == "open":
                 data_channel.send(text)

@@ -19,8 +19,9 @@ _NTP_EPOCH_S = 2_208_988_800  # 1970 in seconds since 1900
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """Generic NACK (RFC 4585 section 6.2.1): sequence numbers that did not arrive."""
+    """Generic NACK (RFC 4585 section 6.2.1): sequence numbers of a source that did not arrive."""
 
+    ssrc: int
     seqs: tuple[int, ...]
 
 
@@ -87,7 +88,7 @@ def parse(data: bytes) -> Iterator[Feedback]:
 
 def _parse_one(kind: int, count: int, body: bytes) -> Iterator[Feedback]:
     if kind == RTPFB and count == 1 and len(body) >= 8:
-        yield Nack(tuple(_nack_seqs(body[8:])))
+        yield Nack(int.from_bytes(body[4:8], "big"), tuple(_nack_seqs(body[8:])))
     elif kind == RTPFB and count == twcc.FORMAT and len(body) >= 8:
         yield twcc.parse(body[8:])
     elif kind == PSFB and count in (1, 4) and len(body) >= 8:

@@ -1,4 +1,4 @@
-"""RTP for one viewer (RFC 3550): header, extensions, SRTP, history and retransmission (RFC 4588).
+"""RTP of one medium to one viewer (RFC 3550): header, extensions, SRTP, history, retransmission (RFC 4588).
 
 Knows no socket and no clock: packets leave through a callable, time is an argument. When each one leaves is
 the lane's business. Packets leave in runs, and what they share is worked out once a run.
@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from agent.model.media import RtpFrame
 from agent.rtc import flexfec
-from agent.rtc.answer import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, Video
+from agent.rtc.codecs import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, RtpMedia
 from agent.rtc.rtcp import encode_sender_report
+from agent.rtc.twcc import TransportNumbers
 
 Send = Callable[[bytes], None]
 
@@ -80,15 +81,20 @@ class Counters:
 class RtpSender:
     """Turns frames into this viewer's packets."""
 
-    def __init__(self, video: Video, protection: Protection) -> None:
+    def __init__(
+        self, media: RtpMedia, protection: Protection, numbers: TransportNumbers, cname: str
+    ) -> None:
+        """`numbers` and `cname` are those of the session."""
         self.ssrc = secrets.randbits(32)
         self.rtx_ssrc = (self.ssrc + 1 + secrets.randbits(31)) & 0xFFFFFFFF
         self.fec_ssrc = (self.rtx_ssrc + 1 + secrets.randbits(30)) & 0xFFFFFFFF
-        self.cname = secrets.token_hex(8)
+        self.cname = cname
         self.counters = Counters()
         self.playout_ms = 0
         """How long the viewer is asked to hold each picture back."""
-        self._video = video
+        self._media = media
+        self._numbers = numbers
+        self._last_mark = _MARKER if media.medium == "video" else 0  # RFC 7587 section 4.1: silence has ended
         self._protection = protection
         # RFC 3550 section 5.1: random; in the lower half, so that SRTP's rollover counter starts unambiguous.
         self._seq = secrets.randbelow(1 << 15)
@@ -96,15 +102,14 @@ class RtpSender:
         self._fec_seq = secrets.randbelow(1 << 15)
         self._recent: deque[bytes] = deque(maxlen=flexfec.MAX_SPAN)  # media as parity sees it
         self._rtp_offset = secrets.randbits(32)
-        self._transport_seq = 0
         self._last_rtp_time = 0
         self._last_sent_ns = 0
-        ids = video.extensions
+        ids = media.extensions
         self._abs_send_time, self._transport_cc = ids.get(ABS_SEND_TIME, 0), ids.get(TRANSPORT_CC, 0)
         self._history: list[_Run | None] = [None] * HISTORY_PACKETS
 
     def send(self, frame: RtpFrame, first: int, count: int, send: Send, now_ns: int) -> Sent:
-        """Send `count` payloads of a frame from number `first` on; its last one carries the marker."""
+        """Send `count` payloads of a frame from number `first` on; a picture's last one has the marker."""
         payloads = frame.payloads[first : first + count]
         is_end = first + count == len(frame.payloads)
         rtp_time = frame.rtp_time + self._rtp_offset & 0xFFFFFFFF
@@ -114,10 +119,10 @@ class RtpSender:
         self._last_rtp_time, self._last_sent_ns = rtp_time, now_ns
         self.counters.payload_bytes += sum(map(len, payloads))
         self.counters.frames += is_end
-        kind = self._video.payload_type
+        kind = self._media.payload_type
         kinds = [kind] * count
         if is_end:
-            kinds[-1] |= _MARKER
+            kinds[-1] |= self._last_mark
         stream = (seq, rtp_time, self.ssrc)
         tail = self._tail(frame, 1, now_ns)
         first_tail = tail if first else self._tail(frame, 0, now_ns)
@@ -130,7 +135,7 @@ class RtpSender:
     def wanted_bytes(self, seq: int, round_trip_s: float, now_ns: int) -> int | None:
         """The size of a packet that a NACK asks for, where it is worth a resend: once a round trip."""
         found = self._find(seq)
-        if found is None or self._video.rtx_payload_type is None:
+        if found is None or self._media.rtx_payload_type is None:
             return None
         run, index = found
         wait_ns = max(RTX_MIN_INTERVAL_NS, int(round_trip_s * 1e9))
@@ -142,13 +147,13 @@ class RtpSender:
     def resend(self, seq: int, send: Send, now_ns: int) -> Sent | None:
         """Send a packet again; None where it is too old."""
         found = self._find(seq)
-        if found is None or self._video.rtx_payload_type is None:
+        if found is None or self._media.rtx_payload_type is None:
             return None
         run, index = found
         self.counters.resent_packets += 1
         # The original sequence number leads (RFC 4588 section 4).
         payload = struct.pack("!H", seq) + run.frame.payloads[index]
-        kind = self._video.rtx_payload_type
+        kind = self._media.rtx_payload_type
         if index == len(run.frame.payloads) - 1:
             kind |= _MARKER
         rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
@@ -158,17 +163,17 @@ class RtpSender:
     @property
     def takes_repairs(self) -> bool:
         """Whether the viewer takes forward error correction."""
-        return self._video.fec_payload_type is not None
+        return self._media.fec_payload_type is not None
 
     def repair(self, count: int, part: int, parts: int, send: Send, now_ns: int) -> Sent | None:
         """Send parity over the last `count` packets of media: number `part` of `parts`."""
         packets = list(self._recent)[-count:]
-        if self._video.fec_payload_type is None or part >= len(packets):
+        if self._media.fec_payload_type is None or part >= len(packets):
             return None
         payload = flexfec.encode(packets, self._seq - len(packets) & 0xFFFF, self.ssrc, part, parts)
         fec_seq, self._fec_seq = self._fec_seq, self._fec_seq + 1 & 0xFFFF
         stream = (fec_seq, self._last_rtp_time, self.fec_ssrc)
-        kinds = (self._video.fec_payload_type,)
+        kinds = (self._media.fec_payload_type,)
         return self._emit(stream, (payload,), kinds, self._constant(b"", now_ns), send)
 
     def pad(self, send: Send, now_ns: int) -> Sent | None:
@@ -186,7 +191,7 @@ class RtpSender:
         """SR and SDES for now; None before the first packet."""
         if not self.counters.packets:
             return None
-        since_last = (now_ns - self._last_sent_ns) * 9 // 100_000  # 90 kHz ticks
+        since_last = (now_ns - self._last_sent_ns) * self._media.clock_hz // 1_000_000_000
         return encode_sender_report(
             self.ssrc,
             unix_ns,
@@ -208,8 +213,7 @@ class RtpSender:
         seq, rtp_time, ssrc = stream
         element, counted = 0, 0
         if self._transport_cc:
-            element, counted = self._transport_cc << 4 | 1, self._transport_seq + 1 & 0xFFFF
-            self._transport_seq = self._transport_seq + len(payloads) & 0xFFFF
+            element, counted = self._transport_cc << 4 | 1, self._numbers.take(len(payloads))
         buffer, seal, write = self._protection.buffer, self._protection.seal, _FIXED.pack_into
         head_bytes = _FIXED.size + len(tail)
         words = (head_bytes - _FIXED_BYTES) // 4
@@ -259,12 +263,12 @@ class RtpSender:
 
     def _rare_elements(self, *, whole: bool) -> bytes:
         """What changes seldom travels seldom."""
-        ids, parts = self._video.extensions, b""
+        ids, parts = self._media.extensions, b""
         if number := ids.get(PLAYOUT_DELAY):
             # Least and most, 12 bits each, in 10 ms; 0 to 0: show each frame when it is decoded.
             delay = self.playout_ms // 10
             parts += bytes((number << 4 | 2,)) + (delay << 12 | delay).to_bytes(3, "big")
         if whole and (number := ids.get(MID)):
-            mid = self._video.mid.encode()
+            mid = self._media.mid.encode()
             parts += bytes((number << 4 | len(mid) - 1,)) + mid
         return parts

@@ -12,16 +12,18 @@ from aiortc.rtcdtlstransport import RTCCertificate
 
 from agent.config import WebrtcSettings
 from agent.errors import NegotiationError
-from agent.model.command import Order
 from agent.model.grant import grant_of
 from agent.model.media import StreamName
-from agent.model.signal import JsonObject, Offer, Result
+from agent.model.sections import ViewersSection
+from agent.model.signal import Offer
 from agent.rtc.alarm import Alarm
-from agent.rtc.answer import parse_offer
+from agent.rtc.answer import VIDEO_ALONE, parse_offer
+from agent.rtc.codecs import Directions
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.peer import Describe, Peer, Viewing
 from agent.rtc.pool import CandidatePool
 from agent.rtc.seats import Seat, who_yields
+from agent.rtc.sound import Sound
 
 log = logging.getLogger(__name__)
 
@@ -62,24 +64,22 @@ class Sessions:
         signal: SignalOut,
         viewing: Callable[[StreamName], AbstractContextManager[Viewing]],
         describe: Describe,
-        command: Callable[[Order], Result],
         on_change: Callable[[], None],
         refusal: Callable[[StreamName], str | None] = lambda _: None,
         on_sent: Callable[[int], None] = lambda _: None,
+        sound: Sound | None = None,
     ) -> None:
-        """`command` does what a viewer asks over the data channel.
-
-        `refusal` says why no more viewer of a stream can be served; `on_sent` counts bytes.
-        """
+        """`refusal` says why no more viewer of a stream can be served; `on_sent` counts bytes."""
         self._settings = settings
         self._signal = signal
         self._viewing = viewing
         self._describe = describe
         self._alarm = Alarm()
-        self._command = command
         self._on_change = on_change
         self._refusal = refusal
         self._on_sent = on_sent
+        self._sound = sound
+        self._media: Directions = {**VIDEO_ALONE, "audio": sound.direction} if sound else VIDEO_ALONE
         self._certificate = RTCCertificate.generateCertificate()
         self._pool = CandidatePool(partial(host_addresses, settings.exclude_interfaces))
         self._viewers: dict[str, _Viewer] = {}
@@ -87,6 +87,10 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._viewers)
+
+    def section(self) -> ViewersSection:
+        """What the device's state says of the viewers."""
+        return ViewersSection(len(self))
 
     async def run(self) -> None:
         """Keep sockets ready for the next viewer, until cancelled; viewers are served without it too."""
@@ -120,11 +124,6 @@ class Sessions:
             viewer.left = True
             viewer.end(reason)
 
-    def want_keyframe(self, session: str) -> None:
-        """For one viewer, as soon as one may be forced."""
-        if viewer := self._viewers.get(session):
-            viewer.want_keyframe()
-
     def on_link_changed(self) -> None:
         """Our addresses changed: every viewer is asked to restart ICE, which finds the new ones."""
         self._pool.reset()
@@ -137,12 +136,6 @@ class Sessions:
             viewer.end("the camera is shutting down")
         if self._tasks:
             await asyncio.wait(self._tasks)
-
-    def _order(self, session: str, offer: Offer, command: str, name: str, arguments: JsonObject) -> Result:
-        """What the portal signed for this viewer in the offer is what the viewer may do."""
-        return self._command(
-            Order(command, name, arguments, offer.user, offer.permissions, "session", session)
-        )
 
     def _make_room(self, session: str, offer: Offer) -> bool:
         """Whether there is a place, if need be another's; who gets none is told why."""
@@ -175,7 +168,9 @@ class Sessions:
     def _restart(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
         try:
             peer = viewer.streaming_peer()
-            peer.begin_restart(parse_offer(offer.sdp), offer.ice_servers, relay_only=offer.relay_only)
+            peer.begin_restart(
+                parse_offer(offer.sdp, self._media), offer.ice_servers, relay_only=offer.relay_only
+            )
         except NegotiationError as exc:
             log.info("viewer %s: restart refused: %s", session, exc)
             viewer.end(str(exc))
@@ -212,7 +207,7 @@ class Sessions:
             self._on_change()
 
     async def _negotiate_and_run(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
-        negotiated = parse_offer(offer.sdp)
+        negotiated = parse_offer(offer.sdp, self._media)
         with self._viewing(offer.stream) as viewing:  # the camera starts while the two ends find each other
             peer = Peer(
                 negotiated,
@@ -220,9 +215,9 @@ class Sessions:
                 relay_only=offer.relay_only,
                 certificate=self._certificate,
                 viewing=viewing,
+                sound=self._sound,
                 describe=self._describe,
                 alarm=self._alarm,
-                command=partial(self._order, session, offer),
                 on_sent=self._on_sent,
                 on_candidate=lambda line: self._signal.send_candidate(session, line),
                 on_silence=lambda: self._signal.send_restart(session, "the camera hears nothing of you"),
@@ -281,10 +276,6 @@ class _Viewer:
             self._peer.add_candidate(line)
         elif len(self._early) < _MAX_EARLY_CANDIDATES:
             self._early.append(line)
-
-    def want_keyframe(self) -> None:
-        if self._peer is not None:
-            self._peer.want_keyframe()
 
     def end(self, reason: str) -> None:
         self._reason = reason

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 16 * 1024
 """RFC 9147 section 4.1: of plain text."""
+MAX_SOURCES = 64
+"""A viewer has one for each medium, and perhaps as many again after a change."""
 MAX_RTP_BYTES, MAX_TRAILER_BYTES = 1356, 144  # SRTP_MAX_TRAILER_LEN of libsrtp 2
 
 
@@ -103,14 +105,17 @@ class DtlsTransport(RTCDtlsTransport):
         *,
         is_client: bool,
         on_rtcp: Callable[[bytes], None],
+        on_rtp: Callable[[bytes], None] | None = None,
     ) -> None:
+        """`on_rtp` takes what the viewer sends; without it, that is not even decrypted."""
         super().__init__(cast("RTCIceTransport", ice), [certificate])
         self._set_role("client" if is_client else "server")
         # Counter mode first: on a CPU without AES instructions (Pi 4 and older) it is the cheapest.
         self._srtp_profiles = sorted(
             SRTP_PROFILES, key=lambda profile: b"_CM_" not in profile.openssl_profile
         )
-        self._on_rtcp = on_rtcp
+        self._on_rtcp, self._on_rtp = on_rtcp, on_rtp
+        self._sources: set[bytes] = set()
         self._refusals = Refusals("packet of a viewer")
         self._packet, self._size = ffi.new("char[]", MAX_RTP_BYTES + MAX_TRAILER_BYTES), ffi.new("int *")
         self.buffer = ffi.buffer(self._packet)
@@ -128,13 +133,27 @@ class DtlsTransport(RTCDtlsTransport):
         return self.buffer[: length[0]]  # type: ignore[no-any-return]  # a slice of it is bytes
 
     def take_srtp(self, packet: bytes) -> None:
-        """Hand SRTCP on as bytes, once there are keys; the device receives no media. Never raises."""
-        if self._rx_srtp is None or not is_rtcp(packet):
+        """Hand RTCP on, and RTP where somebody takes it, once there are keys. Never raises."""
+        session = self._rx_srtp
+        if session is None:
             return
         try:
-            self._on_rtcp(self._rx_srtp.unprotect_rtcp(packet))
+            if is_rtcp(packet):
+                self._on_rtcp(self._open(session.unprotect_rtcp, packet, packet[4:8]))
+            elif self._on_rtp is not None:
+                self._on_rtp(self._open(session.unprotect, packet, packet[8:12]))
         except Exception as exc:  # noqa: BLE001  a stray packet must not end the session
             self._refusals.note(exc)
+
+    def _open(self, unprotect: Callable[[bytes], bytes], packet: bytes, source: bytes) -> bytes:
+        """Decrypt; libsrtp remembers each source of a valid packet for ever, and looks through them all."""
+        is_new = source not in self._sources
+        if is_new and len(self._sources) >= MAX_SOURCES:
+            raise ValueError(f"the viewer sends as more than {MAX_SOURCES} sources")
+        opened = unprotect(packet)
+        if is_new:
+            self._sources.add(source)
+        return opened
 
     async def send_rtcp(self, packet: bytes) -> None:
         """Encrypt and send; does nothing once the transport is closed."""

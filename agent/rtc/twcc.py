@@ -51,6 +51,19 @@ def parse(fci: bytes) -> TransportFeedback:
     return TransportFeedback(base_seq, tuple(zip(seqs, times_us, strict=True)), word & 0xFF)
 
 
+class TransportNumbers:
+    """Numbers all that leaves in one session, of whichever medium (section 2)."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def take(self, count: int) -> int:
+        """The first of so many in a row, modulo 2**16."""
+        first = self._last + 1 & 0xFFFF
+        self._last = self._last + count & 0xFFFF
+        return first
+
+
 class ArrivalClock:
     """Turns arrival times into ones that never start over. One a viewer."""
 

@@ -12,13 +12,13 @@ from pydantic_core import PydanticSerializationError
 from agent.errors import MessageError
 from agent.model.health import Health
 from agent.model.keys import KeySet
+from agent.model.sections import MAX_SECTIONS_BYTES, SectionsMessage
 from agent.model.signal import (
     MAX_MESSAGE_BYTES,
     VERSION,
     Answer,
     Bye,
     Candidate,
-    Command,
     Event,
     FromDevice,
     Look,
@@ -26,12 +26,11 @@ from agent.model.signal import (
     Reject,
     Renew,
     Restart,
-    Result,
     State,
     ToDevice,
 )
 
-Message = ToDevice | FromDevice | State | Event | Health | KeySet | Look
+Message = ToDevice | FromDevice | State | SectionsMessage | Event | Health | KeySet | Look
 MESSAGE_TYPES: tuple[type[Message], ...] = (
     Offer,
     Answer,
@@ -40,17 +39,13 @@ MESSAGE_TYPES: tuple[type[Message], ...] = (
     Restart,
     Renew,
     Bye,
-    Command,
-    Result,
     State,
+    SectionsMessage,
     Event,
     Health,
     KeySet,
     Look,
 )
-MAX_TEXT_CHARS = 512
-"""As `agent.model.signal.Text`."""
-
 _M = TypeVar("_M")
 
 
@@ -67,6 +62,7 @@ _BY_TYPE = {message: TypeAdapter(message) for message in MESSAGE_TYPES}
 _TO_DEVICE: TypeAdapter[ToDevice] = TypeAdapter(Annotated[ToDevice, Field(discriminator="type")])
 _FROM_DEVICE: TypeAdapter[FromDevice] = TypeAdapter(Annotated[FromDevice, Field(discriminator="type")])
 _STATE = TypeAdapter(State)
+_SECTIONS = TypeAdapter(SectionsMessage)
 _EVENT = TypeAdapter(Event)
 _HEALTH = TypeAdapter(Health)
 _KEYS = TypeAdapter(KeySet)
@@ -82,7 +78,8 @@ def encode(message: Message) -> bytes:
     adapter = _BY_TYPE[type(message)]
     try:
         payload = adapter.dump_json(message)
-        _check_size(payload)
+        is_small = isinstance(message, SectionsMessage)
+        _check_size(payload, MAX_SECTIONS_BYTES if is_small else MAX_MESSAGE_BYTES)
         adapter.validate_json(payload)
     except ValidationError as exc:
         raise MessageError("invalid", _words(exc)) from exc
@@ -93,17 +90,23 @@ def encode(message: Message) -> bytes:
 
 def parse_to_device(payload: bytes) -> ToDevice:
     """Read what came in on `signal/<session>/in`. Raises MessageError."""
-    return _parse(_TO_DEVICE, payload, ("offer", "candidate", "renew", "bye", "command"))
+    return _parse(_TO_DEVICE, payload, ("offer", "candidate", "renew", "bye"))
 
 
 def parse_from_device(payload: bytes) -> FromDevice:
     """Read what came in on `signal/<session>/out`. Raises MessageError."""
-    return _parse(_FROM_DEVICE, payload, ("answer", "candidate", "reject", "restart", "bye", "result"))
+    return _parse(_FROM_DEVICE, payload, ("answer", "candidate", "reject", "restart", "bye"))
 
 
 def parse_state(payload: bytes) -> State:
     """Read what came in on `state`. Raises MessageError."""
     return _parse(_STATE, payload, ("state",))
+
+
+def parse_sections(payload: bytes) -> SectionsMessage:
+    """Read what came in on `sections`; at most 8 KiB. Raises MessageError."""
+    _check_size(payload, MAX_SECTIONS_BYTES)
+    return _parse(_SECTIONS, payload, ("sections",))
 
 
 def parse_event(payload: bytes) -> Event:
@@ -126,11 +129,6 @@ def parse_look(payload: bytes) -> Look:
     return _parse(_LOOK, payload, ("look",))
 
 
-def clip(text: str) -> str:
-    """Free text of ours, such as an exception's words, in the shape and length that `Text` allows."""
-    return text.encode("utf-8", "replace").decode()[:MAX_TEXT_CHARS]
-
-
 def _parse(adapter: TypeAdapter[_M], payload: bytes, types: tuple[str, ...]) -> _M:
     _check_size(payload)
     try:
@@ -147,9 +145,9 @@ def _parse(adapter: TypeAdapter[_M], payload: bytes, types: tuple[str, ...]) -> 
         raise MessageError("invalid", _words(exc)) from exc
 
 
-def _check_size(payload: bytes) -> None:
-    if len(payload) > MAX_MESSAGE_BYTES:
-        raise MessageError("too-large", f"{len(payload)} bytes; at most {MAX_MESSAGE_BYTES} are read")
+def _check_size(payload: bytes, most_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    if len(payload) > most_bytes:
+        raise MessageError("too-large", f"{len(payload)} bytes; at most {most_bytes} are read")
 
 
 def _words(error: ValidationError) -> str:

@@ -9,25 +9,27 @@ from typing import Protocol
 from agent.errors import MessageError
 from agent.model.health import Health
 from agent.model.log_limit import LogLimit
-from agent.model.signal import Command, Event, FromDevice, Look, Renew, State, ToDevice
+from agent.model.sections import SectionsMessage
+from agent.model.signal import Event, FromDevice, Look, Renew, State, ToDevice
 from agent.model.topics import TABLE, Topic, encode_topic, kept_topics, parse_topic
-from agent.signaling.handler import Publish
 from agent.signaling.messages import (
     Message,
     encode,
     parse_event,
     parse_from_device,
     parse_health,
+    parse_sections,
     parse_state,
 )
 from agent.signaling.quota import RATE_PER_S, Quotas
+from agent.signaling.service import Publish
 from agent.signaling.signing import SigningFolder
 from agent.signaling.trust import SigningKey, VerifyKey, open_sealed
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING = 64
-"""Devices whose state is kept until their enrolment is known here, 87 KiB each at most."""
+MAX_WAITING = 128
+"""States and sections of devices that are kept until their enrolment is known here, 87 KiB each at most."""
 MAX_TO_WIPE = 20_000
 """Topics of 200 bytes at most."""
 WIPES_PER_S = 40
@@ -42,6 +44,9 @@ class Listener(Protocol):
 
     def on_state(self, device: str, state: State) -> None:
         """A device's presence."""
+
+    def on_sections(self, device: str, message: SectionsMessage) -> None:
+        """What its state says beyond that."""
 
     def on_health(self, device: str, health: Health) -> None:
         """What its doctor says."""
@@ -96,7 +101,9 @@ class PortalSignaling:
 
     def send(self, device: str, session: str, message: ToDevice) -> bool:
         """Sign and publish; False where another had to be dropped for it. Raises MessageError."""
-        return self._say(Topic(device, "in", session), message, self._signing.current, _worth_s(message))
+        # A renewal says itself how long it is worth something: a device whose link is away finds it later.
+        expiry_s = message.lease_s if isinstance(message, Renew) else None
+        return self._say(Topic(device, "in", session), message, self._signing.current, expiry_s)
 
     def ask_to_look(self, device: str, boot_id: str, now_unix_s: float) -> bool:
         """Tell a device that there may be a new release. As `send`."""
@@ -142,8 +149,8 @@ class PortalSignaling:
             if not self._to_wipe:
                 break
             topic, device = self._to_wipe.popitem(last=False)
-            is_state = topic == encode_topic(self._prefix, Topic(device, "state"))
-            is_back = is_state and self._device_key(device) is not None
+            is_said = TABLE[parse_topic(self._prefix, topic).channel].is_retained
+            is_back = is_said and self._device_key(device) is not None
             if not is_back:  # enrolled again, it has said a new one
                 self._end_retained(topic)
                 self._wiping[topic] = device
@@ -198,7 +205,7 @@ class PortalSignaling:
 
     def _keep(self, topic: str, sealed: bytes) -> None:
         parts = parse_topic(self._prefix, topic)
-        if parts.channel != "state":
+        if not TABLE[parts.channel].is_retained:
             return
         self._waiting.pop(topic, None)
         self._waiting[topic] = self._device_key(parts.device), sealed
@@ -220,6 +227,8 @@ class PortalSignaling:
         match parts.channel:
             case "state":
                 self._listener.on_state(parts.device, parse_state(payload))
+            case "sections":
+                self._listener.on_sections(parts.device, parse_sections(payload))
             case "health":
                 self._listener.on_health(parts.device, parse_health(payload))
             case "event":
@@ -232,14 +241,3 @@ class PortalSignaling:
         if limit.note(now_unix_s):
             words = "message on %s refused (%s, %d so far): %s"
             logger.warning(words, ascii(topic)[:200], error.code, limit.count, error)
-
-
-def _worth_s(message: ToDevice) -> float | None:
-    """How long the broker keeps it, where that is not as the topic says: its device may be away."""
-    match message:
-        case Renew():
-            return message.lease_s
-        case Command():
-            return message.expires_at - message.issued_at
-        case _:
-            return None

@@ -134,10 +134,16 @@ class SigningFolder:
             )
         self.keys = keys
         if _VERSION_FILE in names:
-            try:
-                self.version = int(read_private(self._folder / _VERSION_FILE))
-            except ValueError as exc:
-                raise ConfigError(f"{self._folder / _VERSION_FILE}: must hold a number") from exc
+            self.version = self._read_version()
+
+    def _read_version(self) -> int:
+        file = self._folder / _VERSION_FILE
+        try:
+            return int(read_private(file))
+        except ConfigError as exc:
+            raise ConfigError(f"{file}: {exc}") from exc
+        except ValueError as exc:
+            raise ConfigError(f"{file}: must hold a number") from exc
 
     def _read(self, made_at: int) -> SigningKey:
         file = self._folder / f"signing-{made_at}.pem"

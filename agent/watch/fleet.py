@@ -5,17 +5,16 @@ import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.errors import PortalError
-from agent.model.ids import Id
 from agent.model.text import printable
-from agent.watch.portal import Device, DeviceChanged, PortalClient, SignIn, signed_in
+from agent.watch.device import Device
+from agent.watch.portal import DeviceChanged, PortalClient, SignIn, ask_to_look
 
 QUIET_S = 1.0
 """A long list comes in parts, without a last one: it ends when nothing more comes for so long."""
@@ -47,6 +46,8 @@ class Row:
     camera: str
     problem: str
     viewers: int
+    sections: dict[str, Any]
+    """All that the portal says of it, also what this release does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +59,7 @@ class Fleet:
     v: Literal[1] = 1
 
 
-class Looked(BaseModel):
-    """Which cameras were told that there may be a new release, and which were away."""
-
-    model_config = ConfigDict(frozen=True)
-
-    asked: list[Id]
-    missed: list[Id]
-
-
 FLEET: TypeAdapter[Fleet] = TypeAdapter(Fleet)
-_LOOKED = TypeAdapter(Looked)
 
 
 async def collect(client: PortalClient, quiet_s: float = QUIET_S) -> list[Device]:
@@ -138,16 +129,6 @@ async def run_fleet(portal: str, sign_in: SignIn, console: Console, *, json_want
     console.print(printable(summary(fleet)), markup=False)
 
 
-async def ask_to_look(url: str, sign_in: SignIn, devices: list[str]) -> Looked:
-    """Have cameras look for a new release; without any, all that the user operates. Raises PortalError."""
-    async with signed_in(url, sign_in) as ask:
-        status, text = await ask("/api/look", {"devices": devices} if devices else {})
-    try:
-        return _LOOKED.validate_json(text)
-    except ValidationError as exc:
-        raise PortalError(f"{url} does not answer like a portal: HTTP {status}") from exc
-
-
 async def run_look(portal: str, sign_in: SignIn, devices: list[str], console: Console) -> None:
     """Have devices look for a new release; say which were told. Raises PortalError."""
     looked = await ask_to_look(portal, sign_in, devices)
@@ -158,13 +139,14 @@ async def run_look(portal: str, sign_in: SignIn, devices: list[str], console: Co
 
 
 def _row(device: Device) -> Row:
-    health, release = device.health, device.release
+    sections = device.sections
+    health, release, camera = sections.health, sections.release, sections.camera
     return Row(
         id=device.id,
         name=device.name,
         online=device.online,
         since=device.since,
-        version=device.version,
+        version=sections.agent.version,
         on_trial=bool(release and release.on_trial),
         version_since=release.since or None if release else None,
         given_back=release.given_back if release else "",
@@ -172,9 +154,10 @@ def _row(device: Device) -> Row:
         verdict="unknown" if health is None else "fault" if health.faults else "good",
         faults=tuple(f"{fault.check}: {fault.message}" for fault in health.faults) if health else (),
         nat=health.nat if health else "unknown",
-        camera=device.camera,
-        problem=device.problem,
-        viewers=device.viewers,
+        camera=camera.state,
+        problem=camera.problem,
+        viewers=sections.viewers.count,
+        sections=sections.model_dump(exclude_unset=True),
     )
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.model.text import printable
-from agent.watch.portal import Device
+from agent.watch.device import Device
 from agent.watch.report import Meter
 
 UNKNOWN = "-"
@@ -16,7 +16,7 @@ UNKNOWN = "-"
 def draw(device: Device, state: str, path: str | None, meter: Meter) -> Panel:
     """The panel for this moment."""
     rows = {
-        "camera": f"{device.name or device.id} ({device.camera_kind or 'unknown kind'})",
+        "camera": f"{device.name or device.id} ({device.sections.camera.kind or 'unknown kind'})",
         "state": state,
         "path": path or UNKNOWN,
         "picture": f"{meter.width_px}x{meter.height_px} at {meter.fps:.1f} fps"

@@ -4,18 +4,26 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from agent.errors import PortalError
 from agent.model.ids import Id
 from agent.model.network_fault import network_fault
-from agent.model.signal import CandidateLine, IceUrl, Sdp, StreamInfo, Text
+from agent.model.signal import CandidateLine, IceUrl, Sdp, Text
+from agent.watch.device import Device
 
 MAX_MESSAGE_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 15.0
@@ -42,47 +50,6 @@ class Server(_Message):
     urls: Annotated[list[IceUrl], Field(max_length=8)]
     username: Text | None = None
     credential: Text | None = None
-
-
-class Fault(_Message):
-    """Something that keeps a device from serving, as its doctor says."""
-
-    check: Text
-    message: Text = ""
-
-
-class Health(_Message):
-    """The verdict of a device's doctor."""
-
-    nat: Text = "unknown"
-    faults: Annotated[list[Fault], Field(max_length=16)] = []
-
-
-class Release(_Message):
-    """How a device's releases fare."""
-
-    on_trial: bool = False
-    since: float = 0.0
-    given_back: Text = ""
-    reason: Text = ""
-
-
-class Device(_Message):
-    """A camera on the portal."""
-
-    id: Id
-    name: Text = ""
-    online: bool
-    camera: Text = ""
-    camera_kind: Text = ""
-    problem: Text = ""
-    streams: list[StreamInfo] = []
-    has_stamp: bool = False
-    since: float | None = None
-    viewers: int = 0
-    version: Text = ""
-    health: Health | None = None
-    release: Release | None = None
 
 
 class Hello(_Message):
@@ -144,6 +111,13 @@ class Refused(_Message):
 Message = Hello | DeviceChanged | Answer | Candidate | Reject | Bye | Refused
 
 
+class Looked(_Message):
+    """Which cameras were told that there may be a new release, and which were away."""
+
+    asked: list[Id]
+    missed: list[Id]
+
+
 class _Refusal(_Message):
     message: Text
     code: Text = ""
@@ -155,6 +129,7 @@ class _Who(_Message):
     """Portals of before do not say."""
 
 
+_LOOKED, _REFUSAL, _WHO = TypeAdapter(Looked), TypeAdapter(_Refusal), TypeAdapter(_Who)
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
@@ -232,30 +207,21 @@ class PortalClient:
         return _choose(devices, wanted)
 
 
-_REFUSAL, _WHO = TypeAdapter(_Refusal), TypeAdapter(_Who)
-Ask = Callable[[str, dict[str, Any]], Awaitable[tuple[int, str]]]
-"""`ask(path, body)` posts to a route of the portal; the answer's status and text. Raises PortalError."""
-
-
-@contextlib.asynccontextmanager
-async def signed_in(url: str, sign_in: SignIn) -> AsyncIterator[Ask]:
-    """Sign in, and out at the end. Raises PortalError."""
-    base = _base_of(url)
+async def ask_to_look(url: str, sign_in: SignIn, devices: list[str]) -> Looked:
+    """Have cameras look for a new release; without any, all that the user operates. Raises PortalError."""
+    base, body = _base_of(url), {"devices": devices} if devices else {}
     async with _session() as http:
         with _reaching(url):
             await _sign_in(http, base, sign_in)
-
-            async def ask(path: str, body: dict[str, Any]) -> tuple[int, str]:
-                async with http.post(f"{base}{path}", json=body) as answer:
-                    text = await answer.text()
-                if answer.status >= 300:
-                    raise PortalError(_words(base, answer.status, text))
-                return answer.status, text
-
-            try:
-                yield ask
-            finally:
-                await http.post(f"{base}/api/logout", json={})
+            async with http.post(f"{base}/api/look", json=body) as answer:
+                text = await answer.text()
+            await http.post(f"{base}/api/logout", json={})
+    try:
+        if answer.status != 200:
+            raise PortalError(_words(base, answer.status, text))
+        return _LOOKED.validate_json(text)
+    except ValidationError as exc:
+        raise PortalError(f"{url} does not answer like a portal: HTTP {answer.status}") from exc
 
 
 def _base_of(url: str) -> str:
@@ -333,7 +299,7 @@ async def _come_in(http: aiohttp.ClientSession, base: str) -> tuple[aiohttp.Clie
 
 async def _open_socket(http: aiohttp.ClientSession, base: str) -> aiohttp.ClientWebSocketResponse:
     try:
-        return await http.ws_connect(f"{base}/api/ws", max_msg_size=MAX_MESSAGE_BYTES)
+        return await http.ws_connect(f"{base}/api/ws?sections", max_msg_size=MAX_MESSAGE_BYTES)
     except aiohttp.WSServerHandshakeError as exc:
         # A refused handshake keeps its words to itself: ask where they can be read.
         async with http.get(f"{base}/api/session") as answer:

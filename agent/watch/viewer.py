@@ -19,6 +19,7 @@ from rich.live import Live
 from agent.errors import NegotiationError, PinholeError, PortalError
 from agent.model.media import StreamName
 from agent.model.tasks import TaskGroup
+from agent.watch.device import Device
 from agent.watch.files import Recorder, write_jpeg
 from agent.watch.panel import draw
 from agent.watch.peer import GATHER_TIMEOUT_S, Peer
@@ -26,7 +27,6 @@ from agent.watch.portal import (
     Answer,
     Bye,
     Candidate,
-    Device,
     PortalClient,
     PortalLostError,
     Refused,

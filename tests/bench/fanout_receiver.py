@@ -14,7 +14,7 @@ import time
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 
-from agent.rtc.answer import TRANSPORT_CC
+from agent.rtc.codecs import TRANSPORT_CC
 
 REPORT_S, REMB_S, RECEIVER_REPORT_S = 0.062, 0.23, 1.0
 EXTENSION_ID = 13

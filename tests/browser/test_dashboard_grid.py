@@ -10,6 +10,7 @@ from playwright.async_api import expect
 
 from agent.model.health import Health, HealthFault
 from agent.model.signal import State, StreamInfo
+from agent.portal.gateway import Gateway
 
 HD = (StreamInfo("main", 1280, 720, 30, 2_000_000),)
 FAULT = HealthFault("clock", "9 s behind the portal", "sudo timedatectl set-ntp true")
@@ -138,6 +139,21 @@ async def test_a_preview_that_goes_leaves_its_last_picture():
             == 480
         )
         await device.close()
+
+
+async def test_a_portal_of_before_there_were_sections_is_read_too(monkeypatch):
+    """While several are updated, a page of the newer one may speak to the older."""
+    join = Gateway.join
+    monkeypatch.setattr(Gateway, "join", lambda *args, **_: join(*args))
+    async with open_page() as (part, page):
+        streams = (StreamInfo("main", 1280, 720, 30, 2_000_000),)
+        part.gateway.on_state("front", state(camera="failed", problem="It is busy.", streams=streams))
+        part.gateway.on_state("yard", state(name="Yard", camera="live", streams=streams, viewers=2))
+        await sign_in(page, part.url)
+        await expect(page.get_by_role("link", name="Front door")).to_contain_text("It is busy.")
+        await expect(page.get_by_role("link", name="Yard")).to_contain_text("2 other viewers · 1280")
+        await page.goto(f"{part.url}/#/releases")
+        await expect(page.locator(".releases tbody")).to_contain_text("1.2.3")
 
 
 async def test_an_agent_that_says_little_is_shown_well():

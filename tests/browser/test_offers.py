@@ -5,6 +5,7 @@ import asyncio
 from parts.chromium import chromium
 from parts.page_viewer import offering
 from parts.stock_viewer import device
+from parts.tone import Room, pitch_hz
 
 TIMEOUT_S = 30
 OFFERS = (
@@ -31,16 +32,41 @@ async def test_parameters_with_blanks_and_capitals_are_answered():
         await plays(cam, browser, "max-bundle", ("video", "data"), change)
 
 
+async def test_chromium_hears_the_camera_and_is_heard_beside_the_picture():
+    room = Room(600)
+    async with device(sound=room.sound) as cam, chromium() as browser:
+        recording = asyncio.create_task(room.record())
+        page = await browser.new_page()
+        await page.goto("about:blank")
+        call = calling(page)
+        async with asyncio.timeout(TIMEOUT_S), offering(cam, call) as viewer:
+            await viewer.connect("voice", "video", "data")
+            await call("() => { video.muted = false; }")
+            _, said = await room.heard()
+            assert pitch_hz(said[-1]) == 1000
+            found = await viewer.received(pictures=25, sounds=50, energy=1e-3)
+            assert found["lost"] == 0
+            stats = await viewer.ask({"type": "stats"})
+            assert stats["loss"] == 0
+        recording.cancel()
+
+
 async def plays(cam, browser, policy, sections, change=lambda offer: offer):
     page = await browser.new_page()
     await page.goto("about:blank")
 
-    async def call(function, *arguments):
-        return await page.evaluate(f"(given) => ({function})(...given)", arguments)
-
-    async with asyncio.timeout(TIMEOUT_S), offering(cam, call) as viewer:
+    async with asyncio.timeout(TIMEOUT_S), offering(cam, calling(page)) as viewer:
         await viewer.connect(*sections, policy=policy, change=change)
         await viewer.received(pictures=5)
         if "data" in sections:
             assert (await viewer.ask({"type": "ping", "id": 3}))["type"] == "pong"
     await page.close()
+
+
+def calling(page):
+    """Runs a function in a page, with arguments."""
+
+    async def call(function, *arguments):
+        return await page.evaluate(f"(given) => ({function})(...given)", arguments)
+
+    return call

@@ -1,9 +1,8 @@
 """The store that the tests of accounts run on: each of them on SQLite, and again on PostgreSQL."""
 
 import pytest
-from parts.accounts import World
+from parts.accounts import world  # noqa: F401  a fixture
 from parts.database import postgresql
-from parts.portal import PASSWORD, USER
 
 from agent.portal.store import Store
 
@@ -26,12 +25,3 @@ def store(database_url):
     store = Store.open(database_url)
     yield store
     store.close()
-
-
-@pytest.fixture
-def world(store, tmp_path):
-    """Accounts with the administrator `ann`, without a web server."""
-    world = World(store, tmp_path)
-    world.desk.add_user(USER, "admin", password=PASSWORD)
-    yield world
-    world.passwords.close()

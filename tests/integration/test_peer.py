@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import gc
-import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from parts.stock_viewer import device, viewer
+from parts.tone import Room, Voice, pitch_hz
 
 from agent.rtc.sessions import GIVEN_TO_FEWER, GIVEN_TO_HIGHER
 
@@ -27,18 +28,6 @@ async def test_video_and_control_channel_reach_a_stock_viewer():
         assert stats["path"] == "host"
         assert stats["sent_frames"] >= 10
         assert (await one.ask("nonsense"))["code"] == "invalid"
-
-
-async def test_a_command_comes_with_what_the_portal_signed_for_its_viewer():
-    who = {"user": "ann", "permissions": ("watch", "control")}
-    async with device() as cam, viewer(cam, **who) as one:
-        await one.connect()
-        asked = {"type": "command", "id": "0f" * 16, "name": "identify", "arguments": {"seconds": 5}}
-        told = await one.ask(json.dumps(asked))
-        assert (told["type"], told["id"], told["ok"]) == ("result", "0f" * 16, True)
-        [order] = cam.orders
-        assert (order.user, order.permissions, order.way) == ("ann", ("watch", "control"), "session")
-        assert (order.name, order.arguments) == ("identify", {"seconds": 5})
 
 
 async def test_the_answer_holds_host_candidates_and_waits_for_no_server():
@@ -276,3 +265,21 @@ async def test_a_viewer_for_whom_the_uplink_has_no_room_is_told_when_to_come_bac
         await one.connect()
         code, words = await one.ended
         assert (code, "no room" in words, cam.watchers) == ("uplink-full", True, 0)
+
+
+async def test_sound_goes_both_ways_beside_the_picture():
+    room = Room(600)
+    async with device(sound=room.sound) as cam, viewer(cam, voice=Voice(1000)) as one:
+        recording = asyncio.create_task(room.record())
+        await one.connect()
+        packets, said = await room.heard()
+        assert pitch_hz(said[-1]) == 1000
+        steps = {(b.seq - a.seq & 0xFFFF, b.rtp_time - a.rtp_time & 0xFFFFFFFF) for a, b in pairwise(packets)}
+        assert steps == {(1, 960)}
+        for _ in range(50):
+            heard = await asyncio.wait_for(one.heard.get(), 10)
+        assert pitch_hz(heard) == 600
+        await one.next_frame()
+        assert room.listeners == 1
+        recording.cancel()
+    assert room.listeners == 0

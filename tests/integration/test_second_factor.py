@@ -17,8 +17,7 @@ from agent.portal.accounts.service import SignInError
 from agent.portal.api.route import Need
 from agent.portal.store import Store
 from agent.portal.tables import RecoveryCode
-from agent.watch.fleet import ask_to_look
-from agent.watch.portal import PortalClient, SignIn
+from agent.watch.portal import PortalClient, SignIn, ask_to_look
 
 NEW = "lamp-orchid-seventeen"
 

@@ -60,7 +60,7 @@ TARGETS = {
         Target("claims", ("agent/portal/claims.py",), ("tests/unit/portal/test_claims.py",)),
         Target(
             "answer",
-            ("agent/rtc/answer.py",),
+            ("agent/rtc/answer.py", "agent/rtc/codecs.py"),
             ("tests/unit/rtc/test_answer.py", "tests/unit/rtc/test_field_offers.py"),
         ),
         Target(

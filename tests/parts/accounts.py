@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from parts.portal import CHEAP, PASSWORD, USER
 
 from agent.portal.accounts import users
@@ -47,3 +48,12 @@ class World:
 
     def count(self, table):
         return self.store.run_here(lambda db: len(db.query(table).all()))
+
+
+@pytest.fixture
+def world(store, tmp_path):
+    """Accounts with the administrator `ann`, without a web server; `store` is the folder's own."""
+    world = World(store, tmp_path)
+    world.desk.add_user(USER, "admin", password=PASSWORD)
+    yield world
+    world.passwords.close()

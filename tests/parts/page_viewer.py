@@ -8,13 +8,22 @@ from contextlib import asynccontextmanager
 from parts.stock_viewer import offer_of
 
 _OFFER = """async (policy, sections) => {
+  const tone = () => {
+    const context = new AudioContext();
+    const source = new OscillatorNode(context, { frequency: 1000 });
+    const voice = new MediaStreamAudioDestinationNode(context);
+    source.connect(voice);
+    source.start();
+    return voice.stream.getAudioTracks()[0];
+  };
   window.pc = new RTCPeerConnection({ bundlePolicy: policy });
   window.channel = null;
   window.video = document.body.appendChild(document.createElement("video"));
   video.muted = true;
-  pc.ontrack = (event) => { video.srcObject = new MediaStream([event.track]); video.play(); };
+  pc.ontrack = (event) => { video.srcObject = event.streams[0]; video.play(); };
   for (const section of sections) {
     if (section === "data") window.channel = pc.createDataChannel("control");
+    else if (section === "voice") pc.addTransceiver(tone(), { direction: "sendrecv" });
     else pc.addTransceiver(section, { direction: "recvonly" });
   }
   window.opened = new Promise((resolve) => { if (channel) channel.onopen = resolve; });
@@ -26,10 +35,16 @@ _OFFER = """async (policy, sections) => {
 }"""
 _ANSWER = """async (sdp) => { await pc.setRemoteDescription({ type: "answer", sdp }); }"""
 _ASK = """async (text) => { await opened; channel.send(text); return await replied; }"""
-_PICTURES = """async () => {
-  const all = [...(await pc.getStats()).values()];
-  const found = all.find((stats) => stats.type === "inbound-rtp" && stats.kind === "video");
-  return [found?.framesDecoded ?? 0, found?.packetsReceived ?? 0];
+_RECEIVED = """async () => {
+  const all = [...(await pc.getStats()).values()].filter((stats) => stats.type === "inbound-rtp");
+  const [video, audio] = ["video", "audio"].map((kind) => all.find((stats) => stats.kind === kind));
+  return {
+    pictures: video?.framesDecoded ?? 0,
+    packets: video?.packetsReceived ?? 0,
+    sounds: audio?.packetsReceived ?? 0,
+    lost: (video?.packetsLost ?? 0) + (audio?.packetsLost ?? 0),
+    energy: audio?.totalAudioEnergy ?? 0,
+  };
 }"""
 POLL_S = 0.1
 
@@ -54,12 +69,13 @@ class PageViewer:
         """Send on the control channel, and the reply."""
         return json.loads(await self._call(_ASK, json.dumps(message)))
 
-    async def received(self, *, pictures=0, packets=0):
-        """Wait until so many pictures were decoded, and packets received."""
-        decoded = received = -1
-        while decoded < pictures or received < packets:
+    async def received(self, **wanted):
+        """Wait until so many `pictures` were decoded, `packets` and `sounds` received; all that is known."""
+        found = {}
+        while any(found.get(what, -1) < least for what, least in wanted.items()):
             await asyncio.sleep(POLL_S)
-            decoded, received = await self._call(_PICTURES)
+            found = await self._call(_RECEIVED)
+        return found
 
     # What the device says.
 

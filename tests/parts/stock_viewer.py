@@ -26,7 +26,7 @@ from agent.control.stream import StreamControl
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
 from agent.model.media import Unit
-from agent.model.signal import IceServer, Offer, Result
+from agent.model.signal import IceServer, Offer
 from agent.rtc.sessions import Sessions
 
 FPS = 25
@@ -36,7 +36,7 @@ SIZES = {"main": (320, 240), "preview": (160, 120)}
 class Device:
     """A device without camera and broker: a small encoder, and signaling that goes to the viewers."""
 
-    def __init__(self, *, preview=False, uplink_bps=None, **webrtc):
+    def __init__(self, *, preview=False, uplink_bps=None, sound=None, **webrtc):
         self.watchers = 0
         self.viewers = {}
         self.streams = {name: self._make_stream(name) for name in ("main", "preview")[: 1 + preview]}
@@ -54,16 +54,11 @@ class Device:
             signal=self,
             viewing=self.control.viewer,
             describe=lambda _: (len(self.sessions), 500_000, "test"),
-            command=self._do,
             on_change=lambda: None,
             refusal=self.control.refusal,
+            sound=sound,
         )
         self._keyframe_wanted = False
-        self.orders = []
-
-    def _do(self, order):
-        self.orders.append(order)
-        return Result(0, order.id, order.name, ok=True, code="done")
 
     # What SignalingService has for the sessions.
 
@@ -161,7 +156,9 @@ class Viewer:
         stream="main",
         user="tester",
         permissions=("watch",),
+        voice=None,
     ):
+        """`voice` is a track that the viewer sends; with it, it wants to hear the camera too."""
         self.session = secrets.token_hex(16)
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[RTCIceServer(**s) for s in viewer_servers]))
         self.answer = asyncio.get_running_loop().create_future()
@@ -170,11 +167,14 @@ class Viewer:
         self.restart_wanted = []
         self.replies = asyncio.Queue()
         self.frames = asyncio.Queue()
+        self.heard = asyncio.Queue()
         self._device, self._device_servers, self._relay_only = device, device_servers, relay_only
         self._restart, self._stream = restart, stream
         self._who = {"user": user, "permissions": permissions}
         self._tasks = []
         self.pc.on("track", lambda track: self._tasks.append(asyncio.create_task(self._receive(track))))
+        if voice is not None:
+            self.pc.addTransceiver(voice, direction="sendrecv")
         self.channel = self.pc.createDataChannel("control") if data else None
         if data:
             self.channel.on("message", lambda text: self.replies.put_nowait(json.loads(text)))
@@ -249,9 +249,10 @@ class Viewer:
             await self.pc.addIceCandidate(candidate)
 
     async def _receive(self, track):
+        into = self.frames if track.kind == "video" else self.heard
         with contextlib.suppress(MediaStreamError):
             while True:
-                self.frames.put_nowait(await track.recv())
+                into.put_nowait(await track.recv())
 
 
 @asynccontextmanager

@@ -34,16 +34,7 @@ log = logging.getLogger(__name__)
 
 
 Topic = Literal[
-    "",
-    "everything",
-    "watching",
-    "previews",
-    "sign-in",
-    "accounts",
-    "links",
-    "cameras",
-    "commands",
-    "refusals",
+    "", "everything", "watching", "previews", "sign-in", "accounts", "links", "cameras", "refusals"
 ]
 TOPICS: dict[Topic, tuple[str, ...]] = {
     "watching": ("watch", "watch-end"),
@@ -72,15 +63,7 @@ TOPICS: dict[Topic, tuple[str, ...]] = {
     ),
     "links": ("link-shared", "link-revoked", "link-opened"),
     "cameras": ("claim-made", "enrolled", "enrol-refused", "renamed", "revoked", "look-asked"),
-    "commands": ("commanded", "command-done", "command-failed", "command-refused", "look-asked"),
-    "refusals": (
-        "sign-in-failed",
-        "passkey-copied",
-        "watch-refused",
-        "enrol-refused",
-        "command-refused",
-        "refused",
-    ),
+    "refusals": ("sign-in-failed", "passkey-copied", "watch-refused", "enrol-refused", "refused"),
 }
 """Which acts belong together. Where no topic is asked for, previews are left out; `everything` has them."""
 

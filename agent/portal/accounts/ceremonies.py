@@ -132,15 +132,7 @@ class Ceremonies:
 
         def finish(db: Session) -> SignedIn:
             user = self._use(db, begun, count)
-            return sessions.open_session(
-                db,
-                user,
-                accounts.now(),
-                address=visitor.address,
-                browser=visitor.browser,
-                has_factor=True,
-                rule=accounts.rule,
-            )
+            return accounts.begin_session(db, user, visitor, has_factor=True)
 
         try:
             # Of an authenticator that found its user by itself (section 7.2, step 6).
@@ -149,9 +141,7 @@ class Ceremonies:
         except SignInError as exc:
             self._refused(exc, begun.user_name or STRANGER, visitor)
             raise
-        accounts.audit.add(
-            begun.user_name, "sign-in", address=visitor.address, detail=f"with passkey {begun.passkey_name}"
-        )
+        accounts.note_sign_in(signed_in, visitor, f"with passkey {begun.passkey_name}")
         return signed_in
 
     async def begin_confirming(self, who: Identity) -> dict[str, Any]:

@@ -145,7 +145,7 @@ class Accounts:
         except SignInError as exc:
             await self._note_refusal(exc, name, keys, visitor)
             raise
-        self._note_sign_in(signed_in, visitor)
+        self.note_sign_in(signed_in, visitor)
         self._note_recovery(name, left, visitor)
         return signed_in
 
@@ -162,9 +162,10 @@ class Accounts:
             raise SignInError(*_WRONG)
         left = self._check_code(db, user, code)
         attempts.succeed(db, keys)
-        return self._begin_session(db, user, visitor, has_factor=factors.has_factor(user)), left
+        return self.begin_session(db, user, visitor, has_factor=factors.has_factor(user)), left
 
-    def _begin_session(self, db: Session, user: User, visitor: Visitor, *, has_factor: bool) -> SignedIn:
+    def begin_session(self, db: Session, user: User, visitor: Visitor, *, has_factor: bool) -> SignedIn:
+        """Let somebody in who has shown who they are, by whatever way."""
         return sessions.open_session(
             db,
             user,
@@ -175,7 +176,8 @@ class Accounts:
             rule=self.rule,
         )
 
-    def _note_sign_in(self, signed_in: SignedIn, visitor: Visitor, *details: str) -> None:
+    def note_sign_in(self, signed_in: SignedIn, visitor: Visitor, *details: str) -> None:
+        """Have the audit log say that somebody came in, and how."""
         who = signed_in[1]
         words = [*details, _SET_UP_ONLY] if who.needs_factor else details
         self.audit.add(who.name, "sign-in", address=visitor.address, detail=", ".join(words))
@@ -257,7 +259,7 @@ class Accounts:
             left = self._check_code(db, user, code)
             users.set_password(db, user, password_hash)
             attempts.succeed(db, keys)
-            return self._begin_session(db, user, visitor, has_factor=factors.has_factor(user)), left
+            return self.begin_session(db, user, visitor, has_factor=factors.has_factor(user)), left
 
         try:
             signed_in, left = await self.store.run(take)
@@ -278,10 +280,10 @@ class Accounts:
         def work(db: Session) -> SignedIn:
             user = users.take_entry(db, token, self.now())
             self._check_code(db, user, "")
-            return self._begin_session(db, user, visitor, has_factor=False)
+            return self.begin_session(db, user, visitor, has_factor=False)
 
         signed_in = await self.store.run(work)
-        self._note_sign_in(signed_in, visitor, "with a one-time link")
+        self.note_sign_in(signed_in, visitor, "with a one-time link")
         return signed_in
 
     async def check_again(self, who: Identity, password: str) -> None:
@@ -364,7 +366,7 @@ class Accounts:
                 raise company.CompanyError(
                     "no-factor", f"{person.name} signed in at {person.issuer} without a second factor."
                 )
-            return self._begin_session(db, user, visitor, has_factor=person.has_factor)
+            return self.begin_session(db, user, visitor, has_factor=person.has_factor)
 
         try:
             signed_in = await self.store.run(work)
@@ -373,7 +375,7 @@ class Accounts:
                 person.name, "sign-in-failed", address=visitor.address, detail=f"company account: {exc.code}"
             )
             raise
-        self._note_sign_in(signed_in, visitor, person.issuer)
+        self.note_sign_in(signed_in, visitor, person.issuer)
         return signed_in
 
     def _provider(self) -> Company:

@@ -156,9 +156,8 @@ class Devices:
     async def rename(self, request: web.Request, who: Identity) -> web.Response:
         """Call a device so: every portal shows it within a second."""
         device = request.match_info["device"]
-        wanted = (await read(request, NewName)).name
         try:
-            check_name(wanted)
+            wanted = check_name((await read(request, NewName)).name)
         except PortalError as exc:
             return refusal(400, "bad-name", str(exc))
         try:
@@ -167,7 +166,7 @@ class Devices:
             raise
         except PortalError as exc:
             return refusal(404, "unknown-device", str(exc))
-        self._note(request, who, "renamed", device, f"{former} is now {check_name(wanted)}")
+        self._note(request, who, "renamed", device, f"{former} is now {wanted}")
         return web.json_response({})
 
     async def revoke(self, request: web.Request, who: Identity) -> web.Response:

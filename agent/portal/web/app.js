@@ -3,6 +3,7 @@
 import { Activity, isGood } from "./activity.js";
 import { post } from "./api.js";
 import { CameraView } from "./camera.js";
+import { isOnline, nameOf as calledOf, readDevice } from "./device.js";
 import { announce, el, icon, tool } from "./dom.js";
 import { GridView } from "./grid.js";
 import { SecondFactorView } from "./factor.js";
@@ -26,7 +27,7 @@ const banner = el("div", { class: "banner", role: "alert", hidden: true });
 const base = `${location.origin.replace(/^http/, "ws")}${location.pathname.replace(/[^/]*$/, "")}`;
 /** A page that a share link opened shows that camera and nothing else, for as long as it is open. */
 const isShared = /^#\/shared?\//.test(location.hash);
-const signal = isShared ? new Signal(`${base}api/share/ws`, "api/share") : new Signal(`${base}api/ws`, "api/session");
+const signal = isShared ? new Signal(`${base}api/share/ws?sections`, "api/share") : new Signal(`${base}api/ws?sections`, "api/session");
 
 let devices = null;
 let iceServers = [];
@@ -39,7 +40,10 @@ let view = null;
 let linkProblem = null;
 let route = { name: "signin", id: null };
 
-const nameOf = (device) => devices?.get(device)?.name ?? device;
+const nameOf = (id) => {
+  const device = devices?.get(id);
+  return device ? calledOf(device) : id;
+};
 const activity = new Activity(nameOf);
 
 /** For tests and for the curious; read-only. */
@@ -194,7 +198,7 @@ function forget() {
 const handlers = {
   hello(message) {
     const isFirst = devices === null;
-    devices = new Map(message.devices.map((device) => [device.id, device]));
+    devices = new Map(message.devices.map((device) => [device.id, readDevice(device)]));
     [iceServers, brokerConnected, linkEnds] = [message.ice_servers, message.broker, message.link_ends_at];
     if (isFirst && route.name === "camera") startCamera();
     else refresh();
@@ -204,14 +208,16 @@ const handlers = {
       viewer.onReachable();
     });
   },
-  device({ device }) {
-    const wasOnline = devices.get(device.id)?.online;
-    if (wasOnline !== undefined && wasOnline !== device.online) {
-      activity.add({ device: device.id, kind: device.online ? "online" : "offline", message: "", at: Date.now() / 1000 });
+  device(message) {
+    const device = readDevice(message.device);
+    const known = devices.get(device.id);
+    const [wasOnline, online] = [known && isOnline(known), isOnline(device)];
+    if (known && wasOnline !== online) {
+      activity.add({ device: device.id, kind: online ? "online" : "offline", message: "", at: Date.now() / 1000 });
     }
     devices.set(device.id, device);
     refresh();
-    if (device.online && !wasOnline && device.id === route.id) view.viewer?.onReachable();
+    if (online && !wasOnline && device.id === route.id) view.viewer?.onReachable();
   },
   gone({ device }) {
     devices.delete(device);

@@ -1,5 +1,6 @@
 // A device's state as one word with a colour, and as one line.
 
+import { isOnline, streamOf } from "./device.js";
 import { el, setText } from "./dom.js";
 import { count, moment, size } from "./format.js";
 
@@ -7,7 +8,7 @@ const LABELS = { live: "Live", idle: "Idle", starting: "Starting", failed: "Fail
 
 /** offline, failed, starting, live or idle. */
 export function stateOf(device) {
-  return device.online ? device.camera : "offline";
+  return isOnline(device) ? device.sections.camera.state : "offline";
 }
 
 export function badge() {
@@ -26,7 +27,7 @@ export function sinceOf({ since }) {
 
 /** What keeps an online device from serving, as one line; empty where its doctor finds nothing. */
 export function warningOf(device) {
-  const fault = device.online ? device.health?.faults[0] : null;
+  const fault = isOnline(device) ? device.sections.health?.faults[0] : null;
   return fault ? `${fault.check}: ${fault.message}` : "";
 }
 
@@ -37,8 +38,9 @@ export function rankOf(device) {
 }
 
 /** Who else watches: by name for who may know, else how many; empty where nobody does. */
-export function watchersOf({ viewers, own_viewers = 0, watching = [] }) {
-  const unnamed = Math.max(0, viewers - own_viewers - watching.length);
+export function watchersOf({ sections: { viewers, portal } }) {
+  const { own_viewers = 0, watching = [] } = portal;
+  const unnamed = Math.max(0, viewers.count - own_viewers - watching.length);
   if (!watching.length) return unnamed ? count(unnamed, "other viewer", "other viewers") : "";
   const names = [...new Set(watching)].map((name) => name.replace(/^link:/, "guest "));
   return `${[...names, ...(unnamed ? [count(unnamed, "other", "others")] : [])].join(", ")} watching`;
@@ -47,9 +49,10 @@ export function watchersOf({ viewers, own_viewers = 0, watching = [] }) {
 /** One line about a device, for its card. */
 export function lineOf(device) {
   const state = stateOf(device);
-  if (state === "offline") return [sinceOf(device), device.problem].filter(Boolean).join(". ");
-  if (state === "failed") return device.problem || "The camera failed";
-  const stream = device.streams.find((one) => one.name === "main") ?? device.streams[0];
+  const { problem } = device.sections.camera;
+  if (state === "offline") return [sinceOf(device), problem].filter(Boolean).join(". ");
+  if (state === "failed") return problem || "The camera failed";
+  const stream = streamOf(device);
   const parts = stream ? [size(stream.width_px, stream.height_px), `${Math.round(stream.fps)} fps`] : [];
   if (state === "starting") return ["Starting the camera …", ...parts].join(" · ");
   return [watchersOf(device), ...parts].filter(Boolean).join(" · ") || "Starts when you open it";

@@ -1,7 +1,7 @@
 // One camera, full screen.
 
 import { badge, sinceOf, stateOf, updateBadge, watchersOf } from "./badge.js";
-import { CommandMenu } from "./commands.js";
+import { nameOf, streamOf } from "./device.js";
 import { announce, download, el, icon, setText, tool } from "./dom.js";
 import { clock, moment, size } from "./format.js";
 import { Notice } from "./notice.js";
@@ -69,11 +69,12 @@ export class CameraView {
   update(device, linkEnds) {
     this.#device = device;
     this.#linkEnds = linkEnds;
-    setText(this.title, device?.name ?? this.#id);
-    document.title = `${device?.name ?? this.#id} – Pinhole`;
-    this.#viewer.hasStamp = device?.has_stamp ?? false;
-    const stream = device?.streams.find((one) => one.name === "main") ?? device?.streams[0];
-    this.smallButton.hidden = !device?.streams.some((one) => one.name === "preview");
+    const name = device ? nameOf(device) : this.#id;
+    setText(this.title, name);
+    document.title = `${name} – Pinhole`;
+    this.#viewer.hasStamp = device?.sections.camera.has_stamp ?? false;
+    const stream = device && streamOf(device);
+    this.smallButton.hidden = !device?.sections.streams?.preview;
     this.#viewer.fps = stream?.fps ?? 0;
     const parts = [
       linkEnds ? `Your link ends ${moment(linkEnds)}` : "",
@@ -81,7 +82,7 @@ export class CameraView {
       stream ? `${size(stream.width_px, stream.height_px)} · ${Math.round(stream.fps)} fps` : "",
     ];
     setText(this.detail, parts.filter(Boolean).join(" · "));
-    this.overlay.updateHealth(device?.health);
+    this.overlay.updateHealth(device?.sections.health);
     this.#onChange();
   }
 
@@ -110,15 +111,12 @@ export class CameraView {
     const fullscreen = tool("fullscreen", "Full screen", () => this.#fullscreen(), { title: "Full screen (f)" });
     const help = tool("help", "Keys", showHelp, { class: "tool wide-only", title: "Keyboard shortcuts (?)" });
     const buttons = el("div", { class: "controls" }, this.statsButton, this.smallButton, this.snapshotButton, this.pipButton, fullscreen, help);
-    const commands = isShared ? null : new CommandMenu(this.#id);
-    if (commands) buttons.append(commands.button);
     const names = el("div", { class: "names" }, this.title, this.detail);
     return el(
       "main",
       { class: "stage", tabindex: "-1", onpointermove: () => this.#wake(), onpointerdown: () => this.#wake(), onfocusin: () => this.#wake(), ondblclick: (event) => this.picture.contains(event.target) && this.#fullscreen() },
       this.picture,
       el("div", { class: "bar" }, ...back, names, this.badge, buttons),
-      commands?.element,
       this.overlay.element,
       this.notice.element,
       this.zoom.element,
@@ -156,10 +154,10 @@ export class CameraView {
   #trouble() {
     const device = this.#device;
     const state = device ? stateOf(device) : "";
-    if (state === "failed") return { title: "The camera has failed", advice: device.problem };
+    if (state === "failed") return { title: "The camera has failed", advice: device.sections.camera.problem };
     if (state !== "offline") return null;
     const { title, advice } = wordsFor("offline");
-    return { title, advice: `${sinceOf(device)}. ${device.problem || advice}` };
+    return { title, advice: `${sinceOf(device)}. ${device.sections.camera.problem || advice}` };
   }
 
   /** Keep showing the last picture while the next session comes up. */

@@ -1,6 +1,7 @@
 // A camera's card: its picture, its state and one line about it.
 
 import { badge, lineOf, stateOf, updateBadge, warningOf } from "./badge.js";
+import { nameOf } from "./device.js";
 import { el, icon, setText } from "./dom.js";
 import { moment } from "./format.js";
 import { posterOf } from "./posters.js";
@@ -28,10 +29,10 @@ export class Card {
 
   update(device) {
     const state = stateOf(device);
-    this.name = device.name;
+    this.name = nameOf(device);
     this.link.dataset.state = state;
     updateBadge(this.badge, state);
-    setText(this.title, device.name);
+    setText(this.title, this.name);
     setText(this.line, lineOf(device));
     this.line.title = this.line.textContent;
     setText(this.warningText, warningOf(device));

@@ -42,8 +42,8 @@ export class EnrolledPage {
   }
 
   #row({ id, name, enrolled_at, by, revoked_at, is_pending }) {
-    const camera = this.cameras().find((one) => one.id === id);
-    const history = [name !== id ? id : null, camera?.calls_itself ? `calls itself “${camera.calls_itself}”` : null, `enrolled ${moment(enrolled_at)} by ${by}`, revoked_at ? `shut out ${moment(revoked_at)}${is_pending ? "; the broker is not told yet" : ""}` : null];
+    const callsItself = this.cameras().find((one) => one.id === id)?.sections.portal.calls_itself;
+    const history = [name !== id ? id : null, callsItself ? `calls itself “${callsItself}”` : null, `enrolled ${moment(enrolled_at)} by ${by}`, revoked_at ? `shut out ${moment(revoked_at)}${is_pending ? "; the broker is not told yet" : ""}` : null];
     const revoke = async () => {
       const { problem } = await post(`api/devices/${segment(id)}/revoke`);
       error.textContent = problem ?? "";

@@ -2,6 +2,7 @@
 
 import { rankOf, stateOf } from "./badge.js";
 import { Card } from "./card.js";
+import { nameOf } from "./device.js";
 import { el, icon, tool } from "./dom.js";
 import { Filters } from "./filters.js";
 import { Previews } from "./previews.js";
@@ -50,7 +51,7 @@ export class GridView {
     for (const [id, card] of this.#cards) if (!devices.has(id)) this.#drop(id, card);
     for (const device of devices.values()) this.#updateCard(device);
     this.#devices = [...devices.values()];
-    this.#devices.sort((a, b) => rankOf(a) - rankOf(b) || byName.compare(a.name, b.name) || byName.compare(a.id, b.id));
+    this.#devices.sort((a, b) => rankOf(a) - rankOf(b) || byName.compare(nameOf(a), nameOf(b)) || byName.compare(a.id, b.id));
     this.searchBox.hidden = this.#devices.length < SEARCH_FROM;
     this.#arrange();
   }
@@ -138,7 +139,7 @@ export class GridView {
   }
 
   #matches(device) {
-    return this.filters.passes(device) && `${device.name} ${device.id}`.toLocaleLowerCase().includes(this.#wanted.toLocaleLowerCase());
+    return this.filters.passes(device) && `${nameOf(device)} ${device.id}`.toLocaleLowerCase().includes(this.#wanted.toLocaleLowerCase());
   }
 
   #visible() {

@@ -45,7 +45,7 @@ export class ReleasesPage {
 
   /** Only where something differs: a text that somebody selects stays selected. */
   #paint() {
-    const told = this.#cameras().map(({ id, name, version, online, since, camera, problem, release }) => ({ id, name, version, online, since, camera, problem, release }));
+    const told = this.#cameras().map(toldOf);
     const text = JSON.stringify(told);
     if (text === this.#shown) return;
     this.#shown = text;
@@ -67,6 +67,11 @@ export class ReleasesPage {
     const away = missed?.length ? ` ${count(missed.length, "is", "are")} away, and will look when back.` : "";
     setText(this.said, problem ?? `Asked ${device && asked.length ? device.name : count(asked.length, "camera", "cameras")}.${away}`);
   }
+}
+
+/** What is shown of a camera, and nothing that changes more often. */
+function toldOf({ id, name, since, sections: { portal, agent, camera, release } }) {
+  return { id, name, since, version: agent.version, online: portal.online, camera: camera.state, problem: camera.problem, release };
 }
 
 /** The newest release that any camera runs, or has tried. */

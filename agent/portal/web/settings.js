@@ -3,6 +3,7 @@
 import { AccountPage } from "./account.js";
 import { get } from "./api.js";
 import { AuditPage } from "./audit.js";
+import { nameOf } from "./device.js";
 import { el, icon } from "./dom.js";
 import { EnrolledPage } from "./enrolled.js";
 import { GroupsPage } from "./groups.js";
@@ -57,7 +58,7 @@ export class SettingsView {
     this.nav.replaceChildren(...allowed.map(({ name, title }) => el("a", { href: `#/${name}`, "aria-current": name === current.name ? "page" : null }, title)));
     this.nav.querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "center" });  // a phone shows three at once
     document.title = `${current.title} – Pinhole`;
-    const page = new current.page({ me, cameras: () => [...(this.#devices() ?? new Map()).values()] });
+    const page = new current.page({ me, cameras: () => [...(this.#devices() ?? new Map()).values()].map((device) => ({ ...device, name: nameOf(device) })) });
     const heading = el("h1", { tabindex: "-1" }, current.title);
     this.content.replaceChildren(heading, page.element);
     if (document.activeElement === document.body) heading.focus({ preventScroll: true });

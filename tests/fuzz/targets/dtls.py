@@ -11,6 +11,7 @@ from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
 from agent.rtc import rtcp
+from agent.rtc.sound import read_packet
 from agent.rtc.transport import DtlsTransport
 
 KEY = bytes(range(30))
@@ -64,7 +65,13 @@ async def _check(data: bytes) -> None:
             pass
 
     ice = _Ice([packet for packet in incoming if packet])
-    dtls = DtlsTransport(ice, _certificate(), is_client=False, on_rtcp=on_rtcp)  # type: ignore[arg-type]
+    dtls = DtlsTransport(
+        ice,  # type: ignore[arg-type]
+        _certificate(),
+        is_client=False,
+        on_rtcp=on_rtcp,
+        on_rtp=lambda packet: heard.append(read_packet(packet)[1].payload),
+    )
     dtls._rx_srtp = ours
     ice.on_srtp = dtls.take_srtp
     handshake = asyncio.create_task(_start(dtls))

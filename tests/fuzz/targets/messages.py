@@ -5,18 +5,17 @@ from fuzz.target import Target
 from agent.errors import MessageError
 from agent.model.health import Health, HealthFault
 from agent.model.keys import KeySet
+from agent.model.sections import SectionsMessage
 from agent.model.signal import (
     Answer,
     Bye,
     Candidate,
-    Command,
     Event,
     IceServer,
     Offer,
     Reject,
     Renew,
     Restart,
-    Result,
     State,
     StreamInfo,
 )
@@ -26,11 +25,20 @@ from agent.signaling.messages import (
     parse_from_device,
     parse_health,
     parse_keys,
+    parse_sections,
     parse_state,
     parse_to_device,
 )
 
-PARSERS = (parse_to_device, parse_from_device, parse_state, parse_event, parse_health, parse_keys)
+PARSERS = (
+    parse_to_device,
+    parse_from_device,
+    parse_state,
+    parse_event,
+    parse_health,
+    parse_keys,
+    parse_sections,
+)
 CODES = {"too-large", "malformed", "unknown-version", "unknown-type", "invalid"}
 MAX_WORDS = 600
 NONCE = "n" * 22
@@ -62,11 +70,10 @@ def seeds() -> list[bytes]:
         Restart(3, "the network changed"),
         Renew(5, 1e9, 180.0, "ann", ("watch",)),
         Bye(4, "left"),
-        Command(1e9, 1e9 + 60, "b1", "ann", ("watch", "control"), "identify", {"seconds": 2.5, "a": [None]}),
-        Result(0, "c1", "identify", ok=False, code="no-led", message="no LED", value={"a": {"b": True}}),
         State(
             "b1", online=True, since=1.7e9, name="Door", streams=(StreamInfo("main", 1280, 720, 30.0, 10**6),)
         ),
+        SectionsMessage("b1", 3, {"modem": {"rssi_dbm": -71.5, "cells": [{"id": 7}, "x"], "is_up": True}}),
         Event("camera-failed", 1.7e9, "no frame", {"after_s": 3.5, "restarts": 2, "final": False}),
         KeySet(7, 1.7e9, ("A" * 43,)),
         Health(1.7e9, "symmetric", is_carrier=True, faults=(HealthFault("broker", "away", "look"),)),

@@ -6,7 +6,8 @@ from data.offers import CHROMIUM, FINGERPRINT
 from fuzz.target import Target
 
 from agent.errors import NegotiationError
-from agent.rtc.answer import Local, encode_answer, parse_offer
+from agent.rtc.answer import VIDEO_ALONE, Local, Ssrcs, encode_answer, parse_offer
+from agent.rtc.codecs import Directions
 from agent.rtc.sdp import Description
 
 LOCAL = Local(
@@ -14,9 +15,7 @@ LOCAL = Local(
     ice_pwd="a" * 22,
     fingerprint=FINGERPRINT,
     candidates=("1 1 udp 2130706431 192.0.2.1 5000 typ host",),
-    ssrc=1,
-    rtx_ssrc=2,
-    fec_ssrc=3,
+    ssrcs={"video": Ssrcs(1, 2, 3), "audio": Ssrcs(4, 5, 6)},
     cname="c",
 )
 FIELD = Path(__file__).parents[2] / "data" / "sdp"
@@ -27,14 +26,19 @@ MAX_ANSWER_BYTES = 16 * 1024
 def check(data: bytes) -> None:
     """An offer that is answered by SDP which its viewer can read, line for line, or a documented refusal."""
     text = data.decode(errors="replace")
+    for ours in (VIDEO_ALONE, {**VIDEO_ALONE, "audio": "sendrecv"}):
+        _check(text, ours)
+
+
+def _check(text: str, ours: Directions) -> None:
     try:
-        offer = parse_offer(text)
+        offer = parse_offer(text, ours)
     except NegotiationError as exc:
         assert exc.code in CODES, exc.code
         assert len(str(exc)) < 300
         return
     assert len(offer.candidates) <= 64
-    assert 0 <= offer.video.payload_type <= 127
+    assert all(0 <= media.payload_type <= 127 for media in offer.media)
     assert offer.data is None or (0 < offer.data.sctp_port < 65536 and offer.data.max_message_bytes >= 0)
     answer = encode_answer(offer, LOCAL)
     assert len(answer) < MAX_ANSWER_BYTES
@@ -45,7 +49,7 @@ def check(data: bytes) -> None:
     described = Description.parse(answer)
     assert [media.mid for media in described.media] == [section.mid for section in offer.sections]
     accepted = [media.mid for media in described.media if media.port]
-    assert offer.video.mid in accepted
+    assert {media.mid for media in offer.media} <= set(accepted)
     assert described.bundles == (tuple(accepted),)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from fuzz.gateway import World
 from fuzz.target import Target, join, steps
 
+from agent.model.sections import SectionsMessage
 from agent.model.signal import Answer, Bye, Candidate, Event, Reject, State
 from agent.model.topics import Topic, encode_topic
 from agent.signaling.messages import encode
@@ -61,6 +62,10 @@ def seeds() -> list[bytes]:
     out = encode_topic("pinhole", Topic(DEVICE, "out", "a" * 32))
     messages = [
         (encode_topic("pinhole", Topic(DEVICE, "state")), encode(State("b2", online=True, since=1.0))),
+        (
+            encode_topic("pinhole", Topic(DEVICE, "sections")),
+            encode(SectionsMessage("b2", 0, {"camera": {"lux": 3}, "streams": {"main": {"fps": 1}}})),
+        ),
         (out, encode(Answer(0, "n" * 22, "v=0"))),
         (out, encode(Candidate(1, "candidate:1"))),
         (out, encode(Reject(2, "no", "no"))),

@@ -18,6 +18,7 @@ from agent.rtc.sender import RtpSender
 
 MAX_STEPS = 16
 MIN_BPS, MAX_BPS = 100_000, 4_000_000
+MEDIA_SSRC = 2
 VIDEO = parse_offer(CHROMIUM).video
 
 
@@ -36,7 +37,8 @@ class _Stream:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
-        self.sender = RtpSender(VIDEO, _Plain())
+        self.sender = RtpSender(VIDEO, _Plain(), twcc.TransportNumbers(), "c")
+        self.sender.ssrc = MEDIA_SSRC
         self.control = LaneControl(1_000_000, MIN_BPS, MAX_BPS)
         self.lane = Lane(self.control, self.sender, lambda: self.sent.extend, Alarm())
         for seq in range(2):
@@ -73,7 +75,7 @@ def check(data: bytes) -> None:
 
 def _check_type(feedback: rtcp.Feedback) -> None:
     match feedback:
-        case rtcp.Nack(seqs):
+        case rtcp.Nack(_, seqs):
             assert all(0 <= seq <= 0xFFFF for seq in seqs)
         case rtcp.Remb(bps):
             assert 0 <= bps <= rtcp.MAX_REMB_BPS
@@ -94,7 +96,7 @@ def _packet(kind: int, count: int, body: bytes, padding: int = 0) -> bytes:
 
 def seeds() -> list[bytes]:
     """Every report that a browser sends, alone and in a compound with padding."""
-    ssrcs = struct.pack("!II", 1, 2)
+    ssrcs = struct.pack("!II", 1, MEDIA_SSRC)
     feedback = ssrcs + struct.pack("!HHIHBBBB", 0, 3, 1 << 8, 1 << 13 | 3, 1, 2, 3, 0)
     nack = _packet(RTPFB, 1, ssrcs + struct.pack("!HHHH", 1, 0xFFFF, 900, 0))
     twcc_report, padded = _packet(RTPFB, 15, feedback), _packet(RTPFB, 15, feedback, padding=4)

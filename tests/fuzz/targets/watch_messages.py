@@ -31,6 +31,7 @@ def seeds() -> list[bytes]:
     return [
         f'{{"type":"hello","ice_servers":[{{"urls":["stun:s"]}}],"devices":[{device}]}}'.encode(),
         f'{{"type":"device","device":{device}}}'.encode(),
+        b'{"type":"device","device":{"id":"a","sections":{"portal":{"online":true},"modem":{"dbm":-7}}}}',
         b'{"type":"answer","session":"' + b"a" * 32 + b'","sdp":"v=0"}',
         b'{"type":"reject","session":"' + b"a" * 32 + b'","code":"no"}',
         b'{"type":"pong","id":7,"unix_ms":1e300}',

@@ -9,8 +9,8 @@ from rich.console import Console
 from agent.doctor.health import to_health
 from agent.doctor.mirror import judge_mirror, read_note
 from agent.doctor.report import make_report
+from agent.watch.device import Device
 from agent.watch.fleet import make_fleet, table
-from agent.watch.portal import Device
 
 NOW = 1_800_000_000.0
 

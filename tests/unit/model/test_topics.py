@@ -35,6 +35,7 @@ def test_the_wire_has_these_topics():
     assert [encode_topic("pinhole", topic) for topic in topics("door", "n1")] == [
         "pinhole/v1/keys/n1",
         "pinhole/v1/door/state",
+        "pinhole/v1/door/sections",
         "pinhole/v1/door/health",
         "pinhole/v1/door/event/n1",
         "pinhole/v1/door/signal/n1/in",
@@ -48,16 +49,22 @@ def test_the_wire_has_these_topics():
     )
     assert portal_filters("pinhole") == (
         "pinhole/v1/+/state",
+        "pinhole/v1/+/sections",
         "pinhole/v1/+/health",
         "pinhole/v1/+/event/+",
         "pinhole/v1/+/signal/+/out",
     )
-    assert portal_filters("pinhole") == ("pinhole/v1/+/state", *unkept_filters("pinhole"))
+    assert portal_filters("pinhole") == (
+        "pinhole/v1/+/state",
+        "pinhole/v1/+/sections",
+        *unkept_filters("pinhole"),
+    )
 
 
 def test_all_that_a_device_can_leave_at_the_broker_by_whole_topics_is_known():
     assert set(kept_topics("p", "door")) == {
         "p/v1/door/state",
+        "p/v1/door/sections",
         "p/v1/door/health",
         *(f"p/v1/door/event/{kind}" for kind in TABLE["event"].names),
     }

@@ -5,8 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from parts.accounts import World
-from parts.portal import PASSWORD, USER
+from parts.accounts import world  # noqa: F401  a fixture
 
 from agent.portal.store import Store, _sqlite, make_url
 
@@ -28,12 +27,3 @@ def store(tmp_path):
     store = Store(_sqlite(make_url(f"sqlite:///{file}")))
     yield store
     store.close()
-
-
-@pytest.fixture
-def world(store, tmp_path):
-    """Accounts with the administrator `ann`, without a web server."""
-    world = World(store, tmp_path)
-    world.desk.add_user(USER, "admin", password=PASSWORD)
-    yield world
-    world.passwords.close()

@@ -1,13 +1,15 @@
+import pytest
 from fakes.bus import state
 
 from agent.model.health import Health, HealthFault
+from agent.model.sections import SectionsMessage
 from agent.portal.devices import MAX_DEVICES, Directory
 
 
 def test_a_device_without_a_name_is_shown_by_its_id():
     directory = Directory()
     assert directory.apply("yard", state(name=""), 5000.0)
-    assert directory.get("yard").name == "yard"
+    assert directory.get("yard").sections["portal"]["name"] == "yard"
 
 
 def test_a_repeated_state_is_no_change():
@@ -67,20 +69,103 @@ def test_the_directory_is_bounded():
 
 
 HEALTH = Health(1000.0, "symmetric", is_carrier=True, faults=(HealthFault("clock", "9 s behind", "set it"),))
+VERDICT = {
+    "at": 1000.0,
+    "nat": "symmetric",
+    "is_carrier": True,
+    "faults": [{"check": "clock", "message": "9 s behind", "advice": "set it"}],
+    "refused": {},
+}
 
 
 def test_a_verdict_is_shown_until_the_next_one():
     directory = Directory()
     directory.apply("yard", state(), 5000.0)
-    assert directory.get("yard").health is None
+    assert "health" not in directory.get("yard").sections
     assert directory.apply_health("yard", HEALTH)
-    assert directory.get("yard").health == HEALTH
+    assert directory.get("yard").sections["health"] == VERDICT
     assert not directory.apply_health("yard", HEALTH), "the same again is no news"
     directory.apply("yard", state(viewers=1), 6000.0)
-    assert directory.get("yard").health == HEALTH
+    assert directory.get("yard").sections["health"] == VERDICT
 
 
 def test_a_verdict_of_nobody_is_not_kept():
     directory = Directory()
     assert not directory.apply_health("yard", HEALTH)
     assert directory.all() == []
+
+
+def beyond(seq=0, boot_id="boot-1", **sections):
+    return SectionsMessage(boot_id, seq, sections)
+
+
+def shown(directory, section):
+    return directory.get("yard").sections.get(section)
+
+
+MODEM = {"rssi_dbm": -71, "cells": [{"id": 7}]}
+
+
+def test_a_section_that_nobody_here_knows_is_handed_on():
+    directory = Directory()
+    directory.apply("yard", state(), 5000.0)
+    assert directory.apply_sections("yard", beyond(modem=MODEM, camera={"lux": 3}))
+    assert shown(directory, "modem") == MODEM
+    assert (shown(directory, "camera")["state"], shown(directory, "camera")["lux"]) == ("idle", 3)
+    directory.apply("yard", state(online=False), 6000.0)
+    assert shown(directory, "modem") == MODEM, "the last that is known of one that went"
+
+
+def test_sections_may_come_before_the_state_and_count_for_its_start_alone():
+    directory = Directory()
+    assert not directory.apply_sections("yard", beyond(modem=MODEM))
+    directory.apply("yard", state(), 5000.0)
+    assert shown(directory, "modem") == MODEM
+    directory.apply("yard", state(boot_id="boot-2"), 6000.0)
+    assert shown(directory, "modem") is None, "an older agent may have begun, which says none"
+
+
+def test_older_sections_that_are_said_again_change_nothing():
+    directory = Directory()
+    directory.apply("yard", state(), 5000.0)
+    assert directory.apply_sections("yard", beyond(1, modem={"rssi_dbm": -60}))
+    assert not directory.apply_sections("yard", beyond(0, modem={"rssi_dbm": -90}))
+    assert not directory.apply_sections("yard", beyond(2, modem={"rssi_dbm": -60})), "the same is no news"
+    assert shown(directory, "modem") == {"rssi_dbm": -60}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"portal": {"name": "Front door", "online": True, "watching": ["ann"]}},
+        {"health": {"faults": 3}},
+        {"streams": {"main": 3}},
+        {"streams": {"main": {"width_px": 3}}},
+        {"release": {"since": 1e300}},
+        {"plan": {"used_bytes": "much"}},
+        {"camera": {"state": "live"}},
+        {"viewers": {"count": 99}},
+    ],
+)
+def test_a_camera_that_lies_in_its_sections_is_shown_as_its_state_has_it(hostile):
+    directory, honest = Directory(), Directory()
+    for each in (directory, honest):
+        each.apply("yard", state(), 5000.0)
+    directory.apply_sections("yard", beyond(**hostile))
+    assert directory.get("yard") == honest.get("yard")
+
+
+def test_what_a_revoked_camera_said_is_forgotten():
+    directory = Directory()
+    directory.apply("yard", state(), 5000.0)
+    directory.apply_sections("yard", beyond(modem=MODEM))
+    directory.revoke("yard", 6000.0)
+    assert shown(directory, "modem") is None
+
+
+def test_sections_are_kept_of_so_many_devices():
+    directory = Directory()
+    for number in range(MAX_DEVICES + 1):
+        directory.apply_sections(f"d{number}", beyond(modem=MODEM))
+    directory.apply(f"d{MAX_DEVICES}", state(), 0.0)
+    assert directory.get(f"d{MAX_DEVICES}").sections.get("modem") is None

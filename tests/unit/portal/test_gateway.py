@@ -7,6 +7,7 @@ from fakes.bus import FakeBus, state
 
 from agent.errors import MessageError
 from agent.model.health import Health, HealthFault
+from agent.model.sections import SectionsMessage
 from agent.model.signal import Answer, Bye, Candidate, Event, IceServer, Offer, Reject, Renew, Restart
 from agent.portal import farewells
 from agent.portal.accounts.access import Access, Identity
@@ -1274,6 +1275,39 @@ async def test_a_guest_is_told_when_the_link_ends(world):
     assert json.loads(await anext(client.outbox.stream()))["link_ends_at"] == 12_345
     [hello] = await Browser(world.gateway).heard()
     assert "link_ends_at" not in hello
+
+
+MODEM = SectionsMessage("boot-1", 0, {"modem": {"rssi_dbm": -71}, "camera": {"lux": 3}})
+
+
+async def devices_of(client):
+    hello = json.loads(await anext(client.outbox.stream()))
+    return hello["devices"]
+
+
+async def test_sections_that_the_portal_does_not_know_reach_the_dashboard(world):
+    client = world.gateway.join(identity(), reads_sections=True)
+    assert "modem" not in (await devices_of(client))[0]["sections"]
+    world.gateway.on_sections("front", MODEM)
+    changed = json.loads(await anext(client.outbox.stream()))["device"]
+    assert changed["sections"]["modem"] == {"rssi_dbm": -71}
+    assert changed["sections"]["camera"]["lux"] == 3
+    assert changed["sections"]["portal"]["online"] is True
+
+
+async def test_a_dashboard_of_before_there_were_sections_reads_what_it_always_did(world):
+    world.gateway.on_sections("front", MODEM)
+    [device] = await devices_of(world.gateway.join(identity()))
+    assert (device["name"], device["online"], device["camera"]) == ("Front door", True, "idle")
+    assert not {"sections", "modem", "lux"} & set(device)
+
+
+async def test_a_guest_reads_no_section_that_nobody_here_knows(world):
+    world.gateway.on_sections("front", MODEM)
+    guest = Identity("s", "link:plumber", EVERYTHING, 12_345.0, share_id=1)
+    [device] = await devices_of(world.gateway.join(guest, reads_sections=True))
+    assert device["sections"]["camera"]["state"] == "idle"
+    assert "modem" not in device["sections"]
 
 
 CHALLENGE = "c" * 22

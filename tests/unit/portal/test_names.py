@@ -8,6 +8,10 @@ from agent.portal.devices import Directory
 from agent.portal.names import check_name, shown
 
 
+def portal_of(directory, device):
+    return directory.get(device).sections["portal"]
+
+
 @pytest.fixture
 def directory():
     directory = Directory()
@@ -19,19 +23,22 @@ def directory():
 
 def test_a_stolen_camera_does_not_show_itself_as_another(directory):
     directory.apply("gate", state(name="Front door"), 6000.0)
-    assert directory.get("gate").name == "Gate"
-    assert directory.get("gate").calls_itself == "Front door"
-    assert (directory.get("door").name, directory.get("door").calls_itself) == ("Front door", "")
+    assert portal_of(directory, "gate")["name"] == "Gate"
+    assert portal_of(directory, "gate")["calls_itself"] == "Front door"
+    assert (portal_of(directory, "door")["name"], portal_of(directory, "door")["calls_itself"]) == (
+        "Front door",
+        "",
+    )
 
 
 def test_a_new_name_is_shown_at_once_and_what_did_not_change_is_not_sent(directory):
     assert directory.take_names({"gate": "Yard", "door": "Front door"}) == ["gate"]
-    assert directory.get("gate").name == "Yard"
+    assert portal_of(directory, "gate")["name"] == "Yard"
 
 
 def test_one_without_a_name_is_shown_by_its_id_until_its_first_is_taken(directory):
     assert directory.take_names({"gate": None, "door": "Front door"}) == ["gate"]
-    assert directory.get("gate").name == "gate"
+    assert portal_of(directory, "gate")["name"] == "gate"
     assert directory.said_names(["gate", "unheard"]) == {"gate": "Gate"}
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import MessageError
-from agent.model.signal import IceServer, StreamInfo
+from agent.model.signal import IceServer
 from agent.portal.messages import (
     MAX_MESSAGE_BYTES,
     BrowserBye,
@@ -23,8 +23,11 @@ OFFER = {"type": "offer", "session": SESSION, "device": "front", "sdp": "v=0", "
 
 
 def device(name="Front", problem=""):
-    stream = StreamInfo("main", 1280, 720, 30.0, 2_000_000)
-    return Device("front", name, True, 1.0, "idle", "v4l2", problem, (stream,), 0, False, "1")
+    streams = {"main": {"width_px": 1280, "height_px": 720, "fps": 30.0, "bitrate_bps": 2_000_000}}
+    camera = {"state": "idle", "problem": problem}
+    return Device(
+        "front", 1.0, {"portal": {"name": name, "online": True}, "camera": camera, "streams": streams}
+    )
 
 
 def refused(message):
@@ -109,7 +112,7 @@ def test_what_is_unknown_is_left_out():
     )
     assert hello["ice_servers"] == [{"urls": ["stun:s:1"]}]
     assert "ice_expires_at" not in hello
-    assert hello["devices"][0]["streams"][0]["width_px"] == 1280
+    assert hello["devices"][0]["sections"]["streams"]["main"]["width_px"] == 1280
     assert json.loads(encode_to_browser(SessionReject(SESSION, "busy", "full")))["type"] == "reject"
 
 

@@ -10,19 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import NegotiationError
-from agent.rtc.answer import (
-    ABS_SEND_TIME,
-    MID,
-    PLAYOUT_DELAY,
-    TRANSPORT_CC,
-    Local,
-    encode_answer,
-    parse_offer,
-)
+from agent.rtc.answer import VIDEO_ALONE, Local, Ssrcs, encode_answer, parse_offer
+from agent.rtc.codecs import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC
 
-LOCAL = Local(
-    "ufra", "p" * 22, FINGERPRINT, ("1 1 udp 2130706431 192.0.2.7 5000 typ host",), 111, 222, 333, "cn"
-)
+HOST = "1 1 udp 2130706431 192.0.2.7 5000 typ host"
+SSRCS = {"video": Ssrcs(111, 222, 333), "audio": Ssrcs(444, 555, 666)}
+LOCAL = Local("ufra", "p" * 22, FINGERPRINT, (HOST,), SSRCS, "cn")
 
 
 def refused(text):
@@ -34,7 +27,8 @@ def refused(text):
 def test_chromium_gets_constrained_baseline_under_its_own_payload_type():
     offer = parse_offer(CHROMIUM)
     video = offer.video
-    assert (video.payload_type, video.rtx_payload_type, video.profile_level_id) == (39, 40, "42e01f")
+    assert (video.payload_type, video.rtx_payload_type) == (39, 40)
+    assert "profile-level-id=42e01f" in video.parameters
     assert set(video.feedback) == {"nack", "nack pli", "ccm fir", "transport-cc"}
     assert video.extensions == {ABS_SEND_TIME: 2, TRANSPORT_CC: 4, PLAYOUT_DELAY: 5, MID: 9}
     assert not offer.is_dtls_client
@@ -93,7 +87,7 @@ def test_dtls_roles_fit_together(offered, answered):
 
 def test_high_profile_alone_will_do_because_it_contains_baseline():
     text = CHROMIUM.replace("profile-level-id=42e01f", "profile-level-id=64001f").replace("42001f", "f4001f")
-    assert parse_offer(text).video.profile_level_id == "64001f"
+    assert parse_offer(text).video.parameters.endswith("=64001f")
 
 
 @pytest.mark.parametrize(
@@ -206,9 +200,10 @@ AUDIO = (
 )
 
 
-def answer_lines(text):
+def answer_lines(text, ours=VIDEO_ALONE):
     """What a browser gets, but for the session's number."""
-    return re.sub(r"(?m)^o=- \d+ ", "o=- N ", encode_answer(parse_offer(text), LOCAL)).split("\r\n")
+    answer = encode_answer(parse_offer(text, ours), LOCAL)
+    return re.sub(r"(?m)^o=- \d+ ", "o=- N ", answer).split("\r\n")
 
 
 def with_audio_first(audio=AUDIO, bundle="a 0 1"):
@@ -242,6 +237,96 @@ def test_a_section_that_is_refused_holds_its_place_and_nothing_else():
     assert sections[1].split("\n") == [
         *("audio 0 UDP/TLS/RTP/SAVPF 111", "c=IN IP4 0.0.0.0", "a=inactive", "a=mid:a")
     ]
+
+
+SOUND_ANSWER = f"""\
+audio 9 UDP/TLS/RTP/SAVPF 111
+c=IN IP4 0.0.0.0
+a=rtcp:9 IN IP4 0.0.0.0
+a=mid:a
+a=sendonly
+a=rtcp-mux
+a=rtcp-rsize
+a=msid:pinhole sound
+a=rtpmap:111 opus/48000/2
+a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time
+a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01
+a=extmap:9 urn:ietf:params:rtp-hdrext:sdes:mid
+a=rtcp-fb:111 transport-cc
+a=ssrc:444 cname:cn
+a=ice-ufrag:ufra
+a=ice-pwd:{"p" * 22}
+a=ice-options:trickle
+a=fingerprint:sha-256 {FINGERPRINT}
+a=setup:passive
+a=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host"""
+SOUND_OFFER = AUDIO + (
+    "a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time\r\n"
+    "a=extmap:4 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n"
+    "a=extmap:9 urn:ietf:params:rtp-hdrext:sdes:mid\r\n"
+    "a=extmap:5 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay\r\n"
+    "a=rtcp-fb:111 transport-cc\r\na=rtcp-fb:111 nack\r\n"
+)
+
+
+def heard(direction):
+    """What a device does that has sound."""
+    return {"video": "sendonly", "audio": direction}
+
+
+def test_a_device_with_sound_answers_it_beside_the_picture():
+    lines = answer_lines(with_audio_first(SOUND_OFFER), heard("sendrecv"))
+    sound, video, data = "\n".join(lines).split("\nm=")[1:]
+    assert sound == SOUND_ANSWER
+    pictures = VIDEO_ANSWER.replace("a=candidate:1 1 udp 2130706431 192.0.2.7 5000 typ host\n", "")
+    assert [video, data] == pictures.split("\nm=")[1:], "the picture's own section is as without sound"
+    assert lines[4] == "a=group:BUNDLE a 0 1"
+
+
+@pytest.mark.parametrize(
+    ("offered", "ours", "answered"),
+    [
+        ("sendrecv", "sendrecv", "sendrecv"),
+        ("sendrecv", "sendonly", "sendonly"),
+        ("sendrecv", "recvonly", "recvonly"),
+        ("recvonly", "sendrecv", "sendonly"),
+        ("recvonly", "sendonly", "sendonly"),
+        ("sendonly", "sendrecv", "recvonly"),
+        ("sendonly", "recvonly", "recvonly"),
+        ("recvonly", "recvonly", None),
+        ("sendonly", "sendonly", None),
+        ("inactive", "sendrecv", None),
+    ],
+)
+def test_sound_flows_where_one_end_has_it_and_the_other_wants_it(offered, ours, answered):
+    text = with_audio_first(SOUND_OFFER.replace("a=recvonly", f"a={offered}"))
+    lines = "\n".join(answer_lines(text, heard(ours))).split("\nm=")[1].split("\n")
+    assert f"a={answered or 'inactive'}" in lines
+    is_sent = answered in ("sendrecv", "sendonly")
+    assert ("a=ssrc:444 cname:cn" in lines) == ("a=msid:pinhole sound" in lines) == is_sent
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda sound: sound.replace("opus/48000/2", "opus/48000"),
+        lambda sound: sound.replace("opus", "PCMU"),
+        lambda sound: sound.replace("m=audio 9", "m=audio 0"),
+    ],
+)
+def test_sound_that_is_not_ours_is_left_out_and_the_picture_is_served(change):
+    answer = encode_answer(parse_offer(with_audio_first(change(SOUND_OFFER)), heard("sendrecv")), LOCAL)
+    sound, video, _ = sdp.SessionDescription.parse(answer).media
+    assert (sound.direction, video.direction) == ("inactive", "sendonly")
+
+
+def test_sound_outside_the_bundle_is_refused_and_of_two_the_first_is_served():
+    other = SOUND_OFFER.replace("a=mid:a", "a=mid:b")
+    apart = "\n".join(answer_lines(with_audio_first(other), heard("sendonly"))).split("\nm=")
+    assert apart[1].startswith("audio 0 ")
+    both = with_audio_first(SOUND_OFFER + other, "a b 0 1")
+    media = sdp.SessionDescription.parse(encode_answer(parse_offer(both, heard("sendonly")), LOCAL)).media
+    assert [one.port for one in media] == [9, 0, 9, 9]
 
 
 def said(text):

@@ -11,10 +11,12 @@ from google_crc32c import value as crc32c
 from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
+from agent.model.media import MediaPacket
 from agent.rtc import sctp
 from agent.rtc.ice import MAX_REMOTE_CANDIDATES, MAX_WAITING_DATAGRAMS
 from agent.rtc.relay import TcpClient, UdpClient
-from agent.rtc.transport import DtlsTransport
+from agent.rtc.sound import read_packet
+from agent.rtc.transport import MAX_SOURCES, DtlsTransport
 
 SERVER = ("192.0.2.99", 3478)
 COOKIE = stun.COOKIE
@@ -251,3 +253,56 @@ def test_a_packet_under_srtp_that_nobody_can_read_costs_itself_alone():
     assert heard == []
     dtls.take_srtp(theirs.protect_rtcp(report))
     assert heard == [report]
+
+
+KEY = bytes(range(30))
+
+
+def keyed(**options):
+    """A transport whose handshake is over."""
+    certificate = RTCCertificate.generateCertificate()
+    dtls = DtlsTransport(Ice(), certificate, is_client=False, **{"on_rtcp": print} | options)
+    dtls._rx_srtp = Session(Policy(key=KEY, ssrc_type=Policy.SSRC_ANY_INBOUND))
+    return dtls
+
+
+def protect(packet):
+    """As a viewer does under its keys."""
+    session = Session(Policy(key=KEY, ssrc_type=Policy.SSRC_ANY_OUTBOUND))
+    return session.protect_rtcp(packet) if packet[1] == 201 else session.protect(packet)
+
+
+def rtp(ssrc, payload=b"sound"):
+    return struct.pack("!BBHII", 0x80, 111, 7, 960, ssrc) + payload
+
+
+def test_what_a_viewer_sends_reaches_who_takes_it_and_nobody_else():
+    heard, deaf = [], keyed()
+    listening = keyed(on_rtp=lambda packet: heard.append(read_packet(packet)))
+    deaf.take_srtp(protect(rtp(1)))
+    assert deaf._rx_srtp.unprotect(protect(rtp(1))) == rtp(1), "it was not decrypted: no replay"
+    for packet in (rtp(1), protect(rtp(1)), protect(rtp(1))):  # in the clear, once, and again
+        listening.take_srtp(packet)
+    assert heard == [(111, MediaPacket(7, 960, b"sound"))]
+
+
+def test_a_viewer_of_many_names_costs_what_one_of_a_few_does():
+    """Each source of a valid packet is kept under SRTP, and each packet is looked up among all."""
+    heard = []
+    dtls = keyed(on_rtcp=heard.append, on_rtp=heard.append)
+    for ssrc in range(1000):
+        dtls.take_srtp(protect(rtp(ssrc)))
+        dtls.take_srtp(protect(struct.pack("!BBHI", 0x80, 201, 1, 5000 + ssrc)))
+    assert len(heard) == MAX_SOURCES
+    before = len(heard)
+    dtls.take_srtp(protect(rtp(0)[:2] + b"\0\x08" + rtp(0)[4:]))
+    assert len(heard) == before + 1, "those that are known are heard"
+
+
+def test_a_source_counts_once_its_packet_is_found_to_be_the_viewers():
+    heard = []
+    dtls = keyed(on_rtp=heard.append)
+    for ssrc in range(1000):
+        dtls.take_srtp(rtp(ssrc) + bytes(10))
+    dtls.take_srtp(protect(rtp(1)))
+    assert heard == [rtp(1)]

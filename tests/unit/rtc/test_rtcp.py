@@ -31,7 +31,7 @@ def test_hostile_bytes_give_feedback_or_a_value_error(data):
 def test_every_lost_sequence_number_is_found(lost):
     packet = RtcpRtpfbPacket(fmt=1, ssrc=1, media_ssrc=2, lost=sorted(lost))
     (nack,) = rtcp.parse(bytes(packet))
-    assert sorted(nack.seqs) == sorted(lost)
+    assert (nack.ssrc, sorted(nack.seqs)) == (2, sorted(lost))
 
 
 @pytest.mark.parametrize("fmt", [1, 4])

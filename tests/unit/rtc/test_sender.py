@@ -5,8 +5,9 @@ from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParam
 from aiortc.rtp import HeaderExtensionsMap, RtpPacket, unwrap_rtx
 
 from agent.model.media import RtpFrame
-from agent.rtc.answer import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, Video
+from agent.rtc.codecs import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, RtpMedia
 from agent.rtc.sender import HISTORY_PACKETS, IP_UDP_BYTES, RtpSender
+from agent.rtc.twcc import TransportNumbers
 
 SECOND_NS = 1_000_000_000
 EXTENSIONS = {ABS_SEND_TIME: 2, TRANSPORT_CC: 4, PLAYOUT_DELAY: 5, MID: 9}
@@ -49,8 +50,8 @@ class Plain:
 
 
 def make_sender(*, rtx=97, fec=None, extensions=EXTENSIONS):
-    video = Video("0", 96, rtx, fec, "42e01f", (), extensions)
-    return RtpSender(video, Plain())
+    video = RtpMedia("video", "0", "sendonly", 96, "H264/90000", "", (), extensions, rtx, fec)
+    return RtpSender(video, Plain(), TransportNumbers(), "cn")
 
 
 def send(sender, of, receiver, now_ns):

@@ -21,18 +21,19 @@ from agent.model.signal import (
     State,
     StreamInfo,
 )
+from agent.model.text import clip
 from agent.signaling import schema
 from agent.signaling.messages import (
-    clip,
     encode,
     parse_event,
     parse_from_device,
+    parse_sections,
     parse_state,
     parse_to_device,
 )
 
 SCHEMAS = Path(__file__).parents[2] / "data" / "schema"
-PARSERS = (parse_to_device, parse_from_device, parse_state, parse_event)
+PARSERS = (parse_to_device, parse_from_device, parse_state, parse_sections, parse_event)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=512)
 sdps = st.text(st.characters(codec="utf-8"), min_size=1, max_size=2000)
@@ -183,6 +184,43 @@ def test_any_json_is_read_or_refused(value):
 def test_any_value_in_any_key_is_read_or_refused(changes):
     for kind in ("offer", "candidate", "bye", "answer", "reject", "state", "event"):
         only_refuses(json.dumps({**OFFER, "type": kind, **changes}).encode())
+
+
+def sections(said, **changes):
+    message = {"v": 1, "type": "sections", "boot_id": "b1", "seq": 0, "sections": said} | changes
+    return json.dumps(message).encode()
+
+
+@given(json_values)
+def test_any_section_is_read_or_refused(value):
+    only_refuses(sections(value))
+    only_refuses(sections({"modem": value}))
+    only_refuses(sections({"modem": {"cells": value}}))
+
+
+def test_a_section_that_nobody_knows_is_read_as_it_is():
+    said = {"modem": {"rssi_dbm": -71.5, "cells": [{"id": 7}, "x"], "sim": {"is_locked": False}}}
+    assert parse_sections(sections(said)).sections == said
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"modem": {"a": {"b": {"c": 1}}}}, "invalid"),
+        ({"modem": {"a": [[1]]}}, "invalid"),
+        ({"modem": {"a": None}}, "invalid"),
+        ({"modem": {"a": 1e400}}, "invalid"),
+        ({"modem": {"a": "x" * 513}}, "invalid"),
+        ({"modem": {"a": {"__proto__": 1}}}, "invalid"),
+        ({"modem": {f"a{n}": 1 for n in range(33)}}, "invalid"),
+        ({"modem": {"a": [1] * 33}}, "invalid"),
+        ({"Modem": {}}, "invalid"),
+        ({f"s{n}": {} for n in range(33)}, "invalid"),
+        ({"modem": {f"a{n}": "x" * 512 for n in range(16)}}, "too-large"),
+    ],
+)
+def test_a_section_holds_so_much_and_no_more(said, code):
+    assert refusal(parse_sections, sections(said)) == code
 
 
 @pytest.mark.parametrize(

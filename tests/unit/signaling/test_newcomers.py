@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.model.sections import SectionsMessage
 from agent.model.signal import State
 from agent.model.topics import Topic, encode_topic, kept_topics
 from agent.signaling.messages import encode
@@ -35,6 +36,8 @@ class World:
     def on_state(self, device, state):
         self.seen.append((device, state.boot_id))
 
+    on_sections = on_state
+
     def on_event(self, *_):
         raise AssertionError("an old event is no news")
 
@@ -57,6 +60,15 @@ def test_a_state_that_came_before_the_enrolment_was_known_counts_then(world):
     world.signaling.on_keys(NOW_S)
     world.signaling.on_keys(NOW_S)
     assert world.seen == [("cam", "b1")], "once"
+
+
+def test_so_do_its_sections(world):
+    topic = encode_topic("pinhole", Topic("cam", "sections"))
+    payload = encode(SectionsMessage("b1", 0, {}))
+    world.signaling.on_message(topic, DEVICE.seal(topic, payload), NOW_S)
+    world.keys["cam"] = DEVICE.public
+    world.signaling.on_keys(NOW_S)
+    assert world.seen == [("cam", "b1")]
 
 
 def test_a_device_that_was_enrolled_again_is_heard_under_its_new_key(world):

@@ -1,7 +1,10 @@
 """The portal's signing keys: what was begun and cut short is told to the cameras all the same."""
 
+import re
+
 import pytest
 
+from agent.errors import ConfigError
 from agent.signaling.signing import SigningFolder
 
 NOW_S = 1_800_000_000
@@ -54,3 +57,15 @@ def test_a_first_start_that_was_cut_short_is_finished(tmp_path, monkeypatch):
         again(tmp_path)
     monkeypatch.undo()
     assert again(tmp_path).version >= NOW_S
+
+
+def test_a_version_that_cannot_be_read_is_named_with_its_file(tmp_path):
+    again(tmp_path)
+    file = tmp_path / "keys" / "signing-version"
+    file.chmod(0o644)
+    with pytest.raises(ConfigError, match=rf"^{re.escape(str(file))}: .*chmod"):
+        again(tmp_path)
+    file.chmod(0o600)
+    file.write_text("one")
+    with pytest.raises(ConfigError, match=rf"^{re.escape(str(file))}: must hold a number$"):
+        again(tmp_path)

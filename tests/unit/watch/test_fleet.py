@@ -5,8 +5,8 @@ import json
 
 from rich.console import Console
 
+from agent.watch.device import Device
 from agent.watch.fleet import encode, make_fleet, summary, table
-from agent.watch.portal import Device
 
 NOW = 1_800_000_000.0
 DOOR = {
@@ -54,6 +54,23 @@ def test_the_json_has_every_device():
         ("door", "0.1.2", "good"),
         ("yard", "0.1.1", "fault"),
     ]
+
+
+def test_the_json_has_sections_and_fields_that_this_release_does_not_know():
+    sections = {
+        "portal": {"name": "Gate", "online": True},
+        "agent": {"version": "9.0", "uptime_s": 4},
+        "modem": {"rssi_dbm": -71, "cells": [{"id": 7}]},
+    }
+    (row,) = json.loads(encode(fleet({"id": "gate", "sections": sections})))["devices"]
+    assert (row["name"], row["version"], row["verdict"]) == ("Gate", "9.0", "unknown")
+    assert row["sections"] == sections
+
+
+def test_a_portal_of_before_there_were_sections_is_read_as_well():
+    (row,) = json.loads(encode(fleet(DOOR)))["devices"]
+    assert (row["name"], row["camera"], row["nat"]) == ("Front door", "live", "symmetric")
+    assert row["sections"]["camera"] == {"state": "live"}
 
 
 def test_a_device_that_has_said_little_is_listed_too():

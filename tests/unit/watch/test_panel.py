@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
+from agent.watch.device import Device
 from agent.watch.panel import draw
-from agent.watch.portal import Device
 from agent.watch.report import Meter
 
 

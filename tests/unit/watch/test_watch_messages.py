@@ -5,7 +5,8 @@ import json
 import pytest
 
 from agent.errors import PortalError
-from agent.watch.portal import Answer, Device, Hello, _choose, _parse
+from agent.watch.device import Device
+from agent.watch.portal import Answer, Hello, _choose, _parse
 
 SESSION = "0" * 32
 

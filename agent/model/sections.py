@@ -1,0 +1,176 @@
+"""The state of a device, in sections, each of one room.
+
+A field is added to its dataclass here, by the room that knows it, and where it is shown. All that carry it to
+there take sections and fields along that they do not know, unread, within these bounds.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
+
+from agent.model.ids import Id
+from agent.model.signal import (
+    STRICT,
+    VERSION,
+    CameraState,
+    Detail,
+    DetailName,
+    Seq,
+    Text,
+    UnixTime,
+    Version,
+)
+from agent.model.text import clip
+
+MAX_SECTIONS_BYTES = 8 * 1024
+"""Of one device. A portal keeps them for 4096, and one message takes them and the rest to a browser."""
+
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
+Record = Annotated[dict[Key, Detail], Field(max_length=64)]
+Value = Detail | Record | Annotated[list[Detail | Record], Field(max_length=32)]
+"""Nothing is nested deeper."""
+Fields = Annotated[dict[DetailName, Value], Field(max_length=32)]
+Sections = dict[str, dict[str, Any]]
+"""As they were said, in the shapes of `SectionsMessage.sections`."""
+ReadSection = Callable[[], object | None]
+"""Gives a room's section, one of the dataclasses below; None where there is nothing to say."""
+
+OPEN = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+"""A newer device's section may hold more."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class SectionsMessage:
+    """Device to portal, retained: what `State` has no key for. See `agent/model/flat.py`."""
+
+    boot_id: Id
+    """Of the device's `state`, and of no other."""
+    seq: Seq
+    """Counts up from each start: an older one that is said again changes nothing."""
+    sections: Annotated[dict[DetailName, Fields], Field(max_length=32)]
+    type: Literal["sections"] = "sections"
+    v: Version = VERSION
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class AgentSection:
+    """The program."""
+
+    name: Text
+    """What the device calls itself; what people read is the portal's word."""
+    version: Text
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class CameraSection:
+    """What the camera does."""
+
+    state: CameraState
+    kind: Text
+    """`picamera`, `v4l2`, `replay` or `synthetic`; empty until it is known."""
+    problem: Text
+    """Why `state` is `failed`, and what to do."""
+    has_stamp: bool
+    """The picture carries a time stamp as in `agent/model/stamp.py`."""
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class StreamSection:
+    """What one stream looks like."""
+
+    width_px: int
+    height_px: int
+    fps: float
+    bitrate_bps: int
+    """The most that its encoder makes."""
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class StreamsSection:
+    """By stream; None where the camera has it not, or has not run yet."""
+
+    main: StreamSection | None = None
+    preview: StreamSection | None = None
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class ViewersSection:
+    """Who watches."""
+
+    count: int
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class ReleaseSection:
+    """How the device's releases fare."""
+
+    on_trial: bool = False
+    """The version that runs has yet to prove itself."""
+    since: UnixTime = 0.0
+    """When the device turned to the version that runs; 0 where nobody knows."""
+    given_back: Text = ""
+    """The version that was last given back, and why; empty where none was."""
+    reason: Text = ""
+    given_back_at: UnixTime = 0.0
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class PlanSection:
+    """What the SIM card's plan allows, and what is used of it."""
+
+    since: Text
+    """First day of the month that is counted, `YYYY-MM-DD`."""
+    used_bytes: int
+    cap_bytes: int
+    is_exceeded: bool
+    """The streams are held down."""
+
+
+_KNOWN: dict[str, TypeAdapter[Any]] = {
+    "agent": TypeAdapter(AgentSection),
+    "camera": TypeAdapter(CameraSection),
+    "streams": TypeAdapter(StreamsSection),
+    "viewers": TypeAdapter(ViewersSection),
+    "release": TypeAdapter(ReleaseSection),
+    "plan": TypeAdapter(PlanSection),
+}
+
+
+def is_sound(name: str, section: Mapping[str, Any]) -> bool:
+    """Whether a section is one that nobody here reads, or holds what its dataclass says."""
+    known = _KNOWN.get(name)
+    try:
+        return known is None or known.validate_json(json.dumps(section)) is not None
+    except ValidationError:
+        return False
+
+
+def read_sections(rooms: Mapping[str, ReadSection]) -> Sections:
+    """What the rooms say now. What is None is left out, and text is what UTF-8 and `Text` can carry."""
+    said = ((name, read()) for name, read in rooms.items())
+    return {name: fields_of(section) for name, section in said if section is not None}
+
+
+def fields_of(section: Any) -> dict[str, Any]:
+    """One section as it goes on the wire."""
+    made: dict[str, Any] = _plain(asdict(section))
+    return made
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return clip(value) if isinstance(value, str) else value

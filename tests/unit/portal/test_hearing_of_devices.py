@@ -1,0 +1,42 @@
+"""What another program changed in the store: a portal shuts out who was revoked, whatever else fails."""
+
+import time
+
+import pytest
+from fakes.bus import state
+
+from agent import server
+from agent.config import load
+from agent.portal.registry import add_device, revoke_device
+from agent.portal.store import StoreError
+
+
+@pytest.fixture
+def portal(tmp_path):
+    config = tmp_path / "pinhole.toml"
+    config.write_text('[portal]\nstate_dir = "state"\ndatabase_url = "sqlite:///portal.db"\n')
+    portal = server.Portal(load(config))
+    yield portal
+    portal.accounts.passwords.close()
+    portal.store.close()
+
+
+async def test_a_name_that_cannot_be_written_keeps_no_revoked_camera_in(portal, monkeypatch):
+    def enrol(db):
+        for device in ("stolen", "nameless"):
+            add_device(db, device, device.encode().ljust(32), by="ann", now=time.time())
+
+    portal.store.run_here(enrol)
+    await portal._hear_of_devices()
+    for device in ("stolen", "nameless"):
+        portal.gateway.on_state(device, state())
+
+    def full(*_):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(server, "adopt", full)
+    portal.store.run_here(lambda db: revoke_device(db, "stolen", time.time()))
+    assert await portal._hear_of_devices() == {"stolen"}
+    assert portal.registry.key_of("stolen") is None, "nothing that it says is heard"
+    assert not portal.gateway._directory.is_online("stolen")
+    assert portal.gateway._directory.is_online("nameless")
