@@ -7,7 +7,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -224,6 +224,21 @@ def broker_config(
     portal_address: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where Mosquitto listens for portals.")
     ] = "127.0.0.1",
+    mosquitto: Annotated[
+        Literal["2.0", "2.1"] | None,
+        typer.Option(
+            show_default="what is installed here, or 2.0",
+            help="Which Mosquitto it is for; 2.1 takes what is for 2.0 as well.",
+        ),
+    ] = None,
+    plugins: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            show_default="where they are here, or Debian has them",
+            help="Folder of its plugins, as the broker sees it; for 2.1.",
+        ),
+    ] = None,
 ) -> None:
     """Write Mosquitto's configuration: certificates for everybody, and each camera on its own topics alone.
 
@@ -234,11 +249,20 @@ def broker_config(
     from agent.portal.authority import open_authority
     from agent.portal.claims import has_certificates, revoked_serials
     from agent.portal.mosquitto import BrokerPlan, portal_settings, write_broker_files
+    from agent.portal.mosquitto_program import installed_version, plugin_folder
     from agent.portal.store import open_store
 
     settings = load(config)
-    prefix = settings.broker.topic_prefix
-    plan = BrokerPlan(out.absolute(), tuple(host), port, portal_port, portal_address, prefix)
+    plan = BrokerPlan(
+        out.absolute(),
+        tuple(host),
+        port,
+        portal_port,
+        portal_address,
+        settings.broker.topic_prefix,
+        mosquitto or installed_version(),
+        plugins or plugin_folder(),
+    )
     store = open_store(settings.portal)
     try:
         revoked = store.run_here(lambda db: revoked_serials(db, time.time()))

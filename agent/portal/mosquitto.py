@@ -7,16 +7,24 @@ its client id, so that no camera can push another one out. The portal's own take
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from agent.errors import PortalError
 from agent.model.disk import tidy, write_whole
 from agent.model.topics import written_by
 from agent.portal.authority import PORTAL_NAME, Authority, load_or_make_key, make_client
 
-MAX_PACKET_BYTES = 128 * 1024
+Version = Literal["2.0", "2.1"]
+"""From which its configuration is written so. 2.1 reads what is for 2.0 as well, and calls it deprecated."""
+ACL_PLUGIN = "mosquitto_acl_file.so"
+MAX_PACKET_BYTES = 129 * 1024
 """A signed message of 64 KiB, and some."""
-MAX_QUEUED_BYTES = 16 * 1024 * 1024
-"""For each client that is away: an offer is some KiB."""
+MAX_DEVICES = 10_000
+MAX_QUEUED = 2 * MAX_DEVICES
+"""For each client. A portal that comes gets every `state` at once, and Mosquitto drops what is beyond: by its
+own 1000 the portal would miss all further cameras until they speak again."""
+MAX_QUEUED_BYTES = 64 * 1024 * 1024
+"""For each client: 10 000 states are 16 MiB. No camera fills more than the portals' queues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,9 @@ class BrokerPlan:
     portal_address: str = "127.0.0.1"
     """Where it listens for portals."""
     topic_prefix: str = "pinhole"
+    version: Version = "2.0"
+    plugins: Path = Path("/usr/lib")
+    """Where 2.1 has its plugins."""
 
     @property
     def portal_host(self) -> str:
@@ -64,19 +75,21 @@ def write_broker_files(plan: BrokerPlan, authority: Authority, revoked: Sequence
 
 
 def configuration(plan: BrokerPlan) -> str:
-    """`mosquitto.conf`, for Mosquitto 2."""
+    """`mosquitto.conf`."""
     folder = plan.folder
     tls = f"certfile {folder}/server.pem\nkeyfile {folder}/server-key.pem\ntls_version tlsv1.2\n"
     who = "require_certificate true\nuse_identity_as_username true\n"
+    access = f"per_listener_settings false\nallow_anonymous false\nacl_file {folder}/acl"
+    if plan.version == "2.1":  # for every listener that there is, as above
+        access = f"global_plugin {plan.plugins}/{ACL_PLUGIN}\nplugin_opt_acl_file {folder}/acl"
+        who += "listener_allow_anonymous false\n"
     return f"""\
-# Made by `pinhole portal broker-config`. Cameras speak to port {plan.port}, portals to {plan.portal_port}.
-per_listener_settings false
-allow_anonymous false
-acl_file {folder}/acl
+# Made by `pinhole portal broker-config` for Mosquitto {plan.version}.
+# Cameras speak to port {plan.port}, portals to {plan.portal_port}.
+{access}
 set_tcp_nodelay true
-message_size_limit {MAX_PACKET_BYTES}
-max_packet_size {MAX_PACKET_BYTES + 1024}
-max_queued_messages 1000
+max_packet_size {MAX_PACKET_BYTES}
+max_queued_messages {MAX_QUEUED}
 max_queued_bytes {MAX_QUEUED_BYTES}
 max_keepalive 1200
 persistent_client_expiration 1d
@@ -88,7 +101,7 @@ listener {plan.port}
 cafile {folder}/ca.pem
 crlfile {folder}/crl.pem
 {tls}{who}use_username_as_clientid true
-max_connections 10000
+max_connections {MAX_DEVICES}
 
 listener {plan.portal_port} {plan.portal_address}
 cafile {folder}/portal.pem

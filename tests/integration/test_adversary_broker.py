@@ -22,9 +22,9 @@ OWN_WRITE = ("state", "health", "event/camera-failed", "signal/s1/out")
 OWN_READ = ("signal/s1/in",)
 
 
-@pytest.fixture(scope="module")
-def shared():
-    with fleet() as one:
+@pytest.fixture(scope="module", params=["2.0", "2.1"])
+def shared(request):
+    with fleet(request.param) as one:
         for name in ("mine", "other"):
             one.enroll(name, one.claim())
         yield one
@@ -173,6 +173,30 @@ def test_without_the_right_certificate_nobody_comes_in(shared, credential):
         context.wrap_socket(plain, server_hostname="127.0.0.1")
 
 
+def test_a_portal_that_comes_hears_of_every_camera(shared):
+    """Mosquitto drops what a client's queue has no room for."""
+    topics = [f"pinhole/v1/many-{number}/state" for number in range(1500)]
+    portal = Peer(shared, "portal", "p1")
+
+    def say(payload):
+        for topic in topics:
+            last = portal.client.publish(topic, payload, qos=1, retain=True)
+        last.wait_for_publish(3 * WAIT_S)
+
+    say(b"x" * 1000)
+    late = Peer(shared, "portal", "p2")
+    late.subscribe("pinhole/v1/+/state")
+    wait(lambda: set(topics) <= {topic for topic, _ in late.heard})
+    say(b"")
+    for one in (portal, late):
+        one.close()
+
+
+def test_mosquitto_has_nothing_to_say_about_its_configuration(shared):
+    said = (shared.folder / "mosquitto.log").read_text()
+    assert not re.findall(r".*(?:deprecated|recommended).*", said)
+
+
 def test_nothing_is_said_in_the_clear(shared):
     for port in (shared.port, shared.portal_port):
         with socket.create_connection(("127.0.0.1", port)) as plain:
@@ -182,6 +206,28 @@ def test_nothing_is_said_in_the_clear(shared):
                 assert not plain.recv(64).startswith(b"\x20"), "no CONNACK"
 
 
+def test_a_revoked_camera_is_put_out_and_stays_out(shared):
+    shared.enroll("lost", shared.claim())
+    lost, calm = Peer(shared, "lost"), Peer(shared, "other")
+    shared.pinhole("portal", "device", "revoke", "lost", "-c", shared.config)
+    wait(lambda: not lost.up)
+    lost.client.loop_stop()
+    folder = shared.state("lost")
+    context = ssl.create_default_context(cafile=folder / "broker-ca.pem")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(folder / "device.pem", folder / "device-key.pem")
+    refused = pytest.raises((ssl.SSLError, ConnectionError))
+    with socket.create_connection(("127.0.0.1", shared.port)) as plain, refused:
+        context.wrap_socket(plain, server_hostname="127.0.0.1")
+    assert calm.up, "nobody else is put out"
+    calm.close()
+
+
+one_version = pytest.mark.parametrize("shared", ["2.0"], indirect=True)
+"""What is the portal's own is not tried with each Mosquitto."""
+
+
+@one_version
 def test_a_claim_code_makes_nobody_the_portal(shared):
     """One code, and whoever has it asks for names that mean something elsewhere."""
     from agent.signaling.trust import SigningKey, make_signing_key
@@ -202,6 +248,7 @@ def test_a_claim_code_makes_nobody_the_portal(shared):
     shared.enroll("honest", code)
 
 
+@one_version
 def test_no_camera_takes_the_portals_place_at_the_broker(shared):
     """A camera's client id is its name; a portal's is none that a camera can have."""
     port = urlsplit(shared.url).port

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from parts.mosquitto import PROGRAM
 from parts.need import need
+from parts.newer_mosquitto import newer_mosquitto
 from parts.portal import add_user
 from parts.stack import ROOT, await_log, start_program, stop_program
 
@@ -97,9 +98,12 @@ class Fleet:
 
 
 @contextmanager
-def fleet():
-    """Broker and portal, running."""
+def fleet(version="2.0"):
+    """Broker and portal, running; 2.1 is fetched."""
     need(PROGRAM, "needs mosquitto: sudo apt-get install mosquitto")
+    newer = newer_mosquitto() if version == "2.1" else None
+    program = newer.program if newer else PROGRAM
+    options = ("--mosquitto", "2.1", "--plugins", newer.plugins) if newer else ()
     with tempfile.TemporaryDirectory(prefix="pinhole-fleet-") as path:
         folder = Path(path)
         one = Fleet(folder, *_free_ports(2))
@@ -107,7 +111,7 @@ def fleet():
         out = folder / "broker"
         printed = one.pinhole(
             "portal", "broker-config", "--out", out, "--host", "127.0.0.1",
-            "--port", one.port, "--portal-port", one.portal_port, "-c", one.config,
+            "--port", one.port, "--portal-port", one.portal_port, "-c", one.config, *options,
         ).stdout  # fmt: skip
         conf = out / "mosquitto.conf"
         pid = folder / "mosquitto.pid"
@@ -118,7 +122,7 @@ def fleet():
         command = f'["sh", "-c", "kill -HUP $(cat {pid})"]'
         printed = printed.replace('["systemctl", "reload", "mosquitto"]', command)
         one.config.write_text(printed + "port = 0\n")
-        one.broker = subprocess.Popen([str(PROGRAM), "-c", str(conf)], stderr=subprocess.DEVNULL)
+        one.broker = subprocess.Popen([str(program), "-c", str(conf)], stderr=subprocess.DEVNULL)
         try:
             _await_port(one.port)
             add_user(one.config)
