@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,15 +20,19 @@ from agent.control.allowance import DataAllowance
 from agent.control.budget import Plan, Usage
 from agent.control.demand import Limits
 from agent.control.stream import StreamControl
+from agent.device.commands import Commands, Handler
 from agent.device.heartbeat import Heartbeat
+from agent.device.led import Led
 from agent.device.ledger import Ledger
 from agent.device.link import LinkMonitor
+from agent.device.power import Power
 from agent.device.release import ReleaseDesk, Standing, stand
 from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
 from agent.model import topics
+from agent.model.command import CommandError, Order
 from agent.model.disk import check_folder
 from agent.model.flat import beyond, offline, state_of
 from agent.model.health import Health
@@ -39,6 +44,7 @@ from agent.model.signal import (
     Event,
     EventKind,
     Offer,
+    Result,
     State,
 )
 from agent.model.tasks import EssentialTasks
@@ -59,7 +65,7 @@ class Agent:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._boot_id = secrets.token_hex(8)
-        self._born = time.time()
+        self._born, self._started_s = time.time(), time.monotonic()
         self._tasks = EssentialTasks()
         check_folder(settings.device.state_dir)
         device, broker = settings.device, broker_settings(settings)
@@ -81,6 +87,9 @@ class Agent:
             lambda name, take: self.streams[name].reading_rtp(take),
             settings.webrtc.uplink_bps,
         )
+        self.led = Led(device.state_dir / "led.json")
+        self.power = Power(_later, lambda: time.monotonic() - self._started_s, os.environ)
+        self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
         identity = load_identity(device.state_dir)
         self.service = SignalingService(
             broker.topic_prefix,
@@ -96,6 +105,7 @@ class Agent:
             signal=self.service,
             viewing=self.control.viewer,
             describe=self._describe,
+            command=lambda order: self.service.run_in_session(order, time.time()),
             on_change=self._publish_state,
             refusal=self.control.refusal,
             on_sent=self.allowance.on_sent if self.allowance else lambda _: None,
@@ -154,6 +164,7 @@ class Agent:
         yield "heartbeat", self.heartbeat.run()
         yield "releases", self.releases.run()
         yield "sockets", self.sessions.run()
+        yield "led", self.led.run()
         yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
 
     # Signaling and the sessions need each other; signaling calls these.
@@ -173,6 +184,27 @@ class Agent:
 
     def on_look(self) -> None:
         self.releases.look_for_release()
+
+    def answered(self, command: str) -> Result | None:
+        return self.commands.answered(command)
+
+    def on_command(self, order: Order) -> Result:
+        return self.commands.run(order)
+
+    def _handlers(self) -> dict[str, Handler]:
+        """What each command of the table does here."""
+        return {
+            "keyframe": lambda order, _: self.sessions.want_keyframe(order.session),
+            "look": lambda _, __: self.releases.look_for_release(),
+            "identify": lambda _, wish: self.led.blink(wish.seconds),
+            "restart-stream": lambda _, __: self._restart_stream(),
+            "restart-agent": lambda _, __: self.power.restart_agent(),
+            "reboot": lambda _, __: self.power.reboot(),
+        }
+
+    def _restart_stream(self) -> None:
+        if not self.capture.restart():
+            raise CommandError("not-running", "the camera does not run: nobody watches, or it has failed")
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         self.service.on_message(topic, payload, time.time(), time.monotonic())
@@ -285,6 +317,10 @@ class Agent:
             since=self._born,
             understands=UNDERSTANDS,
         )
+
+
+def _later(seconds: float, act: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, act)
 
 
 def _in_thread(work: Callable[[], None]) -> object:

@@ -300,6 +300,56 @@ def look(
     _serve(run_look(url, sign_in, device or [], Console(highlight=False, emoji=False)))
 
 
+@app.command("do")
+def do(
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="The camera's id.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to do; see below.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As the command takes them.")
+    ] = None,
+    portal: PortalOption = None,
+    user: UserOption = None,
+    password_file: PasswordOption = None,
+    code: CodeOption = "",
+    expires: Annotated[
+        float | None,
+        typer.Option(min=1, max=3600, help="Seconds that a camera that is away may take to get it."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether you are sure.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Have a camera do something, and print what became of it.
+
+    Exit code 0 where it was done, 1 where it was refused or failed, 3 where the camera did not answer.
+
+    Examples: [b]pinhole do front-door identify seconds=20[/]
+              [b]pinhole do front-door restart-stream[/]
+              [b]pinhole do front-door reboot --portal https://cams.example.org --user ann[/]
+    """
+    _log_to_stderr("error")
+    from agent.model.command import COMMANDS
+    from agent.watch.commands import NOT_KNOWN, Told, do_command, encode, parse_arguments
+
+    kind = COMMANDS.get(name)
+    if kind is not None and kind.question and not yes:
+        typer.confirm(f"{kind.question} {kind.label} {device}?", abort=True)
+    url, sign_in = _whom_to_ask(portal, user, password_file, code)
+    given = parse_arguments(arguments or [])
+    told = Told("")
+
+    async def ask() -> None:
+        nonlocal told
+        is_confirmed = yes or kind is not None
+        told = await do_command(
+            url, sign_in, device, name, given, expires_s=expires, is_confirmed=is_confirmed
+        )
+
+    _serve(ask())
+    typer.echo(encode(told) if as_json else printable(told.words))
+    if not told.ok:
+        raise typer.Exit(3 if told.code in NOT_KNOWN else 1)
+
+
 def _whom_to_ask(
     portal: str | None, user: str | None, password_file: Path | None, code: str
 ) -> tuple[str, "SignIn"]:

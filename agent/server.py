@@ -29,6 +29,7 @@ from agent.portal.audience import WatchAct
 from agent.portal.authority import PORTAL_NAME, Authority, open_authority
 from agent.portal.claims import has_certificates
 from agent.portal.client import Client
+from agent.portal.commands import CommandAct
 from agent.portal.gateway import Gateway
 from agent.portal.names import adopt
 from agent.portal.registry import Registry, revoked_since
@@ -144,8 +145,8 @@ class Portal:
                 for task in group:
                     task.cancel()
 
-    def _note_watching(self, client: Client, device: str, act: WatchAct, detail: str) -> None:
-        note = self.audit.add_refusal if act == "watch-refused" else self.audit.add
+    def _note_watching(self, client: Client, device: str, act: WatchAct | CommandAct, detail: str) -> None:
+        note = self.audit.add_refusal if act.endswith("-refused") else self.audit.add
         note(client.user, act, device=device, address=client.address, detail=detail)
 
     async def _keep_trust(self) -> None:

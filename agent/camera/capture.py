@@ -106,6 +106,8 @@ class Capture:
         self._dropped_before = 0
         self._epoch = -1
         self._changed = asyncio.Event()
+        self._is_asked = False
+        """To restart."""
         self._failure: Exception | None = None
 
     @property
@@ -189,6 +191,12 @@ class Capture:
         self._outlets[stream].gate.request(need, _now_s())
         self._force_keyframe_when_due(stream)
 
+    def restart(self) -> bool:
+        """Stop the camera, and start it again for those who watch; False where it does not run."""
+        self._is_asked = self._running is not None
+        self._changed.set()
+        return self._is_asked
+
     async def run(self) -> None:
         """Run until cancelled, and stop the camera then.
 
@@ -258,6 +266,9 @@ class Capture:
             error = CameraError(str(self._failure))
             error.__cause__ = self._failure
             self._say(Signal.BROKE, error)
+        elif self._running and self._is_asked:
+            self._is_asked = False
+            self._say(Signal.ASKED)
         elif signal := self._supervisor.brought(_now_s()):
             silence = f"no picture from the {self.kind} camera for {self._supervisor.silence_s:g} s"
             self._say(signal, CameraError(silence) if signal is Signal.SILENT else None)

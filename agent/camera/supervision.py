@@ -25,7 +25,7 @@ class Phase(Enum):
     """Started; its first picture has not come yet."""
     LIVE = "live"
     STOPPING = "stopping"
-    """Nobody watches any more."""
+    """Nobody watches any more, or somebody wants it restarted."""
     CLEARING = "clearing"
     """Stopped because it failed."""
     FAILED = "failed"
@@ -43,6 +43,8 @@ class Signal(Enum):
     STOPPED = "stopped"
     BROKE = "broke"
     """It refused, or reported a failure."""
+    ASKED = "asked"
+    """Somebody wants it restarted."""
     HUNG = "hung"
     """A call into the camera did not return in time."""
     SILENT = "silent"
@@ -78,12 +80,14 @@ TRANSITIONS: dict[Phase, dict[Signal, Phase]] = {
         Signal.PICTURE: Phase.LIVE,
         Signal.BROKE: Phase.CLEARING,
         Signal.SILENT: Phase.CLEARING,
+        Signal.ASKED: Phase.STOPPING,
         Signal.UNWANTED: Phase.STOPPING,
     },
     Phase.LIVE: {
         Signal.PICTURE: Phase.LIVE,
         Signal.BROKE: Phase.CLEARING,
         Signal.SILENT: Phase.CLEARING,
+        Signal.ASKED: Phase.STOPPING,
         Signal.UNWANTED: Phase.STOPPING,
     },
     Phase.STOPPING: {

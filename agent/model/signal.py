@@ -4,10 +4,13 @@
 Schemas from these types. On the wire every message names its version `v` and its `type`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
+from math import isfinite
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, with_config
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, with_config
 
 from agent.model.ids import Id
 from agent.model.media import StreamName
@@ -17,6 +20,8 @@ MAX_MESSAGE_BYTES = 64 * 1024
 OFFER_LIFETIME_S = 30.0
 MAX_LEASE_S = 3600.0
 """The longest that a session may be promised at once."""
+MAX_COMMAND_S = 3600.0
+"""The longest that a command may wait for a device that is away."""
 
 Sdp = Annotated[str, StringConstraints(min_length=1, max_length=48 * 1024)]
 CandidateLine = Annotated[str, StringConstraints(max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -30,6 +35,26 @@ Nonce = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
 """At least 128 random bits, base64url."""
 Permission = Literal["watch", "control", "manage"]
 """What a user may do with one camera: see it; move it; change and restart it."""
+
+
+def _all_finite(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if not isfinite(sum(_floats(value))):
+        raise ValueError("numbers must be finite")
+    return value
+
+
+def _floats(value: JsonValue) -> Iterator[float]:
+    match value:
+        case dict():
+            yield from chain.from_iterable(map(_floats, value.values()))
+        case list():
+            yield from chain.from_iterable(map(_floats, value))
+        case float():
+            yield value * 0  # which is not 0 where it is not finite
+
+
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_all_finite)]
+"""Arguments or results, whose own types the table of commands has."""
 LeaseS = Annotated[float, Field(gt=0, le=MAX_LEASE_S)]
 Version = Literal[1]
 
@@ -176,8 +201,56 @@ class Renew:
     v: Version = VERSION
 
 
-ToDevice = Offer | Candidate | Bye | Renew
-FromDevice = Answer | Candidate | Reject | Restart | Bye
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Portal to device, on the `in` of a session of its own, whose name is the command's id.
+
+    It is done once, for one start of the device, until `expires_at`; said again, it is answered again. Only
+    to a device that understands `command`.
+    """
+
+    issued_at: UnixTime
+    expires_at: UnixTime
+    """At most an hour after `issued_at`."""
+    boot_id: Id
+    """Of the device's `state`: one for another start is refused, and the portal says it anew for the next."""
+    user: Text
+    permissions: Annotated[tuple[Permission, ...], Field(max_length=3)]
+    """What `user` may do with this device."""
+    name: Code
+    """As in `agent/model/command.py`."""
+    arguments: JsonObject = field(default_factory=dict)
+    challenge: Nonce | None = None
+    """As in an offer."""
+    type: Literal["command"] = "command"
+    v: Version = VERSION
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Device to portal: what became of a command.
+
+    To one that came by MQTT, on the `out` of its own session; of one that came over a viewer's data channel,
+    the portal hears on the `out` of the viewer's session, for the audit log.
+    """
+
+    seq: Seq
+    id: Id
+    name: Code
+    ok: bool
+    code: Code
+    """`done`, or why not."""
+    message: Text = ""
+    value: JsonObject = field(default_factory=dict)
+    """Of the type that the table of commands gives."""
+    type: Literal["result"] = "result"
+    v: Version = VERSION
+
+
+ToDevice = Offer | Candidate | Bye | Renew | Command
+FromDevice = Answer | Candidate | Reject | Restart | Bye | Result
 
 
 @with_config(STRICT)
@@ -234,7 +307,7 @@ class State:
     release: Release | None = None
     """None where releases are not managed on the device."""
     understands: Annotated[tuple[Code, ...], Field(max_length=16)] = ()
-    """What may be said to this device beyond what the first of version 1 knew: `lease`."""
+    """What may be said to this device beyond what the first of version 1 knew: `lease`, `command`."""
     type: Literal["state"] = "state"
     v: Version = VERSION
 

@@ -21,6 +21,7 @@ from agent.portal.accounts.sessions import SEEN_EVERY_S
 from agent.portal.api.account import Account
 from agent.portal.api.admin import Admin
 from agent.portal.api.audit import AuditLog
+from agent.portal.api.commands import CommandRoutes
 from agent.portal.api.enroll import Devices
 from agent.portal.api.passkeys import Passkeys
 from agent.portal.api.releases import Releases
@@ -169,6 +170,7 @@ def create_app(
     AuditLog(accounts).add_to(app)
     Shares(accounts).add_to(app)
     Releases(accounts, gateway).add_to(app)
+    CommandRoutes(accounts, gateway).add_to(app)
     devices.add_to(app)
     return app
 

@@ -1,14 +1,17 @@
 """Who watches what: as each user may know it, and as the audit log hears of it."""
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Literal
 
 from agent.portal.client import Client
+from agent.portal.commands import CommandAct
 from agent.portal.messages import Device
 
 WatchAct = Literal["watch", "watch-end", "watch-refused", "preview"]
+NoteWatching = Callable[[Client, str, WatchAct | CommandAct, str], None]
+"""`note(client, device, act, detail)` for the audit log: somebody watches, or commands while watching."""
 PREVIEW_EVERY_S = 3600.0
 MAX_PREVIEWS = 16_384
 MAX_NAMES = 64

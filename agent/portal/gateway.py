@@ -2,20 +2,23 @@
 
 No socket, task or topic in here: `app.py` feeds it text from browsers, the composition feeds it messages from
 devices, and `tick` is called twice a second. A session's life is in `sessions.py`, what is known of devices
-in `presence.py`, and how much each may have in `limits.py`.
+in `presence.py`, commands that wait in `commands.py`, and how much each may have in `limits.py`.
 """
 
 import itertools
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from agent.errors import MessageError
+from agent.model.command import COMMANDS
 from agent.model.health import Health
 from agent.model.sections import SectionsMessage
 from agent.model.signal import Event, FromDevice, State
 from agent.portal.accounts.access import Identity
-from agent.portal.audience import seen_by
+from agent.portal.audience import NoteWatching, seen_by
 from agent.portal.client import Client, Clock
+from agent.portal.commands import Commands
 from agent.portal.devices import Directory
 from agent.portal.farewells import SendToDevice
 from agent.portal.limits import gives_way, may_join, message_rate
@@ -47,7 +50,7 @@ from agent.portal.messages import (
 from agent.portal.outbox import Outbox
 from agent.portal.presence import Presence
 from agent.portal.rate_limit import MinuteLimit
-from agent.portal.sessions import LEASE_S, NoteWatching, Sessions
+from agent.portal.sessions import LEASE_S, Sessions
 from agent.portal.turn import IceGrant, IceServers
 
 ICE_RENEW_SHARE = 0.25
@@ -85,6 +88,7 @@ class Gateway:
         self._clock = clock = clock or Clock()
         self._directory = Directory()
         self.sessions = Sessions(send, ice, clock, self._directory, self, lease_s)
+        self.commands = Commands(send, self._directory, clock, self.ask_to_look)
         self._presence = Presence(send, ice, clock, self._directory, self.sessions, self)
         self._events = MinuteLimit(EVENTS_PER_MINUTE)
         self._past: deque[DeviceEvent] = deque(maxlen=PAST_EVENTS)
@@ -151,11 +155,12 @@ class Gateway:
     # From the accounts.
 
     def live_sessions(self) -> set[str]:
-        """Keys of the sign-ins that have a WebSocket here, or a stream."""
-        return {client.identity.session for client in self._present()}
+        """Keys of the sign-ins that have a WebSocket here, a stream, or a command that waits."""
+        return {client.identity.session for client in self._present()} | self.commands.sessions()
 
     def apply(self, identities: Mapping[str, Identity], asked: set[str]) -> None:
         """Take in who of those asked about may still do what; who is missing is out, at once."""
+        self.commands.apply(identities, asked)
         for client in self._present():
             if client.identity.session not in asked:  # came in since, with newer knowledge
                 continue
@@ -169,8 +174,15 @@ class Gateway:
         """Of which anything is known."""
         return self._directory.ids()
 
+    def look(self, device: str, who: Identity) -> bool:
+        """Have a device look for a new release, in the words that it knows; False as `ask_to_look`."""
+        if not (self._directory.is_online(device) and self._directory.understands(device, "command")):
+            return self.ask_to_look(device)
+        kind = COMMANDS["look"]
+        return bool(self.commands.ask(secrets.token_hex(16), device, kind, {}, who, kind.life_s).boot_id)
+
     def ask_to_look(self, device: str) -> bool:
-        """Tell a device that there may be a new release; False where it or the broker is away."""
+        """Tell a device of before there were commands; False where it or the broker is away."""
         boot_id = self._directory.boot_id(device)
         if boot_id is None or not self._directory.is_online(device):
             return False
@@ -194,13 +206,16 @@ class Gateway:
 
     def expects(self, device: str, session_id: str) -> bool:
         """Whether it concerns us what this device says in this session; each portal has its own."""
-        return self.sessions.expects(device, session_id) or self._presence.expects(device, session_id)
+        parts = (self.sessions, self._presence, self.commands)
+        return any(part.expects(device, session_id) for part in parts)
 
     def on_signal(self, device: str, session_id: str, message: FromDevice) -> None:
         """A device answers; only the WebSocket that opened the session hears it.
 
         Raises MessageError `stale-answer` for one to another offer than the session's newest.
         """
+        if self.commands.on_signal(device, session_id, message):
+            return
         is_ours = self.sessions.table.get(session_id) is not None
         if self.sessions.on_signal(device, session_id, message):
             self._presence.on_wrong_boot(device)
@@ -209,6 +224,7 @@ class Gateway:
 
     def on_undelivered(self, device: str, session_id: str, words: str) -> None:
         """The broker does not take what we sent to a device."""
+        self.commands.on_undelivered(device, session_id, words)
         self.sessions.on_undelivered(device, session_id, words)
 
     def on_event(self, device: str, event: Event) -> None:
@@ -227,6 +243,10 @@ class Gateway:
         if len(own) >= PAST_OF_DEVICE:
             self._past.remove(own[-1])
         self._past.appendleft(event)
+
+    def on_presence(self, device: str, boot_id: str) -> None:
+        """A device is there, and this is its start."""
+        self.commands.on_presence(device, boot_id)
 
     def on_revoked(self, device: str) -> None:
         """A device may not speak any more: its sessions end, and nobody can ask for another."""
@@ -260,6 +280,7 @@ class Gateway:
         now_s, unix_s = self._clock.mono_s(), self._clock.unix_s()
         self.sessions.tick(now_s)
         self._presence.tick(now_s)
+        self.commands.tick()
         for client in list(self._clients):
             if client.identity.expires_at <= unix_s:
                 self._shut_out(client)

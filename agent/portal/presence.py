@@ -25,6 +25,9 @@ class Surroundings(Protocol):
     def keep_event(self, event: DeviceEvent) -> None:
         """It came or went."""
 
+    def on_presence(self, device: str, boot_id: str) -> None:
+        """It is there, and this is its start."""
+
 
 class Presence:
     """Takes states in, and asks a device first where one would end sessions of the start that lives."""
@@ -88,7 +91,10 @@ class Presence:
         was_online = self._directory.is_online(device)
         if state.online:
             self._sessions.on_presence(device, state.boot_id)
-        if not self._directory.apply(device, state, self._clock.unix_s()):
+        is_news = self._directory.apply(device, state, self._clock.unix_s())
+        if state.online:
+            self._around.on_presence(device, state.boot_id)
+        if not is_news:
             return
         if was_online not in (None, state.online):
             # Not told one by one: a fleet that comes back would flood the browsers, and they see it anyway.

@@ -5,11 +5,11 @@ No socket, task or topic in here; `tick` is called twice a second.
 
 import logging
 import secrets
-from collections.abc import Callable
 from itertools import chain
 from typing import Protocol
 
 from agent.errors import MessageError
+from agent.model.command import outcome
 from agent.model.signal import (
     OFFER_LIFETIME_S,
     Answer,
@@ -20,10 +20,12 @@ from agent.model.signal import (
     Reject,
     Renew,
     Restart,
+    Result,
 )
 from agent.portal.accounts.access import Access
-from agent.portal.audience import PreviewLog, WatchAct
+from agent.portal.audience import NoteWatching, PreviewLog
 from agent.portal.client import Client, Clock
+from agent.portal.commands import act_of
 from agent.portal.devices import Directory
 from agent.portal.farewells import Farewells, SendToDevice
 from agent.portal.limits import MAX_CANDIDATES, OfferLimit
@@ -58,9 +60,6 @@ _OTHER_RIGHTS = "What you may do with this camera has changed."
 _BROKER_AWAY = "The portal has lost the MQTT broker; it keeps trying to reach it."
 
 log = logging.getLogger(__name__)
-
-NoteWatching = Callable[[Client, str, WatchAct, str], None]
-"""`note(client, device, act, detail)` for the audit log: somebody begins or ends to watch."""
 
 
 class Surroundings(Protocol):
@@ -245,6 +244,8 @@ class Sessions:
             case Bye():
                 self._forget(session)
                 session.client.tell(SessionBye(session_id, message.reason))
+            case Result():
+                self._around.note_watching(session.client, device, act_of(message), outcome(message))
         return False
 
     def _on_answer(self, session: Session, message: Answer) -> None:

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from agent.model.media import StreamName
+from agent.model.signal import Code, JsonObject, Result
 
-MAX_REQUEST_BYTES = 1024
+MAX_REQUEST_BYTES = 4096
+"""A command with many arguments."""
 MAX_ERROR_CHARS = 200
 
 
@@ -30,7 +32,7 @@ class StatsRequest:
 
 @dataclass(frozen=True, slots=True)
 class KeyframeRequest:
-    """Asks for an IDR picture."""
+    """Asks for an IDR picture, as the command of this name does, and is not answered."""
 
     type: Literal["keyframe"]
 
@@ -41,6 +43,16 @@ class StreamWish:
 
     name: StreamName
     type: Literal["stream"]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRequest:
+    """One of the table of commands (`agent/model/command.py`); an id that was answered is answered again."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    name: Code
+    type: Literal["command"]
+    arguments: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,9 @@ class Stats:
     uptime_s: float
 
 
-Request = Ping | StatsRequest | KeyframeRequest | StreamWish
+Request = Ping | StatsRequest | KeyframeRequest | StreamWish | CommandRequest
+RunCommand = Callable[[str, str, JsonObject], Result]
+"""`run(id, name, arguments)` does it, or says in its result why not."""
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
 
@@ -86,6 +100,7 @@ def reply(
     stats: Callable[[], Stats],
     request_keyframe: Callable[[], None],
     want_stream: Callable[[StreamName], None],
+    command: RunCommand,
 ) -> str | None:
     """The answer to one message, or None where it needs none."""
     if len(message) > MAX_REQUEST_BYTES:
@@ -101,10 +116,16 @@ def reply(
             return json.dumps({"type": "stats", **asdict(stats())})
         case KeyframeRequest():
             request_keyframe()
-            return None
         case StreamWish():
             want_stream(request.name)
-            return None
+        case CommandRequest():
+            return _encode(command(request.id, request.name, request.arguments))
+    return None
+
+
+def _encode(result: Result) -> str:
+    told = {"type": "result", "id": result.id, "ok": result.ok, "code": result.code}
+    return json.dumps({**told, "message": result.message, "value": result.value})
 
 
 def _error(code: str, message: str) -> str:

@@ -69,6 +69,7 @@ class Peer:
         sound: Sound | None,
         describe: Describe,
         alarm: Alarm,
+        command: channel.RunCommand,
         on_sent: Callable[[int], None],
         on_candidate: Callable[[str], None],
         on_silence: Callable[[], None],
@@ -80,6 +81,7 @@ class Peer:
         self._sound = sound
         self._describe = describe
         self._alarm = alarm
+        self._command = command
         self._on_sent = on_sent
         self._on_candidate = on_candidate
         self._on_silence = on_silence
@@ -156,7 +158,7 @@ class Peer:
         except (TimeoutError, ConnectionError):
             return False
         self._log_path("moved")
-        self._want_keyframe()
+        self.want_keyframe()
         return True
 
     @property
@@ -168,6 +170,11 @@ class Peer:
         """One more candidate of the viewer's; empty for end-of-candidates."""
         if line:
             self._newest.add_remote(line)
+
+    def want_keyframe(self) -> None:
+        """For this viewer; the encoder's owner limits how often."""
+        if self._lane is not None:
+            self._lane.control.want_keyframe()
 
     def end(self, reason: str) -> None:
         """Ask `run` to return; the first reason stays."""
@@ -338,10 +345,6 @@ class Peer:
             if reference is not None:
                 await self._dtls.send_rtcp(rtcp.encode_dlrr(self._sender.ssrc, reference))
 
-    def _want_keyframe(self) -> None:
-        if self._lane is not None:
-            self._lane.control.want_keyframe()
-
     def _want_stream(self, name: StreamName) -> None:
         self._viewing.wanted = name
 
@@ -385,8 +388,9 @@ class Peer:
                 message,
                 unix_ms=time.time() * 1000,
                 stats=self.stats,
-                request_keyframe=self._want_keyframe,
+                request_keyframe=self.want_keyframe,
                 want_stream=self._want_stream,
+                command=self._command,
             )
             if text is not None and data_channel.readyState == "open":
                 data_channel.send(text)

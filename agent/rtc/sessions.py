@@ -12,10 +12,11 @@ from aiortc.rtcdtlstransport import RTCCertificate
 
 from agent.config import WebrtcSettings
 from agent.errors import NegotiationError
+from agent.model.command import Order
 from agent.model.grant import grant_of
 from agent.model.media import StreamName
 from agent.model.sections import ViewersSection
-from agent.model.signal import Offer
+from agent.model.signal import JsonObject, Offer, Result
 from agent.rtc.alarm import Alarm
 from agent.rtc.answer import VIDEO_ALONE, parse_offer
 from agent.rtc.codecs import Directions
@@ -64,17 +65,22 @@ class Sessions:
         signal: SignalOut,
         viewing: Callable[[StreamName], AbstractContextManager[Viewing]],
         describe: Describe,
+        command: Callable[[Order], Result],
         on_change: Callable[[], None],
         refusal: Callable[[StreamName], str | None] = lambda _: None,
         on_sent: Callable[[int], None] = lambda _: None,
         sound: Sound | None = None,
     ) -> None:
-        """`refusal` says why no more viewer of a stream can be served; `on_sent` counts bytes."""
+        """`command` does what a viewer asks over the data channel.
+
+        `refusal` says why no more viewer of a stream can be served; `on_sent` counts bytes.
+        """
         self._settings = settings
         self._signal = signal
         self._viewing = viewing
         self._describe = describe
         self._alarm = Alarm()
+        self._command = command
         self._on_change = on_change
         self._refusal = refusal
         self._on_sent = on_sent
@@ -124,6 +130,11 @@ class Sessions:
             viewer.left = True
             viewer.end(reason)
 
+    def want_keyframe(self, session: str) -> None:
+        """For one viewer, as soon as one may be forced."""
+        if viewer := self._viewers.get(session):
+            viewer.want_keyframe()
+
     def on_link_changed(self) -> None:
         """Our addresses changed: every viewer is asked to restart ICE, which finds the new ones."""
         self._pool.reset()
@@ -136,6 +147,12 @@ class Sessions:
             viewer.end("the camera is shutting down")
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _order(self, session: str, offer: Offer, command: str, name: str, arguments: JsonObject) -> Result:
+        """What the portal signed for this viewer in the offer is what the viewer may do."""
+        return self._command(
+            Order(command, name, arguments, offer.user, offer.permissions, "session", session)
+        )
 
     def _make_room(self, session: str, offer: Offer) -> bool:
         """Whether there is a place, if need be another's; who gets none is told why."""
@@ -218,6 +235,7 @@ class Sessions:
                 sound=self._sound,
                 describe=self._describe,
                 alarm=self._alarm,
+                command=partial(self._order, session, offer),
                 on_sent=self._on_sent,
                 on_candidate=lambda line: self._signal.send_candidate(session, line),
                 on_silence=lambda: self._signal.send_restart(session, "the camera hears nothing of you"),
@@ -276,6 +294,10 @@ class _Viewer:
             self._peer.add_candidate(line)
         elif len(self._early) < _MAX_EARLY_CANDIDATES:
             self._early.append(line)
+
+    def want_keyframe(self) -> None:
+        if self._peer is not None:
+            self._peer.want_keyframe()
 
     def end(self, reason: str) -> None:
         self._reason = reason

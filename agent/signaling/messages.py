@@ -19,6 +19,7 @@ from agent.model.signal import (
     Answer,
     Bye,
     Candidate,
+    Command,
     Event,
     FromDevice,
     Look,
@@ -26,6 +27,7 @@ from agent.model.signal import (
     Reject,
     Renew,
     Restart,
+    Result,
     State,
     ToDevice,
 )
@@ -39,6 +41,8 @@ MESSAGE_TYPES: tuple[type[Message], ...] = (
     Restart,
     Renew,
     Bye,
+    Command,
+    Result,
     State,
     SectionsMessage,
     Event,
@@ -90,12 +94,12 @@ def encode(message: Message) -> bytes:
 
 def parse_to_device(payload: bytes) -> ToDevice:
     """Read what came in on `signal/<session>/in`. Raises MessageError."""
-    return _parse(_TO_DEVICE, payload, ("offer", "candidate", "renew", "bye"))
+    return _parse(_TO_DEVICE, payload, ("offer", "candidate", "renew", "bye", "command"))
 
 
 def parse_from_device(payload: bytes) -> FromDevice:
     """Read what came in on `signal/<session>/out`. Raises MessageError."""
-    return _parse(_FROM_DEVICE, payload, ("answer", "candidate", "reject", "restart", "bye"))
+    return _parse(_FROM_DEVICE, payload, ("answer", "candidate", "reject", "restart", "bye", "result"))
 
 
 def parse_state(payload: bytes) -> State:

@@ -10,8 +10,9 @@ from agent.errors import MessageError
 from agent.model.health import Health
 from agent.model.log_limit import LogLimit
 from agent.model.sections import SectionsMessage
-from agent.model.signal import Event, FromDevice, Look, Renew, State, ToDevice
+from agent.model.signal import Command, Event, FromDevice, Look, Renew, State, ToDevice
 from agent.model.topics import TABLE, Topic, encode_topic, kept_topics, parse_topic
+from agent.signaling.handler import Publish
 from agent.signaling.messages import (
     Message,
     encode,
@@ -22,7 +23,6 @@ from agent.signaling.messages import (
     parse_state,
 )
 from agent.signaling.quota import RATE_PER_S, Quotas
-from agent.signaling.service import Publish
 from agent.signaling.signing import SigningFolder
 from agent.signaling.trust import SigningKey, VerifyKey, open_sealed
 
@@ -101,9 +101,7 @@ class PortalSignaling:
 
     def send(self, device: str, session: str, message: ToDevice) -> bool:
         """Sign and publish; False where another had to be dropped for it. Raises MessageError."""
-        # A renewal says itself how long it is worth something: a device whose link is away finds it later.
-        expiry_s = message.lease_s if isinstance(message, Renew) else None
-        return self._say(Topic(device, "in", session), message, self._signing.current, expiry_s)
+        return self._say(Topic(device, "in", session), message, self._signing.current, _worth_s(message))
 
     def ask_to_look(self, device: str, boot_id: str, now_unix_s: float) -> bool:
         """Tell a device that there may be a new release. As `send`."""
@@ -241,3 +239,14 @@ class PortalSignaling:
         if limit.note(now_unix_s):
             words = "message on %s refused (%s, %d so far): %s"
             logger.warning(words, ascii(topic)[:200], error.code, limit.count, error)
+
+
+def _worth_s(message: ToDevice) -> float | None:
+    """How long the broker keeps it, where that is not as the topic says: its device may be away."""
+    match message:
+        case Renew():
+            return message.lease_s
+        case Command():
+            return message.expires_at - message.issued_at
+        case _:
+            return None

@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from agent.errors import MessageError
+from agent.model.command import Order, is_audited
 from agent.model.flat import offline
 from agent.model.health import MAX_FAULTS, Health, HealthFault
 from agent.model.keys import KeySet
@@ -16,17 +16,20 @@ from agent.model.signal import (
     Answer,
     Bye,
     Candidate,
+    Command,
     Event,
+    FromDevice,
     Offer,
     Permission,
     Reject,
     Renew,
     Restart,
+    Result,
     State,
-    ToDevice,
 )
 from agent.model.text import clip
 from agent.model.topics import TABLE, Topic, encode_topic, parse_topic
+from agent.signaling.handler import Publish, SessionHandler
 from agent.signaling.lease import Lease
 from agent.signaling.messages import Message, encode, parse_keys, parse_look, parse_to_device
 from agent.signaling.outbox import Publication
@@ -39,45 +42,11 @@ MAX_SESSIONS = 256
 MAX_REJECTS_PER_S = 20
 """Answers to junk; more would push what viewers wait for out of the broker's queue."""
 
-UNDERSTANDS = ("lease",)
+UNDERSTANDS = ("lease", "command")
 """What `state` tells a portal that it may say to us."""
 UNRENEWED = "nobody renewed the right to watch"
 
 _UNANSWERED = UNPROVEN | {"duplicate", "unknown-session", "unknown-topic", "replayed"}
-
-
-class SessionHandler(Protocol):
-    """Who answers. All synchronous; a MessageError that `on_offer` raises becomes a `reject`."""
-
-    def on_offer(self, session: str, offer: Offer) -> None:
-        """Start a session, or renegotiate it."""
-
-    def on_candidate(self, session: str, candidate: str) -> None:
-        """One more `candidate:…` of the viewer; empty at the end of candidates."""
-
-    def on_bye(self, session: str, reason: str) -> None:
-        """The viewer has left, or may watch no longer."""
-
-    def on_portal_keys(self, keys: KeySet) -> None:
-        """The portal's keys changed: from now on these count."""
-
-    def on_look(self) -> None:
-        """There may be a new release."""
-
-
-class Publish(Protocol):
-    """`Broker.publish`."""
-
-    def __call__(
-        self,
-        topic: str,
-        payload: bytes,
-        *,
-        qos: int = 1,
-        retain: bool = False,
-        expiry_s: float | None = None,
-        is_urgent: bool = False,
-    ) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -145,7 +114,10 @@ class SignalingService:
             else:
                 name = parts.name
                 message = parse_to_device(open_sealed(topic, sealed, self._ring.find))
-                self._dispatch(name, message, now_unix_s, now_mono_s)
+                if isinstance(message, Command):
+                    self._on_command(name, message, now_unix_s, now_mono_s)
+                else:
+                    self._dispatch(name, message, now_unix_s, now_mono_s)
         except MessageError as error:
             is_expired = error.code == "expired"
             challenge = self._judge.challenge(now_mono_s) if is_expired else None
@@ -181,6 +153,25 @@ class SignalingService:
         """The session is over."""
         self._send(session, Bye(self._next_seq(session), clip(reason)))
         self._close(session)
+
+    def send_result(self, session: str, result: Result) -> None:
+        """What became of a command; in the session of its own, or of the viewer whose it was."""
+        self._send(session, result)
+
+    def run_in_session(self, order: Order, now_unix_s: float) -> Result:
+        """Do what a viewer asks over the data channel; the portal hears of it, for its audit log."""
+        try:
+            result = self._handler.answered(order.id) or self._handler.on_command(order)
+        except MessageError as error:
+            self._note_refusal(error, now_unix_s)
+            result = Result(0, order.id, order.name, ok=False, code=error.code, message=clip(str(error)))
+        except Exception as error:  # noqa: BLE001  as in `on_message`
+            fault = MessageError("internal", f"{type(error).__name__} in the agent: see its log")
+            self._note_refusal(fault, now_unix_s, error)
+            result = Result(0, order.id, order.name, ok=False, code=fault.code, message=str(fault))
+        if is_audited(result):
+            self.send_result(order.session, replace(result, seq=self._next_seq(order.session)))
+        return result
 
     def end_unrenewed(self, now_mono_s: float) -> None:
         """End the sessions whose lease is over, whatever their viewers do and whoever is away."""
@@ -286,7 +277,19 @@ class SignalingService:
         self._looked_at = look.issued_at
         self._handler.on_look()
 
-    def _dispatch(self, name: str, message: ToDevice, now_unix_s: float, now_mono_s: float) -> None:
+    def _on_command(self, name: str, command: Command, now_unix_s: float, now_mono_s: float) -> None:
+        if self._is_open(name):
+            raise MessageError("not-allowed", "a command has a session of its own")
+        result = self._handler.answered(name)
+        if result is None:
+            self._judge.check_command(command, now_unix_s, now_mono_s)
+            order = Order(name, command.name, command.arguments, command.user, command.permissions, "broker")
+            result = self._handler.on_command(order)
+        self.send_result(name, result)
+
+    def _dispatch(
+        self, name: str, message: Offer | Candidate | Renew | Bye, now_unix_s: float, now_mono_s: float
+    ) -> None:
         if not isinstance(message, Offer) and self._is_over(name, message):
             self._tell_over(name, message, now_unix_s)
             return
@@ -336,10 +339,7 @@ class SignalingService:
         cause: Exception | None = None,
         challenge: str | None = None,
     ) -> None:
-        limit = self._refusals[error.code]
-        if limit.note(now_unix_s):
-            words = "message refused (%s, %d so far): %s"
-            logger.warning(words, error.code, limit.count, error, exc_info=cause)
+        self._note_refusal(error, now_unix_s, cause)
         # Junk on a session that plays must not end it, nor must a copy of the offer that began it.
         if error.code in _UNANSWERED or not name or self._is_open(name):
             return
@@ -347,9 +347,13 @@ class SignalingService:
             words = clip(str(error))
             self._reject(name, Reject(self._next_seq(name), error.code, words, challenge=challenge))
 
-    def _send(
-        self, name: str, message: Answer | Candidate | Reject | Restart | Bye, *, is_urgent: bool = False
-    ) -> None:
+    def _note_refusal(self, error: MessageError, now_unix_s: float, cause: Exception | None = None) -> None:
+        limit = self._refusals[error.code]
+        if limit.note(now_unix_s):
+            words = "message refused (%s, %d so far): %s"
+            logger.warning(words, error.code, limit.count, error, exc_info=cause)
+
+    def _send(self, name: str, message: FromDevice, *, is_urgent: bool = False) -> None:
         self._say(Topic(self._device, "out", name), message, is_urgent=is_urgent)
 
     def _next_seq(self, name: str) -> int:

@@ -29,7 +29,7 @@ from joserfc.registry import HeaderParameter
 
 from agent.errors import ConfigError, MessageError
 from agent.model.grant import Grant, grant_of
-from agent.model.signal import MAX_MESSAGE_BYTES, OFFER_LIFETIME_S, Offer
+from agent.model.signal import MAX_COMMAND_S, MAX_MESSAGE_BYTES, OFFER_LIFETIME_S, Command, Offer
 
 ALGORITHM = "Ed25519"
 """RFC 9864: the same signatures as `EdDSA` with this curve, under the name that leaves nothing open."""
@@ -145,7 +145,7 @@ def open_sealed(topic: str, sealed: bytes, find_key: Callable[[str], VerifyKey |
 
 
 class OfferJudge:
-    """Whether an offer of the portal is for this life of the device, allowed, timely, and new.
+    """Whether an offer or a command of the portal is for this life of the device, allowed, timely, and new.
 
     A device whose clock is behind the portal's cannot tell how old an offer is. It takes the newest time
     that the portal has signed, and what has passed since, for the least that the time can be; and every
@@ -184,14 +184,29 @@ class OfferJudge:
         """
         if "watch" not in offer.permissions:
             raise MessageError("not-allowed", f"{ascii(offer.user)[:60]} may not watch this camera")
-        self._check_time(offer, now_unix_s, now_mono_s)
-        if offer.boot_id != self._boot_id:
-            raise MessageError("wrong-boot", "the offer is for another start of this camera: try again")
+        self._check_time(offer, OFFER_LIFETIME_S, now_unix_s, now_mono_s)
+        self._check_start(offer)
         self._check_nonce(offer, now_mono_s)
 
-    def _check_time(self, offer: Offer, now_unix_s: float, now_mono_s: float) -> None:
-        if not 0 <= offer.expires_at - offer.issued_at <= OFFER_LIFETIME_S:
-            raise MessageError("expired", f"an offer lives {OFFER_LIFETIME_S:g} s at most")
+    def check_command(self, command: Command, now_unix_s: float, now_mono_s: float) -> None:
+        """Whether it is for now; what its user may do, and that it is new, whoever does it looks at.
+
+        Raises MessageError. Codes: `expired`, `wrong-boot`.
+        """
+        self._check_time(command, MAX_COMMAND_S, now_unix_s, now_mono_s)
+        self._check_start(command)
+
+    def _check_start(self, message: Offer | Command) -> None:
+        if message.boot_id != self._boot_id:
+            words = f"the {message.type} is for another start of this camera: try again"
+            raise MessageError("wrong-boot", words)
+
+    def _check_time(
+        self, offer: Offer | Command, life_s: float, now_unix_s: float, now_mono_s: float
+    ) -> None:
+        if not 0 <= offer.expires_at - offer.issued_at <= life_s:
+            kind = "an offer" if isinstance(offer, Offer) else "a command"
+            raise MessageError("expired", f"{kind} lives {life_s:g} s at most")
         least_s = self._least_s + now_mono_s - self._least_at_mono_s
         most_s = self._most_s + now_mono_s - self._most_at_mono_s
         is_behind = offer.issued_at - SKEW_S > now_unix_s
@@ -203,7 +218,7 @@ class OfferJudge:
         if now_s > offer.expires_at + SKEW_S:
             raise MessageError(
                 "expired",
-                f"the offer expired at {_clock(offer.expires_at)} and it is {_clock(now_s)} here: "
+                f"the {offer.type} expired at {_clock(offer.expires_at)} and it is {_clock(now_s)} here: "
                 "it was under way too long, or a clock is wrong",
             )
         self.behind_s = offer.issued_at - now_unix_s if is_behind else 0.0
@@ -211,7 +226,7 @@ class OfferJudge:
         self.ahead_s = now_unix_s - offer.issued_at if is_ahead else 0.0
         if is_proven:
             self._most_s, self._most_at_mono_s = offer.issued_at + challenged_s, now_mono_s
-        elif not (is_behind or is_ahead):
+        elif isinstance(offer, Offer) and not (is_behind or is_ahead):  # a command's life bounds it less
             self._most_s, self._most_at_mono_s = offer.expires_at + SKEW_S, now_mono_s
         if offer.issued_at > least_s:
             self._least_s, self._least_at_mono_s = offer.issued_at, now_mono_s

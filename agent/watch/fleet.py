@@ -7,14 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agent.errors import PortalError
+from agent.model.ids import Id
 from agent.model.text import printable
 from agent.watch.device import Device
-from agent.watch.portal import DeviceChanged, PortalClient, SignIn, ask_to_look
+from agent.watch.portal import DeviceChanged, PortalClient, SignIn, signed_in
 
 QUIET_S = 1.0
 """A long list comes in parts, without a last one: it ends when nothing more comes for so long."""
@@ -59,7 +61,17 @@ class Fleet:
     v: Literal[1] = 1
 
 
+class Looked(BaseModel):
+    """Which cameras were told that there may be a new release, and which were away."""
+
+    model_config = ConfigDict(frozen=True)
+
+    asked: list[Id]
+    missed: list[Id]
+
+
 FLEET: TypeAdapter[Fleet] = TypeAdapter(Fleet)
+_LOOKED = TypeAdapter(Looked)
 
 
 async def collect(client: PortalClient, quiet_s: float = QUIET_S) -> list[Device]:
@@ -127,6 +139,16 @@ async def run_fleet(portal: str, sign_in: SignIn, console: Console, *, json_want
         return
     console.print(table(fleet))
     console.print(printable(summary(fleet)), markup=False)
+
+
+async def ask_to_look(url: str, sign_in: SignIn, devices: list[str]) -> Looked:
+    """Have cameras look for a new release; without any, all that the user operates. Raises PortalError."""
+    async with signed_in(url, sign_in) as ask:
+        status, text = await ask("/api/look", {"devices": devices} if devices else {})
+    try:
+        return _LOOKED.validate_json(text)
+    except ValidationError as exc:
+        raise PortalError(f"{url} does not answer like a portal: HTTP {status}") from exc
 
 
 async def run_look(portal: str, sign_in: SignIn, devices: list[str], console: Console) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -20,7 +20,6 @@ from pydantic import (
 )
 
 from agent.errors import PortalError
-from agent.model.ids import Id
 from agent.model.network_fault import network_fault
 from agent.model.signal import CandidateLine, IceUrl, Sdp, Text
 from agent.watch.device import Device
@@ -111,13 +110,6 @@ class Refused(_Message):
 Message = Hello | DeviceChanged | Answer | Candidate | Reject | Bye | Refused
 
 
-class Looked(_Message):
-    """Which cameras were told that there may be a new release, and which were away."""
-
-    asked: list[Id]
-    missed: list[Id]
-
-
 class _Refusal(_Message):
     message: Text
     code: Text = ""
@@ -129,7 +121,6 @@ class _Who(_Message):
     """Portals of before do not say."""
 
 
-_LOOKED, _REFUSAL, _WHO = TypeAdapter(Looked), TypeAdapter(_Refusal), TypeAdapter(_Who)
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
@@ -207,21 +198,30 @@ class PortalClient:
         return _choose(devices, wanted)
 
 
-async def ask_to_look(url: str, sign_in: SignIn, devices: list[str]) -> Looked:
-    """Have cameras look for a new release; without any, all that the user operates. Raises PortalError."""
-    base, body = _base_of(url), {"devices": devices} if devices else {}
+_REFUSAL, _WHO = TypeAdapter(_Refusal), TypeAdapter(_Who)
+Ask = Callable[[str, dict[str, Any]], Awaitable[tuple[int, str]]]
+"""`ask(path, body)` posts to a route of the portal; the answer's status and text. Raises PortalError."""
+
+
+@contextlib.asynccontextmanager
+async def signed_in(url: str, sign_in: SignIn) -> AsyncIterator[Ask]:
+    """Sign in, and out at the end. Raises PortalError."""
+    base = _base_of(url)
     async with _session() as http:
         with _reaching(url):
             await _sign_in(http, base, sign_in)
-            async with http.post(f"{base}/api/look", json=body) as answer:
-                text = await answer.text()
-            await http.post(f"{base}/api/logout", json={})
-    try:
-        if answer.status != 200:
-            raise PortalError(_words(base, answer.status, text))
-        return _LOOKED.validate_json(text)
-    except ValidationError as exc:
-        raise PortalError(f"{url} does not answer like a portal: HTTP {answer.status}") from exc
+
+            async def ask(path: str, body: dict[str, Any]) -> tuple[int, str]:
+                async with http.post(f"{base}{path}", json=body) as answer:
+                    text = await answer.text()
+                if answer.status >= 300:
+                    raise PortalError(_words(base, answer.status, text))
+                return answer.status, text
+
+            try:
+                yield ask
+            finally:
+                await http.post(f"{base}/api/logout", json={})
 
 
 def _base_of(url: str) -> str:

@@ -13,7 +13,7 @@ from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE, open_page, sign_in, unt
 from parts.portal import USER
 from playwright.async_api import expect
 
-from agent.model.signal import StreamInfo
+from agent.model.signal import Command, Result, StreamInfo
 from agent.portal.accounts import shares
 
 HD = (StreamInfo("main", 1280, 720, 30, 2_000_000), StreamInfo("preview", 640, 360, 10, 500_000))
@@ -182,3 +182,33 @@ async def test_a_guest_sees_when_the_link_ends():
         await screenshot(page, "shared-390")
         await page.reload()
         await expect(page.get_by_text("Your link ends")).to_be_visible()
+
+
+async def test_a_camera_is_told_what_to_do_and_says_what_became_of_it():
+    async with camera(understands=("lease", "command")) as (part, page, device):
+        await until_phase(page, "playing")
+        orders, show = [], device.on_message
+
+        def on_message(session, message):
+            if not isinstance(message, Command):
+                return show(session, message)
+            orders.append(message.name)
+            is_lit = message.name != "identify"
+            words = "" if is_lit else "this machine has no LED that the agent may blink"
+            code = "done" if is_lit else "no-led"
+            return part.gateway.on_signal(
+                "front", session, Result(0, session, message.name, is_lit, code, words)
+            )
+
+        part.bus.devices["front"] = on_message
+        await page.get_by_role("button", name="More").click()
+        await page.get_by_role("button", name="Blink its LED").click()
+        await expect(page.get_by_text("Blink its LED: this machine has no LED")).to_be_visible()
+        await page.get_by_role("button", name="Reboot the device").click()
+        await expect(page.get_by_role("heading", name="Reboot the device?")).to_be_visible()
+        await page.get_by_role("button", name="Cancel").click()
+        assert orders == ["identify"]
+        await page.get_by_role("button", name="More").click()
+        await page.get_by_role("button", name="Restart the camera").click()
+        await expect(page.get_by_text("Restart the camera: done")).to_be_visible()
+        await screenshots(page, "commands")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,18 @@ async def test_video_and_control_channel_reach_a_stock_viewer():
         assert stats["path"] == "host"
         assert stats["sent_frames"] >= 10
         assert (await one.ask("nonsense"))["code"] == "invalid"
+
+
+async def test_a_command_comes_with_what_the_portal_signed_for_its_viewer():
+    who = {"user": "ann", "permissions": ("watch", "control")}
+    async with device() as cam, viewer(cam, **who) as one:
+        await one.connect()
+        asked = {"type": "command", "id": "0f" * 16, "name": "identify", "arguments": {"seconds": 5}}
+        told = await one.ask(json.dumps(asked))
+        assert (told["type"], told["id"], told["ok"]) == ("result", "0f" * 16, True)
+        [order] = cam.orders
+        assert (order.user, order.permissions, order.way) == ("ann", ("watch", "control"), "session")
+        assert (order.name, order.arguments) == ("identify", {"seconds": 5})
 
 
 async def test_the_answer_holds_host_candidates_and_waits_for_no_server():

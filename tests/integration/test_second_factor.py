@@ -17,7 +17,8 @@ from agent.portal.accounts.service import SignInError
 from agent.portal.api.route import Need
 from agent.portal.store import Store
 from agent.portal.tables import RecoveryCode
-from agent.watch.portal import PortalClient, SignIn, ask_to_look
+from agent.watch.fleet import ask_to_look
+from agent.watch.portal import PortalClient, SignIn
 
 NEW = "lamp-orchid-seventeen"
 

@@ -26,7 +26,7 @@ from agent.control.stream import StreamControl
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
 from agent.model.media import Unit
-from agent.model.signal import IceServer, Offer
+from agent.model.signal import IceServer, Offer, Result
 from agent.rtc.sessions import Sessions
 
 FPS = 25
@@ -54,11 +54,17 @@ class Device:
             signal=self,
             viewing=self.control.viewer,
             describe=lambda _: (len(self.sessions), 500_000, "test"),
+            command=self._do,
             on_change=lambda: None,
             refusal=self.control.refusal,
             sound=sound,
         )
         self._keyframe_wanted = False
+        self.orders = []
+
+    def _do(self, order):
+        self.orders.append(order)
+        return Result(0, order.id, order.name, ok=True, code="done")
 
     # What SignalingService has for the sessions.
 

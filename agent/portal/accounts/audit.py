@@ -34,7 +34,16 @@ log = logging.getLogger(__name__)
 
 
 Topic = Literal[
-    "", "everything", "watching", "previews", "sign-in", "accounts", "links", "cameras", "refusals"
+    "",
+    "everything",
+    "watching",
+    "previews",
+    "sign-in",
+    "accounts",
+    "links",
+    "cameras",
+    "commands",
+    "refusals",
 ]
 TOPICS: dict[Topic, tuple[str, ...]] = {
     "watching": ("watch", "watch-end"),
@@ -63,7 +72,15 @@ TOPICS: dict[Topic, tuple[str, ...]] = {
     ),
     "links": ("link-shared", "link-revoked", "link-opened"),
     "cameras": ("claim-made", "enrolled", "enrol-refused", "renamed", "revoked", "look-asked"),
-    "refusals": ("sign-in-failed", "passkey-copied", "watch-refused", "enrol-refused", "refused"),
+    "commands": ("commanded", "command-done", "command-failed", "command-refused", "look-asked"),
+    "refusals": (
+        "sign-in-failed",
+        "passkey-copied",
+        "watch-refused",
+        "enrol-refused",
+        "command-refused",
+        "refused",
+    ),
 }
 """Which acts belong together. Where no topic is asked for, previews are left out; `everything` has them."""
 

@@ -58,7 +58,7 @@ class Releases:
             return response
         asked: list[str] = []
         for number, device in enumerate(dict.fromkeys(devices), 1):
-            if self._gateway.ask_to_look(device):
+            if self._gateway.look(device, who):
                 asked.append(device)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(PAUSE_S)

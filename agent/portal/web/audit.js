@@ -15,6 +15,7 @@ const TOPICS = [
   ["accounts", "Accounts"],
   ["links", "Share links"],
   ["cameras", "Cameras"],
+  ["commands", "Commands"],
   ["refusals", "Refusals"],
 ];
 const WORDS = {
@@ -51,6 +52,10 @@ const WORDS = {
   renamed: "renamed a camera",
   revoked: "shut a camera out",
   "look-asked": "had cameras look for a release",
+  commanded: "told a camera",
+  "command-done": "had a camera do",
+  "command-failed": "had a camera fail to do",
+  "command-refused": "was not let command",
   "entries-lost": "lost entries",
 };
 const HEADS = ["When", "Who", "What", "Camera", "From", "Details"];

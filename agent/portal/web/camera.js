@@ -1,6 +1,7 @@
 // One camera, full screen.
 
 import { badge, sinceOf, stateOf, updateBadge, watchersOf } from "./badge.js";
+import { CommandMenu } from "./commands.js";
 import { nameOf, streamOf } from "./device.js";
 import { announce, download, el, icon, setText, tool } from "./dom.js";
 import { clock, moment, size } from "./format.js";
@@ -111,12 +112,15 @@ export class CameraView {
     const fullscreen = tool("fullscreen", "Full screen", () => this.#fullscreen(), { title: "Full screen (f)" });
     const help = tool("help", "Keys", showHelp, { class: "tool wide-only", title: "Keyboard shortcuts (?)" });
     const buttons = el("div", { class: "controls" }, this.statsButton, this.smallButton, this.snapshotButton, this.pipButton, fullscreen, help);
+    const commands = isShared ? null : new CommandMenu(this.#id);
+    if (commands) buttons.append(commands.button);
     const names = el("div", { class: "names" }, this.title, this.detail);
     return el(
       "main",
       { class: "stage", tabindex: "-1", onpointermove: () => this.#wake(), onpointerdown: () => this.#wake(), onfocusin: () => this.#wake(), ondblclick: (event) => this.picture.contains(event.target) && this.#fullscreen() },
       this.picture,
       el("div", { class: "bar" }, ...back, names, this.badge, buttons),
+      commands?.element,
       this.overlay.element,
       this.notice.element,
       this.zoom.element,

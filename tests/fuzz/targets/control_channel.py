@@ -5,6 +5,7 @@ import json
 
 from fuzz.target import Target
 
+from agent.model.signal import JsonObject, Result
 from agent.rtc import channel
 
 STATS = channel.Stats(
@@ -17,8 +18,12 @@ MAX_ANSWER_BYTES = 2048
 HANDLERS = [
     name
     for name, parameter in inspect.signature(channel.reply).parameters.items()
-    if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in ("unix_ms", "stats")
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in ("unix_ms", "stats", "command")
 ]
+
+
+def _do(command: str, name: str, _: JsonObject) -> Result:
+    return Result(0, command, name, ok=True, code="done")
 
 
 def check(data: bytes) -> None:
@@ -30,11 +35,11 @@ def check(data: bytes) -> None:
             done.append(arguments)
 
         handlers = dict.fromkeys(HANDLERS, note)
-        answer = channel.reply(message, unix_ms=1.8e12, stats=lambda: STATS, **handlers)
+        answer = channel.reply(message, unix_ms=1.8e12, stats=lambda: STATS, command=_do, **handlers)
         assert (answer is None) == (len(done) == 1)
         if answer is not None:
             assert len(answer) < MAX_ANSWER_BYTES
-            assert json.loads(answer)["type"] in ("pong", "stats", "error")
+            assert json.loads(answer)["type"] in ("pong", "stats", "error", "result")
 
 
 def seeds() -> list[bytes]:
@@ -45,6 +50,7 @@ def seeds() -> list[bytes]:
         b'{"type":"keyframe"}',
         b'{"type":"stream","name":"preview"}',
         b'{"type":"ping","id":-1}',
+        b'{"type":"command","id":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f","name":"look","arguments":{"a":[1.5]}}',
         b"[" * 500,
     ]
 

@@ -10,12 +10,14 @@ from agent.model.signal import (
     Answer,
     Bye,
     Candidate,
+    Command,
     Event,
     IceServer,
     Offer,
     Reject,
     Renew,
     Restart,
+    Result,
     State,
     StreamInfo,
 )
@@ -70,6 +72,8 @@ def seeds() -> list[bytes]:
         Restart(3, "the network changed"),
         Renew(5, 1e9, 180.0, "ann", ("watch",)),
         Bye(4, "left"),
+        Command(1e9, 1e9 + 60, "b1", "ann", ("watch", "control"), "identify", {"seconds": 2.5, "a": [None]}),
+        Result(0, "c1", "identify", ok=False, code="no-led", message="no LED", value={"a": {"b": True}}),
         State(
             "b1", online=True, since=1.7e9, name="Door", streams=(StreamInfo("main", 1280, 720, 30.0, 10**6),)
         ),

@@ -4,9 +4,10 @@ import functools
 
 from fuzz.target import Target, join, steps
 
-from agent.errors import NegotiationError
+from agent.errors import MessageError, NegotiationError
+from agent.model.command import Order
 from agent.model.keys import KeySet, encode_public
-from agent.model.signal import Bye, Candidate, Offer, Renew
+from agent.model.signal import Bye, Candidate, Command, Offer, Renew, Result
 from agent.model.topics import Topic, encode_topic, parse_topic
 from agent.signaling.messages import encode, parse_from_device
 from agent.signaling.service import MAX_REJECTS_PER_S, MAX_SESSIONS, SignalingService
@@ -44,6 +45,15 @@ class _Handler:
     def on_portal_keys(self, keys: KeySet) -> None:
         self.calls += 1
         assert keys.version > 1
+
+    def answered(self, _command: str) -> Result | None:
+        return None
+
+    def on_command(self, order: Order) -> Result:
+        self.calls += 1
+        if "control" not in order.permissions:
+            raise MessageError("not-allowed", "no")
+        return Result(0, order.id, order.name, ok=True, code="done")
 
 
 @functools.cache
@@ -107,7 +117,10 @@ def seeds() -> list[bytes]:
     strange = b"pinhole/v1/other/state\n" + _offer(0)
     renew = encode(Renew(7, NOW_S + 60, 180.0, "ann", ("watch",)))
     named = encode_topic("pinhole", Topic("", "keys", portal.kid)).encode() + b"\n" + encode(keys)
+    until, rights = (NOW_S, NOW_S + 60, BOOT, "ann"), ("watch", "control")
+    command = encode(Command(*until, rights, "identify"))
     return [
+        join(b"\6" + command, b"\2" + encode(Command(*until, ("watch",), "look")), b"\6" + _offer(0)),
         join(b"\2" + _offer(0), b"\2" + candidate, b"\2" + _offer(4, restart=True), b"\2" + bye),
         join(b"\2" + _offer(0, at_s=NOW_S - 90), b"\6" + _offer(1, "refuse"), b"\x0a" + _offer(2, "fail")),
         join(b"\3" + strange, b"\0" + _offer(0), b"\2" + _offer(5), b"\2" + _offer(5), b"\1" + strange),

@@ -6,17 +6,17 @@ from agent.camera.supervision import TRANSITIONS, Patience, Phase, Signal, Super
 from agent.errors import CameraError
 
 GRID = """
-          opened   started  picture stopped broke    hung     silent   wanted  unwanted hopeless
-probing   resting  -        -       -       failed   failed   -        -       -        -
-resting   -        -        -       -       -        -        -        opening -        -
-opening   starting -        -       -       failed   failed   -        -       -        -
-starting  -        awaiting -       -       clearing clearing -        -       -        -
-awaiting  -        -        live    -       clearing -        clearing -       stopping -
-live      -        -        live    -       clearing -        clearing -       stopping -
-stopping  -        -        -       resting -        failed   -        -       -        -
-clearing  -        -        -       failed  -        failed   -        -       -        -
-failed    -        -        -       -       -        -        -        opening -        ended
-ended     -        -        -       -       -        -        -        -       -        -
+          opened   started  picture stopped broke    asked    hung     silent   wanted  unwanted hopeless
+probing   resting  -        -       -       failed   -        failed   -        -       -        -
+resting   -        -        -       -       -        -        -        -        opening -        -
+opening   starting -        -       -       failed   -        failed   -        -       -        -
+starting  -        awaiting -       -       clearing -        clearing -        -       -        -
+awaiting  -        -        live    -       clearing stopping -        clearing -       stopping -
+live      -        -        live    -       clearing stopping -        clearing -       stopping -
+stopping  -        -        -       resting -        -        failed   -        -       -        -
+clearing  -        -        -       failed  -        -        failed   -        -       -        -
+failed    -        -        -       -       -        -        -        -        opening -        ended
+ended     -        -        -       -       -        -        -        -        -       -        -
 """
 """What follows in each phase from each signal; `-` cannot be."""
 LINGER_S = 10.0

@@ -10,7 +10,7 @@ import pytest
 from parts.need import need
 
 ROOTFS = Path(__file__).parents[3] / "firmware-config" / "rootfs"
-UNITS = sorted(path.name for path in (ROOTFS / "usr/lib/systemd/system").glob("*.service"))
+UNITS = sorted(path.name for path in (ROOTFS / "usr/lib/systemd/system").glob("*.*") if path.is_file())
 MAX_EXPOSURE = 2.0
 """Of 10: `systemd-analyze security`. What is left is the network, the camera's devices and serial ports."""
 NEWER = re.compile(r"^.*Unknown key '(RestartSteps|RestartMaxDelaySec|RestartMode)'.*\n", re.MULTILINE)

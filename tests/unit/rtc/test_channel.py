@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.model.signal import Result
 from agent.rtc.channel import MAX_ERROR_CHARS, MAX_REQUEST_BYTES, Stats, reply
 
 STATS = Stats(
@@ -29,6 +30,15 @@ STATS = Stats(
 )
 
 
+ID = "0f" * 16
+
+
+def do(command, name, arguments):
+    """A device that knows one command, and says what it got."""
+    is_known = name == "identify"
+    return Result(0, command, name, is_known, "done" if is_known else "unknown-command", "", arguments)
+
+
 @pytest.fixture
 def keyframes():
     return []
@@ -43,6 +53,7 @@ def ask(keyframes):
             stats=lambda: STATS,
             request_keyframe=lambda: keyframes.append("asked"),
             want_stream=keyframes.append,
+            command=do,
         )
         return text if text is None else json.loads(text)
 
@@ -68,6 +79,13 @@ def test_another_stream_is_a_wish_and_needs_no_answer(ask, keyframes):
     assert keyframes == ["preview"]
 
 
+def test_a_command_is_answered_under_its_id(ask):
+    asked = {"type": "command", "id": ID, "name": "identify", "arguments": {"seconds": 5}}
+    wanted = {"type": "result", "id": ID, "ok": True, "code": "done", "message": "", "value": {"seconds": 5}}
+    assert ask(json.dumps(asked)) == wanted
+    assert ask(json.dumps(asked | {"name": "fly"}))["code"] == "unknown-command"
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [
@@ -76,6 +94,8 @@ def test_another_stream_is_a_wish_and_needs_no_answer(ask, keyframes):
         ('{"type":"reboot"}', "invalid"),
         ('{"type":"stream","name":"third"}', "invalid"),
         ('{"type":"ping"}', "invalid"),
+        ('{"type":"command","id":"short","name":"reboot"}', "invalid"),
+        ('{"type":"command","name":"reboot"}', "invalid"),
         ('{"type":"ping","id":"7"}', "invalid"),
         ('{"type":"ping","id":-1}', "invalid"),
         (b"\xff\xfe", "invalid"),
@@ -97,8 +117,9 @@ def test_nothing_a_viewer_sends_can_raise(message):
         stats=lambda: STATS,
         request_keyframe=lambda: None,
         want_stream=lambda _: None,
+        command=do,
     )
-    assert text is None or json.loads(text)["type"] in {"pong", "stats", "error"}
+    assert text is None or json.loads(text)["type"] in {"pong", "stats", "error", "result"}
 
 
 def test_a_refusal_quotes_little_of_what_it_refuses(ask):

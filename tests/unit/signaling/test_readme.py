@@ -17,6 +17,8 @@ PARSERS = {
     "candidate": messages.parse_to_device,
     "renew": messages.parse_to_device,
     "bye": messages.parse_to_device,
+    "command": messages.parse_to_device,
+    "result": messages.parse_from_device,
     "answer": messages.parse_from_device,
     "reject": messages.parse_from_device,
     "restart": messages.parse_from_device,

@@ -7,10 +7,11 @@ import pytest
 from parts.trust import BOOT, DEVICE, PORTAL, key_set, make_offer, seal, unseal
 
 from agent.errors import MessageError, NegotiationError
+from agent.model.command import Order
 from agent.model.flat import state_of
 from agent.model.health import Health, HealthFault
 from agent.model.sections import CameraSection, read_sections
-from agent.model.signal import Answer, Bye, Candidate, Event, Look, Reject, Renew, State
+from agent.model.signal import Answer, Bye, Candidate, Command, Event, Look, Reject, Renew, Result, State
 from agent.signaling.messages import (
     parse_event,
     parse_from_device,
@@ -37,6 +38,7 @@ class Handler:
     def __init__(self):
         self.heard = []
         self.fault = None
+        self.results = {}
 
     def on_offer(self, session, offer):
         if self.fault is not None:
@@ -54,6 +56,16 @@ class Handler:
 
     def on_look(self):
         self.heard.append(("look",))
+
+    def answered(self, command):
+        return self.results.get(command)
+
+    def on_command(self, order):
+        if "control" not in order.permissions:
+            raise MessageError("not-allowed", f"{order.user} may not")
+        self.heard.append(("command", order.name, order.way))
+        result = self.results[order.id] = Result(0, order.id, order.name, ok=True, code="done")
+        return result
 
 
 def make_service(publish, handler, device="door"):
@@ -451,6 +463,73 @@ def test_a_word_of_a_new_release_counts_once_and_only_from_the_portal(bench):
     assert bench.published == [], "nobody waits for an answer"
     say(Look(NOW_S + 2, BOOT))
     assert bench.handler.heard == [("look",)] * 2
+
+
+def command(user="ann", permissions=("watch", "control"), **changes):
+    fields = {"issued_at": NOW_S, "expires_at": NOW_S + 60, "boot_id": BOOT, "name": "identify"}
+    return Command(user=user, permissions=permissions, **(fields | changes))
+
+
+def test_a_command_is_done_once_and_answered_each_time(bench):
+    for _ in range(2):
+        bench.receive(command(), "c1")
+    bench.receive(command(expires_at=NOW_S + 1), "c1", NOW_S + 600)  # late, and known
+    assert bench.handler.heard == [("command", "identify", "broker")]
+    assert bench.sent == [("c1", Result(0, "c1", "identify", ok=True, code="done"))] * 3
+    assert not bench.service.refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "late_s", "code"),
+    [
+        ({"permissions": ("watch",)}, 0, "not-allowed"),
+        ({"permissions": ()}, 0, "not-allowed"),
+        ({"boot_id": "boot0"}, 0, "wrong-boot"),
+        ({}, 66, "expired"),
+        ({"expires_at": NOW_S + 3601}, 0, "expired"),
+        ({"expires_at": NOW_S - 1}, 0, "expired"),
+    ],
+)
+def test_a_command_that_may_not_be_is_refused_counted_and_answered(bench, changes, late_s, code):
+    bench.receive(command(**changes), "c1", NOW_S + late_s)
+    [(session, reject)] = bench.sent
+    assert (session, reject.code) == ("c1", code)
+    assert (reject.challenge is not None) == (code == "expired"), "its clock may be wrong"
+    assert bench.service.refused == {code: 1}
+    assert bench.handler.heard == []
+
+
+def test_a_command_in_a_viewers_session_or_of_another_device_is_none(bench):
+    bench.receive(offer())
+    bench.receive(command(), "s1")
+    bench.service.on_message(
+        "pinhole/v1/door/signal/c1/in", seal("pinhole/v1/yard/signal/c1/in", command()), NOW_S, 0.0
+    )
+    bench.service.on_message(
+        "pinhole/v1/door/signal/c1/in", seal("pinhole/v1/door/signal/c2/in", command()), NOW_S, 0.0
+    )
+    assert [kind for kind, *_ in bench.handler.heard] == ["offer"]
+    assert bench.service.refused == {"not-allowed": 1, "wrong-topic": 2}
+
+
+def test_what_a_viewer_asks_in_its_session_the_portal_hears_of(bench):
+    bench.receive(offer())
+
+    def ask(name, number, permissions=("watch", "control")):
+        order = Order(number, name, {}, "ann", permissions, "session", "s1")
+        return bench.service.run_in_session(order, NOW_S)
+
+    done, again, refused = ask("identify", "c1"), ask("identify", "c1"), ask("reboot", "c2", ("watch",))
+    assert (done.ok, again, refused.ok, refused.code) == (True, done, False, "not-allowed")
+    assert bench.handler.heard[1:] == [("command", "identify", "session")], "once"
+    told = [message for session, message in bench.sent if session == "s1"]
+    assert [(message.id, message.code) for message in told] == [
+        ("c1", "done"),
+        ("c1", "done"),
+        ("c2", "not-allowed"),
+    ]
+    assert [message.seq for message in told] == [0, 1, 2]
+    assert bench.service.refused == {"not-allowed": 1}
 
 
 LEASE_S = 180.0

@@ -1,0 +1,92 @@
+"""Does what a device is told, once: the table says who may, the handlers do it, and both ways meet here."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from agent.device.ledger import Ledger
+from agent.errors import MessageError
+from agent.model.command import (
+    COMMANDS,
+    CommandError,
+    CommandKind,
+    Nothing,
+    Order,
+    encode_result,
+    parse_arguments,
+)
+from agent.model.signal import MAX_COMMAND_S, Result
+
+log = logging.getLogger(__name__)
+
+MAX_KNOWN = 256
+"""Commands of an hour whose answers are kept: many more are no person's."""
+KEPT = 16
+"""Answers on disk: of commands that end the agent."""
+KNOWN_S = MAX_COMMAND_S + 60.0
+"""By then even a device without a clock finds what asks again expired, or for another start."""
+
+Handler = Callable[[Order, Any], Any]
+"""`handle(order, arguments)` returns the table's result, or raises CommandError. Synchronous."""
+_Kept = Annotated[tuple[Result, ...], Field(max_length=KEPT)]
+
+
+class Commands:
+    """Every command that this device knows; idempotent by id, over both ways. Time is monotonic."""
+
+    def __init__(self, handlers: Mapping[str, Handler], journal: Path, clock: Callable[[], float]) -> None:
+        """`journal` outlives the agent: what ended it is not done again by its next start."""
+        self._handlers = handlers
+        self._clock = clock
+        self._journal: Ledger[tuple[Result, ...]] = Ledger(journal, TypeAdapter(_Kept))
+        self._kept = self._journal.load() or ()
+        self._known: OrderedDict[str, tuple[float, Result]] = OrderedDict()
+
+    def answered(self, command: str) -> Result | None:
+        """What the command of this id was answered, where that is known."""
+        if found := self._known.get(command):
+            return found[1]
+        return next((result for result in self._kept if result.id == command), None)
+
+    def run(self, order: Order) -> Result:
+        """Do it. Raises MessageError where it is refused, and nothing was done.
+
+        Codes: `unknown-command`, `wrong-way`, `not-allowed`, `invalid`, `too-many-commands`.
+        """
+        kind, handler = COMMANDS.get(order.name), self._handlers.get(order.name)
+        if kind is None or handler is None:
+            raise MessageError("unknown-command", f"this camera does not know the command {order.name}")
+        if order.way not in kind.ways:
+            raise MessageError("wrong-way", f"{kind.name} does not come by {order.way}")
+        if kind.permission not in order.permissions:
+            raise MessageError("not-allowed", f"{ascii(order.user)[:60]} may not {kind.name} this camera")
+        arguments = parse_arguments(kind, order.arguments)
+        self._make_room()
+        try:
+            value = handler(order, arguments)
+        except CommandError as exc:
+            result = Result(0, order.id, kind.name, ok=False, code=exc.code, message=str(exc))
+        else:
+            if kind.audit:
+                log.info(f"{order.user!a} {kind.audit}")
+            value = encode_result(kind, Nothing() if value is None else value)
+            result = Result(0, order.id, kind.name, ok=True, code="done", value=value)
+        self._keep(kind, result)
+        return result
+
+    def _make_room(self) -> None:
+        now_s = self._clock()
+        while self._known and next(iter(self._known.values()))[0] < now_s:
+            self._known.popitem(last=False)
+        if len(self._known) >= MAX_KNOWN:
+            raise MessageError("too-many-commands", "too many commands in an hour: wait")
+
+    def _keep(self, kind: CommandKind, result: Result) -> None:
+        self._known[result.id] = self._clock() + KNOWN_S, result
+        if kind.ends_agent and result.ok:
+            self._kept = (result, *self._kept)[:KEPT]
+            self._journal.write(self._kept)

@@ -1,0 +1,152 @@
+"""One table of commands: what may be asked of a device, by whom, on which way, and what comes back.
+
+From it follow the device's dispatch and its check of permissions, the portal's route and check, the data
+channel, the audit log, the dashboard's menu, the JSON Schemas and `pinhole do`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, with_config
+
+from agent.errors import MessageError
+from agent.model.signal import STRICT, JsonObject, Permission, Result
+
+MAX_BLINK_S = 60.0
+
+Way = Literal["broker", "session"]
+"""From the portal by MQTT, or from a viewer over the data channel."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No arguments, or nothing to tell but that it is done."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Blink:
+    """How long the LED blinks."""
+
+    seconds: Annotated[float, Field(ge=1, le=MAX_BLINK_S)] = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class CommandKind:
+    """One row of the table."""
+
+    name: str
+    permission: Permission
+    label: str
+    """On the dashboard's menu."""
+    audit: str = ""
+    """What somebody did by it, for the audit log; empty where nobody else notices anything."""
+    arguments: Any = Nothing
+    """The types of its arguments and of its result, as pydantic takes them; every argument has a default, or
+    the dashboard's menu leaves the command out."""
+    result: Any = Nothing
+    ways: tuple[Way, ...] = ("broker", "session")
+    question: str = ""
+    """Asked before it is done, where one slip would cost much."""
+    ends_agent: bool = False
+    """Its answer is kept on disk, so that the next start of the agent does not do it again."""
+    life_s: float = 60.0
+    """How long a device that is away may take to get it, where nobody says."""
+
+
+COMMANDS: Mapping[str, CommandKind] = {
+    kind.name: kind
+    for kind in (
+        CommandKind("keyframe", "watch", "Send a keyframe", ways=("session",)),
+        CommandKind("look", "control", "Look for a new release", "had it look for a new release"),
+        CommandKind("identify", "control", "Blink its LED", "had its LED blink", arguments=Blink),
+        CommandKind("restart-stream", "control", "Restart the camera", "restarted the camera's stream"),
+        CommandKind(
+            "restart-agent", "manage", "Restart the software", "restarted the agent",
+            question="Everybody who watches is cut off for some seconds.", ends_agent=True,
+        ),
+        CommandKind(
+            "reboot", "manage", "Reboot the device", "rebooted the device",
+            question="The device is away for a minute or two.", ends_agent=True,
+        ),
+    )
+}  # fmt: skip
+"""Every command, by name. A row here, and a handler in `agent/app.py`, are a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One command as it reaches a device, by whichever way, from somebody whom the portal vouches for."""
+
+    id: str
+    name: str
+    arguments: JsonObject
+    user: str
+    permissions: tuple[Permission, ...]
+    way: Way
+    session: str = ""
+    """Of the viewer, where it came from one."""
+
+
+class CommandError(MessageError):
+    """A command was understood and could not be done: `code` for machines, the words for people."""
+
+
+@cache
+def _arguments_of(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(COMMANDS[name].arguments)
+
+
+@cache
+def _result_of(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(COMMANDS[name].result)
+
+
+def parse_arguments(kind: CommandKind, arguments: JsonObject) -> Any:
+    """The arguments as their type. Raises MessageError `invalid`."""
+    try:
+        return _arguments_of(kind.name).validate_json(json.dumps(arguments))
+    except ValidationError as exc:
+        faults = exc.errors(include_url=False, include_context=False, include_input=False)
+        where = ascii(".".join(map(str, faults[0]["loc"])))[1:81]
+        words = f"{kind.name}: {where}: {faults[0]['msg'][:200]}"
+        raise MessageError("invalid", words) from exc
+
+
+def encode_result(kind: CommandKind, value: Any) -> JsonObject:
+    """What a handler returned, as JSON has it."""
+    made: JsonObject = _result_of(kind.name).dump_python(value, mode="json")
+    return made
+
+
+def is_audited(result: Result) -> bool:
+    """Whether the audit log holds what became of it: any refusal, and what others may notice."""
+    kind = COMMANDS.get(result.name)
+    return not result.ok or kind is None or bool(kind.audit)
+
+
+def outcome(result: Result) -> str:
+    """What became of a command, as the audit log holds it."""
+    return result.name if result.ok else f"{result.name}: {result.code}: {result.message}"
+
+
+def check_result(kind: CommandKind, value: JsonObject) -> JsonObject:
+    """What a device says of what it did, where it is of the table's type. Raises MessageError `invalid`."""
+    try:
+        return encode_result(kind, _result_of(kind.name).validate_json(json.dumps(value)))
+    except ValidationError as exc:
+        raise MessageError("invalid", f"the camera's answer to {kind.name} is none") from exc
+
+
+def arguments_schema(kind: CommandKind) -> dict[str, Any]:
+    """JSON Schema (2020-12) of the arguments."""
+    return _arguments_of(kind.name).json_schema()
+
+
+def result_schema(kind: CommandKind) -> dict[str, Any]:
+    """JSON Schema (2020-12) of the result's value."""
+    return _result_of(kind.name).json_schema()

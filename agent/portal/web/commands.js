@@ -1,0 +1,48 @@
+// What somebody may have a camera do: a menu by the portal's table, and what became of the last one.
+
+import { get, post, segment } from "./api.js";
+import { el, setText, tool } from "./dom.js";
+
+const PATIENCE_MS = 75_000;
+
+/** A button and the menu that it opens; `element` is what it opens. */
+export class CommandMenu {
+  #device;
+
+  constructor(device) {
+    this.#device = device;
+    this.button = tool("menu", "More", null, { popovertarget: "commands", title: "What the camera can be told" });
+    this.said = el("p", { class: "hint", role: "status" });
+    this.items = el("div", { class: "items" });
+    this.element = el("div", { id: "commands", class: "menu commands", popover: "auto", "aria-label": "Commands", onbeforetoggle: (event) => event.newState === "open" && this.#fill() }, this.items, this.said);
+  }
+
+  async #fill() {
+    const { commands, problem } = await get(`api/devices/${segment(this.#device)}/commands`);
+    const shown = (commands ?? []).filter(({ arguments: wanted }) => !wanted.required?.length);
+    this.items.replaceChildren(...shown.map((kind) => el("button", { type: "button", class: "tool", onclick: () => this.#ask(kind) }, kind.label)));
+    if (!shown.length) setText(this.said, problem ?? "Only operators can have this camera do something.");
+  }
+
+  /** What costs much is asked twice. */
+  #ask(kind) {
+    if (!kind.question) return this.#do(kind);
+    const close = () => dialog.close();
+    const sure = el("button", { type: "button", class: "button primary", onclick: () => (close(), this.#do(kind)) }, kind.label);
+    const cancel = el("button", { type: "button", class: "button", onclick: close }, "Cancel");
+    const dialog = el("dialog", { class: "confirm box", "aria-labelledby": "command-title", onclose: () => dialog.remove() }, el("h2", { id: "command-title" }, `${kind.label}?`), el("p", { class: "hint" }, kind.question), sure, cancel);
+    document.body.append(dialog);
+    dialog.showModal();
+  }
+
+  async #do(kind) {
+    const id = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    const until = Date.now() + PATIENCE_MS;
+    setText(this.said, `${kind.label}: asked …`);
+    let told = {};
+    do told = await post(`api/devices/${segment(this.#device)}/commands/${kind.name}`, { id, confirmed: true });
+    while (told.status === 202 && Date.now() < until && this.element.isConnected);
+    if (told.status === 202) setText(this.said, `${kind.label}: the camera has not answered`);
+    else setText(this.said, `${kind.label}: ${told.problem ?? (told.ok ? "done" : told.message || told.code)}`);
+  }
+}

@@ -1,0 +1,88 @@
+"""`pinhole do`: one command to one camera, and what became of it."""
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from agent.errors import PortalError
+from agent.model.signal import Text
+from agent.watch.portal import SignIn, signed_in
+
+LIVES_S = 60.0
+SLACK_S = 5.0
+"""The portal gives up by itself when the command has expired."""
+NOT_KNOWN = ("no-answer", "waiting")
+"""Codes of what may have been done, or may still be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a command; without `ok` it waits."""
+
+    id: str
+    ok: bool | None = None
+    code: Text = "waiting"
+    message: Text = ""
+    value: dict[str, JsonValue] | None = None
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        if self.ok:
+            return json.dumps(self.value, ensure_ascii=False, indent=2) if self.value else "done"
+        return f"{self.code}: {self.message or 'the camera is away, or did not answer'}"
+
+
+_TOLD = TypeAdapter(Told)
+
+
+def parse_arguments(pairs: list[str]) -> dict[str, Any]:
+    """`key=value`, where a value is JSON if it can be, and else text. Raises PortalError."""
+    made: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not key or not equals:
+            raise PortalError(f"{pair}: an argument is key=value")
+        try:
+            made[key] = json.loads(text)
+        except ValueError:
+            made[key] = text
+    return made
+
+
+async def do_command(
+    url: str,
+    sign_in: SignIn,
+    device: str,
+    name: str,
+    arguments: dict[str, Any],
+    *,
+    expires_s: float | None,
+    is_confirmed: bool,
+) -> Told:
+    """Have it done, and wait for the answer until the command has expired. Raises PortalError."""
+    body: dict[str, Any] = {"id": secrets.token_hex(16), "arguments": arguments, "confirmed": is_confirmed}
+    if expires_s is not None:
+        body["expires_s"] = expires_s
+    until_s = time.monotonic() + (expires_s or LIVES_S) + SLACK_S
+    async with signed_in(url, sign_in) as ask:
+        while True:  # each question waits for ten seconds at the portal
+            told = _parse(url, *await ask(f"/api/devices/{device}/commands/{name}", body))
+            if told.ok is not None or time.monotonic() > until_s:
+                return told
+
+
+def encode(told: Told) -> str:
+    """One JSON object."""
+    return _TOLD.dump_json(told).decode()
+
+
+def _parse(url: str, status: int, text: str) -> Told:
+    try:
+        return _TOLD.validate_json(text)
+    except ValidationError as exc:
+        raise PortalError(f"{url} does not answer like a portal: HTTP {status}") from exc

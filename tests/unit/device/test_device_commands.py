@@ -1,0 +1,195 @@
+"""What a device does that it is told: once, for whoever may, and nothing else."""
+
+import asyncio
+
+import pytest
+
+from agent.app import Agent
+from agent.device.commands import KEPT, KNOWN_S, MAX_KNOWN, Commands
+from agent.device.led import Led
+from agent.device.power import SOONEST_S, Power
+from agent.errors import MessageError
+from agent.model.command import COMMANDS, CommandError, Order
+
+ALL = ("watch", "control", "manage")
+
+
+def order(name, command="c1", arguments=(), permissions=ALL, way="broker"):
+    return Order(command, name, dict(arguments), "ann", permissions, way)
+
+
+class Device:
+    """Its commands, what was done, and time that stands still."""
+
+    def __init__(self, folder):
+        self.done, self.now_s, self.fault, self.file = [], 0.0, None, folder / "commands.json"
+        self.commands = self.start()
+
+    def start(self):
+        """As a start of the agent does."""
+        return Commands(dict.fromkeys(COMMANDS, self._do), self.file, lambda: self.now_s)
+
+    def _do(self, asked, arguments):
+        self.done.append((asked.name, arguments))
+        if self.fault:
+            raise self.fault
+
+
+@pytest.fixture
+def device(tmp_path):
+    return Device(tmp_path)
+
+
+def test_the_agent_has_a_handler_for_each_command_of_the_table():
+    assert Agent._handlers(Agent.__new__(Agent)).keys() == COMMANDS.keys()
+
+
+def test_arguments_reach_the_handler_as_their_type(device):
+    assert device.commands.run(order("identify", arguments={"seconds": 3})).ok
+    assert device.commands.run(order("identify", "c2")).ok
+    assert [arguments.seconds for _, arguments in device.done] == [3, 10]
+
+
+@pytest.mark.parametrize("way", ["broker", "session"])
+@pytest.mark.parametrize(
+    ("name", "permissions", "arguments", "code"),
+    [
+        ("fly", ALL, {}, "unknown-command"),
+        ("identify", ("watch",), {}, "not-allowed"),
+        ("reboot", ("watch", "control"), {}, "not-allowed"),
+        ("reboot", (), {}, "not-allowed"),
+        ("identify", ALL, {"seconds": 1e9}, "invalid"),
+        ("identify", ALL, {"seconds": "3"}, "invalid"),
+        ("identify", ALL, {"colour": "red"}, "invalid"),
+        ("look", ALL, {"url": "http://evil.example"}, "invalid"),
+    ],
+)
+def test_what_may_not_be_done_is_not_done(device, name, permissions, arguments, code, way):
+    with pytest.raises(MessageError) as caught:
+        device.commands.run(order(name, arguments=arguments, permissions=permissions, way=way))
+    assert caught.value.code == code
+    assert device.done == []
+    assert device.commands.answered("c1") is None, "a refusal is judged anew"
+
+
+def test_a_keyframe_is_a_viewers_alone(device):
+    assert device.commands.run(order("keyframe", permissions=("watch",), way="session")).ok
+    with pytest.raises(MessageError) as caught:
+        device.commands.run(order("keyframe", "c2"))
+    assert caught.value.code == "wrong-way"
+
+
+def test_a_failure_is_an_answer_and_is_repeated(device):
+    device.fault = CommandError("no-led", "there is none")
+    result = device.commands.run(order("identify"))
+    assert (result.ok, result.code, result.message) == (False, "no-led", "there is none")
+    assert device.commands.answered("c1") == result
+
+
+def test_what_ended_the_agent_is_known_to_its_next_start_and_the_rest_is_not(device):
+    reboot, look = device.commands.run(order("reboot")), device.commands.run(order("look", "c2"))
+    assert device.commands.answered("c2") == look
+    after = device.start()
+    assert after.answered("c1") == reboot
+    assert after.answered("c2") is None, "a start of its own: the portal's word was for the one before"
+    for number in range(KEPT):
+        after.run(order("restart-agent", f"n{number}"))
+    assert device.start().answered("c1") is None, "the file stays small"
+
+
+def test_a_flood_is_refused_until_an_hour_has_passed(device):
+    for number in range(MAX_KNOWN):
+        device.commands.run(order("look", f"n{number}"))
+    with pytest.raises(MessageError) as caught:
+        device.commands.run(order("look", "more"))
+    assert caught.value.code == "too-many-commands"
+    device.now_s = KNOWN_S + 1
+    assert device.commands.run(order("look", "more")).ok
+
+
+class Host:
+    """What the service manager sees of an agent."""
+
+    def __init__(self, folder, **environ):
+        self.waiting, self.ended, self.up_s = [], [], SOONEST_S
+        self.unit = folder / "pinhole-reboot.path"
+        self.unit.touch()
+        environ = {"INVOCATION_ID": "1", "RUNTIME_DIRECTORY": str(folder)} | environ
+        later = lambda _, act: self.waiting.append(act)  # noqa: E731
+        self.power = Power(later, lambda: self.up_s, environ, self.unit, lambda: self.ended.append(True))
+
+
+def test_a_restart_ends_the_agent_after_its_answer(tmp_path):
+    host = Host(tmp_path)
+    host.power.restart_agent()
+    assert not host.ended
+    host.waiting[0]()
+    assert host.ended
+
+
+@pytest.mark.parametrize(
+    ("environ", "up_s", "code"), [({"INVOCATION_ID": ""}, 99, "no-service"), ({}, 5, "too-soon")]
+)
+def test_an_agent_that_nobody_starts_again_or_that_has_just_started_does_not_end(
+    tmp_path, environ, up_s, code
+):
+    host = Host(tmp_path, **environ)
+    host.up_s = up_s
+    with pytest.raises(CommandError) as caught:
+        host.power.restart_agent()
+    assert (caught.value.code, host.waiting) == (code, [])
+
+
+def test_a_reboot_is_asked_of_the_path_unit(tmp_path):
+    host = Host(tmp_path)
+    host.power.reboot()
+    assert not (tmp_path / "reboot").exists()
+    host.waiting[0]()
+    assert (tmp_path / "reboot").exists()
+    host.unit.unlink()
+    with pytest.raises(CommandError, match=r"pinhole-reboot\.path is missing"):
+        host.power.reboot()
+
+
+@pytest.fixture
+def led(tmp_path):
+    folder = tmp_path / "ACT"
+    folder.mkdir()
+    (folder / "trigger").write_text("none [mmc0] timer heartbeat\n")
+    (folder / "brightness").write_text("0\n")
+    return folder
+
+
+async def test_the_led_blinks_and_is_then_as_it_was(led, tmp_path, monkeypatch):
+    seen = []
+
+    async def pause(_seconds):
+        seen.append(((led / "trigger").read_text(), (led / "brightness").read_text()))
+        if len(seen) == 4:
+            monkeypatch.setattr(lamp, "_until_s", 0.0)
+
+    lamp = Led(tmp_path / "led.json", (led,))
+    lamp.blink(60)
+    monkeypatch.setattr("agent.device.led._pause", pause)
+    task = asyncio.create_task(lamp.run())
+    while lamp._wanted.is_set() or (tmp_path / "led.json").exists():
+        await asyncio.sleep(0)
+    task.cancel()
+    assert seen == [("none", "1"), ("none", "0")] * 2
+    assert (led / "trigger").read_text() == "mmc0"
+
+
+async def test_an_agent_that_was_killed_while_it_blinked_gives_the_led_back(led, tmp_path):
+    (led / "trigger").write_text("none")
+    (tmp_path / "led.json").write_text('{"trigger": "mmc0", "brightness": "0"}')
+    task = asyncio.create_task(Led(tmp_path / "led.json", (led,)).run())
+    await asyncio.sleep(0)
+    task.cancel()
+    assert (led / "trigger").read_text() == "mmc0"
+    assert not (tmp_path / "led.json").exists()
+
+
+async def test_a_machine_without_an_led_says_so(tmp_path):
+    with pytest.raises(CommandError) as caught:
+        Led(tmp_path / "led.json", (tmp_path / "ACT",)).blink(5)
+    assert caught.value.code == "no-led"
