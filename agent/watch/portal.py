@@ -26,6 +26,7 @@ from agent.watch.device import Device
 
 MAX_MESSAGE_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 15.0
+SIGN_OUT_TIMEOUT_S = 2.0
 DEVICES_TIMEOUT_S = 2.0
 LONGEST_PAUSE_S = 15.0
 POLICY_VIOLATION = 1008
@@ -148,12 +149,11 @@ class PortalClient:
     @classmethod
     @contextlib.asynccontextmanager
     async def connect(cls, url: str, sign_in: SignIn) -> AsyncIterator[Self]:
-        """Sign in and wait for `hello`. Raises PortalError that says what is wrong and what to do."""
-        base = _base_of(url)
-        async with _session() as http:
-            with _reaching(url):
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await _sign_in(http, base, sign_in)
+        """Sign in and wait for `hello`; signs out at the end, however that comes.
+
+        Raises PortalError that says what is wrong and what to do.
+        """
+        async with _let_in(url, sign_in) as (http, base):
             client = cls(http, base, *await _come_in(http, base))
             try:
                 yield client
@@ -206,22 +206,17 @@ Ask = Callable[[str, dict[str, Any]], Awaitable[tuple[int, str]]]
 @contextlib.asynccontextmanager
 async def signed_in(url: str, sign_in: SignIn) -> AsyncIterator[Ask]:
     """Sign in, and out at the end. Raises PortalError."""
-    base = _base_of(url)
-    async with _session() as http:
-        with _reaching(url):
-            await _sign_in(http, base, sign_in)
+    async with _let_in(url, sign_in) as (http, base):
 
-            async def ask(path: str, body: dict[str, Any]) -> tuple[int, str]:
+        async def ask(path: str, body: dict[str, Any]) -> tuple[int, str]:
+            with _reaching(url):
                 async with http.post(f"{base}{path}", json=body) as answer:
                     text = await answer.text()
-                if answer.status >= 300:
-                    raise PortalError(_words(base, answer.status, text))
-                return answer.status, text
+            if answer.status >= 300:
+                raise PortalError(_words(base, answer.status, text))
+            return answer.status, text
 
-            try:
-                yield ask
-            finally:
-                await http.post(f"{base}/api/logout", json={})
+        yield ask
 
 
 def _base_of(url: str) -> str:
@@ -268,6 +263,28 @@ def _choose(devices: dict[str, Device], wanted: str | None) -> Device:
     if not device.online:
         raise PortalError(f"{device.id} is offline: is its agent running, and does it reach the broker?")
     return device
+
+
+@contextlib.asynccontextmanager
+async def _let_in(url: str, sign_in: SignIn) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+    """A session at the portal, and its address; it is over at the end of the block, whatever ends that."""
+    base = _base_of(url)
+    async with _session() as http:
+        try:
+            with _reaching(url):
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await _sign_in(http, base, sign_in)
+            yield http, base
+        finally:
+            if len(http.cookie_jar):  # else nobody was let in
+                await _sign_out(http, base)
+
+
+async def _sign_out(http: aiohttp.ClientSession, base: str) -> None:
+    """Where the portal is away, the session ends by itself later."""
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with asyncio.timeout(SIGN_OUT_TIMEOUT_S), http.post(f"{base}/api/logout", json={}):
+            pass
 
 
 async def _sign_in(http: aiohttp.ClientSession, base: str, sign_in: SignIn) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -38,6 +39,12 @@ class Demo:
 
     def ready(self) -> bool:
         return "Ctrl-C ends the demo" in self.log.read_text()
+
+    def signed_in(self) -> int:
+        """How many sessions the portal knows."""
+        [file] = self.run_time.glob("pinhole-demo/*/portal.db")
+        with contextlib.closing(sqlite3.connect(file)) as db:
+            return db.execute("SELECT count(*) FROM web_sessions").fetchone()[0]
 
     def watch(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -204,3 +211,21 @@ def test_watch_ended_by_hand_still_reports(start):
         report = json.loads(watch.communicate(timeout=10)[0])
     assert watch.returncode == 0
     assert report["frames"] > 0
+    assert demo.signed_in() == 0
+
+
+def test_who_asks_from_a_terminal_is_signed_out_at_the_end_however_that_comes(start):
+    demo = start("--port", "0")
+    for words, ended_by in (
+        (("watch", "--seconds", "0.5"), None),
+        (("fleet",), None),
+        (("fleet",), signal.SIGINT),
+    ):
+        with subprocess.Popen(
+            [sys.executable, "-m", "agent", *words, "--json"], env=demo.env, stdout=subprocess.PIPE
+        ) as asking:
+            until(lambda: demo.signed_in() == 1, 20)
+            if ended_by:
+                asking.send_signal(ended_by)
+            asking.communicate(timeout=30)
+        assert demo.signed_in() == 0, (words, ended_by)
