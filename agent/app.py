@@ -22,6 +22,7 @@ from agent.control.demand import Limits
 from agent.control.stream import StreamControl
 from agent.device.commands import Commands, Handler
 from agent.device.heartbeat import Heartbeat
+from agent.device.journal import Journal
 from agent.device.led import Led
 from agent.device.ledger import Ledger
 from agent.device.link import LinkMonitor
@@ -34,6 +35,7 @@ from agent.media.stream import Stream
 from agent.model import topics
 from agent.model.command import CommandError, Order
 from agent.model.disk import check_folder
+from agent.model.event import EventKind
 from agent.model.flat import beyond, offline, state_of
 from agent.model.health import Health
 from agent.model.keys import KeySet
@@ -41,8 +43,6 @@ from agent.model.media import STREAMS, Need, StreamName, Unit
 from agent.model.sections import AgentSection, ReadSection, read_sections
 from agent.model.signal import (
     CameraState,
-    Event,
-    EventKind,
     Offer,
     Result,
     State,
@@ -55,6 +55,7 @@ from agent.signaling.broker import Broker
 from agent.signaling.enrolment import broker_settings, keep_fresh
 from agent.signaling.identity import load_identity, save_portal_keys
 from agent.signaling.service import UNDERSTANDS, SignalingService
+from agent.signaling.telling import Telling
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Agent:
         self._tasks = EssentialTasks()
         check_folder(settings.device.state_dir)
         device, broker = settings.device, broker_settings(settings)
+        self.journal = Journal(device.state_dir / "events", self._boot_id)
         self.capture = Capture(
             partial(open_camera, settings.camera),
             settings.camera,
@@ -129,6 +131,12 @@ class Agent:
             will=self.service.will(self._state()),
         )
 
+        self.telling = Telling(
+            self.journal.oldest,
+            lambda events: self.service.tell_events(events, time.time()),
+            lambda: self.broker.connected,
+        )
+        self.journal.on_kept = self.telling.on_events
         self.health = make_health_reporter(settings, self._publish_health)
         self.link = LinkMonitor(
             partial(host_addresses, settings.webrtc.exclude_interfaces), self._on_link_changed
@@ -165,6 +173,8 @@ class Agent:
         yield "releases", self.releases.run()
         yield "sockets", self.sessions.run()
         yield "led", self.led.run()
+        yield "journal", self.journal.run()
+        yield "telling", self.telling.run()
         yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
 
     # Signaling and the sessions need each other; signaling calls these.
@@ -206,6 +216,10 @@ class Agent:
         if not self.capture.restart():
             raise CommandError("not-running", "the camera does not run: nobody watches, or it has failed")
 
+    def on_confirmed(self, events: tuple[str, ...]) -> None:
+        if self.journal.confirm(events):
+            self.telling.on_confirmed()
+
     def _on_message(self, topic: str, payload: bytes) -> None:
         self.service.on_message(topic, payload, time.time(), time.monotonic())
 
@@ -230,7 +244,7 @@ class Agent:
         self._publish_state()
 
     def _on_event(self, kind: EventKind, message: str, details: Details) -> None:
-        self.service.publish_event(Event(kind, time.time(), message, details))
+        self.journal.note(kind, message, details)
 
     def _on_link_changed(self, addresses: list[str]) -> None:
         self.broker.on_link_changed(addresses)
@@ -240,6 +254,7 @@ class Agent:
     def _on_connection(self, connected: bool, _words: str) -> None:
         if connected:
             self.service.republish_state()
+            self.telling.on_connected()
         self.heartbeat.beat()
 
     def _vitals(self) -> Verdict:

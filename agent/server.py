@@ -30,7 +30,10 @@ from agent.portal.authority import PORTAL_NAME, Authority, open_authority
 from agent.portal.claims import has_certificates
 from agent.portal.client import Client
 from agent.portal.commands import CommandAct
+from agent.portal.event_intake import EventIntake
+from agent.portal.events import Kept, latest
 from agent.portal.gateway import Gateway
+from agent.portal.messages import DeviceEvent
 from agent.portal.names import adopt
 from agent.portal.registry import Registry, revoked_since
 from agent.portal.revocation import publish_revocations
@@ -67,8 +70,10 @@ class Portal:
             __version__,
             note_watching=self._note_watching,
             ask_to_look=self._ask_to_look,
+            note_presence=self._note_presence,
         )
         self.store = open_store(portal)
+        self.events = EventIntake(self.store, self._confirm, self._show_event)
         self.registry = Registry(self.store)
         self.signing = signing = SigningFolder(portal.state_dir)
         self.authority = open_authority(portal.state_dir, is_known=self.store.run_here(has_certificates))
@@ -76,6 +81,7 @@ class Portal:
             broker.topic_prefix,
             self._publish,
             self.gateway,
+            self.events,
             signing=signing,
             device_key=self.registry.key_of,
         )
@@ -121,6 +127,8 @@ class Portal:
     async def _serve(self, on_ready: Callable[[str], None]) -> None:
         await self.registry.refresh()  # before the first message
         self.gateway.on_names(self.registry.names)
+        for event in await self.store.run(latest):
+            self.gateway.keep_event(_shown(event))
         listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         async with EssentialTasks() as tasks:
             portal = serve_portal(
@@ -133,6 +141,7 @@ class Portal:
                 first = await self.store.run(lambda db: first_link(db, time.time()))
                 group += [
                     tasks.start(self.broker.run(), name="broker"),
+                    tasks.start(self.events.run(), name="events"),
                     tasks.start(self._keep_trust(), name="trust"),
                     tasks.start(self.store.keep_room(), name="room"),
                 ]
@@ -144,6 +153,16 @@ class Portal:
             finally:
                 for task in group:
                     task.cancel()
+
+    def _note_presence(self, device: str, is_online: bool, is_first: bool) -> None:
+        self.events.on_presence(device, is_online=is_online, is_first=is_first)
+
+    def _confirm(self, device: str, events: tuple[str, ...]) -> None:
+        if self.broker.connected:  # else the device tells them again
+            self.signaling.confirm(device, events)
+
+    def _show_event(self, event: Kept) -> None:
+        self.gateway.on_event(_shown(event))
 
     def _note_watching(self, client: Client, device: str, act: WatchAct | CommandAct, detail: str) -> None:
         note = self.audit.add_refusal if act.endswith("-refused") else self.audit.add
@@ -236,6 +255,10 @@ class Portal:
 
     def _on_connection(self, connected: bool, _words: str) -> None:
         self.gateway.on_broker(connected)
+
+
+def _shown(event: Kept) -> DeviceEvent:
+    return DeviceEvent(event.device, event.kind, event.message, event.at, event.severity)
 
 
 async def cut_off(

@@ -14,9 +14,10 @@ from agent.camera.source import Camera, Formats, OnUnit
 from agent.camera.supervision import Patience, Phase, Signal, Supervisor
 from agent.config import CameraSettings
 from agent.errors import CameraError
+from agent.model.event import EventKind
 from agent.model.media import STREAMS, EncoderDemand, Need, StreamFormat, StreamName
 from agent.model.sections import CameraSection, StreamSection, StreamsSection
-from agent.model.signal import CameraState, EventKind
+from agent.model.signal import CameraState
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.errors import CameraError
-from agent.model.signal import CameraState, EventKind
+from agent.model.event import EventKind
+from agent.model.signal import CameraState
 
 
 class Phase(Enum):

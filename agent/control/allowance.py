@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from agent.control.budget import DataBudget, Plan, Usage
+from agent.model.event import EventKind
 from agent.model.sections import PlanSection
-from agent.model.signal import EventKind
 
 MB = 1_000_000
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field, with_config
 
 from agent.model.clock import EARLIEST_UNIX_S
-from agent.model.signal import STRICT, EventKind
+from agent.model.event import EventKind
+from agent.model.signal import STRICT
 
 
 @dataclass(frozen=True, slots=True)

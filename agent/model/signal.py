@@ -315,15 +315,15 @@ class State:
 DetailName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Detail = Text | bool | Annotated[int, Field(ge=-(2**53), le=2**53)] | float
 """What every JSON reader keeps exactly (RFC 8259 section 6)."""
-EventKind = Literal["camera-failed", "camera-recovered", "data-cap-near", "data-cap-reached"]
+BareEventKind = Literal["camera-failed", "camera-recovered", "data-cap-near", "data-cap-reached"]
 
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class Event:
-    """Device to portal on `event/<kind>`: something a person may want to know."""
+class BareEvent:
+    """Device to portal on `event/<kind>`: what agents said, once, before they had a journal of events."""
 
-    kind: EventKind
+    kind: BareEventKind
     at: UnixTime
     message: Text
     details: Annotated[dict[DetailName, Detail], Field(max_length=16)] = field(default_factory=dict)

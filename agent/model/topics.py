@@ -9,9 +9,9 @@ from typing import Final, Literal, get_args
 
 from agent.errors import MessageError
 from agent.model.ids import is_id
-from agent.model.signal import OFFER_LIFETIME_S, VERSION, EventKind
+from agent.model.signal import OFFER_LIFETIME_S, VERSION, BareEventKind
 
-Channel = Literal["keys", "state", "sections", "health", "event", "in", "look", "out"]
+Channel = Literal["keys", "state", "sections", "health", "event", "confirm", "in", "look", "events", "out"]
 End = Literal["device", "portal"]
 
 
@@ -28,6 +28,9 @@ class Row:
     """MQTT 5 message expiry; None where a message counts however late it comes."""
     names: tuple[str, ...] = ()
     """All that `{name}` can be; empty where it is free."""
+    within: Channel | None = None
+    """Another row's topics hold this one, whose rules and subscriptions do for both: so a broker that was set
+    up before there was this row lets it through."""
 
     def at(self, prefix: str, device: str = "+", name: str = "+") -> str:
         """Its topic, or with a wildcard the filter for several."""
@@ -46,10 +49,14 @@ TABLE: Final[Mapping[Channel, Row]] = {
     "sections": Row("{device}/sections", "device", is_retained=True),
     # The next one comes soon.
     "health": Row("{device}/health", "device", qos=0, expiry_s=60.0),
-    "event": Row("{device}/event/{name}", "device", names=get_args(EventKind)),
+    "event": Row("{device}/event/{name}", "device", names=get_args(BareEventKind)),
+    # A device that has not heard it by then tells its events again, and is answered anew.
+    "confirm": Row("{device}/signal/events/in", "portal", expiry_s=60.0, within="in"),
     "in": Row("{device}/signal/{name}/in", "portal", expiry_s=OFFER_LIFETIME_S),
     # A device that is away for longer looks by itself when it is back.
     "look": Row("{device}/command/look/in", "portal", expiry_s=300.0),
+    # By then it is told again.
+    "events": Row("{device}/signal/events/out", "device", expiry_s=120.0, within="out"),
     "out": Row("{device}/signal/{name}/out", "device", expiry_s=OFFER_LIFETIME_S),
 }
 
@@ -87,8 +94,8 @@ def parse_topic(prefix: str, topic: str) -> Topic:
 
 
 def written_by(end: End) -> tuple[Row, ...]:
-    """What this end publishes; the other one subscribes to it."""
-    return tuple(row for row in TABLE.values() if row.writer == end)
+    """What this end publishes, and the other one subscribes to; no row that is within another."""
+    return tuple(row for row in TABLE.values() if row.writer == end and row.within is None)
 
 
 def device_filters(prefix: str, device: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from agent.portal.api.admin import Admin
 from agent.portal.api.audit import AuditLog
 from agent.portal.api.commands import CommandRoutes
 from agent.portal.api.enroll import Devices
+from agent.portal.api.events import EventLog
 from agent.portal.api.passkeys import Passkeys
 from agent.portal.api.releases import Releases
 from agent.portal.api.route import Need, add, read_cookie
@@ -168,6 +169,7 @@ def create_app(
     Passkeys(accounts, settings.public_url).add_to(app)
     Admin(accounts).add_to(app)
     AuditLog(accounts).add_to(app)
+    EventLog(accounts).add_to(app)
     Shares(accounts).add_to(app)
     Releases(accounts, gateway).add_to(app)
     CommandRoutes(accounts, gateway).add_to(app)

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from agent.errors import MessageError
 from agent.model.command import COMMANDS
+from agent.model.event import KINDS, EventKind
 from agent.model.health import Health
 from agent.model.sections import SectionsMessage
-from agent.model.signal import Event, FromDevice, State
+from agent.model.signal import FromDevice, State
 from agent.portal.accounts.access import Identity
 from agent.portal.audience import NoteWatching, seen_by
 from agent.portal.client import Client, Clock
@@ -63,6 +64,8 @@ EVENTS_PER_MINUTE = 30
 
 AskToLook = Callable[[str, str], bool]
 """`ask(device, boot_id)` tells a device that there may be a new release; False as of `SendToDevice`."""
+NotePresence = Callable[[str, bool, bool], None]
+"""`note(device, is_online, is_first)`: a device came or went, or is seen for the first time."""
 
 
 class Gateway:
@@ -76,6 +79,7 @@ class Gateway:
         clock: Clock | None = None,
         note_watching: NoteWatching = lambda *_: None,
         ask_to_look: AskToLook = lambda *_: False,
+        note_presence: NotePresence = lambda *_: None,
         lease_s: float = LEASE_S,
     ) -> None:
         self.version = version
@@ -84,6 +88,7 @@ class Gateway:
         """What else is wrong with the portal, in words; it serves all the same."""
         self.note_watching = note_watching
         self._ask_to_look = ask_to_look
+        self._note_presence = note_presence
         self._ice = ice
         self._clock = clock = clock or Clock()
         self._directory = Directory()
@@ -227,15 +232,22 @@ class Gateway:
         self.commands.on_undelivered(device, session_id, words)
         self.sessions.on_undelivered(device, session_id, words)
 
-    def on_event(self, device: str, event: Event) -> None:
-        """Something happened at a device. Raises MessageError `too-fast` where too much does."""
-        if not self._events.admits(device, self._clock.mono_s()):
-            raise MessageError("too-fast", f"{device} says more than {EVENTS_PER_MINUTE} events a minute")
-        told = DeviceEvent(device, event.kind, event.message, event.at)
-        self.keep_event(told)
-        text = encode_to_browser(told)
-        for client in self._watchers(device):
+    def on_event(self, event: DeviceEvent) -> None:
+        """Something happened at a device; where too much does, the store alone has it all."""
+        if not self._events.admits(event.device, self._clock.mono_s()):
+            return
+        self.keep_event(event)
+        text = encode_to_browser(event)
+        for client in self._watchers(event.device):
             client.outbox.put(text)
+
+    def came_or_went(self, device: str, *, is_online: bool, is_first: bool) -> None:
+        """A device did, or is seen for the first time."""
+        self._note_presence(device, is_online, is_first)
+        if not is_first:
+            # Not told one by one: a fleet that comes back would flood the browsers, and they see it anyway.
+            kind: EventKind = "online" if is_online else "offline"
+            self.keep_event(DeviceEvent(device, kind, "", self._clock.unix_s(), KINDS[kind].severity))
 
     def keep_event(self, event: DeviceEvent) -> None:
         """Keep what happened, for who comes later."""

@@ -167,6 +167,8 @@ class DeviceEvent:
     kind: str
     message: str
     at: float
+    severity: str = "error"
+    """`info`, `warning` or `error`, or what a newer camera says."""
     type: Literal["event"] = "event"
 
 

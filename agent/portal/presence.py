@@ -10,7 +10,6 @@ from agent.model.signal import OFFER_LIFETIME_S, FromDevice, Offer, State
 from agent.portal.client import Clock
 from agent.portal.devices import Directory
 from agent.portal.farewells import SendToDevice
-from agent.portal.messages import DeviceEvent
 from agent.portal.rebirths import Rebirths
 from agent.portal.sessions import Sessions
 from agent.portal.turn import IceServers
@@ -22,8 +21,8 @@ class Surroundings(Protocol):
     def show(self, device: str) -> None:
         """What is known of a device has changed."""
 
-    def keep_event(self, event: DeviceEvent) -> None:
-        """It came or went."""
+    def came_or_went(self, device: str, *, is_online: bool, is_first: bool) -> None:
+        """It did, or is seen for the first time."""
 
     def on_presence(self, device: str, boot_id: str) -> None:
         """It is there, and this is its start."""
@@ -96,10 +95,8 @@ class Presence:
             self._around.on_presence(device, state.boot_id)
         if not is_news:
             return
-        if was_online not in (None, state.online):
-            # Not told one by one: a fleet that comes back would flood the browsers, and they see it anyway.
-            kind = "online" if state.online else "offline"
-            self._around.keep_event(DeviceEvent(device, kind, "", self._clock.unix_s()))
+        if was_online != state.online:
+            self._around.came_or_went(device, is_online=state.online, is_first=was_online is None)
         self._around.show(device)
 
     def _ask_of_start(self, device: str, session: str, boot_id: str, challenge: str | None) -> bool:

@@ -25,6 +25,9 @@ class SessionHandler(Protocol):
     def on_look(self) -> None:
         """There may be a new release."""
 
+    def on_confirmed(self, events: tuple[str, ...]) -> None:
+        """A portal has the events of these ids."""
+
     def answered(self, command: str) -> Result | None:
         """What the command of this id was answered, where it is known already."""
 

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from agent.errors import MessageError
+from agent.model.event import Confirm, Events
 from agent.model.health import Health
 from agent.model.keys import KeySet
 from agent.model.sections import MAX_SECTIONS_BYTES, SectionsMessage
@@ -17,10 +18,10 @@ from agent.model.signal import (
     MAX_MESSAGE_BYTES,
     VERSION,
     Answer,
+    BareEvent,
     Bye,
     Candidate,
     Command,
-    Event,
     FromDevice,
     Look,
     Offer,
@@ -32,7 +33,9 @@ from agent.model.signal import (
     ToDevice,
 )
 
-Message = ToDevice | FromDevice | State | SectionsMessage | Event | Health | KeySet | Look
+Message = (
+    ToDevice | FromDevice | State | SectionsMessage | BareEvent | Events | Confirm | Health | KeySet | Look
+)
 MESSAGE_TYPES: tuple[type[Message], ...] = (
     Offer,
     Answer,
@@ -45,7 +48,9 @@ MESSAGE_TYPES: tuple[type[Message], ...] = (
     Result,
     State,
     SectionsMessage,
-    Event,
+    BareEvent,
+    Events,
+    Confirm,
     Health,
     KeySet,
     Look,
@@ -67,7 +72,9 @@ _TO_DEVICE: TypeAdapter[ToDevice] = TypeAdapter(Annotated[ToDevice, Field(discri
 _FROM_DEVICE: TypeAdapter[FromDevice] = TypeAdapter(Annotated[FromDevice, Field(discriminator="type")])
 _STATE = TypeAdapter(State)
 _SECTIONS = TypeAdapter(SectionsMessage)
-_EVENT = TypeAdapter(Event)
+_BARE_EVENT = TypeAdapter(BareEvent)
+_EVENTS = TypeAdapter(Events)
+_CONFIRM = TypeAdapter(Confirm)
 _HEALTH = TypeAdapter(Health)
 _KEYS = TypeAdapter(KeySet)
 _LOOK = TypeAdapter(Look)
@@ -113,9 +120,19 @@ def parse_sections(payload: bytes) -> SectionsMessage:
     return _parse(_SECTIONS, payload, ("sections",))
 
 
-def parse_event(payload: bytes) -> Event:
+def parse_bare_event(payload: bytes) -> BareEvent:
     """Read what came in on `event/<kind>`. Raises MessageError."""
-    return _parse(_EVENT, payload, ("event",))
+    return _parse(_BARE_EVENT, payload, ("event",))
+
+
+def parse_events(payload: bytes) -> Events:
+    """Read what came in on `signal/events/out`. Raises MessageError."""
+    return _parse(_EVENTS, payload, ("events",))
+
+
+def parse_confirm(payload: bytes) -> Confirm:
+    """Read what came in on `signal/events/in`. Raises MessageError."""
+    return _parse(_CONFIRM, payload, ("confirm",))
 
 
 def parse_health(payload: bytes) -> Health:

@@ -1,5 +1,6 @@
 """The portal's end of signaling, without the transport: signs what goes out, proves what comes in."""
 
+import hashlib
 import logging
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection
@@ -7,16 +8,18 @@ from functools import lru_cache
 from typing import Protocol
 
 from agent.errors import MessageError
+from agent.model.event import Confirm, Events
 from agent.model.health import Health
 from agent.model.log_limit import LogLimit
 from agent.model.sections import SectionsMessage
-from agent.model.signal import Command, Event, FromDevice, Look, Renew, State, ToDevice
+from agent.model.signal import BareEvent, Command, FromDevice, Look, Renew, State, ToDevice
 from agent.model.topics import TABLE, Topic, encode_topic, kept_topics, parse_topic
 from agent.signaling.handler import Publish
 from agent.signaling.messages import (
     Message,
     encode,
-    parse_event,
+    parse_bare_event,
+    parse_events,
     parse_from_device,
     parse_health,
     parse_sections,
@@ -51,9 +54,6 @@ class Listener(Protocol):
     def on_health(self, device: str, health: Health) -> None:
         """What its doctor says."""
 
-    def on_event(self, device: str, event: Event) -> None:
-        """Something happened there."""
-
     def expects(self, device: str, session: str) -> bool:
         """Whether it concerns this portal what the device says in this session, proven or not."""
 
@@ -64,6 +64,16 @@ class Listener(Protocol):
         """The broker does not take what we sent in a session."""
 
 
+class EventListener(Protocol):
+    """Who keeps events; as `Listener`."""
+
+    def on_events(self, device: str, message: Events) -> None:
+        """What a device's journal holds; `confirm` it when it is kept."""
+
+    def on_bare_event(self, device: str, event: BareEvent, digest: str) -> None:
+        """Something happened there; `digest` is the same for the same message."""
+
+
 class PortalSignaling:
     """Speaks for the portal to every device, and believes each device only on its own topics."""
 
@@ -72,6 +82,7 @@ class PortalSignaling:
         prefix: str,
         publish: Publish,
         listener: Listener,
+        events: EventListener,
         *,
         signing: SigningFolder,
         device_key: Callable[[str], bytes | None],
@@ -80,6 +91,7 @@ class PortalSignaling:
         self._prefix = prefix
         self._publish = publish
         self._listener = listener
+        self._events = events
         self._signing = signing
         self._device_key = device_key
         self._told: dict[str, int] = {}
@@ -106,6 +118,10 @@ class PortalSignaling:
     def ask_to_look(self, device: str, boot_id: str, now_unix_s: float) -> bool:
         """Tell a device that there may be a new release. As `send`."""
         return self._say(Topic(device, "look"), Look(now_unix_s, boot_id), self._signing.current)
+
+    def confirm(self, device: str, events: tuple[str, ...]) -> bool:
+        """Tell a device that these are kept. As `send`."""
+        return self._say(Topic(device, "confirm"), Confirm(events), self._signing.current)
 
     def tell_keys(self) -> None:
         """Tell all devices whose offers count, where they were not told yet.
@@ -229,8 +245,11 @@ class PortalSignaling:
                 self._listener.on_sections(parts.device, parse_sections(payload))
             case "health":
                 self._listener.on_health(parts.device, parse_health(payload))
+            case "events":
+                self._events.on_events(parts.device, parse_events(payload))
             case "event":
-                self._listener.on_event(parts.device, parse_event(payload))
+                digest = hashlib.sha256(payload).hexdigest()[:32]
+                self._events.on_bare_event(parts.device, parse_bare_event(payload), digest)
             case "out":
                 self._listener.on_signal(parts.device, parts.name, parse_from_device(payload))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from agent.errors import MessageError
 from agent.model.command import Order, is_audited
+from agent.model.event import Event, Events
 from agent.model.flat import offline
 from agent.model.health import MAX_FAULTS, Health, HealthFault
 from agent.model.keys import KeySet
@@ -17,7 +18,6 @@ from agent.model.signal import (
     Bye,
     Candidate,
     Command,
-    Event,
     FromDevice,
     Offer,
     Permission,
@@ -31,7 +31,7 @@ from agent.model.text import clip
 from agent.model.topics import TABLE, Topic, encode_topic, parse_topic
 from agent.signaling.handler import Publish, SessionHandler
 from agent.signaling.lease import Lease
-from agent.signaling.messages import Message, encode, parse_keys, parse_look, parse_to_device
+from agent.signaling.messages import Message, encode, parse_confirm, parse_keys, parse_look, parse_to_device
 from agent.signaling.outbox import Publication
 from agent.signaling.trust import UNPROVEN, KeyRing, OfferJudge, SigningKey, open_sealed
 from agent.signaling.window import Window
@@ -111,6 +111,9 @@ class SignalingService:
                 self._on_keys(topic, parts.name, sealed)
             elif parts.channel == "look":
                 self._on_look(topic, sealed)
+            elif parts.channel == "confirm":
+                confirm = parse_confirm(open_sealed(topic, sealed, self._ring.find))
+                self._handler.on_confirmed(confirm.events)
             else:
                 name = parts.name
                 message = parse_to_device(open_sealed(topic, sealed, self._ring.find))
@@ -209,9 +212,9 @@ class SignalingService:
         if self._sections_seq:
             self._tell_sections()
 
-    def publish_event(self, event: Event) -> None:
-        """Something a person may want to know; not retained."""
-        self._say(Topic(self._device, "event", event.kind), replace(event, message=clip(event.message)))
+    def tell_events(self, events: tuple[Event, ...], now_unix_s: float) -> None:
+        """What no portal has confirmed yet."""
+        self._say(Topic(self._device, "events"), Events(now_unix_s, events))
 
     def publish_health(self, health: Health) -> None:
         """Telemetry: the next one comes soon, so this one may be lost, and is not kept for long."""
@@ -259,7 +262,8 @@ class SignalingService:
 
     def _parts_of(self, topic: str) -> Topic:
         parts = parse_topic(self._prefix, topic)
-        if parts.channel == "keys" or (parts.device == self._device and parts.channel in ("in", "look")):
+        is_own = parts.device == self._device and TABLE[parts.channel].writer == "portal"
+        if parts.channel == "keys" or is_own:
             return parts
         raise MessageError("unknown-topic", f"{topic} is not for this device")
 

@@ -9,17 +9,19 @@ from parts.dashboard import enter_password, open_page, sign_in
 from parts.portal import PASSWORD
 from playwright.async_api import expect
 
-from agent.model.signal import Event
+from agent.portal.messages import DeviceEvent
 
 
 async def test_what_happened_stays_after_its_toast():
     async with open_page() as (part, page):
         part.gateway.on_state("front", state())
-        part.gateway.on_event("front", Event("camera-failed", time.time() - 60, "before anybody came"))
+        part.gateway.on_event(DeviceEvent("front", "camera-failed", "before anybody came", time.time() - 60))
         await sign_in(page, part.url)
         button = page.get_by_role("button", name="Activity")
         await expect(button).to_contain_text("1")
-        part.gateway.on_event("front", Event("camera-recovered", time.time(), "The camera works again."))
+        part.gateway.on_event(
+            DeviceEvent("front", "camera-recovered", "The camera works again.", time.time())
+        )
         part.gateway.on_state("front", state(online=False, since=time.time()))
         await expect(button).to_contain_text("3")
         await page.get_by_text("The camera works again.").first.wait_for()

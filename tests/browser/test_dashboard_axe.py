@@ -10,8 +10,9 @@ from parts.portal import PASSWORD, USER
 from playwright.async_api import expect
 
 from agent.model.health import Health, HealthFault
-from agent.model.signal import Event, Release, StreamInfo
+from agent.model.signal import Release, StreamInfo
 from agent.portal.accounts import shares
+from agent.portal.messages import DeviceEvent
 
 HD = (StreamInfo("main", 1280, 720, 30, 2_000_000), StreamInfo("preview", 640, 360, 10, 500_000))
 FAULT = HealthFault("clock", "9 s behind the portal: offers look expired", "sudo timedatectl set-ntp true")
@@ -56,7 +57,7 @@ def fleet(part):
         part.gateway.on_state(device, state(streams=HD, **fields))
     part.gateway.on_state("gate", state(name="Gate", streams=HD, online=False, since=now - 600))
     part.gateway.on_health("front", Health(1000.0, "symmetric", is_carrier=True, faults=(FAULT,)))
-    part.gateway.on_event("barn", Event("camera-failed", now, "The sensor does not answer."))
+    part.gateway.on_event(DeviceEvent("barn", "camera-failed", "The sensor does not answer.", now))
 
 
 async def test_the_way_in_hinders_nobody():

@@ -10,7 +10,8 @@ from parts.dashboard import DESKTOP, PHONE, choose, enter_password, open_page, s
 from playwright.async_api import expect
 
 from agent.model.health import Health, HealthFault
-from agent.model.signal import Event, StreamInfo
+from agent.model.signal import StreamInfo
+from agent.portal.messages import DeviceEvent
 
 HD = (StreamInfo("main", 1280, 720, 30, 2_000_000),)
 FULL_HD = (StreamInfo("main", 1920, 1080, 30, 4_000_000),)
@@ -152,7 +153,7 @@ async def test_what_a_device_says_is_shown_as_text():
         await sign_in(page, part.url)
         await expect(page.get_by_role("heading", name=name)).to_be_visible()
         await expect(page.get_by_text("<b>bold</b>")).to_be_visible()
-        part.gateway.on_event("evil", Event("camera-failed", time.time(), "<i>toast</i>"))
+        part.gateway.on_event(DeviceEvent("evil", "camera-failed", "<i>toast</i>", time.time()))
         await expect(page.get_by_text("<i>toast</i>")).to_be_visible()
         await screenshot(page, "toast-1440")
         assert await page.title() == "Pinhole"

@@ -15,10 +15,11 @@ from fakes.bus import state
 from parts.portal import PASSWORD, USER, portal
 from parts.routes import of, routes
 
-from agent.model.signal import Answer, Event
+from agent.model.signal import Answer
 from agent.portal.accounts.attempts import FREE_FAILURES
 from agent.portal.accounts.codes import code_at
 from agent.portal.api.route import Need, Route
+from agent.portal.messages import DeviceEvent
 
 PUBLIC = {
     "GET /",
@@ -149,7 +150,7 @@ async def test_a_camera_that_is_not_granted_shows_nowhere():
         async with sessions["viewer"].ws_connect(f"{part.url}/api/ws") as socket:
             hello = await socket.receive_json(timeout=10)
             assert [device["id"] for device in hello["devices"]] == ["front"]
-            part.gateway.on_event("back", Event("camera-lost", time.time(), "secret"))
+            part.gateway.on_event(DeviceEvent("back", "camera-lost", "secret", time.time()))
             part.gateway.on_state("back", state(name="secret", viewers=3))
             await socket.send_json(OFFER)
             answer = await socket.receive_json(timeout=10)

@@ -11,6 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, select, text, update
 
+from agent.model.event import Event
+from agent.portal import events
 from agent.portal.accounts import users
 from agent.portal.claims import revoked_serials
 from agent.portal.registry import list_devices
@@ -156,3 +158,27 @@ async def test_a_database_server_that_restarts_costs_no_request(postgres):
         postgres.start()
     assert await store.run(number) == 1
     store.close()
+
+
+def test_events_that_several_portals_hear_at_once_are_kept_once_and_in_order(store):
+    def told(device):
+        happened = [Event(f"b-{n}", "camera-failed", "error", "camera", n, "", "running") for n in range(32)]
+        return [events.kept_of(device, event, 100.0, 100.0) for event in happened]
+
+    def hear(_):
+        return store.run_here(lambda db: events.add(db, [*told("back"), *told("front")]))
+
+    def leave(_):
+        store.run_here(
+            lambda db: events.add_presence(db, "front", is_online=False, is_first=False, now=200.0)
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        new = [one for found in pool.map(hear, range(8)) for one in found]
+        list(pool.map(leave, range(8)))
+    assert sorted(new) == sorted({(device, f"b-{n}") for device in ("back", "front") for n in range(32)})
+    wanted = events.Filter(devices=["front"], limit=99)
+    kept = [row for _, row in store.run_here(lambda db: events.find(db, wanted))][::-1]
+    assert [row.event_id for row in kept] == [*(f"b-{n}" for n in range(32)), "portal:1"]
+    store.run_here(lambda db: events.prune(db, ["front"], 100.0 + events.KEPT_S + 1))
+    assert [row.kind for _, row in store.run_here(lambda db: events.find(db, events.Filter()))] == ["offline"]

@@ -3,15 +3,16 @@
 from fuzz.target import Target
 
 from agent.errors import MessageError
+from agent.model.event import Confirm, Event, Events
 from agent.model.health import Health, HealthFault
 from agent.model.keys import KeySet
 from agent.model.sections import SectionsMessage
 from agent.model.signal import (
     Answer,
+    BareEvent,
     Bye,
     Candidate,
     Command,
-    Event,
     IceServer,
     Offer,
     Reject,
@@ -23,7 +24,9 @@ from agent.model.signal import (
 )
 from agent.signaling.messages import (
     encode,
-    parse_event,
+    parse_bare_event,
+    parse_confirm,
+    parse_events,
     parse_from_device,
     parse_health,
     parse_keys,
@@ -36,7 +39,9 @@ PARSERS = (
     parse_to_device,
     parse_from_device,
     parse_state,
-    parse_event,
+    parse_bare_event,
+    parse_events,
+    parse_confirm,
     parse_health,
     parse_keys,
     parse_sections,
@@ -78,7 +83,9 @@ def seeds() -> list[bytes]:
             "b1", online=True, since=1.7e9, name="Door", streams=(StreamInfo("main", 1280, 720, 30.0, 10**6),)
         ),
         SectionsMessage("b1", 3, {"modem": {"rssi_dbm": -71.5, "cells": [{"id": 7}, "x"], "is_up": True}}),
-        Event("camera-failed", 1.7e9, "no frame", {"after_s": 3.5, "restarts": 2, "final": False}),
+        BareEvent("camera-failed", 1.7e9, "no frame", {"after_s": 3.5, "restarts": 2, "final": False}),
+        Events(1.7e9, (Event("b1-1", "motion", "info", "camera", 1.7e9, "a cat", "running", until=1.8e9),)),
+        Confirm(("b1-1", "b1-2")),
         KeySet(7, 1.7e9, ("A" * 43,)),
         Health(1.7e9, "symmetric", is_carrier=True, faults=(HealthFault("broker", "away", "look"),)),
     )

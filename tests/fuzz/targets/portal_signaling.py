@@ -6,8 +6,9 @@ from typing import Any
 from fuzz.gateway import World
 from fuzz.target import Target, join, steps
 
+from agent.model.event import Event, Events
 from agent.model.sections import SectionsMessage
-from agent.model.signal import Answer, Bye, Candidate, Event, Reject, State
+from agent.model.signal import Answer, BareEvent, Bye, Candidate, Reject, State
 from agent.model.topics import Topic, encode_topic
 from agent.signaling.messages import encode
 from agent.signaling.portal import PortalSignaling
@@ -38,10 +39,17 @@ def check(data: bytes) -> None:
 
             return note
 
+    class Intake:
+        def on_events(self, *arguments: Any) -> None:
+            heard.append(arguments)
+
+        on_bare_event = on_events
+
     signaling = PortalSignaling(
         "pinhole",
         lambda *_, **__: True,
         Listener(),
+        Intake(),
         signing=None,  # type: ignore[arg-type]  # it signs nothing here
         device_key=lambda name: _key().public if name == DEVICE else None,
     )
@@ -72,7 +80,11 @@ def seeds() -> list[bytes]:
         (out, encode(Bye(3))),
         (
             encode_topic("pinhole", Topic(DEVICE, "event", "camera-failed")),
-            encode(Event("camera-failed", 1.0, "no", {})),
+            encode(BareEvent("camera-failed", 1.0, "no", {})),
+        ),
+        (
+            encode_topic("pinhole", Topic(DEVICE, "events")),
+            encode(Events(1.0, (Event("b2-1", "new", "odd", "roof", 1.0, "?", "running"),))),
         ),
         (encode_topic("pinhole", Topic(DEVICE, "health")), b'{"v":1,"type":"health"}'),
     ]

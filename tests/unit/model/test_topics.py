@@ -38,8 +38,10 @@ def test_the_wire_has_these_topics():
         "pinhole/v1/door/sections",
         "pinhole/v1/door/health",
         "pinhole/v1/door/event/n1",
+        "pinhole/v1/door/signal/events/in",
         "pinhole/v1/door/signal/n1/in",
         "pinhole/v1/door/command/look/in",
+        "pinhole/v1/door/signal/events/out",
         "pinhole/v1/door/signal/n1/out",
     ]
     assert device_filters("pinhole", "door") == (

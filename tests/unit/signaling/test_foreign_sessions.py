@@ -21,7 +21,7 @@ class Portal:
     def __init__(self):
         self.heard = []
         self.signaling = PortalSignaling(
-            "pinhole", lambda *_, **__: True, self, signing=None, device_key=lambda _: DEVICE.public
+            "pinhole", lambda *_, **__: True, self, self, signing=None, device_key=lambda _: DEVICE.public
         )
 
     def expects(self, device, session):

@@ -11,9 +11,9 @@ from agent.errors import MessageError
 from agent.model.signal import (
     MAX_MESSAGE_BYTES,
     Answer,
+    BareEvent,
     Bye,
     Candidate,
-    Event,
     IceServer,
     Offer,
     Reject,
@@ -25,7 +25,9 @@ from agent.model.text import clip
 from agent.signaling import schema
 from agent.signaling.messages import (
     encode,
-    parse_event,
+    parse_bare_event,
+    parse_confirm,
+    parse_events,
     parse_from_device,
     parse_sections,
     parse_state,
@@ -33,7 +35,15 @@ from agent.signaling.messages import (
 )
 
 SCHEMAS = Path(__file__).parents[2] / "data" / "schema"
-PARSERS = (parse_to_device, parse_from_device, parse_state, parse_sections, parse_event)
+PARSERS = (
+    parse_to_device,
+    parse_from_device,
+    parse_state,
+    parse_sections,
+    parse_bare_event,
+    parse_events,
+    parse_confirm,
+)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=512)
 sdps = st.text(st.characters(codec="utf-8"), min_size=1, max_size=2000)
@@ -94,7 +104,7 @@ details = st.dictionaries(
     texts | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False),
     max_size=16,
 )
-events = st.builds(Event, st.sampled_from(["camera-failed", "camera-recovered"]), times, texts, details)
+events = st.builds(BareEvent, st.sampled_from(["camera-failed", "camera-recovered"]), times, texts, details)
 
 OFFER = {
     "v": 1,
@@ -147,7 +157,7 @@ def test_a_state_arrives_as_it_was(state):
 
 @given(events)
 def test_an_event_arrives_as_it_was(event):
-    assert parse_event(encode(event)) == event
+    assert parse_bare_event(encode(event)) == event
 
 
 def only_refuses(payload):

@@ -21,7 +21,7 @@ class World:
     def __init__(self, publish=None):
         self.keys, self.seen, self.wiped = {}, [], []
         self.signaling = PortalSignaling(
-            "pinhole", publish or self.publish, self, signing=None, device_key=self.keys.get
+            "pinhole", publish or self.publish, self, self, signing=None, device_key=self.keys.get
         )
 
     def publish(self, topic, payload, *, retain=False, **_):
@@ -38,7 +38,7 @@ class World:
 
     on_sections = on_state
 
-    def on_event(self, *_):
+    def on_bare_event(self, *_):
         raise AssertionError("an old event is no news")
 
     def says(self, device, boot_id, key=DEVICE):

@@ -8,12 +8,14 @@ from parts.trust import BOOT, DEVICE, PORTAL, key_set, make_offer, seal, unseal
 
 from agent.errors import MessageError, NegotiationError
 from agent.model.command import Order
+from agent.model.event import Confirm, Event
 from agent.model.flat import state_of
 from agent.model.health import Health, HealthFault
 from agent.model.sections import CameraSection, read_sections
-from agent.model.signal import Answer, Bye, Candidate, Command, Event, Look, Reject, Renew, Result, State
+from agent.model.signal import Answer, Bye, Candidate, Command, Look, Reject, Renew, Result, State
 from agent.signaling.messages import (
-    parse_event,
+    encode,
+    parse_events,
     parse_from_device,
     parse_health,
     parse_sections,
@@ -66,6 +68,9 @@ class Handler:
         self.heard.append(("command", order.name, order.way))
         result = self.results[order.id] = Result(0, order.id, order.name, ok=True, code="done")
         return result
+
+    def on_confirmed(self, events):
+        self.heard.append(("confirmed", events))
 
 
 def make_service(publish, handler, device="door"):
@@ -407,8 +412,7 @@ def test_a_long_problem_is_clipped_rather_than_lost(bench):
     assert len(parse_state(bench.opened(0)).problem) == 512
     bench.service.send_reject("s1", "busy", "x" * 2000)
     bench.service.send_bye("s1", "x" * 2000)
-    bench.service.publish_event(Event("camera-failed", NOW_S, "x" * 2000))
-    assert len(json.loads(bench.opened())["message"]) == 512
+    assert len(json.loads(bench.opened())["reason"]) == 512
 
 
 def test_the_will_is_the_state_offline_under_the_same_boot(bench):
@@ -419,12 +423,20 @@ def test_the_will_is_the_state_offline_under_the_same_boot(bench):
     assert (state.camera, state.viewers) == ("idle", 0)
 
 
-def test_events_go_to_a_topic_a_kind(bench):
-    event = Event("camera-failed", NOW_S, "no frame for 3 s", {"restarts": 2})
-    bench.service.publish_event(event)
+def test_only_the_portals_own_word_confirms_an_event(bench):
+    event = Event("boot0-1", "camera-failed", "error", "camera", NOW_S, "no frame for 3 s", "running")
+    bench.service.tell_events((event,), NOW_S)
     [(topic, payload, qos, retain, _)] = bench.published
-    assert (topic, qos, retain) == ("pinhole/v1/door/event/camera-failed", 1, False)
-    assert parse_event(unseal(topic, payload)) == event
+    assert (topic, qos, retain) == ("pinhole/v1/door/signal/events/out", 1, False)
+    assert parse_events(unseal(topic, payload)).events == (event,)
+
+    confirm, asked = encode(Confirm(("boot0-1",))), "pinhole/v1/door/signal/events/in"
+    for forged in (confirm, DEVICE.seal(asked, confirm), PORTAL.seal(topic, confirm)):
+        bench.service.on_message(asked, forged, NOW_S, 0.0)
+    assert bench.handler.heard == []
+    bench.service.on_message(asked, PORTAL.seal(asked, confirm), NOW_S, 0.0)
+    assert bench.handler.heard == [("confirmed", ("boot0-1",))]
+    assert len(bench.published) == 1, "nobody waits for an answer"
 
 
 def test_a_device_name_that_is_no_topic_level_is_refused_at_once():
