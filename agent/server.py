@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from agent import __version__
-from agent.config import Settings, read_password
+from agent.config import Settings, read_password, read_secret
 from agent.errors import PortalError
 from agent.model import topics
 from agent.model.ids import is_id
@@ -24,6 +24,7 @@ from agent.portal.accounts.service import Accounts
 from agent.portal.accounts.strength import words_of
 from agent.portal.accounts.users import first_link
 from agent.portal.api.enroll import Devices
+from agent.portal.api.metrics import Metrics
 from agent.portal.app import run_portal as serve_portal
 from agent.portal.audience import WatchAct
 from agent.portal.authority import PORTAL_NAME, Authority, open_authority
@@ -34,6 +35,7 @@ from agent.portal.event_intake import EventIntake
 from agent.portal.events import Kept, latest
 from agent.portal.gateway import Gateway
 from agent.portal.messages import DeviceEvent
+from agent.portal.metrics import PortalCounters, Scrape
 from agent.portal.names import adopt
 from agent.portal.registry import Registry, revoked_since
 from agent.portal.revocation import publish_revocations
@@ -95,6 +97,8 @@ class Portal:
             load_company(portal.oidc),
             require_code_for=portal.require_code_for,
         )
+        token = read_secret(portal.metrics_token_file) if portal.metrics_token_file else None
+        self.metrics = Metrics(self.accounts, self._scrape, token)
         self.devices = Devices(self.accounts, self.authority, signing.key_set, portal, broker)
         self.broker = Broker(
             broker,
@@ -132,7 +136,12 @@ class Portal:
         listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         async with EssentialTasks() as tasks:
             portal = serve_portal(
-                self._settings.portal, self.accounts, self.gateway, self.devices, listening.set_result
+                self._settings.portal,
+                self.accounts,
+                self.gateway,
+                self.devices,
+                self.metrics,
+                listening.set_result,
             )
             group = [tasks.start(portal, name="portal")]
             try:
@@ -215,6 +224,19 @@ class Portal:
         except PortalError as exc:
             log.warning("devices are as they were: %s", exc)
         return revoked
+
+    def _scrape(self) -> Scrape:
+        gateway = self.gateway
+        counters = PortalCounters(
+            broker_connected=gateway.broker_connected,
+            disk_full=self.accounts.disk_is_full,
+            has_problem=bool(gateway.problem),
+            websockets=gateway.websockets,
+            sessions=len(gateway.sessions.table),
+            refused_messages=sum(self.signaling.refused.values()),
+            dropped_messages=self.broker.dropped,
+        )
+        return Scrape(counters, gateway.known())
 
     def _problem(self, kept_out: Collection[str], *, has_owed: bool) -> str:
         """What is wrong beside the broker and the disk, the worst first."""

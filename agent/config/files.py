@@ -9,7 +9,14 @@ from agent.config.settings import Section, Settings
 from agent.errors import ConfigError
 from agent.model.disk import unsafe
 
-SECRETS = {"password_file", "database_password_file", "credential_file", "secret_file", "client_secret_file"}
+SECRETS = {
+    "password_file",
+    "database_password_file",
+    "metrics_token_file",
+    "credential_file",
+    "secret_file",
+    "client_secret_file",
+}
 CERTIFICATES = {"ca_file", "cert_file", "key_file"}
 MADE = {"state_dir", "audit_file", "crl_file"}
 """By ourselves, when they are needed."""

@@ -584,6 +584,12 @@ class PortalSettings(Section):
     key_file: ConfigPath | None = Field(
         default=None, description="The certificate's private key (PEM).", examples=["portal-key.pem"]
     )
+    metrics_token_file: ConfigPath | None = Field(
+        default=None,
+        description="File that holds the token with which Prometheus may ask for /metrics from elsewhere. "
+        "Default: from this machine alone.",
+        examples=["metrics-token"],
+    )
     ice_servers: list[IceServerSettings] = Field(
         default=[], max_length=8, description="Fixed STUN and TURN servers, given to both ends."
     )

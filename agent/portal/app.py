@@ -24,6 +24,7 @@ from agent.portal.api.audit import AuditLog
 from agent.portal.api.commands import CommandRoutes
 from agent.portal.api.enroll import Devices
 from agent.portal.api.events import EventLog
+from agent.portal.api.metrics import Metrics
 from agent.portal.api.passkeys import Passkeys
 from agent.portal.api.releases import Releases
 from agent.portal.api.route import Need, add, read_cookie
@@ -153,6 +154,7 @@ def create_app(
     accounts: Accounts,
     assets: Assets,
     devices: Devices,
+    metrics: Metrics,
     door: Door,
 ) -> web.Application:
     """Build the application; it starts no task of its own."""
@@ -174,6 +176,7 @@ def create_app(
     Releases(accounts, gateway).add_to(app)
     CommandRoutes(accounts, gateway).add_to(app)
     devices.add_to(app)
+    metrics.add_to(app)
     return app
 
 
@@ -182,6 +185,7 @@ async def run_portal(
     accounts: Accounts,
     gateway: Gateway,
     devices: Devices,
+    metrics: Metrics,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve until cancelled, then close every WebSocket with 1001 and end within 2 s.
@@ -190,7 +194,7 @@ async def run_portal(
     """
     tls = _tls(settings)
     door = make_door()
-    app = create_app(settings, gateway, accounts, load_assets(), devices, door)
+    app = create_app(settings, gateway, accounts, load_assets(), devices, metrics, door)
     runner = web.AppRunner(
         app,
         access_log=None,

@@ -101,6 +101,11 @@ class Directory:
         self._put_together(device)
         return True
 
+    def is_revoked(self, device: str) -> bool:
+        """Whether nothing that it says is heard any more."""
+        entry = self._entries.get(device)
+        return entry is not None and entry.state.problem == _REVOKED
+
     def is_online(self, device: str) -> bool | None:
         """None where the device is unknown."""
         entry = self._entries.get(device)

@@ -175,6 +175,15 @@ class Gateway:
             elif identity.access != client.identity.access:
                 self._change_access(client, identity)
 
+    @property
+    def websockets(self) -> int:
+        """How many are connected."""
+        return len(self._clients)
+
+    def known(self) -> tuple[Device, ...]:
+        """What is known of each device, but for those that were revoked."""
+        return tuple(device for device in self._directory.all() if not self._directory.is_revoked(device.id))
+
     def devices(self) -> tuple[str, ...]:
         """Of which anything is known."""
         return self._directory.ids()

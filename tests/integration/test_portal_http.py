@@ -102,9 +102,9 @@ async def test_who_is_shut_out_while_a_dashboard_opens_is_not_let_in(monkeypatch
         async def no_change():  # the portal has looked already when this socket joins
             return -2
 
-        def join_late(who, address):
+        def join_late(who, address, **how):
             part.desk.set_disabled("bob", disabled=True)
-            return join(who, address)
+            return join(who, address, **how)
 
         monkeypatch.setattr(part.accounts, "revision", no_change)
         await asyncio.sleep(0.1)

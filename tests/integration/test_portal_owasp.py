@@ -25,6 +25,7 @@ PUBLIC = {
     "GET /",
     "GET /static/{version}/{name}",
     "GET /healthz",
+    "GET /metrics",  # for who shows its token, or from this machine alone
     "GET /api/ways",
     "POST /api/login",
     "POST /api/passkey/options",

@@ -17,9 +17,11 @@ from agent.portal.accounts.passwords import Passwords
 from agent.portal.accounts.seal import open_seal
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.enroll import Devices
+from agent.portal.api.metrics import Metrics
 from agent.portal.app import run_portal
 from agent.portal.authority import Authority
 from agent.portal.gateway import Gateway
+from agent.portal.metrics import PortalCounters, Scrape
 from agent.portal.store import Store
 from agent.portal.turn import IceServers
 from agent.signaling.signing import SigningFolder
@@ -58,7 +60,16 @@ class PortalPart:
 
 @asynccontextmanager
 async def portal(
-    *, ice=None, gateway=None, bus=None, store=None, role="admin", clock=None, oidc_secret=None, **settings
+    *,
+    ice=None,
+    gateway=None,
+    bus=None,
+    store=None,
+    role="admin",
+    clock=None,
+    oidc_secret=None,
+    metrics_token=None,
+    **settings,
 ):
     """Yield a portal whose broker is there, with the user `ann`; keywords go into PortalSettings."""
     bus = bus or FakeBus()
@@ -95,7 +106,17 @@ async def portal(
         devices = Devices(accounts, Authority(folder / "state"), signing.key_set, parsed, BrokerSettings())
         gateway.on_broker(connected=True)
         ready = asyncio.get_running_loop().create_future()
-        run = run_portal(parsed, accounts, gateway, devices, ready.set_result)
+        counters = PortalCounters(
+            broker_connected=True,
+            disk_full=False,
+            has_problem=False,
+            websockets=gateway.websockets,
+            sessions=0,
+            refused_messages=3,
+            dropped_messages=0,
+        )
+        metrics = Metrics(accounts, lambda: Scrape(counters, gateway.known()), metrics_token)
+        run = run_portal(parsed, accounts, gateway, devices, metrics, ready.set_result)
         writing = asyncio.create_task(audit.run(), name="audit")
         task = asyncio.create_task(run, name="portal")
         await asyncio.wait([ready, task], timeout=10, return_when=asyncio.FIRST_COMPLETED)

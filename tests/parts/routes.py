@@ -6,6 +6,7 @@ from fakes.bus import FakeBus
 
 from agent.config import BrokerSettings, PortalSettings
 from agent.portal.api.enroll import Devices
+from agent.portal.api.metrics import Metrics
 from agent.portal.app import create_app
 from agent.portal.assets import load_assets
 from agent.portal.door import Door
@@ -18,7 +19,8 @@ def routes():
     gateway = Gateway(FakeBus().send, IceServers(), "1")
     settings = PortalSettings(broker_has_public_certificate=True)
     devices = Devices(None, None, None, settings, BrokerSettings())
-    app = create_app(settings, gateway, None, load_assets(), devices, Door(1))
+    metrics = Metrics(None, None, None)
+    app = create_app(settings, gateway, None, load_assets(), devices, metrics, Door(1))
     return [
         (route.method, route.resource.canonical, getattr(route.handler, "__self__", None))
         for route in app.router.routes()

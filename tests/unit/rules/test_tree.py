@@ -50,6 +50,7 @@ FOREIGN = {
     "OpenSSL": "rtc/transport.py",
     "paho": "signaling/broker.py",
     "picamera2": "camera/picamera.py",
+    "prometheus_client": "portal/metrics.py",
     "pydantic": ANYWHERE,
     "pydantic_core": ("config/", "signaling/messages.py"),
     "pylibsrtp": ("rtc/transport.py", "rtc/seams.py"),
