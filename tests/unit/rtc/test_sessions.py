@@ -18,6 +18,7 @@ class Crowd(Sessions):
             signal=self,
             viewing=lambda _: nullcontext(),
             describe=dict,
+            command=lambda _: None,
             on_change=lambda: None,
         )
         self.over = asyncio.Event()
