@@ -1,7 +1,8 @@
 """The state of a device, in sections, each of one room.
 
-A field is added to its dataclass here, by the room that knows it, and where it is shown. All that carry it to
-there take sections and fields along that they do not know, unread, within these bounds.
+A field is added to its dataclass here, with a default since older devices do not say it, by the room that
+knows it, and where it is shown. All that carry it there take along what they do not know, unread, within
+these bounds.
 """
 
 import json

@@ -56,7 +56,6 @@ class Ours:
             signal=self,
             viewing=self._control.viewer,
             describe=lambda _: (0, BITRATE_BPS, "bench"),
-            command=lambda _: None,
             on_change=lambda: None,
         )
         self._following = asyncio.create_task(self._control.run())
@@ -203,30 +202,21 @@ class Sampler:
         self._all.update(set(names))
 
 
-class Film:
-    """The encoder's part: a loop of access units."""
-
-    def __init__(self, sender, units):
-        self._sender, self._units = sender, units
-        self.made_bytes = 0
-
-    async def run(self):
-        """Thirty times a second until cancelled; from the loop's keyframe on where one is asked for."""
-        start_s, index, seq = time.monotonic(), 0, 0
-        while True:
-            if self._sender.takes_keyframe() or index == len(self._units):
-                index = 0
-            data, is_keyframe = self._units[index]
-            self._sender.push(data, is_keyframe, seq)
-            self.made_bytes += len(data)
-            index, seq = index + 1, seq + 1
-            await asyncio.sleep(max(0.0, start_s + seq / FPS - time.monotonic()))
+async def film(sender, units):
+    """Thirty times a second until cancelled; from the loop's keyframe on where one is asked for."""
+    start_s, index, seq = time.monotonic(), 0, 0
+    while True:
+        if sender.takes_keyframe() or index == len(units):
+            index = 0
+        data, is_keyframe = units[index]
+        sender.push(data, is_keyframe, seq)
+        index, seq = index + 1, seq + 1
+        await asyncio.sleep(max(0.0, start_s + seq / FPS - time.monotonic()))
 
 
 async def main(kind, units):
     sender = Ours() if kind == "ours" else Stock()
-    film = Film(sender, units)
-    filming = asyncio.create_task(film.run())
+    filming = asyncio.create_task(film(sender, units))
     reader = asyncio.StreamReader(limit=1 << 20)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -249,7 +239,7 @@ async def main(kind, units):
             case "clock":
                 used = resource.getrusage(resource.RUSAGE_SELF)
                 clock = {"cpu_s": time.process_time(), "at_s": time.monotonic()}
-                clock |= {"system_s": used.ru_stime, "wakes": used.ru_nvcsw, "made_bytes": film.made_bytes}
+                clock |= {"system_s": used.ru_stime, "wakes": used.ru_nvcsw}
                 print(json.dumps(clock), flush=True)
             case "profile":
                 sampler.start()

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 import yaml
 from fakes.bus import state
+from parts.fleet_broker import fleet as fleet_with_broker
 from parts.portal import portal
 from parts.prometheus import prometheus, promtool
 
@@ -106,6 +107,26 @@ async def value(http, url, query):
     except (aiohttp.ClientError, KeyError):
         return None  # it starts
     return found[0]["value"][1] if found else None
+
+
+async def test_a_number_of_a_camera_comes_all_the_way_and_the_last_that_is_known_stays():
+    """Camera, Mosquitto with its access rules, portal: what a state of before has no key for."""
+    with fleet_with_broker() as one:
+        settings = one.camera("door")
+        settings.write_text(settings.read_text() + "[data_plan]\nmonthly_cap_mb = 10\n")
+        one.enroll("door", one.claim())
+        one.start_agent("door")
+        told = 'pinhole_plan_cap_bytes{device="door"} 1e+07'
+        for is_online in (1, 0):
+            async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE_S):
+                while True:
+                    async with http.get(f"{one.url}/metrics") as answer:
+                        text = await answer.text()
+                    if told in text and f'pinhole_device_online{{device="door"}} {is_online}' in text:
+                        break
+                    await asyncio.sleep(0.2)
+            if is_online:
+                one.stop_agent("door")
 
 
 def test_the_alerts_fire_when_they_should(tmp_path):
