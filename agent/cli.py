@@ -261,7 +261,7 @@ def fleet(
     code: CodeOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List every device of a portal: release, health, what its doctor says, what was given back and why.
+    """List every device of a portal: release, health, what its doctor says, what was rolled back and why.
 
     Examples: [b]pinhole fleet --portal https://cams.example.org --user ann[/]
               [b]pinhole fleet --json[/]
@@ -288,7 +288,7 @@ def look(
     """Have devices look for a new release now, instead of at their timer's next turn.
 
     For those that pull (agent_release_url). Each asks within half a minute where its own settings say, takes
-    only what is signed, and gives it back where it does not work. One that is offline looks when it is back.
+    only what is signed, and rolls it back where it does not work. One that is offline looks when it is back.
 
     Examples: [b]pinhole fleet look front-door --portal https://cams.example.org --user ann[/]
               [b]pinhole fleet look --portal https://cams.example.org --user ann[/]

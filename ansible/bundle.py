@@ -24,6 +24,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from release.joined import join
+
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pinhole" / "wheels"
 NAMESPACE = "pinhole-release"
@@ -39,7 +41,6 @@ LOCKS = {"device": "device.lock", "portal": "portal.lock"}
 UNITS = {
     "pinhole.service": "firmware-config/rootfs/usr/lib/systemd/system/pinhole.service",
 }
-TOOL = "ansible/roles/release/files/pinhole_release.py"
 
 
 def main() -> None:
@@ -209,7 +210,7 @@ def build(files: Path, targets: list[str]) -> dict[str, Any]:
     system = [{"file": name, "path": f"/etc/systemd/system/{name}"} for name in UNITS]
     for name, source in UNITS.items():
         shutil.copyfile(ROOT / source, files / name)
-    shutil.copyfile(ROOT / TOOL, files / "pinhole-release")
+    (files / "pinhole-release").write_text(join())
     system.append({"file": "pinhole-release", "path": "/usr/local/sbin/pinhole-release"})
     return {
         "format": 1,

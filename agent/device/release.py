@@ -1,6 +1,6 @@
 """The agent's side of a release: proves itself while on trial, and reports a rollback.
 
-`pinhole-release` (ansible/roles/release/files) switches releases and judges them. The two meet in three
+`pinhole-release` (release/) switches releases and judges them. The two meet in three
 files: the trial's flag and the releases' state, which it writes, and our status, which we write.
 """
 

@@ -1,4 +1,4 @@
-"""What the source of releases last said, as `pinhole-release pull` noted it (ansible/roles/release/files)."""
+"""What the source of releases last said, as `pinhole-release pull` noted it (release/)."""
 
 import json
 import time

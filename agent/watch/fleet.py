@@ -39,7 +39,7 @@ class Row:
     version_since: float | None
     """Unix time in seconds when the device turned to it; None where nobody knows."""
     given_back: str
-    """The version that was last given back, and why; empty where none was."""
+    """The version that was last rolled back, and why; empty where none was."""
     reason: str
     verdict: Verdict
     """Of the device's own doctor; `unknown` where it has not said."""

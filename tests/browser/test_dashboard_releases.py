@@ -1,4 +1,4 @@
-"""The dashboard's page about releases in a real browser: who runs what, what was given back, and why."""
+"""The dashboard's page about releases in a real browser: who runs what, what was rolled back, and why."""
 
 import time
 

@@ -34,7 +34,7 @@ def build(folder: Path, version: str, key: Path, *targets: str, spoil: Spoil | N
     tree = folder / f"tree-{version}"
     names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "agent", "ansible",
-         "firmware-config",         "pyproject.toml", "README.md"],
+         "firmware-config", "pyproject.toml", "README.md", "release"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout.splitlines()  # fmt: skip
     for name in names:

@@ -7,7 +7,6 @@ systemd, pip and the network are played.
 
 import contextlib
 import hashlib
-import importlib.util
 import io
 import json
 import os
@@ -19,13 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from parts.release_tool import load
 
-ROOT = Path(__file__).parents[2]
-FILE = ROOT / "ansible" / "roles" / "release" / "files" / "pinhole_release.py"
-SPEC = importlib.util.spec_from_file_location("pinhole_release_kills", FILE)
-release = importlib.util.module_from_spec(SPEC)
-sys.modules[SPEC.name] = release  # dataclasses look their module up
-SPEC.loader.exec_module(release)
+release = load("pinhole_release_kills")
 
 EVENTS = {
     "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.chmod", "shutil.copyfile",

@@ -1,4 +1,4 @@
-// Which release each camera runs, how the newest one fares, and why one was given back.
+// Which release each camera runs, how the newest one fares, and why one was rolled back.
 
 import { post } from "./api.js";
 import { el, setText, table } from "./dom.js";
@@ -33,7 +33,7 @@ export class ReleasesPage {
     this.ask = el("div", { class: "look" }, el("p", { class: "hint" }, words), all, this.said);
     this.others = el("p", { class: "hint others" });
     this.rows = el("tbody");
-    this.table = table("releases", "Cameras", ["Camera", "Release", "State", "Since", "Last given back", "(Look for a release)"], this.rows);
+    this.table = table("releases", "Cameras", ["Camera", "Release", "State", "Since", "Last rolled back", "(Look for a release)"], this.rows);
     this.element = el("div", {}, this.newest, this.ask, this.others, this.table);
   }
 

@@ -1,4 +1,4 @@
-"""Say at the end who runs which release, and why one was given back; as a table, and as JSON in a file."""
+"""Say at the end who runs which release, and why one was rolled back; as a table, and as JSON in a file."""
 
 DOCUMENTATION = """
 name: rollout_report

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from parts import release_tool
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,7 +21,7 @@ def load(name, file):
 
 
 bundle = load("pinhole_bundle", "ansible/bundle.py")
-tool = load("pinhole_release_bundle", "ansible/roles/release/files/pinhole_release.py")
+tool = release_tool.load("pinhole_release_bundle")
 
 
 class Desk:

@@ -2,21 +2,14 @@
 
 import dataclasses
 import hashlib
-import importlib.util
 import io
 import json
-import sys
 import tarfile
-from pathlib import Path
 
 import pytest
+from parts.release_tool import load
 
-ROOT = Path(__file__).parents[3]
-FILE = ROOT / "ansible" / "roles" / "release" / "files" / "pinhole_release.py"
-SPEC = importlib.util.spec_from_file_location("pinhole_release", FILE)
-release = importlib.util.module_from_spec(SPEC)
-sys.modules["pinhole_release"] = release  # dataclasses look their module up
-SPEC.loader.exec_module(release)
+release = load("pinhole_release")
 
 HASH = "0" * 64
 MANIFEST = {

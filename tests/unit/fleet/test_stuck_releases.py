@@ -1,22 +1,16 @@
 """No state of `pinhole-release` blocks later releases, and no serial and no mirror can hold a fleet back."""
 
 import hashlib
-import importlib.util
 import io
 import json
 import ssl
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from parts.release_tool import load, text
 
-ROOT = Path(__file__).parents[3]
-FILE = ROOT / "ansible" / "roles" / "release" / "files" / "pinhole_release.py"
-SPEC = importlib.util.spec_from_file_location("pinhole_release_stuck", FILE)
-release = importlib.util.module_from_spec(SPEC)
-sys.modules[SPEC.name] = release  # dataclasses look their module up
-SPEC.loader.exec_module(release)
+release = load("pinhole_release_stuck")
 
 EMPTY = hashlib.sha256().hexdigest()
 NOW = 1_800_000_000.0
@@ -401,9 +395,9 @@ def test_what_came_later_to_the_manifest_is_checked_too(more):
 def test_an_older_pinhole_release_does_not_replace_a_newer_one(machine):
     """It would not understand the newer one's settings."""
     tool = machine.paths.root / "usr/local/sbin/pinhole-release"
-    tool.write_bytes(FILE.read_bytes())
+    tool.write_bytes(text().encode())
     assert release.activate(machine.paths, machine.settings, "1.1", needs_confirmation=False)
-    assert tool.read_bytes() == FILE.read_bytes()
+    assert tool.read_bytes() == text().encode()
 
 
 def test_settings_of_a_later_edition_are_read(machine):
