@@ -167,7 +167,7 @@ class DeviceEvent:
     kind: str
     message: str
     at: float
-    severity: str = "error"
+    severity: str
     """`info`, `warning` or `error`, or what a newer camera says."""
     type: Literal["event"] = "event"
 

@@ -15,12 +15,14 @@ from agent.portal.messages import DeviceEvent
 async def test_what_happened_stays_after_its_toast():
     async with open_page() as (part, page):
         part.gateway.on_state("front", state())
-        part.gateway.on_event(DeviceEvent("front", "camera-failed", "before anybody came", time.time() - 60))
+        part.gateway.on_event(
+            DeviceEvent("front", "camera-failed", "before anybody came", time.time() - 60, "error")
+        )
         await sign_in(page, part.url)
         button = page.get_by_role("button", name="Activity")
         await expect(button).to_contain_text("1")
         part.gateway.on_event(
-            DeviceEvent("front", "camera-recovered", "The camera works again.", time.time())
+            DeviceEvent("front", "camera-recovered", "The camera works again.", time.time(), "info")
         )
         part.gateway.on_state("front", state(online=False, since=time.time()))
         await expect(button).to_contain_text("3")

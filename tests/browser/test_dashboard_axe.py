@@ -16,7 +16,7 @@ from agent.portal.messages import DeviceEvent
 
 HD = (StreamInfo("main", 1280, 720, 30, 2_000_000), StreamInfo("preview", 640, 360, 10, 500_000))
 FAULT = HealthFault("clock", "9 s behind the portal: offers look expired", "sudo timedatectl set-ntp true")
-PAGES = ("account", "links", "releases", "cameras", "users", "groups", "audit")
+PAGES = ("account", "events", "links", "releases", "cameras", "users", "groups", "audit")
 LOOKS = [(DESKTOP, "dark", "light"), (PHONE, "light", "dark")]
 COLOURS = ["color-contrast", "link-in-text-block"]
 
@@ -57,7 +57,7 @@ def fleet(part):
         part.gateway.on_state(device, state(streams=HD, **fields))
     part.gateway.on_state("gate", state(name="Gate", streams=HD, online=False, since=now - 600))
     part.gateway.on_health("front", Health(1000.0, "symmetric", is_carrier=True, faults=(FAULT,)))
-    part.gateway.on_event(DeviceEvent("barn", "camera-failed", "The sensor does not answer.", now))
+    part.gateway.on_event(DeviceEvent("barn", "camera-failed", "The sensor does not answer.", now, "error"))
 
 
 async def test_the_way_in_hinders_nobody():

@@ -153,7 +153,7 @@ async def test_what_a_device_says_is_shown_as_text():
         await sign_in(page, part.url)
         await expect(page.get_by_role("heading", name=name)).to_be_visible()
         await expect(page.get_by_text("<b>bold</b>")).to_be_visible()
-        part.gateway.on_event(DeviceEvent("evil", "camera-failed", "<i>toast</i>", time.time()))
+        part.gateway.on_event(DeviceEvent("evil", "camera-failed", "<i>toast</i>", time.time(), "error"))
         await expect(page.get_by_text("<i>toast</i>")).to_be_visible()
         await screenshot(page, "toast-1440")
         assert await page.title() == "Pinhole"

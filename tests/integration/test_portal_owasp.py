@@ -151,7 +151,7 @@ async def test_a_camera_that_is_not_granted_shows_nowhere():
         async with sessions["viewer"].ws_connect(f"{part.url}/api/ws") as socket:
             hello = await socket.receive_json(timeout=10)
             assert [device["id"] for device in hello["devices"]] == ["front"]
-            part.gateway.on_event(DeviceEvent("back", "camera-lost", "secret", time.time()))
+            part.gateway.on_event(DeviceEvent("back", "camera-lost", "secret", time.time(), "error"))
             part.gateway.on_state("back", state(name="secret", viewers=3))
             await socket.send_json(OFFER)
             answer = await socket.receive_json(timeout=10)

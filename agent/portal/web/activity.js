@@ -5,10 +5,10 @@ import { count, moment } from "./format.js";
 
 const MAX_ENTRIES = 100;
 const SEEN = "pinhole-activity-seen";
-const GOOD = new Set(["camera-recovered", "online"]);
 const WORDS = { online: "Is online again", offline: "Went offline" };
 
-export const isGood = (kind) => GOOD.has(kind);
+/** What the portal says has a severity; that a camera came or went is seen here. */
+export const isGood = ({ kind, severity }) => (severity ? severity === "info" : kind === "online");
 
 export class Activity {
   #entries = []; // {device, kind, message, at}, the newest first
@@ -21,7 +21,7 @@ export class Activity {
     this.button = tool("bell", "Activity", null, { popovertarget: "activity" });
     this.button.append(this.number);
     this.list = el("ol", { class: "activity-list" });
-    this.panel = el("div", { id: "activity", class: "menu activity", popover: "auto", ontoggle: (event) => event.newState === "open" && this.#show() }, el("h2", {}, "Activity"), this.list);
+    this.panel = el("div", { id: "activity", class: "menu activity", popover: "auto", ontoggle: (event) => event.newState === "open" && this.#show() }, el("h2", {}, "Activity"), this.list, el("a", { class: "button", href: "#/events" }, "All events"));
   }
 
   /** What the portal remembers takes the place of our own notes on the same time. */
@@ -55,9 +55,10 @@ export class Activity {
     this.button.title = "";
   }
 
-  #row({ device, kind, message, at }) {
+  #row({ device, kind, severity, message, at }) {
+    const good = isGood({ kind, severity });
     const words = el("div", {}, el("strong", {}, this.#nameOf(device)), el("p", {}, message || (WORDS[kind] ?? kind)));
-    const link = el("a", { href: `#/camera/${encodeURIComponent(device)}` }, icon(isGood(kind) ? "camera" : kind === "offline" ? "camera-off" : "alert"), words, el("time", {}, moment(at)));
-    return el("li", { class: isGood(kind) ? "good" : "" }, link);
+    const link = el("a", { href: `#/camera/${encodeURIComponent(device)}` }, icon(good ? "camera" : kind === "offline" ? "camera-off" : "alert"), words, el("time", {}, moment(at)));
+    return el("li", { class: good ? "good" : "" }, link);
   }
 }

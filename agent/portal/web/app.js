@@ -71,8 +71,8 @@ function show(next) {
 
 function routeOf(hash) {
   const [, name, id] = /^#\/([a-z]+)(?:\/([^/]+))?$/.exec(hash) ?? [];
-  if (PAGE_NAMES.includes(name)) return { name, id: null };
   try {
+    if (PAGE_NAMES.includes(name)) return { name, id: id ? decodeURIComponent(id) : null };
     return name === (isShared ? "shared" : "camera") && id ? { name: "camera", id: decodeURIComponent(id) } : { name: "grid", id: null };
   } catch {
     return { name: "grid", id: null }; // a damaged escape in the address
@@ -89,7 +89,7 @@ function navigate() {
   if (next.name === "camera") openCamera(next.id);
   else if (isShared) location.reload(); // somebody left the shared camera: the page begins afresh
   else if (next.name === "grid") openGrid(from);
-  else show(new SettingsView(next.name, () => devices));
+  else show(new SettingsView(next.name, next.id, () => devices));
 }
 
 function openGrid(from) {
@@ -234,7 +234,7 @@ const handlers = {
   },
   event(message) {
     activity.add(message);
-    toast(isGood(message.kind) ? "good" : "bad", nameOf(message.device), message.message);
+    toast(isGood(message) ? "good" : "bad", nameOf(message.device), message.message);
   },
   events({ events }) {
     activity.past(events);

@@ -5,6 +5,7 @@ import { CommandMenu } from "./commands.js";
 import { nameOf, streamOf } from "./device.js";
 import { announce, download, el, icon, setText, tool } from "./dom.js";
 import { clock, moment, size } from "./format.js";
+import { EventMenu } from "./events.js";
 import { Notice } from "./notice.js";
 import { Overlay } from "./overlay.js";
 import { savePoster } from "./posters.js";
@@ -113,13 +114,15 @@ export class CameraView {
     const help = tool("help", "Keys", showHelp, { class: "tool wide-only", title: "Keyboard shortcuts (?)" });
     const buttons = el("div", { class: "controls" }, this.statsButton, this.smallButton, this.snapshotButton, this.pipButton, fullscreen, help);
     const commands = isShared ? null : new CommandMenu(this.#id);
+    const events = isShared ? null : new EventMenu(this.#id);
     if (commands) buttons.append(commands.button);
     const names = el("div", { class: "names" }, this.title, this.detail);
     return el(
       "main",
       { class: "stage", tabindex: "-1", onpointermove: () => this.#wake(), onpointerdown: () => this.#wake(), onfocusin: () => this.#wake(), ondblclick: (event) => this.picture.contains(event.target) && this.#fullscreen() },
       this.picture,
-      el("div", { class: "bar" }, ...back, names, this.badge, buttons),
+      el("div", { class: "bar" }, ...back, names, this.badge, buttons, events?.button),
+      events?.element,
       commands?.element,
       this.overlay.element,
       this.notice.element,

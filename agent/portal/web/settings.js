@@ -6,6 +6,7 @@ import { AuditPage } from "./audit.js";
 import { nameOf } from "./device.js";
 import { el, icon } from "./dom.js";
 import { EnrolledPage } from "./enrolled.js";
+import { EventsPage } from "./events.js";
 import { GroupsPage } from "./groups.js";
 import { LinksPage } from "./links.js";
 import { ReleasesPage } from "./releases.js";
@@ -13,6 +14,7 @@ import { UsersPage } from "./users.js";
 
 const PAGES = [
   { name: "account", title: "Account", page: AccountPage, may: () => true },
+  { name: "events", title: "Events", page: EventsPage, may: () => true },
   { name: "links", title: "Share links", page: LinksPage, may: (me) => me.operator },
   { name: "releases", title: "Releases", page: ReleasesPage, may: (me) => me.operator },
   { name: "cameras", title: "Cameras", page: EnrolledPage, may: (me) => me.admin },
@@ -25,12 +27,17 @@ export const PAGE_NAMES = PAGES.map(({ name }) => name);
 
 export class SettingsView {
   #name;
+  #about;
   #devices;
   #isFilled = false;
 
-  /** @param {() => Map<string, object> | null} devices what the portal has said of the cameras. */
-  constructor(name, devices) {
+  /**
+   * @param {string | null} about the camera that the page is to be about.
+   * @param {() => Map<string, object> | null} devices what the portal has said of the cameras.
+   */
+  constructor(name, about, devices) {
     this.#name = name;
+    this.#about = about;
     this.#devices = devices;
     const back = el("a", { class: "icon-button", href: "#/", "aria-label": "All cameras", title: "All cameras (Esc)" }, icon("back"));
     this.nav = el("nav", { class: "tabs", "aria-label": "Settings" });
@@ -58,7 +65,7 @@ export class SettingsView {
     this.nav.replaceChildren(...allowed.map(({ name, title }) => el("a", { href: `#/${name}`, "aria-current": name === current.name ? "page" : null }, title)));
     this.nav.querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "center" });  // a phone shows three at once
     document.title = `${current.title} – Pinhole`;
-    const page = new current.page({ me, cameras: () => [...(this.#devices() ?? new Map()).values()].map((device) => ({ ...device, name: nameOf(device) })) });
+    const page = new current.page({ me, about: this.#about, cameras: () => [...(this.#devices() ?? new Map()).values()].map((device) => ({ ...device, name: nameOf(device) })) });
     const heading = el("h1", { tabindex: "-1" }, current.title);
     this.content.replaceChildren(heading, page.element);
     if (document.activeElement === document.body) heading.focus({ preventScroll: true });

@@ -598,7 +598,7 @@ async def test_presence_reaches_every_browser_once(world):
 
 async def test_events_and_the_broker_reach_every_browser(world):
     browser = await world.browser()
-    world.gateway.on_event(DeviceEvent("front", "camera-failed", "no frames", 9_999.0))
+    world.gateway.on_event(DeviceEvent("front", "camera-failed", "no frames", 9_999.0, "error"))
     world.gateway.on_broker(connected=True)
     world.gateway.on_broker(connected=False)
     assert await browser.heard() == [
@@ -617,9 +617,9 @@ async def test_events_and_the_broker_reach_every_browser(world):
 async def test_a_camera_that_says_much_closes_no_browser_and_hides_no_others_events(two):
     browser = Browser(two.gateway)
     await browser.heard()
-    two.gateway.on_event(DeviceEvent("back", "camera-failed", "stuck", 1.0))
+    two.gateway.on_event(DeviceEvent("back", "camera-failed", "stuck", 1.0, "error"))
     for number in range(2 * MAX_QUEUED):
-        two.gateway.on_event(DeviceEvent("front", "camera-failed", "boo", float(number)))
+        two.gateway.on_event(DeviceEvent("front", "camera-failed", "boo", float(number), "error"))
         two.gateway.on_state("front", state(online=bool(number % 2), since=float(number)))
     assert browser.client.outbox.close_code is None
     told = [one for one in await browser.heard() if one["type"] == "event"]
@@ -628,7 +628,7 @@ async def test_a_camera_that_says_much_closes_no_browser_and_hides_no_others_eve
     devices = [one["device"] for one in past["events"]]
     assert (devices.count("back"), devices.count("front")) == (1, PAST_OF_DEVICE)
     two.pass_time(61)
-    two.gateway.on_event(DeviceEvent("front", "camera-failed", "again", 1000.0))
+    two.gateway.on_event(DeviceEvent("front", "camera-failed", "again", 1000.0, "error"))
     assert [one["message"] for one in await browser.heard() if one["type"] == "event"] == ["again"]
 
 
@@ -1086,7 +1086,7 @@ async def test_ice_without_turn_is_never_stale():
 
 async def test_a_camera_of_which_more_than_the_first_page_is_told_shows_each_once(world):
     browser = await world.browser()
-    world.gateway.on_event(DeviceEvent("front", "camera-failed", "no frames", 9_999.0))
+    world.gateway.on_event(DeviceEvent("front", "camera-failed", "no frames", 9_999.0, "error"))
     [told] = await browser.heard()
     assert told["at"] == 9_999
     world.gateway.on_state("front", state(online=False))
@@ -1136,9 +1136,9 @@ async def test_a_camera_that_is_not_granted_is_not_even_listed(two):
     assert [device["id"] for device in hello["devices"]] == ["front"]
     two.gateway.on_state("back", state(online=False, since=1001.0))
     two.gateway.on_health("back", Health(1000.0, (HealthFault("board", "hot", "cool it"),)))
-    two.gateway.on_event(DeviceEvent("back", "camera-lost", "gone", 1000.0))
+    two.gateway.on_event(DeviceEvent("back", "camera-lost", "gone", 1000.0, "error"))
     assert await browser.heard() == []
-    two.gateway.on_event(DeviceEvent("front", "camera-lost", "gone", 1000.0))
+    two.gateway.on_event(DeviceEvent("front", "camera-lost", "gone", 1000.0, "error"))
     assert [m["type"] for m in await browser.heard()] == ["event"]
 
 
@@ -1256,7 +1256,7 @@ async def test_everybody_knows_their_own_streams_and_only_who_manages_a_camera_t
 
 
 async def test_who_comes_later_hears_what_happened_before(two):
-    two.gateway.on_event(DeviceEvent("front", "camera-failed", "stuck", 1000.0))
+    two.gateway.on_event(DeviceEvent("front", "camera-failed", "stuck", 1000.0, "error"))
     two.gateway.on_state("back", state(name="Back door", online=False, since=1001.0))
     _, past = await Browser(two.gateway).heard()
     assert [(one["device"], one["kind"]) for one in past["events"]] == [
@@ -1269,7 +1269,9 @@ async def test_who_comes_later_hears_what_happened_before(two):
 
 async def test_what_happened_before_fits_into_one_message(two):
     for number in range(500):
-        two.gateway.on_event(DeviceEvent(f"cam-{number // 20}", "camera-failed", "ä" * 512, float(number)))
+        two.gateway.on_event(
+            DeviceEvent(f"cam-{number // 20}", "camera-failed", "ä" * 512, float(number), "error")
+        )
     _, past = await Browser(two.gateway).heard()
     assert past["events"][0]["at"] == 499
     assert len(json.dumps(past, ensure_ascii=False).encode()) < 64 * 1024
