@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from agent.control.allowance import DataAllowance
 from agent.control.budget import Plan, Usage
 from agent.control.demand import Limits
 from agent.control.stream import StreamControl
+from agent.device.changes import Proof, RemoteSettings
 from agent.device.commands import Commands, Handler
 from agent.device.heartbeat import Heartbeat
 from agent.device.journal import Journal
@@ -40,6 +41,7 @@ from agent.model.flat import beyond, offline, state_of
 from agent.model.health import Health
 from agent.model.keys import KeySet
 from agent.model.media import STREAMS, Need, StreamName, Unit
+from agent.model.remote_settings import Changes
 from agent.model.sections import AgentSection, ReadSection, read_sections
 from agent.model.signal import (
     CameraState,
@@ -59,12 +61,19 @@ from agent.signaling.telling import Telling
 
 log = logging.getLogger(__name__)
 
+CHANGE_AFTER_S = 0.5
+"""From the command to the end of the streams."""
+
 
 class Agent:
     """The parts of a device, wired."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, remote: RemoteSettings, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._settings, self._remote = settings, remote
+        self._again = asyncio.Event()
+        """Somebody wants all of it built anew, with other settings."""
         self._boot_id = secrets.token_hex(8)
         self._born, self._started_s = time.time(), time.monotonic()
         self._tasks = EssentialTasks()
@@ -79,6 +88,7 @@ class Agent:
             on_event=self._on_event,
         )
         proof = partial(self.capture.watching, "main")
+        self._proof = Proof(proof, lambda: self.capture.frames)
         ask_keyframe = partial(self.capture.request_keyframe, "main", Need.START)
         self.releases = ReleaseDesk(self._stand, proof, ask_keyframe, self._publish_state)
         self.streams = {name: self._make_stream(name) for name in STREAMS}
@@ -90,7 +100,7 @@ class Agent:
             settings.webrtc.uplink_bps,
         )
         self.led = Led(device.state_dir / "led.json")
-        self.power = Power(_later, lambda: time.monotonic() - self._started_s, os.environ)
+        self.power = Power(_later, lambda: time.monotonic() - self._started_s, environ)
         self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
         identity = load_identity(device.state_dir)
         self.service = SignalingService(
@@ -119,6 +129,7 @@ class Agent:
             "viewers": self.sessions.section,
             "release": self.releases.section,
             "plan": lambda: self.allowance and self.allowance.section(),
+            "settings": remote.section,
         }
         self.broker = Broker(
             broker,
@@ -141,19 +152,21 @@ class Agent:
         self.link = LinkMonitor(
             partial(host_addresses, settings.webrtc.exclude_interfaces), self._on_link_changed
         )
-        self.heartbeat = Heartbeat(self._vitals)
+        self.heartbeat = Heartbeat(self._vitals, dict(environ))
 
     async def run(self) -> None:
-        """Run until cancelled, or until a part ends; then close in order, within 8 s."""
+        """Run until cancelled, until a part ends, or until it is to be built anew; then close, within 8 s."""
+        self._tell_outcome()
         self._publish_state()
         async with self._tasks as group:
             camera = group.start(self.capture.run(), name="camera")
-            group.start(self.broker.run(), name="broker")
+            broker = group.start(self.broker.run(), name="broker")
             others = [group.start(work, name=name) for name, work in self._work()]
             try:
-                await group.until_one_ends()
+                await group.until_one_ends(self._again)
             finally:
-                self.heartbeat.stopping()
+                if not self._again.is_set():
+                    self.heartbeat.stopping()
                 for one in others:
                     one.cancel()
                 await self.sessions.close()
@@ -162,6 +175,7 @@ class Agent:
                 if self.allowance:
                     self.allowance.close()
                 self.service.publish_state(offline(self._state(), time.time()))
+                broker.cancel()  # which still says that
 
     def _work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What runs beside camera and broker, and ends before them."""
@@ -175,6 +189,7 @@ class Agent:
         yield "led", self.led.run()
         yield "journal", self.journal.run()
         yield "telling", self.telling.run()
+        yield "settings", self._remote.run(self._proof, self._build_anew, self._tell_outcome)
         yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
 
     # Signaling and the sessions need each other; signaling calls these.
@@ -198,7 +213,7 @@ class Agent:
     def answered(self, command: str) -> Result | None:
         return self.commands.answered(command)
 
-    def on_command(self, order: Order) -> Result:
+    def on_command(self, order: Order) -> Result | None:
         return self.commands.run(order)
 
     def _handlers(self) -> dict[str, Handler]:
@@ -206,11 +221,31 @@ class Agent:
         return {
             "keyframe": lambda order, _: self.sessions.want_keyframe(order.session),
             "look": lambda _, __: self.releases.look_for_release(),
+            "settings": lambda _, __: self._remote.shown(),
+            "set": self._set,
             "identify": lambda _, wish: self.led.blink(wish.seconds),
             "restart-stream": lambda _, __: self._restart_stream(),
             "restart-agent": lambda _, __: self.power.restart_agent(),
             "reboot": lambda _, __: self.power.reboot(),
         }
+
+    def _set(self, order: Order, changes: Changes) -> object:
+        if self.releases.is_on_trial:
+            raise CommandError("busy", "a release is on trial: wait until it has proven itself")
+        return self._remote.set(order, changes, lambda: _later(CHANGE_AFTER_S, self._build_anew))
+
+    def _build_anew(self) -> None:
+        self._again.set()
+
+    def _tell_outcome(self) -> None:
+        """What became of settings on trial, to the portal that asked, and to all in the state."""
+        result, self._remote.outcome = self._remote.outcome, None
+        if result is not None:
+            self.commands.finish(result)
+            self.service.send_result(result.id, result)
+            kind: EventKind = "settings-changed" if result.ok else "settings-given-back"
+            self._on_event(kind, result.message, {})
+        self._publish_state()
 
     def _restart_stream(self) -> None:
         if not self.capture.restart():
@@ -345,4 +380,15 @@ def _in_thread(work: Callable[[], None]) -> object:
 async def run_agent(settings: Settings) -> None:
     """`pinhole run`."""
     gc.freeze()  # what is loaded by now stays: a collection is then short, and no viewer waits for it
-    await Agent(settings).run()
+    environ = {**os.environ}
+    os.environ.pop("NOTIFY_SOCKET", None)  # the programs that we start shall not speak for us
+    check_folder(settings.device.state_dir)
+    remote = RemoteSettings(settings.device.state_dir / "settings.json", settings)
+    while True:
+        try:
+            await Agent(remote.apply(), remote, environ).run()
+        except Exception as exc:
+            if not remote.is_on_trial:
+                raise
+            remote.go_back(f"the agent ended: {exc}")
+            log.exception("the agent ended with settings that were tried")

@@ -38,8 +38,13 @@ def load(path: Path) -> Settings:
     try:
         return Settings.model_validate(complete, context=context)
     except ValidationError as exc:
-        faults = [line for error in exc.errors(include_url=False) for line in _describe(error)]
+        faults = described(exc)
         raise ConfigError("\n  ".join([f"{path}: {_count(faults)}:", *faults])) from exc
+
+
+def described(exc: ValidationError) -> list[str]:
+    """Each fault of settings as key, value and rule."""
+    return [line for error in exc.errors(include_url=False) for line in _describe(error)]
 
 
 def read_secret(path: Path) -> str:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -112,6 +112,8 @@ class Section(BaseModel):
     """Unknown keys are faults: a typing error must not pass for a default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    settable: ClassVar[frozenset[str]] = frozenset()
+    """Keys that may be changed from afar, on trial: no secret, no key, not where broker and portal are."""
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -140,6 +142,7 @@ def _both(first: object, first_key: str, second: object, second_key: str) -> Ite
 class DeviceSettings(Section):
     """Who this camera is."""
 
+    settable = frozenset({"name"})
     id: Id = Field(
         default_factory=default_device_id,
         description="Unique in the fleet; letters, digits, - and _. Default: the host name.",
@@ -162,6 +165,7 @@ class DeviceSettings(Section):
 class BrokerSettings(Section):
     """How to reach the MQTT broker; for the agent and the portal alike."""
 
+    settable = frozenset({"keepalive_s", "session_expiry_s", "connect_timeout_s", "reconnect_max_s"})
     url: BrokerUrl = Field(
         default="mqtt://127.0.0.1:1883",
         description="mqtt:// or mqtts:// (TLS), ws:// or wss:// (MQTT over websockets); host, port, path.",
@@ -220,6 +224,7 @@ class BrokerSettings(Section):
 class PreviewSettings(Section):
     """The small second stream: for grids, and for viewers whose link cannot carry the full picture."""
 
+    settable = frozenset({"enabled", "width_px", "fps", "bitrate_bps"})
     enabled: bool | None = Field(
         default=None,
         description="true or false. Default: where the board has room for it, so not on a Zero 2 W.",
@@ -239,6 +244,18 @@ class PreviewSettings(Section):
 class ImageSettings(Section):
     """How a Pi camera takes its pictures. What it has not is passed over, and the log says so."""
 
+    settable = frozenset(
+        {
+            "sensor_mode",
+            "af_mode",
+            "lens_position",
+            "exposure_us",
+            "night_fps",
+            "flicker_hz",
+            "noise_reduction",
+            "hdr",
+        }
+    )
     sensor_mode: str | None = Field(
         default=None,
         pattern=r"^\d+x\d+$",
@@ -292,6 +309,18 @@ class ImageSettings(Section):
 class CameraSettings(Section):
     """Which camera, and what it delivers."""
 
+    settable = frozenset(
+        {
+            "width_px",
+            "height_px",
+            "fps",
+            "bitrate_bps",
+            "min_bitrate_bps",
+            "keyframe_interval_s",
+            "linger_s",
+            "rotate",
+        }
+    )
     source: CameraSource = Field(
         default="auto",
         description="auto, picamera, picamera:N, v4l2:/dev/video0, replay:FILE (MP4 or H.264) or synthetic. "
@@ -362,6 +391,7 @@ class CameraSettings(Section):
 class WebrtcSettings(Section):
     """The streams to the viewers."""
 
+    settable = frozenset({"max_viewers", "uplink_bps", "connect_timeout_s"})
     max_viewers: int = Field(
         default=8,
         ge=1,
@@ -388,6 +418,7 @@ class WebrtcSettings(Section):
 class DataPlanSettings(Section):
     """What the SIM card's plan allows: counted over restarts, then the streams are held down."""
 
+    settable = frozenset({"monthly_cap_mb", "first_day", "warn_percent", "ceiling_bps"})
     monthly_cap_mb: int | None = Field(
         default=None,
         ge=1,
@@ -613,6 +644,7 @@ class PortalSettings(Section):
 class LogSettings(Section):
     """What is written to standard error."""
 
+    settable = frozenset({"level"})
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severity shown."
     )

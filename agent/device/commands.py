@@ -12,8 +12,8 @@ from agent.device.ledger import Ledger
 from agent.errors import MessageError
 from agent.model.command import (
     COMMANDS,
+    LATER,
     CommandError,
-    CommandKind,
     Nothing,
     Order,
     encode_result,
@@ -52,8 +52,8 @@ class Commands:
             return found[1]
         return next((result for result in self._kept if result.id == command), None)
 
-    def run(self, order: Order) -> Result:
-        """Do it. Raises MessageError where it is refused, and nothing was done.
+    def run(self, order: Order) -> Result | None:
+        """Do it; None where the answer comes later. Raises MessageError where it is refused, and not done.
 
         Codes: `unknown-command`, `wrong-way`, `not-allowed`, `invalid`, `too-many-commands`.
         """
@@ -73,10 +73,19 @@ class Commands:
         else:
             if kind.audit:
                 log.info(f"{order.user!a} {kind.audit}")
+            if value is LATER:
+                return None
             value = encode_result(kind, Nothing() if value is None else value)
             result = Result(0, order.id, kind.name, ok=True, code="done", value=value)
-        self._keep(kind, result)
+        self.finish(result)
         return result
+
+    def finish(self, result: Result) -> None:
+        """Keep the answer, for who asks again."""
+        self._known[result.id] = self._clock() + KNOWN_S, result
+        if COMMANDS[result.name].ends_agent:
+            self._kept = (result, *self._kept)[:KEPT]
+            self._journal.write(self._kept)
 
     def _make_room(self) -> None:
         now_s = self._clock()
@@ -84,9 +93,3 @@ class Commands:
             self._known.popitem(last=False)
         if len(self._known) >= MAX_KNOWN:
             raise MessageError("too-many-commands", "too many commands in an hour: wait")
-
-    def _keep(self, kind: CommandKind, result: Result) -> None:
-        self._known[result.id] = self._clock() + KNOWN_S, result
-        if kind.ends_agent and result.ok:
-            self._kept = (result, *self._kept)[:KEPT]
-            self._journal.write(self._kept)

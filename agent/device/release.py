@@ -78,6 +78,11 @@ class ReleaseDesk:
         self._told: Standing | None = None
         self._looks_at_s = 0.0
 
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether the release that runs has yet to prove itself."""
+        return self._trial.exists()
+
     async def run(self) -> None:
         """Until cancelled; on trial the camera runs until it has made a keyframe that was asked for."""
         with contextlib.ExitStack() as proof:

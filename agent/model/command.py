@@ -13,9 +13,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, with_config
 
 from agent.errors import MessageError
+from agent.model.remote_settings import Applied, Changes, ShownSettings
 from agent.model.signal import STRICT, JsonObject, Permission, Result
 
 MAX_BLINK_S = 60.0
+LATER = object()
+"""What a handler returns whose answer comes when it is known."""
 
 Way = Literal["broker", "session"]
 """From the portal by MQTT, or from a viewer over the data channel."""
@@ -42,7 +45,7 @@ class CommandKind:
     name: str
     permission: Permission
     label: str
-    """On the dashboard's menu."""
+    """On the dashboard's menu; empty where it has a page of its own there."""
     audit: str = ""
     """What somebody did by it, for the audit log; empty where nobody else notices anything."""
     arguments: Any = Nothing
@@ -54,6 +57,8 @@ class CommandKind:
     """Asked before it is done, where one slip would cost much."""
     ends_agent: bool = False
     """Its answer is kept on disk, so that the next start of the agent does not do it again."""
+    answers_late: bool = False
+    """Its answer takes about as long as `life_s`, so that it never expires sooner."""
     life_s: float = 60.0
     """How long a device that is away may take to get it, where nobody says."""
 
@@ -63,6 +68,11 @@ COMMANDS: Mapping[str, CommandKind] = {
     for kind in (
         CommandKind("keyframe", "watch", "Send a keyframe", ways=("session",)),
         CommandKind("look", "control", "Look for a new release", "had it look for a new release"),
+        CommandKind("settings", "manage", "", result=ShownSettings),
+        CommandKind(
+            "set", "manage", "", "changed its settings", Changes, Applied, ways=("broker",),
+            ends_agent=True, answers_late=True, life_s=180.0,
+        ),
         CommandKind("identify", "control", "Blink its LED", "had its LED blink", arguments=Blink),
         CommandKind("restart-stream", "control", "Restart the camera", "restarted the camera's stream"),
         CommandKind(

@@ -24,6 +24,8 @@ EventKind = Literal[
     "data-cap-near",
     "data-cap-reached",
     "events-lost",
+    "settings-changed",
+    "settings-given-back",
     "offline",
     "online",
 ]
@@ -50,6 +52,8 @@ KINDS: dict[EventKind, Description] = {
     "data-cap-near": Description("Data plan nearly used up", "warning", "data-plan"),
     "data-cap-reached": Description("Data plan used up", "warning", "data-plan"),
     "events-lost": Description("Events were lost", "warning", "journal"),
+    "settings-changed": Description("Settings changed", "info", "settings"),
+    "settings-given-back": Description("A change of settings was given back", "warning", "settings"),
     # These two are the portal's own: a device that is away cannot tell.
     "offline": Description("Went offline", "error", "device"),
     "online": Description("Is online again", "info", "device"),

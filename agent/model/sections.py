@@ -138,6 +138,23 @@ class PlanSection:
     """The streams are held down."""
 
 
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class SettingsSection:
+    """What was changed from afar; see `agent/device/changes.py`."""
+
+    version: int
+    """0 where nothing was."""
+    on_trial: bool
+    """The newest change has yet to prove itself."""
+    problem: Text
+    """Why what was changed does not count."""
+    went_back: int
+    """The version that the device last gave back, and why; 0 where its last change proved itself."""
+    reason: Text
+    went_back_at: UnixTime
+
+
 _KNOWN: dict[str, TypeAdapter[Any]] = {
     "agent": TypeAdapter(AgentSection),
     "camera": TypeAdapter(CameraSection),
@@ -145,6 +162,7 @@ _KNOWN: dict[str, TypeAdapter[Any]] = {
     "viewers": TypeAdapter(ViewersSection),
     "release": TypeAdapter(ReleaseSection),
     "plan": TypeAdapter(PlanSection),
+    "settings": TypeAdapter(SettingsSection),
 }
 
 

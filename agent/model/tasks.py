@@ -91,10 +91,13 @@ class EssentialTasks(TaskGroup):
         task.add_done_callback(lambda _: coro.close())  # where it was cancelled before it began
         return task
 
-    async def until_one_ends(self) -> None:
-        """Wait for the cancellation that the end of a task brings, or another; from then on tasks may end."""
+    async def until_one_ends(self, asked: asyncio.Event | None = None) -> None:
+        """Wait for the cancellation that the end of a task brings, or another; from then on tasks may end.
+
+        Returns where somebody asked for the end.
+        """
         try:
-            await asyncio.Event().wait()
+            await (asked or asyncio.Event()).wait()
         finally:
             self._is_closing = True
 

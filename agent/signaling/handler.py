@@ -31,8 +31,11 @@ class SessionHandler(Protocol):
     def answered(self, command: str) -> Result | None:
         """What the command of this id was answered, where it is known already."""
 
-    def on_command(self, order: Order) -> Result:
-        """Do what is asked, where its user may. Raises MessageError where it is refused."""
+    def on_command(self, order: Order) -> Result | None:
+        """Do what is asked, where its user may; None where the answer comes later, by `send_result`.
+
+        Raises MessageError where it is refused.
+        """
 
 
 class Publish(Protocol):

@@ -163,18 +163,22 @@ class SignalingService:
 
     def run_in_session(self, order: Order, now_unix_s: float) -> Result:
         """Do what a viewer asks over the data channel; the portal hears of it, for its audit log."""
-        try:
-            result = self._handler.answered(order.id) or self._handler.on_command(order)
-        except MessageError as error:
-            self._note_refusal(error, now_unix_s)
-            result = Result(0, order.id, order.name, ok=False, code=error.code, message=clip(str(error)))
-        except Exception as error:  # noqa: BLE001  as in `on_message`
-            fault = MessageError("internal", f"{type(error).__name__} in the agent: see its log")
-            self._note_refusal(fault, now_unix_s, error)
-            result = Result(0, order.id, order.name, ok=False, code=fault.code, message=str(fault))
+        result = self._answer_at_once(order, now_unix_s)
         if is_audited(result):
             self.send_result(order.session, replace(result, seq=self._next_seq(order.session)))
         return result
+
+    def _answer_at_once(self, order: Order, now_unix_s: float) -> Result:
+        cause, error = None, MessageError("wrong-way", f"{order.name} is not answered in a session")
+        try:
+            if result := self._handler.answered(order.id) or self._handler.on_command(order):
+                return result
+        except MessageError as exc:
+            error = exc
+        except Exception as exc:  # noqa: BLE001  as in `on_message`
+            cause, error = exc, MessageError("internal", f"{type(exc).__name__} in the agent: see its log")
+        self._note_refusal(error, now_unix_s, cause)
+        return Result(0, order.id, order.name, ok=False, code=error.code, message=clip(str(error)))
 
     def end_unrenewed(self, now_mono_s: float) -> None:
         """End the sessions whose lease is over, whatever their viewers do and whoever is away."""
@@ -284,12 +288,12 @@ class SignalingService:
     def _on_command(self, name: str, command: Command, now_unix_s: float, now_mono_s: float) -> None:
         if self._is_open(name):
             raise MessageError("not-allowed", "a command has a session of its own")
-        result = self._handler.answered(name)
-        if result is None:
+        if (result := self._handler.answered(name)) is None:
             self._judge.check_command(command, now_unix_s, now_mono_s)
             order = Order(name, command.name, command.arguments, command.user, command.permissions, "broker")
             result = self._handler.on_command(order)
-        self.send_result(name, result)
+        if result is not None:
+            self.send_result(name, result)
 
     def _dispatch(
         self, name: str, message: Offer | Candidate | Renew | Bye, now_unix_s: float, now_mono_s: float

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from agent.errors import PortalError
+from agent.model.command import COMMANDS
 from agent.model.signal import Text
 from agent.watch.portal import SignIn, signed_in
 
@@ -68,7 +69,8 @@ async def do_command(
     body: dict[str, Any] = {"id": secrets.token_hex(16), "arguments": arguments, "confirmed": is_confirmed}
     if expires_s is not None:
         body["expires_s"] = expires_s
-    until_s = time.monotonic() + (expires_s or LIVES_S) + SLACK_S
+    kind = COMMANDS.get(name)
+    until_s = time.monotonic() + max(expires_s or 0, kind.life_s if kind else LIVES_S) + SLACK_S
     async with signed_in(url, sign_in) as ask:
         while True:  # each question waits for ten seconds at the portal
             told = _parse(url, *await ask(f"/api/devices/{device}/commands/{name}", body))

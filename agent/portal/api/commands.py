@@ -92,6 +92,8 @@ class CommandRoutes:
             response.headers["Retry-After"] = "60"
             return response
         command, life_s = wish.id or secrets.token_hex(16), wish.expires_s or kind.life_s
+        if kind.answers_late:
+            life_s = max(life_s, kind.life_s)
         try:
             parse_arguments(kind, wish.arguments)
             one = self._gateway.commands.ask(command, device, kind, wish.arguments, who, life_s)

@@ -19,7 +19,7 @@ export class CommandMenu {
 
   async #fill() {
     const { commands, problem } = await get(`api/devices/${segment(this.#device)}/commands`);
-    const shown = (commands ?? []).filter(({ arguments: wanted }) => !wanted.required?.length);
+    const shown = (commands ?? []).filter(({ label, arguments: wanted }) => label && !wanted.required?.length);
     this.items.replaceChildren(...shown.map((kind) => el("button", { type: "button", class: "tool", onclick: () => this.#ask(kind) }, kind.label)));
     if (!shown.length) setText(this.said, problem ?? "Only operators can have this camera do something.");
   }

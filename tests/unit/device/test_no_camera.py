@@ -11,6 +11,7 @@ from agent.camera import select
 from agent.camera.select import open_camera
 from agent.config import CameraSettings, Settings
 from agent.device import release
+from agent.device.changes import RemoteSettings
 from agent.doctor.visit import Check, Visit
 from agent.errors import CameraError
 from agent.signaling.identity import load_or_make_key, save_portal_keys
@@ -45,7 +46,7 @@ async def test_state_status_line_and_trial_say_so(problem, tmp_path):
     assert settings.camera.source == "auto"
     load_or_make_key(tmp_path)
     save_portal_keys(tmp_path, key_set())
-    agent = Agent(settings)
+    agent = Agent(settings, RemoteSettings(tmp_path / "settings.json", settings))
     running = asyncio.create_task(agent.run())
     async with asyncio.timeout(10):
         while agent.capture.state != "failed":
@@ -86,7 +87,7 @@ async def test_a_camera_that_obeys_proves_a_release(tmp_path, monkeypatch):
     settings = Settings.model_validate({"device": {"id": "door", "state_dir": tmp_path}, "camera": camera})
     load_or_make_key(tmp_path)
     save_portal_keys(tmp_path, key_set())
-    agent = Agent(settings)
+    agent = Agent(settings, RemoteSettings(tmp_path / "settings.json", settings))
     agent.releases._trial = tmp_path / "trial"
     agent.releases._trial.touch()
     running = asyncio.create_task(agent.run())

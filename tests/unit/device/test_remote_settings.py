@@ -1,0 +1,190 @@
+"""Settings from afar: tried, kept where they prove themselves, else given back, whatever happens."""
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+from fakes.clock import LoopClock
+
+from agent.config import Settings
+from agent.config.changes import settable, with_changes
+from agent.device.changes import KILLED, TRIAL_S, Proof, RemoteSettings
+from agent.errors import ConfigError
+from agent.model.command import LATER, CommandError, Order
+from agent.model.remote_settings import MAX_VERSIONS
+
+FILE = Settings.model_validate({"device": {"id": "door"}, "camera": {"fps": 20, "bitrate_bps": 1_000_000}})
+ANN = ("ann", ("watch", "control", "manage"), "broker")
+
+
+def order(command="c1"):
+    return Order(command, "set", {}, *ANN)
+
+
+class Device:
+    """Its settings file, how often it was built anew, and what its camera makes."""
+
+    def __init__(self, folder):
+        self.file, self.restarts, self.frames, self.watched, self.told = folder / "s.json", 0, 0, [], 0
+        self.start()
+
+    def start(self):
+        """As a process does."""
+        self.remote = RemoteSettings(self.file, FILE, clock=lambda: 5.0)
+        self.settings = self.remote.apply()
+
+    def set(self, command="c1", **changes):
+        wanted = {key.replace("__", "."): value for key, value in changes.items()}
+        return self.remote.set(order(command), wanted, self._restart)
+
+    def _restart(self):
+        self.restarts += 1
+
+    def _note(self):
+        self.told += 1
+
+    @contextlib.contextmanager
+    def _watching(self):
+        self.watched.append(True)
+        yield
+        self.watched.clear()
+
+    async def see_through(self, *, is_heard, frames):
+        """The agent that is built anew runs until the trial is over."""
+        self.settings = self.remote.apply()
+        self.frames = frames
+        if is_heard:
+            assert self.set() is LATER, "the portal says it again, to the new start"
+        restarts, told = self.restarts, self.told
+        proof = Proof(self._watching, lambda: self.frames)
+        task = asyncio.create_task(self.remote.run(proof, self._restart, self._note))
+        await LoopClock().until(lambda: (self.restarts, self.told) != (restarts, told))
+        task.cancel()
+        if self.restarts > restarts:
+            self.settings = self.remote.apply()
+
+
+@pytest.fixture
+def device(tmp_path):
+    return Device(tmp_path)
+
+
+async def test_what_proves_itself_stays_and_is_a_version(device):
+    assert device.set(camera__fps=10.0, device__name="Yard") is LATER
+    assert device.settings.camera.fps == 20, "not before it is built anew"
+    await device.see_through(is_heard=True, frames=1)
+    assert (device.settings.camera.fps, device.settings.device.name) == (10, "Yard")
+    result = device.remote.outcome
+    assert (result.id, result.ok, result.value["version"]) == ("c1", True, 1)
+    assert {"key": "camera.fps", "before": 20.0, "after": 10.0} in result.value["changed"]
+    assert device.watched == []
+    device.start()
+    assert device.settings.camera.fps == 10
+    assert device.set("c2", camera__fps=None) is LATER
+    await device.see_through(is_heard=False, frames=0)
+    assert device.settings.camera.fps == 10, "of the second nothing came"
+
+
+@pytest.mark.parametrize(
+    ("is_heard", "frames", "words"),
+    [
+        (False, 1, "the portal was not reached"),
+        (True, 0, "no picture came"),
+        (False, 0, "the portal was not"),
+    ],
+)
+async def test_what_does_not_prove_itself_goes_back_within_a_minute(device, is_heard, frames, words):
+    device.set(camera__fps=10.0)
+    await device.see_through(is_heard=is_heard, frames=frames)
+    assert device.settings == FILE
+    result = device.remote.outcome
+    assert (result.ok, result.code) == (False, "went-back")
+    assert words in result.message
+    section = device.remote.section()
+    assert (section.version, section.on_trial, section.went_back) == (0, False, 1)
+    assert words in section.reason
+    assert f"{TRIAL_S:g} s" in section.reason
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+def test_an_agent_that_is_killed_meanwhile_starts_with_what_it_had(device, is_applied):
+    device.set(camera__fps=10.0)
+    if is_applied:
+        device.remote.apply()
+    device.start()
+    assert device.settings == FILE
+    assert device.remote.outcome.code == "went-back"
+    assert KILLED in device.remote.section().reason
+    device.start()
+    assert device.remote.outcome is None, "once"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"broker.url": "mqtt://evil.example"}, "cannot be set from afar"),
+        ({"broker.password_file": "/etc/shadow"}, "cannot be set from afar"),
+        ({"broker.topic_prefix": "x"}, "cannot be set from afar"),
+        ({"device.id": "other"}, "cannot be set from afar"),
+        ({"device.state_dir": "/tmp"}, "cannot be set from afar"),
+        ({"camera.source": "replay:/etc/passwd"}, "cannot be set from afar"),
+        ({"portal.public_url": "http://evil.example"}, "cannot be set from afar"),
+        ({"camera.colour": "red"}, "cannot be set from afar"),
+        ({"camera.fps": 999}, "camera.fps"),
+        ({"camera.rotate": 90}, "camera.rotate"),
+        ({"camera.height_px": 480}, "needs width_px"),
+        ({"camera.image.lens_position": 1.0, "camera.image.af_mode": "auto"}, "lens_position"),
+    ],
+)
+def test_what_may_not_be_or_is_wrong_is_refused_in_words(device, changes, words):
+    with pytest.raises(CommandError, match=words):
+        device.remote.set(order(), changes, device._restart)
+    assert device.restarts == 0
+    assert not device.file.exists()
+
+
+def test_no_secret_key_or_address_is_settable():
+    for key in settable():
+        assert not key.startswith("portal.")
+        assert not key.endswith(("_file", "_dir", "url", "urls", "prefix", "username", "source", ".id"))
+
+
+def test_one_change_is_tried_at_a_time_and_what_changes_nothing_is_done_at_once(device):
+    assert device.set(camera__fps=20.0).changed == ()
+    device.set(camera__fps=10.0)
+    with pytest.raises(CommandError) as caught:
+        device.set("c2", camera__fps=15.0)
+    assert (caught.value.code, device.restarts) == ("busy", 1)
+
+
+async def test_the_last_ten_versions_are_kept(device):
+    for number in range(MAX_VERSIONS + 2):
+        device.set(camera__fps=float(number + 1))
+        await device.see_through(is_heard=True, frames=1)
+    shown = device.remote.shown()
+    assert [version.number for version in shown.versions] == list(range(12, 2, -1))
+    [fps] = [one for one in shown.settings if one.key == "camera.fps"]
+    assert (fps.value, fps.standing) == (12, 20)
+    assert len(json.loads(device.file.read_text())["versions"]) == MAX_VERSIONS
+
+
+async def test_what_does_not_go_with_the_file_any_more_is_left_out_and_said(device):
+    device.set(camera__image__lens_position=1.0)
+    await device.see_through(is_heard=True, frames=1)
+    changed = with_changes(FILE, {"camera.image.af_mode": "auto"})
+    remote = RemoteSettings(device.file, changed)
+    assert remote.apply() == changed
+    assert "does not go with pinhole.toml" in remote.section().problem
+    with pytest.raises(ConfigError):
+        with_changes(changed, {"camera.image.lens_position": 1.0})
+
+
+def test_a_full_disk_changes_nothing(device, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("agent.device.ledger.write_whole", full)
+    with pytest.raises(CommandError) as caught:
+        device.set(camera__fps=10.0)
+    assert (caught.value.code, device.restarts) == ("disk", 0)
