@@ -122,6 +122,7 @@ class EventIntake:
         try:
             await self._store.run(partial(work, told=batch))
         except ValueRefusedError:  # one device's fault shall not hold up the others
+            await self._store.run(partial(work, told=[]))
             for told in batch:
                 await self._write_alone(told)
             batch = []

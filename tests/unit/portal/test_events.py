@@ -77,6 +77,24 @@ async def test_nothing_is_confirmed_that_is_not_stored(store, monkeypatch):
     assert (portal.confirmed, found(store)) == ([("front", ("b-1",))], ["b-1"])
 
 
+async def test_an_event_that_the_store_refuses_costs_no_other_cameras_presence(store, monkeypatch):
+    portal, real, faults = Portal(store), store.run, [ValueRefusedError("NUL")]
+
+    async def run(work):
+        if faults:
+            raise faults.pop()
+        return await real(work)
+
+    monkeypatch.setattr(store, "run", run)
+    store.run_here(lambda db: events.add_presence(db, "back", is_online=True, is_first=True, now=NOW))
+    portal.intake.on_events("front", Events(NOW, (event(1),)))
+    portal.intake.on_presence("back", is_online=False, is_first=False)
+    await portal.settle()
+    assert [row.kind for _, row in store.run_here(lambda db: events.find(db, Filter(devices=["back"])))] == [
+        "offline"
+    ]
+
+
 async def test_one_camera_cannot_fill_what_waits(store):
     portal = Portal(store)
     for _ in range(MAX_OF_DEVICE):
