@@ -5,8 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from agent.config import Settings
+from agent.doctor.examination import Examination
 from agent.doctor.report import Finding, Report
-from agent.doctor.wiring import Wish, examine
+from agent.doctor.surroundings import checks, outside
 from agent.model.health import MAX_FAULTS, Health, HealthFault
 from agent.model.signal import IceServer
 from agent.model.text import clip
@@ -102,11 +103,15 @@ def to_health(report: Report) -> Health:
 
 
 def make_health_reporter(settings: Settings, publish: Callable[[Health], None]) -> HealthReporter:
-    """For the agent: it has the camera and the broker itself, and the portal's servers from each offer."""
+    """For the agent: it has the camera and the broker itself, and the portal's servers from each offer.
+
+    Until the first one it asks the STUN servers of a portal that shares its settings file.
+    """
+    stun = tuple(IceServer(tuple(one.urls)) for one in settings.portal.ice_servers if not one.username)
 
     async def visit(servers: tuple[IceServer, ...]) -> Report:
-        wish = Wish(ice_servers=servers, with_camera=False, with_broker=False)
-        return await examine(settings, "settings", wish, NoProgress())
+        examination = Examination(outside(settings), NoProgress())
+        return await examination.run(settings.device.id, list(checks(settings)), servers or stun)
 
     return HealthReporter(visit, publish)
 

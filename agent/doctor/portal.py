@@ -4,8 +4,6 @@ import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-import aiohttp
-
 from agent.doctor.clock import PortalDate, compare
 from agent.errors import PortalError
 from agent.model.network_fault import network_fault
@@ -24,6 +22,8 @@ class PortalVisit:
 
 async def visit_portal(url: str) -> PortalVisit:
     """Ask its health; signed out. Raises PortalError."""
+    import aiohttp  # noqa: PLC0415  the running agent knows this module and never asks
+
     sent_s, started_s = time.time(), time.monotonic()
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     try:

@@ -1,41 +1,34 @@
-"""Builds the doctor's checks from the settings and the rooms. No logic of its own."""
+"""`pinhole doctor`: builds its checks from the settings and the rooms. No logic of its own."""
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.camera.board import read_model
 from agent.camera.select import open_camera
 from agent.camera.trial import Trial, try_camera
 from agent.config import CameraSettings, Settings, load, read_secret
-from agent.doctor.board import judge_board, read_board
-from agent.doctor.clock import read_synchronisation
 from agent.doctor.examination import Examination, Outside
 from agent.doctor.holder import Holder, find_holder
-from agent.doctor.judge import judge_broker, judge_camera, judge_network
-from agent.doctor.mirror import NOTE, judge_mirror, read_note
-from agent.doctor.names import look_up
+from agent.doctor.judge import judge_broker, judge_camera
 from agent.doctor.portal import visit_portal
 from agent.doctor.report import Finding, Report, make_report
+from agent.doctor.surroundings import checks, outside
 from agent.doctor.visit import Check, Progress
 from agent.errors import ConfigError, PinholeError
 from agent.model.signal import IceServer
 from agent.model.topics import device_filters
 from agent.portal.turn import load_ice_servers
-from agent.rtc.interfaces import local_addresses
-from agent.rtc.nat import probe
-from agent.rtc.reach import reach, targets
 from agent.signaling.endpoint import parse_endpoint
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
 from agent.signaling.probe import BrokerVisit, visit_broker
 from agent.watch.portal import PortalClient, SignIn
 
-BROKER_S, CAMERA_S, SMALL_S = 12.0, 15.0, 7.0
+BROKER_S, CAMERA_S = 12.0, 15.0
 CAMERA_TRIAL_S = 2.0
 
 
@@ -46,10 +39,7 @@ class Wish:
     portal_url: str | None = None
     sign_in: SignIn | None = None
     """The portal's; without it nobody signs in, and the portal names no ICE servers."""
-    ice_servers: tuple[IceServer, ...] = ()
-    """To ask where no portal names any; by default those of the settings' own portal."""
     with_camera: bool = True
-    with_broker: bool = True
 
 
 async def run_doctor(config: Path, wish: Wish, progress: Progress) -> Report:
@@ -61,53 +51,33 @@ async def run_doctor(config: Path, wish: Wish, progress: Progress) -> Report:
         finding = Finding("config", str(config), "fault", str(exc), "mend the file, and run this again")
         progress.ended(finding)
         return make_report("", (finding,), time.time(), 0.0)
-    return await examine(settings, str(config), wish, progress, found=(_see_identity(settings),))
-
-
-async def examine(
-    settings: Settings, source: str, wish: Wish, progress: Progress, found: Sequence[Finding] = ()
-) -> Report:
-    """The same with settings that are loaded; `source` is what people call them, `found` what is known."""
     examination = Examination(_outside(settings, wish), progress, portal_url=wish.portal_url or "")
-    for finding in found:
-        examination.note(finding)
+    examination.note(_see_identity(settings))
     try:
-        servers = wish.ice_servers or _own_servers(settings)
+        servers = _own_servers(settings)
     except PinholeError as exc:  # of a portal on this machine: a device serves without
         servers = ()
-        examination.note(Finding("config", source, "warning", str(exc), "mend [portal] in the settings"))
+        warning = Finding("config", str(config), "warning", str(exc), "mend [portal] in the settings")
+        examination.note(warning)
     else:
-        examination.note(Finding("config", source, "good", "every setting is valid"))
+        examination.note(Finding("config", str(config), "good", "every setting is valid"))
     return await examination.run(settings.device.id, list(_checks(settings, wish)), servers)
 
 
 def _outside(settings: Settings, wish: Wish) -> Outside:
-    return Outside(
-        look_up=look_up,
-        synchronisation=read_synchronisation,
-        addresses=partial(local_addresses, settings.webrtc.exclude_interfaces),
-        visit_portal=partial(visit_portal, wish.portal_url) if wish.portal_url else None,
-        ice_servers=partial(_ask_portal, wish.portal_url, wish.sign_in)
-        if wish.portal_url and wish.sign_in
-        else None,
-        targets=targets,
-        reach=reach,
-        probe_nat=probe,
+    url, sign_in = wish.portal_url, wish.sign_in
+    return replace(
+        outside(settings),
+        visit_portal=partial(visit_portal, url) if url else None,
+        ice_servers=partial(_ask_portal, url, sign_in) if url and sign_in else None,
     )
 
 
 def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
-    if wish.with_broker:
-        url = settings.broker.url
-        visit, judge = partial(_visit_broker, settings), partial(judge_broker, url)
-        yield Check("broker", url, BROKER_S, visit, judge, advice="", host=parse_endpoint(url).host)
-    local = partial(asyncio.to_thread, local_addresses, settings.webrtc.exclude_interfaces)
-    yield Check("network", "", SMALL_S, local, judge_network, "see `ip address`")
-    board = partial(read_board, read_model)
-    yield Check("board", "", SMALL_S, board, judge_board, "see `vcgencmd get_throttled`", failure="warning")
-    if NOTE.exists():  # where releases are pulled
-        note, judge_note = partial(asyncio.to_thread, read_note), partial(judge_mirror, now=time.time())
-        yield Check("release", "", SMALL_S, note, judge_note, "")
+    url = settings.broker.url
+    visit, judge = partial(_visit_broker, settings), partial(judge_broker, url)
+    yield Check("broker", url, BROKER_S, visit, judge, advice="", host=parse_endpoint(url).host)
+    yield from checks(settings)
     if wish.with_camera:
         camera = partial(_try_camera, settings.camera)
         yield Check(

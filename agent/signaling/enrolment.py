@@ -11,7 +11,6 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import aiohttp
 from pydantic import TypeAdapter, ValidationError
 
 from agent.config import BrokerSettings, Settings
@@ -131,6 +130,8 @@ async def keep_fresh(folder: Path, on_keys: Callable[[KeySet], None]) -> None:
 
 
 async def _ask(url: str, wish: EnrollRequest, ca_file: Path | None) -> Enrolment:
+    import aiohttp  # noqa: PLC0415  once a month: at rest an agent does without its memory
+
     try:
         tls = ssl.create_default_context(cafile=ca_file)
         if ca_file is not None:  # as for the broker: a private authority may give no key identifiers

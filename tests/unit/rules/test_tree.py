@@ -179,15 +179,27 @@ def test_what_is_imported_is_locked(library):
     assert distributions()[library] & locked("requirements.lock"), f"{library}: run scripts/lock"
 
 
+@cache
+def loaded_by_the_agent() -> set[str]:
+    """What `pinhole run` imports: the command line, and the agent with all its rooms."""
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, agent.cli, agent.app; print(*sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert {"agent.cli", "agent.app", "agent.signaling.broker"} <= set(said)
+    return set(said)
+
+
+def test_the_running_agent_loads_nothing_of_the_other_programs():
+    others = re.compile(r"agent\.(portal|watch|client|server|demo|doctor\.(wiring|screen))(\.|$)|aiohttp")
+    assert sorted(filter(others.match, loaded_by_the_agent())) == []
+
+
 def test_a_device_needs_nothing_that_only_the_portal_needs():
     extra = locked("ansible/portal.lock") - locked("ansible/device.lock")
     portal_only = {module for module, names in distributions().items() if names & extra}
     assert {"sqlalchemy", "httpx2", "argon2"} <= portal_only, "the locks were read"
-    loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, agent.app; print(*sys.modules)"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    assert not portal_only.intersection(loaded)
+    assert not portal_only & loaded_by_the_agent()
 
 
 def test_watch_uses_public_names_of_aiortc_alone():

@@ -1,0 +1,47 @@
+"""What may be looked at while the agent runs: network, board, release, the way out. No logic of its own."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from agent.camera.board import read_model
+from agent.config import Settings
+from agent.doctor.board import judge_board, read_board
+from agent.doctor.clock import read_synchronisation
+from agent.doctor.examination import Outside
+from agent.doctor.judge import judge_network
+from agent.doctor.mirror import NOTE, judge_mirror, read_note
+from agent.doctor.names import look_up
+from agent.doctor.visit import Check
+from agent.rtc.interfaces import local_addresses
+from agent.rtc.nat import probe
+from agent.rtc.reach import reach, targets
+
+SMALL_S = 7.0
+
+
+def outside(settings: Settings) -> Outside:
+    """What lies beyond this device, but for the portal."""
+    return Outside(
+        look_up=look_up,
+        synchronisation=read_synchronisation,
+        addresses=partial(local_addresses, settings.webrtc.exclude_interfaces),
+        visit_portal=None,
+        ice_servers=None,
+        targets=targets,
+        reach=reach,
+        probe_nat=probe,
+    )
+
+
+def checks(settings: Settings) -> Iterator[Check[Any]]:
+    """Of the device itself, but for camera and broker, which the agent has."""
+    local = partial(asyncio.to_thread, local_addresses, settings.webrtc.exclude_interfaces)
+    yield Check("network", "", SMALL_S, local, judge_network, "see `ip address`")
+    board = partial(read_board, read_model)
+    yield Check("board", "", SMALL_S, board, judge_board, "see `vcgencmd get_throttled`", failure="warning")
+    if NOTE.exists():  # where releases are pulled
+        note, judge_note = partial(asyncio.to_thread, read_note), partial(judge_mirror, now=time.time())
+        yield Check("release", "", SMALL_S, note, judge_note, "")
