@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from agent.model.sections import Sections, fields_of
+from agent.model.sections import Sections
 from agent.model.signal import Code, Release, State, StreamInfo, UnixTime
 
 _PLACES = {
@@ -62,9 +62,11 @@ def offline(state: State, since: UnixTime) -> State:
 
 def sections_of(state: State) -> Sections:
     """The other way."""
-    made = _placed(fields_of(state), _OF_STATE)
+    made = _placed({key: getattr(state, key) for key in _OF_STATE}, _OF_STATE)
+    if state.streams:
+        made["streams"] = {stream.name: _shallow(stream, "name") for stream in state.streams}
     if state.release is not None:
-        made["release"] = fields_of(state.release)
+        made["release"] = _shallow(state.release)
     return made
 
 
@@ -111,6 +113,11 @@ def _placed(flat: Mapping[str, Any], places: Mapping[str, tuple[str, str]]) -> S
         if isinstance(stream, dict) and isinstance(stream.get("name"), str):
             made["streams"][stream["name"]] = {key: each for key, each in stream.items() if key != "name"}
     return dict(made)
+
+
+def _shallow(record: Any, *but: str) -> dict[str, Any]:
+    """As `asdict`, which copies deeply: a portal does this for each state that it hears."""
+    return {each.name: getattr(record, each.name) for each in fields(record) if each.name not in but}
 
 
 def _known(of: type[Any], said: Mapping[str, Any]) -> dict[str, Any]:

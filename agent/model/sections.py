@@ -8,6 +8,7 @@ these bounds.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
@@ -155,24 +156,29 @@ class SettingsSection:
     went_back_at: UnixTime
 
 
-_KNOWN: dict[str, TypeAdapter[Any]] = {
-    "agent": TypeAdapter(AgentSection),
-    "camera": TypeAdapter(CameraSection),
-    "streams": TypeAdapter(StreamsSection),
-    "viewers": TypeAdapter(ViewersSection),
-    "release": TypeAdapter(ReleaseSection),
-    "plan": TypeAdapter(PlanSection),
-    "settings": TypeAdapter(SettingsSection),
+_KNOWN = {
+    "agent": AgentSection,
+    "camera": CameraSection,
+    "streams": StreamsSection,
+    "viewers": ViewersSection,
+    "release": ReleaseSection,
+    "plan": PlanSection,
+    "settings": SettingsSection,
 }
 
 
 def is_sound(name: str, section: Mapping[str, Any]) -> bool:
     """Whether a section is one that nobody here reads, or holds what its dataclass says."""
-    known = _KNOWN.get(name)
     try:
-        return known is None or known.validate_json(json.dumps(section)) is not None
+        return name not in _KNOWN or _adapter(name).validate_json(json.dumps(section)) is not None
     except ValidationError:
         return False
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    """Made when it is wanted: a device needs none."""
+    return TypeAdapter(_KNOWN[name])
 
 
 def read_sections(rooms: Mapping[str, ReadSection]) -> Sections:

@@ -23,9 +23,8 @@ _FRAMING = ("type", "v")
 class _Entry:
     state: State
     since: float | None
-    health: Health | None = None
     sections: Sections = field(default_factory=dict)
-    """All that the device says, put together."""
+    """All that the device says, put together; made anew with each change, for who still reads the last."""
 
 
 class Directory:
@@ -74,10 +73,10 @@ class Directory:
     def apply_health(self, device: str, health: Health) -> bool:
         """Take in a verdict; False where it is the known one, or of a device without a state."""
         entry = self._entries.get(device)
-        if entry is None or entry.health == health:
+        verdict = {key: value for key, value in fields_of(health).items() if key not in _FRAMING}
+        if entry is None or entry.sections.get("health") == verdict:
             return False
-        entry.health = health
-        self._put_together(device)
+        entry.sections = entry.sections | {"health": verdict}
         return True
 
     def take_names(self, names: Mapping[str, str | None]) -> list[str]:
@@ -153,9 +152,8 @@ class Directory:
                 section = merged(made.get(name, {}), said)
                 if name not in _OURS and is_sound(name, section):
                     made[name] = section
-        if entry.health is not None:
-            verdict = fields_of(entry.health)
-            made["health"] = {key: value for key, value in verdict.items() if key not in _FRAMING}
+        if verdict := entry.sections.get("health"):
+            made["health"] = verdict
         entry.sections = made
 
 
