@@ -124,6 +124,9 @@ TABLE: tuple[Row, ...] = (
     Row("plan_used", "bytes", "gauge", "plan.used_bytes", "Sent to viewers in this month of the data plan."),
     Row("plan_cap", "bytes", "gauge", "plan.cap_bytes", "What the data plan allows in a month."),
     Row("plan_exceeded", "", "gauge", "plan.is_exceeded", "The cap is reached, and streams are held down."),
+    Row("settings_version", "", "gauge", "settings.version", "Of what was set from afar; 0 for nothing."),
+    Row("settings_on_trial", "", "gauge", "settings.on_trial", "The newest change has yet to prove itself."),
+    Row("settings_rollback_timestamp", "seconds", "gauge", "settings.went_back_at", "The last; 0 for never."),
 )
 
 

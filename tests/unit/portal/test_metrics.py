@@ -26,6 +26,14 @@ COUNTERS = PortalCounters(
 HD = (StreamInfo("main", 1280, 720, 30.0, 2_000_000),)
 MONITORING = Path(metrics.__file__).with_name("monitoring")
 PLAN = {"since": "2027-01-01", "used_bytes": 9, "cap_bytes": 10, "is_exceeded": False}
+SETTINGS = {
+    "version": 3,
+    "on_trial": False,
+    "problem": "",
+    "went_back": 2,
+    "reason": "no portal",
+    "went_back_at": 7.0,
+}
 
 
 def scrape(**sections):
@@ -48,7 +56,7 @@ def read(scraped, table=TABLE):
 
 
 def test_each_section_and_the_portals_counters_are_told():
-    told = read(scrape(plan=PLAN))
+    told = read(scrape(plan=PLAN, settings=SETTINGS))
     assert told == {
         "pinhole_portal_broker_connected": 1,
         "pinhole_portal_disk_full": 0,
@@ -74,6 +82,9 @@ def test_each_section_and_the_portals_counters_are_told():
         'pinhole_plan_used_bytes{device="door"}': 9,
         'pinhole_plan_cap_bytes{device="door"}': 10,
         'pinhole_plan_exceeded{device="door"}': 0,
+        'pinhole_settings_version{device="door"}': 3,
+        'pinhole_settings_on_trial{device="door"}': 0,
+        'pinhole_settings_rollback_timestamp_seconds{device="door"}': 7,
     }
     assert len(told) == len(TABLE), "and of no row is nothing told"
 
