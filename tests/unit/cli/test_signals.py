@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import asyncio, os, sys
-from agent import cli
+from agent.cli.process import serve
 from agent.model import tasks
 
 async def program():
@@ -25,7 +25,7 @@ async def program():
 
 if {hangs}:
     tasks.STOP_TIMEOUT_S = 0
-cli._serve(program())
+serve(program())
 """
 
 

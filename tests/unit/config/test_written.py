@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.cli_devices import _read_devices
+from agent.cli.devices import _read_devices
 from agent.config import load, read_secret
 from agent.errors import ConfigError
 

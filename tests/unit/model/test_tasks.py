@@ -140,7 +140,7 @@ async def test_essential_tasks_may_end_while_the_program_closes():
 def test_a_program_that_hangs_while_it_closes_is_ended():
     program = """
 import asyncio
-from agent import cli
+from agent.cli.process import serve
 from agent.model import tasks
 
 tasks.STOP_TIMEOUT_S = 0
@@ -153,7 +153,7 @@ async def program():
         finally:
             await asyncio.Event().wait()
 
-cli._serve(program())
+serve(program())
 """
     done = subprocess.run(
         [sys.executable, "-c", program],

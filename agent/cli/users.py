@@ -1,4 +1,4 @@
-"""`pinhole portal user …` and `pinhole portal group …`: who may come in, and what each may do."""
+"""`pinhole portal user …`: who may come in, and what each may do."""
 
 import json
 import sys
@@ -11,15 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agent.cli.options import PortalConfig
 from agent.config import PortalSettings, load, read_secret
 from agent.errors import ConfigError
-from agent.model.text import one_line
 
 user_app = typer.Typer(no_args_is_help=True)
-group_app = typer.Typer(no_args_is_help=True, help="Put cameras together that are granted together.")
-audit_app = typer.Typer(no_args_is_help=True, help="Look after the audit log.")
 
-Config = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The portal's settings.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
 Role = Annotated[str, typer.Argument(metavar="ROLE", help="viewer, operator or admin.")]
 RoleOrNone = Annotated[str, typer.Argument(metavar="ROLE", help="viewer, operator, admin or none.")]
@@ -27,7 +24,6 @@ Camera = Annotated[str | None, typer.Option("--camera", metavar="ID", help="For 
 OfGroup = Annotated[
     str | None, typer.Option("--group", metavar="GROUP", help="For each camera of this group.")
 ]
-GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")]
 PasswordFile = Annotated[
     Path | None, typer.Option("--password-file", metavar="FILE", help="Read the password from here.")
 ]
@@ -47,7 +43,7 @@ def _users() -> None:
 @user_app.command()
 def add(
     name: Name,
-    config: Config,
+    config: PortalConfig,
     role: Annotated[
         str | None, typer.Option(metavar="ROLE", help="For every camera: viewer, operator or admin.")
     ] = None,
@@ -84,7 +80,7 @@ def add(
 
 @user_app.command("list")
 def list_users(
-    config: Config,
+    config: PortalConfig,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """List every user with role and grants.
@@ -114,7 +110,7 @@ def list_users(
 
 
 @user_app.command()
-def passwd(name: Name, config: Config, password_file: PasswordFile = None) -> None:
+def passwd(name: Name, config: PortalConfig, password_file: PasswordFile = None) -> None:
     """Set a user's password and sign them out everywhere. Asks for it where there is no file.
 
     Example: [b]pinhole portal user passwd ann -c pinhole.toml[/]
@@ -133,7 +129,7 @@ def passwd(name: Name, config: Config, password_file: PasswordFile = None) -> No
 
 
 @user_app.command("role")
-def set_role(name: Name, role: RoleOrNone, config: Config) -> None:
+def set_role(name: Name, role: RoleOrNone, config: PortalConfig) -> None:
     """Say what a user may do with every camera; none leaves what is granted.
 
     Example: [b]pinhole portal user role ann operator -c pinhole.toml[/]
@@ -146,7 +142,7 @@ def set_role(name: Name, role: RoleOrNone, config: Config) -> None:
 
 
 @user_app.command()
-def grant(name: Name, role: Role, config: Config, camera: Camera = None, group: OfGroup = None) -> None:
+def grant(name: Name, role: Role, config: PortalConfig, camera: Camera = None, group: OfGroup = None) -> None:
     """Say what a user may do with one camera, or with each camera of a group.
 
     Example: [b]pinhole portal user grant bob operator --camera front-door -c pinhole.toml[/]
@@ -160,7 +156,7 @@ def grant(name: Name, role: Role, config: Config, camera: Camera = None, group: 
 
 
 @user_app.command()
-def revoke(name: Name, config: Config, camera: Camera = None, group: OfGroup = None) -> None:
+def revoke(name: Name, config: PortalConfig, camera: Camera = None, group: OfGroup = None) -> None:
     """Take a grant away; streams that it allowed end at once.
 
     Example: [b]pinhole portal user revoke bob --camera front-door -c pinhole.toml[/]
@@ -173,7 +169,7 @@ def revoke(name: Name, config: Config, camera: Camera = None, group: OfGroup = N
 
 
 @user_app.command()
-def disable(name: Name, config: Config) -> None:
+def disable(name: Name, config: PortalConfig) -> None:
     """Shut a user out: what they have open ends at once.
 
     Example: [b]pinhole portal user disable bob -c pinhole.toml[/]
@@ -186,7 +182,7 @@ def disable(name: Name, config: Config) -> None:
 
 
 @user_app.command()
-def enable(name: Name, config: Config) -> None:
+def enable(name: Name, config: PortalConfig) -> None:
     """Let a user in again who was disabled.
 
     Example: [b]pinhole portal user enable bob -c pinhole.toml[/]
@@ -199,7 +195,7 @@ def enable(name: Name, config: Config) -> None:
 
 
 @user_app.command()
-def remove(name: Name, config: Config) -> None:
+def remove(name: Name, config: PortalConfig) -> None:
     """Forget a user; the audit log keeps what they did.
 
     Example: [b]pinhole portal user remove bob -c pinhole.toml[/]
@@ -214,7 +210,7 @@ def remove(name: Name, config: Config) -> None:
 @user_app.command("reset-link")
 def reset_link(
     name: Name,
-    config: Config,
+    config: PortalConfig,
     without_code: Annotated[
         bool, typer.Option("--without-code", help="Forget their authenticator too: it is lost.")
     ] = False,
@@ -234,7 +230,7 @@ def reset_link(
 @user_app.command("passkeys")
 def user_passkeys(
     name: Name,
-    config: Config,
+    config: PortalConfig,
     remove: Annotated[
         int | None, typer.Option("--remove", metavar="NUMBER", help="Forget this one: it is lost.")
     ] = None,
@@ -266,77 +262,6 @@ def user_passkeys(
         used = _day(one.used_at) if one.used_at else "never"
         table.add_row(str(one.id), one.name, _day(one.created_at), used)
     Console(highlight=False, emoji=False, markup=False).print(table)
-
-
-@group_app.command("set")
-def set_group(
-    name: GroupName,
-    config: Config,
-    cameras: Annotated[list[str] | None, typer.Argument(metavar="CAMERA…", help="Their ids.")] = None,
-) -> None:
-    """Make a group, or say anew which cameras are in it.
-
-    Example: [b]pinhole portal group set Yard gate-1 gate-2 -c pinhole.toml[/]
-    """
-    from agent.portal.accounts.desk import Desk
-
-    with Desk.open(load(config).portal) as desk:
-        desk.check_cameras(cameras or ())
-        desk.put_group(name, cameras or ())
-    typer.echo(f"{name}: {', '.join(cameras or ()) or 'no camera'}")
-
-
-@group_app.command("list")
-def list_groups(config: Config) -> None:
-    """List every group with its cameras.
-
-    Example: [b]pinhole portal group list -c pinhole.toml[/]
-    """
-    from agent.portal.accounts.desk import Desk
-
-    with Desk.open(load(config).portal) as desk:
-        for name, cameras in desk.groups().items():
-            typer.echo(f"{name}: {', '.join(cameras) or 'no camera'}")
-
-
-@group_app.command("remove")
-def remove_group(name: GroupName, config: Config) -> None:
-    """Forget a group, and with it what it granted.
-
-    Example: [b]pinhole portal group remove Yard -c pinhole.toml[/]
-    """
-    from agent.portal.accounts.desk import Desk
-
-    with Desk.open(load(config).portal) as desk:
-        desk.remove_group(name)
-    typer.echo(f"removed {name}")
-
-
-@audit_app.callback()
-def _audit() -> None:
-    """Look after the audit log."""
-
-
-@audit_app.command()
-def verify(config: Config) -> None:
-    """Say whether the audit log was changed: names each entry that was changed, removed or inserted.
-
-    Every entry holds the hash of the one before, in the table and in portal.audit_file; and what is in the
-    file must be in the table.
-
-    Example: [b]pinhole portal audit verify -c pinhole.toml[/]
-    """
-    from agent.portal.accounts.desk import Desk
-
-    settings = load(config).portal
-    with Desk.open(settings) as desk:
-        report = desk.verify_audit(settings.audit_file)
-    for fault in report.faults:
-        typer.echo(one_line(fault))  # it quotes what somebody may have put there
-    typer.echo(f"{report.entries} entries in the table, {report.lines} lines in {settings.audit_file}")
-    if report.faults:
-        raise typer.Exit(1)
-    typer.echo("they hold together")
 
 
 def _day(at: float) -> str:

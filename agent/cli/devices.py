@@ -1,4 +1,4 @@
-"""`pinhole enroll` on a device, and on the portal `claim`, `device …`, `keys …` and `broker-config`."""
+"""`pinhole enroll` on a device, and on the portal `claim` and `device …`."""
 
 import asyncio
 import csv
@@ -7,12 +7,13 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from agent.cli.options import PortalConfig
 from agent.config import load, read_secret, read_sheet
 from agent.errors import ConfigError
 from agent.model.ids import is_id
@@ -23,11 +24,7 @@ _UNITS_S = {"m": 60, "h": 3600, "d": 86400}
 device_app = typer.Typer(
     no_args_is_help=True, help="Cameras that were enrolled: list, rename, or shut one out."
 )
-keys_app = typer.Typer(
-    no_args_is_help=True, help="The keys with which the portal signs: make one, retire one."
-)
 
-Config = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The portal's settings.")]
 Expires = Annotated[
     str,
     typer.Option(metavar="TIME", help="How long a code works: minutes, hours or days, as in 30m, 12h, 7d."),
@@ -67,7 +64,7 @@ def enroll(
 
 
 def claim(
-    config: Config,
+    config: PortalConfig,
     device: Annotated[
         str | None,
         typer.Option(metavar="ID", help="For this camera alone; also where its card or key is a new one."),
@@ -118,7 +115,7 @@ def claim(
 
 
 @device_app.command("list")
-def list_devices(config: Config) -> None:
+def list_devices(config: PortalConfig) -> None:
     """Show every camera that was ever enrolled.
 
     Example: [b]pinhole portal device list -c pinhole.toml[/]
@@ -133,7 +130,7 @@ def list_devices(config: Config) -> None:
         store.close()
     table = Table("camera", "name", "enrolled", "by", "revoked")
     for one in found:
-        table.add_row(one.id, one.name or "", _day(one.enrolled_at), one.enrolled_by, _day(one.revoked_at))
+        table.add_row(one.id, one.name or "", day(one.enrolled_at), one.enrolled_by, day(one.revoked_at))
     Console(highlight=False, emoji=False, markup=False).print(table)
 
 
@@ -141,7 +138,7 @@ def list_devices(config: Config) -> None:
 def rename(
     device: Annotated[str, typer.Argument(metavar="ID", help="The camera.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What people will call it.")],
-    config: Config,
+    config: PortalConfig,
 ) -> None:
     """Say what a camera is called: on every dashboard at once, whatever it calls itself.
 
@@ -159,7 +156,9 @@ def rename(
 
 
 @device_app.command("revoke")
-def revoke(device: Annotated[str, typer.Argument(metavar="ID", help="The camera.")], config: Config) -> None:
+def revoke(
+    device: Annotated[str, typer.Argument(metavar="ID", help="The camera.")], config: PortalConfig
+) -> None:
     """Shut a camera out, at once: its certificate, its key and its connection count no more.
 
     For a stolen one, or its card. It comes back with a claim code of its own:
@@ -171,107 +170,6 @@ def revoke(device: Annotated[str, typer.Argument(metavar="ID", help="The camera.
 
     asyncio.run(revoke_device(load(config), device))
     typer.echo(f"{device} is shut out")
-
-
-@keys_app.command("list")
-def list_keys(config: Config) -> None:
-    """Show the keys that count, oldest first.
-
-    Example: [b]pinhole portal keys list -c pinhole.toml[/]
-    """
-    from agent.signaling.signing import SigningFolder
-
-    folder = SigningFolder(load(config).portal.state_dir)
-    for dated in folder.keys:
-        note = "  signs" if dated.key is folder.current else ""
-        typer.echo(f"{dated.key.kid}  made {_day(dated.made_at)}{note}")
-
-
-@keys_app.command("rotate")
-def rotate(config: Config) -> None:
-    """Make a new signing key. Cameras hear of it at once, and a minute later it signs.
-
-    The old one still counts, until it is retired: do that when every camera was online once.
-
-    Example: [b]pinhole portal keys rotate -c pinhole.toml[/]
-    """
-    from agent.signaling.signing import SigningFolder
-
-    typer.echo(SigningFolder(load(config).portal.state_dir).rotate().kid)
-
-
-@keys_app.command("retire")
-def retire(kid: Annotated[str, typer.Argument(metavar="KEY")], config: Config) -> None:
-    """Let a signing key count no more. A camera that knows no other has to enrol again.
-
-    Example: [b]pinhole portal keys retire XVRf2UQDTggTwE_NMSOdqskPNJH7RA7HzuRW90dfB7o -c pinhole.toml[/]
-    """
-    from agent.signaling.signing import SigningFolder
-
-    SigningFolder(load(config).portal.state_dir).retire(kid)
-
-
-def broker_config(
-    config: Config,
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for Mosquitto's files, as the broker sees it.")
-    ],
-    host: Annotated[
-        list[str], typer.Option(metavar="NAME", help="Name or address of the broker; may be repeated.")
-    ],
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where cameras connect.")] = 8883,
-    portal_port: Annotated[int, typer.Option(min=1, max=65535, help="Where portals connect.")] = 8884,
-    portal_address: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where Mosquitto listens for portals.")
-    ] = "127.0.0.1",
-    mosquitto: Annotated[
-        Literal["2.0", "2.1"] | None,
-        typer.Option(
-            show_default="what is installed here, or 2.0",
-            help="Which Mosquitto it is for; 2.1 takes what is for 2.0 as well.",
-        ),
-    ] = None,
-    plugins: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            show_default="where they are here, or Debian has them",
-            help="Folder of its plugins, as the broker sees it; for 2.1.",
-        ),
-    ] = None,
-) -> None:
-    """Write Mosquitto's configuration: certificates for everybody, and each camera on its own topics alone.
-
-    Prints what belongs into the portal's settings. Repeat it before the broker's certificate ends, in a year.
-
-    Example: [b]pinhole portal broker-config --out /etc/mosquitto/pinhole --host mqtt.example.org -c p.toml[/]
-    """
-    from agent.portal.authority import open_authority
-    from agent.portal.claims import has_certificates, revoked_serials
-    from agent.portal.mosquitto import BrokerPlan, portal_settings, write_broker_files
-    from agent.portal.mosquitto_program import installed_version, plugin_folder
-    from agent.portal.store import open_store
-
-    settings = load(config)
-    plan = BrokerPlan(
-        out.absolute(),
-        tuple(host),
-        port,
-        portal_port,
-        portal_address,
-        settings.broker.topic_prefix,
-        mosquitto or installed_version(),
-        plugins or plugin_folder(),
-    )
-    store = open_store(settings.portal)
-    try:
-        revoked = store.run_here(lambda db: revoked_serials(db, time.time()))
-        authority = open_authority(settings.portal.state_dir, is_known=store.run_here(has_certificates))
-    finally:
-        store.close()
-    write_broker_files(plan, authority, revoked)
-    typer.echo(portal_settings(plan), nl=False)
-    typer.echo(f"# in {out}; mosquitto.conf: include_dir {out}, or start with it", err=True)
 
 
 def _read_devices(file: Path) -> list[str | None]:
@@ -315,5 +213,6 @@ def _seconds(text: str) -> float:
     return float(int(found[1]) * _UNITS_S[found[2]])
 
 
-def _day(unix_s: float | None) -> str:
+def day(unix_s: float | None) -> str:
+    """In UTC, to the minute; empty for never."""
     return "" if unix_s is None else datetime.fromtimestamp(unix_s, UTC).isoformat(" ", "minutes")[:16]

@@ -1,0 +1,160 @@
+"""`pinhole watch`, `pinhole fleet …` and `pinhole do`: what a user of a portal asks of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from agent.cli.options import CodeOption, PasswordOption, PortalOption, UserOption, whom_to_ask
+from agent.cli.process import log_to_stderr, serve
+from agent.model.media import StreamName
+from agent.model.text import printable
+
+fleet_app = typer.Typer(invoke_without_command=True)
+
+
+def watch(
+    portal: PortalOption = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="ID", help="Needed where there are several cameras.")
+    ] = None,
+    user: UserOption = None,
+    password_file: PasswordOption = None,
+    code: CodeOption = "",
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, max=86400, help="Stop after this long from the first frame.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE.mp4", help="Write what is seen to a file.")
+    ] = None,
+    snapshot: Annotated[
+        Path | None, typer.Option(metavar="FILE.jpg", help="Write the first picture.")
+    ] = None,
+    relay_only: Annotated[bool, typer.Option("--relay-only", help="Go through TURN servers only.")] = False,
+    stream: Annotated[
+        StreamName | None, typer.Option(help="Ask for this one, where the camera has both. Default: main.")
+    ] = None,
+) -> None:
+    """Watch a camera in the terminal: connects like a browser and shows the stream's statistics.
+
+    Exit code 0 where a picture was decoded, else 1.
+
+    Examples: [b]pinhole watch[/]
+              [b]pinhole watch --stream preview[/]
+              [b]pinhole watch --seconds 10 --json[/]
+              [b]pinhole watch --portal https://cams.example.org --user ann --device front-door[/]
+    """
+    log_to_stderr("error")
+    from agent.watch.viewer import Wish, run_watch
+
+    url, sign_in = whom_to_ask(portal, user, password_file, code)
+    wish = Wish(
+        portal=url,
+        device=device,
+        sign_in=sign_in,
+        seconds=seconds,
+        relay_only=relay_only,
+        stream=stream,
+        record=record,
+        snapshot=snapshot,
+    )
+    serve(run_watch(wish, json_wanted=as_json))
+
+
+@fleet_app.callback(invoke_without_command=True)
+def fleet(
+    context: typer.Context,
+    portal: PortalOption = None,
+    user: UserOption = None,
+    password_file: PasswordOption = None,
+    code: CodeOption = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List every device of a portal: release, health, what its doctor says, what was rolled back and why.
+
+    Examples: [b]pinhole fleet --portal https://cams.example.org --user ann[/]
+              [b]pinhole fleet --json[/]
+    """
+    if context.invoked_subcommand:
+        return
+    log_to_stderr("error")
+    from agent.watch.fleet import run_fleet
+
+    url, sign_in = whom_to_ask(portal, user, password_file, code)
+    serve(run_fleet(url, sign_in, Console(highlight=False, emoji=False), json_wanted=as_json))
+
+
+@fleet_app.command()
+def look(
+    device: Annotated[
+        list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Default: all that you operate.")
+    ] = None,
+    portal: PortalOption = None,
+    user: UserOption = None,
+    password_file: PasswordOption = None,
+    code: CodeOption = "",
+) -> None:
+    """Have devices look for a new release now, instead of at their timer's next turn.
+
+    For those that pull (agent_release_url). Each asks within half a minute where its own settings say, takes
+    only what is signed, and rolls it back where it does not work. One that is offline looks when it is back.
+
+    Examples: [b]pinhole fleet look front-door --portal https://cams.example.org --user ann[/]
+              [b]pinhole fleet look --portal https://cams.example.org --user ann[/]
+    """
+    log_to_stderr("error")
+    from agent.watch.fleet import run_look
+
+    url, sign_in = whom_to_ask(portal, user, password_file, code)
+    serve(run_look(url, sign_in, device or [], Console(highlight=False, emoji=False)))
+
+
+def do(
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="The camera's id.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to do; see below.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As the command takes them.")
+    ] = None,
+    portal: PortalOption = None,
+    user: UserOption = None,
+    password_file: PasswordOption = None,
+    code: CodeOption = "",
+    expires: Annotated[
+        float | None,
+        typer.Option(min=1, max=3600, help="Seconds that a camera that is away may take to get it."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether you are sure.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Have a camera do something, and print what became of it.
+
+    Exit code 0 where it was done, 1 where it was refused or failed, 3 where the camera did not answer.
+
+    Examples: [b]pinhole do front-door identify seconds=20[/]
+              [b]pinhole do front-door restart-stream[/]
+              [b]pinhole do front-door reboot --portal https://cams.example.org --user ann[/]
+    """
+    log_to_stderr("error")
+    from agent.model.command import COMMANDS
+    from agent.watch.commands import NOT_KNOWN, Told, do_command, encode, parse_arguments
+
+    kind = COMMANDS.get(name)
+    if kind is not None and kind.question and not yes:
+        typer.confirm(f"{kind.question} {kind.label} {device}?", abort=True)
+    url, sign_in = whom_to_ask(portal, user, password_file, code)
+    given = parse_arguments(arguments or [])
+    told = Told("")
+
+    async def ask() -> None:
+        nonlocal told
+        is_confirmed = yes or kind is not None
+        told = await do_command(
+            url, sign_in, device, name, given, expires_s=expires, is_confirmed=is_confirmed
+        )
+
+    serve(ask())
+    typer.echo(encode(told) if as_json else printable(told.words))
+    if not told.ok:
+        raise typer.Exit(3 if told.code in NOT_KNOWN else 1)
