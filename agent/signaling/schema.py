@@ -10,9 +10,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from agent.model.command import COMMANDS, arguments_schema, result_schema
 from agent.signaling.messages import MESSAGE_TYPES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+COMMANDS_FILE = "commands.json"
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -26,11 +30,25 @@ def schemas() -> dict[str, dict[str, Any]]:
     return made
 
 
+def commands() -> dict[str, Any]:
+    """The table of commands: what each takes and gives, and who may."""
+    return {
+        kind.name: {
+            "permission": kind.permission,
+            "ways": list(kind.ways),
+            "arguments": {"$schema": DIALECT, **arguments_schema(kind)},
+            "result": {"$schema": DIALECT, **result_schema(kind)},
+        }
+        for kind in COMMANDS.values()
+    }
+
+
 def write(folder: Path) -> None:
     """Write `<type>.json` for each message."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, schema in schemas().items():
         (folder / f"{name}.json").write_text(text(schema), encoding="utf-8")
+    (folder / COMMANDS_FILE).write_text(text(commands()), encoding="utf-8")
 
 
 def text(schema: dict[str, Any]) -> str:

@@ -20,8 +20,8 @@ from agent.portal.gateway import Gateway
 from agent.portal.guard import refusal
 from agent.portal.rate_limit import MinuteLimit
 
-COMMANDS_PER_MINUTE = 60
-"""Of one user."""
+COMMANDS_PER_MINUTE = 240
+"""Of one user: a group of cameras, each asked twice."""
 WAIT_S = 10.0
 """How long a request waits for the answer; asked again with the same id, it waits again."""
 _UNKNOWN = "There is no camera of this name here."

@@ -3,7 +3,17 @@
 import { get, post, segment } from "./api.js";
 import { el, setText, tool } from "./dom.js";
 
-const PATIENCE_MS = 75_000;
+const PATIENCE_MS = 200_000;
+
+/** Has a camera do something, and waits for its answer: `{ok, code, message, value}`, or `problem` in words. */
+export async function commandDevice(device, name, wish = {}) {
+  const id = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const until = Date.now() + PATIENCE_MS;
+  let told = {};
+  do told = await post(`api/devices/${segment(device)}/commands/${name}`, { ...wish, id, confirmed: true });
+  while (told.status === 202 && Date.now() < until);
+  return told.status === 202 ? { ...told, problem: "the camera has not answered" } : told;
+}
 
 /** A button and the menu that it opens; `element` is what it opens. */
 export class CommandMenu {
@@ -18,10 +28,12 @@ export class CommandMenu {
   }
 
   async #fill() {
-    const { commands, problem } = await get(`api/devices/${segment(this.#device)}/commands`);
-    const shown = (commands ?? []).filter(({ label, arguments: wanted }) => label && !wanted.required?.length);
-    this.items.replaceChildren(...shown.map((kind) => el("button", { type: "button", class: "tool", onclick: () => this.#ask(kind) }, kind.label)));
-    if (!shown.length) setText(this.said, problem ?? "Only operators can have this camera do something.");
+    const { commands = [], problem } = await get(`api/devices/${segment(this.#device)}/commands`);
+    const shown = commands.filter(({ label, arguments: wanted }) => label && !wanted.required?.length);
+    const buttons = shown.map((kind) => el("button", { type: "button", class: "tool", onclick: () => this.#ask(kind) }, kind.label));
+    if (commands.some(({ name }) => name === "set")) buttons.push(el("a", { class: "tool", href: `#/tune/${segment(this.#device)}` }, "Settings"));
+    this.items.replaceChildren(...buttons);
+    if (!buttons.length) setText(this.said, problem ?? "Only operators can have this camera do something.");
   }
 
   /** What costs much is asked twice. */
@@ -36,13 +48,8 @@ export class CommandMenu {
   }
 
   async #do(kind) {
-    const id = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    const until = Date.now() + PATIENCE_MS;
     setText(this.said, `${kind.label}: asked …`);
-    let told = {};
-    do told = await post(`api/devices/${segment(this.#device)}/commands/${kind.name}`, { id, confirmed: true });
-    while (told.status === 202 && Date.now() < until && this.element.isConnected);
-    if (told.status === 202) setText(this.said, `${kind.label}: the camera has not answered`);
-    else setText(this.said, `${kind.label}: ${told.problem ?? (told.ok ? "done" : told.message || told.code)}`);
+    const told = await commandDevice(this.#device, kind.name);
+    setText(this.said, `${kind.label}: ${told.problem ?? (told.ok ? "done" : told.message || told.code)}`);
   }
 }

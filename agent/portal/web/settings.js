@@ -10,6 +10,7 @@ import { EventsPage } from "./events.js";
 import { GroupsPage } from "./groups.js";
 import { LinksPage } from "./links.js";
 import { ReleasesPage } from "./releases.js";
+import { TunePage } from "./tune.js";
 import { UsersPage } from "./users.js";
 
 const PAGES = [
@@ -17,6 +18,7 @@ const PAGES = [
   { name: "events", title: "Events", page: EventsPage, may: () => true },
   { name: "links", title: "Share links", page: LinksPage, may: (me) => me.operator },
   { name: "releases", title: "Releases", page: ReleasesPage, may: (me) => me.operator },
+  { name: "tune", title: "Camera settings", page: TunePage, may: (me) => me.operator },
   { name: "cameras", title: "Cameras", page: EnrolledPage, may: (me) => me.admin },
   { name: "users", title: "Users", page: UsersPage, may: (me) => me.admin },
   { name: "groups", title: "Groups", page: GroupsPage, may: (me) => me.admin },

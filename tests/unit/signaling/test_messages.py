@@ -304,4 +304,8 @@ def test_the_schema_on_file_is_the_types(name):
 
 
 def test_no_schema_on_file_is_left_over():
-    assert {path.stem for path in SCHEMAS.glob("*.json")} == set(schema.schemas())
+    assert {path.stem for path in SCHEMAS.glob("*.json")} == {*schema.schemas(), "commands"}
+
+
+def test_the_commands_schemas_on_file_are_the_tables():
+    assert (SCHEMAS / schema.COMMANDS_FILE).read_text(encoding="utf-8") == schema.text(schema.commands())
