@@ -5,6 +5,7 @@ that the store has not.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter, OrderedDict
@@ -20,6 +21,7 @@ from agent.model.log_limit import LogLimit
 from agent.model.signal import BareEvent
 from agent.portal import events
 from agent.portal.events import Kept
+from agent.portal.rate_limit import MinuteLimit
 from agent.portal.store import Store, StoreError, ValueRefusedError
 
 MAX_QUEUED, MAX_OF_DEVICE, MAX_BARE = 512, 2, 64
@@ -29,8 +31,12 @@ MAX_PRESENCES = 20_000
 BATCH = 32
 """Messages in one transaction; as many confirmations go to the broker at once."""
 PAUSE_S = 0.05
+MESSAGES_PER_MINUTE = 120
+"""Of one camera; a sound one tells 60 while it catches up. So none fills the store before it is pruned."""
 RETRY_S = 5.0
 PRUNE_INTERVAL_S = 60.0
+IDLE_S = 3600.0
+"""Where nothing happens, what is too old goes as well."""
 NEWS_S = 600.0
 """What is older is for the page of events, not for who looks at the cameras now."""
 MAX_SEEN = 4096
@@ -63,6 +69,7 @@ class EventIntake:
         self._queue: OrderedDict[int, _Told] = OrderedDict()
         self._number = 0
         self._of_device: Counter[str] = Counter()
+        self._limit = MinuteLimit(MESSAGES_PER_MINUTE)
         self._presences: dict[str, tuple[bool, bool, float]] = {}
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._to_prune: set[str] = set()
@@ -89,21 +96,25 @@ class EventIntake:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            await self._wake.wait()
+            try:
+                await self._write_some()
+            except StoreError as exc:
+                if self._faults.note(time.monotonic()):
+                    log.warning("events wait at the cameras: %s", exc)
+                await asyncio.sleep(RETRY_S)
+                continue
+            await asyncio.sleep(PAUSE_S)
+            if self._queue or self._presences:
+                continue
             self._wake.clear()
-            while self._queue or self._presences:
-                try:
-                    await self._write_some()
-                except StoreError as exc:
-                    if self._faults.note(time.monotonic()):
-                        log.warning("events wait at the cameras: %s", exc)
-                    await asyncio.sleep(RETRY_S)
-                else:
-                    await asyncio.sleep(PAUSE_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_S):
+                    await self._wake.wait()
 
     def _put(self, told: _Told) -> None:
         most = MAX_OF_DEVICE if told.confirm else MAX_BARE
-        if len(self._queue) >= MAX_QUEUED or self._of_device[told.device] >= most:
+        is_full = len(self._queue) >= MAX_QUEUED or self._of_device[told.device] >= most
+        if is_full or not self._limit.admits(told.device, time.monotonic()):
             raise MessageError("too-fast", f"events of {told.device} wait to be written")
         self._number += 1
         self._queue[self._number] = told

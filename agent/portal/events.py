@@ -105,14 +105,18 @@ def kept_of(device: str, event: Event, said_at: float, now: float) -> Kept:
     is_running = event.clock == "running"
     agrees = abs(behind_s) <= CLOCKS_AGREE_S
     shift_s = behind_s if is_running and not agrees else 0.0
+
+    def ours(at: float) -> float:
+        return round(max(0.0, min(now, at + shift_s)), 3)
+
     return Kept(
         device,
         event.id,
         event.kind,
         event.severity,
         event.concerns,
-        min(now, event.at + shift_s),
-        None if event.until is None else min(now, event.until + shift_s),
+        ours(event.at),
+        None if event.until is None else ours(event.until),
         agrees if is_running else event.clock == "set",
         now,
         printable(event.message),
@@ -130,7 +134,7 @@ def kept_bare(device: str, event: BareEvent, digest: str, now: float) -> Kept:
         event.kind,
         about.severity,
         about.concerns,
-        min(now, event.at),
+        round(min(now, event.at), 3),
         None,
         abs(now - event.at) <= CLOCKS_AGREE_S,
         now,

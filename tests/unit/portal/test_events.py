@@ -141,6 +141,7 @@ def test_a_wrong_clock_is_set_right_and_said():
     assert (behind.at, behind.until, behind.is_time_known) == (NOW - 60, NOW - 30, False)
     ahead = kept_of("front", event(1, at=NOW + 9e6), NOW + 9e6 + CLOCKS_AGREE_S, NOW)
     assert (ahead.at, ahead.is_time_known) == (NOW - CLOCKS_AGREE_S, False)
+    assert kept_of("front", event(1, at=0.0), 2.0 * NOW, NOW).at == 0, "no camera makes up a time before all"
     for clock, is_known in (("set", True), ("unset", False), ("sundial", False)):
         old = kept_of("front", event(1, at=NOW - 9e6, clock=clock), NOW, NOW)
         assert (old.at, old.is_time_known) == (NOW - 9e6, is_known)
