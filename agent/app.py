@@ -50,10 +50,10 @@ from agent.model.signal import (
     State,
 )
 from agent.model.tasks import EssentialTasks
+from agent.mqtt.broker import Broker
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
 from agent.signaling import lease
-from agent.signaling.broker import Broker
 from agent.signaling.enrolment import broker_settings, keep_fresh
 from agent.signaling.identity import load_identity, save_portal_keys
 from agent.signaling.service import UNDERSTANDS, SignalingService

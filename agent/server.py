@@ -15,6 +15,8 @@ from agent.model import topics
 from agent.model.ids import is_id
 from agent.model.signal import ToDevice
 from agent.model.tasks import EssentialTasks
+from agent.mqtt.broker import Broker
+from agent.mqtt.takeover import end_connection
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.company import load_company
 from agent.portal.accounts.desk import revoke_camera
@@ -41,10 +43,8 @@ from agent.portal.registry import Registry, revoked_since
 from agent.portal.revocation import publish_revocations
 from agent.portal.store import Store, open_store
 from agent.portal.turn import load_ice_servers
-from agent.signaling.broker import Broker
 from agent.signaling.portal import PortalSignaling
 from agent.signaling.signing import SigningFolder
-from agent.signaling.takeover import end_connection
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from agent.doctor.portal import PortalVisit
 from agent.doctor.report import Finding
 from agent.model.health import NatKind
 from agent.model.signal import Detail, IceServer
+from agent.mqtt.probe import BrokerVisit
 from agent.rtc.interfaces import LocalAddress
 from agent.rtc.nat import Behaviour
 from agent.rtc.reach import Reached, Target
-from agent.signaling.probe import BrokerVisit
 
 MAX_SKEW_S = 5.0
 """What an offer's times allow for (agent/signaling/README.md)."""

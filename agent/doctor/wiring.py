@@ -21,11 +21,11 @@ from agent.doctor.visit import Check, Progress
 from agent.errors import ConfigError, PinholeError
 from agent.model.signal import IceServer
 from agent.model.topics import device_filters
+from agent.mqtt.endpoint import parse_endpoint
+from agent.mqtt.probe import BrokerVisit, visit_broker
 from agent.portal.turn import load_ice_servers
-from agent.signaling.endpoint import parse_endpoint
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
-from agent.signaling.probe import BrokerVisit, visit_broker
 from agent.watch.portal import PortalClient, SignIn
 
 BROKER_S, CAMERA_S = 12.0, 15.0

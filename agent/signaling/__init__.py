@@ -1,1 +1,1 @@
-"""MQTT: the broker, the messages, the device's end of signaling."""
+"""Signaling over MQTT: the messages, who signed them, and both ends, the device's and the portal's."""

@@ -12,6 +12,7 @@ from agent.model.flat import offline
 from agent.model.health import MAX_FAULTS, Health, HealthFault
 from agent.model.keys import KeySet
 from agent.model.log_limit import LogLimit
+from agent.model.publication import Publication
 from agent.model.sections import Sections, SectionsMessage
 from agent.model.signal import (
     Answer,
@@ -32,7 +33,6 @@ from agent.model.topics import TABLE, Topic, encode_topic, parse_topic
 from agent.signaling.handler import Publish, SessionHandler
 from agent.signaling.lease import Lease
 from agent.signaling.messages import Message, encode, parse_confirm, parse_keys, parse_look, parse_to_device
-from agent.signaling.outbox import Publication
 from agent.signaling.trust import UNPROVEN, KeyRing, OfferJudge, SigningKey, open_sealed
 from agent.signaling.window import Window
 

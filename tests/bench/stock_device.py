@@ -27,7 +27,7 @@ from agent.camera.picture import TestPicture
 from agent.config import load
 from agent.model.signal import Offer, State
 from agent.model.topics import device_filters
-from agent.signaling.broker import Broker
+from agent.mqtt.broker import Broker
 from agent.signaling.identity import load_identity
 from agent.signaling.service import SignalingService
 

@@ -8,7 +8,7 @@ from parts.mosquitto import mosquitto
 from parts.trust import PORTAL, make_offer, seal, unseal
 
 from agent.model.signal import OFFER_LIFETIME_S
-from agent.signaling.broker import Broker
+from agent.mqtt.broker import Broker
 from agent.signaling.messages import parse_to_device
 
 OFFER = make_offer(sdp="a=rtpmap:102 H264/90000\r\n" * 280)

@@ -20,8 +20,9 @@ from parts.need import need
 from parts.stack import running_stack
 
 from agent.config import BrokerSettings
-from agent.signaling.broker import Broker
-from agent.signaling.outbox import MAX_STRIKES, Publication
+from agent.model.publication import Publication
+from agent.mqtt.broker import Broker
+from agent.mqtt.outbox import MAX_STRIKES
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "mosquitto"
 WAIT_S = 30.0

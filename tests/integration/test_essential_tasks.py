@@ -15,7 +15,7 @@ from agent.demo.enrolment import enroll_here
 ROOT = Path(__file__).resolve().parents[2]
 ENDS_WITHIN_S = 30.0
 ENDS = {"returned": "return", "was cancelled": "raise asyncio.CancelledError", "failed": "raise LookupError"}
-BROKER = "agent.signaling.broker.Broker.run"
+BROKER = "agent.mqtt.broker.Broker.run"
 CASES = [
     *(("run", BROKER, how) for how in ENDS),
     ("run", "agent.camera.capture.Capture.run", "was cancelled"),
@@ -79,7 +79,7 @@ def test_the_watchdog_is_not_fed_once_a_part_has_ended(tmp_path):
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(ENDS_WITHIN_S)
         process = start(
-            "run", "agent.signaling.broker.Broker.run", "was cancelled", tmp_path,
+            "run", "agent.mqtt.broker.Broker.run", "was cancelled", tmp_path,
             NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="100000",
         )  # fmt: skip
         said = []

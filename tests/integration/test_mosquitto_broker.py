@@ -11,9 +11,10 @@ from parts.mosquitto import PASSWORD, Mosquitto, mosquitto
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
-from agent.signaling import broker as broker_module
-from agent.signaling.broker import MAX_INFLIGHT, MAX_PACKET_BYTES, URGENT_S, Broker
-from agent.signaling.outbox import MAX_QUEUED, Publication
+from agent.model.publication import Publication
+from agent.mqtt import broker as broker_module
+from agent.mqtt.broker import MAX_INFLIGHT, MAX_PACKET_BYTES, URGENT_S, Broker
+from agent.mqtt.outbox import MAX_QUEUED
 
 WAIT_S = 20.0
 BACK_WITHIN_S = 5.0
@@ -143,7 +144,7 @@ async def test_what_should_not_be_kept_comes_once_for_each_start(shared: Mosquit
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 async def test_the_will_speaks_when_the_connection_is_cut(shared: Mosquitto, version, monkeypatch):
-    monkeypatch.setattr("agent.signaling.broker.WILL_DELAY_S", 1)
+    monkeypatch.setattr("agent.mqtt.broker.WILL_DELAY_S", 1)
     settings = shared.settings(version=version)
     topic = f"will/{version}"
     will = Publication(topic, b"offline", retain=True)
@@ -163,7 +164,7 @@ async def test_the_will_speaks_when_the_connection_is_cut(shared: Mosquitto, ver
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 async def test_a_clean_end_sends_what_waits_and_no_will(shared: Mosquitto, version, monkeypatch):
-    monkeypatch.setattr("agent.signaling.broker.WILL_DELAY_S", 0)
+    monkeypatch.setattr("agent.mqtt.broker.WILL_DELAY_S", 0)
     settings = shared.settings(version=version)
     topic = f"bye/{version}"
     async with running(shared.settings(), f"witness-{version}", topics=[f"{topic}/#"]) as witness:

@@ -10,7 +10,7 @@ from parts.trust import BOOT, DEVICE, key_set, make_offer, seal, unseal
 
 from agent.model.signal import MAX_MESSAGE_BYTES, Answer, Bye, Candidate, State
 from agent.model.topics import Topic, device_filters, encode_topic, parse_topic, portal_filters
-from agent.signaling.broker import Broker
+from agent.mqtt.broker import Broker
 from agent.signaling.messages import encode, parse_from_device, parse_state
 from agent.signaling.service import SignalingService
 

@@ -3,7 +3,7 @@
 from fuzz.target import Target
 
 from agent.errors import BrokerError
-from agent.signaling.endpoint import parse_endpoint
+from agent.mqtt.endpoint import parse_endpoint
 
 
 def check(data: bytes) -> None:

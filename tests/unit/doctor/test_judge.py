@@ -15,10 +15,10 @@ from agent.doctor.judge import PathFacts
 from agent.doctor.portal import PortalVisit
 from agent.model.health import NatKind
 from agent.model.media import StreamFormat
+from agent.mqtt.probe import BrokerVisit
 from agent.rtc.interfaces import LocalAddress
 from agent.rtc.nat import Behaviour
 from agent.rtc.reach import Reached, Target
-from agent.signaling.probe import BrokerVisit
 
 EI, AD, APD = "endpoint-independent", "address-dependent", "address- and port-dependent"
 HOME = LocalAddress("eth0", "192.168.1.7", is_offered=True)

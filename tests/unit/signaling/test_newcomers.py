@@ -2,11 +2,12 @@
 
 import pytest
 
+from agent.model.publication import Publication
 from agent.model.sections import SectionsMessage
 from agent.model.signal import State
 from agent.model.topics import Topic, encode_topic, kept_topics
+from agent.mqtt.outbox import Outbox
 from agent.signaling.messages import encode
-from agent.signaling.outbox import Outbox, Publication
 from agent.signaling.portal import MAX_TO_WIPE, MAX_WAITING, WIPES_PER_S, PortalSignaling
 from agent.signaling.quota import BURST
 from agent.signaling.trust import SigningKey, make_signing_key, open_sealed

@@ -23,10 +23,11 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
+from agent.model.publication import Publication
 from agent.model.signal import MAX_MESSAGE_BYTES
 from agent.model.tasks import TaskGroup
-from agent.signaling.backoff import Twins, pause_s
-from agent.signaling.endpoint import (
+from agent.mqtt.backoff import Twins, pause_s
+from agent.mqtt.endpoint import (
     Dialer,
     code_words,
     explain,
@@ -34,8 +35,8 @@ from agent.signaling.endpoint import (
     make_tls_context,
     parse_endpoint,
 )
-from agent.signaling.limits import MAX_INFLIGHT, Limits, fit, lacks, learn, read_limits, too_large
-from agent.signaling.outbox import MAX_STRIKES, Outbox, Publication
+from agent.mqtt.limits import MAX_INFLIGHT, Limits, fit, lacks, learn, read_limits, too_large
+from agent.mqtt.outbox import MAX_STRIKES, Outbox
 
 logger = logging.getLogger(__name__)
 
@@ -469,7 +470,7 @@ class Broker:
 class _Client(aiomqtt.Client):
     """aiomqtt's client over a connected socket of ours, so that an attempt can be bounded and called off.
 
-    The private names it touches are pinned by tests/unit/signaling/test_broker_seams.py.
+    The private names it touches are pinned by tests/unit/mqtt/test_broker_seams.py.
     """
 
     def __init__(self, sock: socket.socket, *, timeout: float, **arguments: Any) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from agent.signaling.limits import (
+from agent.model.publication import Publication
+from agent.mqtt.limits import (
     MAX_INFLIGHT,
     Limits,
     fit,
@@ -10,7 +11,6 @@ from agent.signaling.limits import (
     read_limits,
     too_large,
 )
-from agent.signaling.outbox import Publication
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from agent.signaling.outbox import Publication
+from agent.model.publication import Publication
 
 MAX_INFLIGHT = 20
 """QoS 1 messages under way unconfirmed, each way (MQTT 5 section 3.1.2.11.3: receive maximum)."""

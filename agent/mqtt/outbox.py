@@ -2,24 +2,13 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Collection
-from dataclasses import dataclass
+
+from agent.model.publication import Publication
 
 MAX_QUEUED = 256
 """Publications kept while the broker is away: at 64 KiB each at most 16 MiB."""
 MAX_STRIKES = 3
 """A message on which, alone under way, the broker hung up so often is given up."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Publication:
-    """One MQTT PUBLISH."""
-
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-    expires_s: float | None = None
-    """By the clock of `Outbox.put`; worthless from then on."""
 
 
 class Outbox:

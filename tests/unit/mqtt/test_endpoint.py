@@ -6,7 +6,7 @@ import trustme
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
-from agent.signaling.endpoint import Endpoint, code_words, explain, make_tls_context, parse_endpoint
+from agent.mqtt.endpoint import Endpoint, code_words, explain, make_tls_context, parse_endpoint
 
 SOMEWHERE = parse_endpoint("mqtt://broker.example.org")
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 
 from agent.config import BrokerSettings
-from agent.signaling.broker import Broker
+from agent.mqtt.broker import Broker
 
 TIMEOUT_S = 4.0
 

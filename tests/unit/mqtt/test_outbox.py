@@ -1,4 +1,5 @@
-from agent.signaling.outbox import MAX_STRIKES, Outbox, Publication
+from agent.model.publication import Publication
+from agent.mqtt.outbox import MAX_STRIKES, Outbox
 
 
 def message(name, *, retain=False, expires_s=None):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
 from agent.model.tasks import TaskGroup
-from agent.signaling.broker import Broker
-from agent.signaling.endpoint import Endpoint, explain, make_tls_context, open_socket, parse_endpoint
+from agent.mqtt.broker import Broker
+from agent.mqtt.endpoint import Endpoint, explain, make_tls_context, open_socket, parse_endpoint
 
 DAY_S = 86400
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from agent.signaling.backoff import FREE_QUICK_ENDS, LONGEST_TRUCE_S, QUICK_S, Twins, pause_s
+from agent.mqtt.backoff import FREE_QUICK_ENDS, LONGEST_TRUCE_S, QUICK_S, Twins, pause_s
 
 
 def takeovers(seconds, seed):

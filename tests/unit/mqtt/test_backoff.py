@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config import BrokerSettings
-from agent.signaling.backoff import pause_s
+from agent.mqtt.backoff import pause_s
 
 DEFAULT_MAX_S = BrokerSettings().reconnect_max_s
 draws = st.floats(0, 1, exclude_max=True)

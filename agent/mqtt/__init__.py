@@ -1,0 +1,1 @@
+"""The MQTT client: connects, subscribes, publishes within what the broker takes, and comes back."""
