@@ -118,6 +118,12 @@ class Commands:
                     one.due_s = now_s
                 self._tell_if_due(one, now_s)
 
+    def on_revoked(self, device: str) -> None:
+        """Who enrols under this name next is not told what was meant for it."""
+        for one in self._open():
+            if one.device == device:
+                self._fail(one, "revoked", "The camera was revoked.")
+
     def expects(self, device: str, command: str) -> bool:
         """Whether this device was asked, or is to be asked, for this."""
         one = self._all.get(command)

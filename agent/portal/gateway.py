@@ -193,7 +193,11 @@ class Gateway:
         if not (self._directory.is_online(device) and self._directory.understands(device, "command")):
             return self.ask_to_look(device)
         kind = COMMANDS["look"]
-        return bool(self.commands.ask(secrets.token_hex(16), device, kind, {}, who, kind.life_s).boot_id)
+        try:
+            asked = self.commands.ask(secrets.token_hex(16), device, kind, {}, who, kind.life_s)
+        except MessageError:
+            return False  # it has not done what it was told before
+        return bool(asked.boot_id)
 
     def ask_to_look(self, device: str) -> bool:
         """Tell a device of before there were commands; False where it or the broker is away."""
@@ -272,6 +276,7 @@ class Gateway:
     def on_revoked(self, device: str) -> None:
         """A device may not speak any more: its sessions end, and nobody can ask for another."""
         self.sessions.on_revoked(device)
+        self.commands.on_revoked(device)
         self._presence.on_revoked(device)
 
     def on_names(self, names: Mapping[str, str | None]) -> None:

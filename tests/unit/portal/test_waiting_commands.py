@@ -139,6 +139,15 @@ def test_who_may_no_longer_do_it_or_is_signed_out_does_it_no_more(world):
     assert ANN.session not in world.gateway.live_sessions()
 
 
+def test_what_waits_for_a_camera_that_is_revoked_reaches_nobody(world):
+    world.device(online=False)
+    world.ask()
+    world.gateway.on_revoked("front")
+    assert world.outcome == "revoked"
+    world.device(boot_id="boot-2")
+    assert world.said == []
+
+
 def test_an_older_device_says_clearly_that_it_knows_none_and_looks_in_the_older_way(world):
     world.device(understands=("lease",))
     one = world.ask()
