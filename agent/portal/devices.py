@@ -12,8 +12,6 @@ from agent.portal.names import is_same, shown
 
 MAX_DEVICES = 4096
 _REVOKED = "This camera was revoked: it has to be enrolled again."
-
-
 _OURS = ("portal", "health")
 """Sections that a device cannot say: its verdict has a message of its own."""
 _FRAMING = ("type", "v")
@@ -25,6 +23,7 @@ class _Entry:
     since: float | None
     sections: Sections = field(default_factory=dict)
     """All that the device says, put together; made anew with each change, for who still reads the last."""
+    is_revoked: bool = False
 
 
 class Directory:
@@ -51,7 +50,7 @@ class Directory:
         if entry.state == state or _is_late_will(entry.state, state):
             return False
         entry.since = _since(entry, state, now)
-        entry.state = state
+        entry.state, entry.is_revoked = state, False
         self._put_together(device)
         return True
 
@@ -95,7 +94,7 @@ class Directory:
         if entry is None:
             return False
         entry.state = replace(offline(entry.state, now), problem=_REVOKED)
-        entry.since = now
+        entry.since, entry.is_revoked = now, True
         self._beyond.pop(device, None)
         self._put_together(device)
         return True
@@ -103,7 +102,7 @@ class Directory:
     def is_revoked(self, device: str) -> bool:
         """Whether nothing that it says is heard any more."""
         entry = self._entries.get(device)
-        return entry is not None and entry.state.problem == _REVOKED
+        return entry is not None and entry.is_revoked
 
     def is_online(self, device: str) -> bool | None:
         """None where the device is unknown."""

@@ -159,8 +159,15 @@ def test_what_a_revoked_camera_said_is_forgotten():
     directory = Directory()
     directory.apply("yard", state(), 5000.0)
     directory.apply_sections("yard", beyond(modem=MODEM))
+    assert not directory.is_revoked("yard")
     directory.revoke("yard", 6000.0)
+    assert directory.is_revoked("yard")
     assert shown(directory, "modem") is None
+    words = shown(directory, "camera")["problem"]
+    directory.apply("yard", state(boot_id="boot-2", problem=words), 7000.0)
+    assert not directory.is_revoked("yard"), (
+        "enrolled again, or says so to be left out where it is watched over"
+    )
 
 
 def test_sections_are_kept_of_so_many_devices():
