@@ -198,6 +198,7 @@ class Journal:
                 self.on_kept()
                 await asyncio.sleep(SYNC_INTERVAL_S)
         finally:
+            self._close_file()
             self._sync(self._take_descriptors())
 
     def _waiting(self) -> Iterator[tuple[_Noted, int]]:

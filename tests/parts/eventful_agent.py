@@ -8,25 +8,26 @@ import asyncio
 import sys
 from pathlib import Path
 
-from agent.app import Agent
+from agent import app
 from agent.config import load
 from agent.signaling import telling
 
 telling.PAUSE_S = 0.1
+CONFIG, COUNT = Path(sys.argv[1]), int(sys.argv[2])
 
 
-async def main(config: Path, count: int) -> None:
-    agent = Agent(load(config))
+class EventfulAgent(app.Agent):
+    async def run(self) -> None:
+        happening = asyncio.create_task(self._happen())
+        await super().run()
+        await happening
 
-    async def happen() -> None:
-        for number in range(len(agent.journal), count):
-            agent.journal.note("camera-failed", f"number {number}", {"number": number})
+    async def _happen(self) -> None:
+        for number in range(len(self.journal), COUNT):
+            self.journal.note("camera-failed", f"number {number}", {"number": number})
             print(number, flush=True)
             await asyncio.sleep(0.001)
 
-    happening = asyncio.create_task(happen())
-    await agent.run()
-    await happening
 
-
-asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+app.Agent = EventfulAgent  # type: ignore[misc]
+asyncio.run(app.run_agent(load(CONFIG)))
