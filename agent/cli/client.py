@@ -47,7 +47,7 @@ def watch(
               [b]pinhole watch --portal https://cams.example.org --user ann --device front-door[/]
     """
     log_to_stderr("error")
-    from agent.watch.viewer import Wish, run_watch
+    from agent.client.watch import Wish, run_watch
 
     url, sign_in = whom_to_ask(portal, user, password_file, code)
     wish = Wish(
@@ -80,7 +80,7 @@ def fleet(
     if context.invoked_subcommand:
         return
     log_to_stderr("error")
-    from agent.watch.fleet import run_fleet
+    from agent.client.fleet import run_fleet
 
     url, sign_in = whom_to_ask(portal, user, password_file, code)
     serve(run_fleet(url, sign_in, Console(highlight=False, emoji=False), json_wanted=as_json))
@@ -105,7 +105,7 @@ def look(
               [b]pinhole fleet look --portal https://cams.example.org --user ann[/]
     """
     log_to_stderr("error")
-    from agent.watch.fleet import run_look
+    from agent.client.fleet import run_look
 
     url, sign_in = whom_to_ask(portal, user, password_file, code)
     serve(run_look(url, sign_in, device or [], Console(highlight=False, emoji=False)))
@@ -137,8 +137,8 @@ def do(
               [b]pinhole do front-door reboot --portal https://cams.example.org --user ann[/]
     """
     log_to_stderr("error")
+    from agent.client.commands import NOT_KNOWN, Told, do_command, encode, parse_arguments
     from agent.model.command import COMMANDS
-    from agent.watch.commands import NOT_KNOWN, Told, do_command, encode, parse_arguments
 
     kind = COMMANDS.get(name)
     if kind is not None and kind.question and not yes:

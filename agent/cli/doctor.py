@@ -37,10 +37,10 @@ def doctor(
               [b]pinhole doctor -c pinhole.toml --portal https://example.org --user ann --password-file p[/]
     """
     log_to_stderr("error")
+    from agent.client.session import SignIn
     from agent.doctor.report import encode
     from agent.doctor.screen import Screen
     from agent.doctor.wiring import Wish, run_doctor
-    from agent.watch.portal import SignIn
 
     if (user is None) != (password_file is None) or (user and not portal):
         raise typer.BadParameter("needs --portal, --user and --password-file", param_hint="signing in")

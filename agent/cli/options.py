@@ -10,7 +10,7 @@ from agent.config import read_secret
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
-    from agent.watch.portal import SignIn
+    from agent.client.session import SignIn
 
 ConfigOption = Annotated[
     Path,
@@ -36,8 +36,8 @@ def whom_to_ask(
     portal: str | None, user: str | None, password_file: Path | None, code: str
 ) -> tuple[str, "SignIn"]:
     """The portal's URL, and who signs in there."""
+    from agent.client.session import SignIn
     from agent.demo.folder import find_running
-    from agent.watch.portal import SignIn
 
     running = find_running() if portal is None or password_file is None else None
     if running and portal in (None, running.url):

@@ -10,6 +10,7 @@ from typing import Any
 
 from agent.camera.select import open_camera
 from agent.camera.trial import Trial, try_camera
+from agent.client.session import PortalClient, SignIn
 from agent.config import CameraSettings, Settings, load, read_secret
 from agent.doctor.examination import Examination, Outside
 from agent.doctor.holder import Holder, find_holder
@@ -26,7 +27,6 @@ from agent.mqtt.probe import BrokerVisit, visit_broker
 from agent.portal.turn import load_ice_servers
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
-from agent.watch.portal import PortalClient, SignIn
 
 BROKER_S, CAMERA_S = 12.0, 15.0
 CAMERA_TRIAL_S = 2.0

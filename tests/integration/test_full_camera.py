@@ -10,11 +10,11 @@ from parts.mosquitto import mosquitto
 from parts.portal import USER
 from parts.stack import running_stack
 
+from agent.client.peer import Peer
+from agent.client.report import Meter
 from agent.config import load
 from agent.portal.accounts import shares
 from agent.portal.store import open_store
-from agent.watch.peer import Peer
-from agent.watch.report import Meter
 
 PLACES = 8
 CONNECT_S = 20.0

@@ -13,9 +13,9 @@ import pytest
 from parts.need import need
 from parts.portal import PASSWORD, USER, add_user
 
+from agent.client.session import PortalClient, SignIn
 from agent.errors import PortalError
 from agent.portal.store import StoreError
-from agent.watch.portal import PortalClient, SignIn
 
 ROOT = __file__.rpartition("/tests/")[0]
 SIZE_MIB = 24

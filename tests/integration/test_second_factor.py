@@ -9,6 +9,8 @@ from parts.accounts import HERE
 from parts.portal import PASSWORD, USER, portal
 from parts.routes import of, routes
 
+from agent.client.fleet import ask_to_look
+from agent.client.session import PortalClient, SignIn
 from agent.errors import PortalError
 from agent.portal.accounts import recovery, shares, users
 from agent.portal.accounts.access import Access
@@ -17,8 +19,6 @@ from agent.portal.accounts.service import SignInError
 from agent.portal.api.route import Need
 from agent.portal.store import Store
 from agent.portal.tables import RecoveryCode
-from agent.watch.fleet import ask_to_look
-from agent.watch.portal import PortalClient, SignIn
 
 NEW = "lamp-orchid-seventeen"
 

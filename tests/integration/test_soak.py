@@ -12,8 +12,8 @@ from parts.mosquitto import mosquitto
 from parts.portal import PASSWORD, USER
 from parts.stack import running_stack
 
-from agent.watch.portal import SignIn
-from agent.watch.viewer import Wish, run_watch
+from agent.client.session import SignIn
+from agent.client.watch import Wish, run_watch
 
 MIB = 2**20
 CYCLES, WARM_UP = 100, 10

@@ -10,6 +10,9 @@ from parts.mosquitto import mosquitto
 from parts.portal import PASSWORD, USER
 from parts.stack import running_stack
 
+from agent.client.peer import Peer
+from agent.client.report import Meter
+from agent.client.session import Server
 from agent.config import load
 from agent.errors import PortalError
 from agent.portal.accounts import sessions, shares
@@ -18,9 +21,6 @@ from agent.portal.accounts.desk import Desk
 from agent.portal.accounts.tokens import key_of
 from agent.portal.store import open_store
 from agent.server import revoke_device
-from agent.watch.peer import Peer
-from agent.watch.portal import Server
-from agent.watch.report import Meter
 
 PATIENCE_S = 60.0
 QUIET_S = 1.5

@@ -2,21 +2,21 @@
 
 from fuzz.target import Target
 
+from agent.client import peer, session
+from agent.client.panel import draw
+from agent.client.report import Meter
 from agent.errors import PortalError
-from agent.watch import peer, portal
-from agent.watch.panel import draw
-from agent.watch.report import Meter
 
 
 def check(data: bytes) -> None:
     """A message, an unknown one, or the documented error; replies of the device or nothing."""
     text = data.decode(errors="replace")
     try:
-        message = portal._parse(text)
+        message = session._parse(text)
     except PortalError as exc:
         assert len(str(exc)) < 500
         message = None
-    if isinstance(message, portal.DeviceChanged):
+    if isinstance(message, session.DeviceChanged):
         draw(message.device, "connected", None, Meter())
     viewer = object.__new__(peer.Peer)
     viewer.path, viewer._pings, viewer._clock = None, (7, 1000.0), peer.Clock()

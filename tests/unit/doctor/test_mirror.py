@@ -6,11 +6,11 @@ import json
 import pytest
 from rich.console import Console
 
+from agent.client.device import Device
+from agent.client.fleet import make_fleet, table
 from agent.doctor.health import to_health
 from agent.doctor.mirror import judge_mirror, read_note
 from agent.doctor.report import make_report
-from agent.watch.device import Device
-from agent.watch.fleet import make_fleet, table
 
 NOW = 1_800_000_000.0
 

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "agent"
-ROOMS = {"camera", "control", "device", "media", "mqtt", "rtc", "signaling", "portal", "watch"}
+ROOMS = {"camera", "control", "device", "media", "mqtt", "rtc", "signaling", "portal", "client"}
 FOLDERS = {".ci", "agent", "ansible", "firmware-config", "release", "scripts", "tests"}
 MAX_LINES = 400
 LONG_MODULES = {
@@ -28,19 +28,19 @@ ANYWHERE = ""
 FOREIGN = {
     "aiohttp": (
         "portal/",
-        "watch/portal.py",
+        "client/session.py",
         "signaling/enrolment.py",
         "doctor/portal.py",
         "demo/supervisor.py",
     ),
     "aioice": "rtc/",
     "aiomqtt": "mqtt/broker.py",
-    "aiortc": ("rtc/", "watch/peer.py"),
+    "aiortc": ("rtc/", "client/peer.py"),
     "alembic": ("portal/store.py", "portal/migrations/"),
     "amqtt": "demo/broker.py",
     "argon2": ("portal/accounts/passwords.py", "portal/accounts/desk.py"),
     "authlib": "portal/accounts/company.py",
-    "av": ("camera/", "watch/"),
+    "av": ("camera/", "client/"),
     "cryptography": ("signaling/trust.py", "portal/authority.py", "portal/accounts/seal.py"),
     "httpx2": "portal/accounts/company.py",
     "ifaddr": "rtc/interfaces.py",
@@ -54,7 +54,7 @@ FOREIGN = {
     "pydantic_core": ("config/", "signaling/messages.py"),
     "pylibsrtp": ("rtc/transport.py", "rtc/seams.py"),
     "pyotp": "portal/accounts/codes.py",
-    "rich": ("cli/", "demo/", "doctor/screen.py", "watch/"),
+    "rich": ("cli/", "demo/", "doctor/screen.py", "client/"),
     "segno": "portal/accounts/codes.py",
     "sqlalchemy": "portal/",
     "typer": "cli/",
@@ -132,7 +132,7 @@ ALLOWED = {
         "signaling",
         "demo",
         "doctor",
-        "watch",
+        "client",
         "config",
         "errors",
         "model",
@@ -188,7 +188,7 @@ def loaded_by_the_agent() -> set[str]:
 
 
 def test_the_running_agent_loads_nothing_of_the_other_programs():
-    others = re.compile(r"agent\.(portal|watch|client|server|demo|doctor\.(wiring|screen))(\.|$)|aiohttp")
+    others = re.compile(r"agent\.(portal|client|server|demo|doctor\.(wiring|screen))(\.|$)|aiohttp")
     assert sorted(filter(others.match, loaded_by_the_agent())) == []
 
 
@@ -200,7 +200,7 @@ def test_a_device_needs_nothing_that_only_the_portal_needs():
 
 
 def test_watch_uses_public_names_of_aiortc_alone():
-    for node in ast.walk(ast.parse((PACKAGE / "watch" / "peer.py").read_text())):
+    for node in ast.walk(ast.parse((PACKAGE / "client" / "peer.py").read_text())):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             assert isinstance(node.value, ast.Name), f"line {node.lineno}: {node.attr}"
             assert node.value.id == "self", f"line {node.lineno}: {node.value.id}.{node.attr}"

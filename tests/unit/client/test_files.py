@@ -5,8 +5,8 @@ from fractions import Fraction
 import av
 import pytest
 
+from agent.client.files import Recorder, write_jpeg
 from agent.errors import PinholeError
-from agent.watch.files import Recorder, write_jpeg
 
 
 def frame(number: int, width_px: int = 320, height_px: int = 240) -> av.VideoFrame:

@@ -22,12 +22,12 @@ from aiortc.sdp import candidate_from_sdp
 from av.video.frame import VideoFrame
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from agent.client.report import Clock, Meter
+from agent.client.session import Server
 from agent.errors import NegotiationError, PinholeError
 from agent.model import stamp
 from agent.model.media import StreamName
 from agent.model.text import printable
-from agent.watch.portal import Server
-from agent.watch.report import Clock, Meter
 
 GATHER_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0

@@ -19,10 +19,10 @@ from pydantic import (
     ValidationError,
 )
 
+from agent.client.device import Device
 from agent.errors import PortalError
 from agent.model.network_fault import network_fault
 from agent.model.signal import CandidateLine, IceUrl, Sdp, Text
-from agent.watch.device import Device
 
 MAX_MESSAGE_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 15.0

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from agent.client.device import Device
+from agent.client.session import Answer, Hello, _choose, _parse
 from agent.errors import PortalError
-from agent.watch.device import Device
-from agent.watch.portal import Answer, Hello, _choose, _parse
 
 SESSION = "0" * 32
 

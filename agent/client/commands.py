@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from agent.client.session import SignIn, signed_in
 from agent.errors import PortalError
 from agent.model.command import COMMANDS
 from agent.model.signal import Text
-from agent.watch.portal import SignIn, signed_in
 
 LIVES_S = 60.0
 SLACK_S = 5.0

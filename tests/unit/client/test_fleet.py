@@ -5,8 +5,8 @@ import json
 
 from rich.console import Console
 
-from agent.watch.device import Device
-from agent.watch.fleet import encode, make_fleet, summary, table
+from agent.client.device import Device
+from agent.client.fleet import encode, make_fleet, summary, table
 
 NOW = 1_800_000_000.0
 DOOR = {

@@ -6,9 +6,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from agent.client.device import Device
+from agent.client.report import Meter
 from agent.model.text import printable
-from agent.watch.device import Device
-from agent.watch.report import Meter
 
 UNKNOWN = "-"
 

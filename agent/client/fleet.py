@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agent.client.device import Device
+from agent.client.session import DeviceChanged, PortalClient, SignIn, signed_in
 from agent.errors import PortalError
 from agent.model.ids import Id
 from agent.model.text import printable
-from agent.watch.device import Device
-from agent.watch.portal import DeviceChanged, PortalClient, SignIn, signed_in
 
 QUIET_S = 1.0
 """A long list comes in parts, without a last one: it ends when nothing more comes for so long."""

@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from agent.watch.device import Device
-from agent.watch.panel import draw
-from agent.watch.report import Meter
+from agent.client.device import Device
+from agent.client.panel import draw
+from agent.client.report import Meter
 
 
 def shown(device: Device, meter: Meter) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.watch.report import Clock, Meter, as_json
+from agent.client.report import Clock, Meter, as_json
 
 
 def test_nothing_seen_is_nulls_and_zeros():

@@ -2,9 +2,9 @@
 
 import pytest
 
+from agent.client.peer import Peer
+from agent.client.report import Meter
 from agent.errors import NegotiationError
-from agent.watch.peer import Peer
-from agent.watch.report import Meter
 
 HEAD = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 

@@ -16,14 +16,12 @@ from av.video.frame import VideoFrame
 from rich.console import Console
 from rich.live import Live
 
-from agent.errors import NegotiationError, PinholeError, PortalError
-from agent.model.media import StreamName
-from agent.model.tasks import TaskGroup
-from agent.watch.device import Device
-from agent.watch.files import Recorder, write_jpeg
-from agent.watch.panel import draw
-from agent.watch.peer import GATHER_TIMEOUT_S, Peer
-from agent.watch.portal import (
+from agent.client.device import Device
+from agent.client.files import Recorder, write_jpeg
+from agent.client.panel import draw
+from agent.client.peer import GATHER_TIMEOUT_S, Peer
+from agent.client.report import Meter, as_json
+from agent.client.session import (
     Answer,
     Bye,
     Candidate,
@@ -33,7 +31,9 @@ from agent.watch.portal import (
     Reject,
     SignIn,
 )
-from agent.watch.report import Meter, as_json
+from agent.errors import NegotiationError, PinholeError, PortalError
+from agent.model.media import StreamName
+from agent.model.tasks import TaskGroup
 
 FIRST_FRAME_TIMEOUT_S = 20.0
 STALL_TIMEOUT_S = 10.0
