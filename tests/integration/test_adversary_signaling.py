@@ -16,7 +16,7 @@ from parts.mosquitto import mosquitto
 from parts.stack import running_stack
 from parts.trust import make_offer, peek, seal
 
-from agent.model.signal import Answer, Bye, Candidate, Restart
+from agent.model.signal import Answer, Bye, Candidate, Command, Restart
 from agent.signaling.signing import SigningFolder
 from agent.signaling.trust import SigningKey, make_signing_key
 
@@ -253,6 +253,33 @@ def test_nobody_else_says_how_a_camera_is(attacker):
             attacker.write(topic, sent)
 
         attacker.expect_refusal("unknown-key", act, "portal")
+
+
+def test_commands_that_were_sent_past_the_portals_check_are_refused_by_the_camera(attacker):
+    def send(command, name, key=attacker.portal_key, **changes):
+        now = time.time()
+        fields = {"issued_at": now, "expires_at": now + 60, "boot_id": attacker.boot_id, "user": "mallory"}
+        message = Command(name=name, **(fields | {"permissions": ("watch",)} | changes))
+        topic = IN.format(command)
+        attacker.write(topic, seal(topic, message, key))
+
+    def results(command):
+        said = map(peek, attacker.messages(OUT.format(command)))
+        return [message["code"] for message in said if message["type"] == "result"]
+
+    for name in ("look", "identify", "restart-agent", "reboot", "set"):
+        attacker.expect_refusal("not-allowed", lambda name=name: send(f"past-{name}", name))
+        assert results(f"past-{name}") == []
+    operator = {"permissions": ("watch", "control")}
+    stranger = SigningKey(make_signing_key())
+    attacker.expect_refusal("unknown-key", lambda: send("forged", "look", stranger, **operator))
+    attacker.expect_refusal("wrong-boot", lambda: send("old", "look", boot_id="boot0", **operator))
+    send("twice", "look", **operator)
+    attacker.until(lambda: results("twice"))
+    [sealed] = attacker.messages(IN.format("twice"))
+    attacker.write(IN.format("twice"), sealed)
+    attacker.until(lambda: results("twice") == ["done", "done"])
+    assert attacker.stack.log("agent").count("had it look for a new release") == 1
 
 
 def test_refusals_are_counted_in_the_cameras_health(attacker):
