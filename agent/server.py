@@ -19,7 +19,7 @@ from agent.mqtt.broker import Broker
 from agent.mqtt.takeover import end_connection
 from agent.portal.accounts.audit import Audit
 from agent.portal.accounts.company import load_company
-from agent.portal.accounts.desk import revoke_camera
+from agent.portal.accounts.desk import Desk
 from agent.portal.accounts.passwords import Passwords
 from agent.portal.accounts.seal import open_seal
 from agent.portal.accounts.service import Accounts
@@ -310,7 +310,7 @@ async def revoke_device(settings: Settings, device: str) -> None:
     """`pinhole portal device revoke`. Raises PortalError."""
     store = open_store(settings.portal)
     try:
-        await store.run(lambda db: revoke_camera(db, device))
+        Desk(store, audit_file=settings.portal.audit_file).revoke_camera(device)
         authority = open_authority(settings.portal.state_dir, is_known=await store.run(has_certificates))
         await cut_off(settings, store, authority, (device,))
     finally:

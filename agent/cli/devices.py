@@ -88,9 +88,8 @@ def claim(
               [b]pinhole portal claim --device front-door --name "Front door" --expires 2h -c pinhole.toml[/]
               [b]pinhole portal claim --csv cameras.csv --expires 7d -c pinhole.toml > codes.csv[/]
     """
-    from agent.portal.accounts.desk import make_claims
+    from agent.portal.accounts.desk import Desk
     from agent.portal.names import check_name
-    from agent.portal.store import open_store
 
     if device and csv_file:
         raise typer.BadParameter("not together with --csv", param_hint="--device")
@@ -99,11 +98,8 @@ def claim(
     called = check_name(name) if name else None
     now, lifetime_s = time.time(), _seconds(expires)
     devices = _read_devices(csv_file) if csv_file else [_checked(device) if device else None]
-    store = open_store(load(config).portal)
-    try:
-        codes = store.run_here(lambda db: make_claims(db, devices, lifetime_s=lifetime_s, name=called))
-    finally:
-        store.close()
+    with Desk.open(load(config).portal) as desk:
+        codes = desk.make_claims(devices, lifetime_s=lifetime_s, name=called)
     until = datetime.fromtimestamp(now + lifetime_s, UTC).isoformat(timespec="minutes")
     if csv_file:
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -144,14 +140,10 @@ def rename(
 
     Example: [b]pinhole portal device rename front-door "Front door" -c pinhole.toml[/]
     """
-    from agent.portal.accounts.desk import rename_camera
-    from agent.portal.store import open_store
+    from agent.portal.accounts.desk import Desk
 
-    store = open_store(load(config).portal)
-    try:
-        kept = store.run_here(lambda db: rename_camera(db, device, name))
-    finally:
-        store.close()
+    with Desk.open(load(config).portal) as desk:
+        kept = desk.rename_camera(device, name)
     typer.echo(f"{device} is called {kept}")
 
 

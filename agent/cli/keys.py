@@ -35,9 +35,12 @@ def rotate(config: PortalConfig) -> None:
 
     Example: [b]pinhole portal keys rotate -c pinhole.toml[/]
     """
+    from agent.portal.accounts.desk import Desk
     from agent.signaling.signing import SigningFolder
 
-    typer.echo(SigningFolder(load(config).portal.state_dir).rotate().kid)
+    settings = load(config).portal
+    with Desk.open(settings) as desk:
+        typer.echo(desk.rotate_key(SigningFolder(settings.state_dir)))
 
 
 @keys_app.command("retire")
@@ -46,6 +49,9 @@ def retire(kid: Annotated[str, typer.Argument(metavar="KEY")], config: PortalCon
 
     Example: [b]pinhole portal keys retire XVRf2UQDTggTwE_NMSOdqskPNJH7RA7HzuRW90dfB7o -c pinhole.toml[/]
     """
+    from agent.portal.accounts.desk import Desk
     from agent.signaling.signing import SigningFolder
 
-    SigningFolder(load(config).portal.state_dir).retire(kid)
+    settings = load(config).portal
+    with Desk.open(settings) as desk:
+        desk.retire_key(SigningFolder(settings.state_dir), kid)

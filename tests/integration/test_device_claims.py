@@ -12,7 +12,7 @@ from agent.errors import PortalError
 from agent.portal import store as stores
 from agent.portal.accounts import attempts
 from agent.portal.accounts.audit import Filter, entries
-from agent.portal.accounts.desk import make_claims, rename_camera, revoke_camera
+from agent.portal.accounts.desk import Desk
 from agent.portal.authority import Authority
 from agent.portal.claims import ClaimError, enroll, make_claim, revoke, revoked_serials
 from agent.portal.names import adopt, rename
@@ -106,7 +106,7 @@ async def test_a_camera_is_called_what_the_portal_says(store, authority):
     store.run_here(lambda db: adopt(db, {"window": "Front door"}))
     await registry.refresh()
     assert registry.names == {"door": "Front door", "window": "Window of the yard"}
-    store.run_here(lambda db: rename_camera(db, "door", "Gate"))
+    Desk(store).rename_camera("door", "Gate")
     await registry.refresh()
     assert registry.names["door"] == "Gate"
     [entry] = [entry for _, entry in store.run_here(lambda db: entries(db, Filter()))]
@@ -116,9 +116,9 @@ async def test_a_camera_is_called_what_the_portal_says(store, authority):
 
 
 def test_codes_and_revocations_of_the_command_line_are_in_the_audit_log(store, authority):
-    [code, _] = store.run_here(lambda db: make_claims(db, ["door", None], lifetime_s=3600, name="Front door"))
+    [code, _] = Desk(store).make_claims(["door", None], lifetime_s=3600, name="Front door")
     ask(store, authority, code, now=time.time())
-    store.run_here(lambda db: revoke_camera(db, "door"))
+    Desk(store).revoke_camera("door")
     found = [entry for _, entry in store.run_here(lambda db: entries(db, Filter(about="cameras")))]
     assert sorted((entry.actor, entry.action, entry.device, entry.detail) for entry in found) == [
         ("command line", "claim-made", "", "Front door"),
@@ -126,7 +126,7 @@ def test_codes_and_revocations_of_the_command_line_are_in_the_audit_log(store, a
         ("command line", "revoked", "door", ""),
     ]
     with pytest.raises(PortalError, match="no camera ghost"):
-        store.run_here(lambda db: revoke_camera(db, "ghost"))
+        Desk(store).revoke_camera("ghost")
 
 
 def test_a_name_of_nobody_cannot_be_revoked(store):

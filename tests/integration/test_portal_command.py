@@ -8,13 +8,15 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from agent.config import load
-from agent.portal.accounts import passkeys, users
+from agent.portal.accounts import audit, passkeys, users
+from agent.portal.accounts.audit_file import read_links
 from agent.portal.accounts.relying_party import NewPasskey
 from agent.portal.store import open_store
 
@@ -130,6 +132,21 @@ async def test_users_are_managed_from_the_terminal_while_the_portal_runs(config,
         assert ann["grants"] == [{"role": "operator", "camera": None, "group": "Yard"}]
         assert bob["grants"] == [{"role": "viewer", "camera": "front", "group": None}]
         assert "operator of group Yard" in good("user", "list", config=config)
+        good("keys", "rotate", config=config)
+    settings = load(config).portal
+    store = open_store(settings)
+    table = store.run_here(lambda db: [entry for _, entry in audit.entries(db, audit.Filter())])
+    store.close()
+    filed = [link.entry for link in read_links(settings.audit_file)]
+    assert sorted(map(astuple, table)) == sorted(map(astuple, filed)), "whoever wrote it"
+    done = [(entry.actor, entry.action) for entry in filed]
+    assert ("ann", "sign-in") in done
+    told = [action for actor, action in done if actor == "command line"]
+    assert told == [
+        "user-added", "user-changed", "user-changed", *["claim-made"] * 3, "group-set", "user-changed",
+        "user-added", "key-made",
+    ]  # fmt: skip
+    assert "they hold together" in good("audit", "verify", config=config)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from agent.model.text import printable
 from agent.portal.accounts import ledger
 from agent.portal.accounts.attempts import network_of
 from agent.portal.accounts.audit_file import AuditFile
-from agent.portal.accounts.chain import Entry
+from agent.portal.accounts.chain import DETAIL_CHARS, Entry
 from agent.portal.rate_limit import MinuteLimit
 from agent.portal.store import Store, StoreError
 from agent.portal.tables import DEVICE_CHARS, NAME_CHARS, AuditEntry
@@ -27,7 +27,6 @@ MAX_QUEUED = 4096
 BATCH = 256
 RETRY_S = 5.0
 REFUSALS_PER_MINUTE = 20
-_DETAIL_CHARS = 400
 _PRUNE_EVERY = 1000
 
 log = logging.getLogger(__name__)
@@ -71,7 +70,16 @@ TOPICS: dict[Topic, tuple[str, ...]] = {
         "group-removed",
     ),
     "links": ("link-shared", "link-revoked", "link-opened"),
-    "cameras": ("claim-made", "enrolled", "enrol-refused", "renamed", "revoked", "look-asked"),
+    "cameras": (
+        "key-made",
+        "key-retired",
+        "claim-made",
+        "enrolled",
+        "enrol-refused",
+        "renamed",
+        "revoked",
+        "look-asked",
+    ),
     "commands": ("commanded", "command-done", "command-failed", "command-refused", "look-asked"),
     "refusals": (
         "sign-in-failed",
@@ -127,7 +135,7 @@ class Audit:
             action,
             device[:DEVICE_CHARS],
             address[:64],
-            printable(detail)[:_DETAIL_CHARS],
+            printable(detail)[:DETAIL_CHARS],
         )
         try:
             self._queue.put_nowait(entry)

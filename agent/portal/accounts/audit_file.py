@@ -1,41 +1,57 @@
 """The audit log as JSON lines, for everything beside the dashboard; a hash chain of its own."""
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from agent.errors import PinholeError
+from agent.model.disk import check_file
 from agent.portal.accounts.chain import GENESIS, Entry, Link, hash_of
 
 FILE_BYTES, FILES_KEPT = 10 * 1024 * 1024, 9
 _TAIL_BYTES = _LINE_CHARS = 64 * 1024
 """More than any line of ours has; what is longer is read in pieces, which are none."""
+_NAP_S, _NAPS = 0.01, 100
+"""How long to wait for who else writes: each holds the folder for one line."""
 _FIELDS = {field.name for field in fields(Entry)}
 
 
 class AuditFile(RotatingFileHandler):
-    """Rotated at 10 MiB, nine former files kept, readable to its owner alone. A fault is kept, not thrown."""
+    """Rotated at 10 MiB, nine former files kept, readable to its owner alone. A fault is kept, not thrown.
+
+    A portal and commands write it in turns: each holds the folder, and goes on from what the others added.
+    """
 
     _fault = ""
 
-    def __init__(self, file: Path) -> None:
-        """Raises OSError."""
+    def __init__(self, file: Path, *, rotates: bool = True) -> None:
+        """A command leaves it to the portal to rotate, whose user may be another. Raises OSError."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8")
-        self._head = _head_of(file)
+        limit = FILE_BYTES if rotates else 0
+        super().__init__(file, maxBytes=limit, backupCount=FILES_KEPT, encoding="utf-8")
+        self._head, self._end = GENESIS, -1
 
     def write(self, entry: Entry) -> None:
         """Add one line at the chain's end."""
         said = {key: value for key, value in asdict(entry).items() if value != ""}
-        former, self._head = self._head, hash_of(self._head, entry)
-        line = json.dumps(said | {"previous": former, "hash": self._head})
-        self.emit(logging.makeLogRecord({"msg": line}))
+        try:
+            with self._alone():
+                self._catch_up()
+                former, self._head = self._head, hash_of(self._head, entry)
+                line = json.dumps(said | {"previous": former, "hash": self._head})
+                self.emit(logging.makeLogRecord({"msg": line}))
+                self._end = os.fstat(self.stream.fileno()).st_size if self.stream else -1
+        except (OSError, ValueError):
+            self.handleError(logging.makeLogRecord({}))
 
     def take_fault(self) -> str:
         """Why something could not be written since the last call; empty where all was."""
@@ -49,7 +65,34 @@ class AuditFile(RotatingFileHandler):
         with contextlib.suppress(OSError, ValueError):
             if stream:
                 stream.close()
-        self._head = _head_of(Path(self.baseFilename))
+        self._end = -1
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Raises OSError where somebody holds the folder for a second."""
+        folder = os.open(Path(self.baseFilename).parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for _ in range(_NAPS):
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(_NAP_S)
+            else:
+                raise TimeoutError("somebody else is writing it")
+            yield
+        finally:
+            os.close(folder)
+
+    def _catch_up(self) -> None:
+        """The file may have been rotated, or have got lines of others."""
+        file = Path(self.baseFilename)
+        if self.stream and not _is_at(file, self.stream.fileno()):
+            self.stream.close()
+            self.stream = None
+        if self.stream is None:
+            self.stream = self._open()
+        if os.fstat(self.stream.fileno()).st_size != self._end:
+            self._head = _head_of(file)
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -58,6 +101,19 @@ class AuditFile(RotatingFileHandler):
             with contextlib.suppress(OSError):
                 os.write(descriptor, b"\n")
         return os.fdopen(descriptor, "a", encoding=self.encoding)
+
+
+def add_lines(file: Path, entries: Iterable[Entry]) -> str:
+    """Add a command's entries, whether a portal runs or not; why some are missing, empty where none is."""
+    try:
+        check_file(file)
+        writer = AuditFile(file, rotates=False)
+    except (OSError, PinholeError) as exc:
+        return str(exc)
+    with contextlib.closing(writer):
+        for entry in entries:
+            writer.write(entry)
+        return writer.take_fault()
 
 
 def read_links(file: Path) -> Iterator[Link]:
@@ -74,6 +130,12 @@ def read_links(file: Path) -> Iterator[Link]:
                     if link:
                         yield link
                     number += line.endswith("\n")
+
+
+def _is_at(file: Path, descriptor: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(file.stat(), os.fstat(descriptor))
+    return False
 
 
 def _head_of(file: Path) -> str:

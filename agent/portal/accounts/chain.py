@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass
 
 GENESIS = "0" * 64
 """What the first entry of a chain has before it."""
+DETAIL_CHARS = 400
 _REMEMBERED = 1000
 """Inserted entries are told from removed ones as far back as this."""
 

@@ -1,12 +1,16 @@
-"""What the command line does with accounts; each act is one transaction, and in the audit log's table."""
+"""What the command line does with accounts, cameras and keys.
+
+Each act is one transaction with its entries in the audit log's table; then they are in the log's file too.
+"""
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from argon2 import PasswordHasher
 from sqlalchemy.orm import Session
@@ -15,8 +19,8 @@ from agent.config import PortalSettings
 from agent.portal import names
 from agent.portal.accounts import ledger, passkeys, users
 from agent.portal.accounts.access import Role, parse_role
-from agent.portal.accounts.audit_file import read_links
-from agent.portal.accounts.chain import GENESIS, Entry, faults
+from agent.portal.accounts.audit_file import add_lines, read_links
+from agent.portal.accounts.chain import DETAIL_CHARS, GENESIS, Entry, faults
 from agent.portal.accounts.passkeys import PasskeyView
 from agent.portal.accounts.passwords import STRONG, check_new
 from agent.portal.accounts.strength import words_of
@@ -27,6 +31,31 @@ from agent.portal.tables import User
 
 T = TypeVar("T")
 ACTOR = "command line"
+
+log = logging.getLogger(__name__)
+
+
+class Note(Protocol):
+    """Has the audit log say what was done."""
+
+    def __call__(self, action: str, device: str = "", detail: str = "") -> None: ...
+
+
+class SigningKey(Protocol):
+    """A key by its id."""
+
+    @property
+    def kid(self) -> str: ...
+
+
+class SigningKeys(Protocol):
+    """The portal's signing keys."""
+
+    def rotate(self) -> SigningKey:
+        """Make a new one."""
+
+    def retire(self, kid: str) -> None:
+        """Let one count no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +71,17 @@ class Desk:
     """Blocks. Every method raises AccountError where it cannot be done."""
 
     def __init__(
-        self, store: Store, hasher: PasswordHasher = STRONG, site_words: Collection[str] = ()
+        self,
+        store: Store,
+        hasher: PasswordHasher = STRONG,
+        site_words: Collection[str] = (),
+        audit_file: Path | None = None,
     ) -> None:
+        """Without `audit_file` the audit log has its table alone."""
         self._store = store
         self._hasher = hasher
         self._site_words = site_words
+        self._audit_file = audit_file
 
     @classmethod
     @contextlib.contextmanager
@@ -54,7 +89,7 @@ class Desk:
         """The accounts of these settings. Raises StoreError."""
         store = open_store(settings)
         try:
-            yield cls(store, site_words=words_of(settings.public_url or ""))
+            yield cls(store, site_words=words_of(settings.public_url or ""), audit_file=settings.audit_file)
         finally:
             store.close()
 
@@ -74,17 +109,17 @@ class Desk:
         """
         stored = self._hash(name, password) if password is not None else None
 
-        def work(db: Session) -> str | None:
+        def work(db: Session, note: Note) -> str | None:
             user = users.add(db, name, _role(role), time.time(), stored)
             for camera in cameras:
                 users.grant(db, user, "viewer", camera=camera)
             for group in groups:
                 users.grant(db, user, "viewer", group=group)
             user.awaits_company = company
-            _note(db, "user-added", f"{user.name} {role or ''}")
+            note("user-added", detail=f"{user.name} {role or ''}")
             return None if stored or company else users.new_link(db, user, time.time())
 
-        return self._store.run_here(work)
+        return self._act(work)
 
     def users(self) -> list[UserView]:
         """Every user."""
@@ -181,20 +216,72 @@ class Desk:
         """Make a group, or say anew which cameras are in it."""
         wanted = tuple(cameras)
 
-        def work(db: Session) -> None:
+        def work(db: Session, note: Note) -> None:
             users.put_group(db, name, wanted)
-            _note(db, "group-set", f"{name}: {', '.join(wanted)}")
+            note("group-set", detail=f"{name}: {', '.join(wanted)}")
 
-        self._store.run_here(work)
+        self._act(work)
 
     def remove_group(self, name: str) -> None:
         """Forget a group, and with it what it granted."""
 
-        def work(db: Session) -> None:
+        def work(db: Session, note: Note) -> None:
             users.remove_group(db, name)
-            _note(db, "group-removed", name)
+            note("group-removed", detail=name)
 
-        self._store.run_here(work)
+        self._act(work)
+
+    def rename_camera(self, device: str, name: str) -> str:
+        """Call a camera so; returns the name as it is kept. Raises PortalError."""
+        kept = names.check_name(name)
+
+        def work(db: Session, note: Note) -> str:
+            note("renamed", device, f"{names.rename(db, device, name)} is now {kept}")
+            return kept
+
+        return self._act(work)
+
+    def make_claims(
+        self, devices: Sequence[str | None], *, lifetime_s: float, name: str | None = None
+    ) -> list[str]:
+        """A claim code for each camera, None for any."""
+
+        def work(db: Session, note: Note) -> list[str]:
+            now, codes = time.time(), []
+            for one in devices:
+                codes.append(make_claim(db, one, by=ACTOR, now=now, lifetime_s=lifetime_s, name=name))
+                note("claim-made", one or "", name or "")
+            return codes
+
+        return self._act(work)
+
+    def revoke_camera(self, device: str) -> None:
+        """Shut a camera out. Raises PortalError."""
+
+        def work(db: Session, note: Note) -> None:
+            revoke(db, device, time.time())
+            note("revoked", device)
+
+        self._act(work)
+
+    def rotate_key(self, keys: SigningKeys) -> str:
+        """Have the portal sign with a new key; its id. Raises ConfigError."""
+
+        def work(_db: Session, note: Note) -> str:
+            kid = keys.rotate().kid
+            note("key-made", detail=kid)
+            return kid
+
+        return self._act(work)
+
+    def retire_key(self, keys: SigningKeys, kid: str) -> None:
+        """Let a signing key count no more. Raises ConfigError."""
+
+        def work(_db: Session, note: Note) -> None:
+            keys.retire(kid)
+            note("key-retired", detail=kid)
+
+        self._act(work)
 
     def verify_audit(self, file: Path) -> AuditReport:
         """Whether the audit log's table and this file hold together. Raises AccountError."""
@@ -216,36 +303,29 @@ class Desk:
         return self._hasher.hash(password)
 
     def _change(self, name: str, words: str, work: Callable[[Session, User], T]) -> T:
-        def run(db: Session) -> T:
+        def run(db: Session, note: Note) -> T:
             result = work(db, users.find(db, name))
-            _note(db, "user-changed", f"{name} {words}")
+            note("user-changed", detail=f"{name} {words}")
             return result
 
-        return self._store.run_here(run)
+        return self._act(run)
 
+    def _act(self, work: Callable[[Session, Note], T]) -> T:
+        """Do it, with what it notes, or not at all."""
+        entries: list[Entry] = []
 
-def rename_camera(db: Session, device: str, name: str) -> str:
-    """Call a camera so, and say so in the audit log; returns the name as it is kept. Raises PortalError."""
-    former, kept = names.rename(db, device, name), names.check_name(name)
-    ledger.append(db, [Entry(time.time(), ACTOR, "renamed", device, detail=f"{former} is now {kept}")])
-    return kept
+        def note(action: str, device: str = "", detail: str = "") -> None:
+            entries.append(Entry(time.time(), ACTOR, action, device, detail=detail[:DETAIL_CHARS]))
 
+        def run(db: Session) -> T:
+            result = work(db, note)
+            ledger.append(db, entries)
+            return result
 
-def make_claims(
-    db: Session, devices: Sequence[str | None], *, lifetime_s: float, name: str | None = None
-) -> list[str]:
-    """A claim code for each camera, None for any, and say so in the audit log."""
-    now = time.time()
-    codes = [make_claim(db, one, by=ACTOR, now=now, lifetime_s=lifetime_s, name=name) for one in devices]
-    ledger.append(db, [Entry(now, ACTOR, "claim-made", one or "", detail=name or "") for one in devices])
-    return codes
-
-
-def revoke_camera(db: Session, device: str) -> None:
-    """Shut a camera out, and say so in the audit log. Raises PortalError."""
-    now = time.time()
-    revoke(db, device, now)
-    ledger.append(db, [Entry(now, ACTOR, "revoked", device)])
+        result = self._store.run_here(run)
+        if self._audit_file and (fault := add_lines(self._audit_file, entries)):
+            log.warning("%s: entries are in the table alone: %s", self._audit_file, fault)
+        return result
 
 
 def _role(text: str | None) -> Role | None:
@@ -253,7 +333,3 @@ def _role(text: str | None) -> Role | None:
     if text is not None and role is None:
         raise AccountError(f"{text!r} is no role: viewer, operator or admin.")
     return role
-
-
-def _note(db: Session, action: str, detail: str) -> None:
-    ledger.append(db, [Entry(time.time(), ACTOR, action, detail=detail[:400])])

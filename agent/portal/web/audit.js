@@ -44,6 +44,8 @@ const WORDS = {
   "link-shared": "shared a camera",
   "link-revoked": "revoked a link",
   "link-opened": "opened a link",
+  "key-made": "made a signing key",
+  "key-retired": "retired a signing key",
   "claim-made": "made a claim code",
   enrolled: "let a camera in",
   "enrol-refused": "a camera was not let in",

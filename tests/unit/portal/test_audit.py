@@ -1,7 +1,9 @@
 """The audit log: what is noted, in the table and in the file, and what of it can be asked for."""
 
 import asyncio
+import fcntl
 import json
+import os
 import tracemalloc
 from dataclasses import asdict
 
@@ -300,6 +302,28 @@ def test_former_files_are_kept_read_first_and_bounded(tmp_path, monkeypatch):
     assert [link.previous for link in read_links(tmp_path / "audit.jsonl")][-1] == links[-2].hash, (
         "the chain goes on from the former file"
     )
+
+
+def test_several_write_one_chain_in_turns_and_nobody_waits_for_ever(tmp_path, monkeypatch):
+    file = tmp_path / "audit.jsonl"
+    portal, other = AuditFile(file), AuditFile(file)
+    for number in range(6):
+        (portal, other)[number % 2].write(Entry(float(number), "ann", "watch"))
+        if number == 3:
+            other.doRollover()
+    monkeypatch.setattr(audit_file, "_NAPS", 2)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    portal.write(Entry(9.0, "ann", "lost"))
+    assert portal.take_fault() == "somebody else is writing it"
+    os.close(folder)
+    assert audit_file.add_lines(file, [Entry(6.0, "command line", "renamed")]) == ""
+    portal.write(Entry(7.0, "ann", "watch"))
+    for one in (portal, other):
+        one.close()
+    links = list(read_links(file))
+    assert [link.entry.at for link in links] == [float(number) for number in range(8)]
+    assert list(faults(links, GENESIS)) == []
 
 
 def test_a_file_that_is_not_there_cannot_be_read(tmp_path):

@@ -4,9 +4,10 @@ import pytest
 from parts.portal import CHEAP, PASSWORD
 
 from agent.config import PortalSettings
+from agent.errors import ConfigError
 from agent.portal.accounts import desk as desks
-from agent.portal.accounts import users
-from agent.portal.accounts.audit_file import AuditFile
+from agent.portal.accounts import ledger, users
+from agent.portal.accounts.audit_file import AuditFile, read_links
 from agent.portal.accounts.chain import Entry
 from agent.portal.accounts.codes import new_secret
 from agent.portal.accounts.desk import AuditReport, Desk
@@ -227,7 +228,9 @@ def test_the_accounts_of_a_settings_file_are_opened_and_closed(tmp_path, monkeyp
 
     monkeypatch.setattr(desks, "open_store", opened)
     settings = PortalSettings(
-        database_url=f"sqlite:///{tmp_path}/portal.db", public_url="https://orchidfarm.example"
+        database_url=f"sqlite:///{tmp_path}/portal.db",
+        public_url="https://orchidfarm.example",
+        audit_file=tmp_path / "audit.jsonl",
     )
     with Desk.open(settings) as desk:
         desk.put_group("Yard", [])
@@ -236,6 +239,7 @@ def test_the_accounts_of_a_settings_file_are_opened_and_closed(tmp_path, monkeyp
             desk.add_user("bob", None, password="orchidfarm-26")
         assert closed == []
     assert closed == [None]
+    assert [link.entry.action for link in read_links(settings.audit_file)] == ["group-set"]
     with pytest.raises(RuntimeError), Desk.open(settings):
         raise RuntimeError
     assert len(closed) == 2
@@ -255,13 +259,11 @@ def test_what_the_command_line_does_with_cameras_is_noted(office):
 
     office.store.run_here(lambda db: add_device(db, "front", b"k" * 32, by="ann", now=NOW_S))
     for name in (" Front  door ", "Porch"):
-        kept = office.store.run_here(lambda db, name=name: desks.rename_camera(db, "front", name))
+        kept = office.desk.rename_camera("front", name)
     assert kept == "Porch"
-    codes = office.store.run_here(
-        lambda db: desks.make_claims(db, ["back", None], lifetime_s=60.0, name="Back door")
-    )
+    codes = office.desk.make_claims(["back", None], lifetime_s=60.0, name="Back door")
     assert len(set(codes)) == 2
-    office.store.run_here(lambda db: desks.revoke_camera(db, "front"))
+    office.desk.revoke_camera("front")
     rows = office.store.run_here(lambda db: list(db.query(AuditEntry).order_by(AuditEntry.id)))
     assert {(row.at, row.actor) for row in rows} == {(NOW_S, "command line")}
     assert [(row.action, row.device, row.detail) for row in rows] == [
@@ -271,3 +273,52 @@ def test_what_the_command_line_does_with_cameras_is_noted(office):
         ("claim-made", "", "Back door"),
         ("revoked", "front", ""),
     ]
+
+
+class Keys:
+    """Signing keys."""
+
+    kid = "k1"
+
+    def rotate(self):
+        return self
+
+    def retire(self, kid):
+        if kid != self.kid:
+            raise ConfigError(f"no key {kid}")
+
+
+def test_the_file_holds_what_the_table_holds_while_a_portal_writes_both(office, tmp_path):
+    file = tmp_path / "audit.jsonl"
+    portal, desk = AuditFile(file), Desk(office.store, CHEAP, audit_file=file)
+
+    def watches(number):
+        entry = Entry(NOW_S + number, "ann", "watch", "front")
+        portal.write(entry)
+        office.store.run_here(lambda db: ledger.append(db, [entry]))
+
+    watches(1)
+    desk.put_group("Yard", ["front"])
+    assert desk.rotate_key(Keys()) == "k1"
+    watches(2)
+    portal.doRollover()
+    desk.retire_key(Keys(), "k1")
+    with pytest.raises(ConfigError):
+        desk.retire_key(Keys(), "k2")
+    watches(3)
+    links = list(read_links(file))
+    assert [link.entry.action for link in links] == [
+        "watch", "group-set", "key-made", "watch", "key-retired", "watch",
+    ]  # fmt: skip
+    rows = office.store.run_here(lambda db: list(db.query(AuditEntry).order_by(AuditEntry.id)))
+    assert [ledger.entry_of(row) for row in rows] == [link.entry for link in links]
+    assert desk.verify_audit(file).faults == [], "one chain, whoever wrote"
+    portal.close()
+
+
+def test_an_act_is_done_and_told_where_the_file_cannot_be_written(office, tmp_path, caplog):
+    file = tmp_path / "audit.jsonl"
+    file.mkdir()
+    Desk(office.store, CHEAP, audit_file=file).put_group("Yard", [])
+    assert office.notes() == [("group-set", "Yard: ")]
+    assert "entries are in the table alone: " in caplog.text
