@@ -69,7 +69,7 @@ TARGETS = {
                 f"agent/portal/{name}.py"
                 for name in ("gateway", "limits", "presence", "rate_limit", "session_table", "sessions")
             ),
-            ("tests/unit/portal/test_gateway.py",),
+            ("tests/unit/portal/gateway",),
         ),
         Target(
             "accounts",
