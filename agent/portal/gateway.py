@@ -51,7 +51,7 @@ from agent.portal.messages import (
 from agent.portal.outbox import Outbox
 from agent.portal.presence import Presence
 from agent.portal.rate_limit import MinuteLimit
-from agent.portal.sessions import LEASE_S, Sessions
+from agent.portal.sessions import LEASE_S, PortalSessions
 from agent.portal.turn import IceGrant, IceServers
 
 ICE_RENEW_SHARE = 0.25
@@ -92,7 +92,7 @@ class Gateway:
         self._ice = ice
         self._clock = clock = clock or Clock()
         self._directory = Directory()
-        self.sessions = Sessions(send, ice, clock, self._directory, self, lease_s)
+        self.sessions = PortalSessions(send, ice, clock, self._directory, self, lease_s)
         self.commands = Commands(send, self._directory, clock, self.ask_to_look)
         self._presence = Presence(send, ice, clock, self._directory, self.sessions, self)
         self._events = MinuteLimit(EVENTS_PER_MINUTE)

@@ -11,11 +11,11 @@ from agent.portal.client import Clock
 from agent.portal.devices import Directory
 from agent.portal.farewells import SendToDevice
 from agent.portal.rebirths import Rebirths
-from agent.portal.sessions import Sessions
+from agent.portal.sessions import PortalSessions
 from agent.portal.turn import IceServers
 
 
-class Surroundings(Protocol):
+class PresenceHost(Protocol):
     """What the presence of devices needs of the gateway."""
 
     def show(self, device: str) -> None:
@@ -37,8 +37,8 @@ class Presence:
         ice: IceServers,
         clock: Clock,
         directory: Directory,
-        sessions: Sessions,
-        around: Surroundings,
+        sessions: PortalSessions,
+        around: PresenceHost,
     ) -> None:
         self._send = send
         self._ice = ice

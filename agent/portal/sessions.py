@@ -62,7 +62,7 @@ _BROKER_AWAY = "The portal has lost the MQTT broker; it keeps trying to reach it
 log = logging.getLogger(__name__)
 
 
-class Surroundings(Protocol):
+class SessionsHost(Protocol):
     """What sessions need of the gateway."""
 
     broker_connected: bool
@@ -72,7 +72,7 @@ class Surroundings(Protocol):
         """Who watches a device has changed: tell whoever may know."""
 
 
-class Sessions:
+class PortalSessions:
     """Every session between a browser here and a device."""
 
     def __init__(
@@ -81,7 +81,7 @@ class Sessions:
         ice: IceServers,
         clock: Clock,
         directory: Directory,
-        around: Surroundings,
+        around: SessionsHost,
         lease_s: float,
     ) -> None:
         self.table = SessionTable()
