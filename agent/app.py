@@ -117,7 +117,7 @@ class Agent:
             signal=self.service,
             viewing=self.control.viewer,
             describe=self._describe,
-            command=lambda order: self.service.run_in_session(order, time.time()),
+            command=lambda order: self.service.asked.run(order, time.time()),
             on_change=self._publish_state,
             refusal=self.control.refusal,
             on_sent=self.allowance.on_sent if self.allowance else lambda _: None,

@@ -174,7 +174,7 @@ class Portal:
         self.gateway.on_event(_shown(event))
 
     def _note_watching(self, client: Client, device: str, act: WatchAct | CommandAct, detail: str) -> None:
-        note = self.audit.add_refusal if act.endswith("-refused") else self.audit.add
+        note = self.audit.add_refusal if act.endswith(("-refused", "-failed")) else self.audit.add
         note(client.user, act, device=device, address=client.address, detail=detail)
 
     async def _keep_trust(self) -> None:

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 MAX_KNOWN = 256
 """Commands of an hour whose answers are kept: many more are no person's."""
+MAX_KNOWN_OF_OTHERS = MAX_KNOWN * 3 // 4
+"""However many operators send, who manages the camera still can."""
 KEPT = 16
 """Answers on disk: of commands that end the agent."""
 KNOWN_S = MAX_COMMAND_S + 60.0
@@ -65,7 +67,7 @@ class Commands:
         if kind.permission not in order.permissions:
             raise MessageError("not-allowed", f"{ascii(order.user)[:60]} may not {kind.name} this camera")
         arguments = parse_arguments(kind, order.arguments)
-        self._make_room()
+        self._make_room(order)
         try:
             value = handler(order, arguments)
         except CommandError as exc:
@@ -81,15 +83,17 @@ class Commands:
         return result
 
     def finish(self, result: Result) -> None:
-        """Keep the answer, for who asks again."""
+        """Keep the answer, for who asks again; not of what changes nothing, as keyframes."""
+        if not COMMANDS[result.name].audit:
+            return
         self._known[result.id] = self._clock() + KNOWN_S, result
         if COMMANDS[result.name].ends_agent:
             self._kept = (result, *self._kept)[:KEPT]
             self._journal.write(self._kept)
 
-    def _make_room(self) -> None:
+    def _make_room(self, order: Order) -> None:
         now_s = self._clock()
         while self._known and next(iter(self._known.values()))[0] < now_s:
             self._known.popitem(last=False)
-        if len(self._known) >= MAX_KNOWN:
+        if len(self._known) >= (MAX_KNOWN if "manage" in order.permissions else MAX_KNOWN_OF_OTHERS):
             raise MessageError("too-many-commands", "too many commands in an hour: wait")

@@ -6,7 +6,7 @@ from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, replace
 
 from agent.errors import MessageError
-from agent.model.command import Order, is_audited
+from agent.model.command import Order
 from agent.model.event import Event, Events
 from agent.model.flat import offline
 from agent.model.health import MAX_FAULTS, Health, HealthFault
@@ -30,6 +30,7 @@ from agent.model.signal import (
 )
 from agent.model.text import clip
 from agent.model.topics import TABLE, Topic, encode_topic, parse_topic
+from agent.signaling.asked import AskedInSessions
 from agent.signaling.handler import Publish, SessionHandler
 from agent.signaling.lease import Lease
 from agent.signaling.messages import Message, encode, parse_confirm, parse_keys, parse_look, parse_to_device
@@ -95,6 +96,7 @@ class SignalingService:
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self.has_sessions = asyncio.Event()
         self._reject_window = Window(MAX_REJECTS_PER_S)
+        self.asked = AskedInSessions(handler, self._tell_asked, self._note_refusal)
         self._refusals: defaultdict[str, LogLimit] = defaultdict(LogLimit)
 
     @property
@@ -161,24 +163,8 @@ class SignalingService:
         """What became of a command; in the session of its own, or of the viewer whose it was."""
         self._send(session, result)
 
-    def run_in_session(self, order: Order, now_unix_s: float) -> Result:
-        """Do what a viewer asks over the data channel; the portal hears of it, for its audit log."""
-        result = self._answer_at_once(order, now_unix_s)
-        if is_audited(result):
-            self.send_result(order.session, replace(result, seq=self._next_seq(order.session)))
-        return result
-
-    def _answer_at_once(self, order: Order, now_unix_s: float) -> Result:
-        cause, error = None, MessageError("wrong-way", f"{order.name} is not answered in a session")
-        try:
-            if result := self._handler.answered(order.id) or self._handler.on_command(order):
-                return result
-        except MessageError as exc:
-            error = exc
-        except Exception as exc:  # noqa: BLE001  as in `on_message`
-            cause, error = exc, MessageError("internal", f"{type(exc).__name__} in the agent: see its log")
-        self._note_refusal(error, now_unix_s, cause)
-        return Result(0, order.id, order.name, ok=False, code=error.code, message=clip(str(error)))
+    def _tell_asked(self, session: str, result: Result) -> None:
+        self.send_result(session, replace(result, seq=self._next_seq(session)))
 
     def end_unrenewed(self, now_mono_s: float) -> None:
         """End the sessions whose lease is over, whatever their viewers do and whoever is away."""

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from agent.app import Agent
-from agent.device.commands import KEPT, KNOWN_S, MAX_KNOWN, Commands
+from agent.device.commands import KEPT, KNOWN_S, MAX_KNOWN, MAX_KNOWN_OF_OTHERS, Commands
 from agent.device.led import Led
 from agent.device.power import SOONEST_S, Power
 from agent.errors import MessageError
@@ -98,7 +98,13 @@ def test_what_ended_the_agent_is_known_to_its_next_start_and_the_rest_is_not(dev
 
 
 def test_a_flood_is_refused_until_an_hour_has_passed(device):
-    for number in range(MAX_KNOWN):
+    for number in range(MAX_KNOWN + 1):
+        assert device.commands.run(order("keyframe", f"k{number}", permissions=("watch",), way="session")).ok
+    for number in range(MAX_KNOWN_OF_OTHERS):
+        device.commands.run(order("look", f"o{number}", permissions=("watch", "control")))
+    with pytest.raises(MessageError):
+        device.commands.run(order("look", "more", permissions=("watch", "control")))
+    for number in range(MAX_KNOWN - MAX_KNOWN_OF_OTHERS):
         device.commands.run(order("look", f"n{number}"))
     with pytest.raises(MessageError) as caught:
         device.commands.run(order("look", "more"))
