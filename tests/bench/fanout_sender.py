@@ -34,7 +34,7 @@ from agent.control.stream import StreamControl
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
 from agent.model.media import Unit
-from agent.model.signal import IceServer, Offer
+from agent.model.signal import IceServer, Offer, Result
 from agent.rtc.sessions import Sessions
 
 FPS = 30
@@ -56,6 +56,7 @@ class Ours:
             signal=self,
             viewing=self._control.viewer,
             describe=lambda _: (0, BITRATE_BPS, "bench"),
+            command=lambda order: Result(0, order.id, order.name, ok=False, code="unsupported"),
             on_change=lambda: None,
         )
         self._following = asyncio.create_task(self._control.run())
