@@ -87,7 +87,8 @@ def merged(state: Mapping[str, Any], more: Mapping[str, Any]) -> Sections:
 
 def flat_device(sections: Sections) -> dict[str, Any]:
     """A camera as dashboards of before read it, but for `id` and `since`."""
-    streams = [{"name": name, **stream} for name, stream in sections.get("streams", {}).items()]
+    said = sections.get("streams", {}).items()
+    streams = [{**stream, "name": name} for name, stream in said if isinstance(stream, dict)]
     whole = {key: sections[key] for key in _WHOLE if key in sections}
     return _keys(sections, _OF_DEVICE) | {"streams": streams} | whole
 

@@ -5,15 +5,21 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Literal
 
+from agent.errors import MessageError
+from agent.model.command import COMMANDS
+from agent.model.signal import Result
 from agent.portal.client import Client
-from agent.portal.commands import CommandAct
+from agent.portal.commands import CommandAct, act_of
 from agent.portal.messages import Device
+from agent.portal.rate_limit import MinuteLimit
 
 WatchAct = Literal["watch", "watch-end", "watch-refused", "preview"]
 NoteWatching = Callable[[Client, str, WatchAct | CommandAct, str], None]
 """`note(client, device, act, detail)` for the audit log: somebody watches, or commands while watching."""
 PREVIEW_EVERY_S = 3600.0
 MAX_PREVIEWS = 16_384
+RESULTS_PER_MINUTE = 256
+"""Of what one viewer had a camera do in a session: a sound camera does so much in an hour."""
 MAX_NAMES = 64
 """As many viewers as a camera takes."""
 
@@ -54,3 +60,19 @@ class PreviewLog:
         if len(self._noted_s) > MAX_PREVIEWS:
             self._noted_s.popitem(last=False)
         return True
+
+
+class ResultLog:
+    """What viewers had cameras do in their sessions, as far as it can have been: a camera may lie."""
+
+    def __init__(self) -> None:
+        self._limit = MinuteLimit(RESULTS_PER_MINUTE)
+
+    def act(self, client: Client, device: str, session: str, result: Result, now_s: float) -> CommandAct:
+        """What the audit log calls it. Raises MessageError where no viewer may have it done, or too fast."""
+        kind, act = COMMANDS.get(result.name), act_of(result)
+        if result.ok and kind and not client.identity.access.may(device, kind.permission):
+            raise MessageError("not-allowed", f"{device} did what its viewer may not have it do")
+        if result.ok and not self._limit.admits(session, now_s):
+            raise MessageError("too-fast", f"{device} says too much of what it was told to do")
+        return act

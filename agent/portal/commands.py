@@ -170,6 +170,7 @@ class Commands:
             self._tell_old(one)
         elif self._say(one, boot_id):
             one.boot_id, one.due_s = boot_id, now_s + AGAIN_S
+            one.is_challenged = False  # a device whose clock is wrong asks anew, at each start and each time
 
     def _tell_old(self, one: Waiting) -> None:
         if one.kind.name != "look":

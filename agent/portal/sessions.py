@@ -23,9 +23,8 @@ from agent.model.signal import (
     Result,
 )
 from agent.portal.accounts.access import Access
-from agent.portal.audience import NoteWatching, PreviewLog
+from agent.portal.audience import NoteWatching, PreviewLog, ResultLog
 from agent.portal.client import Client, Clock
-from agent.portal.commands import act_of
 from agent.portal.devices import Directory
 from agent.portal.farewells import Farewells, SendToDevice
 from agent.portal.limits import MAX_CANDIDATES, OfferLimit
@@ -93,6 +92,7 @@ class PortalSessions:
         self._lease_s = lease_s
         self._limit = OfferLimit(self.table)
         self._previews = PreviewLog()
+        self._results = ResultLog()
         self.farewells = Farewells(send)
 
     # From the browsers.
@@ -245,7 +245,9 @@ class PortalSessions:
                 self._forget(session)
                 session.client.tell(SessionBye(session_id, message.reason))
             case Result():
-                self._around.note_watching(session.client, device, act_of(message), outcome(message))
+                client, now_s = session.client, self._clock.mono_s()
+                act = self._results.act(client, device, session_id, message, now_s)
+                self._around.note_watching(client, device, act, outcome(message))
         return False
 
     def _on_answer(self, session: Session, message: Answer) -> None:

@@ -120,6 +120,16 @@ def test_an_agent_that_is_killed_meanwhile_starts_with_what_it_had(device, is_ap
     assert device.remote.outcome is None, "once"
 
 
+async def test_what_was_kept_outlives_an_agent_that_ended_with_many_words_or_none_of_utf8(device):
+    device.set(camera__fps=10.0)
+    await device.see_through(is_heard=True, frames=1)
+    device.set("c2", camera__fps=5.0)
+    device.remote.go_back("the agent ended: \udcff" + "much " * 500)
+    device.start()
+    assert device.settings.camera.fps == 10
+    assert device.remote.section().went_back == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

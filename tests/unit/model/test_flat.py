@@ -95,6 +95,12 @@ def test_a_dashboard_of_before_reads_what_it_always_read():
     }
 
 
+def test_a_camera_that_says_streams_of_no_shape_breaks_no_dashboard_of_before():
+    hostile = {"main": STREAM, "third": 5, "fourth": [1], "fifth": {"name": "main"}}
+    flat = flat_device(SECTIONS | {"streams": hostile})
+    assert flat["streams"] == [{"name": "main"} | STREAM, {"name": "fifth"}]
+
+
 def test_and_a_portal_of_before_is_read_in_sections():
     portal = {"name": "Door", "online": True}
     sections = SECTIONS | {"agent": {"version": "1.2.3"}, "portal": portal}

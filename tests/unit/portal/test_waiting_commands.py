@@ -167,6 +167,18 @@ def test_a_device_whose_clock_is_wrong_is_answered_once(world):
     assert world.outcome == "expired"
 
 
+def test_a_device_whose_clock_is_wrong_is_answered_anew_at_its_next_start_and_when_a_word_was_lost(world):
+    world.device()
+    world.ask("set", life_s=180.0, arguments={"camera.fps": 10.0})
+    challenges = ["a" * 22, "b" * 22, "c" * 22]
+    steps = (lambda: None, lambda: world.device(boot_id="boot-2"), lambda: world.after(AGAIN_S))
+    for challenge, step in zip(challenges, steps, strict=True):
+        step()
+        world.gateway.on_signal("front", ID, Reject(0, "expired", "it is 2040 here", challenge=challenge))
+    assert [message.challenge for _, _, message in world.bus.sent if message.challenge] == challenges
+    assert world.answers == []
+
+
 def test_the_devices_refusal_is_the_answer(world):
     world.device()
     world.ask()

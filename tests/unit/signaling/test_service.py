@@ -540,8 +540,10 @@ def test_what_a_viewer_asks_in_its_session_the_portal_hears_of(bench):
     assert [message.seq for message in told] == [0, 1]
     for number in range(100):
         assert not ask("fly", f"n{number}", ()).ok
-    assert len(bench.sent) == MAX_TOLD_PER_S, "a flood has the camera say no more"
+    assert len(bench.sent) == 1 + MAX_TOLD_PER_S, "beside what was done, a flood has the camera say no more"
     assert bench.service.refused == {"not-allowed": 101}
+    assert ask("identify", "c3").ok
+    assert bench.sent[-1][1].id == "c3", "what is done is in the audit log, whoever floods"
 
 
 LEASE_S = 180.0

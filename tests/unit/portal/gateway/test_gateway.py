@@ -1,14 +1,18 @@
 """Who is connected, and who hears of what."""
 
+import contextlib
 import json
 
+import pytest
 from fakes.bus import state
 from parts.gateway import EVERYTHING, FOREVER, FRONT, STUN, TURN, Browser, World, allow, identity, playing
 
+from agent.errors import MessageError
 from agent.model.health import Health, HealthFault
 from agent.model.sections import SectionsMessage
-from agent.model.signal import Bye, Offer
+from agent.model.signal import Bye, Offer, Result
 from agent.portal.accounts.access import Access, Identity
+from agent.portal.audience import RESULTS_PER_MINUTE
 from agent.portal.gateway import EVENTS_PER_MINUTE, PAST_OF_DEVICE, Gateway
 from agent.portal.limits import (
     MESSAGES_AT_ONCE,
@@ -246,6 +250,25 @@ async def test_signed_in_browsers_and_their_streams_are_live(world):
     assert world.gateway.live_sessions() == {"session of viewer"}, "the stream plays on"
     world.pass_time(ORPHAN_S + 1)
     assert world.gateway.live_sessions() == set()
+
+
+async def test_a_camera_cannot_say_in_a_viewers_name_what_that_may_not_do_nor_fill_the_audit_log(two):
+    browser = await two.browser()
+    browser.client.identity = identity(access=FRONT)
+    browser.offer()
+    two.notes.clear()
+
+    def say(seq, name):
+        two.gateway.on_signal("front", "a" * 32, Result(seq, f"c{seq}", name, ok=True, code="done"))
+
+    with pytest.raises(MessageError):
+        say(0, "reboot")
+    assert two.notes == []
+    browser.client.identity = identity(access=Access(cameras={"front": "operator"}))
+    for seq in range(1, 1000):
+        with contextlib.suppress(MessageError):
+            say(seq, "identify")
+    assert len(two.notes) == RESULTS_PER_MINUTE
 
 
 async def test_a_camera_that_is_not_granted_is_not_even_listed(two):
