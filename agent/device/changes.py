@@ -170,8 +170,8 @@ class RemoteSettings:
         trial = self._kept.trial
         if trial is None:
             return
-        log.warning(f"settings of version {trial.version.number} are given back: {reason}")
         reason = clip(reason)  # words of an exception, maybe: what is too long or no UTF-8 is not read again
+        log.warning(f"settings of version {trial.version.number} are rolled back: {reason}")
         words = f"the device went back to what it had: {reason}"
         self.outcome = Result(0, trial.command, "set", ok=False, code="went-back", message=clip(words))
         back = WentBack(trial.version.number, self._clock(), reason, trial.changed)

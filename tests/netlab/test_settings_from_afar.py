@@ -44,4 +44,4 @@ def test_a_change_that_cuts_the_device_off_comes_back_by_itself_and_the_portal_s
         shown = pinhole("do", "cam", "settings")["value"]
         values = {each["key"]: each["value"] for each in shown["settings"]}
         assert (values["camera.fps"], values["broker.connect_timeout_s"]) == (10, 20)
-        assert "settings of version 2 are given back" in service.agent.log()
+        assert "settings of version 2 are rolled back" in service.agent.log()
