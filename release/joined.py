@@ -51,8 +51,14 @@ def _own(node: ast.stmt) -> str:
 
 
 def _defined(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom) and any(alias.asname for alias in node.names):
+        raise ValueError(
+            f"line {node.lineno}: the one file has no room for another name: {ast.unparse(node)}"
+        )
+    if isinstance(node, ast.AnnAssign):
+        return [ast.unparse(node.target)]
     targets = node.targets if isinstance(node, ast.Assign) else []
     return [target.id for target in targets if isinstance(target, ast.Name)]
 

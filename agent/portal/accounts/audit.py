@@ -218,8 +218,7 @@ class Audit:
             await asyncio.sleep(RETRY_S)
 
     def _write_file(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            self._file.write(entry)
+        self._file.write(*entries)
         fault = self._file.take_fault()
         self._tell("file", f"{self._file.baseFilename}: entries are missing: {fault}" if fault else "")
 

@@ -20,8 +20,8 @@ from agent.portal.accounts.chain import GENESIS, Entry, Link, hash_of
 FILE_BYTES, FILES_KEPT = 10 * 1024 * 1024, 9
 _TAIL_BYTES = _LINE_CHARS = 64 * 1024
 """More than any line of ours has; what is longer is read in pieces, which are none."""
-_NAP_S, _NAPS = 0.01, 100
-"""How long to wait for who else writes: each holds the folder for one line."""
+_NAP_S, _NAPS = 0.01, 20
+"""How long to wait for who else writes: each holds the folder for the lines of a moment."""
 _FIELDS = {field.name for field in fields(Entry)}
 
 
@@ -40,18 +40,22 @@ class AuditFile(RotatingFileHandler):
         super().__init__(file, maxBytes=limit, backupCount=FILES_KEPT, encoding="utf-8")
         self._head, self._end = GENESIS, -1
 
-    def write(self, entry: Entry) -> None:
-        """Add one line at the chain's end."""
-        said = {key: value for key, value in asdict(entry).items() if value != ""}
+    def write(self, *entries: Entry) -> None:
+        """Add lines at the chain's end."""
         try:
             with self._alone():
-                self._catch_up()
-                former, self._head = self._head, hash_of(self._head, entry)
-                line = json.dumps(said | {"previous": former, "hash": self._head})
-                self.emit(logging.makeLogRecord({"msg": line}))
-                self._end = os.fstat(self.stream.fileno()).st_size if self.stream else -1
+                for entry in entries:
+                    self._add(entry)
         except (OSError, ValueError):
             self.handleError(logging.makeLogRecord({}))
+
+    def _add(self, entry: Entry) -> None:
+        self._catch_up()
+        said = {key: value for key, value in asdict(entry).items() if value != ""}
+        former, self._head = self._head, hash_of(self._head, entry)
+        line = json.dumps(said | {"previous": former, "hash": self._head})
+        self.emit(logging.makeLogRecord({"msg": line}))
+        self._end = os.fstat(self.stream.fileno()).st_size if self.stream else -1
 
     def take_fault(self) -> str:
         """Why something could not be written since the last call; empty where all was."""
@@ -69,14 +73,18 @@ class AuditFile(RotatingFileHandler):
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Raises OSError where somebody holds the folder for a second."""
+        """Raises OSError where somebody holds the folder for long."""
         folder = os.open(Path(self.baseFilename).parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for _ in range(_NAPS):
-                with contextlib.suppress(BlockingIOError):
+                try:
                     fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    time.sleep(_NAP_S)
+                except OSError:  # a disk without locks, as NFS has none for a folder
                     break
-                time.sleep(_NAP_S)
+                else:
+                    break
             else:
                 raise TimeoutError("somebody else is writing it")
             yield
@@ -96,7 +104,11 @@ class AuditFile(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        size = os.fstat(descriptor).st_size
+        status = os.fstat(descriptor)
+        size = status.st_size
+        if not size and status.st_uid == 0:  # a command's, by sudo, where the portal is not root
+            owner = Path(self.baseFilename).parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             with contextlib.suppress(OSError):
                 os.write(descriptor, b"\n")
@@ -111,8 +123,7 @@ def add_lines(file: Path, entries: Iterable[Entry]) -> str:
     except (OSError, PinholeError) as exc:
         return str(exc)
     with contextlib.closing(writer):
-        for entry in entries:
-            writer.write(entry)
+        writer.write(*entries)
         return writer.take_fault()
 
 

@@ -42,8 +42,16 @@ def test_two_modules_with_a_name_in_common_are_no_program(tmp_path, monkeypatch)
     (tmp_path / "__init__.py").write_text('"""Two."""\n')
     (tmp_path / "one.py").write_text('"""One."""\n\nimport os\n\n\ndef act():\n    os.sync()\n')
     (tmp_path / "command.py").write_text(
-        '"""Two."""\n\nfrom release.one import act as one\n\n\ndef act():\n    one()\n'
+        '"""Two."""\n\nfrom release.one import other\n\n\ndef act():\n    other()\n'
     )
     monkeypatch.setattr(joined, "HERE", tmp_path)
     with pytest.raises(ValueError, match="act is in one and in command"):
+        joined.join()
+
+
+def test_another_name_for_what_is_imported_would_be_lost(tmp_path, monkeypatch):
+    (tmp_path / "__init__.py").write_text('"""One."""\n')
+    (tmp_path / "command.py").write_text('"""One."""\n\nimport os as system\n')
+    monkeypatch.setattr(joined, "HERE", tmp_path)
+    with pytest.raises(ValueError, match="import os as system"):
         joined.join()

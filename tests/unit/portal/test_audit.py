@@ -1,6 +1,7 @@
 """The audit log: what is noted, in the table and in the file, and what of it can be asked for."""
 
 import asyncio
+import errno
 import fcntl
 import json
 import os
@@ -324,6 +325,22 @@ def test_several_write_one_chain_in_turns_and_nobody_waits_for_ever(tmp_path, mo
     links = list(read_links(file))
     assert [link.entry.at for link in links] == [float(number) for number in range(8)]
     assert list(faults(links, GENESIS)) == []
+
+
+def test_a_disk_without_locks_takes_the_lines_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EBADF, "Bad file descriptor")  # NFS, for a folder
+
+    monkeypatch.setattr(audit_file.fcntl, "flock", refuse)
+    assert audit_file.add_lines(tmp_path / "audit.jsonl", [Entry(1.0, "ann", "watch")]) == ""
+    assert len(list(read_links(tmp_path / "audit.jsonl"))) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone gives files away")
+def test_a_file_that_roots_command_makes_is_the_portals(tmp_path):
+    os.chown(tmp_path, 1234, 1234)
+    audit_file.add_lines(tmp_path / "audit.jsonl", [Entry(1.0, "command line", "user-added")])
+    assert (tmp_path / "audit.jsonl").stat().st_uid == 1234
 
 
 def test_a_file_that_is_not_there_cannot_be_read(tmp_path):
