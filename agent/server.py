@@ -110,6 +110,7 @@ class Portal:
             on_refused=self.signaling.on_refused,
             on_retained=self._on_retained,
             unkept=topics.unkept_filters(broker.topic_prefix),
+            optional=topics.optional_filters(broker.topic_prefix),
         )
 
     async def run(self, on_ready: Callable[[str], None]) -> None:

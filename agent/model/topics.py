@@ -114,6 +114,11 @@ def unkept_filters(prefix: str) -> tuple[str, ...]:
     return tuple(row.at(prefix) for row in written_by("device") if not row.is_retained)
 
 
+def optional_filters(prefix: str) -> tuple[str, ...]:
+    """Those of them that a broker with older access rules may refuse: there is less to show, no more."""
+    return (TABLE["sections"].at(prefix),)
+
+
 def kept_topics(prefix: str, device: str) -> tuple[str, ...]:
     """Where the broker may keep something of a device: what it says so, and what a hostile one left."""
     own = _level(device)

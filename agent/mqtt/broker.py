@@ -101,12 +101,14 @@ class Broker:
         on_refused: Callable[[str, str], None] = lambda _topic, _words: None,
         on_retained: Callable[[str], None] | None = None,
         unkept: Collection[str] = (),
+        optional: Collection[str] = (),
         will: Publication | None = None,
     ) -> None:
         """`on_retained` hears of the topic of each message that the broker keeps, old or new (MQTT 5).
 
         `unkept` are the subscriptions under which it should keep none: what is there comes with the first
         connection alone. Thousands at once fill a queue of Mosquitto, which then drops confirmations.
+        `optional` are those that a broker may refuse, as one with older access rules does.
 
         Raises BrokerError where the URL or a certificate file is unusable.
         """
@@ -119,6 +121,7 @@ class Broker:
         self._on_refused = on_refused
         self._on_retained = on_retained
         self._unkept = unkept
+        self._optional = optional
         self._has_subscribed = False
         self._will = will
         self._endpoint = parse_endpoint(settings.url)
@@ -361,7 +364,9 @@ class Broker:
             refusals = [code for code in cast("list[ReasonCode]", codes) if code.is_failure]
             if refusals:
                 fault = f"it refuses the subscription to {topic} ({self._words_of(refusals[0].value)})"
-                raise BrokerError(f"{self._endpoint.url}: {fault}")
+                if topic not in self._optional:
+                    raise BrokerError(f"{self._endpoint.url}: {fault}")
+                logger.warning("%s: %s: make its access rules anew", self._endpoint.url, fault)
         self._has_subscribed = True
 
     def _how(self, topic: str) -> dict[str, Any]:

@@ -93,6 +93,8 @@ class SignalingService:
         self._sections: Sections = {}
         """Beyond the state, as they were last told."""
         self._sections_seq = 0
+        self._may_tell_sections = True
+        """Until the broker refuses it; the next start asks again."""
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self.has_sessions = asyncio.Event()
         self._reject_window = Window(MAX_REJECTS_PER_S)
@@ -182,6 +184,8 @@ class SignalingService:
         if parts.channel == "out" and self._is_open(parts.name):  # once: what tells it may be refused as well
             self.send_reject(parts.name, "broker-refuses", words)
             self._handler.on_bye(parts.name, words)
+        elif parts.channel == "sections":  # rules of an older portal; said again it may cost the connection
+            self._may_tell_sections = False
 
     def publish_state(self, state: State) -> None:
         """Retained; the same state is not sent again."""
@@ -191,7 +195,7 @@ class SignalingService:
 
     def publish_sections(self, sections: Sections) -> None:
         """What the state has no key for; retained, and the same is not sent again."""
-        if sections != self._sections:
+        if sections != self._sections and self._may_tell_sections:
             self._sections = sections
             self._tell_sections()
 
@@ -199,7 +203,7 @@ class SignalingService:
         """After each connection: the last will may have replaced it, and the broker forgotten all."""
         if self._state is not None:
             self._say(Topic(self._device, "state"), self._state)
-        if self._sections_seq:
+        if self._sections_seq and self._may_tell_sections:
             self._tell_sections()
 
     def tell_events(self, events: tuple[Event, ...], now_unix_s: float) -> None:

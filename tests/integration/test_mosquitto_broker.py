@@ -36,7 +36,7 @@ def own():
 class Client:
     """A running Broker and what it heard."""
 
-    def __init__(self, settings, client_id, *, password=None, topics=(), will=None, unkept=()):
+    def __init__(self, settings, client_id, *, password=None, topics=(), will=None, unkept=(), optional=()):
         self.messages = []
         self.retained = []
         self.connections = []
@@ -50,6 +50,7 @@ class Client:
             on_connection=self._on_connection,
             on_retained=self.retained.append,
             unkept=unkept,
+            optional=optional,
             will=will,
         )
 
@@ -388,7 +389,9 @@ async def test_a_subscription_that_is_refused_says_so():
         settings = BrokerSettings(url=url, version="3.1.1")
         async with running(settings, "unwelcome", wait=False, topics=["secret"]) as client:
             words = await client.refused()
-    assert "refuses the subscription to secret" in words
+        assert "refuses the subscription to secret" in words
+        async with running(settings, "unwelcome", topics=["secret"], optional=["secret"]) as client:
+            assert client.connections[0][0], "without it"
 
 
 @pytest.mark.parametrize("transport", ["mqtt", "mqtts", "wss"])

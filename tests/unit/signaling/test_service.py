@@ -399,6 +399,14 @@ def test_what_the_state_has_no_key_for_is_retained_beside_it(bench):
     ]
 
 
+def test_sections_that_the_broker_refuses_are_not_told_again(bench):
+    bench.service.publish_sections({"plan": {"used_bytes": 1}})
+    bench.service.on_refused("pinhole/v1/door/sections", "not authorized")
+    bench.service.publish_sections({"plan": {"used_bytes": 2}})
+    bench.service.republish_state()
+    assert len(bench.published) == 1
+
+
 def test_a_room_that_says_what_cannot_be_sent_ends_nothing(bench, caplog):
     bench.service.publish_sections({"modem": {f"cell{number}": number for number in range(99)}})
     assert bench.published == []
