@@ -270,12 +270,17 @@ async def _let_in(url: str, sign_in: SignIn) -> AsyncIterator[tuple[aiohttp.Clie
     """A session at the portal, and its address; it is over at the end of the block, whatever ends that."""
     base = _base_of(url)
     async with _session() as http:
+        signing_in = asyncio.create_task(_sign_in(http, base, sign_in), name="sign-in")
         try:
             with _reaching(url):
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await _sign_in(http, base, sign_in)
+                    await asyncio.shield(signing_in)
             yield http, base
         finally:
+            if not signing_in.done():  # interrupted in the middle of it: the portal may have let us in
+                await asyncio.wait((signing_in,), timeout=SIGN_OUT_TIMEOUT_S)
+                signing_in.cancel()
+            await asyncio.gather(signing_in, return_exceptions=True)
             if len(http.cookie_jar):  # else nobody was let in
                 await _sign_out(http, base)
 
