@@ -169,11 +169,8 @@ class PortalSessions:
         for session in self.table.of_client(client):
             self._end(session, _SHUT_OUT)
 
-    def end_of_other_rights(self, client: Client) -> None:
-        """End those whose rights are others than the device was told; the viewer's are already the new."""
-
     def on_access(self, client: Client, before: Access) -> None:
-        """End those of whose camera somebody may do something else from now on."""
+        """End those of whose camera somebody, who has the new rights already, may do something else now."""
         now = client.identity.access
         for session in self.table.of_client(client):
             # What the device was told in the offer holds for the session: other rights are another session.
