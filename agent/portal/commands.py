@@ -19,6 +19,10 @@ from agent.portal.farewells import SendToDevice
 AGAIN_S = 10.0
 """A command or its answer may be lost."""
 MAX_WAITING, MAX_WAITING_OF_DEVICE = 4096, 32
+MAX_WAITING_OF_OTHERS, MAX_WAITING_OF_USER = MAX_WAITING_OF_DEVICE * 3 // 4, 8
+"""Of one device, from who may not manage it, all together and each: room is left for who manages it."""
+MAX_KEPT = 2 * MAX_WAITING
+"""With those that were answered; the oldest answers go first."""
 MAX_LISTENERS = 64
 """Requests that wait for one answer; who asks beyond them hears of it by asking again."""
 KEPT_S = 120.0
@@ -86,9 +90,7 @@ class Commands:
         life_s: float,
     ) -> Waiting:
         """Tell the device, now or when it is there. Raises MessageError `too-many-commands`."""
-        own = sum(one.device == device and one.result is None for one in self._all.values())
-        if len(self._all) >= MAX_WAITING or own >= MAX_WAITING_OF_DEVICE:
-            raise MessageError("too-many-commands", "Too many commands wait already: try again in a while.")
+        self._make_room(device, who)
         now_s, unix_s = self._clock.mono_s(), self._clock.unix_s()
         one = Waiting(command, device, kind, arguments, who, unix_s, unix_s + life_s, now_s + life_s, now_s)
         self._all[command] = one
@@ -159,6 +161,18 @@ class Commands:
             else:
                 self._tell_if_due(one, now_s)
 
+    def _make_room(self, device: str, who: Identity) -> None:
+        waiting = self._open()
+        own = [one.who.user_id for one in waiting if one.device == device]
+        is_full = len(waiting) >= MAX_WAITING or len(own) >= MAX_WAITING_OF_DEVICE
+        if not who.access.may(device, "manage"):
+            is_full |= len(own) >= MAX_WAITING_OF_OTHERS or own.count(who.user_id) >= MAX_WAITING_OF_USER
+        if is_full:
+            raise MessageError("too-many-commands", "Too many commands wait already: try again in a while.")
+        if len(self._all) >= MAX_KEPT:
+            answered = (one for one in self._all.values() if one.result is not None)
+            del self._all[min(answered, key=lambda one: one.ends_s).id]
+
     def _open(self) -> list[Waiting]:
         return [one for one in self._all.values() if one.result is None]
 
@@ -203,9 +217,10 @@ class Commands:
         self._finish(one, message)
 
     def _on_reject(self, one: Waiting, message: Reject) -> None:
-        if message.challenge is not None and not one.is_challenged:  # its clock is wrong
-            one.is_challenged = True
-            self._say(one, one.boot_id, message.challenge)
+        if message.challenge is not None:  # its clock is wrong
+            if not one.is_challenged:  # else it refused what it was told twice before it heard the answer
+                one.is_challenged = True
+                self._say(one, one.boot_id, message.challenge)
         elif message.code == "wrong-boot":
             one.boot_id = ""  # its new state is under way
         else:

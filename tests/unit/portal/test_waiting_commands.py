@@ -1,5 +1,6 @@
 """Commands that wait at the portal: for a device that is away, for its answer, and not for ever."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,13 @@ from agent.model.command import COMMANDS
 from agent.model.signal import Command, Reject, Result
 from agent.portal.accounts.access import Access, Identity
 from agent.portal.client import Clock
-from agent.portal.commands import AGAIN_S, KEPT_S, MAX_WAITING_OF_DEVICE
+from agent.portal.commands import (
+    AGAIN_S,
+    KEPT_S,
+    MAX_WAITING_OF_DEVICE,
+    MAX_WAITING_OF_OTHERS,
+    MAX_WAITING_OF_USER,
+)
 from agent.portal.gateway import Gateway
 from agent.portal.turn import IceServers
 
@@ -34,14 +41,14 @@ class World:
         """It says how it is."""
         self.gateway.on_state("front", state(**(NEW | changes)))
 
-    def ask(self, name="identify", command=ID, life_s=60.0, arguments=None):
-        one = self.gateway.commands.ask(command, "front", COMMANDS[name], arguments or {}, ANN, life_s)
+    def ask(self, name="identify", command=ID, life_s=60.0, arguments=None, who=ANN):
+        one = self.gateway.commands.ask(command, "front", COMMANDS[name], arguments or {}, who, life_s)
         one.when_answered(self.answers.append)
         return one
 
-    def answer(self, *, device="front", **changes):
+    def answer(self, *, device="front", session=ID, **changes):
         result = Result(0, ID, "identify", ok=True, code="done")
-        self.gateway.on_signal(device, ID, replace(result, **changes))
+        self.gateway.on_signal(device, session, replace(result, **changes))
 
     def after(self, seconds):
         self.now += seconds
@@ -158,13 +165,15 @@ def test_an_older_device_says_clearly_that_it_knows_none_and_looks_in_the_older_
     assert world.bus.sent == []
 
 
-def test_a_device_whose_clock_is_wrong_is_answered_once(world):
+def test_a_device_whose_clock_is_wrong_is_answered_once_and_heard_when_it_has_done_it(world):
     world.device()
     world.ask()
     for _ in range(2):
         world.gateway.on_signal("front", ID, Reject(0, "expired", "it is 1970 here", challenge="c" * 22))
     assert [message.challenge for _, _, message in world.bus.sent] == [None, "c" * 22]
-    assert world.outcome == "expired"
+    assert world.answers == [], "after an outage it refuses at once what it was told twice"
+    world.answer()
+    assert world.outcome == "done"
 
 
 def test_a_device_whose_clock_is_wrong_is_answered_anew_at_its_next_start_and_when_a_word_was_lost(world):
@@ -205,3 +214,36 @@ def test_a_device_has_only_so_many_that_wait(world):
     with pytest.raises(MessageError) as caught:
         world.ask(command="ff" * 16)
     assert caught.value.code == "too-many-commands"
+
+
+def test_operators_leave_room_for_who_manages_the_camera_and_for_each_other(world):
+    world.device(online=False)
+
+    def fill(who):
+        """Ask until there is no room; how many were taken."""
+        before = len(world.gateway.commands._all)
+        for number in range(40):
+            with contextlib.suppress(MessageError):
+                world.ask(command=f"{who.user_id:016x}{number:016x}", who=who)
+        return len(world.gateway.commands._all) - before
+
+    operators = [replace(ANN, user_id=number, access=Access("operator")) for number in range(2, 7)]
+    taken = [fill(who) for who in operators]
+    assert taken == [MAX_WAITING_OF_USER] * 3 + [0, 0]
+    assert fill(ANN) == MAX_WAITING_OF_DEVICE - MAX_WAITING_OF_OTHERS
+
+
+def test_what_was_answered_takes_nobodys_room(world, monkeypatch):
+    monkeypatch.setattr("agent.portal.commands.MAX_WAITING", 4)
+    monkeypatch.setattr("agent.portal.commands.MAX_KEPT", 8)
+    world.device()
+    for number in range(20):
+        world.now += 0.001
+        world.ask("look", f"{number:032x}")
+        world.answer(id=f"{number:032x}", name="look", session=f"{number:032x}")
+    kept = [number for number in range(20) if world.gateway.commands.find(f"{number:032x}")]
+    assert kept == list(range(12, 20)), "the newest answers"
+    for number in range(20, 24):
+        world.ask("look", f"{number:032x}")
+    with pytest.raises(MessageError):
+        world.ask("look", "ff" * 16)
