@@ -240,7 +240,7 @@ class Capture:
         assert camera is not None
         loop = asyncio.get_running_loop()
         self._epoch += 1
-        self._failure = None
+        self._failure, self._is_asked = None, False
         run = self._run = self._unstopped = Run(
             camera,
             wake=lambda: call_soon(loop, self._deliver),

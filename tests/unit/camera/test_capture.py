@@ -236,6 +236,18 @@ async def test_a_camera_that_reports_a_failure_is_restarted(stage) -> None:
     assert [unit.epoch for unit in it.units] == [0, 1]
 
 
+async def test_a_camera_that_breaks_as_it_is_to_be_restarted_is_started_again_once(stage) -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
+        with it.capture.watching("main"):
+            await it.until(lambda: it.units)
+            camera.on_failure(CameraError("unplugged"))
+            assert it.capture.restart()
+            await it.until(lambda: len(it.units) == 2)
+            await it.clock.after(1)
+            assert (camera.starts, camera.stops) == (2, 1)
+
+
 async def test_a_silent_camera_is_restarted_and_then_ends_the_process(stage) -> None:
     camera = FakeCamera(gives_first=False)
     async with stage(camera) as it:
