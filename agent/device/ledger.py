@@ -38,12 +38,18 @@ class Ledger(Generic[T]):
         self._tried_s: float | None = None
 
     def load(self) -> T | None:
-        """What was written last, or None. A damaged file is put aside, to be looked at."""
+        """What the disk has, or None. A damaged file is put aside, to be looked at.
+
+        Keys that a newer release wrote are left out: who goes back to this one keeps the rest.
+        """
+        self._written = None
         try:
-            self._written = self._adapter.validate_json(self._path.read_bytes())
+            self._written = self._adapter.validate_json(self._path.read_bytes(), extra="ignore")
         except FileNotFoundError:
-            return None
-        except (OSError, ValidationError) as exc:
+            pass
+        except OSError as exc:
+            log.warning("%s cannot be read: %s", self._path, exc)
+        except ValidationError as exc:
             aside = self._path.with_suffix(".damaged")
             log.warning("%s cannot be read and is now %s: %s", self._path, aside.name, exc)
             with contextlib.suppress(OSError):

@@ -39,6 +39,20 @@ def test_a_damaged_file_is_put_aside_and_told(tmp_path, caplog):
     assert "cannot be read" in caplog.text
 
 
+def test_a_file_that_cannot_be_read_now_stays_and_does_not_count_as_read(tmp_path, monkeypatch):
+    ledger = make(tmp_path)
+    ledger.write(7)
+
+    def fail(_):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.read_bytes", fail)
+        assert ledger.load() is None
+    assert [file.name for file in (tmp_path / "state").iterdir()] == ["count.json"]
+    assert ledger.load() == 7
+
+
 def test_a_disk_that_refuses_is_told_and_tried_again(tmp_path, caplog):
     (tmp_path / "state").write_text("no folder")
     ledger = make(tmp_path)
