@@ -43,12 +43,7 @@ from agent.model.keys import KeySet
 from agent.model.media import STREAMS, Need, StreamName, Unit
 from agent.model.remote_settings import Changes
 from agent.model.sections import AgentSection, ReadSection, read_sections
-from agent.model.signal import (
-    CameraState,
-    Offer,
-    Result,
-    State,
-)
+from agent.model.signal import CameraState, Offer, Result, State
 from agent.model.tasks import EssentialTasks
 from agent.mqtt.broker import Broker
 from agent.rtc.interfaces import host_addresses
@@ -222,16 +217,24 @@ class Agent:
             "keyframe": lambda order, _: self.sessions.want_keyframe(order.session),
             "look": lambda _, __: self.releases.look_for_release(),
             "settings": lambda _, __: self._remote.shown(),
-            "set": self._set,
+            "set": self._after_trial(self._set),
             "identify": lambda _, wish: self.led.blink(wish.seconds),
             "restart-stream": lambda _, __: self._restart_stream(),
-            "restart-agent": lambda _, __: self.power.restart_agent(),
-            "reboot": lambda _, __: self.power.reboot(),
+            "restart-agent": self._after_trial(lambda _, __: self.power.restart_agent()),
+            "reboot": self._after_trial(lambda _, __: self.power.reboot()),
         }
 
+    def _after_trial(self, handler: Handler) -> Handler:
+        """A release on trial is rolled back where something ends the agent."""
+
+        def handle(order: Order, arguments: Any) -> Any:
+            if self.releases.is_on_trial:
+                raise CommandError("busy", "a release is on trial: wait until it has proven itself")
+            return handler(order, arguments)
+
+        return handle
+
     def _set(self, order: Order, changes: Changes) -> object:
-        if self.releases.is_on_trial:
-            raise CommandError("busy", "a release is on trial: wait until it has proven itself")
         return self._remote.set(order, changes, lambda: _later(CHANGE_AFTER_S, self._build_anew))
 
     def _build_anew(self) -> None:

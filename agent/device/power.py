@@ -12,8 +12,8 @@ log = logging.getLogger(__name__)
 
 PAUSE_S = 1.0
 """The answer has left by then, on a link that is alive."""
-SOONEST_S = 60.0
-"""systemd counts starts, and gives up after ten in an hour: nobody shall use them up by impatience."""
+SOONEST_S = 450.0
+"""systemd gives up after ten starts in an hour: commands alone never make so many."""
 REBOOT_UNIT = Path("/usr/lib/systemd/system/pinhole-reboot.path")
 
 
@@ -48,7 +48,8 @@ class Power:
         if not self._is_service:
             raise CommandError("no-service", "it was started by hand: nobody would start it again")
         if (up_s := self._uptime_s()) < SOONEST_S:
-            raise CommandError("too-soon", f"it started {up_s:.0f} s ago: wait a minute")
+            wait_s = SOONEST_S - up_s
+            raise CommandError("too-soon", f"it started {up_s:.0f} s ago: wait {wait_s:.0f} s more")
         self._later(PAUSE_S, self._end)
 
     def reboot(self) -> None:

@@ -1,6 +1,9 @@
 """What a device does that it is told: once, for whoever may, and nothing else."""
 
 import asyncio
+import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +14,7 @@ from agent.device.power import SOONEST_S, Power
 from agent.errors import MessageError
 from agent.model.command import COMMANDS, CommandError, Order
 
+UNIT = Path(__file__).parents[3] / "firmware-config/rootfs/usr/lib/systemd/system/pinhole.service"
 ALL = ("watch", "control", "manage")
 
 
@@ -42,6 +46,15 @@ def device(tmp_path):
 
 def test_the_agent_has_a_handler_for_each_command_of_the_table():
     assert Agent._handlers(Agent.__new__(Agent)).keys() == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", ["set", "restart-agent", "reboot"])
+def test_while_a_release_is_on_trial_nothing_is_done_that_would_have_it_rolled_back(name):
+    agent = Agent.__new__(Agent)
+    agent.releases = SimpleNamespace(is_on_trial=True)
+    with pytest.raises(CommandError, match="a release is on trial") as caught:
+        agent._handlers()[name](order(name), {})
+    assert caught.value.code == "busy"
 
 
 def test_arguments_reach_the_handler_as_their_type(device):
@@ -133,8 +146,19 @@ def test_a_restart_ends_the_agent_after_its_answer(tmp_path):
     assert host.ended
 
 
+def test_restarts_by_command_alone_never_make_systemd_give_up():
+    unit = UNIT.read_text()
+    hours, burst = (
+        int(re.search(rf"^StartLimit{name}=(\d+)", unit, re.MULTILINE)[1])
+        for name in ("IntervalSec", "Burst")
+    )
+    assert f"IntervalSec={hours}h\n" in unit
+    assert 1 + hours * 3600 // SOONEST_S < burst
+
+
 @pytest.mark.parametrize(
-    ("environ", "up_s", "code"), [({"INVOCATION_ID": ""}, 99, "no-service"), ({}, 5, "too-soon")]
+    ("environ", "up_s", "code"),
+    [({"INVOCATION_ID": ""}, 999, "no-service"), ({}, 5, "too-soon"), ({}, 61, "too-soon")],
 )
 def test_an_agent_that_nobody_starts_again_or_that_has_just_started_does_not_end(
     tmp_path, environ, up_s, code
