@@ -389,7 +389,9 @@ async def run_agent(settings: Settings) -> None:
     remote = RemoteSettings(settings.device.state_dir / "settings.json", settings)
     while True:
         try:
-            await Agent(remote.apply(), remote, environ).run()
+            wanted = remote.apply()
+            logging.getLogger().setLevel(wanted.log.level.upper())
+            await Agent(wanted, remote, environ).run()
         except Exception as exc:
             if not remote.is_on_trial:
                 raise

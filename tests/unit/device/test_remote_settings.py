@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import json
+import logging
 
 import pytest
 from fakes.clock import LoopClock
 
+from agent import app
 from agent.config import Settings
 from agent.config.changes import settable, with_changes
 from agent.device.changes import KILLED, TRIAL_S, Proof, RemoteSettings
@@ -188,6 +190,42 @@ async def test_what_does_not_go_with_the_file_any_more_is_left_out_and_said(devi
     assert "does not go with pinhole.toml" in remote.section().problem
     with pytest.raises(ConfigError):
         with_changes(changed, {"camera.image.lens_position": 1.0})
+
+
+async def test_what_a_newer_release_wrote_keeps_its_settings_when_an_older_one_comes_back(device):
+    device.set(camera__fps=10.0)
+    await device.see_through(is_heard=True, frames=1)
+    kept = json.loads(device.file.read_text())
+    kept["invented"] = kept["versions"][0]["invented"] = 1
+    device.file.write_text(json.dumps(kept))
+    device.start()
+    assert device.settings.camera.fps == 10
+
+
+async def test_how_much_is_logged_changes_from_afar_too(tmp_path, monkeypatch):
+    class EndedError(Exception):
+        pass
+
+    class Agent:
+        def __init__(self, *_):
+            pass
+
+        async def run(self):
+            raise EndedError
+
+    settings = Settings.model_validate({"device": {"id": "door", "state_dir": tmp_path}})
+    version = {"number": 1, "at": 1.0, "by": "ann", "changes": {"log.level": "debug"}}
+    (tmp_path / "settings.json").write_text(json.dumps({"versions": [version]}))
+    monkeypatch.setattr(app, "Agent", Agent)
+    monkeypatch.setattr(app.gc, "freeze", lambda: None)
+    root = logging.getLogger()
+    before = root.level
+    try:
+        with pytest.raises(EndedError):
+            await app.run_agent(settings)
+        assert root.level == logging.DEBUG
+    finally:
+        root.setLevel(before)
 
 
 def test_a_full_disk_changes_nothing(device, monkeypatch):
