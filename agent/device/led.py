@@ -25,6 +25,8 @@ class Led:
         self._note, self._leds = note, leds
         self._wanted = asyncio.Event()
         self._until_s = 0.0
+        self._before: dict[str, str] | None = None
+        """What the note says, also where no disk takes the note."""
 
     def blink(self, seconds: float) -> None:
         """From now on, so long. Raises CommandError where this machine has none that we may use."""
@@ -53,7 +55,11 @@ class Led:
         words = (led / "trigger").read_text()[:MAX_BYTES]
         trigger = words.partition("[")[2].partition("]")[0] or "none"
         level = (led / "brightness").read_text()[:MAX_BYTES].strip()
-        write_whole(self._note, json.dumps({"trigger": trigger, "brightness": level}).encode())
+        self._before = {"trigger": trigger, "brightness": level}
+        try:
+            write_whole(self._note, json.dumps(self._before).encode())
+        except OSError as exc:
+            log.warning(f"the LED stays dark or lit if the agent is killed now: {exc}")
         (led / "trigger").write_text("none")
         is_lit = False
         while asyncio.get_running_loop().time() < self._until_s:
@@ -63,14 +69,15 @@ class Led:
 
     def _give_back(self) -> None:
         led = self._find()
-        if led is None or not self._note.exists():
+        if led is None or not (self._before or self._note.exists()):
             return
         try:
-            before = json.loads(self._note.read_bytes()[:MAX_BYTES])
+            before = self._before or json.loads(self._note.read_bytes()[:MAX_BYTES])
             (led / "brightness").write_text(str(before["brightness"]))
             (led / "trigger").write_text(str(before["trigger"]))
         except (OSError, ValueError, TypeError, KeyError) as exc:
             log.warning(f"the LED stays as it is: {exc!r}")
+        self._before = None
         with contextlib.suppress(OSError):
             self._note.unlink()
 

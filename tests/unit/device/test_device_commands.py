@@ -209,6 +209,28 @@ async def test_the_led_blinks_and_is_then_as_it_was(led, tmp_path, monkeypatch):
     assert (led / "trigger").read_text() == "mmc0"
 
 
+async def test_a_full_disk_does_not_keep_the_led_from_blinking(led, tmp_path, monkeypatch):
+    seen = []
+
+    async def pause(_seconds):
+        seen.append((led / "brightness").read_text())
+        monkeypatch.setattr(lamp, "_until_s", 0.0)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    lamp = Led(tmp_path / "led.json", (led,))
+    monkeypatch.setattr("agent.device.led._pause", pause)
+    monkeypatch.setattr("agent.device.led.write_whole", full)
+    lamp.blink(60)
+    task = asyncio.create_task(lamp.run())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    task.cancel()
+    assert seen == ["1"]
+    assert (led / "trigger").read_text() == "mmc0"
+
+
 async def test_an_agent_that_was_killed_while_it_blinked_gives_the_led_back(led, tmp_path):
     (led / "trigger").write_text("none")
     (tmp_path / "led.json").write_text('{"trigger": "mmc0", "brightness": "0"}')
