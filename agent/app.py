@@ -171,6 +171,7 @@ class Agent:
                     self.allowance.close()
                 self.service.publish_state(offline(self._state(), time.time()))
                 broker.cancel()  # which still says that
+                self.journal.close()
 
     def _work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What runs beside camera and broker, and ends before them."""

@@ -33,8 +33,9 @@ FILE_BYTES = 32 * 1024
 TOLD_BYTES = 8 * 1024
 """In one message: a second at 64 kb/s."""
 SYNC_INTERVAL_S = 2.0
-_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
-"""systemd-timesyncd(8) makes it. With another service nobody knows: our own may not call adjtimex(2)."""
+_CLOCK_IS_SET = (Path("/run/systemd/timesync/synchronized"), Path("/run/pinhole-clock/set"))
+"""Of systemd-timesyncd(8), and of our `pinhole-clock.service`, where it saw any service set the clock: the
+agent itself may not call adjtimex(2)."""
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def _machine_start() -> str:
 def read_moment() -> Moment:
     """Now."""
     up_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return Moment(time.time(), up_s, _machine_start(), _SYNCHRONISED.exists())
+    return Moment(time.time(), up_s, _machine_start(), any(file.exists() for file in _CLOCK_IS_SET))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +199,12 @@ class Journal:
                 self.on_kept()
                 await asyncio.sleep(SYNC_INTERVAL_S)
         finally:
-            self._close_file()
-            self._sync(self._take_descriptors())
+            self.close()
+
+    def close(self) -> None:
+        """Bring to the disk what was noted since, and hold no file any more."""
+        self._close_file()
+        self._sync(self._take_descriptors())
 
     def _waiting(self) -> Iterator[tuple[_Noted, int]]:
         for file in self._files:

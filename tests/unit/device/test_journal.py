@@ -3,6 +3,7 @@
 import asyncio
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,11 @@ class Machine:
             assert self.journal.confirm([event.id for event in page])
         return found
 
+    def held(self):
+        """Of its files, those that this process has open."""
+        paths = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+        return [path for path in paths if path.is_relative_to(self.folder)]
+
     def size_bytes(self):
         return sum(file.stat().st_size for file in self.folder.iterdir())
 
@@ -79,6 +85,18 @@ def test_an_event_is_told_only_when_a_power_cut_cannot_undo_it(machine):
     machine.sync()
     machine.note()
     assert [event.id for event in machine.journal.oldest()] == ["boot1-1"]
+
+
+async def test_what_is_noted_while_the_agent_is_built_anew_is_kept_and_leaves_no_file_open(machine):
+    task = asyncio.create_task(machine.journal.run())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait((task,))
+    machine.note()
+    assert machine.held()
+    machine.journal.close()
+    assert not machine.held()
+    assert len(machine.start()) == 1
 
 
 async def test_what_is_noted_is_brought_to_the_disk_and_then_told(machine):

@@ -3,7 +3,11 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "firmware-config/rootfs/usr/libexec/pinhole/wait-for-clock"
+from agent.device import journal
+
+ROOTFS = Path(__file__).parents[3] / "firmware-config/rootfs"
+SCRIPT = ROOTFS / "usr/libexec/pinhole/wait-for-clock"
+UNIT = ROOTFS / "usr/lib/systemd/system/pinhole-clock.service"
 
 
 @pytest.mark.parametrize(
@@ -16,7 +20,7 @@ SCRIPT = Path(__file__).parents[3] / "firmware-config/rootfs/usr/libexec/pinhole
         ("", 0, 3, "no time server answered within 5 s"),
     ],
 )
-def test_it_waits_for_the_clock_but_not_for_ever(tmp_path, answers, look_s, sleeps, expected):
+def test_it_waits_for_the_clock_but_not_for_ever(tmp_path, monkeypatch, answers, look_s, sleeps, expected):
     """`look_s` is how long a busy board takes to ask."""
     queue, slept, uptime = tmp_path / "answers", tmp_path / "slept", tmp_path / "uptime"
     queue.write_text("\n".join(answers.split()) + "\n")
@@ -32,7 +36,13 @@ def test_it_waits_for_the_clock_but_not_for_ever(tmp_path, answers, look_s, slee
         (tmp_path / name).chmod(0o755)
     result = subprocess.run(
         ["/bin/sh", SCRIPT, "5"], capture_output=True, text=True, timeout=20, check=True,
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "UPTIME_FILE": str(uptime)},
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "UPTIME_FILE": uptime, "RUNTIME_DIRECTORY": tmp_path},
     )  # fmt: skip
     assert expected in result.stdout
     assert slept.read_text().split() == ["2"] * sleeps
+    theirs, ours = journal._CLOCK_IS_SET
+    assert f"\nRuntimeDirectory={ours.parent.relative_to('/run')}\n" in UNIT.read_text()
+    monkeypatch.setattr(journal, "_CLOCK_IS_SET", (tmp_path / theirs.name, tmp_path / ours.name))
+    assert journal.read_moment().is_clock_set == ("right" in expected)
+    (tmp_path / theirs.name).touch()
+    assert journal.read_moment().is_clock_set
