@@ -160,7 +160,7 @@ class RemoteSettings:
         with proof.watching():
             while not (self._is_heard and proof.frames()):
                 if loop.time() > until_s:
-                    what = "no picture came" if self._is_heard else "the portal was not reached"
+                    what = "no picture came" if self._is_heard else "the portal did not confirm it"
                     return f"{what} within {TRIAL_S:g} s"
                 await asyncio.sleep(LOOK_EVERY_S)
         return ""

@@ -8,7 +8,7 @@ from playwright.async_api import expect
 from agent.model.sections import SectionsMessage
 from agent.model.signal import Command, Result
 
-WENT_BACK = "the device went back to what it had: the portal was not reached within 60 s"
+WENT_BACK = "the device went back to what it had: the portal did not confirm it within 60 s"
 
 
 class Camera:
@@ -41,7 +41,7 @@ class Camera:
     def say_it_went_back(self):
         section = {
             "version": 2, "on_trial": False, "problem": "", "went_back": 3,
-            "reason": "the portal was not reached within 60 s", "went_back_at": 1.8e9,
+            "reason": "the portal did not confirm it within 60 s", "went_back_at": 1.8e9,
         }  # fmt: skip
         self.part.gateway.on_sections(self.name, SectionsMessage("boot-1", 1, {"settings": section}))
 

@@ -38,7 +38,7 @@ def test_a_change_that_cuts_the_device_off_comes_back_by_itself_and_the_portal_s
         assert (told["ok"], told["value"]["version"]) == (True, 1), told
         told = pinhole("do", "cam", "set", "broker.connect_timeout_s=0.001")
         assert (told["ok"], told["code"]) == (False, "went-back"), told
-        assert "the portal was not reached within 60 s" in told["message"]
+        assert "the portal did not confirm it within 60 s" in told["message"]
         said = pinhole("fleet")["devices"][0]["sections"]["settings"]
         assert (said["version"], said["on_trial"], said["went_back"]) == (1, False, 2)
         shown = pinhole("do", "cam", "settings")["value"]

@@ -91,9 +91,9 @@ async def test_what_proves_itself_stays_and_is_a_version(device):
 @pytest.mark.parametrize(
     ("is_heard", "frames", "words"),
     [
-        (False, 1, "the portal was not reached"),
+        (False, 1, "the portal did not confirm it"),
         (True, 0, "no picture came"),
-        (False, 0, "the portal was not"),
+        (False, 0, "the portal did not"),
     ],
 )
 async def test_what_does_not_prove_itself_goes_back_within_a_minute(device, is_heard, frames, words):
