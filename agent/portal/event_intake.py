@@ -1,7 +1,7 @@
 """Takes in what cameras tell, writes it in the background, and then says to each what is kept.
 
 A camera tells an event again until it hears that, so whatever fails here loses nothing. Nothing is confirmed
-that the store has not.
+that the store has not, but for an event that it can never take: that one would come for ever.
 """
 
 import asyncio
@@ -9,8 +9,8 @@ import contextlib
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -128,15 +128,13 @@ class EventIntake:
         prune = set[str]()
         if time.monotonic() >= self._prune_at_s:
             self._prune_at_s = time.monotonic() + PRUNE_INTERVAL_S
-            prune, self._to_prune = self._to_prune, set()
+            prune |= self._to_prune
         work = partial(_write, presences=presences, prune=prune, now=self._clock())
         try:
             await self._store.run(partial(work, told=batch))
         except ValueRefusedError:  # one device's fault shall not hold up the others
             await self._store.run(partial(work, told=[]))
-            for told in batch:
-                await self._write_alone(told)
-            batch = []
+            batch = [await self._write_alone(told) for told in batch]
         for number in numbers:
             told = self._queue.pop(number)
             self._of_device[told.device] -= 1
@@ -144,16 +142,27 @@ class EventIntake:
         for device, noted in presences.items():
             if self._presences.get(device) == noted:
                 del self._presences[device]
+        self._to_prune -= prune
         self._to_prune |= presences.keys()
         for told in batch:
             self._after(told)
 
-    async def _write_alone(self, told: _Told) -> None:
+    async def _write_alone(self, told: _Told) -> _Told:
+        """What of it is kept: one bad event takes none of its neighbours along."""
+        if await self._takes(told.events):
+            return told
+        kept = [event for event in told.events if await self._takes([event])]
+        refused = [event.event_id for event in told.events if event not in kept]
+        if refused:
+            log.warning("the database refuses events of %s: %s", told.device, ", ".join(refused))
+        return replace(told, events=tuple(kept))
+
+    async def _takes(self, new: Sequence[Kept]) -> bool:
         try:
-            await self._store.run(lambda db: events.add(db, told.events))
-        except ValueRefusedError as exc:
-            log.warning("events of %s cannot be kept: %s", told.device, exc)
-        self._after(told)
+            await self._store.run(partial(events.add, new=new))
+        except ValueRefusedError:
+            return False
+        return True
 
     def _after(self, told: _Told) -> None:
         self._to_prune.add(told.device)

@@ -2,8 +2,10 @@
 
 import asyncio
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
+from sqlalchemy.exc import DataError
 
 from agent.errors import MessageError
 from agent.model.event import Event, Events
@@ -93,6 +95,39 @@ async def test_an_event_that_the_store_refuses_costs_no_other_cameras_presence(s
     assert [row.kind for _, row in store.run_here(lambda db: events.find(db, Filter(devices=["back"])))] == [
         "offline"
     ]
+
+
+async def test_an_event_that_the_store_refuses_takes_no_other_along_and_is_shown_to_nobody(
+    store, monkeypatch, caplog
+):
+    portal, real = Portal(store), events.add
+
+    def add(db, new):
+        if any(one.event_id == "b-2" for one in new):
+            raise DataError("insert", {}, ValueError("NUL"))
+        return real(db, new)
+
+    monkeypatch.setattr(events, "add", add)
+    portal.intake.on_events("front", Events(NOW, (event(1), event(2), event(3))))
+    await portal.settle()
+    assert found(store) == ["b-3", "b-1"]
+    assert [shown.event_id for shown in portal.shown] == ["b-1", "b-3"]
+    assert portal.confirmed == [("front", ("b-1", "b-2", "b-3"))], "else the camera says it for ever"
+    assert "refuses events of front: b-2" in caplog.text
+
+
+async def test_a_store_that_is_away_for_a_moment_forgets_no_camera_that_has_too_many(store, monkeypatch):
+    portal = Portal(store)
+    monkeypatch.setattr(events, "KEPT_OF_DEVICE", 1)
+    store.run_here(lambda db: events.add(db, [kept(1), kept(2)]))
+    portal.intake._to_prune = {"front"}
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "run", Mock(side_effect=StoreError("away")))
+        with pytest.raises(StoreError):
+            await portal.intake._write_some()
+    portal.intake._prune_at_s = 0.0
+    await portal.intake._write_some()
+    assert found(store) == ["b-2"]
 
 
 async def test_one_camera_cannot_fill_what_waits(store):
