@@ -7,7 +7,7 @@ these bounds.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -173,6 +173,18 @@ def is_sound(name: str, section: Mapping[str, Any]) -> bool:
         return name not in _KNOWN or _adapter(name).validate_json(json.dumps(section)) is not None
     except ValidationError:
         return False
+
+
+def known_part(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    """What this release knows of a section that is sound; the whole of one of which it has no dataclass."""
+    if name == "streams":
+        streams = _fields(StreamsSection, section).items()
+        return {key: _fields(StreamSection, stream) for key, stream in streams if stream is not None}
+    return _fields(_KNOWN[name], section) if name in _KNOWN else dict(section)
+
+
+def _fields(of: type[Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    return {each.name: said[each.name] for each in fields(of) if each.name in said}
 
 
 @cache

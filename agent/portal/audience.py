@@ -7,6 +7,7 @@ from typing import Literal
 
 from agent.errors import MessageError
 from agent.model.command import COMMANDS
+from agent.model.sections import known_part
 from agent.model.signal import Result
 from agent.portal.client import Client
 from agent.portal.commands import CommandAct, act_of
@@ -25,7 +26,7 @@ MAX_NAMES = 64
 
 
 _OF_GUESTS = ("portal", "agent", "camera", "streams", "viewers", "release", "health")
-"""Sections for who came by a share link: one that nobody here knows may tell where the camera stands."""
+"""Sections for who came by a share link: one that nobody here knows, or a field, may tell where it stands."""
 
 
 def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Device:
@@ -35,7 +36,7 @@ def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Dev
     names = tuple(sorted(others)[:MAX_NAMES]) if may_know else ()
     sections = device.sections
     if client.identity.share_id is not None:
-        sections = {name: section for name, section in sections.items() if name in _OF_GUESTS}
+        sections = {name: known_part(name, each) for name, each in sections.items() if name in _OF_GUESTS}
     own = sections["portal"] | {"own_viewers": len(watchers) - len(others), "watching": names}
     return replace(device, sections=sections | {"portal": own})
 

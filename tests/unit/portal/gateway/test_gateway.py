@@ -451,9 +451,16 @@ async def test_a_dashboard_of_before_there_were_sections_reads_what_it_always_di
     assert not {"sections", "modem", "lux"} & set(device)
 
 
-async def test_a_guest_reads_no_section_that_nobody_here_knows(world):
-    world.gateway.on_sections("front", MODEM)
+async def test_a_guest_reads_no_section_and_no_field_that_nobody_here_knows(world):
+    stream = {"width_px": 640, "height_px": 360, "fps": 10.0, "bitrate_bps": 1}
+    streams = {"main": stream | {"place": "49.9 8.6"}, "roof": stream}
+    sections = MODEM.sections | {"streams": streams}
+    world.gateway.on_sections("front", SectionsMessage("boot-1", 0, sections))
+    everything = (await devices_of(world.gateway.join(identity(), reads_sections=True)))[0]["sections"]
+    assert everything["streams"] == streams
     guest = Identity("s", "link:plumber", EVERYTHING, 12_345.0, share_id=1)
     [device] = await devices_of(world.gateway.join(guest, reads_sections=True))
     assert device["sections"]["camera"]["state"] == "idle"
+    assert device["sections"]["streams"] == {"main": stream}
     assert "modem" not in device["sections"]
+    assert "lux" not in device["sections"]["camera"]
