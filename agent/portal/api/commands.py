@@ -13,6 +13,7 @@ from agent.errors import MessageError
 from agent.model.command import COMMANDS, CommandKind, arguments_schema, outcome, parse_arguments
 from agent.model.signal import MAX_COMMAND_S, JsonObject, Result
 from agent.portal.accounts.access import Identity
+from agent.portal.accounts.chain import DETAIL_CHARS
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.route import Body, Need, add, read, visitor
 from agent.portal.commands import Waiting, act_of, known_kind
@@ -21,7 +22,7 @@ from agent.portal.guard import refusal
 from agent.portal.rate_limit import MinuteLimit
 
 COMMANDS_PER_MINUTE = 240
-"""Of one user: a group of cameras, each asked twice."""
+"""Of one user: a group of cameras, each asked twice. Each entry of the audit log counts as one."""
 WAIT_S = 10.0
 """How long a request waits for the answer; asked again with the same id, it waits again."""
 _UNKNOWN = "There is no camera of this name here."
@@ -87,7 +88,12 @@ class CommandRoutes:
     ) -> Waiting | web.Response:
         if kind.question and not wish.confirmed:
             return refusal(409, "ask-first", kind.question)
-        if not self._limit.admits(who.user_id, time.monotonic()):
+        try:
+            parse_arguments(kind, wish.arguments)
+        except MessageError as exc:
+            return refusal(400, exc.code, str(exc))
+        lines, now_s = audit_lines(kind.name, wish.arguments), time.monotonic()
+        if not all(self._limit.admits(who.user_id, now_s) for _ in lines):
             response = refusal(429, "too-many-commands", "Too many commands in a minute: wait a little.")
             response.headers["Retry-After"] = "60"
             return response
@@ -95,13 +101,12 @@ class CommandRoutes:
         if kind.answers_late:
             life_s = max(life_s, kind.life_s)
         try:
-            parse_arguments(kind, wish.arguments)
             one = self._gateway.commands.ask(command, device, kind, wish.arguments, who, life_s)
         except MessageError as exc:
             return refusal(400, exc.code, str(exc))
         address, audit = visitor(request).address, self._accounts.audit
-        words = f"{kind.name} {_words(wish.arguments)}".strip()
-        audit.add(who.name, "commanded", device=device, address=address, detail=words)
+        for line in lines:
+            audit.add(who.name, "commanded", device=device, address=address, detail=line)
 
         def note(result: Result) -> None:
             audit.add(who.name, act_of(result), device=device, address=address, detail=outcome(result))
@@ -136,5 +141,12 @@ def _shown(kind: CommandKind) -> JsonObject:
     }
 
 
-def _words(arguments: JsonObject) -> str:
-    return " ".join(f"{key}={json.dumps(value)}" for key, value in arguments.items())
+def audit_lines(name: str, arguments: JsonObject) -> list[str]:
+    """Entries of the audit log: as many as hold every argument, so that none hides behind others."""
+    words = [f" {key}={json.dumps(value)}" for key, value in arguments.items()]
+    lines = [name + "".join(words[:1])]
+    for word in words[1:]:
+        if len(lines[-1] + word) > DETAIL_CHARS:
+            lines.append(name)
+        lines[-1] += word
+    return lines

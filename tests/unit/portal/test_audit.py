@@ -15,7 +15,8 @@ from agent.portal.accounts import audit as audits
 from agent.portal.accounts import audit_file, ledger
 from agent.portal.accounts.audit import TOPICS, Audit, Filter, entries
 from agent.portal.accounts.audit_file import AuditFile, read_links
-from agent.portal.accounts.chain import GENESIS, Entry, Link, faults, hash_of
+from agent.portal.accounts.chain import DETAIL_CHARS, GENESIS, Entry, Link, faults, hash_of
+from agent.portal.api.commands import audit_lines
 from agent.portal.store import StoreError
 from agent.portal.tables import AuditChain, AuditEntry
 
@@ -512,3 +513,14 @@ def test_a_line_without_end_takes_no_memory_and_hides_no_other(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_every_argument_of_a_command_is_held_in_whichever_order_they_come():
+    assert audit_lines("reboot", {}) == ["reboot"]
+    assert audit_lines("identify", {"seconds": 5}) == ["identify seconds=5"]
+    arguments = {"first.key": "\N{BULLET}" * 256} | {f"camera.key_{number}": "x" * 20 for number in range(60)}
+    held = [line[:DETAIL_CHARS] for line in audit_lines("set", arguments)]
+    assert len(held) < 10
+    assert all(line.startswith("set ") for line in held)
+    assert all(any(f" {key}=" in line for line in held) for key in arguments)
+    assert 'camera.key_59="xxxxxxxxxxxxxxxxxxxx"' in held[-1]
