@@ -51,6 +51,8 @@ def broker_config(
     from agent.portal.mosquitto_program import installed_version, plugin_folder
     from agent.portal.store import open_store
 
+    if port == portal_port:
+        raise typer.BadParameter("the portal has a port of its own: --port of the cameras is another")
     settings = load(config)
     plan = BrokerPlan(
         out.absolute(),
@@ -70,4 +72,4 @@ def broker_config(
         store.close()
     write_broker_files(plan, authority, revoked)
     typer.echo(portal_settings(plan), nl=False)
-    typer.echo(f"# in {out}; mosquitto.conf: include_dir {out}, or start with it", err=True)
+    typer.echo(f"# The files are in {out}: add `include_dir {out}` to Mosquitto's own settings.", err=True)

@@ -229,3 +229,5 @@ def test_who_asks_from_a_terminal_is_signed_out_at_the_end_however_that_comes(st
                 asking.send_signal(ended_by)
             asking.communicate(timeout=30)
         assert demo.signed_in() == 0, (words, ended_by)
+    [audit] = demo.run_time.glob("pinhole-demo/*/portal-audit.jsonl")
+    assert audit.read_text().count('"sign-out"') == 3, "beside the table"

@@ -21,14 +21,14 @@ FILE_BYTES, FILES_KEPT = 10 * 1024 * 1024, 9
 _TAIL_BYTES = _LINE_CHARS = 64 * 1024
 """More than any line of ours has; what is longer is read in pieces, which are none."""
 _NAP_S, _NAPS = 0.01, 20
-"""How long to wait for who else writes: each holds the folder for the lines of a moment."""
+"""How long to wait for who else writes: each holds the lock for the lines of a moment."""
 _FIELDS = {field.name for field in fields(Entry)}
 
 
 class AuditFile(RotatingFileHandler):
     """Rotated at 10 MiB, nine former files kept, readable to its owner alone. A fault is kept, not thrown.
 
-    A portal and commands write it in turns: each holds the folder, and goes on from what the others added.
+    A portal and commands write it in turns: each holds a lock, and goes on from what the others added.
     """
 
     _fault = ""
@@ -73,23 +73,35 @@ class AuditFile(RotatingFileHandler):
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Raises OSError where somebody holds the folder for long."""
-        folder = os.open(Path(self.baseFilename).parent, os.O_RDONLY | os.O_DIRECTORY)
+        """Raises OSError where another of ours writes for long."""
+        try:
+            lock = self._open_lock()
+        except OSError:  # a folder in which we may write this file alone
+            yield
+            return
         try:
             for _ in range(_NAPS):
                 try:
-                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     time.sleep(_NAP_S)
-                except OSError:  # a disk without locks, as NFS has none for a folder
-                    break
-                else:
-                    break
+                    continue
+                except OSError:  # a disk without locks
+                    pass
+                break
             else:
-                raise TimeoutError("somebody else is writing it")
+                raise TimeoutError("another program of ours is writing it")
             yield
         finally:
-            os.close(folder)
+            os.close(lock)
+
+    def _open_lock(self) -> int:
+        """A file of its own, which nobody else can open and hold; the log itself is renamed now and then."""
+        file = Path(self.baseFilename)
+        lock = file.with_name(f".{file.name}.lock")
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        _give_to_owner(descriptor, file.parent)
+        return descriptor
 
     def _catch_up(self) -> None:
         """The file may have been rotated, or have got lines of others."""
@@ -104,15 +116,20 @@ class AuditFile(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        status = os.fstat(descriptor)
-        size = status.st_size
-        if not size and status.st_uid == 0:  # a command's, by sudo, where the portal is not root
-            owner = Path(self.baseFilename).parent.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        size = os.fstat(descriptor).st_size
+        if not size:
+            _give_to_owner(descriptor, Path(self.baseFilename).parent)
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             with contextlib.suppress(OSError):
                 os.write(descriptor, b"\n")
         return os.fdopen(descriptor, "a", encoding=self.encoding)
+
+
+def _give_to_owner(descriptor: int, folder: Path) -> None:
+    """What a command makes as root, by sudo, is the portal's, whose folder it is."""
+    if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def add_lines(file: Path, entries: Iterable[Entry]) -> str:

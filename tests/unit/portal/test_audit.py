@@ -292,7 +292,7 @@ def test_former_files_are_kept_read_first_and_bounded(tmp_path, monkeypatch):
     for number in range(15):
         audit.write(Entry(float(number), "ann", "watch"))
     audit.close()
-    assert len(list(tmp_path.iterdir())) == 1 + audit_file.FILES_KEPT
+    assert len(list(tmp_path.glob("audit*"))) == 1 + audit_file.FILES_KEPT
     links = list(read_links(tmp_path / "audit.jsonl"))
     assert [link.entry.at for link in links] == [float(number) for number in range(5, 15)]
     assert links[0].where == "audit.jsonl.9 line 1"
@@ -314,11 +314,10 @@ def test_several_write_one_chain_in_turns_and_nobody_waits_for_ever(tmp_path, mo
         if number == 3:
             other.doRollover()
     monkeypatch.setattr(audit_file, "_NAPS", 2)
-    folder = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    portal.write(Entry(9.0, "ann", "lost"))
-    assert portal.take_fault() == "somebody else is writing it"
-    os.close(folder)
+    with (tmp_path / ".audit.jsonl.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        portal.write(Entry(9.0, "ann", "lost"))
+        assert portal.take_fault() == "another program of ours is writing it"
     assert audit_file.add_lines(file, [Entry(6.0, "command line", "renamed")]) == ""
     portal.write(Entry(7.0, "ann", "watch"))
     for one in (portal, other):
@@ -326,6 +325,18 @@ def test_several_write_one_chain_in_turns_and_nobody_waits_for_ever(tmp_path, mo
     links = list(read_links(file))
     assert [link.entry.at for link in links] == [float(number) for number in range(8)]
     assert list(faults(links, GENESIS)) == []
+
+
+def test_who_holds_the_folder_as_a_demo_does_holds_up_nothing(tmp_path):
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    assert audit_file.add_lines(tmp_path / "audit.jsonl", [Entry(1.0, "ann", "watch")]) == ""
+    os.close(folder)
+
+
+def test_a_lock_that_cannot_be_opened_loses_no_line(tmp_path):
+    (tmp_path / ".audit.jsonl.lock").symlink_to("/etc/passwd")
+    assert audit_file.add_lines(tmp_path / "audit.jsonl", [Entry(1.0, "ann", "watch")]) == ""
 
 
 def test_a_disk_without_locks_takes_the_lines_too(tmp_path, monkeypatch):
