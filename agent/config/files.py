@@ -17,6 +17,8 @@ SECRETS = {
     "secret_file",
     "client_secret_file",
 }
+MIN_TOKEN_CHARS = 22
+"""128 random bits in base64: nobody guesses it, so nobody need be slowed down."""
 CERTIFICATES = {"ca_file", "cert_file", "key_file"}
 MADE = {"state_dir", "audit_file", "crl_file"}
 """By ourselves, when they are needed."""
@@ -55,9 +57,11 @@ def _faults(section: Section, prefix: str) -> Iterator[tuple[str, object, str]]:
 def _fault(key: str, path: Path) -> str | None:
     if key in SECRETS:
         try:
-            read_secret(path)
+            secret = read_secret(path)
         except ConfigError as exc:
             return str(exc).removeprefix(f"{path}: ")
+        if key == "metrics_token_file" and len(secret) < MIN_TOKEN_CHARS:
+            return f"{MIN_TOKEN_CHARS} characters at least: openssl rand -hex 32"
     elif key in CERTIFICATES:
         return (
             _unreadable(path)

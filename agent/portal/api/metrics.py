@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from agent.config.files import MIN_TOKEN_CHARS
 from agent.errors import PortalError
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.route import Need, add
 from agent.portal.guard import refusal
 from agent.portal.metrics import CONTENT_TYPE, Scrape, render
 
-MIN_TOKEN_CHARS = 22
-"""128 random bits in base64: nobody guesses it, so nobody need be slowed down."""
 FRESH_S = 1.0
 """Whoever asks more often gets the same again: to tell of thousands of cameras takes a second of a core."""
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP", "Via")

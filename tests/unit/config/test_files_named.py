@@ -83,6 +83,15 @@ def test_what_is_there_is_good_and_its_content_is_looked_at(settings, tmp_path):
     assert keys(settings()) == ["broker.password_file", "broker.ca_file", "broker.cert_file"]
 
 
+def test_a_token_that_can_be_guessed_is_named_before_the_portal_starts(settings, tmp_path):
+    (tmp_path / "token").touch(mode=0o600)
+    (tmp_path / "token").write_text("short")
+    [fault] = file_faults(settings('[portal]\nmetrics_token_file = "token"\n'))
+    assert fault.startswith("portal.metrics_token_file = ")
+    assert "22 characters at least" in fault
+    assert "short" not in fault
+
+
 def test_every_path_among_the_settings_is_one_or_the_other():
     def paths(section):
         for name, field in section.model_fields.items():
