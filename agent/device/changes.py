@@ -5,6 +5,7 @@ was there before.
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -77,14 +78,14 @@ class RemoteSettings:
 
     def section(self) -> SettingsSection:
         """For the state."""
-        back = self._kept.went_back
+        failed, last = self._failed, self._kept.went_back
         return SettingsSection(
             version=self._newest.number,
             on_trial=self.is_on_trial,
             problem=self.problem,
-            went_back=back.number if back else 0,
-            reason=back.reason if back else "",
-            went_back_at=back.at if back else 0.0,
+            went_back=failed.number if failed else 0,
+            reason=failed.reason if failed else "",
+            went_back_at=last.at if last else 0.0,
         )
 
     def apply(self) -> Settings:
@@ -104,7 +105,7 @@ class RemoteSettings:
         settings = tuple(
             Setting(key, value_of(now, key), value_of(self._standing, key)) for key in settable()
         )
-        return ShownSettings(settings, self._kept.versions, self._kept.went_back)
+        return ShownSettings(settings, self._kept.versions, self._failed)
 
     def _proven(self) -> Settings:
         try:
@@ -181,9 +182,12 @@ class RemoteSettings:
     def _confirm(self) -> bool:
         trial = self._kept.trial
         assert trial is not None
-        if not self._save(Kept(versions=(trial.version, *self._kept.versions)[:MAX_VERSIONS])):
+        versions = (trial.version, *self._kept.versions)[:MAX_VERSIONS]
+        if not self._save(replace(self._kept, versions=versions, trial=None)):
             return False
-        words = ", ".join(f"{each.key}: {each.before} → {each.after}" for each in trial.changed)
+        words = ", ".join(
+            f"{each.key}: {_shown(each.before)} → {_shown(each.after)}" for each in trial.changed
+        )
         applied = TypeAdapter(Applied).dump_python(Applied(trial.version.number, trial.changed), mode="json")
         self.outcome = Result(
             0, trial.command, "set", ok=True, code="done", message=clip(words), value=applied
@@ -199,5 +203,20 @@ class RemoteSettings:
         return True
 
     @property
+    def _failed(self) -> WentBack | None:
+        """The last trial, where it did not prove itself."""
+        back = self._kept.went_back
+        return back if back and back.number > self._newest.number else None
+
+    @property
     def _newest(self) -> Version:
         return self._kept.versions[0] if self._kept.versions else Version(0, 0.0, "", {})
+
+
+def _shown(value: Value) -> str:
+    """As one types it after `key=`."""
+    if value is None:
+        return "default"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False)

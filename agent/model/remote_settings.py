@@ -74,7 +74,7 @@ class Kept:
     versions: Annotated[tuple[Version, ...], Field(max_length=MAX_VERSIONS)] = ()
     trial: Trial | None = None
     went_back: WentBack | None = None
-    """The last trial, where it did not prove itself."""
+    """The last that did not prove itself, also where newer ones did since."""
 
 
 @with_config(STRICT)

@@ -154,6 +154,7 @@ class SettingsSection:
     """The version that the device last gave back, and why; 0 where its last change proved itself."""
     reason: Text
     went_back_at: UnixTime
+    """The last time that a change was given back, also where newer ones proved themselves; 0 for never."""
 
 
 _KNOWN = {

@@ -80,6 +80,7 @@ async def test_what_proves_itself_stays_and_is_a_version(device):
     result = device.remote.outcome
     assert (result.id, result.ok, result.value["version"]) == ("c1", True, 1)
     assert {"key": "camera.fps", "before": 20.0, "after": 10.0} in result.value["changed"]
+    assert result.message == 'device.name: "" → "Yard", camera.fps: 20 → 10'
     assert device.watched == []
     device.start()
     assert device.settings.camera.fps == 10
@@ -107,6 +108,18 @@ async def test_what_does_not_prove_itself_goes_back_within_a_minute(device, is_h
     assert (section.version, section.on_trial, section.went_back) == (0, False, 1)
     assert words in section.reason
     assert f"{TRIAL_S:g} s" in section.reason
+
+
+async def test_when_a_change_went_back_is_known_also_after_one_that_proved_itself(device):
+    device.set(camera__fps=10.0)
+    await device.see_through(is_heard=True, frames=0)
+    device.set(camera__fps=15.0)
+    await device.see_through(is_heard=True, frames=1)
+    device.start()
+    section = device.remote.section()
+    assert (section.version, section.went_back, section.reason) == (2, 0, ""), "the last change stays"
+    assert section.went_back_at == 5.0, "for the metric and its alert"
+    assert device.remote.shown().went_back is None
 
 
 @pytest.mark.parametrize("is_applied", [True, False])
