@@ -39,10 +39,10 @@ for _command in (
     programs.run,
     programs.demo,
     client.watch,
-    client.do,
     doctor.doctor,
 ):
     app.command()(_command)
+app.command(epilog=client.list_commands())(client.do)
 
 
 def main() -> None:

@@ -8,7 +8,9 @@ from rich.console import Console
 
 from agent.cli.options import CodeOption, PasswordOption, PortalOption, UserOption, whom_to_ask
 from agent.cli.process import log_to_stderr, serve
+from agent.model.command import COMMANDS, CommandKind, argument_names
 from agent.model.media import StreamName
+from agent.model.remote_settings import Changes
 from agent.model.text import printable
 
 fleet_app = typer.Typer(invoke_without_command=True)
@@ -111,8 +113,22 @@ def look(
     serve(run_look(url, sign_in, device or [], Console(highlight=False, emoji=False)))
 
 
+def list_commands() -> str:
+    """What `pinhole do` can ask for, as the end of its help."""
+    lines = [_described(kind) for kind in COMMANDS.values() if "broker" in kind.ways]
+    return "\n".join(["Names, with what each takes and the permission that it needs:", *lines])
+
+
+def _described(kind: CommandKind) -> str:
+    names = ["KEY"] if kind.arguments is Changes else argument_names(kind)
+    usage = " ".join([kind.name, *(f"{name}=…" for name in names)])
+    return f"[b]{usage:19}[/] {kind.label or kind.about} ({kind.permission})"
+
+
 def do(
-    device: Annotated[str, typer.Argument(metavar="DEVICE", help="The camera's id.")],
+    device: Annotated[
+        str, typer.Argument(metavar="DEVICE", help="The camera's id; `pinhole fleet` lists them.")
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to do; see below.")],
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="As the command takes them.")
@@ -123,7 +139,11 @@ def do(
     code: CodeOption = "",
     expires: Annotated[
         float | None,
-        typer.Option(min=1, max=3600, help="Seconds that a camera that is away may take to get it."),
+        typer.Option(
+            min=1,
+            max=3600,
+            help="Seconds that a camera that is away may take to get it; for `set` at least 180, as it tries it.",
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether you are sure.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -138,7 +158,6 @@ def do(
     """
     log_to_stderr("error")
     from agent.client.commands import NOT_KNOWN, Told, do_command, encode, parse_arguments
-    from agent.model.command import COMMANDS
 
     kind = COMMANDS.get(name)
     if kind is not None and kind.question and not yes:

@@ -52,6 +52,10 @@ def parse_arguments(pairs: list[str]) -> dict[str, Any]:
             made[key] = json.loads(text)
         except ValueError:
             made[key] = text
+        try:
+            json.dumps(made[key], allow_nan=False)
+        except ValueError as exc:
+            raise PortalError(f"{key}: a number must be finite") from exc
     return made
 
 

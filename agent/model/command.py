@@ -6,14 +6,15 @@ channel, the audit log, the dashboard's menu, the JSON Schemas and `pinhole do`.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import ErrorDetails
 
 from agent.errors import MessageError
-from agent.model.remote_settings import Applied, Changes, ShownSettings
+from agent.model.remote_settings import MAX_LINE_CHARS, Applied, Changes, ShownSettings
 from agent.model.signal import STRICT, JsonObject, Permission, Result
 
 MAX_BLINK_S = 60.0
@@ -61,6 +62,8 @@ class CommandKind:
     """Its answer takes about as long as `life_s`, so that it never expires sooner."""
     life_s: float = 60.0
     """How long a device that is away may take to get it, where nobody says."""
+    about: str = ""
+    """In the terminal's list, where there is no label."""
 
 
 COMMANDS: Mapping[str, CommandKind] = {
@@ -68,10 +71,14 @@ COMMANDS: Mapping[str, CommandKind] = {
     for kind in (
         CommandKind("keyframe", "watch", "Send a keyframe", ways=("session",)),
         CommandKind("look", "control", "Look for a new release", "had it look for a new release"),
-        CommandKind("settings", "manage", "", result=ShownSettings),
+        CommandKind(
+            "settings", "manage", "", result=ShownSettings,
+            about="Show what can be set, and the last versions",
+        ),
         CommandKind(
             "set", "manage", "", "changed its settings", Changes, Applied, ways=("broker",),
             ends_agent=True, answers_late=True, life_s=180.0,
+            about="Try settings, and keep them where it still works",
         ),
         CommandKind("identify", "control", "Blink its LED", "had its LED blink", arguments=Blink),
         CommandKind("restart-stream", "control", "Restart the camera", "restarted the camera's stream"),
@@ -121,10 +128,29 @@ def parse_arguments(kind: CommandKind, arguments: JsonObject) -> Any:
     try:
         return _arguments_of(kind.name).validate_json(json.dumps(arguments))
     except ValidationError as exc:
-        faults = exc.errors(include_url=False, include_context=False, include_input=False)
-        where = ascii(".".join(map(str, faults[0]["loc"])))[1:81]
-        words = f"{kind.name}: {where}: {faults[0]['msg'][:200]}"
-        raise MessageError("invalid", words) from exc
+        fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise MessageError("invalid", f"{kind.name}: {_fault(kind, fault)}") from exc
+
+
+def _fault(kind: CommandKind, fault: ErrorDetails) -> str:
+    key = ascii(fault["loc"][0])[1:-1][:80] if fault["loc"] else ""
+    match fault["type"]:
+        case "too_short":
+            return "say key=value; `pinhole do DEVICE settings` lists the keys"
+        case "unexpected_keyword_argument":
+            names = ", ".join(argument_names(kind)) or "none"
+            return f"{key}: no such argument. There are: {names}"
+        case "string_pattern_mismatch" | "string_too_long" if fault["loc"][-1] == "[key]":
+            return f"{key}: no key of a setting; `pinhole do DEVICE settings` lists them"
+        case _ if len(fault["loc"]) > 1:
+            return f"{key}: neither number, true, false, null nor text of at most {MAX_LINE_CHARS} characters"
+        case _:
+            return (f"{key}: " if key else "") + fault["msg"][:200]
+
+
+def argument_names(kind: CommandKind) -> tuple[str, ...]:
+    """Of those that have names of their own; `set` takes keys of settings."""
+    return tuple(field.name for field in fields(kind.arguments)) if is_dataclass(kind.arguments) else ()
 
 
 def encode_result(kind: CommandKind, value: Any) -> JsonObject:

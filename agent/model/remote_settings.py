@@ -9,10 +9,11 @@ from agent.model.ids import Id
 from agent.model.signal import STRICT, Text, UnixTime
 
 MAX_VERSIONS = 10
+MAX_LINE_CHARS = 256
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+){1,2}$", max_length=80)]
 """As `camera.preview.fps`: the table and the key of `pinhole.toml`."""
-Line = Annotated[str, StringConstraints(max_length=256)]
+Line = Annotated[str, StringConstraints(max_length=MAX_LINE_CHARS)]
 Value = bool | int | float | Line | None
 Changes = Annotated[dict[Key, Value], Field(min_length=1, max_length=64)]
 """What is asked; None takes a change back."""

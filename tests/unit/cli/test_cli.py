@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent import cli
+from agent.model.command import COMMANDS
 from agent.model.program import command
 
 ROOT = Path(__file__).parents[3]
@@ -31,6 +32,14 @@ def test_help_names_every_command_and_gives_examples():
     assert result.returncode == 0
     for word in ("run", "portal", "demo", "watch", "doctor", "config", "pinhole run --config pinhole.toml"):
         assert word in result.stdout
+
+
+def test_the_help_of_do_lists_the_commands_of_the_table():
+    lines = pinhole("do", "--help").stdout.splitlines()
+    for kind in COMMANDS.values():
+        listed = [line for line in lines if line.split()[:1] == [kind.name]]
+        assert [kind.permission in line for line in listed] == [True] * ("broker" in kind.ways)
+    assert any("identify seconds=…" in line for line in lines)
 
 
 def test_help_loads_no_media_library():

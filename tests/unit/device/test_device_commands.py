@@ -12,7 +12,7 @@ from agent.device.commands import KEPT, KNOWN_S, MAX_KNOWN, MAX_KNOWN_OF_OTHERS,
 from agent.device.led import Led
 from agent.device.power import SOONEST_S, Power
 from agent.errors import MessageError
-from agent.model.command import COMMANDS, CommandError, Order
+from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
 
 UNIT = Path(__file__).parents[3] / "firmware-config/rootfs/usr/lib/systemd/system/pinhole.service"
 ALL = ("watch", "control", "manage")
@@ -83,6 +83,23 @@ def test_what_may_not_be_done_is_not_done(device, name, permissions, arguments, 
     assert caught.value.code == code
     assert device.done == []
     assert device.commands.answered("c1") is None, "a refusal is judged anew"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("identify", {"colour": "red"}, "identify: colour: no such argument. There are: seconds"),
+        ("identify", {"seconds": 99}, "identify: seconds: Input should be less than or equal to 60"),
+        ("look", {"url": 1}, "look: url: no such argument. There are: none"),
+        ("set", {}, "set: say key=value; `pinhole do DEVICE settings` lists the keys"),
+        ("set", {"FPS": 1}, "set: FPS: no key of a setting; `pinhole do DEVICE settings` lists them"),
+        ("set", {"camera.fps": [1]}, "set: camera.fps: neither number, true, false, null nor text"),
+    ],
+)
+def test_wrong_arguments_are_told_in_words(name, arguments, words):
+    with pytest.raises(MessageError) as caught:
+        parse_arguments(COMMANDS[name], arguments)
+    assert str(caught.value).startswith(words)
 
 
 def test_a_keyframe_is_a_viewers_alone(device):
