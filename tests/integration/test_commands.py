@@ -56,7 +56,8 @@ class Company:
     def _do(self, session, message):
         assert isinstance(message, Command)
         self.orders.append((message.name, message.user, message.permissions))
-        result = Result(0, session, message.name, ok=True, code="done")
+        value = {"settings": [], "versions": []} if message.name == "settings" else {}
+        result = Result(0, session, message.name, ok=True, code="done", value=value)
         self.part.gateway.on_signal("front", session, result)
 
 
@@ -83,9 +84,14 @@ async def test_each_may_do_what_the_table_says_and_the_audit_log_holds_it(compan
     viewer, operator, admin = [await sign_in(part, name) for name in ("viewer", "operator", USER)]
     async with viewer, operator, admin:
         assert (await do(viewer, "identify"))[0] == 403
-        assert (await do(viewer, "identify", "back"))[0] == 404
+        status, said = await do(viewer, "identify", "Front door")
+        assert (status, "no camera with the id Front door; " in said["message"]) == (404, True)
         assert (await do(operator, "reboot", confirmed=True))[0] == 403
-        assert (await do(operator, "fly"))[0] == 404
+        status, said = await do(operator, "fly")
+        assert (status, said["message"].partition("There are: ")[2]) == (
+            404,
+            "look, identify, restart-stream.",
+        )
         assert (await do(operator, "keyframe"))[0] == 404, "a viewer's alone"
         assert (await do(operator, "identify", arguments={"seconds": 999}))[0] == 400
         assert company.orders == []
@@ -98,6 +104,7 @@ async def test_each_may_do_what_the_table_says_and_the_audit_log_holds_it(compan
             ("identify", "operator", ("watch", "control")),
             ("reboot", USER, ("watch", "control", "manage")),
         ], "once"
+        assert (await do(admin, "settings"))[1]["ok"], "not noted: nobody else notices"
         assert (await do(operator, "identify", id="0f" * 16))[0] == 409, "another's"
         shown = await (await operator.get("/api/devices/front/commands")).json()
         names = {kind["name"] for kind in shown["commands"]}

@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import Field, StringConstraints
 
 from agent.errors import MessageError
-from agent.model.command import COMMANDS, CommandKind, arguments_schema, outcome, parse_arguments
+from agent.model.command import COMMANDS, CommandKind, arguments_schema, is_audited, outcome, parse_arguments
 from agent.model.signal import MAX_COMMAND_S, JsonObject, Result
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.chain import DETAIL_CHARS
@@ -25,7 +25,6 @@ COMMANDS_PER_MINUTE = 240
 """Of one user: a group of cameras, each asked twice. Each entry of the audit log counts as one."""
 WAIT_S = 10.0
 """How long a request waits for the answer; asked again with the same id, it waits again."""
-_UNKNOWN = "There is no camera of this name here."
 
 
 class CommandWish(Body):
@@ -57,19 +56,18 @@ class CommandRoutes:
         """What this user may have this camera do, by the table."""
         device = request.match_info["device"]
         if not self._is_seen(device, who):
-            return refusal(404, "unknown", _UNKNOWN)
-        kinds = [kind for name, kind in COMMANDS.items() if known_kind(name)]
-        allowed = [kind for kind in kinds if who.access.may(device, kind.permission)]
-        return web.json_response({"commands": [_shown(kind) for kind in allowed]})
+            return _unknown(device)
+        return web.json_response({"commands": [_shown(kind) for kind in _allowed(device, who)]})
 
     async def do(self, request: web.Request, who: Identity) -> web.Response:
         """Done or not, as the camera says; 202 with the id while it has not."""
         device, kind = request.match_info["device"], known_kind(request.match_info["name"])
         wish = await read(request, CommandWish)
         if not self._is_seen(device, who):
-            return refusal(404, "unknown", _UNKNOWN)
+            return _unknown(device)
         if kind is None:
-            return refusal(404, "unknown-command", "There is no command of this name.")
+            names = ", ".join(each.name for each in _allowed(device, who)) or "none that you may give"
+            return refusal(404, "unknown-command", f"There is no command of this name. There are: {names}.")
         if not who.access.may(device, kind.permission):
             self._accounts.audit.add_refusal(
                 who.name, "command-refused", device=device, address=visitor(request).address, detail=kind.name
@@ -105,11 +103,12 @@ class CommandRoutes:
         except MessageError as exc:
             return refusal(400, exc.code, str(exc))
         address, audit = visitor(request).address, self._accounts.audit
-        for line in lines:
+        for line in lines if kind.audit else ():
             audit.add(who.name, "commanded", device=device, address=address, detail=line)
 
         def note(result: Result) -> None:
-            audit.add(who.name, act_of(result), device=device, address=address, detail=outcome(result))
+            if is_audited(result):
+                audit.add(who.name, act_of(result), device=device, address=address, detail=outcome(result))
 
         one.when_answered(note)
         return one
@@ -117,6 +116,16 @@ class CommandRoutes:
     def _is_seen(self, device: str, who: Identity) -> bool:
         """Of a camera that somebody may not watch not even its existence is told."""
         return device in self._gateway.devices() and who.access.may(device, "watch")
+
+
+def _allowed(device: str, who: Identity) -> list[CommandKind]:
+    kinds = [kind for name, kind in COMMANDS.items() if known_kind(name)]
+    return [kind for kind in kinds if who.access.may(device, kind.permission)]
+
+
+def _unknown(device: str) -> web.Response:
+    said = ascii(device)[1:-1][:64]
+    return refusal(404, "unknown", f"There is no camera with the id {said}; `pinhole fleet` lists them.")
 
 
 async def _answer(one: Waiting) -> web.Response:
