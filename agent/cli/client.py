@@ -142,7 +142,7 @@ def do(
         typer.Option(
             min=1,
             max=3600,
-            help="Seconds that a camera that is away may take to get it; for `set` at least 180, as it tries it.",
+            help="Seconds that a camera that is away may take to get it; `set` has 180 at least.",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether you are sure.")] = False,
