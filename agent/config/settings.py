@@ -379,7 +379,7 @@ class CameraSettings(Section):
 
     def _rules(self) -> Iterator[tuple[str, str]]:
         yield from _both(self.width_px, "width_px", self.height_px, "height_px")
-        if self.rotate and self.source == "synthetic":
+        if self.rotate and self.source in ("synthetic", "demo"):
             yield "rotate", "the test picture is not turned: its stamp could not be read any more"
         is_pi = self.source.partition(":")[0] in ("auto", "demo", "picamera")
         if self.image != ImageSettings() and not is_pi:

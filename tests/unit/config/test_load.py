@@ -88,6 +88,7 @@ def test_an_unknown_key_names_the_one_that_was_meant(write, text, fault):
         ("[broker]\nca_file='ca'\n", 'broker.ca_file = "ca": needs TLS: an mqtts:// or wss:// url'),
         ("[camera]\nwidth_px=640\n", "camera.width_px = 640: needs height_px too"),
         ("[camera]\nsource='synthetic'\nrotate=180\n", "camera.rotate = 180: the test picture is not turned"),
+        ("[camera]\nsource='demo'\nrotate=180\n", "camera.rotate = 180: the test picture is not turned"),
         ("[portal]\ncert_file='c'\n", 'portal.cert_file = "c": needs key_file too'),
         ("[[portal.ice_servers]]\nurls=['turn:h']\n", "turn and turns need username and credential_file"),
         ("[portal.turn]\nurls=['stun:h']\nsecret_file='s'\n", "must be turn: or turns: URLs"),
