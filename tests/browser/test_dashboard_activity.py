@@ -15,6 +15,7 @@ from agent.portal.messages import DeviceEvent
 async def test_what_happened_stays_after_its_toast():
     async with open_page() as (part, page):
         part.gateway.on_state("front", state())
+        part.gateway.on_state("yard", state(name="Yard", boot_id="a"))
         part.gateway.on_event(
             DeviceEvent("front", "camera-failed", "before anybody came", time.time() - 60, "error")
         )
@@ -33,6 +34,10 @@ async def test_what_happened_stays_after_its_toast():
         await expect(rows.nth(0)).to_contain_text("Went offline")
         await expect(rows.nth(1)).to_contain_text("The camera works again.")
         await expect(rows.nth(2)).to_contain_text("before anybody came")
+        part.gateway.on_state("yard", state(name="Yard", boot_id="a", online=False, since=time.time()))
+        await expect(rows.nth(0)).to_contain_text("Yard")
+        part.gateway.on_state("yard", state(name="Yard", boot_id="b"))
+        await expect(rows.filter(has_text="Yard")).to_have_count(0)  # it was back at once
         await screenshots(page, "activity")
         await page.reload()
         await expect(page.get_by_role("button", name="Activity", exact=True)).to_be_visible()

@@ -4,11 +4,26 @@ import { el, icon, setText, tool } from "./dom.js";
 import { count, moment } from "./format.js";
 
 const MAX_ENTRIES = 100;
+const BLINK_S = 10;
 const SEEN = "pinhole-activity-seen";
 const WORDS = { online: "Is online again", offline: "Went offline" };
 
 /** What the portal says has a severity; that a camera came or went is seen here. */
 export const isGood = ({ kind, severity }) => (severity ? severity === "info" : kind === "online");
+
+/** Without those, the newest first, of a camera that was back at once: each change of its settings makes such a pair. */
+function withoutBlinks(entries) {
+  const back = new Map();
+  const blinks = new Set();
+  for (const entry of entries) {
+    if (entry.kind === "online") back.set(entry.device, entry);
+    if (entry.kind !== "offline") continue;
+    const online = back.get(entry.device);
+    if (online?.at - entry.at < BLINK_S) blinks.add(entry).add(online);
+    back.delete(entry.device);
+  }
+  return entries.filter((entry) => !blinks.has(entry));
+}
 
 export class Activity {
   #entries = []; // {device, kind, message, at}, the newest first
@@ -39,7 +54,7 @@ export class Activity {
   }
 
   #keep(entries) {
-    this.#entries = entries.sort((a, b) => b.at - a.at).slice(0, MAX_ENTRIES);
+    this.#entries = withoutBlinks(entries.sort((a, b) => b.at - a.at)).slice(0, MAX_ENTRIES);
     if (this.panel.getClientRects().length) return this.#show(); // it is open
     const seen = Number(localStorage.getItem(SEEN) ?? 0);
     const unseen = this.#entries.filter(({ at }) => at > seen).length;
