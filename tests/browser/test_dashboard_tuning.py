@@ -2,7 +2,8 @@
 
 from fakes.bus import state
 from parts.chromium import screenshots
-from parts.dashboard import open_page, sign_in
+from parts.dashboard import enter_password, open_page, sign_in
+from parts.portal import PASSWORD
 from playwright.async_api import expect
 
 from agent.model.sections import SectionsMessage
@@ -12,7 +13,7 @@ WENT_BACK = "the device went back to what it had: the portal did not confirm it 
 
 
 class Camera:
-    """It has two settings; a rotation cuts it off."""
+    """It has four settings; a rotation cuts it off."""
 
     def __init__(self, part, name, fps):
         self.part, self.name, self.fps, self.asked = part, name, fps, []
@@ -34,9 +35,11 @@ class Camera:
 
     def _shown(self):
         fps = {"key": "camera.fps", "value": self.fps, "standing": None}
+        name = {"key": "device.name", "value": self.name, "standing": self.name}
+        wait = {"key": "broker.keepalive_s", "value": 30, "standing": 30}
         rotate = {"key": "camera.rotate", "value": 0, "standing": 0}
         version = {"number": 2, "at": 1.8e9, "by": "ann", "changes": {"camera.fps": self.fps}}
-        return {"settings": [fps, rotate], "versions": [version], "went_back": None}
+        return {"settings": [name, wait, fps, rotate], "versions": [version], "went_back": None}
 
     def say_it_went_back(self):
         section = {
@@ -53,6 +56,10 @@ async def test_what_differs_is_seen_before_it_is_tried_and_what_became_of_it_aft
         await sign_in(page, part.url)
         await page.goto(f"{part.url}/#/tune/door")
         await expect(page.get_by_role("cell", name="20", exact=True)).to_be_visible()
+        keys = page.get_by_role("rowheader")
+        await expect(keys).to_contain_text(
+            ["camera.fps", "camera.rotate", "device.name", "broker.keepalive_s"]
+        )
         await expect(page.get_by_role("list", name="Versions")).to_contain_text("ann")
         await page.get_by_label("New: camera.fps").fill("15")
         changes = page.get_by_role("list", name="What changes")
@@ -66,9 +73,26 @@ async def test_what_differs_is_seen_before_it_is_tried_and_what_became_of_it_aft
         outcome = page.get_by_role("list", name="What became of it")
         await expect(outcome.get_by_role("listitem")).to_have_text(["Door: stays", "Yard: stays"])
         assert door.asked == yard.asked == [{"camera.fps": 15}]
+        await expect(page.get_by_role("button", name="Try it")).to_be_enabled()
         await page.get_by_label("New: camera.rotate").fill("180")
         door.say_it_went_back()
         await page.get_by_role("button", name="Try it").click()
         await expect(outcome).to_contain_text(f"Door: {WENT_BACK}")
         await expect(page.get_by_text("Door went back to what it had")).to_be_visible()
+        await expect(page.get_by_role("button", name="Try it")).to_be_enabled()
+        await expect(page.get_by_label("New: camera.rotate")).to_have_value("180")
         await screenshots(page, "tuning")
+
+
+async def test_who_manages_no_camera_gets_no_page_for_it():
+    async with open_page() as (part, page):
+        Camera(part, "door", 20)
+        part.desk.add_user("olga", "operator", password=PASSWORD)
+        await page.goto(f"{part.url}/#/links")
+        await enter_password(page, "olga")
+        tabs = page.get_by_role("navigation", name="Settings")
+        await expect(tabs.get_by_role("link", name="Releases")).to_be_visible()
+        await expect(tabs.get_by_role("link", name="Camera settings")).to_have_count(0)
+        part.desk.grant("olga", "admin", camera="door", group=None)
+        await page.reload()
+        await expect(tabs.get_by_role("link", name="Camera settings")).to_be_visible()

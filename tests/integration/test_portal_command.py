@@ -81,6 +81,7 @@ async def test_the_first_start_prints_a_link_that_makes_the_administrator(config
                 "user": "admin",
                 "admin": True,
                 "operator": True,
+                "manages": True,
                 "second_factor_needed": False,
             }
     with running(config) as (_, log):

@@ -183,6 +183,7 @@ def _describe(who: Identity) -> dict[str, object]:
         "user": who.name,
         "admin": who.access.is_admin,
         "operator": who.access.strongest in ("operator", "admin"),
+        "manages": who.access.strongest == "admin",
         "second_factor_needed": who.needs_factor,
     }
 

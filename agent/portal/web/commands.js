@@ -21,7 +21,7 @@ export class CommandMenu {
 
   constructor(device) {
     this.#device = device;
-    this.button = tool("menu", "More", null, { popovertarget: "commands", title: "What the camera can be told" });
+    this.button = tool("menu", "More", null, { popovertarget: "commands", title: "Commands and settings" });
     this.said = el("p", { class: "hint", role: "status" });
     this.items = el("div", { class: "items" });
     this.element = el("div", { id: "commands", class: "menu commands", popover: "auto", "aria-label": "Commands", onbeforetoggle: (event) => event.newState === "open" && this.#fill() }, this.items, this.said);

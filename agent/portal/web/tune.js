@@ -2,20 +2,24 @@
 
 import { get } from "./api.js";
 import { commandDevice } from "./commands.js";
-import { el, table } from "./dom.js";
+import { el, refill, table } from "./dom.js";
 import { choice, form } from "./form.js";
 import { count, moment } from "./format.js";
 
 const AT_ONCE = 8;
 const AWAY_S = 5;
+const FIRST = "camera.", LAST = "broker."; // what is wanted most, and what cuts a camera off
 
 export class TunePage {
+  #isAdmin;
   #about;
   #cameras;
   #groups = {};
   #told = [];
+  #typed = new Map();
 
-  constructor({ about, cameras }) {
+  constructor({ me, about, cameras }) {
+    this.#isAdmin = me.admin;
     this.#about = about;
     this.#cameras = cameras;
     this.whom = choice("For", "whom", []);
@@ -25,15 +29,17 @@ export class TunePage {
     this.table = table("tuning", "Settings", ["Setting", "Now", "In its file", "New"], this.rows);
     this.difference = el("ul", { class: "difference", "aria-label": "What changes" });
     this.outcome = el("ul", { class: "difference", "aria-label": "What became of it", "aria-live": "polite" });
-    const words = "Who watches is cut off for some seconds. A camera that then does not reach the portal, or makes no picture within a minute, goes back to what it had.";
-    const apply = form("Try it", () => this.#apply(), this.difference, el("p", { class: "hint" }, words));
+    const changes = el("div", { class: "changes", tabindex: "0", role: "region", "aria-label": "Changes" }, this.difference, this.outcome);
+    this.form = form("Try it", () => this.#apply(), changes);
+    const words = "What is left empty stays as it is; null goes back to what the file says. Who watches is cut off for some seconds. A camera that then does not reach the portal, or makes no picture within a minute, goes back to what it had.";
     this.versions = el("ol", { class: "difference", "aria-label": "Versions" });
     this.past = el("section", { "aria-labelledby": "versions", hidden: true }, el("h2", { id: "versions" }, "Versions"), this.versions);
-    this.element = el("div", { class: "tune" }, this.whom, this.states, this.table, apply, this.outcome, this.past);
+    this.element = el("div", { class: "tune" }, this.whom, this.states, el("p", { class: "hint" }, words), this.table, this.form, this.past);
+    this.#show([]);
   }
 
   async load() {
-    const { groups } = await get("api/groups"); // administrators alone
+    const { groups } = this.#isAdmin ? await get("api/groups") : {};
     this.#groups = groups ?? {};
     const cameras = this.#cameras();
     const options = cameras.map(({ id, name }) => [`camera ${id}`, name]);
@@ -60,11 +66,19 @@ export class TunePage {
     const failed = this.#told.filter(({ said }) => !said.ok);
     this.states.replaceChildren(...targets.flatMap((camera) => stateOf(camera) ?? []), ...failed.map(({ camera, said }) => el("p", { class: "failure" }, `${camera.name}: ${wordsOf(said)}`)));
     const first = this.#told.find(({ said }) => said.ok)?.said.value;
-    const typed = new Map(this.#inputs().map((input) => [input.name, input.value])); // for whomever else is chosen
-    this.rows.replaceChildren(...(first?.settings ?? []).map((setting) => row(setting, typed.get(setting.key) ?? "")));
+    this.#show(first?.settings ?? []);
     this.versions.replaceChildren(...(targets.length === 1 ? first?.versions ?? [] : []).map(({ number, at, by, changes }) => el("li", { value: number }, `${by}, ${moment(at)}: ${Object.entries(changes).map(([key, value]) => `${key} = ${shown(value)}`).join(", ") || "as in its file"}`)));
     this.past.hidden = !this.versions.children.length;
     this.#compare();
+  }
+
+  /** What was typed is kept for whomever else is chosen, also past one that does not answer. */
+  #show(settings) {
+    for (const { name, value } of this.#inputs()) this.#typed.set(name, value);
+    const sorted = [...settings].sort((a, b) => rankOf(a.key) - rankOf(b.key));
+    refill(this.rows, sorted.map((setting) => row(setting, this.#typed.get(setting.key) ?? "")));
+    this.table.hidden = !sorted.length;
+    this.form.hidden = !sorted.length && !this.outcome.children.length;
   }
 
   #inputs() {
@@ -91,12 +105,16 @@ export class TunePage {
     if (!Object.keys(changes).length) return "Nothing changes.";
     const items = this.#targets().map((camera) => ({ camera, item: el("li", {}, `${camera.name}: trying, for a minute at most …`) }));
     this.outcome.replaceChildren(...items.map(({ item }) => item));
-    await each(items, async ({ camera, item }) => {
+    const stays = await each(items, async ({ camera, item }) => {
       const said = await commandDevice(camera.id, "set", { arguments: changes });
       item.className = said.ok ? "" : "failure";
       item.textContent = `${camera.name}: ${said.ok ? "stays" : wordsOf(said)}`;
+      return said.ok;
     });
-    for (const input of this.#inputs()) input.value = "";
+    if (stays.every(Boolean)) { // else it is there to be mended
+      this.#typed.clear();
+      for (const input of this.#inputs()) input.value = "";
+    }
     await this.#ask();
     return null;
   }
@@ -112,13 +130,15 @@ function stateOf({ name, sections: { settings } }) {
 
 function row({ key, value, standing }, typed) {
   const input = el("input", { name: key, "aria-label": `New: ${key}`, placeholder: shown(value), autocapitalize: "none", spellcheck: "false", maxlength: "256", value: typed });
-  return el("tr", {}, el("th", { scope: "row" }, key), el("td", { "data-head": "Now" }, shown(value)), el("td", { "data-head": "In its file" }, shown(standing)), el("td", {}, input));
+  return el("tr", {}, el("th", { scope: "row" }, key, HINTS[key] ? el("span", { class: "hint" }, HINTS[key]) : null), el("td", { "data-head": "Now" }, shown(value)), el("td", { "data-head": "In its file" }, shown(standing)), el("td", {}, input));
 }
 
 function line(camera, { key, before, after }) {
   return el("li", {}, `${camera.name}: ${key} `, el("del", {}, shown(before)), " ", el("ins", {}, shown(after)));
 }
 
+const HINTS = { "device.name": "Dashboards show the name given under Cameras." };
+const rankOf = (key) => (key.startsWith(FIRST) ? 0 : key.startsWith(LAST) ? 2 : 1);
 const shown = (value) => (value === null || value === undefined ? "by default" : String(value));
 const wordsOf = (said) => said.problem ?? (said.message || said.code || "no answer");
 
