@@ -170,8 +170,9 @@ def do(
         nonlocal told
         is_confirmed = yes or kind is not None
         told = await do_command(
-            url, sign_in, device, name, given, expires_s=expires, is_confirmed=is_confirmed
-        )
+            url, sign_in, device, name, given, expires_s=expires, is_confirmed=is_confirmed,
+            say=lambda words: typer.echo(printable(words), err=True),
+        )  # fmt: skip
 
     serve(ask())
     typer.echo(encode(told) if as_json else printable(told.words))

@@ -1,8 +1,10 @@
 """`pinhole do`: one command to one camera, and what became of it."""
 
+import asyncio
 import json
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,8 @@ from agent.model.command import COMMANDS
 from agent.model.signal import Text
 
 LIVES_S = 60.0
+SOON_S = 1.0
+"""An answer that comes within it needs no word before it."""
 SLACK_S = 5.0
 """The portal gives up by itself when the command has expired."""
 NOT_KNOWN = ("no-answer", "waiting")
@@ -68,18 +72,30 @@ async def do_command(
     *,
     expires_s: float | None,
     is_confirmed: bool,
+    say: Callable[[str], None],
 ) -> Told:
-    """Have it done, and wait for the answer until the command has expired. Raises PortalError."""
+    """Have it done, and wait for the answer until the command has expired. Raises PortalError.
+
+    `say` is told where that takes longer than a moment.
+    """
     body: dict[str, Any] = {"id": secrets.token_hex(16), "arguments": arguments, "confirmed": is_confirmed}
     if expires_s is not None:
         body["expires_s"] = expires_s
     kind = COMMANDS.get(name)
-    until_s = time.monotonic() + max(expires_s or 0, kind.life_s if kind else LIVES_S) + SLACK_S
+    life_s = expires_s or LIVES_S
+    if kind:
+        life_s = max(expires_s or 0, kind.life_s) if kind.answers_late else expires_s or kind.life_s
+    words = f"asked; waits for {device}, {life_s:g} s at most"
+    until_s = time.monotonic() + life_s + SLACK_S
     async with signed_in(url, sign_in) as ask:
-        while True:  # each question waits for ten seconds at the portal
-            told = _parse(url, *await ask(f"/api/devices/{device}/commands/{name}", body))
-            if told.ok is not None or time.monotonic() > until_s:
-                return told
+        soon = asyncio.get_running_loop().call_later(SOON_S, say, words)
+        try:
+            while True:  # each question waits for ten seconds at the portal
+                told = _parse(url, *await ask(f"/api/devices/{device}/commands/{name}", body))
+                if told.ok is not None or time.monotonic() > until_s:
+                    return told
+        finally:
+            soon.cancel()
 
 
 def encode(told: Told) -> str:

@@ -1,8 +1,13 @@
-"""`pinhole do`: what somebody types, before the portal is asked."""
+"""`pinhole do`: what somebody types, and what is said while the camera is waited for."""
+
+import asyncio
+import contextlib
 
 import pytest
 
-from agent.client.commands import parse_arguments
+from agent.client import commands
+from agent.client.commands import do_command, parse_arguments
+from agent.client.session import SignIn
 from agent.errors import PortalError
 
 
@@ -15,3 +20,27 @@ def test_values_are_json_where_they_can_be_and_else_text():
 def test_a_number_that_json_does_not_have_is_refused_by_the_name_of_its_argument(value):
     with pytest.raises(PortalError, match=r"camera\.fps: a number must be finite"):
         parse_arguments([f"camera.fps={value}"])
+
+
+@pytest.mark.parametrize(("name", "wait_s"), [("identify", 3), ("set", 180)])
+async def test_who_has_to_wait_is_told_for_whom_and_how_long(monkeypatch, name, wait_s):
+    said, told = [], asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def signed_in(_url, _sign_in):
+        async def ask(_path, _body):
+            await told.wait()
+            return 200, '{"id": "1", "ok": true, "code": "done"}'
+
+        yield ask
+
+    def say(words):
+        said.append(words)
+        told.set()
+
+    monkeypatch.setattr(commands, "signed_in", signed_in)
+    monkeypatch.setattr(commands, "SOON_S", 0.0)
+    who = SignIn("ann", "secret")
+    done = await do_command("", who, "door", name, {}, expires_s=3.0, is_confirmed=True, say=say)
+    assert done.ok
+    assert said == [f"asked; waits for door, {wait_s} s at most"]

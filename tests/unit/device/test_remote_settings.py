@@ -197,6 +197,7 @@ async def test_the_last_ten_versions_are_kept(device):
 async def test_what_does_not_go_with_the_file_any_more_is_left_out_and_said(device):
     device.set(camera__image__lens_position=1.0)
     await device.see_through(is_heard=True, frames=1)
+    assert device.remote.outcome.message == "camera.image.lens_position: default → 1"
     changed = with_changes(FILE, {"camera.image.af_mode": "auto"})
     remote = RemoteSettings(device.file, changed)
     assert remote.apply() == changed
