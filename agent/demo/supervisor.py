@@ -86,7 +86,7 @@ async def _announce(settings: Settings, folder: Path, broker: DemoBroker, say: S
             state = await _online(broker, topic, load_key(settings.device.state_dir).verify_key)
     except TimeoutError as exc:
         raise PinholeError(f"the demo was not ready within {READY_TIMEOUT_S:g} s") from exc
-    say(f"camera   {_describe(settings.camera.source, state)}")
+    say(f"camera   id {settings.device.id}: {_describe(settings.camera.source, state)}")
     password = (folder / "portal-password").read_text().strip()
     (folder / "url").write_text(url + "\n")
     link, browsers_own = _entry_links(settings, url)

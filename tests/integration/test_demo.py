@@ -105,6 +105,7 @@ def test_one_command_shows_a_picture_and_leaves_nothing_behind(start, tmp_path):
     assert demo.url() in text, text
     assert "Password" in text
     assert f"  In a terminal: {command()} watch" in text
+    assert re.search(r"^camera   id [\w-]{1,64}: ", text, re.MULTILINE), "which `pinhole do` asks for"
     signs_in_once(demo)
 
     seen = demo.watch("--seconds", "3", "--json", "--snapshot", str(tmp_path / "a.jpg"))
