@@ -11,7 +11,6 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, with_config
-from pydantic_core import ErrorDetails
 
 from agent.errors import MessageError
 from agent.model.remote_settings import MAX_LINE_CHARS, Applied, Changes, ShownSettings
@@ -128,11 +127,11 @@ def parse_arguments(kind: CommandKind, arguments: JsonObject) -> Any:
     try:
         return _arguments_of(kind.name).validate_json(json.dumps(arguments))
     except ValidationError as exc:
-        fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise MessageError("invalid", f"{kind.name}: {_fault(kind, fault)}") from exc
+        raise MessageError("invalid", f"{kind.name}: {_first_fault(kind, exc)}") from exc
 
 
-def _fault(kind: CommandKind, fault: ErrorDetails) -> str:
+def _first_fault(kind: CommandKind, exc: ValidationError) -> str:
+    fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
     key = ascii(fault["loc"][0])[1:-1][:80] if fault["loc"] else ""
     match fault["type"]:
         case "too_short":
