@@ -121,7 +121,7 @@ class ReleaseSection:
     since: UnixTime = 0.0
     """When the device turned to the version that runs; 0 where nobody knows."""
     given_back: Text = ""
-    """The version that was last given back, and why; empty where none was."""
+    """The version that was last rolled back, and why; empty where none was."""
     reason: Text = ""
     given_back_at: UnixTime = 0.0
 
