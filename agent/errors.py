@@ -18,6 +18,10 @@ class CameraError(PinholeError):
         self.words, self.advice = words, advice
 
 
+class ModemError(PinholeError):
+    """The modem is absent, silent, or refused what it was asked to do."""
+
+
 class BrokerError(PinholeError):
     """The broker cannot be reached or refuses us."""
 

@@ -157,6 +157,55 @@ class SettingsSection:
     """The last time that a change was given back, also where newer ones proved themselves; 0 for never."""
 
 
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class ModemSection:
+    """The mobile modem, of a device that has one; see `agent/serial/modem/status.py`.
+
+    No IMSI, ICCID, IMEI or telephone number is in it.
+    """
+
+    source: Text = ""
+    """Who was asked: `modemmanager` or `at`."""
+    state: Text = ""
+    """One of `ModemState`, or what a newer device says."""
+    reason: Text = ""
+    """Why it is not `connected`, for people."""
+    model: Text = ""
+    operator: Text = ""
+    technology: Text = ""
+    """Such as `LTE`."""
+    band: Text = ""
+    """Such as `B20`."""
+    cell: Text = ""
+    """`MCC-MNC-TAC-CELL`, in hexadecimal but for the first two. It tells where the device stands: only those
+    who may manage it are shown it."""
+    rsrp_dbm: float | None = None
+    rsrq_db: float | None = None
+    sinr_db: float | None = None
+    signal: Text = ""
+    """`good`, `fair`, `weak` or `poor`; empty where it is unknown."""
+    signal_bars: int = 0
+    """0 to 5."""
+    registration: Text = ""
+    """`home`, `roaming`, `searching`, `denied`, `idle`; empty where it is unknown."""
+    reject_cause: Text = ""
+    """Why the network refused it, by 3GPP TS 24.301 section 9.9.3.9; empty where it did not."""
+    roaming: bool = False
+    temperature_c: float | None = None
+    sim: Text = ""
+    """`ready`, `missing`, `pin`, `puk` or `failed`; empty where it is unknown."""
+    data_since: Text = ""
+    """First day of the month in which the next two are counted, `YYYY-MM-DD`; empty where nobody counts."""
+    received_bytes: int | None = None
+    """By the modem's own counters: all programs' data, and not this agent's alone."""
+    sent_bytes: int | None = None
+    resets: int = 0
+    """Steps of recovery that were taken so far."""
+    last_step: Text = ""
+    """The last of them."""
+
+
 _KNOWN = {
     "agent": AgentSection,
     "camera": CameraSection,
@@ -164,6 +213,7 @@ _KNOWN = {
     "viewers": ViewersSection,
     "release": ReleaseSection,
     "plan": PlanSection,
+    "modem": ModemSection,
     "settings": SettingsSection,
 }
 

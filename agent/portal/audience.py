@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from agent.errors import MessageError
 from agent.model.command import COMMANDS
@@ -27,6 +27,8 @@ MAX_NAMES = 64
 
 _OF_GUESTS = ("portal", "agent", "camera", "streams", "viewers", "release", "health")
 """Sections for who came by a share link: one that nobody here knows, or a field, may tell where it stands."""
+_OF_MANAGERS = {"modem": "cell"}
+"""By section, the field that only those see who may change the device: it tells where it stands."""
 
 
 def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Device:
@@ -37,8 +39,14 @@ def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Dev
     sections = device.sections
     if client.identity.share_id is not None:
         sections = {name: known_part(name, each) for name, each in sections.items() if name in _OF_GUESTS}
+    if not may_know:
+        sections = {name: _without(each, _OF_MANAGERS.get(name)) for name, each in sections.items()}
     own = sections["portal"] | {"own_viewers": len(watchers) - len(others), "watching": names}
     return replace(device, sections=sections | {"portal": own})
+
+
+def _without(section: dict[str, Any], field: str | None) -> dict[str, Any]:
+    return {key: each for key, each in section.items() if key != field} if field in section else section
 
 
 class PreviewLog:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "agent"
-ROOMS = {"camera", "control", "device", "media", "mqtt", "rtc", "signaling", "portal", "client"}
+ROOMS = {"camera", "control", "device", "media", "mqtt", "rtc", "serial", "signaling", "portal", "client"}
 FOLDERS = {".ci", "agent", "ansible", "firmware-config", "release", "scripts", "tests"}
 MAX_LINES = 400
 LONG_MODULES = {

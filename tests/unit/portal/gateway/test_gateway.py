@@ -464,3 +464,15 @@ async def test_a_guest_reads_no_section_and_no_field_that_nobody_here_knows(worl
     assert device["sections"]["streams"] == {"main": stream}
     assert "modem" not in device["sections"]
     assert "lux" not in device["sections"]["camera"]
+
+
+async def test_only_who_manages_a_camera_reads_which_cell_its_modem_is_in(world):
+    modem = {"operator": "Net", "cell": "262-01-1A2B-5"}
+    world.gateway.on_sections("front", SectionsMessage("boot-1", 0, {"modem": modem}))
+
+    async def seen(role):
+        client = world.gateway.join(Identity(role, role, Access(role), FOREVER), reads_sections=True)
+        return (await devices_of(client))[0]["sections"]["modem"]
+
+    assert await seen("operator") == {"operator": "Net"}
+    assert await seen("admin") == modem

@@ -1,0 +1,1 @@
+"""What hangs on serial wires: modem, PTZ head, receiver of positions."""
