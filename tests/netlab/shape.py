@@ -44,6 +44,8 @@ class Shape:
     trace: tuple[int, ...] | None = None
     """Instead of a rate: ms at which 1500 bytes may leave, in order, starting over after the last."""
     queue_bytes: int = 1_000_000
+    bucket_bytes: int | None = None
+    """A policer and no queue: what is more than this above `rate_bps` is lost, and the rest does not wait."""
     delay_ms: float = 0.0
     jitter_ms: float = 0.0
     """Twice the standard deviation of the delay."""
@@ -62,6 +64,8 @@ class Shape:
             raise ShapeError("a trace needs a line, and its last must be above 0 ms")
         if self.trace is not None and any(b < a for a, b in zip(self.trace, self.trace[1:], strict=False)):
             raise ShapeError("a trace's lines must not go back in time")
+        if self.bucket_bytes is not None and (self.rate_bps is None or self.bucket_bytes < OPPORTUNITY_BYTES):
+            raise ShapeError("bucket_bytes goes with rate_bps, and must hold a packet")
         if self.queue_bytes < OPPORTUNITY_BYTES or self.delay_ms < 0 or self.jitter_ms < 0:
             raise ShapeError("queue_bytes must hold a packet; delay_ms and jitter_ms must not be negative")
 
@@ -129,6 +133,25 @@ class _Rate:
 
     def finish_ns(self, size_bytes: int, ready_ns: int) -> int:
         return ready_ns + round(size_bytes * 8 * NS_PER_S / self.rate_bps)
+
+
+@dataclass
+class _Bucket:
+    """Tokens of a policer."""
+
+    rate_bps: float
+    size_bytes: int
+    filled_ns: int
+    tokens_bytes: float
+
+    def takes(self, size_bytes: int, now_ns: int) -> bool:
+        grown_bytes = (now_ns - self.filled_ns) * self.rate_bps / 8 / NS_PER_S
+        self.tokens_bytes = min(float(self.size_bytes), self.tokens_bytes + grown_bytes)
+        self.filled_ns = now_ns
+        if self.tokens_bytes < size_bytes:
+            return False
+        self.tokens_bytes -= size_bytes
+        return True
 
 
 @dataclass
@@ -219,14 +242,16 @@ class Direction:
         self._is_bad = False
         self.passages: deque[Passage] = deque(maxlen=MAX_PASSAGES)
         self._bottleneck = self._build_bottleneck(self.start_ns)
+        self._bucket = self._build_bucket(self.start_ns)
 
     def reshape(self, shape: Shape, now_ns: int) -> None:
         """Change the link. A packet goes on as the bottleneck has begun it; an outage drops all that wait."""
         self._serve(now_ns)
-        has_new_bottleneck = (shape.rate_bps, shape.trace) != (self.shape.rate_bps, self.shape.trace)
+        has_new_bottleneck = _bottleneck_of(shape) != _bottleneck_of(self.shape)
         self.shape = shape
         if has_new_bottleneck:
             self._bottleneck = self._build_bottleneck(now_ns)
+            self._bucket = self._build_bucket(now_ns)
         if not shape.is_up:
             self.counters.outage_packets += len(self._queue)
             self._queue.clear()
@@ -239,7 +264,9 @@ class Direction:
         self.counters.in_packets += 1
         if not self.shape.is_up:
             self.counters.outage_packets += 1
-        elif self._queue_bytes + size_bytes > self.shape.queue_bytes:
+        elif self._queue_bytes + size_bytes > self.shape.queue_bytes or not (
+            self._bucket is None or self._bucket.takes(size_bytes, now_ns)
+        ):
             self.counters.overflow_packets += 1
         else:
             self._queue.append(_Packet(frame, size_bytes, now_ns))
@@ -302,4 +329,16 @@ class Direction:
     def _build_bottleneck(self, now_ns: int) -> _Bottleneck:
         if self.shape.trace is not None:
             return _Trace(self.shape.trace, now_ns)
-        return _Rate(self.shape.rate_bps) if self.shape.rate_bps is not None else _Open()
+        if self.shape.rate_bps is None or self.shape.bucket_bytes is not None:
+            return _Open()
+        return _Rate(self.shape.rate_bps)
+
+    def _build_bucket(self, now_ns: int) -> _Bucket | None:
+        rate_bps, size_bytes = self.shape.rate_bps, self.shape.bucket_bytes
+        if rate_bps is None or size_bytes is None:
+            return None
+        return _Bucket(rate_bps, size_bytes, now_ns, float(size_bytes))
+
+
+def _bottleneck_of(shape: Shape) -> tuple[object, ...]:
+    return shape.rate_bps, shape.trace, shape.bucket_bytes

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from netlab.shape import Direction, Shape
+from unit.control.rival import Segment, Upload
 
 from agent.camera.encoder import HEADROOM
 from agent.camera.keyframes import KeyframeGate
@@ -205,14 +206,18 @@ class Result:
     padding_bytes: int = 0
     parity_bytes: int = 0
     seconds: float = 0.0
+    rival: list = field(default_factory=list)
+    """What arrived of the upload beside."""
 
     @property
     def sent_packets(self):
         return len(self.sent)
 
     def mean_bps(self, start_s, stop_s):
-        total = sum(size for at, size in self.received if start_s * S <= at < stop_s * S)
-        return total * 8 / (stop_s - start_s)
+        return _mean_bps(self.received, start_s, stop_s)
+
+    def rival_bps(self, start_s, stop_s):
+        return _mean_bps(self.rival, start_s, stop_s)
 
     def delays_ms(self, start_s=5.0, stop_s=1e9):
         return sorted((at - cap) / MS for at, cap in self.played if start_s * S <= cap < stop_s * S)
@@ -248,11 +253,30 @@ class Result:
         return float("inf")
 
 
+def _mean_bps(received, start_s, stop_s):
+    total = sum(size for at, size in received if start_s * S <= at < stop_s * S)
+    return total * 8 / (stop_s - start_s)
+
+
 class Simulation:
     """All parts, and the mail that travels back."""
 
     def __init__(
-        self, uplink, *, seconds, changes, return_ms, feedback_loss, rates, seed, share, copies, make, parity
+        self,
+        uplink,
+        *,
+        seconds,
+        changes,
+        return_ms,
+        feedback_loss,
+        rates,
+        seed,
+        share,
+        copies,
+        make,
+        parity,
+        upload_s,
+        lateness_ms,
     ):
         self.now = 0
         self.end_ns = int(seconds * S)
@@ -274,20 +298,30 @@ class Simulation:
         self.transport_seq = self.media_seq = 0
         self.frame_ns = self.tick_ns = self.sample_ns = 0
         self.picture_lost = False
+        self.upload = None if upload_s is None else Upload(int(upload_s * S), self.return_ns)
+        self.lateness_ms, self.lateness_rng = lateness_ms, random.Random(seed + 2)
 
     def run(self):
         while self.now < self.end_ns:
             times = [self.frame_ns, self.tick_ns, self.link.next_ns(), self.pacer.next_ns()]
             times += [self.mail[0][0]] if self.mail else []
+            times += [self.upload.next_ns()] if self.upload else []
             self.now = max(self.now, min(at for at in times if at is not None))
             self.change_link()
             for at_ns, wire in self.link.pop(self.now):
-                self.viewer.receive(wire, at_ns)
+                if isinstance(wire, Segment):
+                    self.upload.arrive(wire, at_ns)
+                else:
+                    self.viewer.receive(wire, at_ns)
             while self.mail and self.mail[0][0] <= self.now:
                 _, kind, what = self.mail.pop(0)
                 self.on_mail(kind, what)
             self.on_clock()
             self.pump()
+            if self.upload:
+                self.upload.pump(self.now, self.link.push)
+        if self.upload:
+            self.result.rival = self.upload.received
         counters = self.link.counters
         self.result.lost_packets = counters.lost_packets + counters.overflow_packets
         self.result.dropped_frames = self.pacer.dropped_frames
@@ -349,7 +383,11 @@ class Simulation:
     def pump(self):
         if probe := self.estimator.probe_due(self.now):
             self.pacer.probe(probe)
-        for departure in self.pacer.take(self.now, self.estimator.allowance_bytes(self.now)):
+        departures = self.pacer.take(self.now, self.estimator.allowance_bytes(self.now))
+        self.stamp_ns = self.now
+        if departures and self.lateness_ms:
+            self.now += int(self.lateness_rng.expovariate(1 / self.lateness_ms) * MS)
+        for departure in departures:
             if isinstance(departure, Media):
                 for index in range(departure.first, departure.first + departure.count):
                     size_bytes = len(departure.frame.payloads[index]) + OVERHEAD_BYTES
@@ -384,7 +422,7 @@ class Simulation:
         self.send(Wire(self.transport_seq, size_bytes, self.now, repairs=wires), repair.probe)
 
     def send(self, wire, probe):
-        self.estimator.on_sent(wire.transport_seq & 0xFFFF, [wire.size_bytes], self.now, probe)
+        self.estimator.on_sent(wire.transport_seq & 0xFFFF, [wire.size_bytes], self.stamp_ns, probe)
         self.link.push(wire, self.now)
         self.transport_seq += 1
         self.result.sent.append(self.now)
@@ -405,8 +443,14 @@ def simulate(
     copies=2,
     parity=True,
     make=BandwidthEstimator,
+    upload_s=None,
+    lateness_ms=0.0,
 ):
-    """Run one viewer. `changes` are (at_s, {field of Shape: value}); `share` is what the scene needs."""
+    """Run one viewer. `changes` are (at_s, {field of Shape: value}); `share` is what the scene needs.
+
+    `upload_s`: a TCP upload begins beside. `lateness_ms`: the mean time from a packet's time of departure to
+    its departure, where the sender's CPU is busy.
+    """
     rates = (start_bps, min_bps, max_bps)
     return Simulation(
         uplink,
@@ -420,4 +464,6 @@ def simulate(
         copies=copies,
         make=make,
         parity=parity,
+        upload_s=upload_s,
+        lateness_ms=lateness_ms,
     ).run()

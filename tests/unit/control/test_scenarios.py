@@ -2,15 +2,12 @@
 
 import pytest
 from netlab.shape import Shape, random_trace
+from unit.control.conditions import link
 from unit.control.simulator import S, simulate
 
 from agent.control.stream import START_BPS
 
 MBPS = 1e6
-
-
-def link(mbps, queue_bytes=60_000, delay_ms=30.0, **rest):
-    return Shape(rate_bps=mbps * MBPS, queue_bytes=queue_bytes, delay_ms=delay_ms, **rest)
 
 
 # At 0.4 Mb/s each packet takes 24 ms.
@@ -127,8 +124,11 @@ def test_a_calm_scene_costs_little_and_a_busy_one_finds_its_rate_proven():
 
 
 def test_a_run_repeats_exactly():
-    first, second = (simulate(link(1.5, jitter_ms=10, loss=0.01), 5) for _ in range(2))
+    first, second = (
+        simulate(link(1.5, jitter_ms=10, loss=0.01), 5, upload_s=1, lateness_ms=2) for _ in range(2)
+    )
     assert first.played == second.played
+    assert first.rival == second.rival
     assert first.samples == second.samples
 
 

@@ -103,6 +103,17 @@ def test_an_outage_drops_what_waits_and_what_comes_but_not_what_flies():
     assert times_of(one) == [160]
 
 
+def test_a_policer_passes_at_once_what_its_bucket_holds_and_loses_the_rest():
+    one = direction(Shape(rate_bps=1_200_000, bucket_bytes=3000))  # a packet in 10 ms
+    for _ in range(5):
+        one.push(PACKET, 0)
+    assert times_of(one) == [0, 0]
+    assert one.counters.overflow_packets == 3
+    one.push(PACKET, 9 * NS_PER_MS)
+    one.push(PACKET, 10 * NS_PER_MS)
+    assert times_of(one) == [10]
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 20_000_000), st.integers(60, 1500)), max_size=60),
     st.sampled_from(
@@ -111,6 +122,7 @@ def test_an_outage_drops_what_waits_and_what_comes_but_not_what_flies():
             Shape(rate_bps=2e6, delay_ms=5, jitter_ms=10, queue_bytes=9000),
             Shape(trace=(1, 1, 4, 30), jitter_ms=5),
             Shape(loss=0.2, burst=Burst(0.1, 0.3)),
+            Shape(rate_bps=2e6, bucket_bytes=9000, jitter_ms=5),
         ]
     ),
 )

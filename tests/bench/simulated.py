@@ -1,0 +1,98 @@
+"""The congestion controller on simulated links: of every kind, or minutes of recorded ones.
+
+Repeats exactly: it asks neither the network nor the clock.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from netlab.shape import Shape, read_trace
+from rich.console import Console
+from rich.table import Table
+from unit.control.conditions import CONDITIONS, SETTLE_S, Condition
+
+from agent.control.stream import START_BPS
+
+WINDOW_S = 60
+WINDOWS = 3
+"""Of each recorded link, spread over it."""
+SEEDS = (1, 2, 3)
+
+
+def recorded(path):
+    """Some minutes of a trace in mahimahi's format. Raises ShapeError, OSError."""
+    times = read_trace(path)
+    spare_ms = max(0, times[-1] - WINDOW_S * 1000)
+    windows = {}
+    for index in range(WINDOWS):
+        start_ms = spare_ms * index // (WINDOWS - 1)
+        cut = [at - start_ms for at in times if start_ms <= at < start_ms + WINDOW_S * 1000]
+        shape = Shape(trace=(*cut, WINDOW_S * 1000), queue_bytes=300_000, delay_ms=20)
+        mean_bps = len(cut) * 1500 * 8 / WINDOW_S
+        name = f"{path.stem.lower()}+{start_ms // 1000}"
+        windows[name] = Condition(path.name, shape, mean_bps, more={"start_bps": START_BPS})
+    return windows
+
+
+def figures(condition, seeds):
+    """Means over the seeds, after the first seconds."""
+    runs = [condition.run(seed) for seed in seeds]
+    stop_s = condition.seconds
+
+    def mean(values):
+        return sum(values) / len(runs)
+
+    return {
+        "used": round(mean(run.mean_bps(SETTLE_S, stop_s) for run in runs) / condition.mean_bps, 3),
+        "rival_kbps": round(mean(run.rival_bps(SETTLE_S, stop_s) for run in runs) / 1e3),
+        "frozen_s": round(mean(run.freezes(SETTLE_S)[1] for run in runs), 2),
+        "freezes": round(mean(run.freezes(SETTLE_S)[0] for run in runs), 1),
+        "p50_ms": round(mean(run.delay_ms(0.5) for run in runs)),
+        "p95_ms": round(mean(run.delay_ms(0.95) for run in runs)),
+        "queue_p95_ms": round(mean(run.queue_ms(0.95) for run in runs)),
+        "fps": round(mean(len(run.delays_ms()) for run in runs) / (stop_s - SETTLE_S), 1),
+        "keyframes": round(mean(run.keyframes for run in runs), 1),
+        "dropped": round(mean(run.dropped_frames for run in runs), 1),
+        "lost": round(mean(run.lost_packets / max(1, run.sent_packets) for run in runs), 4),
+    }
+
+
+def main(options, console):
+    conditions = {name: CONDITIONS[name] for name in options.condition or CONDITIONS}
+    if options.trace:
+        conditions = {name: one for path in options.trace for name, one in recorded(path).items()}
+    rows = {name: figures(one, options.seed or SEEDS) for name, one in conditions.items()}
+    if options.trace:
+        rows["mean"] = {
+            key: round(sum(row[key] for row in rows.values()) / len(rows), 3)
+            for key in next(iter(rows.values()))
+        }
+    table = Table(title="The controller on simulated links, after the first 5 s")
+    table.add_column("link")
+    for column in next(iter(rows.values())):
+        table.add_column(column, justify="right")
+    for name, row in rows.items():
+        table.add_row(name, *(f"{value:g}" for value in row.values()))
+    console.print(table)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench simulated",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--condition", action="append", choices=list(CONDITIONS))
+    parser.add_argument(
+        "--trace", type=Path, action="append", metavar="FILE", help="a recorded link in mahimahi's format"
+    )
+    parser.add_argument("--seed", type=int, action="append", help="may be given several times; else 1 to 3")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main(parse(), Console(width=None if Console().is_terminal else 180))
