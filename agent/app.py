@@ -18,7 +18,7 @@ from agent.camera.select import open_camera
 from agent.config import Settings, read_password
 from agent.control.allowance import DataAllowance
 from agent.control.budget import Plan, Usage
-from agent.control.demand import Limits
+from agent.control.demand import Limits, limits_of
 from agent.control.stream import StreamControl
 from agent.device.changes import Proof, RemoteSettings
 from agent.device.commands import Commands, Handler
@@ -48,6 +48,7 @@ from agent.model.tasks import EssentialTasks
 from agent.mqtt.broker import Broker
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
+from agent.serial_devices import SerialDevices
 from agent.signaling import lease
 from agent.signaling.enrolment import broker_settings, keep_fresh
 from agent.signaling.identity import load_identity, save_portal_keys
@@ -94,6 +95,7 @@ class Agent:
             lambda name, take: self.streams[name].reading_rtp(take),
             settings.webrtc.uplink_bps,
         )
+        self.serial = SerialDevices(settings, self._on_event, self._publish_state)
         self.led = Led(device.state_dir / "led.json")
         self.power = Power(_later, lambda: time.monotonic() - self._started_s, environ)
         self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
@@ -125,6 +127,7 @@ class Agent:
             "release": self.releases.section,
             "plan": lambda: self.allowance and self.allowance.section(),
             "settings": remote.section,
+            **self.serial.sections,
         }
         self.broker = Broker(
             broker,
@@ -162,6 +165,7 @@ class Agent:
             finally:
                 if not self._again.is_set():
                     self.heartbeat.stopping()
+                await self.serial.stop()
                 for one in others:
                     one.cancel()
                 await self.sessions.close()
@@ -185,6 +189,7 @@ class Agent:
         yield "led", self.led.run()
         yield "journal", self.journal.run()
         yield "telling", self.telling.run()
+        yield from self.serial.work()
         yield "settings", self._remote.run(self._proof, self._build_anew, self._tell_outcome)
         yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
 
@@ -223,6 +228,7 @@ class Agent:
             "restart-stream": lambda _, __: self._restart_stream(),
             "restart-agent": self._after_trial(lambda _, __: self.power.restart_agent()),
             "reboot": self._after_trial(lambda _, __: self.power.reboot()),
+            **self.serial.handlers,
         }
 
     def _after_trial(self, handler: Handler) -> Handler:
@@ -337,23 +343,9 @@ class Agent:
             lambda kind, message: self._on_event(kind, message, {}),
         )
 
-    def _most_bps(self, stream: StreamName) -> int:
-        most_bps = self.capture.most_bps[stream]
-        ceiling_bps = self.allowance and self.allowance.ceiling_bps
-        return min(most_bps, ceiling_bps) if ceiling_bps else most_bps
-
     def _limits(self) -> dict[StreamName, Limits]:
-        return {
-            stream: Limits(
-                min_bps=min(of.min_bitrate_bps, self.capture.most_bps[stream]),
-                max_bps=self._most_bps(stream),
-                fps=of.fps,
-                pixels=of.width_px * of.height_px,
-                can_rescale=of.can_rescale,
-                can_skip=of.can_skip,
-            )
-            for stream, of in self.capture.expected_formats().items()
-        }
+        ceiling_bps = self.allowance.ceiling_bps if self.allowance else None
+        return limits_of(self.capture.expected_formats(), self.capture.most_bps, ceiling_bps)
 
     def _publish_state(self) -> None:
         self.service.publish_state(self._state())

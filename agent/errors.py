@@ -51,3 +51,7 @@ class EnrolmentError(PinholeError):
 
 class PathError(PinholeError):
     """A name, an address or an ICE server cannot be reached or refuses us."""
+
+
+class LineError(PinholeError):
+    """A serial port is away, held by somebody else, refused its settings, or takes no bytes."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from agent.camera.keyframes import KeyframeGate
-from agent.camera.run import HungError, Run, call_in_thread, call_soon
+from agent.camera.run import HungError, Run, call_in_thread
 from agent.camera.source import Camera, Formats, OnUnit
 from agent.camera.supervision import Patience, Phase, Signal, Supervisor
 from agent.config import CameraSettings
@@ -18,6 +18,7 @@ from agent.model.event import EventKind
 from agent.model.media import STREAMS, EncoderDemand, Need, StreamFormat, StreamName
 from agent.model.sections import CameraSection, StreamSection, StreamsSection
 from agent.model.signal import CameraState
+from agent.model.threads import call_soon
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,13 @@
 """One start of a camera, from its threads' side."""
 
-import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from agent.camera.handover import Handover
 from agent.camera.source import Camera, Demands, Formats
 from agent.errors import CameraError
+from agent.model import threads
 from agent.model.media import STREAMS, StreamName, Unit
 
 T = TypeVar("T")
@@ -19,43 +18,11 @@ class HungError(CameraError):
 
 
 async def call_in_thread(name: str, limit_s: float, call: Callable[[], T]) -> T:
-    """Run a call that may block in a daemon thread, so that one that hangs does not keep the process.
-
-    Raises HungError after `limit_s`, and what the call raises.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]  # T may be None
-
-    def body() -> None:
-        result, error = None, None
-        try:
-            result = call()
-        except BaseException as exc:  # noqa: BLE001  # it is raised in the loop
-            error = exc
-        call_soon(loop, settle, result, error)
-
-    threading.Thread(target=body, name=name, daemon=True).start()
+    """As `threads.call_in_thread`, but raises HungError."""
     try:
-        async with asyncio.timeout(limit_s):
-            return await done
-    except TimeoutError as exc:
-        if done.done() and not done.cancelled():
-            raise
-        raise HungError(f"{name} did not return within {limit_s:g} s") from exc
-
-
-def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: Any) -> None:
-    """`call_soon_threadsafe` from a thread that may outlive the loop."""
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(callback, *args)
+        return await threads.call_in_thread(name, limit_s, call)
+    except threads.HungCallError as exc:
+        raise HungError(str(exc)) from exc
 
 
 class Run:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from agent.camera.run import HungError, Run, call_in_thread, call_soon
+from agent.camera.run import HungError, Run, call_in_thread
 from agent.camera.source import Camera, Demands
 from agent.errors import CameraError
 from agent.model.media import EncoderDemand, StreamFormat
+from agent.model.threads import call_soon
 
 OPEN_S = 5.0
 START_S = 8.0

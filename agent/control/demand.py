@@ -6,10 +6,10 @@ for. Whom the preview serves as well has no voice beside others, and neither has
 Who cannot follow is moved to the preview, where there is one (`placement.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.model.media import Need
+from agent.model.media import Need, StreamFormat, StreamName
 
 NS_PER_S = 1_000_000_000
 
@@ -69,6 +69,23 @@ class Limits:
     def floor_bps(self) -> int:
         """The least that the stream can be, with the fewest pictures."""
         return int(self.min_bps * min(share for share, _ in self.ladder))
+
+
+def limits_of(
+    formats: Mapping[StreamName, StreamFormat], most_bps: Mapping[StreamName, int], ceiling_bps: int | None
+) -> dict[StreamName, Limits]:
+    """By stream: what its format allows within what the settings do, and under the data plan's ceiling."""
+    return {
+        stream: Limits(
+            min_bps=min(of.min_bitrate_bps, most_bps[stream]),
+            max_bps=min(most_bps[stream], ceiling_bps or most_bps[stream]),
+            fps=of.fps,
+            pixels=of.width_px * of.height_px,
+            can_rescale=of.can_rescale,
+            can_skip=of.can_skip,
+        )
+        for stream, of in formats.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ EventKind = Literal[
     "data-cap-near",
     "data-cap-reached",
     "events-lost",
+    "serial-lost",
+    "serial-recovered",
     "settings-changed",
     "settings-given-back",
     "offline",
@@ -52,6 +54,8 @@ KINDS: dict[EventKind, Description] = {
     "data-cap-near": Description("Data plan nearly used up", "warning", "data-plan"),
     "data-cap-reached": Description("Data plan used up", "warning", "data-plan"),
     "events-lost": Description("Events were lost", "warning", "journal"),
+    "serial-lost": Description("A serial port was lost", "warning", "serial"),
+    "serial-recovered": Description("A serial port is back", "info", "serial"),
     "settings-changed": Description("Settings changed", "info", "settings"),
     "settings-given-back": Description("A change of settings was given back", "warning", "settings"),
     # These two are the portal's own: a device that is away cannot tell.

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from agent.app import Agent
+from agent.config import Settings
 from agent.device.commands import KEPT, KNOWN_S, MAX_KNOWN, MAX_KNOWN_OF_OTHERS, Commands
 from agent.device.led import Led
 from agent.device.power import SOONEST_S, Power
 from agent.errors import MessageError
 from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
+from agent.serial_devices import SerialDevices
 
 UNIT = Path(__file__).parents[3] / "firmware-config/rootfs/usr/lib/systemd/system/pinhole.service"
 ALL = ("watch", "control", "manage")
@@ -44,14 +46,21 @@ def device(tmp_path):
     return Device(tmp_path)
 
 
-def test_the_agent_has_a_handler_for_each_command_of_the_table():
-    assert Agent._handlers(Agent.__new__(Agent)).keys() == COMMANDS.keys()
+@pytest.fixture
+def agent():
+    """As far as its handlers need it."""
+    it = Agent.__new__(Agent)
+    it.serial = SerialDevices(Settings(), lambda *_: None, lambda: None)
+    it.releases = SimpleNamespace(is_on_trial=True)
+    return it
+
+
+def test_the_agent_has_a_handler_for_each_command_of_the_table(agent):
+    assert agent._handlers().keys() == COMMANDS.keys()
 
 
 @pytest.mark.parametrize("name", ["set", "restart-agent", "reboot"])
-def test_while_a_release_is_on_trial_nothing_is_done_that_would_have_it_rolled_back(name):
-    agent = Agent.__new__(Agent)
-    agent.releases = SimpleNamespace(is_on_trial=True)
+def test_while_a_release_is_on_trial_nothing_is_done_that_would_have_it_rolled_back(agent, name):
     with pytest.raises(CommandError, match="a release is on trial") as caught:
         agent._handlers()[name](order(name), {})
     assert caught.value.code == "busy"

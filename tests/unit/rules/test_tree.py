@@ -56,6 +56,7 @@ FOREIGN = {
     "pyotp": "portal/accounts/codes.py",
     "rich": ("cli/", "demo/", "doctor/screen.py", "client/"),
     "segno": "portal/accounts/codes.py",
+    "serial": "serial/port.py",
     "sqlalchemy": "portal/",
     "typer": "cli/",
     "webauthn": "portal/accounts/relying_party.py",
@@ -137,7 +138,8 @@ ALLOWED = {
         "errors",
         "model",
     },
-    "app": ROOMS | {"doctor", "config", "errors", "model"},
+    "app": ROOMS | {"doctor", "serial_devices", "config", "errors", "model"},
+    "serial_devices": {"serial", "device", "config", "errors", "model"},
     "server": {"portal", "mqtt", "signaling", "config", "errors", "model"},
     "demo": {"portal", "signaling", "config", "errors", "model"},
     "doctor": ROOMS | {"config", "errors", "model"},
@@ -188,7 +190,9 @@ def loaded_by_the_agent() -> set[str]:
 
 
 def test_the_running_agent_loads_nothing_of_the_other_programs():
-    others = re.compile(r"agent\.(portal|client|server|demo|doctor\.(wiring|screen))(\.|$)|aiohttp")
+    others = re.compile(
+        r"agent\.(portal|client|server|demo|doctor\.(wiring|screen)|serial)(\.|$)|(aiohttp|serial)(\.|$)"
+    )
     assert sorted(filter(others.match, loaded_by_the_agent())) == []
 
 

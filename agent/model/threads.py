@@ -1,0 +1,55 @@
+"""Calls that may block, or hang for good, in threads that do not keep the process."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from agent.errors import PinholeError
+
+T = TypeVar("T")
+
+
+class HungCallError(PinholeError):
+    """A call did not return in time; its thread is left behind."""
+
+
+async def call_in_thread(name: str, limit_s: float, call: Callable[[], T]) -> T:
+    """Run a call that may block in a daemon thread, so that one that hangs does not keep the process.
+
+    Raises HungCallError after `limit_s`, and what the call raises.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]  # T may be None
+
+    def body() -> None:
+        result, error = None, None
+        try:
+            result = call()
+        except BaseException as exc:  # noqa: BLE001  # it is raised in the loop
+            error = exc
+        call_soon(loop, settle, result, error)
+
+    threading.Thread(target=body, name=name, daemon=True).start()
+    try:
+        async with asyncio.timeout(limit_s):
+            return await done
+    except TimeoutError as exc:
+        if done.done() and not done.cancelled():
+            raise
+        raise HungCallError(f"{name} did not return within {limit_s:g} s") from exc
+
+
+def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: Any) -> None:
+    """`call_soon_threadsafe` from a thread that may outlive the loop."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(callback, *args)
