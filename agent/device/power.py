@@ -52,9 +52,14 @@ class Power:
             raise CommandError("too-soon", f"it started {up_s:.0f} s ago: wait {wait_s:.0f} s more")
         self._later(PAUSE_S, self._end)
 
+    @property
+    def can_reboot(self) -> bool:
+        """Somebody reboots for us."""
+        return self._folder is not None and self._unit.exists()
+
     def reboot(self) -> None:
         """`pinhole-reboot.path` sees our file. Raises CommandError."""
-        if self._folder is None or not self._unit.exists():
+        if not self.can_reboot:
             words = f"nobody here reboots for the agent: {self._unit.name} is missing"
             raise CommandError("no-service", words)
         self._later(PAUSE_S, self._ask)

@@ -94,6 +94,11 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._viewers)
 
+    @property
+    def has_media(self) -> bool:
+        """Somebody is being sent pictures; a viewer whose path has died leaves within half a minute."""
+        return any(viewer.is_streaming for viewer in self._viewers.values())
+
     def section(self) -> ViewersSection:
         """What the device's state says of the viewers."""
         return ViewersSection(len(self))
@@ -278,10 +283,10 @@ class _Viewer:
         return self._reason is not None
 
     def seat(self, session: str) -> Seat:
-        return Seat(session, self._owner, self._grant, self._is_streaming)
+        return Seat(session, self._owner, self._grant, self.is_streaming)
 
     @property
-    def _is_streaming(self) -> bool:
+    def is_streaming(self) -> bool:
         return self._peer is not None and self._peer.is_streaming
 
     def streaming_peer(self) -> Peer:

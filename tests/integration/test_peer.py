@@ -127,6 +127,7 @@ async def test_room_on_the_uplink_goes_by_the_same_rule():
     ):
         await bob.connect()
         await bob.next_frame()
+        assert cam.sessions.has_media
         await chief.connect()
         await chief.next_frame()
         assert bob.ended.result() == ("bye", GIVEN_TO_HIGHER)
@@ -154,6 +155,7 @@ async def test_a_viewer_that_never_shows_up_is_given_up_with_the_reason():
         # Nobody applies the answer, so nobody checks.
         one.pc.setRemoteDescription = lambda _: asyncio.sleep(0)
         await one.connect()
+        assert (len(sessions), sessions.has_media) == (1, False)
         code, words = await one.ended
         assert code == "bye"
         assert "no path was found" in words

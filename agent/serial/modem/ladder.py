@@ -116,6 +116,7 @@ class Recovered:
     after: Step | Literal[""]
     """The last step before; empty where it came back by itself."""
     lost_for_s: float
+    """Since the agent's start, where it was a reboot."""
 
 
 class Ladder:
@@ -139,6 +140,9 @@ class Ladder:
         self._after: Step | Literal[""] = ""
         self._is_held = False
         self._told: Hindrance = ""
+        if self._memory.last_step == "reboot" and self._memory.rebooted_s == self._memory.lived_s:
+            self._lose(now_s)  # the agent before was ended by it
+            self._after = "reboot"
 
     @property
     def memory(self) -> Memory:

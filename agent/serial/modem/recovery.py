@@ -1,0 +1,231 @@
+"""Has the modem do what the ladder asks for, and tells of it. Steps that need root are asked of systemd."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from agent.errors import MessageError, ModemError
+from agent.model.event import EventKind
+from agent.model.signal import Detail
+from agent.serial.modem.ladder import Facts, Held, Hindrance, Ladder, Memory, Recovered, Step, Take
+from agent.serial.modem.status import Modem, ModemStatus
+
+log = logging.getLogger(__name__)
+
+TICK_S = 5.0
+ACT_S = 15.0
+"""A back end that has not answered by then hangs with its modem."""
+KEEP_S = 600.0
+"""So often the day's counts grow older on disk; a card does not wear by it."""
+UNITS = Path("/etc/systemd/system")
+_BY_MODEM: frozenset[Step] = frozenset({"renew-bearer", "cycle-radio", "reset-modem"})
+_HELPERS: Mapping[Step, str] = {"reauthorize-usb": "modem-usb", "power-cycle": "modem-power"}
+"""The role `modem` installs `pinhole-NAME.path`, which sees the file NAME in the agent's runtime folder."""
+_HINDRANCES: Mapping[Hindrance, str] = {
+    "sim-missing": "there is no SIM card",
+    "sim-locked": "the SIM card wants its PIN or PUK",
+    "denied": "the network refuses the SIM card",
+    "no-coverage": "no cell is in reach",
+    "plan-spent": "the data plan is used up",
+}
+_STEPS: Mapping[Step, str] = {
+    "renew-bearer": "a new data connection",
+    "cycle-radio": "radio off and on",
+    "reset-modem": "a reset of the modem",
+    "reauthorize-usb": "a new start of its USB port",
+    "power-cycle": "its power off and on",
+    "reboot": "a reboot of the device",
+}
+UNDER_VOLTAGE = "the supply's voltage is too low: use the official supply and a short, thick cable"
+
+OnEvent = Callable[[EventKind, str, dict[str, Detail]], None]
+
+
+class Record(Protocol):
+    """Where the counts outlive the agent."""
+
+    def load(self) -> Memory | None: ...
+    def write(self, value: Memory) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What recovery asks of the rest of the agent."""
+
+    is_connected: Callable[[], bool]
+    """The MQTT link is up."""
+    reach: Callable[[], Awaitable[bool]]
+    """Whether the broker's host answers all the same; asked where the link is down. Ends within seconds."""
+    has_media: Callable[[], bool]
+    is_plan_spent: Callable[[], bool]
+    is_voltage_low: Callable[[], bool]
+    """Lately."""
+    may_reboot: Callable[[], bool]
+    reboot: Callable[[], None]
+    """Raises MessageError."""
+
+
+class Helpers:
+    """Steps that root does for an agent without any capability: it writes a file, and a unit sees it."""
+
+    def __init__(self, folder: Path | None, units: Path = UNITS) -> None:
+        """`folder` is the agent's runtime folder, None where no service manager started it."""
+        self._folder, self._units = folder, units
+
+    def able(self) -> frozenset[Step]:
+        """Those that this device has the means for."""
+        if self._folder is None:
+            return frozenset()
+        return frozenset(step for step, name in _HELPERS.items() if self._unit(name).exists())
+
+    def ask(self, step: Step) -> None:
+        """Returns at once. Raises ModemError."""
+        name = _HELPERS[step]
+        if self._folder is None or not self._unit(name).exists():
+            raise ModemError(f"nobody here does that for the agent: {self._unit(name).name} is missing")
+        try:
+            (self._folder / name).write_text("")
+        except OSError as exc:
+            raise ModemError(f"cannot ask for it: {exc}") from exc
+
+    def _unit(self, name: str) -> Path:
+        return self._units / f"pinhole-{name}.path"
+
+
+class Recovery:
+    """One modem's."""
+
+    def __init__(
+        self,
+        modem: Modem,
+        world: World,
+        helpers: Helpers,
+        record: Record,
+        on_event: OnEvent,
+        clock: Callable[[], float],
+        *,
+        reboots_a_day: int,
+    ) -> None:
+        """`clock` is monotonic."""
+        self._modem, self._world, self._helpers = modem, world, helpers
+        self._record, self._on_event, self._clock = record, on_event, clock
+        self._ladder = Ladder(clock(), record.load(), reboots_a_day=reboots_a_day)
+        self._kept_s = clock()
+        self._lost_s: float | None = None
+        self._is_voltage_low = False
+        """Since the path was lost."""
+        self._hindrance: Hindrance = ""
+
+    @property
+    def resets(self) -> int:
+        """Steps that were taken so far."""
+        return self._ladder.memory.steps
+
+    @property
+    def last_step(self) -> str:
+        """The last of them, or empty."""
+        return self._ladder.memory.last_step
+
+    @property
+    def words(self) -> str:
+        """Why it waits, and what it takes for the cause; empty where there is a path."""
+        if not self._ladder.is_lost:
+            return ""
+        said = [f"no step helps: {_HINDRANCES[self._hindrance]}"] if self._hindrance else []
+        return "; ".join([*said, UNDER_VOLTAGE] if self._is_voltage_low else said)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Once: is there a path, and what is to be done."""
+        has_path = self._world.is_connected() or await self._world.reach()
+        self._hindrance = "" if has_path else hindrance(self._modem.status, self._world.is_plan_spent())
+        self._note_supply(has_path)
+        facts = Facts(has_path, self._world.has_media(), self._hindrance, self._able())
+        match self._ladder.decide(self._clock(), facts):
+            case Take(step):
+                is_done = await self._take(step)
+                self._ladder.on_taken(self._clock(), is_done=is_done)
+            case Held(reason):
+                log.warning(f"no path to the portal, and nothing is tried: {_HINDRANCES[reason]}")
+            case Recovered(after, lost_for_s) if after:
+                details: dict[str, Detail] = {"step": after, "lost_s": round(lost_for_s)}
+                words = f"the modem leads to the portal again after {_STEPS[after]}"
+                self._on_event("modem-recovered", words, details)
+        if self._ladder.memory.taken and self._clock() - self._kept_s >= KEEP_S:
+            await self._keep()
+
+    def _able(self) -> frozenset[Step]:
+        reboot: frozenset[Step] = frozenset({"reboot"} if self._world.may_reboot() else ())
+        return _BY_MODEM | self._helpers.able() | reboot
+
+    def _note_supply(self, has_path: bool) -> None:
+        if has_path:
+            self._lost_s, self._is_voltage_low = None, False
+            return
+        self._lost_s = self._clock() if self._lost_s is None else self._lost_s
+        self._is_voltage_low = self._is_voltage_low or self._world.is_voltage_low()
+
+    async def _take(self, step: Step) -> bool:
+        """Whether it was done; told either way."""
+        is_kept = await self._keep()
+        if step == "reboot" and not is_kept:  # or it would do so for ever
+            log.error("no reboot for the modem: the disk does not keep how many there were")
+            return False
+        now_s = self._clock()
+        lost_for_s = now_s - (now_s if self._lost_s is None else self._lost_s)
+        words = f"no path to the portal for {lost_for_s:.0f} s: {_STEPS[step]}"
+        details: dict[str, Detail] = {"step": step, "lost_s": round(lost_for_s)}
+        if self._is_voltage_low:
+            words += f"; {UNDER_VOLTAGE}"
+            details["cause"] = "under-voltage"
+        try:
+            async with asyncio.timeout(ACT_S):
+                await self._do(step)
+        except (ModemError, MessageError, TimeoutError) as exc:
+            words += f" ({str(exc) or 'no answer'})"
+            details["failed"] = True
+        log.warning(words)
+        self._on_event("modem-reset", words, details)
+        return "failed" not in details
+
+    async def _do(self, step: Step) -> None:
+        match step:
+            case "renew-bearer":
+                await self._modem.renew_bearer()
+            case "cycle-radio":
+                await self._modem.cycle_radio()
+            case "reset-modem":
+                await self._modem.reset_modem()
+            case "reboot":
+                self._world.reboot()
+            case _:
+                self._helpers.ask(step)
+
+    async def _keep(self) -> bool:
+        """Whether the disk holds it now."""
+        memory = self._ladder.memory
+        self._kept_s = self._clock()
+        return await asyncio.to_thread(self._write, memory)
+
+    def _write(self, memory: Memory) -> bool:
+        self._record.write(memory)
+        return self._record.load() == memory
+
+
+def hindrance(status: ModemStatus, is_plan_spent: bool) -> Hindrance:
+    """Why no step can help a modem in this state, where that is so."""
+    match status.state:
+        case "sim-missing" | "sim-locked" | "denied":
+            return status.state
+        case "searching" if status.rsrp_dbm is None and status.rssi_dbm is None:
+            return "no-coverage"  # with a cell heard, it hangs
+        case _:
+            return "plan-spent" if is_plan_spent else ""

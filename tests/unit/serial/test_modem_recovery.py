@@ -1,0 +1,285 @@
+"""What is done for a modem without a path, who does it, and what is told."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from pydantic import TypeAdapter
+
+from agent.device.ledger import Ledger
+from agent.errors import MessageError, ModemError
+from agent.serial.modem.ladder import DAY_S, Memory
+from agent.serial.modem.recovery import (
+    ACT_S,
+    KEEP_S,
+    TICK_S,
+    UNDER_VOLTAGE,
+    Helpers,
+    Recovery,
+    World,
+    hindrance,
+)
+from agent.serial.modem.status import ModemStatus
+
+SEARCHING = ModemStatus("at", "searching")
+
+
+class Site:
+    """A device with a modem, and a clock that only it moves."""
+
+    def __init__(self, folder, helpers=("modem-usb", "modem-power")):
+        self.folder, self.now_s, self.events, self.asked = folder, 1000.0, [], []
+        self.link, self.answers, self.media, self.spent, self.low, self.may = (
+            True,
+            False,
+            False,
+            False,
+            False,
+            True,
+        )
+        self.status, self.fault, self.reached = ModemStatus("at", "connected"), None, 0
+        for name in helpers:
+            (folder / f"pinhole-{name}.path").touch()
+        self.run, self.file = folder / "run", folder / "recovery.json"
+        self.run.mkdir(exist_ok=True)
+        self.start()
+
+    def start(self):
+        world = World(
+            is_connected=lambda: self.link,
+            reach=self._reach,
+            has_media=lambda: self.media,
+            is_plan_spent=lambda: self.spent,
+            is_voltage_low=lambda: self.low,
+            may_reboot=lambda: self.may,
+            reboot=lambda: self._act("reboot"),
+        )
+        self.recovery = Recovery(
+            self,
+            world,
+            Helpers(self.run, self.folder),
+            Ledger(self.file, TypeAdapter(Memory)),
+            lambda *event: self.events.append(event),
+            lambda: self.now_s,
+            reboots_a_day=4,
+        )
+
+    async def _reach(self):
+        self.reached += 1
+        return self.answers
+
+    def _act(self, step):
+        self.asked.append(step)
+        if self.fault:
+            raise self.fault
+
+    async def renew_bearer(self):
+        self._act("renew-bearer")
+
+    async def cycle_radio(self):
+        self._act("cycle-radio")
+
+    async def reset_modem(self):
+        self._act("reset-modem")
+
+    async def pass_time(self, seconds):
+        ends_s = self.now_s + seconds
+        while self.now_s < ends_s:
+            self.now_s += TICK_S
+            await self.recovery.look()
+            for file in self.run.iterdir():
+                self.asked.append(file.name)
+                file.unlink()
+
+    async def lose(self):
+        """After an hour in which all was well."""
+        await self.pass_time(3600)
+        self.link = False
+
+
+@pytest.fixture
+async def site(tmp_path):
+    site = Site(tmp_path)
+    await site.lose()
+    return site
+
+
+async def test_the_modem_then_root_then_a_reboot_are_asked(site):
+    await site.pass_time(290)
+    assert site.asked == ["renew-bearer", "cycle-radio", "reset-modem", "modem-usb", "modem-power"]
+    await site.pass_time(1000)
+    assert site.asked[-1] == "reboot"
+    assert [kind for kind, *_ in site.events] == ["modem-reset"] * len(site.asked)
+    _, words, details = site.events[2]
+    assert words == "no path to the portal for 70 s: a reset of the modem"
+    assert details == {"step": "reset-modem", "lost_s": 70}
+    assert (site.recovery.resets, site.recovery.last_step) == (len(site.asked), "reboot")
+
+
+async def test_what_helped_is_told(site):
+    await site.pass_time(60)
+    site.link = True
+    await site.pass_time(60)
+    kind, words, details = site.events[-1]
+    assert (kind, details["step"]) == ("modem-recovered", "cycle-radio")
+    assert words == "the modem leads to the portal again after radio off and on"
+
+
+async def test_a_gap_that_needed_nothing_is_no_event(site):
+    await site.pass_time(20)
+    site.link = True
+    await site.pass_time(60)
+    assert site.events == []
+
+
+async def test_a_broker_that_answers_by_tcp_is_a_path(site):
+    site.answers = True
+    await site.pass_time(3000)
+    assert site.asked == []
+    assert site.reached > 0
+
+
+async def test_nobody_is_asked_by_tcp_while_the_link_is_up(tmp_path):
+    site = Site(tmp_path)
+    await site.pass_time(300)
+    assert site.reached == 0
+
+
+async def test_steps_without_means_are_left_out(tmp_path):
+    site = Site(tmp_path, helpers=())
+    site.may = False
+    await site.lose()
+    await site.pass_time(3000)
+    assert set(site.asked) == {"renew-bearer", "cycle-radio", "reset-modem"}
+
+
+async def test_a_back_end_that_refuses_costs_no_time_and_is_told(site):
+    site.fault = ModemError("the modem is absent")
+    await site.pass_time(50)
+    assert site.asked[:3] == ["renew-bearer", "cycle-radio", "reset-modem"]
+    assert site.events[0][1].endswith("a new data connection (the modem is absent)")
+    assert site.events[0][2]["failed"] is True
+
+
+async def test_a_back_end_that_hangs_is_left(site, monkeypatch):
+    monkeypatch.setattr("agent.serial.modem.recovery.ACT_S", 0.0)
+    site.renew_bearer = asyncio.Event().wait
+    assert ACT_S < 30
+    await site.pass_time(40)
+    assert site.asked == ["cycle-radio"]
+    assert "(no answer)" in site.events[0][1]
+
+
+async def test_a_low_voltage_is_told_as_the_cause(site):
+    site.low = True
+    await site.pass_time(10)
+    site.low = False  # and yet it may be why
+    await site.pass_time(30)
+    (_, words, details), *_ = site.events
+    assert details["cause"] == "under-voltage"
+    assert UNDER_VOLTAGE in words
+    assert site.recovery.words == UNDER_VOLTAGE
+    site.link = True
+    await site.pass_time(10)
+    assert site.recovery.words == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (ModemStatus("at", "sim-missing"), "there is no SIM card"),
+        (ModemStatus("at", "sim-locked"), "wants its PIN or PUK"),
+        (ModemStatus("at", "denied", reject_cause="11: PLMN not allowed"), "refuses the SIM card"),
+        (SEARCHING, "no cell is in reach"),
+    ],
+)
+async def test_where_no_step_helps_none_is_taken_and_the_section_says_why(site, status, words):
+    site.status = status
+    await site.pass_time(DAY_S / 2)
+    assert (site.asked, site.events) == ([], [])
+    assert words in site.recovery.words
+
+
+async def test_a_plan_that_is_spent_is_no_fault_of_the_modem(site):
+    site.spent = True
+    await site.pass_time(3000)
+    assert site.asked == []
+    assert "data plan" in site.recovery.words
+
+
+async def test_a_cell_is_heard_and_yet_it_searches_is_a_fault():
+    assert hindrance(SEARCHING, is_plan_spent=False) == "no-coverage"
+    for heard in ({"rsrp_dbm": -100.0}, {"rssi_dbm": -80.0}):
+        assert hindrance(replace(SEARCHING, **heard), is_plan_spent=False) == ""
+    for state in ("absent", "failed", "disabled", "registered", "connected"):
+        assert hindrance(ModemStatus("at", state), is_plan_spent=False) == ""
+
+
+async def test_who_watches_keeps_the_picture(site):
+    site.media = True
+    await site.pass_time(3000)
+    assert site.asked == []
+
+
+async def test_counts_outlive_the_agent_and_a_reboot_is_told_as_the_cure(site):
+    await site.pass_time(1300)
+    assert site.asked[-1] == "reboot"
+    taken = site.recovery.resets
+    site.start()
+    assert (site.recovery.resets, site.recovery.last_step) == (taken, "reboot")
+    site.link = True
+    await site.pass_time(10)
+    assert site.events[-1][0] == "modem-recovered"
+    assert site.events[-1][2]["step"] == "reboot"
+
+
+async def test_a_damaged_file_costs_the_counts_and_no_more(site):
+    await site.pass_time(100)
+    site.file.write_bytes(b"\0" * 100)
+    site.start()
+    assert site.recovery.resets == 0
+    await site.pass_time(300)
+    assert site.recovery.resets > 0
+
+
+async def test_no_reboot_that_the_disk_does_not_count(site, monkeypatch):
+    await site.pass_time(300)
+    monkeypatch.setattr(Ledger, "write", lambda _self, _value: None)
+    await site.pass_time(DAY_S / 4)
+    assert "reboot" not in site.asked
+
+
+async def test_an_agent_that_may_not_reboot_yet_does_it_later(site):
+    site.may = False
+    await site.pass_time(1500)
+    assert "reboot" not in site.asked
+    site.may = True
+    await site.pass_time(10)
+    assert site.asked[-1] == "reboot"
+
+
+async def test_a_reboot_that_nobody_does_is_told_and_not_asked_for_again_at_once(site):
+    await site.pass_time(1150)
+    site.fault = MessageError("no-service", "nobody reboots")
+    await site.pass_time(1000)
+    assert site.asked.count("reboot") == 1
+
+
+async def test_the_day_grows_older_on_disk_too(site):
+    await site.pass_time(40)
+    before = site.file.read_bytes()
+    await site.pass_time(KEEP_S + TICK_S)
+    site.link = True
+    await site.pass_time(KEEP_S + TICK_S)
+    after = TypeAdapter(Memory).validate_json(site.file.read_bytes())
+    assert after.lived_s > TypeAdapter(Memory).validate_json(before).lived_s + KEEP_S
+
+
+def test_without_a_service_manager_nobody_helps(tmp_path):
+    (tmp_path / "pinhole-modem-usb.path").touch()
+    assert Helpers(None, tmp_path).able() == frozenset()
+    with pytest.raises(ModemError, match=r"pinhole-modem-usb\.path is missing"):
+        Helpers(None, tmp_path).ask("reauthorize-usb")
+    assert Helpers(tmp_path, tmp_path).able() == {"reauthorize-usb"}
+    with pytest.raises(ModemError, match="cannot ask"):
+        Helpers(tmp_path / "gone", tmp_path).ask("reauthorize-usb")
