@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
-from aiortc.rtcdatachannel import RTCDataChannel
 from aiortc.rtcdtlstransport import RTCCertificate
 from aiortc.rtcsctptransport import RTCSctpCapabilities
 
@@ -20,6 +19,7 @@ from agent.rtc import channel, rtcp
 from agent.rtc.alarm import Alarm
 from agent.rtc.answer import Local, Offer, Ssrcs, encode_answer
 from agent.rtc.burst import SendBurst
+from agent.rtc.data import DataChannels, OpenStick
 from agent.rtc.ice import IceConnection
 from agent.rtc.lane import Control, Lane
 from agent.rtc.pool import Take
@@ -35,7 +35,6 @@ REPORT_INTERVAL_S = 1.0
 CLOSE_TIMEOUT_S = 1.0
 SILENCE_S, SOON_S = 2.5, 1.2
 """A viewer that gets video reports once a second; one with transport-cc 16 times, and is missed sooner."""
-CONTROL_LABEL = "control"
 
 
 class Viewing(Protocol):
@@ -70,6 +69,7 @@ class Peer:
         describe: Describe,
         alarm: Alarm,
         command: channel.RunCommand,
+        open_stick: OpenStick,
         on_sent: Callable[[int], None],
         on_candidate: Callable[[str], None],
         on_silence: Callable[[], None],
@@ -82,6 +82,7 @@ class Peer:
         self._describe = describe
         self._alarm = alarm
         self._command = command
+        self._data = DataChannels(self._reply, open_stick)
         self._on_sent = on_sent
         self._on_candidate = on_candidate
         self._on_silence = on_silence
@@ -177,7 +178,8 @@ class Peer:
             self._lane.control.want_keyframe()
 
     def end(self, reason: str) -> None:
-        """Ask `run` to return; the first reason stays."""
+        """Ask `run` to return; the first reason stays. What the viewer moved is let go at once."""
+        self._data.close()
         if not self._ended.done():
             self._ended.set_result(reason)
 
@@ -255,7 +257,7 @@ class Peer:
         self._dtls.on("statechange", self._on_dtls_state)
         if self._offer.data is not None:
             self._sctp = DataTransport(self._dtls)
-            self._sctp.on("datachannel", self._on_data_channel)
+            self._sctp.on("datachannel", self._data.on_channel)
         await self._dtls.start(self._offer.dtls)
         if self._dtls.state != "connected":
             raise ConnectionError("the DTLS handshake failed")
@@ -378,21 +380,12 @@ class Peer:
         if take := self._takers.get(payload_type):
             take(packet)
 
-    def _on_data_channel(self, data_channel: RTCDataChannel) -> None:
-        if data_channel.label != CONTROL_LABEL:
-            data_channel.close()
-            return
-
-        def on_message(message: str | bytes) -> None:
-            text = channel.reply(
-                message,
-                unix_ms=time.time() * 1000,
-                stats=self.stats,
-                request_keyframe=self.want_keyframe,
-                want_stream=self._want_stream,
-                command=self._command,
-            )
-            if text is not None and data_channel.readyState == "open":
-                data_channel.send(text)
-
-        data_channel.on("message", on_message)
+    def _reply(self, message: str | bytes) -> str | None:
+        return channel.reply(
+            message,
+            unix_ms=time.time() * 1000,
+            stats=self.stats,
+            request_keyframe=self.want_keyframe,
+            want_stream=self._want_stream,
+            command=self._command,
+        )

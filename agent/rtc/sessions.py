@@ -20,6 +20,7 @@ from agent.model.signal import JsonObject, Offer, Result
 from agent.rtc.alarm import Alarm
 from agent.rtc.answer import VIDEO_ALONE, parse_offer
 from agent.rtc.codecs import Directions
+from agent.rtc.data import Stick
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.peer import Describe, Peer, Viewing
 from agent.rtc.pool import CandidatePool
@@ -55,6 +56,11 @@ class SignalOut(Protocol):
         """The session is over."""
 
 
+OpenStick = Callable[[str, str, Callable[[], bool], Callable[[str], None]], Stick | None]
+"""`open(session, user, may_control, send)`: for a viewer that would move the camera; None where it may not.
+"""
+
+
 class Sessions:
     """Serves each viewer in a task of its own: one viewer's failure never reaches another."""
 
@@ -70,6 +76,7 @@ class Sessions:
         refusal: Callable[[StreamName], str | None] = lambda _: None,
         on_sent: Callable[[int], None] = lambda _: None,
         sound: Sound | None = None,
+        open_stick: OpenStick = lambda *_: None,
     ) -> None:
         """`command` does what a viewer asks over the data channel.
 
@@ -85,6 +92,7 @@ class Sessions:
         self._refusal = refusal
         self._on_sent = on_sent
         self._sound = sound
+        self._open_stick = open_stick
         self._media: Directions = {**VIDEO_ALONE, "audio": sound.direction} if sound else VIDEO_ALONE
         self._certificate = RTCCertificate.generateCertificate()
         self._pool = CandidatePool(partial(host_addresses, settings.exclude_interfaces))
@@ -158,6 +166,9 @@ class Sessions:
         return self._command(
             Order(command, name, arguments, offer.user, offer.permissions, "session", session)
         )
+
+    def _stick(self, session: str, viewer: "_Viewer", send: Callable[[str], None]) -> Stick | None:
+        return self._open_stick(session, viewer.newest.user, viewer.may_control, send)
 
     def _make_room(self, session: str, offer: Offer) -> bool:
         """Whether there is a place, if need be another's; who gets none is told why."""
@@ -241,6 +252,7 @@ class Sessions:
                 describe=self._describe,
                 alarm=self._alarm,
                 command=partial(self._order, session, offer),
+                open_stick=partial(self._stick, session, viewer),
                 on_sent=self._on_sent,
                 on_candidate=lambda line: self._signal.send_candidate(session, line),
                 on_silence=lambda: self._signal.send_restart(session, "the camera hears nothing of you"),
@@ -263,8 +275,8 @@ class _Viewer:
     def __init__(self, offer: Offer) -> None:
         self._owner, self._grant = offer.user, grant_of(offer.user, offer.permissions)
         self.left = False
-        self.newest: Offer | None = None
-        """The latest restart."""
+        self.newest = offer
+        """Or the latest restart."""
         self._peer: Peer | None = None
         self._early: list[str] = []
         self._reason: str | None = None
@@ -276,6 +288,10 @@ class _Viewer:
         self._early.clear()
         if self._reason is not None:
             peer.end(self._reason)
+
+    def may_control(self) -> bool:
+        """By the newest offer: it may have lost that right."""
+        return "control" in self.newest.permissions
 
     @property
     def is_leaving(self) -> bool:

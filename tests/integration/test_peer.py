@@ -43,6 +43,61 @@ async def test_a_command_comes_with_what_the_portal_signed_for_its_viewer():
         assert (order.name, order.arguments) == ("identify", {"seconds": 5})
 
 
+def stick_of(one, **how):
+    """A viewer's channel that loses rather than waits."""
+    return one.pc.createDataChannel("ptz", ordered=False, maxRetransmits=0, **how)
+
+
+async def test_a_viewers_stick_reaches_who_moves_the_camera_and_is_let_go_with_the_session():
+    who = {"user": "ann", "permissions": ("watch", "control")}
+    async with device() as cam, viewer(cam, **who) as one:
+        stick, told = stick_of(one), asyncio.Queue()
+        stick.on("message", told.put_nowait)
+        await one.connect()
+        assert (await one.ask('{"type":"ping","id":3}'))["id"] == 3, "the other channel serves beside it"
+        for number in range(50):
+            stick.send(f'{{"seq":{number},"pan":1}}')
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            [ours] = cam.sticks
+            assert ours.user == "ann"
+            heard = [json.loads(await ours.heard.get())["seq"] for _ in range(50)]
+            assert sorted(heard) == list(range(50))
+            ours.send('{"moving": true}')
+            assert await told.get() == '{"moving": true}'
+            second, closed = stick_of(one), asyncio.Event()
+            second.on("close", closed.set)
+            await closed.wait()
+            assert not ours.closed.is_set(), "one of them is enough"
+            one.leave()
+            await ours.closed.wait()
+
+
+async def test_a_stick_is_let_go_where_its_channel_closes_and_a_new_one_may_come():
+    who = {"user": "ann", "permissions": ("watch", "control")}
+    async with device() as cam, viewer(cam, **who) as one:
+        stick = stick_of(one)
+        await one.connect()
+        await one.ask('{"type":"stats"}')
+        async with asyncio.timeout(10):
+            while not cam.sticks:
+                await asyncio.sleep(0.01)
+            stick.close()
+            await cam.sticks[0].closed.wait()
+            stick_of(one)
+            while len(cam.sticks) < 2:
+                await asyncio.sleep(0.01)
+
+
+async def test_who_may_only_watch_has_no_stick():
+    async with device() as cam, viewer(cam) as one:
+        stick, closed = stick_of(one), asyncio.Event()
+        stick.on("close", closed.set)
+        await one.connect()
+        await asyncio.wait_for(closed.wait(), 10)
+        assert cam.sticks == []
+
+
 async def test_the_answer_holds_host_candidates_and_waits_for_no_server():
     async with device() as cam, viewer(cam, device_servers=[DEAD_STUN, DEAD_TURN]) as one:
         await one.connect()

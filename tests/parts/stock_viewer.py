@@ -33,6 +33,21 @@ FPS = 25
 SIZES = {"main": (320, 240), "preview": (160, 120)}
 
 
+class Stick:
+    """What a viewer says on its channel `ptz`."""
+
+    def __init__(self, user, send):
+        self.user, self.send = user, send
+        self.heard = asyncio.Queue()
+        self.closed = asyncio.Event()
+
+    def on_message(self, message):
+        self.heard.put_nowait(message)
+
+    def on_closed(self):
+        self.closed.set()
+
+
 class Device:
     """A device without camera and broker: a small encoder, and signaling that goes to the viewers."""
 
@@ -58,13 +73,22 @@ class Device:
             on_change=lambda: None,
             refusal=self.control.refusal,
             sound=sound,
+            open_stick=self._open_stick,
         )
+        self.sticks = []
+        """Of viewers that move the camera, in the order in which they came."""
         self._keyframe_wanted = False
         self.orders = []
 
     def _do(self, order):
         self.orders.append(order)
         return Result(0, order.id, order.name, ok=True, code="done")
+
+    def _open_stick(self, _session, user, may_control, send):
+        if not may_control():
+            return None
+        self.sticks.append(Stick(user, send))
+        return self.sticks[-1]
 
     # What SignalingService has for the sessions.
 
