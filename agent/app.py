@@ -95,7 +95,7 @@ class Agent:
             lambda name, take: self.streams[name].reading_rtp(take),
             settings.webrtc.uplink_bps,
         )
-        self.serial = SerialDevices(settings, self._on_event, self._publish_state)
+        self.serial = SerialDevices(settings, self._on_event, self._publish_state, self._tell_asked)
         self.led = Led(device.state_dir / "led.json")
         self.power = Power(_later, lambda: time.monotonic() - self._started_s, environ)
         self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
@@ -118,6 +118,7 @@ class Agent:
             on_change=self._publish_state,
             refusal=self.control.refusal,
             on_sent=self.allowance.on_sent if self.allowance else lambda _: None,
+            open_stick=self.serial.open_stick,
         )
         self._sections: dict[str, ReadSection] = {
             "agent": lambda: AgentSection(device.display_name, __version__),
@@ -207,6 +208,9 @@ class Agent:
 
     def on_portal_keys(self, keys: KeySet) -> None:
         save_portal_keys(self._settings.device.state_dir, keys)
+
+    def _tell_asked(self, session: str, result: Result) -> None:
+        self.service.tell_asked(session, result)
 
     def on_look(self) -> None:
         self.releases.look_for_release()

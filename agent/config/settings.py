@@ -438,6 +438,89 @@ class DataPlanSettings(Section):
     )
 
 
+def _ptz_port(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme == "udp" and parts.hostname and not parts.path:
+        _ = parts.port  # which raises ValueError
+        return value
+    if not value.startswith("/dev/"):
+        raise ValueError("must be a path in /dev, or udp://HOST or udp://HOST:PORT for VISCA over IP")
+    return value
+
+
+Degrees = Annotated[float, Field(ge=-360, le=360)]
+
+
+class PtzSettings(Section):
+    """A head that pans, tilts and zooms."""
+
+    settable = frozenset({"max_speed", "fov_deg", "zoom_max", "home_preset", "idle_return_s"})
+    port: Annotated[str, AfterValidator(_ptz_port)] | None = Field(
+        default=None,
+        description="Its serial port, by a name that stays; udp://HOST for VISCA over IP. Default: no head.",
+        examples=["/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"],
+    )
+    protocol: Literal["pelco-d", "pelco-p", "visca", "visca-ip"] = Field(
+        default="pelco-d", description="What it speaks."
+    )
+    address: int = Field(
+        default=1, ge=1, le=255, description="Its number on the bus: 1 to 255, Pelco-P 1 to 32, VISCA 1 to 7."
+    )
+    baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] | None = Field(
+        default=None,
+        description="Default: 2400 for Pelco-D, 4800 for Pelco-P, 9600 for VISCA.",
+        examples=[4800],
+    )
+    rs485: Literal["auto", "kernel"] = Field(
+        default="auto",
+        description="Who turns an RS-485 bus around: the adapter by itself, or the UART's driver.",
+    )
+    max_speed: float = Field(default=1.0, gt=0, le=1, description="Share of its highest speed.")
+    fov_deg: float = Field(
+        default=60.0, ge=2, le=180, description="How many degrees wide the picture is at the wide end."
+    )
+    zoom_max: float | None = Field(
+        default=None,
+        gt=1,
+        le=100,
+        description="Magnification at the tele end: motions become slower, the more is zoomed in.",
+        examples=[18],
+    )
+    units_per_deg: float = Field(
+        default=14.4, ge=1, le=1000, description="VISCA: the head's position counts so many to a degree."
+    )
+    pan_limits_deg: Annotated[list[Degrees], Field(min_length=2, max_length=2)] | None = Field(
+        default=None,
+        description="How far it may turn left and right, where it tells its position.",
+        examples=[[-170, 170]],
+    )
+    tilt_limits_deg: Annotated[list[Degrees], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, description="How far down and up.", examples=[[-30, 90]]
+    )
+    home_preset: int | None = Field(
+        default=None,
+        ge=1,
+        le=255,
+        description="The preset that is its home. Default: VISCA's own home; Pelco has none.",
+        examples=[1],
+    )
+    idle_return_s: float = Field(
+        default=0.0, ge=0, le=86400, description="It goes home so long after the last command; 0: never."
+    )
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        most = {"pelco-d": 255, "pelco-p": 32}.get(self.protocol, 7)
+        if self.address > most:
+            yield "address", f"must be at most {most} for {self.protocol}"
+        is_udp = self.port is not None and self.port.startswith("udp:")
+        if self.port is not None and is_udp != (self.protocol == "visca-ip"):
+            yield "port", "must be udp://HOST for visca-ip, and a path in /dev for all others"
+        for key in ("pan_limits_deg", "tilt_limits_deg"):
+            limits = getattr(self, key)
+            if limits is not None and limits[0] >= limits[1]:
+                yield key, "the first must be below the second"
+
+
 class IceServerSettings(Section):
     """One fixed STUN or TURN server."""
 
@@ -658,6 +741,7 @@ class Settings(Section):
     camera: CameraSettings = Field(default_factory=CameraSettings)
     webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
     data_plan: DataPlanSettings = Field(default_factory=DataPlanSettings)
+    ptz: PtzSettings = Field(default_factory=PtzSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 

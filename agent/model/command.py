@@ -38,6 +38,59 @@ class Blink:
     seconds: Annotated[float, Field(ge=1, le=MAX_BLINK_S)] = 10.0
 
 
+PresetNumber = Annotated[int, Field(ge=1, le=255)]
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class PtzNumber:
+    """A preset of the head."""
+
+    number: PresetNumber
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class PtzKeep:
+    """Where the head points becomes a preset."""
+
+    number: PresetNumber
+    name: Annotated[str, Field(max_length=40)] = ""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class PtzTour:
+    """From preset to preset."""
+
+    seconds: Literal[0] | Annotated[float, Field(ge=5, le=3600)] = 30.0
+    """At each; 0 ends the tour."""
+    presets: Annotated[tuple[PresetNumber, ...], Field(max_length=32)] = ()
+    """All that have a name, where it is empty."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class PtzAim:
+    """A place in the picture: from its middle, in widths of it, right and up."""
+
+    x: Annotated[float, Field(ge=-1, le=1)]
+    y: Annotated[float, Field(ge=-1, le=1)]
+    width: Annotated[float, Field(ge=0.02, le=1)] = 1.0
+    """Of the box that shall fill the picture."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class PtzCalibrate:
+    """How far a head turns in a time that cannot tell where it points."""
+
+    axis: Literal["pan", "tilt"]
+    seconds: Annotated[float, Field(ge=0.2, le=3)]
+    moved: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    """0 makes a pulse of so many seconds; else the picture moved by so many of its widths in one."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommandKind:
     """One row of the table."""
@@ -88,6 +141,25 @@ COMMANDS: Mapping[str, CommandKind] = {
         CommandKind(
             "reboot", "manage", "Reboot the device", "rebooted the device",
             question="The device is away for a minute or two.", ends_agent=True,
+        ),
+        CommandKind("ptz-stop", "control", "", "stopped its head", about="Have its head stand still"),
+        CommandKind(
+            "ptz-take", "manage", "", "took its head over", ways=("session",),
+            about="Move its head, whoever does",
+        ),
+        CommandKind("ptz-home", "control", "", "turned it home", about="Turn its head home"),
+        CommandKind("ptz-go", "control", "", "turned it to a preset", PtzNumber, about="Turn to a preset"),
+        CommandKind("ptz-keep", "manage", "", "kept a preset", PtzKeep, about="Keep where it points"),
+        CommandKind("ptz-forget", "manage", "", "forgot a preset", PtzNumber, about="Forget a preset"),
+        CommandKind("ptz-tour", "control", "", "began or ended a tour", PtzTour, about="Tour its presets"),
+        # Often, so that the audit log hears of it once a minute, as of what moves over the channel `ptz`.
+        CommandKind(
+            "ptz-move", "control", "", arguments=PtzAim, ways=("session",),
+            about="Turn to a place in the picture",
+        ),
+        CommandKind(
+            "ptz-calibrate", "manage", "", "calibrated its head", PtzCalibrate, ways=("session",),
+            about="Learn how far its head turns in a time",
         ),
     )
 }  # fmt: skip

@@ -30,6 +30,7 @@ EventKind = Literal[
     "serial-recovered",
     "settings-changed",
     "settings-given-back",
+    "ptz-fault",
     "offline",
     "online",
 ]
@@ -62,6 +63,7 @@ KINDS: dict[EventKind, Description] = {
     "serial-recovered": Description("A serial port is back", "info", "serial"),
     "settings-changed": Description("Settings changed", "info", "settings"),
     "settings-given-back": Description("A change of settings was given back", "warning", "settings"),
+    "ptz-fault": Description("The camera's head does not answer", "warning", "ptz"),
     # These two are the portal's own: a device that is away cannot tell.
     "offline": Description("Went offline", "error", "device"),
     "online": Description("Is online again", "info", "device"),

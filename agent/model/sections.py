@@ -206,6 +206,37 @@ class ModemSection:
     """The last of them."""
 
 
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class PtzPreset:
+    """A place that a head has kept."""
+
+    number: int
+    name: Text = ""
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class PtzSection:
+    """The head, of a camera that has one; see `agent/serial/ptz`."""
+
+    protocol: Text = ""
+    state: Text = ""
+    """`ready`, also of one that never answers; `silent`: it should and does not; `absent`: no port."""
+    holder: Text | None = None
+    """Who moves it."""
+    can_position: bool = False
+    """It tells where it points."""
+    can_move: bool = False
+    """`ptz-move` works."""
+    can_zoom_to: bool = False
+    """With a box too."""
+    zoom_max: float | None = None
+    """Magnification at the tele end; None where nobody said."""
+    touring: bool = False
+    presets: tuple[PtzPreset, ...] = ()
+
+
 _KNOWN = {
     "agent": AgentSection,
     "camera": CameraSection,
@@ -214,6 +245,7 @@ _KNOWN = {
     "release": ReleaseSection,
     "plan": PlanSection,
     "modem": ModemSection,
+    "ptz": PtzSection,
     "settings": SettingsSection,
 }
 

@@ -98,7 +98,7 @@ class SignalingService:
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self.has_sessions = asyncio.Event()
         self._reject_window = Window(MAX_REJECTS_PER_S)
-        self.asked = AskedInSessions(handler, self._tell_asked, self._note_refusal)
+        self.asked = AskedInSessions(handler, self.tell_asked, self._note_refusal)
         self._refusals: defaultdict[str, LogLimit] = defaultdict(LogLimit)
 
     @property
@@ -165,7 +165,8 @@ class SignalingService:
         """What became of a command; in the session of its own, or of the viewer whose it was."""
         self._send(session, result)
 
-    def _tell_asked(self, session: str, result: Result) -> None:
+    def tell_asked(self, session: str, result: Result) -> None:
+        """What a viewer had us do in its session, for the portal's audit log."""
         self.send_result(session, replace(result, seq=self._next_seq(session)))
 
     def end_unrenewed(self, now_mono_s: float) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from agent.app import Agent
-from agent.config import Settings
+from agent.config import DeviceSettings, PtzSettings, Settings
 from agent.device.commands import KEPT, KNOWN_S, MAX_KNOWN, MAX_KNOWN_OF_OTHERS, Commands
 from agent.device.led import Led
 from agent.device.power import SOONEST_S, Power
@@ -47,10 +47,11 @@ def device(tmp_path):
 
 
 @pytest.fixture
-def agent():
-    """As far as its handlers need it."""
+def agent(tmp_path):
+    """As far as its handlers need it, with everything on serial wires that has commands."""
     it = Agent.__new__(Agent)
-    it.serial = SerialDevices(Settings(), lambda *_: None, lambda: None)
+    settings = Settings(device=DeviceSettings(state_dir=tmp_path), ptz=PtzSettings(port="/dev/head"))
+    it.serial = SerialDevices(settings, lambda *_: None, lambda: None, lambda *_: None)
     it.releases = SimpleNamespace(is_on_trial=True)
     return it
 

@@ -1,0 +1,351 @@
+"""One head: which frame goes out next, and that it stands still unless somebody wants it to move. Pure.
+
+The time is an argument, in seconds of any steady clock. Velocities are coalesced; a stop overtakes all.
+Whoever moves it has to say so again and again: 400 ms after the last word it stops, whatever happened to the
+viewer, the link, or whoever sits between. A stop is sent three times at least, and for as long as a head that
+answers has not taken it; it is the first frame of each open port too.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.serial.ptz.driver import Driver
+from agent.serial.ptz.motion import ForgetPreset, KeepPreset, Limits, Order, Pulse, Velocity
+
+DEAD_MAN_S = 0.4
+"""Four words of a viewer's, at 10 Hz."""
+MAX_DRIVE_S = 30.0
+"""The longest motion without a pause: a stuck key, or a cat on the keyboard."""
+STOPS = 3
+STOP_GAP_S = 0.05
+UNTAKEN_GAP_S, UNTAKEN_STOPS = 0.15, 8
+"""A head that confirms, and has not: so many in all before other things may be tried."""
+LATER_GAPS_S = (0.2, 0.7, 2.0)
+"""One that confirms nothing gets these as well, where nothing else was wanted meanwhile."""
+PATIENT_GAP_S, PATIENT_STOPS = 1.0, 30
+STOP_AGAIN_S = 0.5
+"""A viewer says stop three times: the head is not told nine times."""
+DRIVE_GAP_S = 1 / 9
+"""Between two frames that move it; with six stops the bus then carries 15 frames in a second at most."""
+REFRESH_S = 0.3
+"""All axes are said again: a frame may have been lost."""
+ORDER_S = 20.0
+"""A preset is reached by then."""
+ASK_MOVING_S, ASK_RESTING_S = 0.25, 10.0
+WAIT_S, LEAST_S = 0.05, 0.005
+"""How often it is seen whether an answer is overdue; and how soon it is worth to look again at all."""
+MAX_ORDERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """How fast frames may follow each other."""
+
+    byte_s: float
+    """How long one is on the wire; 0 on a network."""
+    gap_s: float = 0.01
+    """Between two frames."""
+
+    def taken_s(self, frame: bytes) -> float:
+        """From the first bit of a frame to the first of the next."""
+        return len(frame) * self.byte_s + max(self.gap_s, 3.5 * self.byte_s)
+
+
+@dataclass(slots=True)
+class _Drive:
+    """A motion that is under way."""
+
+    wanted: Velocity
+    since_s: float
+    ends_s: float
+    is_pulse: bool = False
+    is_dirty: bool = True
+    said_s: float = 0.0
+    """When all axes were said last."""
+
+
+@dataclass(slots=True)
+class _Stopping:
+    """Stops that are under way."""
+
+    since_s: float
+    due_s: float
+    count: int = 0
+
+
+class Head:
+    """Everything that goes to one head goes through here."""
+
+    def __init__(self, driver: Driver, bus: Bus, limits: Limits, on_change: Callable[[], None]) -> None:
+        """`on_change` is called when it begins to move or comes to rest, or its port comes or goes."""
+        self.driver = driver
+        self.limits = limits
+        self._bus, self._on_change = bus, on_change
+        self.is_open = False
+        self.is_shut = False
+        self._burst: deque[bytes] = deque()
+        """Frames of a stop, which nothing may come between."""
+        self._queue: deque[bytes] = deque()
+        """Frames of an order or a motion that has begun."""
+        self._openings: deque[bytes] = deque()
+        """Frames that set the head up; they go between the first stops, which may not be heard without."""
+        self._orders: deque[Order] = deque(maxlen=MAX_ORDERS)
+        self._drive: _Drive | None = None
+        self._stopping: _Stopping | None = None
+        self._free_s = self._drive_s = self._answer_s = self._ask_s = 0.0
+        self._ordered_s = -ORDER_S
+        self._stopped_s = -STOP_AGAIN_S
+        self._heard_s = 0.0
+        """When a viewer last wanted a motion."""
+        self._is_capped = False
+
+    @property
+    def is_driven(self) -> bool:
+        """Somebody's word moves it, and it stops without the next one."""
+        return self._drive is not None
+
+    def is_moving(self, now_s: float) -> bool:
+        """By somebody's word, or on its way to a preset or a position."""
+        return self._drive is not None or bool(self._orders) or now_s < self._ordered_s + ORDER_S
+
+    def opened(self, now_s: float) -> bytes:
+        """The port was opened: the frame that goes out before all else, which stops."""
+        self.is_open = True
+        self._forget()
+        self.driver.begin()
+        self._stop(now_s)
+        frame = self.next_frame(now_s)
+        self._openings.extend(self.driver.opening())
+        assert frame is not None
+        self._on_change()
+        return frame
+
+    def lost(self) -> None:
+        """The port is away; what was under way counts no more."""
+        self.is_open = False
+        self._forget()
+        self._on_change()
+
+    def feed(self, data: bytes, now_s: float) -> None:
+        """What was read."""
+        was_free, was_silent, position = self.driver.is_free, self.driver.is_silent, self.driver.position
+        if self.driver.feed(data, now_s) or (was_silent and not self.driver.is_silent):
+            self._openings.clear()
+            self._openings.extend(self.driver.opening())
+            self._stop(now_s)
+        if self.driver.is_full and self._stopping:
+            self._stopping.due_s = now_s
+        if not was_free and self.driver.is_free and not self._drive:
+            self._end_order()
+        if self._drive and self.driver.position != position:
+            self._drive.is_dirty = True  # a limit may be reached
+
+    def drive(self, velocity: Velocity, now_s: float) -> None:
+        """A fresh word of who holds it: move so, for 400 ms at most."""
+        if velocity.is_still:
+            self.stop(now_s)
+            return
+        if not self.is_open or self.is_shut:
+            return
+        if self._is_capped and now_s < self._heard_s + DEAD_MAN_S:
+            self._heard_s = now_s
+            return
+        self._heard_s, self._is_capped = now_s, False
+        if self._drive is None or self._drive.is_pulse:
+            if self.is_moving(now_s):
+                self._stop(now_s)
+            self._drive = _Drive(velocity, now_s, now_s)
+            self._on_change()
+        drive = self._drive
+        drive.is_dirty |= drive.wanted != velocity or not self.driver.confirms
+        drive.wanted, drive.ends_s = velocity, now_s + DEAD_MAN_S
+
+    def order(self, *orders: Order, now_s: float) -> None:
+        """Do these, one after the other, instead of whatever is under way."""
+        if not self.is_open or self.is_shut:
+            return
+        if self.is_moving(now_s):
+            self._stop(now_s)
+        self._orders.clear()
+        self._orders.extend(orders)
+        self._on_change()
+
+    def stop(self, now_s: float) -> None:
+        """Stand still, before all else."""
+        self._is_capped = False
+        is_at_rest = not self.is_moving(now_s)
+        if self.is_open and not (is_at_rest and now_s < self._stopped_s + STOP_AGAIN_S):
+            self._stop(now_s)
+
+    def shut(self, now_s: float) -> None:
+        """Stand still for good: nothing else goes out any more."""
+        self.is_shut = True
+        if self.is_open:
+            self._stop(now_s)
+
+    @property
+    def is_told_to_stop(self) -> bool:
+        """The stops that there have to be went out, or nothing can."""
+        if not self.is_open or self._stopping is None:
+            return True
+        return self._stopping.count >= STOPS and not self._burst
+
+    def next_frame(self, now_s: float) -> bytes | None:
+        """What goes out now; None where nothing may, or nothing has to."""
+        if not self.is_open:
+            return None
+        self.driver.wait(now_s)
+        self._end_drive(now_s)
+        if now_s < self._free_s:
+            return None
+        frame = self._next_stop(now_s)
+        if frame is None and self._openings and not self.is_shut:
+            frame = self._openings.popleft()
+        if frame is None and now_s >= self._answer_s and not self.is_shut and not self._is_stopping_first:
+            frame = self._next_other(now_s)
+        if frame is not None:
+            self._free_s = now_s + self._bus.taken_s(frame)
+            self.driver.sent(frame, now_s)
+        return frame
+
+    def wake_s(self, now_s: float) -> float:
+        """When to ask `next_frame` again, if nothing happens before."""
+        if not self.is_open:
+            return now_s + ASK_RESTING_S
+        times = [self._ask_s]
+        if self._burst or self._openings or self._queue or (self._orders and self.driver.is_free):
+            times.append(now_s)
+        if not self.driver.is_free:
+            times.append(now_s + WAIT_S)
+        if self._stopping:
+            times.append(self._stopping.due_s)
+        if self._drive:
+            next_s = now_s if self._drive.is_dirty else self._drive.said_s + REFRESH_S
+            times += (self._drive.ends_s, max(self._drive_s, next_s))
+        return max(min(times), self._free_s, now_s + LEAST_S)
+
+    @property
+    def _is_stopping_first(self) -> bool:
+        """Whether nothing else may go out yet."""
+        stopping = self._stopping
+        if stopping is None:
+            return False
+        is_untaken = self.driver.confirms and not self.driver.is_stopped and not self.driver.is_silent
+        return stopping.count < (UNTAKEN_STOPS if is_untaken else STOPS)
+
+    def _forget(self) -> None:
+        self._drive = self._stopping = None
+        self._burst.clear()
+        self._openings.clear()
+        self._queue.clear()
+        self._orders.clear()
+        self._ordered_s = -ORDER_S
+        self._free_s = self._answer_s = self._drive_s = self._ask_s = 0.0
+
+    def _end_order(self) -> None:
+        if not self._orders:
+            self._ordered_s = -ORDER_S
+
+    def _stop(self, now_s: float) -> None:
+        self._drive = None
+        self._burst.clear()
+        self._queue.clear()
+        self._orders.clear()
+        self._ordered_s = -ORDER_S
+        self._stopping = _Stopping(now_s, now_s)
+        self._stopped_s = now_s
+        self.driver.begin_stop()
+        self._on_change()
+
+    def _end_drive(self, now_s: float) -> None:
+        """The dead man's switch, the longest motion, and the end of a pulse."""
+        drive = self._drive
+        if drive is None:
+            return
+        if not drive.is_pulse and now_s >= drive.since_s + MAX_DRIVE_S:
+            self._is_capped = True
+        elif now_s < drive.ends_s:
+            return
+        orders = list(self._orders)
+        self._stop(now_s)
+        if drive.is_pulse:
+            self._orders.extend(orders)
+
+    def _next_stop(self, now_s: float) -> bytes | None:
+        if not self._burst and self._stopping and now_s >= self._stopping.due_s:
+            self._burst.extend(self.driver.stop())
+            self._plan_stop(self._stopping, now_s)
+        return self._burst.popleft() if self._burst else None
+
+    def _plan_stop(self, stopping: _Stopping, now_s: float) -> None:
+        stopping.count += 1
+        gap_s: float | None = STOP_GAP_S
+        if stopping.count >= STOPS:
+            beyond = stopping.count - STOPS
+            if not self.driver.confirms:
+                gap_s = LATER_GAPS_S[beyond] if beyond < len(LATER_GAPS_S) else None
+            elif self.driver.is_stopped or stopping.count >= PATIENT_STOPS:
+                gap_s = None
+            else:
+                gap_s = UNTAKEN_GAP_S if stopping.count < UNTAKEN_STOPS else PATIENT_GAP_S
+        if gap_s is None:
+            self._stopping = None
+        else:
+            stopping.due_s = now_s + gap_s
+
+    def _next_other(self, now_s: float) -> bytes | None:
+        if self._queue or self._next_order(now_s):
+            return self._queue.popleft()
+        if (drive := self._drive) is not None:
+            return self._next_drive(drive, now_s) or self._next_question(now_s)
+        return self._next_question(now_s)
+
+    def _next_order(self, now_s: float) -> bool:
+        """Whether frames of an order wait in the queue now."""
+        again = self.driver.retry()
+        if again:
+            self._queue.extend(again)
+            return True
+        if not self._orders or self._drive or not self.driver.is_free:
+            return False
+        self._stopping = None
+        order = self._orders.popleft()
+        if isinstance(order, Pulse):
+            self._drive_s = now_s
+            self._drive = _Drive(order.velocity, now_s, now_s + order.seconds, is_pulse=True)
+            return False
+        if not isinstance(order, KeepPreset | ForgetPreset):
+            self._ordered_s = now_s
+        self._queue.extend(self.driver.order(order))
+        return bool(self._queue)
+
+    def _next_drive(self, drive: _Drive, now_s: float) -> bytes | None:
+        is_due_again = now_s >= drive.said_s + REFRESH_S
+        if now_s < self._drive_s or not (drive.is_dirty or is_due_again):
+            return None
+        velocity = drive.wanted if drive.is_pulse else self.limits.hold(drive.wanted, self.driver.position)
+        self._stopping = None
+        first, *rest = self.driver.drive(velocity, is_due_again) or (None,)
+        drive.is_dirty = False
+        if is_due_again:
+            drive.said_s = now_s
+        if first is None:
+            return None
+        self._queue.extend(rest)
+        self._drive_s = now_s + DRIVE_GAP_S * (1 + len(rest))
+        return first
+
+    def _next_question(self, now_s: float) -> bytes | None:
+        if now_s < self._ask_s:
+            return None
+        is_moving = self.is_moving(now_s) or now_s < self._stopped_s + 1
+        self._ask_s = now_s + (ASK_MOVING_S if is_moving else ASK_RESTING_S)
+        if is_moving and not self.driver.asks_while_moving:
+            return None
+        asked = self.driver.ask()
+        if asked is None:
+            return None
+        frame, answer_s = asked
+        self._answer_s = now_s + self._bus.taken_s(frame) + answer_s
+        return frame

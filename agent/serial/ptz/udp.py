@@ -1,0 +1,92 @@
+"""A head on the network instead of a line: VISCA over IP, by UDP."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from agent.errors import LineError
+from agent.serial.ptz.visca_ip import Numbering
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
+
+
+class UdpWire:
+    """What a `Line` is to a serial head.
+
+    It is open once the name is resolved: whether the head is there, only its answers tell.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        on_bytes: Callable[[bytes], None],
+        on_opened: Callable[[], bytes],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._address = host, port
+        self._on_bytes, self._on_opened, self._on_lost = on_bytes, on_opened, on_lost
+        self._numbering = Numbering()
+        self._transport: asyncio.DatagramTransport | None = None
+        self.problem = ""
+        """Why it is not open, and what to do; empty while it is."""
+
+    async def run(self) -> None:
+        """Until cancelled: open, serve, lose, wait, open again."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._open_and_serve()
+            except OSError as exc:
+                problem = f"{self._address[0]} cannot be reached: {exc}"
+                if problem != self.problem:
+                    log.warning(f"ptz: {problem}")
+                self.problem = problem
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+
+    async def write(self, data: bytes) -> None:
+        """Send one frame. Raises LineError where there is no way to the head."""
+        if self._transport is None or self._transport.is_closing():
+            raise LineError(self.problem or f"{self._address[0]} is not resolved yet")
+        for datagram in self._numbering.wrap(data):
+            self._transport.sendto(datagram)
+
+    def confirm(self) -> None:
+        """It answers."""
+
+    async def _open_and_serve(self) -> None:
+        closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Protocol(self._on_datagram, closed), remote_addr=self._address
+        )
+        self.problem = ""
+        try:
+            self._numbering.begin()
+            await self.write(self._on_opened())
+            self.problem = await closed
+        finally:
+            self._transport.abort()
+            self._transport = None
+            self._on_lost(self.problem)
+
+    def _on_datagram(self, data: bytes) -> None:
+        if frame := self._numbering.unwrap(data):
+            self._on_bytes(frame)
+
+
+class _Protocol(asyncio.DatagramProtocol):
+    def __init__(self, on_datagram: Callable[[bytes], None], closed: "asyncio.Future[str]") -> None:
+        self._on_datagram, self._closed = on_datagram, closed
+
+    def datagram_received(self, data: bytes, _address: object) -> None:
+        self._on_datagram(data)
+
+    def error_received(self, exc: Exception) -> None:
+        """Nobody listens there, or no route: the head is silent, which its driver sees."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._closed.done():
+            self._closed.set_result(str(exc or "closed"))

@@ -1,0 +1,101 @@
+"""Builds a head from its settings. No logic of its own."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+from agent.config import PtzSettings
+from agent.model.event import EventKind
+from agent.model.signal import Detail, Result
+from agent.serial.port import Line, LineSettings
+from agent.serial.ptz.desk import Desk
+from agent.serial.ptz.driver import Driver
+from agent.serial.ptz.head import Bus, Head
+from agent.serial.ptz.memory import Store
+from agent.serial.ptz.motion import Limits
+from agent.serial.ptz.orders import Orders
+from agent.serial.ptz.pelco import D_BYTES, P_BYTES
+from agent.serial.ptz.pelco_head import PelcoHead
+from agent.serial.ptz.runner import Runner, Wire
+from agent.serial.ptz.udp import UdpWire
+from agent.serial.ptz.visca_head import ViscaHead
+from agent.serial.ptz.visca_ip import PORT
+
+BAUD = {"pelco-d": 2400, "pelco-p": 4800, "visca": 9600}
+BITS_A_BYTE = 10
+"""Start, eight, stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ptz:
+    """One head, and who may do what with it."""
+
+    runner: Runner
+    desk: Desk
+    orders: Orders
+
+
+def build(
+    settings: PtzSettings,
+    store: Store,
+    *,
+    clock: Callable[[], float],
+    tell: Callable[[str, Result], None],
+    on_change: Callable[[], None],
+    on_event: Callable[[EventKind, str, dict[str, Detail]], None],
+) -> Ptz:
+    """From settings that name a port."""
+    woken = asyncio.Event()
+    byte_s = BITS_A_BYTE / baud_of(settings) if settings.protocol != "visca-ip" else 0.0
+    head = Head(driver_of(settings, byte_s), Bus(byte_s), limits_of(settings), woken.set)
+    desk = Desk(
+        settings,
+        head,
+        store,
+        clock=clock,
+        wake=woken.set,
+        tell=tell,
+        on_change=on_change,
+        on_fault=lambda words: on_event("ptz-fault", words, {}),
+    )
+    runner = Runner(head, partial(_wire, settings, on_event), desk.tick, clock, woken)
+    return Ptz(runner, desk, Orders(desk))
+
+
+def baud_of(settings: PtzSettings) -> int:
+    """What is set, or what its protocol is spoken at everywhere."""
+    return settings.baud or BAUD[settings.protocol]
+
+
+def driver_of(settings: PtzSettings, byte_s: float) -> Driver:
+    """Who speaks its protocol."""
+    match settings.protocol:
+        case "pelco-d":
+            return PelcoHead("pelco-d", settings.address, D_BYTES * byte_s)
+        case "pelco-p":
+            return PelcoHead("pelco-p", settings.address, P_BYTES * byte_s)
+        case _:
+            return ViscaHead(settings.address, settings.units_per_deg)
+
+
+def limits_of(settings: PtzSettings) -> Limits:
+    """How far it may turn."""
+    pan, tilt = settings.pan_limits_deg, settings.tilt_limits_deg
+    return Limits((pan[0], pan[1]) if pan else None, (tilt[0], tilt[1]) if tilt else None)
+
+
+def _wire(
+    settings: PtzSettings,
+    on_event: Callable[[EventKind, str, dict[str, Detail]], None],
+    on_bytes: Callable[[bytes], None],
+    on_opened: Callable[[], bytes],
+    on_lost: Callable[[str], None],
+) -> Wire:
+    assert settings.port is not None
+    if settings.protocol == "visca-ip":
+        parts = urlsplit(settings.port)
+        return UdpWire(parts.hostname or "", parts.port or PORT, on_bytes, on_opened, on_lost)
+    line = LineSettings("ptz", settings.port, baud_of(settings), rs485=settings.rs485)
+    return Line(line, on_bytes, on_opened=on_opened, on_lost=on_lost, on_event=on_event)
