@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 OPEN_S, CLOSE_S = 6.0, 3.0
 """A USB adapter on a sick hub takes 5 s for a control transfer."""
 DRAIN_S = 1.0
-"""What was written gets so long to leave before an orderly end."""
+"""What was written gets so long to leave at an orderly end."""
 FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
 STEADY_S = 60.0
 """A port that lived so long begins its pauses anew; and events about one are so far apart."""
@@ -44,6 +44,7 @@ _HELD = (errno.EBUSY, errno.EAGAIN)
 """By who has it exclusively (TIOCEXCL), or has its lock (flock)."""
 
 State = Literal["absent", "opening", "open", "failed"]
+OnLineEvent = Callable[[EventKind, str, dict[str, Detail]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,9 @@ class Port(Protocol):
         """Blocks; what was written to one that is not lost may leave first."""
 
 
+OpenPort = Callable[[LineSettings], Port]
+
+
 class Line:
     """A port that comes and goes. All methods belong to the event loop's thread."""
 
@@ -86,10 +90,10 @@ class Line:
         *,
         on_opened: Callable[[], bytes] = bytes,
         on_lost: Callable[[str], None] = lambda _: None,
-        on_event: Callable[[EventKind, str, dict[str, Detail]], None] = lambda _, __, ___: None,
-        open_port: Callable[[LineSettings], Port] | None = None,
+        on_event: OnLineEvent = lambda _, __, ___: None,
+        open_port: OpenPort | None = None,
     ) -> None:
-        """`on_opened` gives what is sent before all else; `on_lost` gets the reason."""
+        """`on_opened` gives what is sent before all else; `on_lost` gets the reason, but of an end."""
         self.settings = settings
         self.state: State = "absent"
         self.problem = ""
@@ -194,7 +198,7 @@ class Line:
             return lost.result()
         finally:
             is_lost = lost.done()
-            self._lose(lost, "it is closed")
+            self._lose(lost, "it is closed", is_told=False)
             await self._close(port, is_lost=is_lost)
 
     def _take(self, fd: int, lost: "asyncio.Future[str]") -> None:
@@ -227,14 +231,15 @@ class Line:
         finally:
             loop.remove_writer(self._fd)
 
-    def _lose(self, lost: "asyncio.Future[str]", why: str) -> None:
+    def _lose(self, lost: "asyncio.Future[str]", why: str, *, is_told: bool = True) -> None:
         """No longer read from it, nor write to it."""
         if not lost.done():
             lost.set_result(why)
             asyncio.get_running_loop().remove_reader(self._fd)
             self._lost = None
             self.state, self.problem = "failed", f"{self.settings.port} was lost: {why}"
-            self._on_lost(why)
+            if is_told:
+                self._on_lost(why)
 
     async def _close(self, port: Port, *, is_lost: bool) -> None:
         try:
@@ -264,7 +269,7 @@ class Line:
 class _Opening:
     """An open that may return when nobody waits for it any more: the port is then closed again."""
 
-    def __init__(self, open_port: Callable[[LineSettings], Port], settings: LineSettings) -> None:
+    def __init__(self, open_port: OpenPort, settings: LineSettings) -> None:
         self._open_port, self._settings = open_port, settings
         self._lock = threading.Lock()
         self._port: Port | None = None
@@ -364,10 +369,11 @@ class _SerialPort:
         return int(self._port.fileno())
 
     def close(self, *, is_lost: bool) -> None:
-        """Drop what a port that is lost still holds: the kernel waits for it up to 30 s."""
+        """What was written gets DRAIN_S to leave; the kernel alone would wait for it up to 30 s."""
         with contextlib.suppress(OSError, termios.error):
             ends_s = time.monotonic() + DRAIN_S
             while not is_lost and self._port.out_waiting and time.monotonic() < ends_s:
                 time.sleep(0.01)
-            termios.tcflush(self._port.fileno(), termios.TCIOFLUSH)
+            if is_lost or self._port.out_waiting:
+                termios.tcflush(self._port.fileno(), termios.TCOFLUSH)
         self._port.close()

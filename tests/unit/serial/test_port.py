@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 from fakes.clock import LoopClock
-from parts.terminal import Terminal
+from parts.terminal import Terminal, is_busy
 
 from agent.errors import LineError
 from agent.serial import port as ports
@@ -23,10 +23,6 @@ def terminal(tmp_path):
     it = Terminal(tmp_path / "pinhole-ptz")
     yield it
     it.unplug()
-
-
-def is_busy():
-    return any(thread.name.startswith("serial-") for thread in threading.enumerate())
 
 
 class Bench:
@@ -66,7 +62,7 @@ async def test_bytes_go_both_ways(terminal):
         await it.clock.until(lambda: it.got)
         await it.line.write(b"\x81\x01\xff")
     assert it.got == [b"\x90\x41\xff"]
-    assert terminal.heard() == b"\x81\x01\xff"
+    assert terminal.hear(3) == b"\x81\x01\xff"
 
 
 async def test_what_comes_first_is_sent_after_each_open(terminal):
@@ -249,7 +245,7 @@ async def test_an_orderly_end_closes_the_port(terminal):
         await it.open()
         await it.line.write(b"stop")
     assert it.line.state == "failed"
-    assert terminal.heard() == b"stop"
+    assert terminal.hear(4) == b"stop"
     with running_port(terminal.link):
         pass
 

@@ -1,0 +1,277 @@
+"""A modem by its AT port: asked each minute and when it has news, told little. See `at.py` for the talk."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from agent.errors import LineError, ModemError
+from agent.serial.modem import commands
+from agent.serial.modem.answers import read_answer
+from agent.serial.modem.at import Answer, Channel, Event, News, Send, redact
+from agent.serial.modem.commands import Command
+from agent.serial.modem.reading import Reading, best_registration, merge, status_of
+from agent.serial.modem.status import ModemState, ModemStatus
+from agent.serial.modem.vendors import STANDARD, Vendor, vendor_of
+from agent.serial.port import Line, LineSettings, OnLineEvent, OpenPort
+
+log = logging.getLogger(__name__)
+
+BAUD = 115200
+"""What modems that have a UART expect; one on USB takes any."""
+POLL_S = 60.0
+NEWS_S = 3.0
+"""News comes in bursts: RDY, CPIN, CEREG, PB DONE."""
+RETRY_S = 10.0
+MAX_MISSES = 3
+"""Commands in a row without an answer: the port is sick."""
+QUIET_S = 1.1
+"""Silence around `+++`, and before the first command after one that was missed."""
+RADIO_PAUSE_S = 2.0
+_STARTED = ("RDY", "PB DONE", "SMS DONE", "*ATREADY", "+CFUN: 1")
+"""The modem has started: what it was set to is gone."""
+_CHANGED = ("+CEREG", "+CGREG", "+C5GREG", "+CREG", "+CPIN", "+CGEV", "+SIMCARD", "+QIND", "+QUSIM")
+
+
+class WireModem:
+    """One modem. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        port: str,
+        on_change: Callable[[], None],
+        on_event: OnLineEvent,
+        open_port: OpenPort | None = None,
+    ) -> None:
+        """`on_change` is called when its state has become another one."""
+        settings = LineSettings("modem", port, BAUD, dtr=True)  # without DTR, SIM7600 and EC25 tell no news
+        self.line = Line(
+            settings,
+            self._on_bytes,
+            on_opened=self._on_opened,
+            on_lost=self._on_lost,
+            on_event=on_event,
+            open_port=open_port,
+        )
+        self._on_change = on_change
+        self._channel = Channel()
+        self._turn = asyncio.Lock()
+        self._answer: asyncio.Future[Answer] | None = None
+        self._open, self._due = asyncio.Event(), asyncio.Event()
+        self._is_fresh = True
+        """It has yet to be set up."""
+        self._is_in_step = False
+        """No answer to an earlier command can come any more."""
+        self._misses = 0
+        self._vendor: Vendor = STANDARD
+        self._identity = Reading()
+        self._status = ModemStatus(source="at")
+
+    @property
+    def status(self) -> ModemStatus:
+        """What it said last; `absent` without a port, `failed` without an answer."""
+        if self.line.problem:
+            state: ModemState = "absent" if self.line.state == "absent" else "failed"
+            return ModemStatus(source="at", state=state, reason=self.line.problem)
+        return self._status
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        talk = asyncio.create_task(self._talk(), name="modem-talk")
+        try:
+            await self.line.run()
+        finally:
+            talk.cancel()
+            await asyncio.wait((talk,))
+
+    async def renew_bearer(self) -> None:
+        """By its context; where the network does not let its only one go, by detaching. Raises ModemError."""
+        contexts = [each for line in (await self._ask(commands.CONTEXTS)).lines for each in _active(line)]
+        context = next(iter(contexts), 1)
+        try:
+            await self._do(commands.deactivate(context))
+        except ModemError:
+            await self._do(commands.DETACH)
+            await self._do(commands.ATTACH)
+        await self._do(commands.activate(context))
+        self._due.set()
+
+    async def cycle_radio(self) -> None:
+        """Off, and on again whatever comes in between. Raises ModemError."""
+        try:
+            await self._do(commands.RADIO_OFF)
+            await asyncio.sleep(RADIO_PAUSE_S)
+        finally:
+            await self._do(commands.RADIO_ON)
+        self._due.set()
+
+    async def reset_modem(self) -> None:
+        """It may vanish before it has answered. Raises ModemError."""
+        try:
+            await self._do(commands.RESET)
+        except ModemError:
+            if self.line.state == "open":
+                raise
+        self._is_fresh = True
+
+    async def _talk(self) -> None:
+        while True:
+            await self._open.wait()
+            try:
+                if self._is_fresh:
+                    await self._begin()
+                await self._poll()
+            except ModemError as exc:
+                is_open = self.line.state == "open"
+                if is_open:
+                    self._take(ModemStatus(source="at", state="failed", reason=str(exc)))
+                await asyncio.sleep(RETRY_S if is_open else 1)
+            else:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the next poll is due, or there is news; a burst of it is one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._due.wait()
+                await asyncio.sleep(NEWS_S)
+        self._due.clear()
+
+    async def _begin(self) -> None:
+        """Set it up; what it refuses of that it does not know."""
+        self._is_fresh = False
+        try:
+            await self._ask(commands.ECHO_OFF)
+            for command, older in zip(commands.WITH_CAUSE, commands.WITHOUT_CAUSE, strict=True):
+                if not (await self._ask(command)).is_ok:
+                    await self._ask(older)
+            for command in (commands.NUMERIC_ERRORS, commands.OPERATOR_NAME):
+                await self._ask(command)
+            asked = [await self._ask(command) for command in (commands.MAKER, commands.MODEL)]
+        except ModemError:
+            self._is_fresh = True
+            raise
+        self._identity = merge(*map(read_answer, asked))
+        self._vendor = vendor_of(self._identity.maker or "", self._identity.model or "")
+
+    async def _poll(self) -> None:
+        """Ask for all that is told."""
+        readings = [self._identity]
+        readings += [read_answer(await self._ask(each)) for each in (commands.FUNCTION, commands.SIM)]
+        found = [read_answer(await self._ask(each)) for each in commands.REGISTRATIONS]
+        readings.append(best_registration(found))
+        standard = (commands.OPERATOR, commands.STRENGTH, commands.QUALITY, commands.ADDRESSES)
+        readings += [read_answer(await self._ask(each)) for each in standard]
+        for command in self._vendor.polls:
+            answer = await self._ask(command)
+            if not answer.is_ok:  # as a SIM7600 says to the first AT+CPSI? after it has started
+                answer = await self._ask(command)
+            readings.append(self._vendor.read(answer))
+        self._take(status_of(merge(*readings)))
+
+    def _take(self, status: ModemStatus) -> None:
+        is_other = (status.state, status.reason) != (self._status.state, self._status.reason)
+        self._status = status
+        if is_other:
+            log.info(f"modem: {status.state}{': ' if status.reason else ''}{status.reason}")
+            self._on_change()
+
+    async def _do(self, command: Command) -> None:
+        """Raises ModemError where it is refused."""
+        answer = await self._ask(command)
+        if not answer.is_ok:
+            raise ModemError(f"the modem refuses {command.text}: {answer.result}")
+
+    async def _ask(self, command: Command) -> Answer:
+        """One command after the other. Raises ModemError where nothing comes, or the port is away."""
+        async with self._turn:
+            if self.line.state != "open":
+                raise ModemError(self.line.problem or "the modem's port is not open")
+            if not self._is_in_step:
+                await self._get_in_step()
+            return await self._exchange(command)
+
+    async def _get_in_step(self) -> None:
+        """Wait for what may still come of an earlier command; at last, try to leave data mode."""
+        await asyncio.sleep(QUIET_S)
+        if self._misses == MAX_MISSES - 1:
+            with contextlib.suppress(ModemError):
+                await self._exchange(commands.ESCAPE, counts=False)
+                await asyncio.sleep(QUIET_S)
+                await self._exchange(commands.HANG_UP, counts=False)
+            with contextlib.suppress(ModemError):  # where it took the escape for the begin of a command
+                await self._exchange(commands.ATTENTION, counts=False)
+        await self._exchange(commands.FUNCTION)
+        self._is_in_step = True
+
+    async def _exchange(self, command: Command, *, counts: bool = True) -> Answer:
+        self._answer = asyncio.get_running_loop().create_future()
+        try:
+            await self._send(command)
+            async with asyncio.timeout(command.limit_s):
+                answer = await self._answer
+        except TimeoutError as exc:
+            if counts:
+                self._note_miss(command)
+            raise ModemError(f"the modem does not answer {command.text}") from exc
+        except LineError as exc:
+            raise ModemError(str(exc)) from exc
+        finally:
+            self._answer = None
+            if self._channel.expire(float("inf")):  # by a time-out, or since who asked was cancelled
+                self._is_in_step = False
+        if self._channel.is_in_data_mode:
+            self._is_in_step, self._misses = False, MAX_MISSES - 1
+            raise ModemError("the modem's port carries data, not commands")
+        if counts:
+            self._misses = 0
+            self.line.confirm()
+        return answer
+
+    async def _send(self, command: Command) -> None:
+        data = self._channel.send(command, asyncio.get_running_loop().time())
+        await self.line.write(data)
+
+    def _note_miss(self, command: Command) -> None:
+        self._misses += 1
+        log.debug(f"modem: {command.text} was not answered")
+        if self._misses >= MAX_MISSES:
+            self._misses = 0
+            self.line.reopen(f"{MAX_MISSES} commands in a row were not answered")
+
+    def _on_bytes(self, data: bytes) -> None:
+        for event in self._channel.feed(data):
+            self._on(event)
+
+    def _on(self, event: Event) -> None:
+        match event:
+            case Answer():
+                if self._answer and not self._answer.done():
+                    self._answer.set_result(event)
+            case News(line):
+                log.debug(f"modem: {redact(line)}")
+                if line in _STARTED:
+                    self._is_fresh = True
+                    self._due.set()
+                elif line.startswith(_CHANGED):
+                    self._due.set()
+            case Send():  # no command that is sent here has a body: out of the prompt
+                pass
+
+    def _on_opened(self) -> bytes:
+        self._channel.reset()
+        self._is_fresh, self._is_in_step = True, False
+        self._open.set()
+        return b""
+
+    def _on_lost(self, why: str) -> None:
+        self._open.clear()
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(LineError(f"the modem's port was lost: {why}"))
+        self._on_change()
+
+
+def _active(line: str) -> list[int]:
+    """Of `+CGACT: 1,1` the context."""
+    context, _, state = line.partition(":")[2].strip().partition(",")
+    return [int(context)] if state.strip() == "1" and context.isdecimal() and 1 <= int(context) <= 16 else []
