@@ -45,6 +45,7 @@ from agent.model.remote_settings import Changes
 from agent.model.sections import AgentSection, ReadSection, read_sections
 from agent.model.signal import CameraState, Offer, Result, State
 from agent.model.tasks import EssentialTasks
+from agent.model.threads import in_background
 from agent.mqtt.broker import Broker
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
@@ -343,7 +344,7 @@ class Agent:
         return DataAllowance(
             Plan(plan.monthly_cap_mb * 1_000_000, plan.warn_percent / 100, plan.first_day),
             plan.ceiling_bps,
-            Ledger(state_dir / "data-usage.json", TypeAdapter(Usage), _in_thread),
+            Ledger(state_dir / "data-usage.json", TypeAdapter(Usage), in_background),
             lambda kind, message: self._on_event(kind, message, {}),
         )
 
@@ -371,10 +372,6 @@ class Agent:
 
 def _later(seconds: float, act: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_later(seconds, act)
-
-
-def _in_thread(work: Callable[[], None]) -> object:
-    return asyncio.get_running_loop().run_in_executor(None, work)
 
 
 async def run_agent(settings: Settings) -> None:

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from agent.config import Settings
+from agent.control.budget import month_of
 from agent.device.commands import Handler
 from agent.device.ledger import Ledger
+from agent.model.clock import EARLIEST_UNIX_S
+from agent.model.command import CommandError, Order
 from agent.model.event import EventKind
 from agent.model.sections import ReadSection
 from agent.model.signal import Detail, Result
+from agent.model.threads import in_background
 
 if TYPE_CHECKING:
     from agent.serial.ptz.desk import Channel
@@ -38,7 +42,7 @@ class SerialDevices:
         """`on_change` says the sections again; `tell` has the portal note what a viewer had us do."""
         self._settings, self._on_event, self._on_change = settings, on_event, on_change
         self.sections: dict[str, ReadSection] = {}
-        self.handlers: dict[str, Handler] = {}
+        self.handlers: dict[str, Handler] = {"modem-history": _no_modem}
         """By command of the table in `agent/model/command.py`."""
         self._parts: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
@@ -46,6 +50,8 @@ class SerialDevices:
         """For a viewer that would move the head."""
         if settings.ptz.port is not None:
             self._add_ptz(tell)
+        if settings.modem.backend != "none":
+            self._add_modem()
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What runs beside the camera, each until cancelled, and by name."""
@@ -56,6 +62,20 @@ class SerialDevices:
         """What moves stands still, before anything else of the agent ends; each part has a deadline."""
         for stop in self._stops:
             await stop()
+
+    def _add_modem(self) -> None:
+        from agent.serial.modem.data import Counted, DataCount  # noqa: PLC0415
+        from agent.serial.modem.modem_manager import ManagedModem  # noqa: PLC0415
+        from agent.serial.modem.watch import ModemWatch  # noqa: PLC0415
+
+        settings = self._settings
+        ledger = Ledger(settings.device.state_dir / "modem-data.json", TypeAdapter(Counted), in_background)
+        count = DataCount(ledger, lambda: _month(settings.data_plan.first_day))
+        modem = ManagedModem(count)
+        watch = ModemWatch(modem, lambda kind, words: self._on_event(kind, words, {}), self._on_change)
+        self.sections["modem"] = watch.section
+        self.handlers["modem-history"] = lambda _, __: watch.history()
+        self._parts += [("modem", modem.run), ("modem-watch", watch.run)]
 
     def _add_ptz(self, tell: Callable[[str, Result], None]) -> None:
         from agent.serial.ptz.memory import Memory  # noqa: PLC0415
@@ -74,3 +94,13 @@ class SerialDevices:
         self.open_stick = ptz.desk.open
         self._parts.append(("ptz", ptz.runner.run))
         self._stops.append(ptz.runner.stop)
+
+
+def _no_modem(_order: Order, _arguments: object) -> object:
+    raise CommandError("no-modem", "this camera has no modem, or none that `[modem]` of its settings names")
+
+
+def _month(first_day: int) -> str:
+    """First day of the plan's month that is now; empty while the clock is wrong."""
+    now_s = time.time()
+    return month_of(now_s, first_day).isoformat() if now_s >= EARLIEST_UNIX_S else ""

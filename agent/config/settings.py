@@ -521,6 +521,15 @@ class PtzSettings(Section):
                 yield key, "the first must be below the second"
 
 
+class ModemSettings(Section):
+    """The mobile modem, where it is to be seen on the dashboard."""
+
+    backend: Literal["none", "modemmanager"] = Field(
+        default="none",
+        description="Who is asked for it: modemmanager (over D-Bus, as the role modem sets it up), or none.",
+    )
+
+
 class IceServerSettings(Section):
     """One fixed STUN or TURN server."""
 
@@ -742,6 +751,7 @@ class Settings(Section):
     webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
     data_plan: DataPlanSettings = Field(default_factory=DataPlanSettings)
     ptz: PtzSettings = Field(default_factory=PtzSettings)
+    modem: ModemSettings = Field(default_factory=ModemSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, with_config
 
 from agent.errors import MessageError
+from agent.model.modem_history import ModemHistory
 from agent.model.remote_settings import MAX_LINE_CHARS, Applied, Changes, ShownSettings
 from agent.model.signal import STRICT, JsonObject, Permission, Result
 
@@ -131,6 +132,9 @@ COMMANDS: Mapping[str, CommandKind] = {
             "set", "manage", "", "changed its settings", Changes, Applied, ways=("broker",),
             ends_agent=True, answers_late=True, life_s=180.0,
             about="Try settings, and keep them where it still works",
+        ),
+        CommandKind(
+            "modem-history", "control", "", result=ModemHistory, about="How its modem's signal was over a day"
         ),
         CommandKind("identify", "control", "Blink its LED", "had its LED blink", arguments=Blink),
         CommandKind("restart-stream", "control", "Restart the camera", "restarted the camera's stream"),

@@ -31,6 +31,9 @@ EventKind = Literal[
     "settings-changed",
     "settings-given-back",
     "ptz-fault",
+    "modem-absent",
+    "sim-missing",
+    "signal-poor",
     "offline",
     "online",
 ]
@@ -64,6 +67,9 @@ KINDS: dict[EventKind, Description] = {
     "settings-changed": Description("Settings changed", "info", "settings"),
     "settings-given-back": Description("A change of settings was given back", "warning", "settings"),
     "ptz-fault": Description("The camera's head does not answer", "warning", "ptz"),
+    "modem-absent": Description("No modem", "error", "modem"),
+    "sim-missing": Description("No SIM card", "error", "modem"),
+    "signal-poor": Description("Poor signal", "warning", "modem"),
     # These two are the portal's own: a device that is away cannot tell.
     "offline": Description("Went offline", "error", "device"),
     "online": Description("Is online again", "info", "device"),

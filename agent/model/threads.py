@@ -53,3 +53,8 @@ def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *a
     """`call_soon_threadsafe` from a thread that may outlive the loop."""
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(callback, *args)
+
+
+def in_background(work: Callable[[], None]) -> object:
+    """Do it in a thread of the loop's own; nobody waits for it."""
+    return asyncio.get_running_loop().run_in_executor(None, work)

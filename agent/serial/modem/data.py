@@ -1,0 +1,94 @@
+"""How much data a modem has carried this month. Its own counters begin anew with each connection."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Protocol
+
+from pydantic import Field, with_config
+
+from agent.model.signal import STRICT
+
+_INTERFACE = re.compile(r"[A-Za-z0-9_-]{1,15}")
+"""A name of the kernel's (IFNAMSIZ) that is no path."""
+Count = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What one data connection has carried, by the modem's count."""
+
+    bearer: str
+    """Which connection: the count of another one begins at 0."""
+    received_bytes: int
+    sent_bytes: int
+
+
+def interface_traffic(name: str, root: Path = Path("/sys/class/net")) -> Traffic | None:
+    """What the kernel counted of a network interface; None where there is no such."""
+    if not _INTERFACE.fullmatch(name):
+        return None
+    counts = []
+    for way in ("rx_bytes", "tx_bytes"):
+        try:
+            counts.append(int((root / name / "statistics" / way).read_text()))
+        except (OSError, ValueError):
+            return None
+    return Traffic(f"interface {name}", *counts)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """All that the modem carried since the first day of a month."""
+
+    since: Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
+    """`YYYY-MM-DD`; empty as long as the clock is wrong."""
+    received_bytes: Count = 0
+    sent_bytes: Count = 0
+    last: Annotated[Mapping[str, tuple[Count, Count]], Field(max_length=16)] = field(default_factory=dict)
+    """Received and sent by connection, as they were when they were last looked at."""
+
+
+class Record(Protocol):
+    """Where the count survives a restart."""
+
+    def load(self) -> Counted | None: ...
+    def keep(self, value: Counted, now_s: float, *, is_urgent: bool = False) -> None: ...
+    def write(self, value: Counted) -> None: ...
+
+
+class DataCount:
+    """One a modem."""
+
+    def __init__(self, record: Record, month: Callable[[], str]) -> None:
+        """`month` says its first day, `YYYY-MM-DD`; empty where the clock is wrong."""
+        self._record, self._month = record, month
+        self.counted = record.load() or Counted()
+
+    def add(self, traffic: Iterable[Traffic], now_s: float) -> None:
+        """Take in what all connections say now."""
+        self.counted = advance(self.counted, tuple(traffic), self._month())
+        self._record.keep(self.counted, now_s)
+
+    def close(self) -> None:
+        """Write what was counted last."""
+        self._record.write(self.counted)
+
+
+def advance(counted: Counted, traffic: tuple[Traffic, ...], month: str) -> Counted:
+    """What is new counts. A count that is less than before is of a new connection, and is new as a whole."""
+    if month > counted.since:
+        # What was counted while the clock was wrong was sent all the same.
+        kept = Counted() if counted.since else counted
+        counted = Counted(month, kept.received_bytes, kept.sent_bytes, counted.last)
+    received_bytes, sent_bytes = counted.received_bytes, counted.sent_bytes
+    for one in traffic:
+        before = counted.last.get(one.bearer, (0, 0))
+        if one.received_bytes < before[0] or one.sent_bytes < before[1]:
+            before = (0, 0)
+        received_bytes += one.received_bytes - before[0]
+        sent_bytes += one.sent_bytes - before[1]
+    last = {one.bearer: (one.received_bytes, one.sent_bytes) for one in traffic} or counted.last
+    return Counted(counted.since, received_bytes, sent_bytes, last)

@@ -1,0 +1,187 @@
+"""A modem that ModemManager has: what it says over D-Bus, and what may be asked of it.
+
+ModemManager is looked at when it says that something changed, and now and then in any case. The modem's tty
+is never opened: two programs on one do not work.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import replace
+from typing import Any
+
+from agent.errors import ModemError
+from agent.serial.modem.bus import Bus, NobodyError, open_bus
+from agent.serial.modem.data import DataCount, interface_traffic
+from agent.serial.modem.managed import MODEM, PREFIX, bearers_of, choose, interface_of, parse, traffic_of
+from agent.serial.modem.status import ModemStatus
+
+log = logging.getLogger(__name__)
+
+ROOT = "/org/freedesktop/ModemManager1"
+NETWORK_MANAGER = "org.freedesktop.NetworkManager"
+_PROPERTIES, _OBJECTS = "org.freedesktop.DBus.Properties", "org.freedesktop.DBus.ObjectManager"
+_BEARER = f"{PREFIX}.Bearer"
+
+LOOK_S = 30.0
+"""ModemManager tells of all but the bytes that a connection carried."""
+SETTLE_S, PAUSE_S = 0.3, 2.0
+"""Changes come in bursts; they are one look, and looks are so far apart."""
+SIGNAL_S = 10
+"""How often ModemManager shall ask the modem for its signal."""
+CELL_S = 60.0
+AGAIN_S = 30.0
+"""Until the bus is tried again."""
+RADIO_S, CONNECT_S, RESET_S = 60.0, 90.0, 30.0
+"""What ModemManager itself allows a modem for it, and some more."""
+_LOW, _ON = 2, 3
+"""MMModemPowerState."""
+_NONE = ModemStatus(source="modemmanager")
+
+
+class ManagedModem:
+    """One modem, the first of those that ModemManager has. All methods belong to the event loop's thread."""
+
+    def __init__(self, count: DataCount, address: str | None = None) -> None:
+        """`address` is another bus than the system's, for tests."""
+        self._count, self._address = count, address
+        self._bus: Bus | None = None
+        self._path = ""
+        self._changed = asyncio.Event()
+        self._cells: Any = None
+        self._cells_due_s: float | None = 0.0
+        self._has_warned = False
+        self.status = replace(_NONE, reason="nobody has looked for it yet")
+
+    async def run(self) -> None:
+        """Keep `status` until cancelled."""
+        try:
+            while True:
+                try:
+                    async with open_bus(self._address) as self._bus:
+                        await self._serve(self._bus)
+                except ModemError as exc:
+                    self._lose(str(exc))
+                finally:
+                    self._bus = None
+                await asyncio.sleep(AGAIN_S)
+        finally:
+            self._count.close()
+
+    async def renew_bearer(self) -> None:
+        """NetworkManager makes the connection again by itself; where it is not there, we do."""
+        bus, path = self._reached()
+        modem = await self._modem(bus, path)
+        has_keeper = await bus.call(
+            "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.NameHasOwner",
+            NETWORK_MANAGER, signature="s",
+        )  # fmt: skip
+        bearers = bearers_of(modem)
+        if not bearers and not has_keeper:
+            raise ModemError("there is no data connection to renew: set the role modem up, or connect once")
+        for bearer in bearers:
+            await bus.call(PREFIX, bearer, f"{_BEARER}.Disconnect", deadline_s=CONNECT_S)
+        if not has_keeper:
+            await bus.call(PREFIX, bearers[0], f"{_BEARER}.Connect", deadline_s=CONNECT_S)
+
+    async def cycle_radio(self) -> None:
+        """Off as far as the modem can, and on."""
+        bus, path = self._reached()
+        await bus.call(PREFIX, path, f"{MODEM}.Enable", False, signature="b", deadline_s=RADIO_S)
+        for state in (_LOW, _ON):
+            with contextlib.suppress(ModemError):  # some know nothing between on and off
+                await bus.call(
+                    PREFIX, path, f"{MODEM}.SetPowerState", state, signature="u", deadline_s=RADIO_S
+                )
+        await bus.call(PREFIX, path, f"{MODEM}.Enable", True, signature="b", deadline_s=RADIO_S)
+
+    async def reset_modem(self) -> None:
+        """It vanishes from ModemManager, and comes back under another path."""
+        bus, path = self._reached()
+        await bus.call(PREFIX, path, f"{MODEM}.Reset", deadline_s=RESET_S)
+
+    def _reached(self) -> tuple[Bus, str]:
+        if self._bus is None or not self._path:
+            raise ModemError(f"there is no modem to ask: {self.status.reason}")
+        return self._bus, self._path
+
+    async def _serve(self, bus: Bus) -> None:
+        await bus.listen(
+            (
+                f"sender='{PREFIX}',interface='{_PROPERTIES}',member='PropertiesChanged'",
+                f"sender='{PREFIX}',interface='{_OBJECTS}'",
+                f"sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{PREFIX}'",
+            ),
+            self._changed.set,
+        )
+        while bus.is_connected:
+            self._changed.clear()
+            try:
+                await self._look(bus)
+            except NobodyError:
+                self._lose("ModemManager does not run: `systemctl status ModemManager`")
+            except ModemError as exc:
+                self._lose(str(exc))
+            await asyncio.sleep(PAUSE_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._changed.wait()
+                    await asyncio.sleep(SETTLE_S)
+        self._lose("the system's D-Bus was lost")
+
+    async def _look(self, bus: Bus) -> None:
+        objects = await bus.call(PREFIX, ROOT, f"{_OBJECTS}.GetManagedObjects")
+        path = choose(objects)
+        if path is None:
+            self._lose("ModemManager knows no modem: `mmcli -L`; look at its plug and its power")
+            return
+        if path != self._path:
+            self._path, self._cells, self._cells_due_s = path, None, 0.0
+        modem = objects[path]
+        await self._have_signal_told(bus, modem)
+        await self._ask_for_cells(bus, path)
+        bearers = [
+            (each, await bus.call(PREFIX, each, f"{_PROPERTIES}.GetAll", _BEARER, signature="s"))
+            for each in bearers_of(modem)
+        ]
+        counts = (traffic_of(each, said) or interface_traffic(interface_of(said)) for each, said in bearers)
+        self._count.add([one for one in counts if one], time.monotonic())
+        self._set(parse(modem, self._cells))
+
+    async def _have_signal_told(self, bus: Bus, modem: dict[str, Any]) -> None:
+        if modem.get(f"{MODEM}.Signal", {}).get("Rate") != 0:
+            return
+        try:
+            await bus.call(PREFIX, self._path, f"{MODEM}.Signal.Setup", SIGNAL_S, signature="u")
+        except ModemError as exc:
+            if not self._has_warned:
+                log.warning("the modem's signal is not told: %s", exc)
+            self._has_warned = True
+
+    async def _ask_for_cells(self, bus: Bus, path: str) -> None:
+        """Not every modem tells, and ModemManager does not before 1.20."""
+        if self._cells_due_s is None or time.monotonic() < self._cells_due_s:
+            return
+        try:
+            self._cells = await bus.call(PREFIX, path, f"{MODEM}.GetCellInfo")
+            self._cells_due_s = time.monotonic() + CELL_S
+        except ModemError as exc:
+            log.debug("the modem does not tell its cells: %s", exc)
+            self._cells_due_s = None
+
+    async def _modem(self, bus: Bus, path: str) -> dict[str, Any]:
+        return {MODEM: await bus.call(PREFIX, path, f"{_PROPERTIES}.GetAll", MODEM, signature="s")}
+
+    def _lose(self, reason: str) -> None:
+        self._path = ""
+        self._set(replace(_NONE, reason=reason))
+
+    def _set(self, status: ModemStatus) -> None:
+        counted = self._count.counted
+        self.status = replace(
+            status,
+            data_since=counted.since,
+            received_bytes=counted.received_bytes,
+            sent_bytes=counted.sent_bytes,
+        )

@@ -1,0 +1,85 @@
+"""What a modem carried in a month, by counters that begin anew."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from agent.serial.modem.data import Counted, DataCount, Traffic, advance, interface_traffic
+
+
+def after(*steps, month="2027-01-01", counted=None):
+    counted = counted or Counted()
+    for step in steps:
+        counted = advance(counted, step, month)
+    return counted
+
+
+def test_differences_count():
+    made = after((Traffic("a", 10, 100),), (Traffic("a", 15, 130),), (Traffic("a", 15, 130),))
+    assert (made.since, made.received_bytes, made.sent_bytes) == ("2027-01-01", 15, 130)
+
+
+def test_a_count_that_falls_is_of_a_new_connection():
+    made = after((Traffic("a", 10, 100),), (Traffic("a", 3, 120),))
+    assert (made.received_bytes, made.sent_bytes) == (13, 220)
+
+
+def test_another_connection_begins_at_nothing():
+    made = after((Traffic("a", 10, 100),), (), (Traffic("b", 5, 5),))
+    assert (made.received_bytes, made.sent_bytes) == (15, 105)
+
+
+def test_a_modem_that_was_away_goes_on_where_it_was():
+    made = after((Traffic("a", 10, 100),), (), (Traffic("a", 12, 101),))
+    assert (made.received_bytes, made.sent_bytes) == (12, 101)
+
+
+def test_a_month_begins_with_nothing_and_the_connection_goes_on():
+    made = advance(after((Traffic("a", 10, 100),)), (Traffic("a", 11, 105),), "2027-02-01")
+    assert (made.since, made.received_bytes, made.sent_bytes) == ("2027-02-01", 1, 5)
+
+
+def test_what_was_sent_while_the_clock_was_wrong_counts():
+    made = advance(after((Traffic("a", 10, 100),), month=""), (Traffic("a", 11, 105),), "2027-02-01")
+    assert (made.since, made.received_bytes, made.sent_bytes) == ("2027-02-01", 11, 105)
+    assert advance(made, (), "").since == "2027-02-01", "a clock that is lost ends no month"
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 1000), st.integers(0, 1000)), max_size=20))
+def test_a_count_never_falls_and_survives_the_disk(steps):
+    adapter, counted = TypeAdapter(Counted), Counted()
+    for step in steps:
+        before = counted
+        counted = advance(counted, (Traffic(*step),), "2027-01-01")
+        assert counted.received_bytes >= before.received_bytes
+        assert counted.sent_bytes >= before.sent_bytes
+        counted = adapter.validate_json(adapter.dump_json(counted))
+
+
+def test_it_is_kept_and_goes_on_after_a_restart():
+    class Record:
+        kept = None
+
+        def load(self):
+            return self.kept
+
+        def keep(self, value, *_, **__):
+            Record.kept = value
+
+        write = keep
+
+    DataCount(Record(), lambda: "2027-01-01").add([Traffic("a", 10, 100)], 0.0)
+    again = DataCount(Record(), lambda: "2027-01-01")
+    again.add([Traffic("a", 11, 100)], 0.0)
+    assert again.counted.received_bytes == 11
+
+
+def test_the_kernel_counts_too(tmp_path):
+    statistics = tmp_path / "wwan0" / "statistics"
+    statistics.mkdir(parents=True)
+    (statistics / "rx_bytes").write_text("12\n")
+    assert interface_traffic("wwan0", tmp_path) is None
+    (statistics / "tx_bytes").write_text("34\n")
+    assert interface_traffic("wwan0", tmp_path) == Traffic("interface wwan0", 12, 34)
+    assert interface_traffic("../wwan0", tmp_path) is None
+    assert interface_traffic("", tmp_path) is None
