@@ -443,8 +443,8 @@ def _ptz_port(value: str) -> str:
     if parts.scheme == "udp" and parts.hostname and not parts.path:
         _ = parts.port  # which raises ValueError
         return value
-    if not value.startswith("/dev/"):
-        raise ValueError("must be a path in /dev, or udp://HOST or udp://HOST:PORT for VISCA over IP")
+    if not value.startswith("/"):
+        raise ValueError("must be a path as in /dev, or udp://HOST or udp://HOST:PORT for VISCA over IP")
     return value
 
 

@@ -209,3 +209,29 @@ def test_a_secret_that_everybody_can_read_is_refused(secret):
 def test_a_missing_secret_names_its_file(tmp_path):
     with pytest.raises(ConfigError, match="none: cannot read"):
         read_secret(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('port = "ttyUSB0"', "ptz.port"),
+        ('port = "udp://head.example"', "ptz.port"),
+        ('port = "/dev/head"\nprotocol = "visca-ip"', "ptz.port"),
+        ('port = "udp://head.example:99999"\nprotocol = "visca-ip"', "ptz.port"),
+        ('protocol = "visca"\naddress = 8', "ptz.address"),
+        ('protocol = "pelco-p"\naddress = 33', "ptz.address"),
+        ("pan_limits_deg = [10, -10]", "ptz.pan_limits_deg"),
+        ("pan_limits_deg = [10]", "ptz.pan_limits_deg"),
+        ("baud = 31250", "ptz.baud"),
+    ],
+)
+def test_a_head_that_cannot_be_reached_is_a_fault(write, text, fault):
+    [found] = faults(write(f"[ptz]\n{text}\n"))
+    assert found.startswith(fault)
+
+
+def test_a_head_is_at_a_port_or_on_the_network(write):
+    assert load(write("")).ptz.port is None
+    assert load(write('[ptz]\nport = "/dev/head"\naddress = 200\n')).ptz.protocol == "pelco-d"
+    network = load(write('[ptz]\nport = "udp://head.example:1259"\nprotocol = "visca-ip"\n'))
+    assert network.ptz.port == "udp://head.example:1259"

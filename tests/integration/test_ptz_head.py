@@ -1,0 +1,180 @@
+"""Heads on real wires, a real agent, and a viewer who holds the stick: whoever dies, they stand still."""
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from fakes.ptz_head import PelcoHead, ViscaCamera
+from fakes.ptz_rig import Store
+from parts.mosquitto import mosquitto
+from parts.stack import ROOT, running_stack
+from parts.terminal import Terminal
+
+from agent.config import PtzSettings
+from agent.serial.ptz.motion import STILL
+from agent.serial.ptz.pelco import STOP, encode_d
+from agent.serial.ptz.visca import drive
+from agent.serial.ptz.visca_ip import CONTROL, REPLY, Datagram, encode, parse
+from agent.serial.ptz.wiring import build
+
+PATIENCE_S = 30.0
+STOP_FRAME = encode_d(1, STOP)
+
+
+class Bench:
+    """Lets the head hear what the agent writes, and notes it."""
+
+    def __init__(self, link):
+        self.terminal, self.head = Terminal(link), PelcoHead()
+        self._ends, self._plugging = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ends.set()
+        self._thread.join()
+        self.terminal.unplug()
+
+    def replug(self):
+        with self._plugging:
+            self.terminal.unplug()
+            self.terminal.plug()
+
+    def until(self, condition, why):
+        ends_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < ends_s, why
+            time.sleep(0.01)
+
+    def until_moving(self):
+        self.until(lambda: self.head.is_moving, "it does not move")
+
+    def until_still(self):
+        self.until(lambda: not self.head.is_moving, "it runs on")
+
+    @property
+    def frames(self):
+        return [frame for _, frame in self.head.frames]
+
+    def _run(self):
+        while not self._ends.is_set():
+            with self._plugging:
+                select.select([self.terminal.device], [], [], 0.005)
+                self.head.feed(self.terminal.heard(), time.monotonic())
+            time.sleep(0.001)
+
+
+@contextlib.contextmanager
+def holding(stack):
+    """A viewer who holds the stick."""
+    arguments = ("watch", "--portal", stack.url, *stack.sign_in, "--json", "--seconds", "600")
+    viewer = subprocess.Popen(
+        [sys.executable, "tests/parts/stick_viewer.py", *arguments],
+        cwd=ROOT, env=stack.env | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield viewer
+    finally:
+        viewer.kill()
+        viewer.wait()
+
+
+def test_whoever_dies_the_head_stands_still(tmp_path):
+    link = tmp_path / "pinhole-ptz"
+    head = f'[ptz]\nport = "{link}"\nprotocol = "pelco-d"\n'
+    with Bench(link) as bench, mosquitto() as broker:
+        url = f'url = "{broker.settings().url}"\nversion = "3.1.1"'
+        with running_stack(url, portal=head) as stack:
+            bench.until(lambda: bench.frames, "nothing is sent")
+            assert bench.frames[0] == STOP_FRAME, "before anything else"
+
+            with holding(stack) as viewer:
+                bench.until_moving()
+                viewer.kill()
+                bench.until_still()
+
+            with holding(stack):
+                bench.until_moving()
+                sent = len(bench.frames)
+                bench.replug()
+                bench.until(lambda: len(bench.frames) > sent, "the port is not found again")
+                assert bench.frames[sent] == STOP_FRAME, "before anything else"
+                bench.until_moving()
+                stack.agent.kill()
+                stack.agent.wait()
+                sent = len(bench.frames)
+                assert bench.head.is_moving, "nobody could tell it"
+            stack.restart_agent()
+            bench.until_still()
+            assert bench.frames[sent] == STOP_FRAME, "the first frame of a start"
+
+            with holding(stack):
+                bench.until_moving()
+                stack.agent.send_signal(signal.SIGTERM)
+                stack.agent.wait(PATIENCE_S)
+                bench.until_still()
+                assert bench.frames[-2:] == [STOP_FRAME] * 2
+            assert stack.agent.returncode == 0
+            log = stack.log("portal")
+        assert "ERROR" not in log
+
+
+class Network(asyncio.DatagramProtocol):
+    """A VISCA camera with a network plug."""
+
+    def __init__(self):
+        self.head, self.resets = ViscaCamera(), 0
+        self._transport = None
+
+    def connection_made(self, transport):
+        self._transport = transport
+
+    def datagram_received(self, data, address):
+        datagram = parse(data)
+        if datagram.kind == CONTROL:
+            self.resets += 1
+            return
+        said = self.head.feed(datagram.payload, time.monotonic())
+        for frame in said.split(b"\xff")[:-1]:
+            answer = encode(Datagram(REPLY, datagram.number, frame + b"\xff"))
+            self._transport.sendto(answer, address)
+
+
+async def until(condition):
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_camera_on_the_network_moves_and_stands_still_at_the_end():
+    transport, camera = await asyncio.get_running_loop().create_datagram_endpoint(
+        Network, local_addr=("127.0.0.1", 0)
+    )
+    port = transport.get_extra_info("sockname")[1]
+    nothing = {"tell": print, "on_change": lambda: None, "on_event": print}
+    settings = PtzSettings(port=f"udp://127.0.0.1:{port}", protocol="visca-ip")
+    ptz = build(settings, Store(), clock=time.monotonic, **nothing)
+    running = asyncio.create_task(ptz.runner.run())
+    await until(lambda: ptz.desk.head.driver.position)
+    assert (camera.resets, camera.head.frames[0][1]) == (1, drive(1, STILL)), "a stop before anything else"
+    channel = ptz.desk.open("one", "ann", lambda: True, print)
+    for seq in range(3):
+        channel.on_message(json.dumps({"seq": seq, "pan": -1}))
+        await asyncio.sleep(0.1)
+    await until(lambda: camera.head.is_moving)
+    running.cancel()
+    await asyncio.wait((running,))
+    assert running.cancelled()
+    await until(lambda: not camera.head.is_moving)
+    transport.close()
