@@ -12,6 +12,7 @@ from agent import __version__
 from agent.config import Settings, read_password, read_secret
 from agent.errors import PortalError
 from agent.model import topics
+from agent.model.beat import next_beat
 from agent.model.ids import is_id
 from agent.model.signal import ToDevice
 from agent.model.tasks import EssentialTasks
@@ -203,7 +204,7 @@ class Portal:
             left = self.signaling.keep_wiping(self.broker.waits_on) | (owed or frozenset())
             self.devices.pending = {device for device in left if self.registry.key_of(device) is None}
             self.gateway.problem = self._problem(kept_out, has_owed=owed is not None)
-            await asyncio.sleep(TRUST_INTERVAL_S)
+            await next_beat(TRUST_INTERVAL_S)
             revoked = await self._hear_of_devices()
             if revoked:
                 owed, retry_at_s = (owed or frozenset()) | revoked, 0.0

@@ -23,6 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
+from agent.model.beat import next_beat
 from agent.model.publication import Publication
 from agent.model.signal import MAX_MESSAGE_BYTES
 from agent.model.tasks import TaskGroup
@@ -526,8 +527,8 @@ class _Client(aiomqtt.Client):
 
     async def _misc_loop(self) -> None:
         # All that paho does here is the keepalive; aiomqtt would wake the device for it every second.
-        while self._client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS:  # noqa: ASYNC110
-            await asyncio.sleep(min(max(1.0, self._client.keepalive / 10), 5.0))
+        while self._client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            await next_beat(min(max(1.0, self._client.keepalive / 10), 5.0))
 
     def _on_disconnect(self, *arguments: Any, **named: Any) -> None:
         # aiomqtt ignores an end before CONNACK, and would wait for its time-out.

@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 
 from agent.config import PortalSettings
 from agent.errors import PortalError
+from agent.model.beat import next_beat
 from agent.model.disk import check_file
 from agent.model.tasks import TaskGroup
 from agent.portal.accounts.access import Identity
@@ -56,7 +57,8 @@ MAX_BODY_BYTES = 512 * 1024
 """A group of all cameras that there may be."""
 SEND_TIMEOUT_S = 10.0
 HEARTBEAT_S = 20.0
-TICK_S = 0.5
+TICK_S, REST_S = 0.5, 1.0
+"""How often the portal looks around: while somebody is here, and else."""
 CLOSE_TIMEOUT_S = 1.0
 STOP_TIMEOUT_S = 2.0
 
@@ -234,26 +236,29 @@ async def run_portal(
 
 
 async def _tick(gateway: Gateway, accounts: Accounts) -> None:
-    """Twice a second: the gateway's own time, and what any portal changed about who may do what."""
+    """The gateway's own time, and what any portal changed about what those who are here may do."""
     known, is_away, seen_s = -1, False, time.monotonic()
+    version: int | None = None
     while True:
         gateway.tick()
         try:
-            # First the number: a change in between is seen next time.
-            revision = await accounts.revision()
             if time.monotonic() - seen_s > SEEN_EVERY_S:
                 await accounts.note_seen(gateway.live_sessions())
                 seen_s = time.monotonic()
-            if revision != known:
-                asked = gateway.live_sessions()
-                gateway.apply(await accounts.identities(asked), asked)
-                known = revision
+            # First the numbers: a change in between is seen next time.
+            now = accounts.store.version()
+            if gateway.live_sessions() and (now is None or now != version):
+                revision = await accounts.revision()
+                if revision != known:
+                    asked = gateway.live_sessions()
+                    gateway.apply(await accounts.identities(asked), asked)
+                known, version = revision, now
             is_away = False
         except StoreError as exc:
             if not is_away:
                 log.warning("who is signed in stays so: %s", exc)
             is_away = True
-        await asyncio.sleep(TICK_S)
+        await next_beat(TICK_S if gateway.live_sessions() else REST_S)
 
 
 async def _exchange(socket: web.WebSocketResponse, client: Client, gateway: Gateway) -> None:

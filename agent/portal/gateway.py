@@ -1,8 +1,9 @@
 """Between the browsers' WebSockets and the devices: who is connected, who hears of what, ICE credentials.
 
 No socket, task or topic in here: `app.py` feeds it text from browsers, the composition feeds it messages from
-devices, and `tick` is called twice a second. A session's life is in `sessions.py`, what is known of devices
-in `presence.py`, commands that wait in `commands.py`, and how much each may have in `limits.py`.
+devices, and `tick` is called twice a second, once while nobody is here. A session's life is in `sessions.py`,
+what is known of devices in `presence.py`, commands that wait in `commands.py`, and how much each may have in
+`limits.py`.
 """
 
 import itertools

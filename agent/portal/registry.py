@@ -51,6 +51,7 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._revision = -1
+        self._version: int | None = None
         self._keys: dict[str, bytes] = {}
         self.names: dict[str, str | None] = {}
         """Of every camera that was ever enrolled; None for one that has no name yet."""
@@ -61,7 +62,11 @@ class Registry:
 
     async def refresh(self) -> frozenset[str]:
         """Take in what another program changed; returns whose key counts no more. Raises StoreError."""
+        version = self._store.version()
+        if version is not None and version == self._version:
+            return frozenset()
         revision, found = await self._store.run(self._read)
+        self._version = version
         if found is None:
             return frozenset()
         keys = {row.id: row.public_key for row in found if row.revoked_at is None}

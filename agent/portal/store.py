@@ -28,6 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from agent.config import PortalSettings, read_secret
 from agent.errors import ConfigError, PortalError
+from agent.model.beat import next_beat
 from agent.model.disk import check_file
 from agent.portal.outsiders import Outsiders
 
@@ -38,7 +39,7 @@ BUSY_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10
 ROOM_PAGES, PAGE_BYTES = 512, 4096
 """What SQLite keeps free for itself: 2 MiB are thousands of sign-ins."""
-ROOM_INTERVAL_S = 5.0
+ROOM_INTERVAL_S = 10.0
 _MIGRATION_LOCK = 0x70696E68
 """PostgreSQL's advisory lock while one portal migrates: any number that nobody else takes."""
 
@@ -85,6 +86,7 @@ class Store:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._waiting = 0
         self._outsiders = Outsiders()
+        self._watch: sqlite3.Connection | None = None
         self.disk_is_full = False
         """Whether the last write, or the last look, found no room."""
 
@@ -137,6 +139,24 @@ class Store:
                 raise DiskFullError(f"the database's disk is full: {_reason(exc)}") from exc
             raise StoreError(f"the database failed: {_reason(exc)}") from exc
 
+    def version(self) -> int | None:
+        """Another number after every commit, by whatever program; None where one has to ask the database.
+
+        For the event loop's thread: it takes no lock, and reads a number that programs with the same SQLite
+        file share in memory (sqlite.org/pragma.html#pragma_data_version).
+        """
+        name = self.engine.url.database
+        if not self._is_sqlite or name is None:
+            return None
+        try:
+            if self._watch is None:
+                self._watch = sqlite3.connect(name, timeout=0, isolation_level=None)
+            found: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error as exc:
+            log.debug("whether the database has changed is unknown: %s", exc)
+            return None
+        return found
+
     async def keep_room(self) -> None:
         """Look every few seconds whether the disk is full, and keep room for when it is; until cancelled."""
         while True:
@@ -153,7 +173,7 @@ class Store:
                     else "the database's disk has room again",
                 )
             self.disk_is_full = is_full
-            await asyncio.sleep(ROOM_INTERVAL_S)
+            await next_beat(ROOM_INTERVAL_S)
 
     def _see_room(self) -> bool:
         """Whether the disk is full. Room is kept within SQLite's own files, where nobody else can take it.
@@ -198,6 +218,8 @@ class Store:
     def close(self) -> None:
         """Let running work end, and close every connection."""
         self._threads.shutdown(cancel_futures=True)
+        if self._watch is not None:
+            self._watch.close()
         self.engine.dispose()
 
 

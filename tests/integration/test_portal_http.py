@@ -93,8 +93,10 @@ async def test_health_tells_a_faults_words_to_administrators_alone():
 
 
 async def test_who_is_shut_out_while_a_dashboard_opens_is_not_let_in(monkeypatch):
-    monkeypatch.setattr(portal_app, "TICK_S", 0.01)
-    async with portal() as part, client() as http:
+    for name in ("TICK_S", "REST_S"):
+        monkeypatch.setattr(portal_app, name, 0.01)
+    async with portal() as part, client() as other, client() as http:
+        await login(other, part)
         part.desk.add_user("bob", "viewer", password=PASSWORD)
         await login(http, part, user="bob")
         join = part.gateway.join
@@ -107,12 +109,40 @@ async def test_who_is_shut_out_while_a_dashboard_opens_is_not_let_in(monkeypatch
             return join(who, address, **how)
 
         monkeypatch.setattr(part.accounts, "revision", no_change)
-        await asyncio.sleep(0.1)
-        monkeypatch.setattr(part.gateway, "join", join_late)
-        async with http.ws_connect(f"{part.url}/api/ws") as socket:
+        async with other.ws_connect(f"{part.url}/api/ws"):  # while nobody is here it looks for nobody
+            await asyncio.sleep(0.1)
+            monkeypatch.setattr(part.gateway, "join", join_late)
+            socket = await http.ws_connect(f"{part.url}/api/ws")
             while (message := await socket.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
                 pass
             assert message.type is aiohttp.WSMsgType.CLOSE
+            assert message.data == 1008
+
+
+async def test_what_changed_while_nobody_was_here_counts_for_who_comes(monkeypatch):
+    """At rest the portal asks the database nothing: neither then nor later is a change missed for it."""
+    for name in ("TICK_S", "REST_S"):
+        monkeypatch.setattr(portal_app, name, 0.01)
+    async with portal() as part, client() as http:
+        part.desk.add_user("bob", "viewer", password=PASSWORD)
+        await login(http, part, user="bob")
+        asked = []
+        revision = part.accounts.revision
+
+        async def count():
+            asked.append(1)
+            return await revision()
+
+        monkeypatch.setattr(part.accounts, "revision", count)
+        await asyncio.sleep(0.1)
+        assert not asked
+        async with http.ws_connect(f"{part.url}/api/ws") as socket:
+            await socket.receive(timeout=5)
+            await asyncio.sleep(0.2)
+            assert 0 < len(asked) < 10, "once, and again for what is written meanwhile"
+            part.desk.set_disabled("bob", disabled=True)
+            while (message := await socket.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
+                pass
             assert message.data == 1008
 
 

@@ -46,6 +46,33 @@ def number(db):
     return db.scalars(select(Revision.number)).one()
 
 
+def test_a_change_by_whatever_program_is_seen_without_a_question(database_url):
+    """PostgreSQL tells nobody: there one has to ask."""
+    store, other = Store.open(database_url), Store.open(database_url)
+    try:
+        before = store.version()
+        if database_url.startswith("postgresql"):
+            assert before is None
+            return
+        other.run_here(number)
+        assert store.version() == before, "nothing was written"
+        for writer in (other, store):
+            writer.run_here(bump)
+            now = store.version()
+            assert None not in (before, now)
+            assert now != before
+            before = now
+        with other.engine.connect() as connection, connection.begin():
+            connection.execute(update(Revision).values(number=Revision.number + 1))
+            assert store.version() == before, "neither waits for who writes, nor sees what may be undone"
+        assert store.version() != before
+        other.wipe_deleted()
+        assert store.version() is not None, "its files were written anew"
+    finally:
+        store.close()
+        other.close()
+
+
 def test_the_migrations_make_what_the_code_expects(store):
     with store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"render_as_batch": True})

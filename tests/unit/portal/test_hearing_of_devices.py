@@ -21,6 +21,43 @@ def portal(tmp_path):
     portal.store.close()
 
 
+async def test_it_asks_the_database_only_for_what_changed(portal, monkeypatch):
+    asked = []
+    run = portal.store.run
+
+    async def count(work):
+        asked.append(work)
+        return await run(work)
+
+    monkeypatch.setattr(portal.store, "run", count)
+    for _ in range(3):
+        await portal._hear_of_devices()
+    assert len(asked) == 1
+    portal.store.run_here(
+        lambda db: add_device(db, "new", b"new".ljust(32), by="ann", now=time.time(), name="New")
+    )
+    await portal._hear_of_devices()
+    assert portal.registry.key_of("new")
+    assert len(asked) == 2
+
+
+async def test_a_change_that_could_not_be_read_is_read_later(portal, monkeypatch):
+    await portal._hear_of_devices()
+    portal.store.run_here(
+        lambda db: add_device(db, "new", b"new".ljust(32), by="ann", now=time.time(), name="New")
+    )
+
+    async def away(_):
+        raise StoreError("the disk is hot")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(portal.store, "run", away)
+        await portal._hear_of_devices()
+    assert portal.registry.key_of("new") is None
+    await portal._hear_of_devices()
+    assert portal.registry.key_of("new")
+
+
 async def test_a_name_that_cannot_be_written_keeps_no_revoked_camera_in(portal, monkeypatch):
     def enrol(db):
         for device in ("stolen", "nameless"):
