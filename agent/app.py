@@ -27,6 +27,7 @@ from agent.device.journal import Journal
 from agent.device.led import Led
 from agent.device.ledger import Ledger
 from agent.device.link import LinkMonitor
+from agent.device.memory import stay_lean
 from agent.device.power import Power
 from agent.device.release import ReleaseDesk, Standing, stand
 from agent.device.vitals import Verdict, Vitals, judge
@@ -189,10 +190,11 @@ class Agent:
         yield "releases", self.releases.run()
         yield "sockets", self.sessions.run()
         yield "led", self.led.run()
+        yield "memory", stay_lean()
         yield "journal", self.journal.run()
         yield "telling", self.telling.run()
         yield from self.serial.work()
-        yield "settings", self._remote.run(self._proof, self._build_anew, self._tell_outcome)
+        yield "settings", self._remote.run(self._proof, self._again.set, self._tell_outcome)
         yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
 
     # Signaling and the sessions need each other; signaling calls these.
@@ -247,10 +249,7 @@ class Agent:
         return handle
 
     def _set(self, order: Order, changes: Changes) -> object:
-        return self._remote.set(order, changes, lambda: _later(CHANGE_AFTER_S, self._build_anew))
-
-    def _build_anew(self) -> None:
-        self._again.set()
+        return self._remote.set(order, changes, lambda: _later(CHANGE_AFTER_S, self._again.set))
 
     def _tell_outcome(self) -> None:
         """What became of settings on trial, to the portal that asked, and to all in the state."""

@@ -67,17 +67,9 @@ class _Envelope:
 
 
 _ENVELOPE = TypeAdapter(_Envelope)
-_BY_TYPE = {message: TypeAdapter(message) for message in MESSAGE_TYPES}
+_BY_TYPE: dict[type[Any], TypeAdapter[Any]] = {message: TypeAdapter(message) for message in MESSAGE_TYPES}
 _TO_DEVICE: TypeAdapter[ToDevice] = TypeAdapter(Annotated[ToDevice, Field(discriminator="type")])
 _FROM_DEVICE: TypeAdapter[FromDevice] = TypeAdapter(Annotated[FromDevice, Field(discriminator="type")])
-_STATE = TypeAdapter(State)
-_SECTIONS = TypeAdapter(SectionsMessage)
-_BARE_EVENT = TypeAdapter(BareEvent)
-_EVENTS = TypeAdapter(Events)
-_CONFIRM = TypeAdapter(Confirm)
-_HEALTH = TypeAdapter(Health)
-_KEYS = TypeAdapter(KeySet)
-_LOOK = TypeAdapter(Look)
 
 
 def encode(message: Message) -> bytes:
@@ -111,43 +103,47 @@ def parse_from_device(payload: bytes) -> FromDevice:
 
 def parse_state(payload: bytes) -> State:
     """Read what came in on `state`. Raises MessageError."""
-    return _parse(_STATE, payload, ("state",))
+    return _parse(_of(State), payload, ("state",))
 
 
 def parse_sections(payload: bytes) -> SectionsMessage:
     """Read what came in on `sections`; at most 8 KiB. Raises MessageError."""
     _check_size(payload, MAX_SECTIONS_BYTES)
-    return _parse(_SECTIONS, payload, ("sections",))
+    return _parse(_of(SectionsMessage), payload, ("sections",))
 
 
 def parse_bare_event(payload: bytes) -> BareEvent:
     """Read what came in on `event/<kind>`. Raises MessageError."""
-    return _parse(_BARE_EVENT, payload, ("event",))
+    return _parse(_of(BareEvent), payload, ("event",))
 
 
 def parse_events(payload: bytes) -> Events:
     """Read what came in on `signal/events/out`. Raises MessageError."""
-    return _parse(_EVENTS, payload, ("events",))
+    return _parse(_of(Events), payload, ("events",))
 
 
 def parse_confirm(payload: bytes) -> Confirm:
     """Read what came in on `signal/events/in`. Raises MessageError."""
-    return _parse(_CONFIRM, payload, ("confirm",))
+    return _parse(_of(Confirm), payload, ("confirm",))
 
 
 def parse_health(payload: bytes) -> Health:
     """Read what came in on `health`. Raises MessageError."""
-    return _parse(_HEALTH, payload, ("health",))
+    return _parse(_of(Health), payload, ("health",))
 
 
 def parse_keys(payload: bytes) -> KeySet:
     """Read what came in on `keys/<kid>`. Raises MessageError."""
-    return _parse(_KEYS, payload, ("keys",))
+    return _parse(_of(KeySet), payload, ("keys",))
 
 
 def parse_look(payload: bytes) -> Look:
     """Read what came in on `command/look/in`. Raises MessageError."""
-    return _parse(_LOOK, payload, ("look",))
+    return _parse(_of(Look), payload, ("look",))
+
+
+def _of(message: type[_M]) -> TypeAdapter[_M]:
+    return _BY_TYPE[message]
 
 
 def _parse(adapter: TypeAdapter[_M], payload: bytes, types: tuple[str, ...]) -> _M:
