@@ -23,6 +23,8 @@ CREEP = 1.02
 """A second near the capacity: GCC's packet a round trip is several times that, and makes the queue swing."""
 BEYOND = 1.08
 """What arrives without a queue at this multiple of the capacity proves that the capacity has grown."""
+STEADY_NS = 1_000_000_000
+"""The time over which `Delivery.steady_bps` was measured."""
 DECREASE_INTERVAL_NS = 120_000_000
 """No second cut before feedback can show what the first one did, or a round trip if that is longer."""
 APPLICATION_LIMIT = 1.5
@@ -76,7 +78,7 @@ class RateControl:
         if usage is Usage.OVER:
             self._decrease(queue_ms, delivery.busy_bps, delivery.rtt_ns, now_ns)
         elif usage is Usage.NORMAL:
-            self._increase(delivery, elapsed_s)
+            self._increase(delivery, elapsed_s, now_ns)
         self._clamp()
 
     def limit(self, bps: int) -> None:
@@ -115,9 +117,11 @@ class RateControl:
         self._target_bps = min(self._target_bps, beta * delivered_bps)
         self._is_draining = True
 
-    def _increase(self, delivery: Delivery, elapsed_s: float) -> None:
+    def _increase(self, delivery: Delivery, elapsed_s: float, now_ns: int) -> None:
         capacity_bps = self._capacity_bps
-        if capacity_bps is not None and delivery.steady_bps > BEYOND * capacity_bps:
+        # What arrived before the link fell proves nothing of what it carries now.
+        is_since = now_ns - self._decreased_ns > STEADY_NS
+        if is_since and capacity_bps is not None and delivery.steady_bps > BEYOND * capacity_bps:
             self._capacity_bps = capacity_bps = None
         if self._is_draining:
             self._target_bps = max(self._target_bps, SETTLED * max(capacity_bps or 0, delivery.recent_bps))

@@ -18,6 +18,8 @@ from agent.control.probe import Probe, Prober
 
 BUSY_WINDOW_MS = 250
 """While a queue stands, what arrives is the link's capacity: of less time noise, of more the past."""
+BUSY_NOISE = 12
+"""The same is at least so many times the link's noise."""
 RECENT_WINDOW_MS = 500
 """Bridges the short stalls of a radio link."""
 GOOD_HALF_LIFE_S = 15.0
@@ -206,7 +208,7 @@ class BandwidthEstimator:
             return
         before_bps = self._rate.target_bps
         delivery = Delivery(
-            busy_bps=self._delivered.bps(BUSY_WINDOW_MS),
+            busy_bps=self._delivered.bps(max(BUSY_WINDOW_MS, int(BUSY_NOISE * self._delay.noise_ms))),
             recent_bps=self._delivered.bps(RECENT_WINDOW_MS),
             steady_bps=self._delivered.bps(STEADY_WINDOW_MS),
             rtt_ns=self._rtt_ns,

@@ -7,20 +7,27 @@ whether it fills or drains. The threshold follows the link's own noise, as GCC's
 """
 
 import math
+import statistics
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
 
 SMOOTHING_MS = 50.0
-"""Time constant of the smoothed delay: less than one of Chromium's reports (62 ms)."""
+"""Time constant of the smoothed delay: less than one of Chromium's reports (62 ms), ..."""
+SMOOTHING_NOISE = 8.0
+"""... and this multiple of the link's noise, where that is more."""
 BASE_BUCKET_US = 1_000_000
 BASE_BUCKETS = 20
 """The least delay counts for 20 s: long enough to meet an empty queue, short enough to follow a new route."""
 TREND_WINDOW_US = 300_000
 MAX_TREND_POINTS = 64
 """A bound for reports whose clock goes astray."""
-MIN_THRESHOLD_MS, MAX_THRESHOLD_MS = 20.0, 60.0
-NOISE_GAIN = 2.5
+MIN_THRESHOLD_MS, MAX_THRESHOLD_MS = 20.0, 120.0
+NOISE_GAIN = 2.75
+FIRST_NOISE_MS = 2.0
+NOISE_REPORTS, MIN_NOISE_REPORTS = 64, 8
+BENDS_PER_NOISE = 1.65
+"""The median of second differences, of white noise with a standard deviation of one."""
 REBASE_US = 1_500_000
 """A queue that stands this long whatever we cut is not ours: a longer route, or others that fill it."""
 DRAINING_SLOPE = -0.05
@@ -44,8 +51,10 @@ class DelayDetector:
         self.queue_ms = 0.0
         self.usage = Usage.NORMAL
         self._smoothed_ms: float | None = None
-        self._noise_ms = 2.0
         self._last_us = 0
+        self._noise_ms = FIRST_NOISE_MS
+        self._delays_ms: deque[float] = deque(maxlen=3)
+        self._bends_ms: deque[float] = deque(maxlen=NOISE_REPORTS)
         self._past_ms: deque[float] = deque(maxlen=BASE_BUCKETS - 1)  # the least of each bucket that is over
         self._past_least_ms = self._bucket_least_ms = math.inf
         self._bucket = 0
@@ -54,7 +63,7 @@ class DelayDetector:
 
     @property
     def noise_ms(self) -> float:
-        """How far a report's delay usually is from the smoothed one."""
+        """The standard deviation of a report's delay that no queue explains."""
         return self._noise_ms
 
     @property
@@ -62,12 +71,17 @@ class DelayDetector:
         """A queue longer than this is overuse."""
         return min(MAX_THRESHOLD_MS, max(MIN_THRESHOLD_MS, 10 + NOISE_GAIN * self._noise_ms))
 
+    @property
+    def _time_constant_ms(self) -> float:
+        return max(SMOOTHING_MS, SMOOTHING_NOISE * self._noise_ms)
+
     def update(self, delay_ms: float, arrival_us: int, packet_ms: float = 0.0) -> Usage:
         """Take what one report says: its packets' least delay, and the last one's arrival.
 
         `packet_ms` is what a packet takes to pass the link: delay on a slow one, and no queue.
         The least, as a frame's packets queue behind each other, and radio links hold some back.
         """
+        self._note_noise(delay_ms)
         smoothed_ms = self._smooth(delay_ms, arrival_us)
         self.queue_ms = max(0.0, smoothed_ms - self._base_ms(smoothed_ms, arrival_us) - packet_ms)
         self._recent.append((arrival_us / 1e3, smoothed_ms))
@@ -84,15 +98,21 @@ class DelayDetector:
         self._recent.clear()
         self.queue_ms, self.usage = 0.0, Usage.NORMAL
 
+    def _note_noise(self, delay_ms: float) -> None:
+        """A queue that fills or drains goes straight, and turns a few times in two seconds; noise bends."""
+        self._delays_ms.append(delay_ms)
+        if len(self._delays_ms) == self._delays_ms.maxlen:
+            first_ms, second_ms, third_ms = self._delays_ms
+            self._bends_ms.append(abs(first_ms - 2 * second_ms + third_ms))
+        if len(self._bends_ms) >= MIN_NOISE_REPORTS:
+            self._noise_ms = statistics.median(self._bends_ms) / BENDS_PER_NOISE
+
     def _smooth(self, delay_ms: float, arrival_us: int) -> float:
         if self._smoothed_ms is None:
             self._smoothed_ms = delay_ms
         elapsed_ms = max(0.0, (arrival_us - self._last_us) / 1e3)
         error_ms = delay_ms - self._smoothed_ms
-        self._smoothed_ms += error_ms * (1 - math.exp(-elapsed_ms / SMOOTHING_MS))
-        # What is far outside is a queue and no noise (GCC section 5.4 leaves such samples out, too).
-        if abs(error_ms) < self.threshold_ms:
-            self._noise_ms += (abs(error_ms) - self._noise_ms) * 0.05
+        self._smoothed_ms += error_ms * (1 - math.exp(-elapsed_ms / self._time_constant_ms))
         self._last_us = max(self._last_us, arrival_us)
         return self._smoothed_ms
 

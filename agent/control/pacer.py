@@ -21,6 +21,8 @@ MAX_QUEUE_MS = 250
 """Frames without keyframes, at the target: what waits longer is late for a live picture."""
 MAX_AGE_NS = 1_500_000_000
 """Whatever stands in front: a keyframe that took this long has been overtaken by events."""
+MAX_LATE_NS = 40_000_000
+"""A busy machine calls late by so much at most: what it owes then leaves at once, and waits for no queue."""
 PACKET_OVERHEAD_BYTES = 50
 """RTP header with extensions and SRTP tag; for sums, as each packet's real size is known once it is built."""
 PADDING_BYTES = 1200
@@ -66,6 +68,7 @@ class Pacer:
         self._probe_left_bytes = 0
         self._slack_bytes = 0
         self._free_ns = self._take_ns = 0
+        self._planned_ns: int | None = None
         self._target_bps = 0
         self._pacing_bps = 1
         self._burst_ns = BURST_NS
@@ -129,7 +132,9 @@ class Pacer:
         self._is_blocked = allowance_bytes <= 0
         self._drop_late(now_ns)
         departures: list[Departure] = []
-        self._free_ns = max(self._free_ns, now_ns - (self._burst_ns if self._probe is None else BURST_NS))
+        late_ns = 0 if self._planned_ns is None else min(MAX_LATE_NS, max(0, now_ns - self._planned_ns))
+        credit_ns = late_ns + (self._burst_ns if self._probe is None else BURST_NS)
+        self._free_ns = max(self._free_ns, now_ns - credit_ns)
         while self._free_ns <= now_ns:
             rate_bps = self._probe.rate_bps if self._probe else self._pacing_bps
             due_bytes = (now_ns - self._free_ns) * rate_bps // 8_000_000_000 + 1
@@ -143,6 +148,7 @@ class Pacer:
             self._count_probe(size_bytes)
         self._is_blocked = allowance_bytes <= 0
         self._take_ns = now_ns
+        self._planned_ns = self.next_ns()
         return departures
 
     def next_ns(self) -> int | None:

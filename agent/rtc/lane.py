@@ -66,6 +66,7 @@ class Lane:
         self._route = route
         self._alarm = alarm
         self._clock = ArrivalClock()
+        self._departing: list[tuple[int, Sequence[int], int | None]] = []
         self._failed: asyncio.Future[None] | None = None
         if sender.takes_repairs:
             control.offer_parity()
@@ -113,10 +114,11 @@ class Lane:
         while self._sounds and self._sound is not None:
             frame = self._sounds.popleft()
             sent = self._sound.send(frame, 0, len(frame.payloads), burst.append, now_ns)
-            self._count(sent, None, now_ns)
+            self._count(sent, None)
         for departure in self.control.take(now_ns):
             self._send(departure, burst.append, now_ns)
         if burst:
+            self._tell_departures(time.monotonic_ns())
             route(burst)
         return self.control.next_ns(now_ns)
 
@@ -147,17 +149,23 @@ class Lane:
     def _send(self, departure: Departure, send: Send, now_ns: int) -> None:
         match departure:
             case Media(frame, first, count):
-                self._count(self._sender.send(frame, first, count, send, now_ns), departure.probe, now_ns)
+                self._count(self._sender.send(frame, first, count, send, now_ns), departure.probe)
             case Resend(seq):
-                self._count(self._sender.resend(seq, send, now_ns), departure.probe, now_ns)
+                self._count(self._sender.resend(seq, send, now_ns), departure.probe)
             case Repair(count, part, parts):
-                self._count(self._sender.repair(count, part, parts, send, now_ns), departure.probe, now_ns)
+                self._count(self._sender.repair(count, part, parts, send, now_ns), departure.probe)
             case Padding(size_bytes):
                 # At a low rate even the largest packet is smaller than what a probe asks for.
                 while size_bytes > 0 and (sent := self._sender.pad(send, now_ns)):
-                    self._count(sent, departure.probe, now_ns)
+                    self._count(sent, departure.probe)
                     size_bytes -= sum(sent.sizes_bytes)
 
-    def _count(self, sent: Sent | None, probe: int | None, now_ns: int) -> None:
+    def _count(self, sent: Sent | None, probe: int | None) -> None:
         if sent is not None and sent.transport_seq is not None:
-            self.control.on_sent(sent.transport_seq, sent.sizes_bytes, now_ns, probe)
+            self._departing.append((sent.transport_seq, sent.sizes_bytes, probe))
+
+    def _tell_departures(self, now_ns: int) -> None:
+        """Just before they leave: on a busy machine, what building them took would look like a queue."""
+        for transport_seq, sizes_bytes, probe in self._departing:
+            self.control.on_sent(transport_seq, sizes_bytes, now_ns, probe)
+        self._departing.clear()

@@ -101,7 +101,7 @@ CONDITIONS = {
         link(2, 100_000, 80, burst=Burst(enter=0.005, leave=0.25)), 2e6,
     ),
     "fall": Condition(
-        "6 and 0.5 Mb/s, 10 s each", link(6, 300_000), 3e6,
+        "6 and 0.5 Mb/s, 10 s each", link(6, 300_000), 4e6,
         more={"changes": steps("rate_bps", 20, 10, usual=6e6, other=0.5e6)},
     ),
     "dips": Condition(

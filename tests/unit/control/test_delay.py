@@ -1,5 +1,9 @@
 """What delays say of the queue."""
 
+import random
+
+import pytest
+
 from agent.control.delay import DelayDetector, Usage
 
 
@@ -45,3 +49,18 @@ def test_noise_raises_the_threshold():
     feed(calm, [30] * 100)
     feed(noisy, [30 + 25 * (i % 2) for i in range(100)])
     assert noisy.threshold_ms > 1.4 * calm.threshold_ms
+
+
+def test_noise_of_any_size_is_learnt_and_a_queue_in_it_is_still_seen():
+    detector, rng = DelayDetector(), random.Random(3)
+    seen = feed(detector, [60 + rng.gauss(0, 40) for _ in range(300)])
+    assert detector.noise_ms == pytest.approx(40, rel=0.4)
+    assert seen[100:].count(Usage.OVER) <= 2
+    assert feed(detector, [60 + 15 * i + rng.gauss(0, 40) for i in range(30)], 18_000)[-1] is Usage.OVER
+
+
+def test_a_queue_that_comes_and_goes_is_no_noise():
+    detector = DelayDetector()
+    cycle = [30] * 40 + [30 + 20 * i for i in range(10)] + [230 - 20 * i for i in range(10)]
+    feed(detector, cycle * 4)
+    assert detector.noise_ms <= 4

@@ -56,6 +56,21 @@ def test_a_picture_leaves_at_once_where_the_path_takes_bursts():
     assert (picture.first, picture.count) == (0, 14)
 
 
+def test_what_a_busy_machine_calls_late_leaves_at_once_and_an_empty_queue_earns_nothing():
+    on_time, late = pacer_at(1_000_000, 2_000_000), pacer_at(1_000_000, 2_000_000)
+    for pacer in (on_time, late):
+        pacer.push(frame(0, 40, key=True), 0)
+        pacer.take(0, OPEN)
+    sent = sum(len(on_time.take(at * MS, OPEN)) for at in range(1, 25))
+    run = late.take(24 * MS, OPEN)
+    assert sum(departure.count for departure in run) >= sent - 1
+    idle = pacer_at(1_000_000, 2_000_000)
+    idle.take(0, OPEN)
+    idle.push(frame(0, 40, key=True), 500 * MS)
+    (first,) = idle.take(500 * MS, OPEN)
+    assert first.count <= 2
+
+
 def test_a_probe_is_spread_and_a_resend_soon_also_where_the_path_takes_bursts():
     pacer = Pacer()
     pacer.set_rate(4_000_000, 6_000_000, 0, in_bursts=True)

@@ -1,0 +1,25 @@
+"""What each kind of link must give its viewer: floors with a margin for other seeds."""
+
+import pytest
+from unit.control.conditions import CONDITIONS, SETTLE_S
+
+
+def run(name, seed):
+    """The run, and the share of the link's capacity that arrived."""
+    condition = CONDITIONS[name]
+    done = condition.run(seed)
+    return done, done.mean_bps(SETTLE_S, condition.seconds) / condition.mean_bps
+
+
+@pytest.mark.parametrize(("ms", "share", "frozen_s"), [(20, 0.85, 0.5), (50, 0.75, 0.5), (100, 0.55, 5)])
+def test_jitter_starves_nobody(ms, share, frozen_s):
+    done, used = run(f"jitter-{ms}", 1)
+    assert used >= share
+    assert done.freezes()[1] <= frozen_s
+
+
+def test_a_busy_sender_sees_no_queue_where_there_is_none():
+    done, used = run("busy-cpu", 1)
+    assert used >= 0.7
+    assert done.delay_ms(0.95) <= 150
+    assert done.dropped_frames == 0
