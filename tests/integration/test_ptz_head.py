@@ -45,6 +45,10 @@ class Bench:
         self._thread.join()
         self.terminal.unplug()
 
+    def unplug(self):
+        with self._plugging:
+            self.terminal.unplug()
+
     def replug(self):
         with self._plugging:
             self.terminal.unplug()
@@ -69,8 +73,9 @@ class Bench:
     def _run(self):
         while not self._ends.is_set():
             with self._plugging:
-                select.select([self.terminal.device], [], [], 0.005)
-                self.head.feed(self.terminal.heard(), time.monotonic())
+                if self.terminal.device >= 0:
+                    select.select([self.terminal.device], [], [], 0.005)
+                    self.head.feed(self.terminal.heard(), time.monotonic())
             time.sleep(0.001)
 
 
@@ -115,7 +120,7 @@ def test_whoever_dies_the_head_stands_still(tmp_path):
                 stack.agent.wait()
                 sent = len(bench.frames)
                 assert bench.head.is_moving, "nobody could tell it"
-            stack.restart_agent()
+            stack.start_agent()
             bench.until_still()
             assert bench.frames[sent] == STOP_FRAME, "the first frame of a start"
 
@@ -128,6 +133,35 @@ def test_whoever_dies_the_head_stands_still(tmp_path):
             assert stack.agent.returncode == 0
             log = stack.log("portal")
         assert "ERROR" not in log
+
+
+def halt(*settings):
+    """What the service manager runs after the agent's end."""
+    config = settings[0] / "pinhole.toml"
+    config.write_text("[ptz]\n" + "\n".join(settings[1:]))
+    command = [sys.executable, "-m", "agent.serial.ptz.halt", config]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_after_a_kill_the_service_manager_has_it_stop(tmp_path):
+    with Bench(tmp_path / "pinhole-ptz") as bench:
+        bench.head.velocity = (1.0, 0.0, 0.0)
+        assert halt(tmp_path, f'port = "{bench.terminal.link}"').stderr == ""
+        bench.until(lambda: len(bench.frames) == 3, "three stops")
+        assert (bench.frames, bench.head.is_moving) == ([STOP_FRAME] * 3, False)
+        bench.unplug()
+        gone = halt(tmp_path, f'port = "{bench.terminal.link}"')
+        assert (gone.returncode, "No such file" in gone.stderr) == (1, True)
+    assert halt(tmp_path).returncode == 0, "there is no head"
+
+
+def test_what_the_service_manager_runs_loads_nothing_but_python_itself():
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, agent.serial.ptz.halt; print(*sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    own = {name.partition(".")[0] for name in said} - set(sys.stdlib_module_names)
+    assert {name for name in own if not name.startswith(("_", "sitecustomize"))} <= {"agent"}
 
 
 class Network(asyncio.DatagramProtocol):
@@ -157,7 +191,7 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
-async def test_a_camera_on_the_network_moves_and_stands_still_at_the_end():
+async def test_a_camera_on_the_network_moves_and_stands_still_at_the_end(tmp_path):
     transport, camera = await asyncio.get_running_loop().create_datagram_endpoint(
         Network, local_addr=("127.0.0.1", 0)
     )
@@ -176,5 +210,9 @@ async def test_a_camera_on_the_network_moves_and_stands_still_at_the_end():
     running.cancel()
     await asyncio.wait((running,))
     assert running.cancelled()
+    await until(lambda: not camera.head.is_moving)
+    camera.head.velocity = (1.0, 0.0, 1.0)
+    settings = (f'port = "udp://127.0.0.1:{port}"', 'protocol = "visca-ip"')
+    assert (await asyncio.to_thread(halt, tmp_path, *settings)).stderr == ""
     await until(lambda: not camera.head.is_moving)
     transport.close()

@@ -55,6 +55,10 @@ class Stack:
         assert self.agent is not None
         self.agent.kill()
         self.agent.wait()
+        self.start_agent()
+
+    def start_agent(self) -> None:
+        """After its end."""
         self.agent = start_program("agent", "run", self.folder / "pinhole.toml", self.env)
         await_log(self.folder / "agent.log", r"connected to (\S+)", self.agent)
 

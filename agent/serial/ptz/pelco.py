@@ -10,6 +10,8 @@ from agent.serial.ptz.motion import Velocity, step
 SYNC = 0xFF
 STX, ETX = 0xA0, 0xAF
 D_BYTES, P_BYTES = 7, 8
+D_BAUD, P_BAUD = 2400, 4800
+"""Where nobody says otherwise."""
 RIGHT, LEFT, UP, DOWN, TELE, WIDE = 0x02, 0x04, 0x08, 0x10, 0x20, 0x40
 SET_PRESET, CLEAR_PRESET, GO_PRESET = 0x03, 0x05, 0x07
 PAN_TO, TILT_TO = 0x4B, 0x4D

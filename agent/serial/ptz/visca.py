@@ -5,6 +5,8 @@ from typing import Literal
 
 from agent.serial.ptz.motion import Velocity, step
 
+BAUD = 9600
+"""Where nobody says otherwise."""
 END = 0xFF
 MAX_FRAME_BYTES = 16
 """The longest that VISCA knows, with its end."""

@@ -10,20 +10,20 @@ from agent.config import PtzSettings
 from agent.model.event import EventKind
 from agent.model.signal import Detail, Result
 from agent.serial.port import Line, LineSettings
+from agent.serial.ptz import pelco, visca
 from agent.serial.ptz.desk import Desk
 from agent.serial.ptz.driver import Driver
 from agent.serial.ptz.head import Bus, Head
 from agent.serial.ptz.memory import Store
 from agent.serial.ptz.motion import Limits
 from agent.serial.ptz.orders import Orders
-from agent.serial.ptz.pelco import D_BYTES, P_BYTES
 from agent.serial.ptz.pelco_head import PelcoHead
 from agent.serial.ptz.runner import Runner, Wire
 from agent.serial.ptz.udp import UdpWire
 from agent.serial.ptz.visca_head import ViscaHead
 from agent.serial.ptz.visca_ip import PORT
 
-BAUD = {"pelco-d": 2400, "pelco-p": 4800, "visca": 9600}
+BAUD = {"pelco-d": pelco.D_BAUD, "pelco-p": pelco.P_BAUD, "visca": visca.BAUD}
 BITS_A_BYTE = 10
 """Start, eight, stop."""
 
@@ -73,9 +73,9 @@ def driver_of(settings: PtzSettings, byte_s: float) -> Driver:
     """Who speaks its protocol."""
     match settings.protocol:
         case "pelco-d":
-            return PelcoHead("pelco-d", settings.address, D_BYTES * byte_s)
+            return PelcoHead("pelco-d", settings.address, pelco.D_BYTES * byte_s)
         case "pelco-p":
-            return PelcoHead("pelco-p", settings.address, P_BYTES * byte_s)
+            return PelcoHead("pelco-p", settings.address, pelco.P_BYTES * byte_s)
         case _:
             return ViscaHead(settings.address, settings.units_per_deg)
 
