@@ -22,6 +22,8 @@ from agent.model.signal import Detail, Result
 from agent.model.threads import in_background
 
 if TYPE_CHECKING:
+    from agent.serial.modem.data import DataCount
+    from agent.serial.modem.status import Modem
     from agent.serial.ptz.desk import Channel
 
 OnEvent = Callable[[EventKind, str, dict[str, Detail]], None]
@@ -65,17 +67,25 @@ class SerialDevices:
 
     def _add_modem(self) -> None:
         from agent.serial.modem.data import Counted, DataCount  # noqa: PLC0415
-        from agent.serial.modem.modem_manager import ManagedModem  # noqa: PLC0415
         from agent.serial.modem.watch import ModemWatch  # noqa: PLC0415
 
         settings = self._settings
         ledger = Ledger(settings.device.state_dir / "modem-data.json", TypeAdapter(Counted), in_background)
         count = DataCount(ledger, lambda: _month(settings.data_plan.first_day))
-        modem = ManagedModem(count)
+        modem = self._make_modem(count)
         watch = ModemWatch(modem, lambda kind, words: self._on_event(kind, words, {}), self._on_change)
         self.sections["modem"] = watch.section
         self.handlers["modem-history"] = lambda _, __: watch.history()
         self._parts += [("modem", modem.run), ("modem-watch", watch.run)]
+
+    def _make_modem(self, count: "DataCount") -> "Modem":
+        if self._settings.modem.backend == "at":
+            from agent.serial.modem.wire import WireModem  # noqa: PLC0415
+
+            return WireModem(self._settings.modem, count, self._on_change, self._on_event)
+        from agent.serial.modem.modem_manager import ManagedModem  # noqa: PLC0415
+
+        return ManagedModem(count)
 
     def _add_ptz(self, tell: Callable[[str, Result], None]) -> None:
         from agent.serial.ptz.memory import Memory  # noqa: PLC0415

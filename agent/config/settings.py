@@ -524,9 +524,22 @@ class PtzSettings(Section):
 class ModemSettings(Section):
     """The mobile modem, where it is to be seen on the dashboard."""
 
-    backend: Literal["none", "modemmanager"] = Field(
+    backend: Literal["none", "modemmanager", "at"] = Field(
         default="none",
-        description="Who is asked for it: modemmanager (over D-Bus, as the role modem sets it up), or none.",
+        description="Who is asked for it: modemmanager (over D-Bus, as the role modem sets it up), at (the "
+        "modem itself, by its port), or none.",
+    )
+    port: str = Field(
+        default="/dev/pinhole-modem",
+        pattern=r"^/[A-Za-z0-9._/:+@-]{1,200}$",
+        description="For at: the port that takes its commands.",
+        examples=["/dev/ttyAMA0"],
+    )
+    interface: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,15}$",
+        description="For at: the network interface that carries its data, which is counted.",
+        examples=["usb0"],
     )
 
 

@@ -3,13 +3,17 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from agent.config import ModemSettings
 from agent.errors import LineError, ModemError
 from agent.serial.modem import commands
 from agent.serial.modem.answers import read_answer
 from agent.serial.modem.at import Answer, Channel, Event, News, Send, redact
 from agent.serial.modem.commands import Command
+from agent.serial.modem.data import DataCount, interface_traffic
 from agent.serial.modem.reading import Reading, best_registration, merge, status_of
 from agent.serial.modem.status import ModemState, ModemStatus
 from agent.serial.modem.vendors import STANDARD, Vendor, vendor_of
@@ -38,21 +42,22 @@ class WireModem:
 
     def __init__(
         self,
-        port: str,
+        settings: ModemSettings,
+        count: DataCount,
         on_change: Callable[[], None],
         on_event: OnLineEvent,
         open_port: OpenPort | None = None,
     ) -> None:
         """`on_change` is called when its state has become another one."""
-        settings = LineSettings("modem", port, BAUD, dtr=True)  # without DTR, SIM7600 and EC25 tell no news
         self.line = Line(
-            settings,
+            LineSettings("modem", settings.port, BAUD, dtr=True),  # without it SIM7600 and EC25 tell no news
             self._on_bytes,
             on_opened=self._on_opened,
             on_lost=self._on_lost,
             on_event=on_event,
             open_port=open_port,
         )
+        self._interface, self._count = settings.interface, count
         self._on_change = on_change
         self._channel = Channel()
         self._turn = asyncio.Lock()
@@ -83,6 +88,7 @@ class WireModem:
         finally:
             talk.cancel()
             await asyncio.wait((talk,))
+            self._count.close()
 
     async def renew_bearer(self) -> None:
         """By its context; where the network does not let its only one go, by detaching. Raises ModemError."""
@@ -167,7 +173,21 @@ class WireModem:
             if not answer.is_ok:  # as a SIM7600 says to the first AT+CPSI? after it has started
                 answer = await self._ask(command)
             readings.append(self._vendor.read(answer))
-        self._take(status_of(merge(*readings)))
+        self._take(self._with_data(status_of(merge(*readings))))
+
+    def _with_data(self, status: ModemStatus) -> ModemStatus:
+        """As the kernel counts it; the modem's own counts begin anew with each connection."""
+        traffic = interface_traffic(self._interface) if self._interface else None
+        if traffic is None:
+            return status
+        self._count.add([traffic], time.monotonic())
+        counted = self._count.counted
+        return replace(
+            status,
+            data_since=counted.since,
+            received_bytes=counted.received_bytes,
+            sent_bytes=counted.sent_bytes,
+        )
 
     def _take(self, status: ModemStatus) -> None:
         is_other = (status.state, status.reason) != (self._status.state, self._status.reason)

@@ -8,24 +8,43 @@ from fakes.clock import LoopClock
 from fakes.modem import CURES, PluggedModem, SimModem
 from parts.terminal import SocketWire, is_busy
 
+from agent.config import ModemSettings
 from agent.errors import ModemError
-from agent.serial.modem import commands
+from agent.serial.modem import commands, wire
+from agent.serial.modem.data import DataCount, Traffic
 from agent.serial.modem.wire import MAX_MISSES, POLL_S, WireModem
 
 QUECTEL = {"maker": "Quectel", "model": "EG25"}
 SIMCOM = {"maker": "SIMCOM INCORPORATED", "model": "SIMCOM_SIM7600E-H"}
 
 
+class Kept:
+    """Where a count survives, which nobody asks for here."""
+
+    written = None
+
+    def load(self):
+        return None
+
+    def keep(self, value, now_s, *, is_urgent=False):
+        pass
+
+    def write(self, value):
+        self.written = value
+
+
 class Bench:
     """A modem, its port, and the back end that talks with it."""
 
-    def __init__(self, folder, **modem):
+    def __init__(self, folder, interface=None, **modem):
         self.clock = LoopClock(is_busy)
         self.sim = SimModem(**(QUECTEL | modem))
         self.wire = SocketWire(folder / "pinhole-modem")
         self.events, self.changes = [], []
+        self.count = DataCount(Kept(), lambda: "2026-11-01")
         self.modem = WireModem(
-            str(self.wire.link),
+            ModemSettings(port=str(self.wire.link), interface=interface),
+            self.count,
             lambda: self.changes.append(self.modem.status.state),
             lambda kind, *_: self.events.append(kind),
             self.wire.open_port,
@@ -42,8 +61,8 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def running(folder, **modem):
-    bench = Bench(folder, **modem)
+async def running(folder, interface=None, **modem):
+    bench = Bench(folder, interface, **modem)
     now_s = bench.clock.now_s
     bench.sim.power_cycle(now_s - 60)
     tasks = [
@@ -78,6 +97,17 @@ async def test_what_is_told_of_a_simcom_whose_first_answer_is_an_error(tmp_path)
     async with running(tmp_path, **SIMCOM) as it:
         status = await it.until("connected")
     assert (status.band, status.rsrp_dbm, status.sinr_db, status.temperature_c) == ("B20", -97.0, 12, 29)
+
+
+async def test_what_its_interface_carried_is_counted_by_month(tmp_path, monkeypatch):
+    told = iter([Traffic("interface usb0", 1000, 10), Traffic("interface usb0", 1500, 30)])
+    monkeypatch.setattr(wire, "interface_traffic", lambda name: next(told, None) if name == "usb0" else None)
+    async with running(tmp_path, interface="usb0") as it:
+        await it.until("connected")
+        await it.clock.until(lambda: it.modem.status.received_bytes == 1500)
+        status = it.modem.status
+    assert (status.data_since, status.received_bytes, status.sent_bytes) == ("2026-11-01", 1500, 30)
+    assert it.count._record.written == it.count.counted
 
 
 async def test_it_is_set_up_once_and_asked_each_minute(tmp_path):
