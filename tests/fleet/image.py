@@ -27,7 +27,7 @@ FIRST_BOOT = ("cloud-init", "netplan.io", "network-manager")
 """What reads a card on Raspberry Pi OS 13."""
 ROLES = (
     "python3-venv", "openssh-client", "mosquitto", "mosquitto-clients", "coturn", "nftables", "chrony",
-    "prometheus-node-exporter", "modemmanager", "network-manager",
+    "prometheus-node-exporter", "modemmanager", "gpsd", "network-manager",
 )  # fmt: skip
 """What the roles install."""
 MORE = {"amd64": ("certbot", "pebble", "ppp", "usb-modeswitch")}
