@@ -50,6 +50,8 @@ class SerialDevices:
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self.open_stick: OpenStick = lambda *_: None
         """For a viewer that would move the head."""
+        if settings.gnss.source != "off":
+            self._add_gnss()
         if settings.ptz.port is not None:
             self._add_ptz(tell)
         if settings.modem.backend != "none":
@@ -86,6 +88,13 @@ class SerialDevices:
         from agent.serial.modem.modem_manager import ManagedModem  # noqa: PLC0415
 
         return ManagedModem(count)
+
+    def _add_gnss(self) -> None:
+        from agent.serial.gnss.locator import Locator  # noqa: PLC0415
+
+        locator = Locator(self._settings.gnss, self._on_change, self._on_event)
+        self.sections["gnss"] = locator.section
+        self._parts.append(("gnss", locator.run))
 
     def _add_ptz(self, tell: Callable[[str, Result], None]) -> None:
         from agent.serial.ptz.memory import Memory  # noqa: PLC0415

@@ -746,6 +746,43 @@ class PortalSettings(Section):
             yield "public_url", "is needed for portal.oidc: the provider sends browsers back there"
 
 
+def _gnss_source(value: str) -> str:
+    if value not in ("off", "gpsd") and not value.startswith("/dev/"):
+        raise ValueError("must be off, gpsd, or the receiver's port: /dev/…")
+    return value
+
+
+class GnssSettings(Section):
+    """Where the device is, by a satellite receiver or a modem's. Share links never show it."""
+
+    settable = frozenset({"publish_decimals"})
+    source: Annotated[str, AfterValidator(_gnss_source)] = Field(
+        default="off",
+        description="off, gpsd, or the receiver's port, which is left to gpsd where that reads it.",
+        examples=["/dev/pinhole-gnss"],
+    )
+    baud: int | None = Field(
+        default=None,
+        ge=1200,
+        le=921_600,
+        description="The port's rate, in bits a second. Default: it is found out.",
+        examples=[9600],
+    )
+    publish_decimals: int | None = Field(
+        default=None,
+        ge=0,
+        le=6,
+        description="Tell the portal the place, in degrees rounded to so many decimals: 2 is about 1 km, "
+        "4 about 10 m. Default: it stays on the device.",
+        examples=[3],
+    )
+
+    @property
+    def port(self) -> str:
+        """Empty where there is none to open."""
+        return self.source if self.source.startswith("/dev/") else ""
+
+
 class LogSettings(Section):
     """What is written to standard error."""
 
@@ -766,6 +803,7 @@ class Settings(Section):
     ptz: PtzSettings = Field(default_factory=PtzSettings)
     modem: ModemSettings = Field(default_factory=ModemSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
+    gnss: GnssSettings = Field(default_factory=GnssSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
 

@@ -1,4 +1,4 @@
-"""Who has the camera open. Two programs cannot share one, and the agent comes first."""
+"""Who has the camera, or a port, open. Two programs cannot share one, and the agent comes first."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +9,18 @@ DEVICES = ("/dev/video", "/dev/media", "/dev/v4l-subdev")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A running agent that has a camera open."""
+    """A running agent that has a device open."""
 
     pid: int
 
 
-def find_holder(proc: Path = PROC) -> Holder | None:
-    """The first agent that has one; blocking. Other users' processes show their files to root alone."""
+def find_holder(proc: Path = PROC, devices: tuple[str, ...] = DEVICES) -> Holder | None:
+    """The first agent that has one open whose path begins so; blocking.
+
+    Other users' processes show their files to root alone.
+    """
     for process in proc.glob("[0-9]*"):
-        if _is_agent(process) and _has_camera(process):
+        if _is_agent(process) and _has_device(process, devices):
             return Holder(int(process.name))
     return None
 
@@ -33,12 +36,12 @@ def _is_agent(process: Path) -> bool:
     )
 
 
-def _has_camera(process: Path) -> bool:
+def _has_device(process: Path, devices: tuple[str, ...]) -> bool:
     try:
         files = list((process / "fd").iterdir())
     except OSError:
         return False
-    return any(_target(file).startswith(DEVICES) for file in files)
+    return any(_target(file).startswith(devices) for file in files)
 
 
 def _target(file: Path) -> str:

@@ -13,6 +13,7 @@ from agent.camera.trial import Trial, try_camera
 from agent.client.session import PortalClient, SignIn
 from agent.config import CameraSettings, Settings, load, read_secret
 from agent.doctor.examination import Examination, Outside
+from agent.doctor.gnss import judge_receiver, try_receiver
 from agent.doctor.holder import Holder, find_holder
 from agent.doctor.judge import judge_broker, judge_camera
 from agent.doctor.portal import visit_portal
@@ -28,7 +29,7 @@ from agent.portal.turn import load_ice_servers
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
 
-BROKER_S, CAMERA_S = 12.0, 15.0
+BROKER_S, CAMERA_S, GNSS_S = 12.0, 15.0, 14.0
 CAMERA_TRIAL_S = 2.0
 
 
@@ -78,6 +79,10 @@ def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
     visit, judge = partial(_visit_broker, settings), partial(judge_broker, url)
     yield Check("broker", url, BROKER_S, visit, judge, advice="", host=parse_endpoint(url).host)
     yield from checks(settings)
+    if settings.gnss.source != "off":
+        receiver, source = partial(try_receiver, settings.gnss), settings.gnss.source
+        judge_gnss = partial(judge_receiver, source)
+        yield Check("gnss", source, GNSS_S, receiver, judge_gnss, "see [gnss]", failure="warning")
     if wish.with_camera:
         camera = partial(_try_camera, settings.camera)
         yield Check(

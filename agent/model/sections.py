@@ -237,6 +237,28 @@ class PtzSection:
     presets: tuple[PtzPreset, ...] = ()
 
 
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class GnssSection:
+    """Where the device is, as far as its settings let others know; share links never show it."""
+
+    state: Text = ""
+    """`fix`, `searching` or `absent`, or what a newer device says."""
+    problem: Text = ""
+    """Why it is `absent`, and what to do."""
+    source: Text = ""
+    """Who reads the receiver: `gpsd`, or `nmea` for the agent itself."""
+    since: UnixTime = 0.0
+    """When `state` became what it is."""
+    satellites: int = 0
+    """That were used when the section last changed."""
+    rollovers: int = 0
+    """The receiver's date is so many times 1024 weeks behind; the agent corrects it, others may not."""
+    latitude_deg: float | None = None
+    """WGS 84, rounded; the last that was known. None where the settings do not let it out."""
+    longitude_deg: float | None = None
+
+
 _KNOWN = {
     "agent": AgentSection,
     "camera": CameraSection,
@@ -247,6 +269,7 @@ _KNOWN = {
     "modem": ModemSection,
     "ptz": PtzSection,
     "settings": SettingsSection,
+    "gnss": GnssSection,
 }
 
 

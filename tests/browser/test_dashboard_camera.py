@@ -13,6 +13,7 @@ from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE, open_page, sign_in, unt
 from parts.portal import USER
 from playwright.async_api import expect
 
+from agent.model.sections import SectionsMessage
 from agent.model.signal import Command, Result, StreamInfo
 from agent.portal.accounts import shares
 
@@ -169,6 +170,26 @@ async def test_on_a_phone_the_statistics_stand_above_the_controls():
         await page.get_by_role("region", name="Statistics").focus()
         await page.keyboard.press("End")
         await expect(page.locator('[data-stat="camera"]')).to_be_in_viewport()
+
+
+async def test_where_the_camera_is_stands_with_its_statistics():
+    gnss = {
+        "state": "fix",
+        "since": time.time(),
+        "satellites": 9,
+        "latitude_deg": -37.78,
+        "longitude_deg": 175.3,
+    }
+    async with camera() as (part, page, _):
+        await page.get_by_role("button", name="Statistics").click()
+        row = page.locator('[data-stat="place"]')
+        await expect(row).to_be_hidden()
+        part.gateway.on_sections("front", SectionsMessage("boot-1", 1, {"gnss": gnss}))
+        await expect(row).to_contain_text("37.78° S, 175.3° E")
+        await expect(row).to_contain_text("9 satellites")
+        away = {"state": "absent", "since": time.time(), "problem": "/dev/pinhole-gnss is not there"}
+        part.gateway.on_sections("front", SectionsMessage("boot-1", 2, {"gnss": away}))
+        await expect(row).to_contain_text("/dev/pinhole-gnss is not there")
 
 
 async def test_a_guest_sees_when_the_link_ends():

@@ -85,6 +85,7 @@ export class CameraView {
     ];
     setText(this.detail, parts.filter(Boolean).join(" · "));
     this.overlay.updateHealth(device?.sections.health);
+    this.overlay.updatePlace(device?.sections.gnss);
     this.#onChange();
   }
 

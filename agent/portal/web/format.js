@@ -33,6 +33,12 @@ export function moment(unixSeconds) {
 /** A moment today, to the second. */
 export const clock = (ms) => new Date(ms).toLocaleTimeString([], { timeStyle: "medium" });
 
+/** Degrees as they were rounded: what follows the last digit is nobody's business. */
+export function place({ latitude_deg: latitude, longitude_deg: longitude }) {
+  if (!known(latitude) || !known(longitude)) return NONE;
+  return `${Math.abs(latitude)}° ${latitude < 0 ? "S" : "N"}, ${Math.abs(longitude)}° ${longitude < 0 ? "W" : "E"}`;
+}
+
 export function count(number, one, many) {
   return `${number} ${number === 1 ? one : many}`;
 }

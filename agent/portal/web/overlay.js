@@ -2,7 +2,7 @@
 
 import { Sparkline, el, setText } from "./dom.js";
 import { RateGraph } from "./graph.js";
-import { bitrate, count, duration, frameRate, milliseconds, percent, size } from "./format.js";
+import { bitrate, count, duration, frameRate, milliseconds, moment, percent, place, size } from "./format.js";
 import { NATS } from "./words.js";
 
 const PATHS = { host: "Direct, same network", srflx: "Direct, over the internet", relay: "Relayed by TURN" };
@@ -36,6 +36,13 @@ function streamOf(device) {
   return [STREAMS[device.stream] ?? device.stream, isHeld ? "the link carries no more" : ""];
 }
 
+/** A row that shows what the camera has said, once it has. */
+function said(key, label) {
+  const cell = { value: el("span", { class: "value" }), note: el("span", { class: "note" }) };
+  cell.row = el("div", { class: "row", "data-stat": key, hidden: true }, el("dt", {}, label), el("dd", {}, cell.value, cell.note));
+  return cell;
+}
+
 export class Overlay {
   #cells = new Map();
   #lines = { latency: new Sparkline() };
@@ -49,9 +56,9 @@ export class Overlay {
       this.#cells.set(key, cell);
       list.append(cell.row);
     }
-    this.nat = { value: el("span", { class: "value" }), note: el("span", { class: "note" }) };
-    this.nat.row = el("div", { class: "row", "data-stat": "nat", hidden: true }, el("dt", {}, "Network"), el("dd", {}, this.nat.value, this.nat.note));
-    list.append(this.nat.row);
+    this.nat = said("nat", "Network");
+    this.place = said("place", "Place");
+    list.append(this.nat.row, this.place.row);
     this.faults = el("ul", { class: "faults", "aria-label": "Faults of the camera", hidden: true });
     this.element = el("section", { class: "overlay", "aria-label": "Statistics", tabindex: "0", hidden: true }, el("h2", {}, "Statistics"), this.#graph.element, list, this.faults);
     this.update({}, false);
@@ -70,6 +77,16 @@ export class Overlay {
     const faults = health?.faults ?? [];
     this.faults.hidden = !faults.length;
     this.faults.replaceChildren(...faults.map((fault) => el("li", {}, el("strong", {}, fault.message), fault.advice ? ` ${fault.advice}` : "")));
+  }
+
+  /** @param {object | undefined} gnss where the camera is; undefined where it has no receiver, or for a guest. */
+  updatePlace(gnss) {
+    this.place.row.hidden = !gnss;
+    if (!gnss) return;
+    const { state, since, satellites } = gnss;
+    setText(this.place.value, place(gnss));
+    const words = { fix: satellites ? count(satellites, "satellite", "satellites") : "", searching: `no fix since ${moment(since)}`, absent: gnss.problem };
+    setText(this.place.note, words[state] ?? state);
   }
 
   update(stats, hasStamp) {

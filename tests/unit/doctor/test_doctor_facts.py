@@ -132,3 +132,9 @@ def test_who_is_no_agent_or_has_no_camera_is_no_holder(tmp_path):
     process(tmp_path, 9, [b"/opt/pinhole", b"portal"], "/dev/video0")
     (tmp_path / "10").mkdir()
     assert find_holder(tmp_path) is None
+
+
+def test_the_agent_that_listens_to_a_port_is_found(tmp_path):
+    process(tmp_path, 812, [b"pinhole", b"run"], "/dev/ttyUSB1")
+    assert find_holder(tmp_path, ("/dev/ttyUSB1",)).pid == 812
+    assert find_holder(tmp_path, ("/dev/ttyUSB0",)) is None

@@ -466,6 +466,18 @@ async def test_a_guest_reads_no_section_and_no_field_that_nobody_here_knows(worl
     assert "lux" not in device["sections"]["camera"]
 
 
+async def test_where_a_camera_stands_is_for_its_users_and_not_for_guests(world):
+    gnss = {"state": "fix", "latitude_deg": 47.38, "longitude_deg": 8.54}
+    world.gateway.on_sections("front", SectionsMessage("boot-1", 0, {"gnss": gnss}))
+    viewer = Identity("v", "bob", Access("viewer"), FOREVER)
+    guest = Identity("s", "link:plumber", EVERYTHING, 12_345.0, share_id=1)
+    [seen] = await devices_of(world.gateway.join(viewer, reads_sections=True))
+    [shared] = await devices_of(world.gateway.join(guest, reads_sections=True))
+    assert seen["sections"]["gnss"] == gnss
+    assert "gnss" not in shared["sections"]
+    assert "47.38" not in json.dumps(shared)
+
+
 async def test_only_who_manages_a_camera_reads_which_cell_its_modem_is_in(world):
     modem = {"operator": "Net", "cell": "262-01-1A2B-5"}
     world.gateway.on_sections("front", SectionsMessage("boot-1", 0, {"modem": modem}))

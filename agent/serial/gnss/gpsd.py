@@ -1,0 +1,82 @@
+"""What gpsd says, as JSON lines (gpsd_json(5)): no more of it than where we are. Sans-IO."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from agent.serial.gnss.fix import STALE_S, Fix, corrected
+from agent.serial.gnss.nmea import Place
+
+HOST, PORT = "127.0.0.1", 2947
+WATCH = b'?WATCH={"enable":true,"json":true};\n'
+MAX_LINE_BYTES = 16 * 1024
+"""gpsd's own bound of one answer is 10240 (GPS_JSON_RESPONSE_MAX)."""
+MAX_DEVICES = 16
+_NOT_MEASURED = (5, 8)
+"""`status` of a TPV: dead reckoning alone, and simulated."""
+
+Json = Mapping[str, Any]
+
+
+class Gpsd:
+    """One connection's lines, and the fix that comes of them."""
+
+    def __init__(self, floor_unix_s: float) -> None:
+        """`floor_unix_s`: no right date is before it."""
+        self._floor_unix_s = floor_unix_s
+        self.is_gpsd = False
+        """It has said so: any program may listen on a port."""
+        self.devices: tuple[str, ...] | None = None
+        """The ports that it reads; None until it has said which."""
+        self._satellites = 0
+        self._fix: Fix | None = None
+        self._fixed_s = -math.inf
+
+    def take(self, line: bytes, now_s: float) -> None:
+        """One line; what is no JSON object, or about something else, is passed over. `now_s` is monotonic."""
+        try:
+            said = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        match said:
+            case {"class": "VERSION"}:
+                self.is_gpsd = True
+            case {"class": "DEVICES", "devices": list(devices)}:
+                self.devices = tuple(_paths(devices))
+            case {"class": "SKY", "uSat": int(used)} if 0 <= used < 100:
+                self._satellites = used
+            case {"class": "TPV"}:
+                self._fix, self._fixed_s = self._fix_of(said), now_s
+
+    def fix(self, now_s: float) -> Fix | None:
+        """Where it is; None where it does not know, or has been silent for STALE_S."""
+        return self._fix if now_s - self._fixed_s <= STALE_S else None
+
+    def _fix_of(self, said: Json) -> Fix | None:
+        mode, latitude, longitude = said.get("mode"), _degrees(said, "lat", 90), _degrees(said, "lon", 180)
+        if mode not in (2, 3) or said.get("status") in _NOT_MEASURED or latitude is None or longitude is None:
+            return None
+        time_unix_s, rollovers = corrected(_time(said.get("time")), self._floor_unix_s)
+        return Fix(Place(latitude, longitude), int(mode), self._satellites, time_unix_s, rollovers)
+
+
+def _paths(devices: list[Any]) -> list[str]:
+    paths = [device.get("path") for device in devices[:MAX_DEVICES] if isinstance(device, dict)]
+    return [path for path in paths if isinstance(path, str)]
+
+
+def _degrees(said: Json, key: str, most: int) -> float | None:
+    value = said.get(key)
+    return float(value) if isinstance(value, int | float) and -most <= value <= most else None
+
+
+def _time(value: object) -> float | None:
+    """ISO 8601, in UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except (ValueError, OverflowError):
+        return None

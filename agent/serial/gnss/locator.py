@@ -1,0 +1,190 @@
+"""Asks gpsd, or reads the receiver's own port, and says where the device is as far as others may know."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from itertools import cycle
+
+from agent.config import GnssSettings
+from agent.model.clock import EARLIEST_UNIX_S
+from agent.model.event import EventKind
+from agent.model.sections import GnssSection
+from agent.model.signal import Detail
+from agent.model.tasks import TaskGroup
+from agent.serial.gnss import gpsd
+from agent.serial.gnss.fix import Publication, Receiver
+from agent.serial.gnss.gpsd import Gpsd
+from agent.serial.gnss.nmea import Reader
+from agent.serial.port import Line, LineSettings
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 2.0
+"""How often what was heard is looked at: a receiver speaks each second."""
+ASK_S = 3.0
+"""gpsd is on this machine, and says at once what it is."""
+RETRY_S = 10.0
+BAUDS = (9600, 115_200, 38_400, 4800)
+"""By how many receivers are delivered with them."""
+HEARING_S, MAX_DOUBLINGS = 4.0, 4
+"""How long one rate is listened to; where none of them gave a sentence, twice as long each round."""
+
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _open_gpsd() -> Connection:
+    return await asyncio.open_connection(gpsd.HOST, gpsd.PORT, limit=gpsd.MAX_LINE_BYTES)
+
+
+class Locator:
+    """One receiver, whoever reads its port."""
+
+    def __init__(
+        self,
+        settings: GnssSettings,
+        on_change: Callable[[], None],
+        on_event: Callable[[EventKind, str, dict[str, Detail]], None] = lambda _, __, ___: None,
+        open_gpsd: Callable[[], Awaitable[Connection]] = _open_gpsd,
+    ) -> None:
+        """`on_change`: the section has. `open_gpsd` raises OSError where it is not there."""
+        self._settings, self._on_change, self._open_gpsd = settings, on_change, open_gpsd
+        self._bauds = cycle((settings.baud,) if settings.baud else BAUDS)
+        self._line: Line | None = None
+        if settings.port:
+            wanted = LineSettings("gnss", settings.port, next(self._bauds))
+            self._line = Line(wanted, self._on_bytes, on_event=on_event)
+        self._reader, self._receiver = Reader(), Receiver(EARLIEST_UNIX_S)
+        self._publication = Publication(settings.publish_decimals)
+        self._gpsd: Gpsd | None = None
+        """None while it is not gpsd that is heard."""
+        self._is_mute = False
+        """The port is there, and no rate gives a sentence any more."""
+        self._section = GnssSection(state="absent", problem="nobody was asked yet")
+
+    def section(self) -> GnssSection:
+        """What the portal is told. It changes with what matters, and not with each satellite."""
+        return self._section
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with TaskGroup() as group:
+            group.create_task(self._hear(), name="gnss-hear")
+            while True:
+                await asyncio.sleep(LOOK_S)
+                self._look(_now_s(), time.time())
+
+    async def _hear(self) -> None:
+        """Ask gpsd where it reads this receiver: of two who read one port each gets half of it."""
+        while True:
+            if not await self._hear_gpsd() and self._line:
+                await self._hear_port(self._line)
+            await asyncio.sleep(RETRY_S)
+
+    async def _hear_gpsd(self) -> bool:
+        """Until it ends; False at once where it is not there, or does not read our port."""
+        try:
+            async with asyncio.timeout(ASK_S):
+                reader, writer = await self._open_gpsd()
+        except OSError:
+            return False
+        said = Gpsd(EARLIEST_UNIX_S)
+        try:
+            writer.write(gpsd.WATCH)
+            async with asyncio.timeout(ASK_S):
+                while not said.is_gpsd or said.devices is None:
+                    await _take_line(reader, said)
+            if not self._is_ours(said.devices):
+                return False
+            self._gpsd = said
+            while True:
+                await _take_line(reader, said)
+        except (OSError, ValueError) as exc:  # ValueError: a line without an end
+            log.info(f"gpsd is not heard any more: {exc or type(exc).__name__}")
+            return self._gpsd is not None
+        finally:
+            self._gpsd = None
+            writer.close()
+
+    def _is_ours(self, devices: tuple[str, ...]) -> bool:
+        port = self._settings.port
+        return not port or os.path.realpath(port) in map(os.path.realpath, devices)
+
+    async def _hear_port(self, line: Line) -> None:
+        """Until it cannot be opened, since gpsd may have it."""
+        async with TaskGroup() as group:
+            running = group.create_task(line.run(), name="gnss-port")
+            await self._find_rate(line)
+            running.cancel()
+
+    async def _find_rate(self, line: Line) -> None:
+        """Try one after the other while nothing sound is heard."""
+        silences = 0
+        while True:
+            before = self._reader.sound
+            await asyncio.sleep(HEARING_S * 2 ** min(silences // len(BAUDS), MAX_DOUBLINGS))
+            if line.state == "failed":
+                return
+            if self._reader.sound > before:
+                silences, self._is_mute = 0, False
+                line.confirm()
+            elif line.state == "open":
+                silences, self._is_mute = silences + 1, True
+                if not self._settings.baud:
+                    line.settings = replace(line.settings, baud=next(self._bauds))
+                    line.reopen("no sentence at this rate")
+
+    def _on_bytes(self, data: bytes) -> None:
+        for said in self._reader.feed(data):
+            self._receiver.take(said, _now_s())
+
+    def _look(self, now_s: float, now_unix_s: float) -> None:
+        """Once; tells where something has changed that others should know."""
+        fix = (self._gpsd or self._receiver).fix(now_s)
+        if fix:
+            self._publication.take(fix.place, now_s)
+        problem = "" if fix else self._problem()
+        state = "fix" if fix else "absent" if problem else "searching"
+        before, place = self._section, self._publication.shown
+        now = replace(
+            before,
+            state=state,
+            problem=problem,
+            source="gpsd" if self._gpsd else "nmea" if self._line else "",
+            since=before.since if state == before.state else now_unix_s,
+            latitude_deg=place.latitude_deg if place else None,
+            longitude_deg=place.longitude_deg if place else None,
+        )
+        if now != before:
+            satellites, rollovers = (fix.satellites, fix.rollovers) if fix else (0, 0)
+            self._section = replace(now, satellites=satellites, rollovers=rollovers)
+            if state != before.state:
+                log.info(f"gnss: {state} {problem}")
+            self._on_change()
+
+    def _problem(self) -> str:
+        """Why nobody can say where we are; empty while somebody looks for satellites."""
+        if self._gpsd:
+            return "" if self._gpsd.devices else "gpsd reads no receiver: name it in /etc/default/gpsd"
+        if self._line is None:
+            return "gpsd does not answer on this machine: start it, or name the receiver's port in [gnss]"
+        if self._is_mute and self._line.state != "absent":
+            return (
+                f"{self._settings.port} says no NMEA sentence: is it the receiver's port, and has it power?"
+            )
+        return self._line.problem
+
+
+async def _take_line(reader: asyncio.StreamReader, said: Gpsd) -> None:
+    """Raises OSError where it has ended, ValueError where a line is too long."""
+    line = await reader.readline()
+    if not line:
+        raise ConnectionError("it has closed the connection")
+    said.take(line, _now_s())
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
