@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -13,11 +13,14 @@ from agent.control.demand import MIN_BITS_PER_PIXEL, OVERHEAD, Demand, Limits, V
 from agent.control.feed import Feed, Sink, Subscribe
 from agent.control.lane import LaneControl
 from agent.control.placement import Placement
-from agent.model.media import STREAMS, Need, StreamName
+from agent.model.media import STREAMS, Need, RtpFrame, StreamName
 
 log = logging.getLogger(__name__)
 
-FOLLOW_INTERVAL_S = 0.05
+FOLLOW_INTERVAL_NS = 50_000_000
+"""Between two looks at the viewers: each is right after a picture, which wakes the process anyhow, ..."""
+SILENT_S = 0.15
+"""... or when none has come for so long."""
 START_BPS = 1_500_000
 """What most mobile uplinks carry; a link that carries less is known within a second, more within a few."""
 MIN_LANE_BPS = 50_000
@@ -45,7 +48,12 @@ class ViewerControl:
     """One viewer: its wish, the stream that it gets, and its lane."""
 
     def __init__(
-        self, wanted: StreamName, feed: Feed, lane: LaneControl, on_begin: Callable[[], None]
+        self,
+        wanted: StreamName,
+        feed: Feed,
+        lane: LaneControl,
+        on_begin: Callable[[], None],
+        on_frame: Callable[[], None],
     ) -> None:
         self.wanted: StreamName = wanted
         """May change at any time."""
@@ -54,6 +62,7 @@ class ViewerControl:
         self.placement = Placement()
         self.feed = feed
         self._on_begin = on_begin
+        self._on_frame = on_frame
 
     @property
     def stream(self) -> StreamName:
@@ -63,7 +72,12 @@ class ViewerControl:
     @contextmanager
     def streaming(self, sink: Sink) -> Iterator[None]:
         """Frames go to `sink` for the length of the block, from a keyframe on."""
-        self.feed.begin(sink)
+
+        def take(frame: RtpFrame) -> None:
+            sink(frame)
+            self._on_frame()
+
+        self.feed.begin(take)
         self.is_streaming = True
         self._on_begin()
         try:
@@ -92,7 +106,8 @@ class StreamControl:
         self._subscribe = subscribe
         self._uplink_bps = uplink_bps
         self._viewers: list[ViewerControl] = []
-        self._is_watched = asyncio.Event()
+        self._is_watched, self._is_due = asyncio.Event(), asyncio.Event()
+        self._due_ns = 0
         self._demands: dict[StreamName, Demand] = {}
         self._asked: dict[StreamName, tuple[int, float, float]] = {}
 
@@ -103,7 +118,7 @@ class StreamControl:
         most = limits.get(wanted) or limits["main"]
         lane = LaneControl(min(START_BPS, most.max_bps), MIN_LANE_BPS, int(most.max_bps * HEADROOM))
         with Feed(self._subscribe, wanted if wanted in limits else "main") as feed:
-            one = ViewerControl(wanted, feed, lane, partial(self._begin, feed))
+            one = ViewerControl(wanted, feed, lane, partial(self._begin, feed), self._on_frame)
             self._viewers.append(one)
             self._is_watched.set()
             try:
@@ -152,7 +167,15 @@ class StreamControl:
         while True:
             await self._is_watched.wait()
             self.follow()
-            await asyncio.sleep(FOLLOW_INTERVAL_S)
+            self._due_ns = time.monotonic_ns() + FOLLOW_INTERVAL_NS
+            self._is_due.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SILENT_S):
+                    await self._is_due.wait()
+
+    def _on_frame(self) -> None:
+        if time.monotonic_ns() >= self._due_ns:
+            self._is_due.set()
 
     def _place(
         self, states: Mapping[ViewerControl, Viewer], limits: Mapping[StreamName, Limits], now_ns: int

@@ -210,7 +210,7 @@ def test_who_would_spoil_it_for_all_is_refused(camera):
 async def test_nothing_is_followed_while_nobody_watches(camera, monkeypatch):
     looks, control = [], StreamControl(camera, lambda: camera.limits, camera.subscribe)
     monkeypatch.setattr(control, "follow", lambda: looks.append(1))
-    monkeypatch.setattr(module, "FOLLOW_INTERVAL_S", 0)
+    monkeypatch.setattr(module, "SILENT_S", 0)
     task = asyncio.create_task(control.run())
 
     async def turns():
@@ -224,5 +224,25 @@ async def test_nothing_is_followed_while_nobody_watches(camera, monkeypatch):
         assert await turns()
     await turns()
     assert not await turns()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_the_viewers_are_looked_at_right_after_a_picture(camera, monkeypatch):
+    looks, control = [], StreamControl(camera, lambda: camera.limits, camera.subscribe)
+    pictures, now_ns = [], 0
+    monkeypatch.setattr(control, "follow", lambda: looks.append(len(pictures)))
+    monkeypatch.setattr(module, "SILENT_S", 60)
+    monkeypatch.setattr(module.time, "monotonic_ns", lambda: now_ns)
+    task = asyncio.create_task(control.run())
+    with control.viewer("main") as viewer, viewer.streaming(pictures.append):
+        for _ in range(7):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            now_ns += 33_000_000
+            camera.picture()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert (len(pictures), looks) == (7, [0, 2, 4, 6]), "every second one at 30 a second"
     task.cancel()
     await asyncio.wait([task])
