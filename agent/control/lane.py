@@ -45,6 +45,10 @@ class LaneControl:
         """Whether anything is to leave that has not left: then a report may let it."""
         return self._pacer.is_waiting
 
+    def is_calm(self, now_ns: int) -> bool:
+        """Whether nothing waits, and the path has long been clean: then no report is urgent."""
+        return not self._pacer.is_waiting and self._estimator.takes_bursts(now_ns)
+
     def target_bps(self, now_ns: int) -> int:
         """What the link is believed to carry."""
         return self._estimator.target_bps(now_ns)

@@ -15,6 +15,8 @@ from agent.rtc.sender import RtpSender, Send, Sent
 from agent.rtc.twcc import ArrivalClock, TransportFeedback
 
 STALLED_POLL_NS = 20_000_000
+SOON_NS = 50_000_000
+"""A picture follows the last one within this: from 20 a second on."""
 MAX_SOUNDS = 10
 """Packets of sound, 20 ms each, that may wait while the path is stalled; then the oldest go."""
 
@@ -30,6 +32,7 @@ class Control(Protocol):
     def is_waiting(self) -> bool: ...
     @property
     def playout_ms(self) -> int: ...
+    def is_calm(self, now_ns: int) -> bool: ...
     def offer_parity(self) -> None: ...
     def target_bps(self, now_ns: int) -> int: ...
     def push(self, frame: RtpFrame, now_ns: int) -> None: ...
@@ -55,8 +58,9 @@ class Lane:
         route: Callable[[], SendBurst | None],
         alarm: Alarm,
         sound: RtpSender | None = None,
+        catch_up: Callable[[], None] = lambda: None,
     ) -> None:
-        """`sender` is the picture's."""
+        """`sender` is the picture's; `catch_up` tells what was heard and held back, before a decision."""
         self.control = control
         self.rtt_s: float | None = None
         self.loss: float | None = None
@@ -65,6 +69,9 @@ class Lane:
         self._sounds: deque[RtpFrame] = deque(maxlen=MAX_SOUNDS)
         self._route = route
         self._alarm = alarm
+        self._catch_up = catch_up
+        self._pushed_ns = 0
+        self._is_frequent = False
         self._clock = ArrivalClock()
         self._departing: list[tuple[int, Sequence[int], int | None]] = []
         self._failed: asyncio.Future[None] | None = None
@@ -74,8 +81,16 @@ class Lane:
     def push(self, frame: RtpFrame) -> None:
         """A new frame of the stream."""
         now_ns = time.monotonic_ns()
+        self._is_frequent = now_ns - self._pushed_ns <= SOON_NS
+        self._pushed_ns = now_ns
+        self._catch_up()
         self.control.push(frame, now_ns)
         self._pump_at(now_ns)
+
+    def can_wait(self, now_ns: int) -> bool:
+        """Whether a transport-wide report changes nothing before the next picture, which is near."""
+        is_near = self._is_frequent and now_ns - self._pushed_ns <= SOON_NS
+        return is_near and self.control.is_calm(now_ns)
 
     def push_sound(self, frame: RtpFrame) -> None:
         """A packet of sound: it is small, and worth nothing later, so it goes first and is not paced."""
@@ -94,6 +109,7 @@ class Lane:
             self._alarm.drop(self._pump)
 
     def _pump(self) -> None:
+        self._catch_up()
         self._pump_at(time.monotonic_ns())
 
     def _pump_at(self, now_ns: int) -> None:
@@ -122,9 +138,8 @@ class Lane:
             route(burst)
         return self.control.next_ns(now_ns)
 
-    def on_feedback(self, feedback: rtcp.Feedback, unix_ns: int) -> None:
-        """What the viewer says of the stream; `unix_ns` as in our sender reports."""
-        now_ns = time.monotonic_ns()
+    def on_feedback(self, feedback: rtcp.Feedback, now_ns: int, unix_ns: int) -> None:
+        """What the viewer says of the stream, and when it came; `unix_ns` as in our sender reports."""
         match feedback:
             case TransportFeedback():
                 self.control.on_feedback(self._clock.unwrap_report(feedback.arrivals), now_ns)

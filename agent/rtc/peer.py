@@ -21,6 +21,7 @@ from agent.rtc.answer import Local, Offer, Ssrcs, encode_answer
 from agent.rtc.burst import SendBurst
 from agent.rtc.data import DataChannels, OpenStick
 from agent.rtc.ice import IceConnection
+from agent.rtc.inbox import Inbox
 from agent.rtc.lane import Control, Lane
 from agent.rtc.pool import Take
 from agent.rtc.sctp import DataTransport
@@ -98,6 +99,7 @@ class Peer:
             on_rtcp=self._on_rtcp,
             on_rtp=self._on_rtp if any(media.is_taken for media in offer.media) else None,
         )
+        self._inbox = Inbox(self._dtls.take_srtp)
         self._sctp: DataTransport | None = None
         numbers, cname = TransportNumbers(), secrets.token_hex(8)
         self._senders = {
@@ -250,7 +252,9 @@ class Peer:
         await self._ice.active.connect()
         # Before DTLS, whose round trips are enough for the encoder to make the keyframe to begin with.
         sound = self._senders.get("audio")
-        self._lane = Lane(self._viewing.lane, self._sender, self._route, self._alarm, sound)
+        catch_up = self._inbox.catch_up
+        self._lane = Lane(self._viewing.lane, self._sender, self._route, self._alarm, sound, catch_up)
+        self._inbox.can_wait = self._lane.can_wait
         subscription.enter_context(self._viewing.streaming(self._lane.push))
         if self._sound:
             self._join_sound(self._sound, self._lane, subscription)
@@ -364,16 +368,16 @@ class Peer:
     # ---- what the viewer says
 
     def _on_srtp(self, packet: bytes) -> None:
-        self._dtls.take_srtp(packet)
+        self._inbox.take(packet)
 
     def _on_rtcp(self, data: bytes) -> None:
-        self._heard_s = time.monotonic()
-        unix_ns = time.monotonic_ns() + self._unix_anchor_ns
+        now_ns = self._inbox.at_ns
+        self._heard_s, unix_ns = now_ns / 1e9, now_ns + self._unix_anchor_ns
         for feedback in rtcp.parse(data):
             if isinstance(feedback, rtcp.ReferenceTime):
                 self._reference = feedback  # only the newest is worth an answer
             elif self._lane is not None:
-                self._lane.on_feedback(feedback, unix_ns)
+                self._lane.on_feedback(feedback, now_ns, unix_ns)
 
     def _on_rtp(self, data: bytes) -> None:
         payload_type, packet = read_packet(data)

@@ -14,6 +14,7 @@ from agent.rtc.twcc import TransportFeedback
 SR, RR, SDES, BYE, APP, RTPFB, PSFB, XR = 200, 201, 202, 203, 204, 205, 206, 207
 MAX_REMB_BPS = 1_000_000_000
 """An exponent of 63 is valid, and means nothing."""
+_MAX_TRAILER_BYTES = 20  # SRTCP's index and tag (RFC 3711 section 3.4, RFC 7714 section 9.1)
 _NTP_EPOCH_S = 2_208_988_800  # 1970 in seconds since 1900
 
 
@@ -61,6 +62,13 @@ class Remb:
 
 
 Feedback = Nack | KeyframeRequest | ReceiverReport | ReferenceTime | Remb | TransportFeedback
+
+
+def is_transport_report(packet: bytes) -> bool:
+    """Whether this SRTCP packet, by its head, which is never encrypted, is transport-wide feedback alone."""
+    if len(packet) < 4 or packet[1] != RTPFB or packet[0] & 0x1F != twcc.FORMAT:
+        return False
+    return len(packet) <= 4 + 4 * int.from_bytes(packet[2:4], "big") + _MAX_TRAILER_BYTES
 
 
 def parse(data: bytes) -> Iterator[Feedback]:

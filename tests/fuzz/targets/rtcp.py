@@ -65,7 +65,7 @@ def check(data: bytes) -> None:
                 if isinstance(feedback, rtcp.Nack):
                     wanted += len(set(feedback.seqs))
                 if not isinstance(feedback, rtcp.ReferenceTime):
-                    stream.lane.on_feedback(feedback, 1_800_000_000_000_000_000)
+                    stream.lane.on_feedback(feedback, time.monotonic_ns(), 1_800_000_000_000_000_000)
         except ValueError:
             pass
         stream.drain()

@@ -113,9 +113,9 @@ async def test_sound_and_picture_are_numbered_as_one(viewer):
 async def test_what_is_lost_of_the_sound_costs_no_packet_of_the_picture(viewer):
     viewer.lane.push(picture())
     seqs = tuple(p.sequence_number for p in viewer.packets)
-    viewer.lane.on_feedback(rtcp.Nack(viewer.audio.ssrc, seqs), 0)
+    viewer.lane.on_feedback(rtcp.Nack(viewer.audio.ssrc, seqs), 0, 0)
     assert viewer.control.resends == []
-    viewer.lane.on_feedback(rtcp.Nack(viewer.video.ssrc, seqs), 0)
+    viewer.lane.on_feedback(rtcp.Nack(viewer.video.ssrc, seqs), 0, 0)
     assert viewer.control.resends == list(seqs)
 
 
