@@ -65,6 +65,19 @@ class Release(_Section):
     reason: Text = ""
 
 
+class Modem(_Section):
+    """A device's mobile modem."""
+
+    state: Text = ""
+    reason: Text = ""
+    operator: Text = ""
+    technology: Text = ""
+    band: Text = ""
+    rsrp_dbm: float | None = None
+    signal: Text = ""
+    signal_bars: int = 0
+
+
 class Sections(_Section):
     """Those that we show, and all others."""
 
@@ -74,6 +87,7 @@ class Sections(_Section):
     viewers: Viewers = Viewers()
     health: Health | None = None
     release: Release | None = None
+    modem: Modem | None = None
 
 
 class Device(BaseModel):

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.client.device import Device
+from agent.client.device import Device, Modem
 from agent.client.session import DeviceChanged, PortalClient, SignIn, signed_in
 from agent.errors import PortalError
 from agent.model.ids import Id
@@ -48,6 +48,8 @@ class Row:
     camera: str
     problem: str
     viewers: int
+    modem: str
+    """Network, signal and what is wrong with it, in words; empty where there is none."""
     sections: dict[str, Any]
     """All that the portal says of it, also what this release does not know."""
 
@@ -100,7 +102,18 @@ def encode(fleet: Fleet) -> str:
 def table(fleet: Fleet) -> Table:
     """For people: what needs attention is red."""
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("device", "name", "", "release", "doctor", "camera", "what to know"):
+    has_modems = any(row.modem for row in fleet.devices)
+    headings = (
+        "device",
+        "name",
+        "",
+        "release",
+        "doctor",
+        "camera",
+        *(["modem"] * has_modems),
+        "what to know",
+    )
+    for heading in headings:
         made.add_column(heading, overflow="fold")
     for row in fleet.devices:
         away = f" {_span(fleet.at - row.since)}" if not row.online and row.since else ""
@@ -114,6 +127,7 @@ def table(fleet: Fleet) -> Table:
             ),
             Text(row.verdict, {"good": "green", "fault": "red"}.get(row.verdict, "dim")),
             Text(row.camera, "red" if row.problem else ""),
+            *([Text(printable(row.modem))] * has_modems),
             Text(printable("; ".join(_remarks(row)))),
         )
     return made
@@ -179,14 +193,26 @@ def _row(device: Device) -> Row:
         camera=camera.state,
         problem=camera.problem,
         viewers=sections.viewers.count,
+        modem=_modem(sections.modem) if sections.modem else "",
         sections=sections.model_dump(exclude_unset=True),
     )
+
+
+def _modem(modem: Modem) -> str:
+    """Such as `▂▄▆__ Net LTE B20 -97 dBm`, with its state where that is not `connected`."""
+    bars = "".join(bar if n < modem.signal_bars else "_" for n, bar in enumerate("▁▂▄▆█"))
+    power = f"{modem.rsrp_dbm:.0f} dBm" if modem.rsrp_dbm is not None else ""
+    words = (modem.operator, modem.technology, modem.band, power)
+    state = "" if modem.state == "connected" else modem.state
+    return " ".join(filter(None, (state, bars, *words) if modem.signal else (state, *words)))
 
 
 def _remarks(row: Row) -> Iterable[str]:
     yield from row.faults
     if row.problem:
         yield row.problem
+    if reason := row.sections.get("modem", {}).get("reason"):
+        yield f"modem: {reason}"
     if row.given_back and row.given_back != row.version:
         yield f"gave {row.given_back} back: {row.reason}"
 

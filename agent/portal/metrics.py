@@ -124,6 +124,17 @@ TABLE: tuple[Row, ...] = (
     Row("plan_used", "bytes", "gauge", "plan.used_bytes", "Sent to viewers in this month of the data plan."),
     Row("plan_cap", "bytes", "gauge", "plan.cap_bytes", "What the data plan allows in a month."),
     Row("plan_exceeded", "", "gauge", "plan.is_exceeded", "The cap is reached, and streams are held down."),
+    Row("modem_connected", "", "gauge", "modem.state", "The modem carries data.", _is("connected")),
+    Row("modem_signal_bars", "", "gauge", "modem.signal_bars", "What its signal is worth, 0 to 5."),
+    Row(
+        "modem_rsrp", "dbm", "gauge", "modem.rsrp_dbm", "Power of its cell; below -115 it is as good as gone."
+    ),
+    Row("modem_rsrq", "decibels", "gauge", "modem.rsrq_db", "How much of what it hears is its cell."),
+    Row("modem_sinr", "decibels", "gauge", "modem.sinr_db", "Its signal above noise."),
+    Row("modem_temperature", "celsius", "gauge", "modem.temperature_c", "Of the modem."),
+    Row("modem_received", "bytes", "counter", "modem.received_bytes", "This month, by its own count."),
+    Row("modem_sent", "bytes", "counter", "modem.sent_bytes", "This month, by its own count."),
+    Row("modem_resets", "", "counter", "modem.resets", "Steps of recovery that were taken."),
     Row("settings_version", "", "gauge", "settings.version", "Of what was set from afar; 0 for nothing."),
     Row("settings_on_trial", "", "gauge", "settings.on_trial", "The newest change has yet to prove itself."),
     Row("settings_rollback_timestamp", "seconds", "gauge", "settings.went_back_at", "The last; 0 for never."),

@@ -6,6 +6,7 @@ import { nameOf, streamOf } from "./device.js";
 import { announce, download, el, icon, setText, tool } from "./dom.js";
 import { clock, moment, size } from "./format.js";
 import { EventMenu } from "./events.js";
+import { ModemMenu } from "./modem.js";
 import { Notice } from "./notice.js";
 import { Overlay } from "./overlay.js";
 import { savePoster } from "./posters.js";
@@ -84,6 +85,7 @@ export class CameraView {
       stream ? `${size(stream.width_px, stream.height_px)} · ${Math.round(stream.fps)} fps` : "",
     ];
     setText(this.detail, parts.filter(Boolean).join(" · "));
+    this.modem?.update(device);
     this.overlay.updateHealth(device?.sections.health);
     this.overlay.updatePlace(device?.sections.gnss);
     this.#onChange();
@@ -116,13 +118,15 @@ export class CameraView {
     const buttons = el("div", { class: "controls" }, this.statsButton, this.smallButton, this.snapshotButton, this.pipButton, fullscreen, help);
     const commands = isShared ? null : new CommandMenu(this.#id);
     const events = isShared ? null : new EventMenu(this.#id);
+    this.modem = isShared ? null : new ModemMenu(this.#id);
     if (commands) buttons.append(commands.button);
     const names = el("div", { class: "names" }, this.title, this.detail);
     return el(
       "main",
       { class: "stage", tabindex: "-1", onpointermove: () => this.#wake(), onpointerdown: () => this.#wake(), onfocusin: () => this.#wake(), ondblclick: (event) => this.picture.contains(event.target) && this.#fullscreen() },
       this.picture,
-      el("div", { class: "bar" }, ...back, names, this.badge, buttons, events?.button),
+      el("div", { class: "bar" }, ...back, names, this.badge, buttons, this.modem?.button, events?.button),
+      this.modem?.element,
       events?.element,
       commands?.element,
       this.overlay.element,

@@ -4,6 +4,7 @@ import { badge, lineOf, stateOf, updateBadge, warningOf } from "./badge.js";
 import { nameOf } from "./device.js";
 import { el, icon, setText } from "./dom.js";
 import { moment } from "./format.js";
+import { bars, signalWords, updateBars } from "./modem.js";
 import { posterOf } from "./posters.js";
 
 const SYMBOLS = { offline: "camera-off", failed: "alert" };
@@ -18,11 +19,14 @@ export class Card {
     this.age = el("span", { class: "age", hidden: true });
     this.title = el("h2", {});
     this.line = el("p", { class: "line" });
+    this.bars = bars();
+    this.signalText = el("span", {});
+    this.signal = el("p", { class: "line signal", hidden: true }, this.bars, this.signalText);
     this.warningText = el("span", {});
     this.warning = el("p", { class: "warning", hidden: true }, icon("alert"), this.warningText);
     this.poster = el("div", { class: "poster" }, this.image, this.placeholder, this.age);
     // The link is called what it shows, its name first: the style sheet puts the picture on top.
-    const caption = el("div", { class: "caption" }, this.title, this.line, this.warning);
+    const caption = el("div", { class: "caption" }, this.title, this.line, this.signal, this.warning);
     this.link = el("a", { class: "card", href: `#/camera/${encodeURIComponent(id)}`, "data-device": id }, caption, this.badge, this.poster);
     this.item = el("li", {}, this.link);
   }
@@ -35,6 +39,7 @@ export class Card {
     setText(this.title, this.name);
     setText(this.line, lineOf(device));
     this.line.title = this.line.textContent;
+    this.#showSignal(device.sections.modem);
     setText(this.warningText, warningOf(device));
     this.warning.hidden = !warningOf(device);
     this.warning.title = this.warningText.textContent;
@@ -43,6 +48,13 @@ export class Card {
     if (this.placeholder.dataset.icon === wanted) return;
     this.placeholder.dataset.icon = wanted;
     this.placeholder.replaceChildren(icon(wanted));
+  }
+
+  #showSignal(modem) {
+    this.signal.hidden = !modem;
+    if (!modem) return;
+    updateBars(this.bars, modem);
+    setText(this.signalText, signalWords(modem));
   }
 
   /** The last picture that this tab saw of it. */

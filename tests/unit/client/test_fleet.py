@@ -48,6 +48,21 @@ def test_the_table_says_who_runs_what_and_what_ails_it():
     assert "clock: 9 s behind" in text
 
 
+def test_a_fleet_with_modems_has_a_column_for_them():
+    modem = {
+        "state": "connected", "operator": "Net", "technology": "LTE", "band": "B20", "rsrp_dbm": -97.0,
+        "signal": "fair", "signal_bars": 3,
+    }  # fmt: skip
+    said = {"portal": {"name": "Door", "online": True}, "modem": modem}
+    away = modem | {"state": "sim-missing", "signal": "", "reason": "there is no SIM card in it"}
+    door, yard = {"id": "door", "sections": said}, {"id": "yard", "sections": said | {"modem": away}}
+    text = shown(fleet(door, yard))
+    assert "▁▂▄__ Net LTE B20 -97 dBm" in text
+    assert "sim-missing Net" in text
+    assert "modem: there is no SIM card in it" in text
+    assert "modem" not in shown(fleet(DOOR))
+
+
 def test_the_json_has_every_device():
     rows = json.loads(encode(fleet(DOOR, YARD)))["devices"]
     assert [(row["id"], row["version"], row["verdict"]) for row in rows] == [

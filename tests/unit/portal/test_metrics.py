@@ -34,6 +34,13 @@ SETTINGS = {
     "reason": "no portal",
     "went_back_at": 7.0,
 }
+MODEM = {
+    "state": "connected", "signal_bars": 3, "rsrp_dbm": -97.0, "rsrq_db": -11.0, "sinr_db": 8.4,
+    "temperature_c": 41.0, "received_bytes": 5, "sent_bytes": 70, "resets": 2,
+}  # fmt: skip
+
+LOGARITHMS = ("decibels", "dbm")
+"""Units of radio that have no base unit: nobody would read power in femtowatts."""
 
 
 def scrape(**sections):
@@ -56,7 +63,7 @@ def read(scraped, table=TABLE):
 
 
 def test_each_section_and_the_portals_counters_are_told():
-    told = read(scrape(plan=PLAN, settings=SETTINGS))
+    told = read(scrape(plan=PLAN, modem=MODEM, settings=SETTINGS))
     assert told == {
         "pinhole_portal_broker_connected": 1,
         "pinhole_portal_disk_full": 0,
@@ -82,6 +89,15 @@ def test_each_section_and_the_portals_counters_are_told():
         'pinhole_plan_used_bytes{device="door"}': 9,
         'pinhole_plan_cap_bytes{device="door"}': 10,
         'pinhole_plan_exceeded{device="door"}': 0,
+        'pinhole_modem_connected{device="door"}': 1,
+        'pinhole_modem_signal_bars{device="door"}': 3,
+        'pinhole_modem_rsrp_dbm{device="door"}': -97,
+        'pinhole_modem_rsrq_decibels{device="door"}': -11,
+        'pinhole_modem_sinr_decibels{device="door"}': 8.4,
+        'pinhole_modem_temperature_celsius{device="door"}': 41,
+        'pinhole_modem_received_bytes_total{device="door"}': 5,
+        'pinhole_modem_sent_bytes_total{device="door"}': 70,
+        'pinhole_modem_resets_total{device="door"}': 2,
         'pinhole_settings_version{device="door"}': 3,
         'pinhole_settings_on_trial{device="door"}': 0,
         'pinhole_settings_rollback_timestamp_seconds{device="door"}': 7,
@@ -118,7 +134,16 @@ def test_names_units_and_types_are_as_prometheus_wants_them():
     assert len(set(names)) == len(names)
     for row in TABLE:
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", row.name)
-        assert row.unit in ("", "bytes", "seconds", "pixels", "hertz", "bytes_per_second"), "base units alone"
+        assert row.unit in (
+            "",
+            "bytes",
+            "seconds",
+            "pixels",
+            "hertz",
+            "bytes_per_second",
+            "celsius",
+            *LOGARITHMS,
+        ), "base units alone"
         assert row.name.endswith("_total") == (row.kind == "counter")
         assert row.help.endswith(".")
 
