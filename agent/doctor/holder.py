@@ -20,12 +20,12 @@ def find_holder(proc: Path = PROC, devices: tuple[str, ...] = DEVICES) -> Holder
     Other users' processes show their files to root alone.
     """
     for process in proc.glob("[0-9]*"):
-        if _is_agent(process) and _has_device(process, devices):
+        if is_agent(process) and _has_device(process, devices):
             return Holder(int(process.name))
     return None
 
 
-def _is_agent(process: Path) -> bool:
+def is_agent(process: Path) -> bool:
     """`pinhole run …` or `python -m agent run …`."""
     try:
         words = (process / "cmdline").read_bytes().split(b"\0")

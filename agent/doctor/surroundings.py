@@ -14,6 +14,7 @@ from agent.doctor.examination import Outside
 from agent.doctor.judge import judge_network
 from agent.doctor.mirror import NOTE, judge_mirror, read_note
 from agent.doctor.names import look_up
+from agent.doctor.serial_port import PortFacts, judge_port, ports_of, read_port
 from agent.doctor.visit import Check
 from agent.rtc.interfaces import local_addresses
 from agent.rtc.nat import probe
@@ -42,6 +43,13 @@ def checks(settings: Settings) -> Iterator[Check[Any]]:
     yield Check("network", "", SMALL_S, local, judge_network, "see `ip address`")
     board = partial(read_board, read_model)
     yield Check("board", "", SMALL_S, board, judge_board, "see `vcgencmd get_throttled`", failure="warning")
+    for name, path in ports_of(settings).items():
+        port = partial(asyncio.to_thread, _read_port, name, path)
+        yield Check("serial", name, SMALL_S, port, judge_port, "see `ls -l /dev/serial`", failure="warning")
     if NOTE.exists():  # where releases are pulled
         note, judge_note = partial(asyncio.to_thread, read_note), partial(judge_mirror, now=time.time())
         yield Check("release", "", SMALL_S, note, judge_note, "")
+
+
+def _read_port(name: str, path: str) -> PortFacts:
+    return read_port(name, path, read_model())

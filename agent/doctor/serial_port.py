@@ -1,0 +1,127 @@
+"""A serial port of the settings: is it there, may we use it, and who else does."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config import Settings
+from agent.doctor.holder import is_agent
+from agent.doctor.report import Finding
+
+AGENT = "pinhole"
+_HEADER = "/dev/ttyAMA0"
+_BY_ID = "/dev/serial/by-id/"
+
+
+@dataclass(frozen=True, slots=True)
+class PortFacts:
+    """One port."""
+
+    name: str
+    """What is on it: `modem`, `ptz`."""
+    path: str
+    target: str = ""
+    """The device that the path leads to; empty where there is none."""
+    may_use: bool = True
+    holders: tuple[tuple[int, str], ...] = ()
+    """Process and program, of all who have it open and whom we may see."""
+    is_console: bool = False
+    """The kernel writes its log on it."""
+    has_number: bool = True
+    """Its USB adapter has a serial number, by which it gets its name."""
+    model: str = ""
+    """Of the board."""
+
+
+def ports_of(settings: Settings) -> dict[str, str]:
+    """The ports that the settings name, by what is on them."""
+    ports = {"modem": settings.modem.port} if settings.modem.backend == "at" else {}
+    if settings.ptz.port is not None and settings.ptz.port.startswith("/"):
+        ports["ptz"] = settings.ptz.port
+    return ports
+
+
+def read_port(name: str, path: str, model: str, root: Path = Path("/")) -> PortFacts:
+    """Look, without opening it: that would raise DTR. Blocking."""
+    node = root / path.lstrip("/")
+    if not node.exists():
+        return PortFacts(name, path, model=model)
+    target = node.resolve()
+    device = f"/dev/{target.name}"
+    consoles = (_text(root / "sys/class/tty/console/active") + _text(root / "proc/cmdline")).split()
+    usb = (root / "sys/class/tty" / target.name / "device").resolve()
+    return PortFacts(
+        name,
+        path,
+        device,
+        may_use=os.access(target, os.R_OK | os.W_OK),
+        holders=tuple(_holders(target, root / "proc")),
+        is_console=any(re.fullmatch(rf"(console=)?{target.name}(,.*)?", each) for each in consoles),
+        # The adapter is two above its port: device/interface/ttyUSB0.
+        has_number=not target.name.startswith("ttyUSB") or (usb.parent.parent / "serial").exists(),
+        model=model,
+    )
+
+
+def judge_port(facts: PortFacts) -> Finding:
+    """Warnings only: the camera serves without."""
+    for message, advice in _troubles(facts):
+        return Finding("serial", facts.name, "warning", message, advice)
+    used = ", and the agent has it open" if facts.holders else ""
+    return Finding("serial", facts.name, "good", f"{facts.path} is {facts.target}{used}")
+
+
+def _troubles(facts: PortFacts) -> Iterator[tuple[str, str]]:
+    """What is wrong, and what to do; what hides the others goes first."""
+    path, tty = facts.path, facts.target.removeprefix("/dev/")
+    others = {program: pid for pid, program in facts.holders if program != AGENT}
+    if not facts.target:
+        yield f"{path} is not there", _how_to_get(facts)
+        return
+    if "ModemManager" in others:
+        advice = 'set ID_MM_PORT_IGNORE on it by udev, or modem.backend = "modemmanager"'
+        yield f"ModemManager has {path} open", advice
+    if "agetty" in others:
+        yield f"a login runs on {path}", f"sudo systemctl mask --now serial-getty@{tty}.service"
+    if others:
+        named = ", ".join(f"{program} (process {pid})" for program, pid in others.items())
+        yield f"{path} is held by {named}", "end that program: a port has one owner"
+    if facts.is_console:
+        advice = "take its console= out of /boot/firmware/cmdline.txt, and reboot"
+        yield f"the kernel writes its log on {path}", advice
+    if not facts.may_use:
+        yield f"no right to use {path}", "add this user to the group dialout, and sign in again"
+    if path.startswith(_BY_ID) and not facts.has_number:
+        advice = "name it by its USB port: /dev/serial/by-path/…"
+        yield f"the adapter of {path} has no serial number: another of its kind gets the same name", advice
+
+
+def _how_to_get(facts: PortFacts) -> str:
+    if facts.path != _HEADER:
+        return "is it plugged in? see `ls -l /dev/serial/by-id /dev/serial/by-path`"
+    if re.search(r"Raspberry Pi 5|Compute Module 5", facts.model):
+        return "put dtparam=uart0=on under [pi5] into /boot/firmware/config.txt, and reboot"
+    return "put enable_uart=1 and dtoverlay=disable-bt into /boot/firmware/config.txt, and reboot"
+
+
+def _holders(target: Path, proc: Path) -> list[tuple[int, str]]:
+    """Other users' processes show their files to root alone."""
+    found = []
+    for process in proc.glob("[0-9]*"):
+        try:
+            has_it = any(file.readlink() == target for file in (process / "fd").iterdir())
+        except OSError:  # it has ended, or is another user's
+            continue
+        if has_it:
+            program = AGENT if is_agent(process) else _text(process / "comm").strip() or "a program"
+            found.append((int(process.name), program))
+    return sorted(found)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")[:4096]
+    except OSError:
+        return ""

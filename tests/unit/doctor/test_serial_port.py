@@ -1,0 +1,134 @@
+"""What the doctor says of a serial port: on a machine that is a folder."""
+
+import os
+
+import pytest
+
+from agent.config import ModemSettings, PtzSettings, Settings
+from agent.doctor.serial_port import judge_port, ports_of, read_port
+
+PI5, PI4 = "Raspberry Pi 5 Model B Rev 1.0", "Raspberry Pi 4 Model B Rev 1.5"
+
+
+class Machine:
+    """/dev, /proc and /sys in a folder."""
+
+    def __init__(self, root):
+        self.root = root
+        for folder in ("dev/serial/by-id", "proc", "sys/class/tty/console"):
+            (root / folder).mkdir(parents=True)
+
+    def plug(self, name="ttyUSB0", number="A50285BI"):
+        (self.root / "dev" / name).touch()
+        usb = self.root / "sys/devices/1-1"
+        port = usb / "1-1:1.0" / name
+        port.mkdir(parents=True)
+        (self.root / "sys/class/tty" / name).mkdir()
+        (self.root / "sys/class/tty" / name / "device").symlink_to(port)
+        if number:
+            (usb / "serial").write_text(number)
+
+    def run(self, pid, *words, comm, port="ttyUSB0"):
+        process = self.root / "proc" / str(pid)
+        (process / "fd").mkdir(parents=True)
+        (process / "fd/5").symlink_to(self.root / "dev" / port)
+        (process / "cmdline").write_bytes(b"\0".join(word.encode() for word in words) + b"\0")
+        (process / "comm").write_text(comm + "\n")
+
+    def judge(self, path="/dev/ttyUSB0", model=PI4):
+        return judge_port(read_port("ptz", path, model, self.root))
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+def test_a_port_that_is_free(machine):
+    machine.plug()
+    found = machine.judge()
+    assert (found.verdict, found.message) == ("good", "/dev/ttyUSB0 is /dev/ttyUSB0")
+
+
+def test_a_name_leads_to_its_device(machine):
+    machine.plug()
+    (machine.root / "dev/pinhole-ptz").symlink_to("ttyUSB0")
+    machine.run(
+        812, "/opt/pinhole/current/bin/python", "/opt/pinhole/current/bin/pinhole", "run", comm="python3"
+    )
+    found = machine.judge("/dev/pinhole-ptz")
+    assert (found.verdict, found.message) == (
+        "good",
+        "/dev/pinhole-ptz is /dev/ttyUSB0, and the agent has it open",
+    )
+
+
+@pytest.mark.parametrize(
+    ("comm", "message", "advice"),
+    [
+        ("ModemManager", "ModemManager has /dev/ttyUSB0 open", "ID_MM_PORT_IGNORE"),
+        ("agetty", "a login runs on /dev/ttyUSB0", "mask --now serial-getty@ttyUSB0.service"),
+        ("minicom", "/dev/ttyUSB0 is held by minicom (process 77)", "end that program"),
+    ],
+)
+def test_who_holds_it_is_named(machine, comm, message, advice):
+    machine.plug()
+    machine.run(77, f"/usr/bin/{comm}", comm=comm)
+    machine.run(78, "/usr/bin/other", comm="other", port="null")
+    found = machine.judge()
+    assert (found.verdict, found.message) == ("warning", message)
+    assert advice in found.advice
+
+
+@pytest.mark.parametrize("cmdline", ["console=tty1 console=ttyAMA0,115200 quiet", "console=ttyAMA0"])
+def test_a_console_on_it(machine, cmdline):
+    machine.plug("ttyAMA0")
+    (machine.root / "proc/cmdline").write_text(cmdline)
+    assert "kernel writes its log" in machine.judge("/dev/ttyAMA0").message
+
+
+def test_a_console_elsewhere_is_none_of_ours(machine):
+    machine.plug("ttyAMA0")
+    (machine.root / "proc/cmdline").write_text("console=ttyAMA10,115200 root=/dev/ttyAMA0")
+    (machine.root / "sys/class/tty/console/active").write_text("tty0 ttyAMA10\n")
+    assert machine.judge("/dev/ttyAMA0").verdict == "good"
+
+
+def test_a_port_without_the_right_to_it(machine, monkeypatch):
+    machine.plug()
+    node = machine.root / "dev/ttyUSB0"
+    monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (node, os.R_OK | os.W_OK))
+    found = machine.judge()
+    assert (found.message, "group dialout" in found.advice) == ("no right to use /dev/ttyUSB0", True)
+
+
+def test_two_adapters_without_a_number_have_one_name(machine):
+    machine.plug(number="")
+    (machine.root / "dev/serial/by-id/usb-1a86_USB_Serial-if00-port0").symlink_to("../../ttyUSB0")
+    found = machine.judge("/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0")
+    assert (found.verdict, "by-path" in found.advice) == ("warning", True)
+    assert machine.judge().verdict == "good", "nobody relies on its number"
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "advice"),
+    [
+        ("/dev/ttyAMA0", PI5, "dtparam=uart0=on under [pi5]"),
+        ("/dev/ttyAMA0", "Raspberry Pi Compute Module 5 Rev 1.0", "dtparam=uart0=on under [pi5]"),
+        ("/dev/ttyAMA0", PI4, "enable_uart=1"),
+        ("/dev/pinhole-ptz", PI5, "is it plugged in?"),
+    ],
+)
+def test_a_port_that_is_not_there(machine, path, model, advice):
+    found = machine.judge(path, model)
+    assert (found.verdict, found.message) == ("warning", f"{path} is not there")
+    assert advice in found.advice
+
+
+def test_the_settings_name_the_ports():
+    assert ports_of(Settings()) == {}
+    named = Settings(
+        modem=ModemSettings(backend="at"), ptz=PtzSettings(port="udp://192.0.2.7", protocol="visca-ip")
+    )
+    assert ports_of(named) == {"modem": "/dev/pinhole-modem"}
+    assert ports_of(Settings(ptz=PtzSettings(port="/dev/ttyAMA0"))) == {"ptz": "/dev/ttyAMA0"}
