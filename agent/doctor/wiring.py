@@ -17,6 +17,7 @@ from agent.doctor.gnss import judge_receiver, try_receiver
 from agent.doctor.holder import Holder, find_holder
 from agent.doctor.judge import judge_broker, judge_camera
 from agent.doctor.portal import visit_portal
+from agent.doctor.ptz import judge_head, try_head
 from agent.doctor.report import Finding, Report, make_report
 from agent.doctor.surroundings import checks, outside
 from agent.doctor.visit import Check, Progress
@@ -29,7 +30,7 @@ from agent.portal.turn import load_ice_servers
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
 
-BROKER_S, CAMERA_S, GNSS_S = 12.0, 15.0, 14.0
+BROKER_S, CAMERA_S, GNSS_S, PTZ_S = 12.0, 15.0, 14.0, 14.0
 CAMERA_TRIAL_S = 2.0
 
 
@@ -83,6 +84,9 @@ def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
         receiver, source = partial(try_receiver, settings.gnss), settings.gnss.source
         judge_gnss = partial(judge_receiver, source)
         yield Check("gnss", source, GNSS_S, receiver, judge_gnss, "see [gnss]", failure="warning")
+    if settings.ptz.port is not None:
+        head, judge_it = partial(try_head, settings.ptz), partial(judge_head, settings.ptz)
+        yield Check("ptz", settings.ptz.protocol, PTZ_S, head, judge_it, "see [ptz]", "warning")
     if wish.with_camera:
         camera = partial(_try_camera, settings.camera)
         yield Check(

@@ -9,10 +9,10 @@ from fakes.ptz_head import PelcoHead, ViscaCamera
 
 from agent.config import PtzSettings
 from agent.serial.ptz.desk import Desk
-from agent.serial.ptz.head import Bus, Head
+from agent.serial.ptz.head import Head
 from agent.serial.ptz.memory import Memory
 from agent.serial.ptz.orders import Orders
-from agent.serial.ptz.wiring import BITS_A_BYTE, baud_of, driver_of, limits_of
+from agent.serial.ptz.wiring import bus_of, driver_of, limits_of
 
 ANSWER_S = 0.02
 """A head answers within a picture's time."""
@@ -55,11 +55,10 @@ class Rig:
 
     def start(self):
         """The agent; its port is not open yet."""
-        byte_s = 0.0 if self.settings.protocol == "visca-ip" else BITS_A_BYTE / baud_of(self.settings)
-        self._byte_s = byte_s
-        self.head = Head(
-            driver_of(self.settings, byte_s), Bus(byte_s), limits_of(self.settings), lambda: None
-        )
+        bus = bus_of(self.settings)
+        self._byte_s = bus.byte_s
+        driver = driver_of(self.settings, bus.byte_s)
+        self.head = Head(driver, bus, limits_of(self.settings), lambda: None)
         self.desk = Desk(
             self.settings,
             self.head,

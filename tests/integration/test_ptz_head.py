@@ -18,8 +18,10 @@ from parts.stack import ROOT, running_stack
 from parts.terminal import Terminal
 
 from agent.config import PtzSettings
+from agent.doctor.ptz import judge_head, try_head
 from agent.serial.ptz.motion import STILL
 from agent.serial.ptz.pelco import STOP, encode_d
+from agent.serial.ptz.probe import probe
 from agent.serial.ptz.visca import drive
 from agent.serial.ptz.visca_ip import CONTROL, REPLY, Datagram, encode, parse
 from agent.serial.ptz.wiring import build
@@ -75,7 +77,8 @@ class Bench:
             with self._plugging:
                 if self.terminal.device >= 0:
                     select.select([self.terminal.device], [], [], 0.005)
-                    self.head.feed(self.terminal.heard(), time.monotonic())
+                    answer = self.head.feed(self.terminal.heard(), time.monotonic())
+                    self.terminal.say(answer)
             time.sleep(0.001)
 
 
@@ -164,6 +167,17 @@ def test_what_the_service_manager_runs_loads_nothing_but_python_itself():
     assert {name for name in own if not name.startswith(("_", "sitecustomize"))} <= {"agent"}
 
 
+async def test_the_doctor_tells_a_head_that_answers_from_one_that_is_gone(tmp_path):
+    with Bench(tmp_path / "pinhole-ptz") as bench:
+        bench.head = PelcoHead(answers=True)
+        settings = PtzSettings(port=str(bench.terminal.link))
+        assert (await probe(settings)).answers, "it is asked a second after the stops"
+        assert bench.frames[0] == STOP_FRAME
+        bench.unplug()
+        gone = judge_head(settings, await try_head(settings, 0.3))
+        assert (gone.verdict, gone.advice) == ("warning", "is it plugged in?")
+
+
 class Network(asyncio.DatagramProtocol):
     """A VISCA camera with a network plug."""
 
@@ -211,8 +225,11 @@ async def test_a_camera_on_the_network_moves_and_stands_still_at_the_end(tmp_pat
     await asyncio.wait((running,))
     assert running.cancelled()
     await until(lambda: not camera.head.is_moving)
+    camera.head.position[:2] = [20.0, -5.0]
+    found = await try_head(settings)
+    assert judge_head(settings, found).message == "answers, and points 20° to the right, -5° up"
     camera.head.velocity = (1.0, 0.0, 1.0)
-    settings = (f'port = "udp://127.0.0.1:{port}"', 'protocol = "visca-ip"')
-    assert (await asyncio.to_thread(halt, tmp_path, *settings)).stderr == ""
+    lines = (f'port = "udp://127.0.0.1:{port}"', 'protocol = "visca-ip"')
+    assert (await asyncio.to_thread(halt, tmp_path, *lines)).stderr == ""
     await until(lambda: not camera.head.is_moving)
     transport.close()

@@ -17,6 +17,8 @@ AWAY_S = 0.05
 class Wire(Protocol):
     """A serial line, or what stands for it on a network."""
 
+    problem: str
+
     async def run(self) -> None: ...
     async def write(self, data: bytes) -> None: ...
     def confirm(self) -> None: ...
@@ -44,6 +46,11 @@ class Runner:
         self._head, self._tick, self._clock = head, tick, clock
         self._wire = make_wire(self._on_bytes, self._on_opened, lambda _: head.lost())
         self._woken, self._stopped = woken, asyncio.Event()
+
+    @property
+    def problem(self) -> str:
+        """Why the wire is not open, and what to do; empty while it is."""
+        return self._wire.problem
 
     async def stop(self) -> None:
         """Stand still, before the agent ends; nothing moves the head any more."""

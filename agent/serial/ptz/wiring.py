@@ -48,8 +48,8 @@ def build(
 ) -> Ptz:
     """From settings that name a port."""
     woken = asyncio.Event()
-    byte_s = BITS_A_BYTE / baud_of(settings) if settings.protocol != "visca-ip" else 0.0
-    head = Head(driver_of(settings, byte_s), Bus(byte_s), limits_of(settings), woken.set)
+    bus = bus_of(settings)
+    head = Head(driver_of(settings, bus.byte_s), bus, limits_of(settings), woken.set)
     desk = Desk(
         settings,
         head,
@@ -60,13 +60,18 @@ def build(
         on_change=on_change,
         on_fault=lambda words: on_event("ptz-fault", words, {}),
     )
-    runner = Runner(head, partial(_wire, settings, on_event), desk.tick, clock, woken)
+    runner = Runner(head, partial(make_wire, settings, on_event=on_event), desk.tick, clock, woken)
     return Ptz(runner, desk, Orders(desk))
 
 
 def baud_of(settings: PtzSettings) -> int:
     """What is set, or what its protocol is spoken at everywhere."""
     return settings.baud or BAUD[settings.protocol]
+
+
+def bus_of(settings: PtzSettings) -> Bus:
+    """How fast its bytes follow each other."""
+    return Bus(0.0 if settings.protocol == "visca-ip" else BITS_A_BYTE / baud_of(settings))
 
 
 def driver_of(settings: PtzSettings, byte_s: float) -> Driver:
@@ -86,13 +91,14 @@ def limits_of(settings: PtzSettings) -> Limits:
     return Limits((pan[0], pan[1]) if pan else None, (tilt[0], tilt[1]) if tilt else None)
 
 
-def _wire(
+def make_wire(
     settings: PtzSettings,
-    on_event: Callable[[EventKind, str, dict[str, Detail]], None],
     on_bytes: Callable[[bytes], None],
     on_opened: Callable[[], bytes],
     on_lost: Callable[[str], None],
+    on_event: Callable[[EventKind, str, dict[str, Detail]], None] = lambda _, __, ___: None,
 ) -> Wire:
+    """What it hangs on."""
     assert settings.port is not None
     if settings.protocol == "visca-ip":
         parts = urlsplit(settings.port)

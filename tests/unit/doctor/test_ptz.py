@@ -1,0 +1,29 @@
+"""What is said of a head."""
+
+import pytest
+
+from agent.config import PtzSettings
+from agent.doctor.holder import Holder
+from agent.doctor.ptz import judge_head
+from agent.serial.ptz.motion import Position
+from agent.serial.ptz.probe import Probe
+
+PELCO, VISCA = PtzSettings(port="/dev/head"), PtzSettings(port="/dev/head", protocol="visca")
+
+
+@pytest.mark.parametrize(
+    ("settings", "found", "verdict", "words"),
+    [
+        (VISCA, Holder(7), "good", "process 7"),
+        (VISCA, Probe("", 4, Position(-12.34, 5), 0.0), "good", "points -12.3° to the right, 5° up"),
+        (VISCA, Probe("", 4, None, None), "good", "does not tell where"),
+        (VISCA, Probe("", 0, None, None), "warning", "nothing answers"),
+        (PELCO, Probe("", 0, None, None), "good", "as most of its kind"),
+        (PELCO, Probe("/dev/head is not there: is it plugged in?", 0, None, None), "warning", "not there"),
+    ],
+)
+def test_a_head_that_answers_and_one_that_does_not(settings, found, verdict, words):
+    finding = judge_head(settings, found)
+    assert (finding.check, finding.verdict) == ("ptz", verdict)
+    assert words in finding.message
+    assert (finding.advice != "") == (verdict == "warning")
