@@ -55,6 +55,7 @@ class RateControl:
         self._is_draining = False
         self._last_ns: int | None = None
         self._decreased_ns = -DECREASE_INTERVAL_NS
+        self._held_until_ns = 0
 
     @property
     def target_bps(self) -> int:
@@ -81,8 +82,9 @@ class RateControl:
             self._increase(delivery, elapsed_s, now_ns)
         self._clamp()
 
-    def limit(self, bps: int) -> None:
-        """Something else than the delay allows no more than this."""
+    def limit(self, bps: int, until_ns: int) -> None:
+        """Something else than the delay allows no more than this until then."""
+        self._held_until_ns = until_ns
         if bps < self._target_bps:
             self._target_bps = bps
             self._capacity_bps = float(bps)
@@ -120,12 +122,14 @@ class RateControl:
     def _increase(self, delivery: Delivery, elapsed_s: float, now_ns: int) -> None:
         capacity_bps = self._capacity_bps
         # What arrived before the link fell proves nothing of what it carries now.
-        is_since = now_ns - self._decreased_ns > STEADY_NS
+        is_since = now_ns - self._decreased_ns > STEADY_NS and now_ns >= self._held_until_ns
         if is_since and capacity_bps is not None and delivery.steady_bps > BEYOND * capacity_bps:
             self._capacity_bps = capacity_bps = None
         if self._is_draining:
             self._target_bps = max(self._target_bps, SETTLED * max(capacity_bps or 0, delivery.recent_bps))
         self._is_draining = False
+        if capacity_bps is not None and self._target_bps >= capacity_bps and now_ns < self._held_until_ns:
+            return
         climb = CLIMB if capacity_bps is None or self._target_bps < 0.9 * capacity_bps else CREEP
         grown_bps = self._target_bps * climb**elapsed_s
         proven_bps = max(self._target_bps, APPLICATION_LIMIT * delivery.steady_bps)

@@ -247,4 +247,6 @@ class BandwidthEstimator:
         allowed_bps = self._loss.update(len(outcome.received), outcome.lost, delivered_bps, now_ns)
         self.loss = self._loss.ratio
         if allowed_bps is not None:
-            self._rate.limit(allowed_bps)
+            self._rate.limit(allowed_bps, self._loss.held_until_ns)
+            if self._loss.held_until_ns > now_ns:
+                self._prober.hold_off(self._loss.held_until_ns)

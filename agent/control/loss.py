@@ -19,6 +19,12 @@ MAX_INHERENT = 0.10
 EXCESS, DEVIATIONS = 0.02, 2.0
 """Above the inherent loss by this and so many standard deviations of chance is congestion."""
 BACKOFF = 0.95
+FALLEN, KEPT = 0.7, 0.6
+"""Loss that keeps this share of itself where the rate has fallen below this share is the link's own, ..."""
+OWN_NS = 30_000_000_000
+"""... and believed to be so for this time."""
+HOLD_OFF_NS, MAX_HOLD_OFF_NS = 5_000_000_000, 60_000_000_000
+"""No more is tried so long after a cut, and twice as long where the try loses again: of a policer."""
 REPORT_DECREASE, REPORT_INCREASE = 0.10, 0.02
 
 
@@ -29,6 +35,11 @@ class LossLimit:
         self._lost = self._total = 0
         self._bucket_ns: int | None = None
         self._ratios: deque[float] = deque(maxlen=BUCKETS)
+        self._hold_off_ns = HOLD_OFF_NS
+        self.held_until_ns = 0
+        """No more is to be tried before."""
+        self._first: tuple[float, int] | None = None  # of these cuts: the loss, and what had arrived
+        self._own_until_ns = 0
 
     @property
     def usual(self) -> float:
@@ -55,12 +66,35 @@ class LossLimit:
         packets, ratio = self._total, self._lost / self._total
         self._lost = self._total = 0
         self._bucket_ns = now_ns
-        inherent = min(MAX_INHERENT, statistics.median(self._ratios)) if self._ratios else 0.0
+        most = MAX_INHERENT if now_ns >= self._own_until_ns else 1.0
+        inherent = min(most, statistics.median(self._ratios)) if self._ratios else 0.0
         likely = max(inherent, 1 / packets)
-        chance = DEVIATIONS * math.sqrt(likely * (1 - likely) / packets)
+        chance = DEVIATIONS * max(math.sqrt(likely * (1 - likely) / packets), self._spread())
         self._ratios.append(ratio)
+        if ratio <= inherent + EXCESS + chance:
+            return None
+        return self._cut(ratio, delivered_bps, now_ns)
+
+    def _spread(self) -> float:
+        """From the median to the upper quartile: what a radio link loses, it loses in bursts."""
+        ordered = sorted(self._ratios)
+        return ordered[len(ordered) * 3 // 4] - ordered[len(ordered) // 2] if ordered else 0.0
+
+    def _cut(self, ratio: float, delivered_bps: int, now_ns: int) -> int | None:
+        if ratio <= MAX_INHERENT and now_ns >= self.held_until_ns:
+            return int(delivered_bps * BACKOFF)
+        if now_ns >= self.held_until_ns:
+            is_again = now_ns < self.held_until_ns + 2 * self._hold_off_ns
+            self._hold_off_ns = min(MAX_HOLD_OFF_NS, 2 * self._hold_off_ns) if is_again else HOLD_OFF_NS
+            self._first = ratio, delivered_bps
+        elif self._first is not None:
+            first_ratio, first_bps = self._first
+            if delivered_bps < FALLEN * first_bps and ratio > KEPT * first_ratio:
+                self._own_until_ns, self.held_until_ns = now_ns + OWN_NS, now_ns
+                return None
+        self.held_until_ns = now_ns + self._hold_off_ns
         # What arrives is what the link carries.
-        return int(delivered_bps * BACKOFF) if ratio > inherent + EXCESS + chance else None
+        return int(delivered_bps * BACKOFF)
 
     def restart(self) -> None:
         """What an outage lost says nothing about the rate."""

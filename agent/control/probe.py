@@ -20,6 +20,10 @@ STEP = 1.4
 EAGER_INTERVAL_NS, INTERVAL_NS, MAX_INTERVAL_NS = 500_000_000, 2_000_000_000, 3_000_000_000
 """Between probes that found nothing: after a fall, otherwise, and after many in vain."""
 TIMEOUT_NS = 2_000_000_000
+WARY_NS = 60_000_000_000
+"""So long after, a step that was found must show its losses before the next one."""
+MAX_LOST = 0.1
+"""Of a train that counts."""
 SATURATED = 0.9
 """A train that arrives slower than this share of its own rate has met the link's capacity."""
 UTILISATION = 0.95
@@ -65,6 +69,7 @@ class Prober:
         self._interval_ns = INTERVAL_NS
         self._wanted_bps: int | None = None
         self._doubt = 1.0
+        self._wary_until_ns = 0
 
     def ask(self, rate_bps: int, now_ns: int) -> None:
         """Probe for this rate as soon as possible, and often from then on: after a fall or an outage."""
@@ -75,6 +80,12 @@ class Prober:
     def postpone(self, now_ns: int) -> None:
         """The link is full: not now."""
         self._next_ns = max(self._next_ns, now_ns + INTERVAL_NS // 2)
+
+    def hold_off(self, until_ns: int) -> None:
+        """Too much was lost: a policer's bucket lets a train pass that its rate does not carry."""
+        self._cluster = self._wanted_bps = None
+        self._next_ns = max(self._next_ns, until_ns)
+        self._wary_until_ns = until_ns + WARY_NS
 
     def due(self, target_bps: int, limit_bps: int, noise_ms: float, now_ns: int) -> Probe | None:
         """The next probe, once its time has come."""
@@ -111,7 +122,11 @@ class Prober:
             return None
         if arrived_bytes + cluster.lost_bytes < cluster.sent_bytes:
             return None
-        found = _measure(cluster.received, self._doubt) if arrived_bytes >= cluster.sent_bytes * 0.7 else None
+        found = (
+            _measure(cluster.received, self._doubt)
+            if arrived_bytes >= cluster.sent_bytes * (1 - MAX_LOST)
+            else None
+        )
         if found is not None and found.bps < FOUND * target_bps:
             found = None
         self._finish(found, now_ns)
@@ -123,7 +138,8 @@ class Prober:
             self._next_ns = now_ns + self._interval_ns
             self._interval_ns = min(MAX_INTERVAL_NS, self._interval_ns * 2)
         else:
-            self._next_ns = now_ns + (INTERVAL_NS // 2 if found.is_capacity else 0)
+            is_last = found.is_capacity or now_ns < self._wary_until_ns
+            self._next_ns = now_ns + (INTERVAL_NS // 2 if is_last else 0)
             self._interval_ns = INTERVAL_NS
 
 

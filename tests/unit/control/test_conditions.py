@@ -23,3 +23,17 @@ def test_a_busy_sender_sees_no_queue_where_there_is_none():
     assert used >= 0.7
     assert done.delay_ms(0.95) <= 150
     assert done.dropped_frames == 0
+
+
+@pytest.mark.parametrize("name", ["policer", "policer-3"])
+def test_a_policer_is_not_overrun_again_and_again(name):
+    done, used = run(name, 1)
+    assert used >= 0.8
+    assert done.lost_packets <= 0.05 * done.sent_packets
+    assert done.freezes()[1] <= 4
+
+
+def test_bursts_of_loss_that_are_the_links_own_do_not_throttle():
+    done, used = run("bursty", 1)
+    assert used >= 0.75
+    assert done.freezes()[1] <= 10

@@ -82,3 +82,14 @@ def test_a_probe_that_is_never_reported_does_not_stop_the_next():
 
 def test_at_the_limit_nothing_is_probed():
     assert Prober().due(LIMIT, LIMIT, 0.0, 0) is None
+
+
+def test_after_too_much_loss_no_train_leaves_and_then_each_step_waits_for_its_losses():
+    prober = Prober()
+    prober.ask(3_000_000, 0)
+    prober.hold_off(5000 * MS)
+    assert prober.due(1_000_000, LIMIT, 0.0, 4999 * MS) is None
+    probe = prober.due(1_000_000, LIMIT, 0.0, 5000 * MS)
+    found, now = travel(prober, probe, 50_000_000, 1_000_000, 5000 * MS)
+    assert prober.due(found.bps, LIMIT, 0.0, now) is None
+    assert prober.due(found.bps, LIMIT, 0.0, now + INTERVAL_NS // 2) is not None

@@ -1,0 +1,43 @@
+"""Which losses throttle, and for how long."""
+
+from agent.control.loss import HOLD_OFF_NS, LossLimit
+
+S = 1_000_000_000
+
+
+def bucket(limit, at_s, share, delivered_bps=1_000_000):
+    """Half a second of a hundred packets; what is allowed from then on."""
+    lost = round(100 * share)
+    limit.update(0, 0, delivered_bps, int(at_s * S))  # the first one begins here
+    return limit.update(100 - lost, lost, delivered_bps, int((at_s + 0.5) * S))
+
+
+def test_each_try_that_loses_again_is_followed_by_twice_the_peace():
+    limit, at_s, waits = LossLimit(), 20.0, []
+    while len(waits) < 6:
+        assert bucket(limit, at_s, 0.4) == 950_000
+        waits.append(limit.held_until_ns / S - at_s - 0.5)
+        for _ in range(24):  # clean again, so that the loss does not become usual
+            bucket(limit, at_s, 0.0)
+        at_s = limit.held_until_ns / S + 1
+    assert [round(wait) for wait in waits] == [5, 10, 20, 40, 60, 60]
+    bucket(limit, at_s + 200, 0.4)
+    assert round(limit.held_until_ns / S - at_s - 200.5) == HOLD_OFF_NS // S, "a good while makes good"
+
+
+def test_a_little_loss_throttles_without_a_hold_off():
+    limit = LossLimit()
+    for index in range(10):
+        bucket(limit, index, 0.0)
+    assert bucket(limit, 10, 0.08) == 950_000
+    assert limit.held_until_ns == 0
+
+
+def test_loss_that_stays_whatever_is_sent_is_the_links_own():
+    limit = LossLimit()
+    assert bucket(limit, 1, 0.25, 1_000_000) == 950_000
+    assert bucket(limit, 1.5, 0.25, 800_000) == 760_000
+    assert bucket(limit, 2, 0.25, 600_000) is None
+    assert bucket(limit, 2.5, 0.25, 600_000) is None
+    assert limit.held_until_ns <= 2.5 * S, "and more may be tried"
+    assert bucket(limit, 3, 0.6, 600_000) is not None, "but no more loss than that"
