@@ -16,6 +16,7 @@ from agent.doctor.examination import Examination, Outside
 from agent.doctor.gnss import judge_receiver, try_receiver
 from agent.doctor.holder import Holder, find_holder
 from agent.doctor.judge import judge_broker, judge_camera
+from agent.doctor.modem import judge_modem, try_modem
 from agent.doctor.portal import visit_portal
 from agent.doctor.ptz import judge_head, try_head
 from agent.doctor.report import Finding, Report, make_report
@@ -30,7 +31,7 @@ from agent.portal.turn import load_ice_servers
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
 
-BROKER_S, CAMERA_S, GNSS_S, PTZ_S = 12.0, 15.0, 14.0, 14.0
+BROKER_S, CAMERA_S, GNSS_S, PTZ_S, MODEM_S = 12.0, 15.0, 14.0, 14.0, 13.0
 CAMERA_TRIAL_S = 2.0
 
 
@@ -87,6 +88,10 @@ def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
     if settings.ptz.port is not None:
         head, judge_it = partial(try_head, settings.ptz), partial(judge_head, settings.ptz)
         yield Check("ptz", settings.ptz.protocol, PTZ_S, head, judge_it, "see [ptz]", "warning")
+    if settings.modem.backend != "none":
+        modem, backend = partial(try_modem, settings), settings.modem.backend
+        judge_state = partial(judge_modem, backend)
+        yield Check("modem", backend, MODEM_S, modem, judge_state, "see [modem]", failure="warning")
     if wish.with_camera:
         camera = partial(_try_camera, settings.camera)
         yield Check(

@@ -65,7 +65,11 @@ class Scripted:
     def count(self, *, received_bytes, sent_bytes):
         """Of the one connection."""
         stats = {"rx-bytes": Variant("t", received_bytes), "tx-bytes": Variant("t", sent_bytes)}
-        self.bearer = {"Connected": Variant("b", True), "Stats": Variant("a{sv}", stats)}
+        self.bearer = {
+            "Connected": Variant("b", True),
+            "Stats": Variant("a{sv}", stats),
+            "Properties": Variant("a{sv}", {"apn": Variant("s", "internet.example")}),
+        }
 
     def vanish(self):
         self.is_there = False

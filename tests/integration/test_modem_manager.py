@@ -9,6 +9,8 @@ from dbus_fast.aio import MessageBus
 from fakes.modem_manager import MODEM, scripted
 from parts.modem_manager import NAME, PIN, ROOT, running_bus, running_modem_manager
 
+from agent.config import Settings
+from agent.doctor.modem import judge_modem, try_modem
 from agent.errors import ModemError
 from agent.serial.modem import modem_manager
 from agent.serial.modem.bus import Bus
@@ -153,6 +155,19 @@ async def test_what_only_modems_with_qmi_say_is_read_from_the_wire(tmp_path):
             assert (status.received_bytes, status.sent_bytes) == (5010, 70_020), "it counts from 0 again"
             await modem.reset_modem()
             assert said.asked[-1] == "Reset"
+
+
+async def test_the_doctor_tells_the_modem_its_apn_and_its_signal(tmp_path):
+    settings = Settings.model_validate({"modem": {"backend": "modemmanager"}})
+    with running_bus(tmp_path) as address:
+        assert (await try_modem(settings, 0.5, bus_address=address)).state == "absent"
+        async with scripted(address):
+            finding = judge_modem("modemmanager", await try_modem(settings, bus_address=address))
+    assert finding.verdict == "good"
+    assert finding.message == (
+        "Net LTE B20, APN internet.example, -97 dBm, 8 dB above noise:"
+        " its signal carries the full picture most of the time"
+    )
 
 
 async def test_the_scripted_modem_says_nothing_that_the_real_one_has_not(daemon):

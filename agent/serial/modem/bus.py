@@ -13,6 +13,7 @@ from dbus_fast.aio import MessageBus
 from dbus_fast.unpack import unpack_variants
 
 from agent.errors import ModemError
+from agent.model.network_fault import network_fault
 
 CONNECT_S = 5.0
 CALL_S = 10.0
@@ -95,7 +96,8 @@ async def open_bus(address: str | None = None) -> AsyncIterator[Bus]:
         async with asyncio.timeout(CONNECT_S):
             bus = await MessageBus(address, BusType.SYSTEM).connect()
     except Exception as exc:
-        raise ModemError(f"the system's D-Bus cannot be reached: {exc or 'no answer'}") from exc
+        words = network_fault(exc)
+        raise ModemError(f"the system's D-Bus cannot be reached ({words}): `systemctl status dbus`") from exc
     wait: Coroutine[Any, Any, None] = bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
     lost = asyncio.create_task(wait, name="modem-bus")
     try:

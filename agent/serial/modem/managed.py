@@ -109,6 +109,12 @@ def interface_of(bearer: Properties) -> str:
     return _text(bearer.get("Interface")) if bearer.get("Connected") is True else ""
 
 
+def apn_of(bearer: Properties) -> str:
+    """What it asks the network for."""
+    asked = bearer.get("Properties")
+    return _text(asked.get("apn")) if isinstance(asked, Mapping) else ""
+
+
 def parse(modem: Mapping[str, Properties], cells: object = None) -> ModemStatus:
     """A modem's interfaces, and what `GetCellInfo` says of the cells around it."""
     own, network = modem.get(MODEM, {}), modem.get(_3GPP, {})

@@ -14,7 +14,16 @@ from typing import Any
 from agent.errors import ModemError
 from agent.serial.modem.bus import Bus, NobodyError, open_bus
 from agent.serial.modem.data import DataCount, interface_traffic
-from agent.serial.modem.managed import MODEM, PREFIX, bearers_of, choose, interface_of, parse, traffic_of
+from agent.serial.modem.managed import (
+    MODEM,
+    PREFIX,
+    apn_of,
+    bearers_of,
+    choose,
+    interface_of,
+    parse,
+    traffic_of,
+)
 from agent.serial.modem.status import ModemStatus
 
 log = logging.getLogger(__name__)
@@ -147,7 +156,8 @@ class ManagedModem:
         ]
         counts = (traffic_of(each, said) or interface_traffic(interface_of(said)) for each, said in bearers)
         self._count.add([one for one in counts if one], time.monotonic())
-        self._set(parse(modem, self._cells))
+        apn = next((apn for _, said in bearers if (apn := apn_of(said))), "")
+        self._set(replace(parse(modem, self._cells), apn=apn))
 
     async def _have_signal_told(self, bus: Bus, modem: dict[str, Any]) -> None:
         if modem.get(f"{MODEM}.Signal", {}).get("Rate") != 0:

@@ -61,6 +61,8 @@ class ModemStatus:
     sinr_db: float | None = None
     rssi_dbm: float | None = None
     """Where there is no RSRP: 2G and 3G."""
+    apn: str = ""
+    """What the data connection asks for."""
     registration: Registration = ""
     reject_cause: str = ""
     """Number and words of 3GPP TS 24.301 section 9.9.3.9, such as `11: PLMN not allowed`."""
