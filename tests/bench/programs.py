@@ -1,5 +1,6 @@
 """Agent and portal of this tree or of another one, as processes, and what they use. Linux alone."""
 
+import os
 import re
 import subprocess
 import time
@@ -8,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parts.stack import ROOT, await_log, stop_program
+
+ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""A device's release is compiled: what is measured must not be Python's compiler."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Tree:
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [self.root / ".venv/bin/python", "-m", "agent", command, "--config", config],
-                cwd=self.root, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+                cwd=self.root, env=ENVIRON, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         try:
             await_log(log, r"connected to (\S+)", process)

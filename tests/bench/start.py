@@ -5,7 +5,7 @@ import json
 import statistics
 import subprocess
 
-from bench.programs import add_arguments, trees, usage
+from bench.programs import ENVIRON, add_arguments, trees, usage
 from parts.fleet_broker import fleet
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +18,7 @@ def import_s(tree):
     done = subprocess.run(
         [tree.root / ".venv/bin/python", "-c", IMPORT],
         cwd=tree.root,
+        env=ENVIRON,
         capture_output=True,
         text=True,
         check=True,
