@@ -102,7 +102,7 @@ class SerialDevices:
 
         ptz = build(
             self._settings.ptz,
-            Ledger(self._settings.device.state_dir / "ptz.json", TypeAdapter(Memory)),
+            Ledger(self._settings.device.state_dir / "ptz.json", TypeAdapter(Memory), in_background),
             clock=time.monotonic,
             tell=tell,
             on_change=self._on_change,

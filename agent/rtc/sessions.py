@@ -161,8 +161,11 @@ class Sessions:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _order(self, session: str, offer: Offer, command: str, name: str, arguments: JsonObject) -> Result:
-        """What the portal signed for this viewer in the offer is what the viewer may do."""
+    def _order(
+        self, session: str, viewer: "_Viewer", command: str, name: str, arguments: JsonObject
+    ) -> Result:
+        """What the portal signed for this viewer in the newest offer is what the viewer may do."""
+        offer = viewer.newest
         return self._command(
             Order(command, name, arguments, offer.user, offer.permissions, "session", session)
         )
@@ -251,7 +254,7 @@ class Sessions:
                 sound=self._sound,
                 describe=self._describe,
                 alarm=self._alarm,
-                command=partial(self._order, session, offer),
+                command=partial(self._order, session, viewer),
                 open_stick=partial(self._stick, session, viewer),
                 on_sent=self._on_sent,
                 on_candidate=lambda line: self._signal.send_candidate(session, line),

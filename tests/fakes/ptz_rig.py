@@ -26,7 +26,8 @@ class Store:
     def load(self):
         return self.memory
 
-    def write(self, memory):
+    def keep(self, memory, _now_s, *, is_urgent):
+        assert is_urgent
         self.memory = memory
 
 

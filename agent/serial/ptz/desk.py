@@ -179,7 +179,7 @@ class Desk:
     def remember(self, memory: Memory) -> None:
         """On disk too."""
         self.memory = memory
-        self._store.write(memory)
+        self._store.keep(memory, self.clock(), is_urgent=True)
         self._wake()
 
     def note_move(self, person: Person, now_s: float) -> None:

@@ -102,8 +102,8 @@ class Head:
 
     @property
     def is_driven(self) -> bool:
-        """Somebody's word moves it, and it stops without the next one."""
-        return self._drive is not None
+        """Somebody's word moves it, or pulses that were wished for; without, it would stand."""
+        return self._drive is not None or any(isinstance(order, Pulse) for order in self._orders)
 
     def is_moving(self, now_s: float) -> bool:
         """By somebody's word, or on its way to a preset or a position."""

@@ -46,7 +46,7 @@ class Memory:
 
 
 class Store(Protocol):
-    """Where it is kept."""
+    """Where it is kept. A write blocks nobody: the head may have to stop meanwhile."""
 
     def load(self) -> Memory | None: ...
-    def write(self, value: Memory) -> None: ...
+    def keep(self, value: Memory, now_s: float, *, is_urgent: bool) -> None: ...

@@ -1,5 +1,6 @@
 import asyncio
 from contextlib import nullcontext
+from dataclasses import replace
 
 from agent.config import WebrtcSettings
 from agent.model.signal import Offer
@@ -12,13 +13,14 @@ class Crowd(Sessions):
     """A camera whose viewers take long to be gone."""
 
     def __init__(self):
-        self.rejected = []
+        self.rejected, self.orders, self.sticks = [], [], []
         super().__init__(
             WebrtcSettings(max_viewers=VIEWERS),
             signal=self,
             viewing=lambda _: nullcontext(),
             describe=dict,
-            command=lambda _: None,
+            command=self.orders.append,
+            open_stick=lambda *asked: self.sticks.append(asked),
             on_change=lambda: None,
         )
         self.over = asyncio.Event()
@@ -29,14 +31,13 @@ class Crowd(Sessions):
     async def _negotiate_and_run(self, *_):
         await self.over.wait()
 
-    def ask(self, session, user="ann"):
-        self.on_offer(
-            session,
-            Offer(
-                seq=0, nonce=session, issued_at=0, expires_at=30, boot_id="", user=user,
-                permissions=("watch",), sdp="v=0", ice_servers=(),
-            ),
+    def ask(self, session, user="ann", permissions=("watch",)):
+        offer = Offer(
+            seq=0, nonce=session, issued_at=0, expires_at=30, boot_id="", user=user,
+            permissions=permissions, sdp="v=0", ice_servers=(),
         )  # fmt: skip
+        self.on_offer(session, offer)
+        return offer
 
 
 async def test_who_comes_and_goes_leaves_no_more_behind_than_the_camera_can_bear():
@@ -53,4 +54,18 @@ async def test_who_comes_and_goes_leaves_no_more_behind_than_the_camera_can_bear
     crowd.rejected.clear()
     crowd.ask("again")
     assert (len(crowd), crowd.rejected) == (1, [])
+    await crowd.close()
+
+
+async def test_a_viewer_may_do_what_its_newest_offer_says():
+    crowd = Crowd()
+    first = crowd.ask("s", permissions=("watch", "control"))
+    viewer = crowd._viewers["s"]
+    crowd._stick("s", viewer, print)
+    [(session, user, may_control, _)] = crowd.sticks
+    assert (session, user, may_control()) == ("s", "ann", True)
+    viewer.newest = replace(first, permissions=("watch",))  # as a restart of ICE does
+    crowd._order("s", viewer, "0f" * 16, "identify", {})
+    assert (may_control(), crowd.orders[0].permissions) == (False, ("watch",))
+    crowd.over.set()
     await crowd.close()

@@ -354,7 +354,12 @@ def test_a_head_that_tells_no_position_is_calibrated_by_two_pulses_of_each_axis(
             assert moved > 0
             do(rig, "ptz-calibrate", axis=axis, seconds=seconds, moved=moved)
     assert rig.desk.section().can_move
+    channel, _ = rig.viewer()
+    do(rig, "ptz-move", x=-0.4, y=0.3)
+    channel.on_closed()
     before = list(rig.fake.position)
+    rig.run_for(6)
+    assert rig.fake.position == before, "whoever wished for it has gone"
     do(rig, "ptz-move", x=-0.4, y=0.3)
     rig.run_for(6)
     moved = [(now - then) / 60 for now, then in zip(rig.fake.position, before, strict=True)]
