@@ -30,8 +30,9 @@ def doctor(
 ) -> None:
     """Say what keeps this device from serving, and what to do about it.
 
-    Looks at settings, clock, names, network, broker, portal, ICE servers, NAT, camera and board, in 20 s at
-    most. Exit code 0 where the device can serve, 1 where not; warnings do not change it.
+    Looks at settings, clock, names, network, broker, portal, ICE servers, NAT, camera, board, serial ports,
+    modem and receiver, in 20 s at most. Exit code 0 where the device can serve, 1 where not; warnings do not
+    change it.
 
     Examples: [b]pinhole doctor --config pinhole.toml[/]
               [b]pinhole doctor -c pinhole.toml --portal https://example.org --user ann --password-file p[/]
