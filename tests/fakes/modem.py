@@ -62,6 +62,7 @@ class SimModem:
     _rest: bytes = b""
     _out: bytearray = field(default_factory=bytearray)
     _is_data: bool = False
+    _is_prompt: bool = False
     got: list[str] = field(default_factory=list)
     """Every command that came."""
 
@@ -110,6 +111,12 @@ class SimModem:
                 self._is_data = False
                 self._say("OK")
             return
+        if self._is_prompt:
+            self._out += b"\r\n> "
+            if b"\x1b" in data:
+                self._is_prompt = False
+                self._say("OK")
+            return
         if self.echo:
             self._out += data
         *lines, self._rest = (self._rest + data).split(b"\r")
@@ -130,6 +137,11 @@ class SimModem:
         """As if somebody had dialled."""
         self._is_data = True
         self._say("CONNECT 150000000")
+
+    def enter_prompt(self) -> None:
+        """As if somebody had begun to write a message, and gone."""
+        self._is_prompt = True
+        self._out += b"\r\n> "
 
     def _say(self, *lines: str) -> None:
         for line in lines:
@@ -185,6 +197,7 @@ class SimModem:
                 f"+CESQ: 99,99,255,255,{255 if power is None else 20},{255 if power is None else power + 141}"
             ],
             "+CGPADDR": ['+CGPADDR: 1,"10.37.1.2"' if self._has_address(now_s) else '+CGPADDR: 1,"0.0.0.0"'],
+            "+CGDCONT?": ['+CGDCONT: 1,"IP","internet.example","0.0.0.0",0,0'],
             "+CGACT?": [f"+CGACT: 1,{int(self._bearer_s is not None)}"],
         }
         if self.maker == "Quectel":
@@ -240,6 +253,7 @@ class SimModem:
         self._born_s = self._radio_s = now_s + after_s
         self._bearer_s = self._born_s + REGISTER_S + ATTACH_S
         self.echo, self.first_cpsi_fails, self._is_data, self._rest = True, True, False, b""
+        self._is_prompt = False
         self._out.clear()
         if self.fault is None:
             self._say("RDY")

@@ -118,6 +118,14 @@ def _addresses(answer: Answer) -> Reading:
     return Reading(has_address=any(re.search(r"[1-9a-fA-F]", each) is not None for each in found))
 
 
+def _access_point(answer: Answer) -> Reading:
+    """`<cid>,<type>,<APN>,…`: the first that is for data; calls have theirs beside it."""
+    found = [[*read_fields(line), "", ""][2] for line in answer.lines]
+    return Reading(
+        apn=next((each[:MAX_WORDS] for each in found if each.lower() not in ("", "ims", "sos")), "")
+    )
+
+
 READERS: dict[str, Callable[[Answer], Reading]] = {
     commands.FUNCTION.text: _function,
     commands.MAKER.text: _maker,
@@ -126,6 +134,7 @@ READERS: dict[str, Callable[[Answer], Reading]] = {
     commands.QUALITY.text: _quality,
     commands.OPERATOR.text: _operator,
     commands.ADDRESSES.text: _addresses,
+    commands.ACCESS_POINTS.text: _access_point,
     **{each.text: _registration for each in commands.REGISTRATIONS},
 }
 

@@ -17,8 +17,6 @@ MAX_LINES = 64
 _ENDS = re.compile(rb"[\r\n]+")
 _RESULT = re.compile(r"OK$|ERROR$|\+CM[ES] ERROR: ?(.*)$|COMMAND NOT SUPPORT$|TOO MANY PARAMETERS$")
 _NUMBER = re.compile(r"\d{3,}(?=\d{4})")
-_END_OF_BODY = "\x1a"
-_NO_BODY = b"\x1b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +52,9 @@ class News:
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
-    """The modem waits for this."""
-
-    data: bytes
-
-
-Event = Answer | News | Send
+Event = Answer | News
+LEAVE_PROMPT = b"\x1b"
+"""Ends the input of a text (TS 27.005 section 3.5.1), and sends none."""
 
 
 @dataclass(slots=True)
@@ -69,7 +62,6 @@ class _Waiting:
     command: Command
     ends_s: float
     lines: list[str] = field(default_factory=list)
-    has_body_gone: bool = False
 
 
 class Channel:
@@ -78,6 +70,8 @@ class Channel:
     def __init__(self) -> None:
         self.is_in_data_mode = False
         """The port carries a connection's bytes, not lines: `commands.ESCAPE` leads out."""
+        self.is_at_prompt = False
+        """It waits for the text of a message that somebody began: `LEAVE_PROMPT` leads out."""
         self.dropped_bytes = 0
         """Of lines that were too long."""
         self._waiting: _Waiting | None = None
@@ -110,7 +104,8 @@ class Channel:
 
     def reset(self) -> None:
         """The port was opened anew: nothing is pending, and what came in part is void."""
-        self._waiting, self._rest, self._is_skipping, self.is_in_data_mode = None, b"", False, False
+        self._waiting, self._rest, self._is_skipping = None, b"", False
+        self.is_in_data_mode = self.is_at_prompt = False
 
     def _feed(self, data: bytes) -> Iterator[Event]:
         *lines, rest = _ENDS.split(self._rest + data)
@@ -124,17 +119,15 @@ class Channel:
         if self._is_skipping or len(rest) > MAX_LINE_BYTES:
             self.dropped_bytes += len(rest)
             self._is_skipping = True
-        elif rest.strip() == b">" and self._waiting and not self._waiting.has_body_gone:
-            self._waiting.has_body_gone = True
-            body = self._waiting.command.body
-            yield Send((body + _END_OF_BODY).encode() if body else _NO_BODY)
+        elif rest.strip() == b">":
+            self.is_at_prompt = True
         else:
             self._rest = rest
 
     def _take(self, line: str) -> Iterator[Event]:
         kind = _kind(line, self._waiting)
         if kind in ("connect", "result"):
-            self.is_in_data_mode = kind == "connect"
+            self.is_in_data_mode, self.is_at_prompt = kind == "connect", False
             if self._waiting:
                 yield self._end("CONNECT" if kind == "connect" else line)
         elif line == "NO CARRIER":

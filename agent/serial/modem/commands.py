@@ -24,8 +24,6 @@ class Command:
     limit_s: float = USUAL_S
     must_answer: bool = False
     """A result without an answer before it is that of an earlier command, which came late."""
-    body: str = ""
-    """What is sent at the prompt."""
 
 
 def _ask(text: str, prefix: str, limit_s: float = USUAL_S) -> Command:
@@ -52,8 +50,9 @@ OPERATOR_NAME = Command("AT+COPS=3,0", limit_s=NETWORK_S)
 """Only the form of the answer to the next."""
 OPERATOR = _ask("AT+COPS?", "+COPS:", NETWORK_S)
 ADDRESSES = _ask("AT+CGPADDR", "+CGPADDR:")
-ATTACHED = _ask("AT+CGATT?", "+CGATT:")
 CONTEXTS = _ask("AT+CGACT?", "+CGACT:")
+ACCESS_POINTS = _ask("AT+CGDCONT?", "+CGDCONT:")
+STANDARD = (OPERATOR, STRENGTH, QUALITY, ACCESS_POINTS, ADDRESSES)
 REGISTRATIONS = tuple(
     # An answer begins with what was asked for, news with the state: `3,1,"1A2B"` and `1,"1A2B"`.
     Command(f"AT+{name}?", re.compile(rf"\+{name}: ?[0-5], ?\d{{1,2}}(,|$)"))
@@ -86,7 +85,7 @@ def activate(context: int) -> Command:
 
 _FIXED = (
     ATTENTION, ECHO_OFF, NUMERIC_ERRORS, HANG_UP, ESCAPE, FUNCTION, MAKER, MODEL, SIM, STRENGTH, QUALITY,
-    OPERATOR_NAME, OPERATOR, ADDRESSES, ATTACHED, CONTEXTS, *REGISTRATIONS, *WITH_CAUSE, *WITHOUT_CAUSE,
+    OPERATOR_NAME, OPERATOR, ADDRESSES, CONTEXTS, ACCESS_POINTS, *REGISTRATIONS, *WITH_CAUSE, *WITHOUT_CAUSE,
     CELL_QUECTEL, BAND_QUECTEL, HEAT_QUECTEL, CELL_SIMCOM, HEAT_SIMCOM, CELL_TELIT, HEAT_TELIT, CELL_SIERRA,
     RADIO_OFF, RADIO_ON, RESET, DETACH, ATTACH,
 )  # fmt: skip

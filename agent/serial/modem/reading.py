@@ -56,6 +56,7 @@ class Reading:
     sinr_db: float | None = None
     rssi_dbm: float | None = None
     temperature_c: float | None = None
+    apn: str | None = None
     has_address: bool | None = None
     """A data connection has one."""
 
@@ -100,12 +101,14 @@ def status_of(reading: Reading) -> ModemStatus:
         reject_cause=reading.reject_cause or "",
         temperature_c=reading.temperature_c,
         sim=reading.sim or "",
+        apn=reading.apn or "",
     )
 
 
 def _state(reading: Reading) -> tuple[ModemState, str]:
     """The first of what keeps it from carrying data."""
     cause = reading.reject_cause or "it gives no reason"
+    apn = f" with the APN {reading.apn}" if reading.apn else ""
     obstacles: tuple[tuple[bool, ModemState, str], ...] = (
         (reading.sim == "missing", "sim-missing", "no SIM card: is it seated, and the right way round?"),
         (
@@ -126,6 +129,6 @@ def _state(reading: Reading) -> tuple[ModemState, str]:
             "searching",
             "no network that takes it is in reach: look at antenna and place",
         ),
-        (not reading.has_address, "registered", "there is no data connection: is the APN right?"),
+        (not reading.has_address, "registered", f"there is no data connection{apn}: is the APN right?"),
     )
     return next(((state, reason) for holds, state, reason in obstacles if holds), ("connected", ""))

@@ -11,7 +11,7 @@ from agent.config import ModemSettings
 from agent.errors import LineError, ModemError
 from agent.serial.modem import commands
 from agent.serial.modem.answers import read_answer
-from agent.serial.modem.at import Answer, Channel, Event, News, Send, redact
+from agent.serial.modem.at import LEAVE_PROMPT, Answer, Channel, Event, News, redact
 from agent.serial.modem.commands import Command
 from agent.serial.modem.data import DataCount, interface_traffic
 from agent.serial.modem.reading import Reading, best_registration, merge, status_of
@@ -166,8 +166,7 @@ class WireModem:
         readings += [read_answer(await self._ask(each)) for each in (commands.FUNCTION, commands.SIM)]
         found = [read_answer(await self._ask(each)) for each in commands.REGISTRATIONS]
         readings.append(best_registration(found))
-        standard = (commands.OPERATOR, commands.STRENGTH, commands.QUALITY, commands.ADDRESSES)
-        readings += [read_answer(await self._ask(each)) for each in standard]
+        readings += [read_answer(await self._ask(each)) for each in commands.STANDARD]
         for command in self._vendor.polls:
             answer = await self._ask(command)
             if not answer.is_ok:  # as a SIM7600 says to the first AT+CPSI? after it has started
@@ -212,7 +211,11 @@ class WireModem:
             return await self._exchange(command)
 
     async def _get_in_step(self) -> None:
-        """Wait for what may still come of an earlier command; at last, try to leave data mode."""
+        """Wait for what may still come of an earlier command; leave a prompt, and at last data mode."""
+        if self._channel.is_at_prompt:
+            self._channel.is_at_prompt = False
+            with contextlib.suppress(LineError):  # which the next command meets too
+                await self.line.write(LEAVE_PROMPT)
         await asyncio.sleep(QUIET_S)
         if self._misses == MAX_MISSES - 1:
             with contextlib.suppress(ModemError):
@@ -275,8 +278,6 @@ class WireModem:
                     self._due.set()
                 elif line.startswith(_CHANGED):
                     self._due.set()
-            case Send():  # no command that is sent here has a body: out of the prompt
-                pass
 
     def _on_opened(self) -> bytes:
         self._channel.reset()

@@ -14,7 +14,7 @@ TRANSCRIPTS = Path(__file__).parents[2] / "data/modem/transcripts.txt"
 VENDORS = [vendor_of(maker) for maker in ("quectel", "simcom", "telit", "sierra")]
 ASKED = [
     commands.FUNCTION, commands.SIM, commands.MAKER, commands.MODEL, *commands.REGISTRATIONS,
-    commands.OPERATOR, commands.STRENGTH, commands.QUALITY, commands.ADDRESSES, commands.ESCAPE,
+    *commands.STANDARD, commands.ESCAPE,
     *(command for vendor in VENDORS for command in vendor.polls),
 ]  # fmt: skip
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.serial.modem import commands
-from agent.serial.modem.at import MAX_LINE_BYTES, MAX_LINES, Answer, Channel, News, Send, redact
+from agent.serial.modem.at import MAX_LINE_BYTES, MAX_LINES, Answer, Channel, News, redact
 from agent.serial.modem.commands import Command, is_allowed
 
 CEREG = commands.REGISTRATIONS[0]
@@ -142,15 +142,13 @@ def test_the_other_end_may_end_data_mode():
     assert channel.feed(b"RDY\r\n") == [News("RDY")]
 
 
-def test_a_prompt_gets_the_body_once_and_a_command_without_one_leaves_it():
+def test_a_prompt_that_somebody_left_is_seen_and_is_no_line():
     channel = Channel()
-    with_body = Command(commands.ATTENTION.text, body="hello")
-    channel.send(with_body, 0.0)
-    assert channel.feed(b"\r\n> ") == [Send(b"hello\x1a")]
+    channel.send(commands.FUNCTION, 0.0)
     assert channel.feed(b"\r\n> ") == []
-    channel.reset()
-    channel.send(commands.ATTENTION, 0.0)
-    assert channel.feed(b"\r\n>") == [Send(b"\x1b")]
+    assert channel.is_at_prompt
+    channel.feed(b"\r\n+CFUN: 1\r\n\r\nOK\r\n")
+    assert not channel.is_at_prompt
 
 
 def test_a_line_that_does_not_end_is_dropped_and_the_next_one_counts():

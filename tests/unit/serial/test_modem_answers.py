@@ -124,6 +124,8 @@ EXPECTED = {
     "+CPIN: SIM PUK": Reading(sim="puk"),
     "+CESQ:": Reading(rsrp_dbm=-97, rsrq_db=-10.0),
     "+CGPADDR: 1,10": Reading(has_address=True),
+    '+CGDCONT: 1,"IP","internet"': Reading(apn="internet"),
+    '+CGDCONT: 1,"IPV4V6","ims"': Reading(apn="gprs.example"),
     '+CGPADDR: 1,"0': Reading(has_address=False),
 }  # fmt: skip
 """By how an answer begins; the longest that fits."""
@@ -183,7 +185,8 @@ def test_an_unknown_maker_is_asked_the_standard_alone():
             "denied",
             r"\(11: PLMN not allowed\)",
         ),
-        (Reading(registration="home", has_address=False), "registered", "APN"),
+        (Reading(registration="home", has_address=False), "registered", "connection: is the APN right"),
+        (Reading(registration="home", has_address=False, apn="x"), "registered", "with the APN x: is"),
         (Reading(registration="roaming", has_address=True), "connected", "^$"),
         (Reading(), "searching", ""),
     ],

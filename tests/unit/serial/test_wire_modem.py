@@ -91,6 +91,7 @@ async def test_what_is_told_of_a_quectel(tmp_path):
     assert (status.band, status.cell) == ("B20", "228-02-B3B3-1C00B01")
     assert (status.rsrp_dbm, status.rsrq_db, status.sinr_db) == (-97, -8, 12)
     assert (status.temperature_c, status.sim, status.registration) == (36, "ready", "home")
+    assert status.apn == "internet.example"
 
 
 async def test_what_is_told_of_a_simcom_whose_first_answer_is_an_error(tmp_path):
@@ -208,6 +209,15 @@ async def test_a_port_that_was_left_in_data_mode_is_led_out_of_it(tmp_path):
         it.sim.enter_data_mode()
         await it.clock.after(2 * POLL_S)
         assert it.modem.status.state == "connected"
+        assert it.asked()[-1] == "AT+QTEMP"
+
+
+async def test_a_port_that_was_left_at_a_prompt_is_led_out_of_it(tmp_path):
+    async with running(tmp_path) as it:
+        await it.until("connected")
+        it.sim.enter_prompt()
+        await it.clock.after(2 * POLL_S)
+        assert (it.modem.status.state, it.events) == ("connected", [])
         assert it.asked()[-1] == "AT+QTEMP"
 
 
