@@ -190,7 +190,7 @@ class Agent:
         yield "releases", self.releases.run()
         yield "sockets", self.sessions.run()
         yield "led", self.led.run()
-        yield "memory", stay_lean()
+        yield "memory", stay_lean(lambda: self.capture.frames)
         yield "journal", self.journal.run()
         yield "telling", self.telling.run()
         yield from self.serial.work()

@@ -8,11 +8,12 @@ alone: its holes stay the program's, and grow.
 import asyncio
 import ctypes
 import gc
+from collections.abc import Callable
 
 from agent.model.beat import next_beat
 
-INTERVAL_S = 60.0
-"""It takes milliseconds in a thread, in which whoever allocates may wait."""
+INTERVAL_S = 20.0
+"""A change of size leaves ten megabytes; to collect and to give back takes some milliseconds."""
 
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
@@ -23,11 +24,18 @@ def give_back() -> None:
         _trim(0)
 
 
-async def stay_lean() -> None:
-    """Do so now, after all that was imported, and every minute, until cancelled."""
+async def stay_lean(frames: Callable[[], int]) -> None:
+    """Do so now, after all that was imported, while the camera counts frames, and once after that.
+
+    Runs until cancelled.
+    """
+    seen, was_busy = frames(), True
     while True:
-        # A viewer who left is in the libraries' reference cycles, with what was sent: 1 MB that waits for
-        # long while others watch. What is collected may be of the event loop's, so not in the thread.
-        gc.collect()
-        await asyncio.to_thread(give_back)
+        is_busy, seen = frames() != seen, frames()
+        if is_busy or was_busy:
+            # A viewer who left is in the libraries' reference cycles, with what was sent: 1 MB that waits for
+            # long while others watch. What is collected may be of the event loop's, so not in the thread.
+            gc.collect()
+            await asyncio.to_thread(give_back)
+        was_busy = is_busy
         await next_beat(INTERVAL_S)

@@ -26,19 +26,20 @@ def test_holes_between_what_is_in_use_are_given_back():
     assert kept[-1] == bytes(BLOCK_BYTES)
 
 
-async def test_it_is_done_at_the_start_and_at_every_beat(monkeypatch):
-    done = []
+async def test_it_is_done_at_the_start_while_frames_come_and_once_after(monkeypatch):
+    done, frames = [], [0, 0, 30, 60, 60, 60, 60]
 
     async def beat(period_s):
-        done.append(period_s)
-        if len(done) == 4:
+        assert period_s == memory.INTERVAL_S
+        done.append(frames.pop(0))
+        if len(frames) == 1:
             raise InterruptedError
 
-    monkeypatch.setattr(memory, "_trim", done.append)
+    monkeypatch.setattr(memory, "_trim", lambda _: done.append("given back"))
     monkeypatch.setattr(memory, "next_beat", beat)
     with pytest.raises(InterruptedError):
-        await memory.stay_lean()
-    assert done == [0, memory.INTERVAL_S, 0, memory.INTERVAL_S]
+        await memory.stay_lean(lambda: frames[0])
+    assert done == ["given back", 0, 0, "given back", 30, "given back", 60, "given back", 60, 60]
 
 
 def test_another_c_library_has_nothing_to_give(monkeypatch):
