@@ -119,7 +119,8 @@ def parse(modem: Mapping[str, Properties], cells: object = None) -> ModemStatus:
     """A modem's interfaces, and what `GetCellInfo` says of the cells around it."""
     own, network = modem.get(MODEM, {}), modem.get(_3GPP, {})
     state, sim, reason = _state(own)
-    registration = _REGISTRATIONS.get(_int(network.get("RegistrationState")) or 0, "") if network else ""
+    registered = _int(network.get("RegistrationState"))
+    registration = "" if registered is None else _REGISTRATIONS.get(registered, "")
     rejected = _rejection(network.get("NetworkRejection"))
     if registration == "denied" and state in ("searching", "registered"):
         state, reason = "denied", f"the network refuses it ({rejected or 'it does not say why'})"

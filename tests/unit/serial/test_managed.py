@@ -67,6 +67,12 @@ def test_states_have_words_that_help(properties, state, sim, words):
     assert words in status.reason
 
 
+def test_what_is_not_said_of_the_registration_is_not_known():
+    assert parse(EC21).registration == "home"
+    assert parse(changed(EC21, NETWORK, RegistrationState=None)).registration == ""
+    assert parse({MODEM: EC21[MODEM]}).registration == ""
+
+
 def test_a_refusal_is_told_with_its_cause():
     denied = changed(SIM7600, NETWORK, RegistrationState=3, NetworkRejection={"error": 11})
     status = parse(denied)

@@ -3,6 +3,7 @@
 import pytest
 
 from agent.config import DeviceSettings, ModemSettings, Settings
+from agent.model.command import CommandError
 from agent.serial_devices import SerialDevices
 
 
@@ -33,3 +34,16 @@ async def test_a_modem_is_asked_by_its_port_and_not_before_it_runs(build, tmp_pa
     section = devices.sections["modem"]()
     assert (section.source, section.state) == ("at", "absent")
     assert parts(devices) >= {"modem"}
+
+
+async def test_a_modem_is_asked_by_way_of_modemmanager(build):
+    devices = build(modem=ModemSettings(backend="modemmanager"))
+    section = devices.sections["modem"]()
+    assert (section.source, section.state, section.data_since) == ("modemmanager", "absent", "")
+    assert devices.handlers["modem-history"](None, None).rsrp_dbm == ()
+    assert parts(devices) >= {"modem", "modem-watch"}
+
+
+async def test_without_a_modem_there_is_no_history(build):
+    with pytest.raises(CommandError, match="no modem"):
+        build().handlers["modem-history"](None, None)
