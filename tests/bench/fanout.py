@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import pickle
 import random
 import sys
@@ -28,6 +29,8 @@ from agent.portal.turn import rest_credential
 
 WIDTH_PX, HEIGHT_PX, FPS, BITRATE_BPS = 1920, 1080, 30, 4_000_000
 UNITS = 300
+SENT = 0.95
+"""Of the pictures that are due, and of their bytes: less, and a sender saves by not sending."""
 SENDER = Path(__file__).with_name("fanout_sender.py")
 
 
@@ -128,6 +131,13 @@ async def measure(kind, viewers, servers, frames, options):
     finally:
         await asyncio.gather(*(receiver.close() for receiver in receivers))
         await sender.close()
+    made = {name: after[name] - before[name] for name in ("frames", "bytes")}
+    if made["frames"] < SENT * FPS * options.seconds or size < SENT * made["bytes"] * viewers:
+        due_mb, sent_mb = made["bytes"] * viewers / 1e6, size / 1e6
+        raise SystemExit(
+            f"{kind}, {viewers} viewers: {sent_mb:.1f} of {due_mb:.1f} MB in {made['frames']} pictures: "
+            "the machine is too busy, or the sender holds back. Measure again when nothing else runs."
+        )
     cpu_s, wall_s = after["cpu_s"] - before["cpu_s"], after["at_s"] - before["at_s"]
     row = {
         "cpu_percent": round(100 * cpu_s / wall_s, 2),
@@ -154,6 +164,9 @@ def line_of(rows):
 
 async def main(options):
     console = Console(soft_wrap=True)
+    console.print(
+        f"{sys.executable}: {sys.version}", f"load {os.getloadavg()[0]:.1f}", sep="\n", markup=False
+    )
     result, profiles = {}, {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pinhole-fanout-")))

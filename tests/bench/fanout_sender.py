@@ -203,7 +203,7 @@ class Sampler:
         self._all.update(set(names))
 
 
-async def film(sender, units):
+async def film(sender, units, made):
     """Thirty times a second until cancelled; from the loop's keyframe on where one is asked for."""
     start_s, index, seq = time.monotonic(), 0, 0
     while True:
@@ -211,13 +211,16 @@ async def film(sender, units):
             index = 0
         data, is_keyframe = units[index]
         sender.push(data, is_keyframe, seq)
+        made["frames"] += 1
+        made["bytes"] += len(data)
         index, seq = index + 1, seq + 1
         await asyncio.sleep(max(0.0, start_s + seq / FPS - time.monotonic()))
 
 
 async def main(kind, units):
     sender = Ours() if kind == "ours" else Stock()
-    filming = asyncio.create_task(film(sender, units))
+    made = {"frames": 0, "bytes": 0}
+    filming = asyncio.create_task(film(sender, units, made))
     reader = asyncio.StreamReader(limit=1 << 20)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -240,7 +243,7 @@ async def main(kind, units):
             case "clock":
                 used = resource.getrusage(resource.RUSAGE_SELF)
                 clock = {"cpu_s": time.process_time(), "at_s": time.monotonic()}
-                clock |= {"system_s": used.ru_stime, "wakes": used.ru_nvcsw}
+                clock |= {"system_s": used.ru_stime, "wakes": used.ru_nvcsw, **made}
                 print(json.dumps(clock), flush=True)
             case "profile":
                 sampler.start()

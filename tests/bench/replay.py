@@ -250,8 +250,8 @@ async def run(options, clock):
     """All of it; what is to be printed."""
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
-        sender = Sender(options.viewers, stack)
         clock.rule(loop)
+        sender = Sender(options.viewers, stack)
         tasks = [await viewer.start() for viewer in sender.viewers]
         tasks.append(asyncio.create_task(sender.control.run()))
         trace, recorders = [], []
