@@ -102,10 +102,9 @@ class BandwidthEstimator:
         """The round trip without queues."""
         return self._least_rtt_ns / 1e9
 
-    def pacing_bps(self, now_ns: int) -> int:
-        """How fast a frame may leave."""
-        factor = PACING if self._rate.knows_capacity else EAGER_PACING
-        return int(factor * self.target_bps(now_ns))
+    def pacing_bps(self, target_bps: int) -> int:
+        """How fast a frame may leave, at this target."""
+        return int((PACING if self._rate.knows_capacity else EAGER_PACING) * target_bps)
 
     def takes_bursts(self, now_ns: int) -> bool:
         """Whether a picture may leave at once."""
@@ -170,10 +169,11 @@ class BandwidthEstimator:
 
     def is_stalled(self, now_ns: int) -> bool:
         """Whether the path is out: packets are in flight, and nothing is heard."""
-        oldest_ns = self._flight.oldest_sent_ns()
-        if self._feedback_ns is None or oldest_ns is None:
+        since_ns = now_ns - STALL_NS - self._rtt_ns
+        if self._feedback_ns is None or self._feedback_ns >= since_ns:  # as nearly always: asked all the time
             return False
-        return now_ns - max(self._feedback_ns, oldest_ns) > STALL_NS + self._rtt_ns
+        oldest_ns = self._flight.oldest_sent_ns()
+        return oldest_ns is not None and oldest_ns < since_ns
 
     def _resume(self, now_ns: int) -> None:
         """The path is back, and may be another one: go on carefully and probe for what it carried before."""

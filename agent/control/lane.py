@@ -15,8 +15,8 @@ PLAYOUT_MS = 80
 """How much later a viewer on a lossy link shows each picture, so that a resend stops it for less."""
 FIRST_PACING_BPS = 12_000_000
 """Until the viewer's first report: the first picture is waited for, and most queues hold one keyframe."""
-POLL_NS = 100_000_000
-"""How often to look for a probe, or for the end of a stall, while nothing else is due."""
+POLL_NS, IDLE_POLL_NS = 100_000_000, 250_000_000
+"""How often to look for the end of a stall, or for a probe alone, which each picture does too."""
 
 
 class LaneControl:
@@ -91,7 +91,8 @@ class LaneControl:
     def next_ns(self, now_ns: int) -> int:
         """When to `take` again, unless a frame or a report comes before."""
         due_ns = self._pacer.next_ns()
-        return now_ns + POLL_NS if due_ns is None else min(due_ns, now_ns + POLL_NS)
+        latest_ns = now_ns + (POLL_NS if self._pacer.is_waiting else IDLE_POLL_NS)
+        return latest_ns if due_ns is None else min(due_ns, latest_ns)
 
     def on_sent(self, transport_seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None) -> None:
         """Packets left, the first with this number; sizes with IP and UDP headers.
@@ -130,7 +131,8 @@ class LaneControl:
         if now_ns == self._followed_ns:  # a frame was pushed just now
             return
         self._followed_ns = now_ns
-        target_bps, pacing_bps = self._estimator.target_bps(now_ns), self._estimator.pacing_bps(now_ns)
+        target_bps = self._estimator.target_bps(now_ns)
+        pacing_bps = self._estimator.pacing_bps(target_bps)
         if not self._has_report:
             pacing_bps = max(pacing_bps, FIRST_PACING_BPS)
         in_bursts = self._estimator.takes_bursts(now_ns)

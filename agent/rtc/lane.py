@@ -71,7 +71,7 @@ class Lane:
         self._alarm = alarm
         self._catch_up = catch_up
         self._pushed_ns = 0
-        self._is_frequent = False
+        self._calm_until_ns = 0
         self._clock = ArrivalClock()
         self._departing: list[tuple[int, Sequence[int], int | None]] = []
         self._failed: asyncio.Future[None] | None = None
@@ -80,17 +80,16 @@ class Lane:
 
     def push(self, frame: RtpFrame) -> None:
         """A new frame of the stream."""
-        now_ns = time.monotonic_ns()
-        self._is_frequent = now_ns - self._pushed_ns <= SOON_NS
-        self._pushed_ns = now_ns
         self._catch_up()
+        now_ns = time.monotonic_ns()
+        is_frequent, self._pushed_ns = now_ns - self._pushed_ns <= SOON_NS, now_ns
         self.control.push(frame, now_ns)
         self._pump_at(now_ns)
+        self._calm_until_ns = now_ns + SOON_NS if is_frequent and self.control.is_calm(now_ns) else 0
 
     def can_wait(self, now_ns: int) -> bool:
         """Whether a transport-wide report changes nothing before the next picture, which is near."""
-        is_near = self._is_frequent and now_ns - self._pushed_ns <= SOON_NS
-        return is_near and self.control.is_calm(now_ns)
+        return now_ns <= self._calm_until_ns
 
     def push_sound(self, frame: RtpFrame) -> None:
         """A packet of sound: it is small, and worth nothing later, so it goes first and is not paced."""
@@ -147,6 +146,7 @@ class Lane:
                 if self.control.is_waiting:
                     self._pump()
             case rtcp.Nack(ssrc, seqs) if ssrc == self._sender.ssrc:
+                self._calm_until_ns = 0
                 for seq in seqs:
                     size_bytes = self._sender.wanted_bytes(seq, self.rtt_s or 0.0, now_ns)
                     if size_bytes is not None:

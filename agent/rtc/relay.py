@@ -30,6 +30,7 @@ from agent.rtc.refusal import (
     explain,
 )
 from agent.rtc.servers import TurnServer
+from agent.rtc.sockets import hold_little
 
 log = logging.getLogger(__name__)
 
@@ -334,6 +335,7 @@ async def _connect(server: TurnServer, address: Address, lifetime_s: int) -> _Cl
     if server.transport == "udp":
         _, client = await loop.create_datagram_endpoint(lambda: UdpClient(*arguments), remote_addr=address)
         option = (socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_RECEIVE_BUFFER_BYTES)
+        hold_little(client.transport)
     else:
         _, client = await loop.create_connection(
             lambda: TcpClient(*arguments),

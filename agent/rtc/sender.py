@@ -127,10 +127,8 @@ class RtpSender:
         tail = self._tail(frame, 1, now_ns)
         first_tail = tail if first else self._tail(frame, 0, now_ns)
         if first_tail == tail:
-            return self._emit(stream, payloads, kinds, tail, send)
-        sent = self._emit(stream, payloads[:1], kinds[:1], first_tail, send)
-        rest = self._emit((seq + 1 & 0xFFFF, rtp_time, self.ssrc), payloads[1:], kinds[1:], tail, send)
-        return Sent(sent.transport_seq, [*sent.sizes_bytes, *rest.sizes_bytes])
+            return self._emit(stream, ((tail, payloads),), kinds, send)
+        return self._emit(stream, ((first_tail, payloads[:1]), (tail, payloads[1:])), kinds, send)
 
     def wanted_bytes(self, seq: int, round_trip_s: float, now_ns: int) -> int | None:
         """The size of a packet that a NACK asks for, where it is worth a resend: once a round trip."""
@@ -158,7 +156,7 @@ class RtpSender:
             kind |= _MARKER
         rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
         stream = (rtx_seq, run.rtp_time, self.rtx_ssrc)
-        return self._emit(stream, (payload,), (kind,), self._tail(run.frame, index, now_ns), send)
+        return self._emit(stream, ((self._tail(run.frame, index, now_ns), (payload,)),), (kind,), send)
 
     @property
     def takes_repairs(self) -> bool:
@@ -174,7 +172,7 @@ class RtpSender:
         fec_seq, self._fec_seq = self._fec_seq, self._fec_seq + 1 & 0xFFFF
         stream = (fec_seq, self._last_rtp_time, self.fec_ssrc)
         kinds = (self._media.fec_payload_type,)
-        return self._emit(stream, (payload,), kinds, self._constant(b"", now_ns), send)
+        return self._emit(stream, ((self._constant(b"", now_ns), (payload,)),), kinds, send)
 
     def pad(self, send: Send, now_ns: int) -> Sent | None:
         """Send a large one of the newest packets again; a receiver drops the copy."""
@@ -204,33 +202,38 @@ class RtpSender:
     def _emit(
         self,
         stream: tuple[int, int, int],
-        payloads: Sequence[bytes],
+        parts: Sequence[tuple[bytes, Sequence[bytes]]],
         kinds: Sequence[int],
-        tail: bytes,
         send: Send,
     ) -> Sent:
-        """Send packets of a stream: first sequence number, RTP time, SSRC; `kinds` are their second bytes."""
+        """Send packets of a stream: first sequence number, RTP time, SSRC; `kinds` are their second bytes.
+
+        `parts` are the payloads, after what follows the transport-wide number in the headers of them all.
+        """
         seq, rtp_time, ssrc = stream
         element, counted = 0, 0
         if self._transport_cc:
-            element, counted = self._transport_cc << 4 | 1, self._numbers.take(len(payloads))
+            element, counted = self._transport_cc << 4 | 1, self._numbers.take(len(kinds))
         buffer, seal, write = self._protection.buffer, self._protection.seal, _FIXED.pack_into
-        head_bytes = _FIXED.size + len(tail)
-        words = (head_bytes - _FIXED_BYTES) // 4
         step = 1 if element else 0
         recent = self._recent if self.takes_repairs and ssrc == self.ssrc else None
-        buffer[_FIXED.size : head_bytes] = tail  # SRTP leaves the header as it is: it serves the whole run
-        sizes, at = [], counted
-        for kind, payload in zip(kinds, payloads, strict=True):
-            write(buffer, 0, _FIRST, kind, seq, rtp_time, ssrc, _ONE_BYTE_PROFILE, words, element, at)
-            size = head_bytes + len(payload)
-            buffer[head_bytes:size] = payload
-            if recent is not None:
-                recent.append(bytes(buffer[:size]))
-            packet = seal(size)
-            send(packet)
-            sizes.append(len(packet) + IP_UDP_BYTES)
-            seq, at = seq + 1 & 0xFFFF, at + step & 0xFFFF
+        sizes, at, kinds_left = [], counted, iter(kinds)
+        for tail, payloads in parts:
+            head_bytes = _FIXED.size + len(tail)
+            words = (head_bytes - _FIXED_BYTES) // 4
+            buffer[_FIXED.size : head_bytes] = (
+                tail  # SRTP leaves the header as it is: it serves the whole part
+            )
+            for payload, kind in zip(payloads, kinds_left, strict=False):
+                write(buffer, 0, _FIRST, kind, seq, rtp_time, ssrc, _ONE_BYTE_PROFILE, words, element, at)
+                size = head_bytes + len(payload)
+                buffer[head_bytes:size] = payload
+                if recent is not None:
+                    recent.append(bytes(buffer[:size]))
+                packet = seal(size)
+                send(packet)
+                sizes.append(len(packet) + IP_UDP_BYTES)
+                seq, at = seq + 1 & 0xFFFF, at + step & 0xFFFF
         self.counters.packets += len(sizes)
         self.counters.sent_bytes += sum(sizes)
         return Sent(counted if element else None, sizes)

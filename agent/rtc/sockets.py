@@ -12,6 +12,9 @@ from agent.rtc.edge import Refusals
 
 log = logging.getLogger(__name__)
 
+MAX_DATAGRAM_BYTES = 2048
+"""No path carries more unasked. asyncio would have 256 KiB allocated, and given back, for each datagram."""
+
 
 class IceSocket(ice.StunProtocol):
     """aioice's socket, for what its handlers are safe with: STUN, and data of the viewer's addresses."""
@@ -45,7 +48,13 @@ async def open_socket(address: str) -> asyncio.DatagramTransport | None:
     transport.get_extra_info("socket").setsockopt(
         socket.SOL_SOCKET, socket.SO_RCVBUF, turn.UDP_SOCKET_BUFFER_SIZE
     )
+    hold_little(transport)
     return transport
+
+
+def hold_little(transport: Any) -> None:
+    """Receive into a small buffer; `max_size` is asyncio's name for its size."""
+    transport.max_size = MAX_DATAGRAM_BYTES
 
 
 def adopt(transport: asyncio.DatagramTransport, connection: Any) -> IceSocket:

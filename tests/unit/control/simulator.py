@@ -369,7 +369,7 @@ class Simulation:
         estimator, pacer, now = self.estimator, self.pacer, self.now
         target_bps = estimator.target_bps(now)
         in_bursts = estimator.takes_bursts(now)
-        pacer.set_rate(target_bps, estimator.pacing_bps(now), now, in_bursts=in_bursts)
+        pacer.set_rate(target_bps, estimator.pacing_bps(target_bps), now, in_bursts=in_bursts)
         wants_keyframe = pacer.wants_keyframe or self.picture_lost
         stalled = estimator.is_stalled(now)
         viewer = ViewerState(

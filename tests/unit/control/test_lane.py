@@ -53,4 +53,7 @@ def test_a_viewer_without_a_keyframe_asks_for_one_until_it_comes():
 def test_there_is_always_a_next_time_to_look():
     lane = make()
     lane.take(START)
-    assert START < lane.next_ns(START) <= START + 100 * MS
+    assert START < lane.next_ns(START) <= START + 250 * MS
+    lane.push(frame(0, key=True, packets=20), START)
+    assert lane.take(START)
+    assert START < lane.next_ns(START) <= START + 100 * MS, "something waits"

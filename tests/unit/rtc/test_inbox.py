@@ -9,7 +9,7 @@ from agent.rtc import inbox as module
 from agent.rtc.alarm import Alarm
 from agent.rtc.inbox import MAX_HELD, Inbox
 from agent.rtc.lane import Lane
-from agent.rtc.rtcp import PSFB, RR, RTPFB, is_transport_report
+from agent.rtc.rtcp import PSFB, RR, RTPFB, Nack, is_transport_report
 
 MS = 1_000_000
 TRAILER = bytes(14)
@@ -112,7 +112,7 @@ class Control:
 
 
 class Sender:
-    takes_repairs = False
+    takes_repairs, ssrc = False, 7
 
 
 def test_a_report_can_wait_where_pictures_are_frequent_and_the_path_is_calm(monkeypatch):
@@ -126,10 +126,14 @@ def test_a_report_can_wait_where_pictures_are_frequent_and_the_path_is_calm(monk
     lane.push(frame)
     assert lane.can_wait(now_ns + 30 * MS)
     assert not lane.can_wait(now_ns + 60 * MS), "the next picture does not come"
-    control.is_quiet = False
-    assert not lane.can_wait(now_ns)
-    control.is_quiet = True
-    now_ns += 100 * MS
-    lane.push(frame)
-    assert not lane.can_wait(now_ns), "ten a second"
-    assert caught_up == [1000 * MS, 1033 * MS, 1133 * MS], "before each picture"
+    lane.on_feedback(Nack(Sender.ssrc, ()), now_ns, 0)
+    assert not lane.can_wait(now_ns), "something was lost"
+    for is_quiet, wait_ms in ((False, 33), (True, 33), (True, 100)):
+        control.is_quiet = is_quiet
+        now_ns += wait_ms * MS
+        lane.push(frame)
+        assert lane.can_wait(now_ns) is (is_quiet and wait_ms == 33), (
+            "neither of a path that is full, nor ten a second"
+        )
+    assert caught_up[0] == 1000 * MS
+    assert caught_up[-1] == now_ns, "before each picture"
