@@ -14,6 +14,7 @@ import time
 from fakes.ptz_head import PelcoHead, ViscaCamera
 from fakes.ptz_rig import Store
 from parts.mosquitto import mosquitto
+from parts.portal import USER
 from parts.stack import ROOT, running_stack
 from parts.terminal import Terminal
 
@@ -134,8 +135,9 @@ def test_whoever_dies_the_head_stands_still(tmp_path):
                 bench.until_still()
                 assert bench.frames[-2:] == [STOP_FRAME] * 2
             assert stack.agent.returncode == 0
-            log = stack.log("portal")
-        assert "ERROR" not in log
+            audit = (stack.folder / "portal-audit.jsonl").read_text()
+    moves = [entry for line in audit.splitlines() if "ptz-move" in (entry := json.loads(line)).values()]
+    assert {(entry["actor"], entry["action"]) for entry in moves} == {(USER, "command-done")}
 
 
 def halt(*settings):
