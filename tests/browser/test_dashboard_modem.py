@@ -80,13 +80,17 @@ async def test_a_camera_shows_its_modem_and_a_day_of_its_signal():
 async def test_who_only_watches_sees_no_cell_and_no_graph():
     async with open_page() as (part, page):
         plug_in(part)
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
         part.desk.add_user("bob", None, cameras=["front"], password=PASSWORD)
         await page.goto(part.url)
         await enter_password(page, "bob")
         await page.get_by_role("link", name="Front door").click()
         await until_phase(page, "playing")
-        await page.get_by_role("button", name="Modem: Fair signal").click()
+        async with page.expect_response("**/commands"):
+            await page.get_by_role("button", name="Modem: Fair signal").click()
         panel = page.locator("#modem")
         await expect(panel).to_contain_text("used 3.1 GB")
         await expect(panel).not_to_contain_text("262-02")
         await expect(panel.get_by_role("group")).to_have_count(0)
+        assert not [url for url in asked if "modem-history" in url], "a refusal would be in the audit log"
