@@ -290,9 +290,10 @@ function toggleTheme() {
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.matches?.("input, select, textarea")) return;
+  if (event.key === "Escape" && document.querySelector(":popover-open")) return; // which the browser closes
   if (event.key === "?") showHelp();
   else if (event.key === "Escape" && !isShared && !["signin", "grid"].includes(route.name) && !document.fullscreenElement) location.hash = "#/";
-  else if (!view?.onKey?.(event.key)) return;
+  else if (!view?.onKey?.(event.key, event)) return;
   event.preventDefault();
 }
 

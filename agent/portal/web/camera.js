@@ -10,6 +10,7 @@ import { ModemMenu } from "./modem.js";
 import { Notice } from "./notice.js";
 import { Overlay } from "./overlay.js";
 import { savePoster } from "./posters.js";
+import { Ptz } from "./ptz.js";
 import { Viewer } from "./viewer.js";
 import { PROGRESS, wordsFor } from "./words.js";
 import { Zoom } from "./zoom.js";
@@ -44,11 +45,12 @@ export class CameraView {
     this.snapshotButton = tool("snapshot", "Snapshot", () => this.#snapshot(), { title: "Save a picture (s)" });
     this.pipButton = tool("pip", "Pop out", () => this.#pictureInPicture(), { title: "Picture in picture (p)" });
     if (!document.pictureInPictureEnabled) this.pipButton.hidden = true;
+    this.#viewer = new Viewer({ signal, device: id, video: this.video, iceServers });
+    this.ptz = isShared ? null : new Ptz(id, this.#viewer, this.video);
     this.element = this.#layout(showHelp, isShared);
     if (poster) this.#showPoster(poster);
-    this.#viewer = new Viewer({ signal, device: id, video: this.video, iceServers });
     this.#viewer.addEventListener("change", () => this.#onChange());
-    this.#viewer.addEventListener("stats", () => this.overlay.update(this.#viewer.stats, this.#viewer.hasStamp));
+    this.#viewer.addEventListener("stats", () => this.#onStats());
   }
 
   get viewer() {
@@ -88,6 +90,7 @@ export class CameraView {
     this.modem?.update(device);
     this.overlay.updateHealth(device?.sections.health);
     this.overlay.updatePlace(device?.sections.gnss);
+    this.ptz?.update(device?.sections.ptz);
     this.#onChange();
   }
 
@@ -99,12 +102,14 @@ export class CameraView {
     this.#keepPoster();
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#idle);
+    this.ptz?.close();
     this.#viewer.stop();
     if (document.fullscreenElement) document.exitFullscreen();
     if (document.pictureInPictureElement === this.video) document.exitPictureInPicture();
   }
 
-  onKey(key) {
+  onKey(key, event) {
+    if (this.ptz?.onKey(event)) return true;
     const actions = { i: () => this.#toggleStats(), d: () => this.#toggleSmall(), s: () => this.#snapshot(), f: () => this.#fullscreen(), p: () => this.#pictureInPicture() };
     if (!actions[key]) return this.zoom.onKey(key);
     actions[key]();
@@ -125,17 +130,24 @@ export class CameraView {
       "main",
       { class: "stage", tabindex: "-1", onpointermove: () => this.#wake(), onpointerdown: () => this.#wake(), onfocusin: () => this.#wake(), ondblclick: (event) => this.picture.contains(event.target) && this.#fullscreen() },
       this.picture,
-      el("div", { class: "bar" }, ...back, names, this.badge, buttons, this.modem?.button, events?.button),
+      el("div", { class: "bar" }, ...back, names, this.badge, buttons, this.ptz?.button, this.modem?.button, events?.button),
       this.modem?.element,
       events?.element,
       commands?.element,
       this.overlay.element,
       this.notice.element,
       this.zoom.element,
+      ...(this.ptz?.elements ?? []),
     );
   }
 
+  #onStats() {
+    this.overlay.update(this.#viewer.stats, this.#viewer.hasStamp);
+    this.ptz?.onRoundTrip(this.#viewer.stats.rttMs);
+  }
+
   #onChange() {
+    this.ptz?.onViewer();
     const { phase, title } = this.#viewer.state;
     this.element.dataset.phase = phase;
     const playing = phase === "playing";

@@ -1,13 +1,14 @@
 // What somebody may have a camera do: a menu by the portal's table, and what became of the last one.
 
 import { get, post, segment } from "./api.js";
+import { commandId } from "./control.js";
 import { el, setText, tool } from "./dom.js";
 
 const PATIENCE_MS = 200_000;
 
 /** Has a camera do something, and waits for its answer: `{ok, code, message, value}`, or `problem` in words. */
 export async function commandDevice(device, name, wish = {}) {
-  const id = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const id = commandId();
   const until = Date.now() + PATIENCE_MS;
   let told = {};
   do told = await post(`api/devices/${segment(device)}/commands/${name}`, { ...wish, id, confirmed: true });

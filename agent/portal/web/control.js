@@ -4,6 +4,13 @@ import { nowMs } from "./stamp.js";
 
 const SAMPLES = 8;
 const MAX_TEXT = 16_384;
+const ANSWER_TIMEOUT_MS = 10_000;
+const MAX_WAITING = 32;
+
+/** 128 random bits: what was done under an id is not done again. */
+export const commandId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+const UNTOLD = Object.freeze({ ok: false, code: "no-answer", message: "The camera has not answered." });
 
 /** Wraps the channel of one session. */
 export class Control {
@@ -11,6 +18,7 @@ export class Control {
   #sent = new Map();
   #samples = [];
   #nextId = 0;
+  #waiting = new Map();
   deviceStats = null;
 
   constructor(channel) {
@@ -45,6 +53,22 @@ export class Control {
     this.#send({ type: "stream", name });
   }
 
+  /** Has the camera do one of the table of commands: `{ok, code, message, value}`, whatever becomes of the session. */
+  command(name, wish = {}) {
+    if (this.#channel.readyState !== "open" || this.#waiting.size >= MAX_WAITING) return Promise.resolve(UNTOLD);
+    const id = commandId();
+    return new Promise((resolve) => {
+      const settle = (told) => {
+        clearTimeout(timer);
+        this.#waiting.delete(id);
+        resolve(told);
+      };
+      const timer = setTimeout(settle, ANSWER_TIMEOUT_MS, UNTOLD);
+      this.#waiting.set(id, settle);
+      this.#send({ type: "command", id, name, arguments: wish });
+    });
+  }
+
   #send(message) {
     if (this.#channel.readyState === "open") this.#channel.send(JSON.stringify(message));
   }
@@ -58,6 +82,8 @@ export class Control {
       this.#samples.push({ rtt, offset: message.unix_ms - (now - rtt / 2) });
       if (this.#samples.length > SAMPLES) this.#samples.shift();
       else if (this.#samples.length < SAMPLES) this.ping(); // at once at the start: one exchange may be slow
+    } else if (message?.type === "result") {
+      this.#waiting.get(message.id)?.(message);
     } else if (message?.type === "stats") {
       this.deviceStats = message;
     }

@@ -10,6 +10,8 @@ const KEYS = [
   ["f", "Full screen"],
   ["i", "Statistics"],
   ["+ − 0", "Zoom in, out, whole picture"],
+  ["m", "Show or hide what moves the camera"],
+  ["Arrows + −", "Move the camera while that is shown; Shift is faster"],
   ["s", "Save a snapshot"],
   ["d", "Small picture, which saves data"],
   ["p", "Picture in picture"],

@@ -42,6 +42,7 @@ export class Viewer extends EventTarget {
   #stream;
   #pc = null;
   #control = null;
+  #stick = null;
   #session = null;
   #remoteCandidates = [];
   #localCandidates = [];
@@ -88,6 +89,18 @@ export class Viewer extends EventTarget {
   want(stream) {
     this.#stream = stream;
     this.#control?.wantStream(stream);
+  }
+
+  /** The session's channel for a head, made when it is wanted: without order or repeats, since only the newest counts. */
+  openStick() {
+    if (!this.#pc || this.#pc.connectionState === "closed") return null;
+    this.#stick ??= this.#pc.createDataChannel("ptz", { ordered: false, maxRetransmits: 0 });
+    return this.#stick;
+  }
+
+  /** Have the camera do something within the session: `{ok, code, message}`. */
+  async command(name, wish = {}) {
+    return this.#control ? this.#control.command(name, wish) : { ok: false, code: "lost", message: "The camera is not connected." };
   }
 
   start() {
@@ -388,7 +401,7 @@ export class Viewer extends EventTarget {
   #hangUp() {
     const pc = this.#pc;
     if (this.#session) this.#signal.send({ type: "bye", session: this.#session });
-    this.#pc = this.#control = this.#session = null;
+    this.#pc = this.#control = this.#stick = this.#session = null;
     this.#hasAnswer = false;
     this.#remoteCandidates = [];
     this.#localCandidates = [];

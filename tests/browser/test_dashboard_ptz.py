@@ -1,0 +1,225 @@
+"""Who may move a camera's head does so from its page: a real agent, a head on a pseudo terminal, Chromium."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+from fakes.ptz_head import PelcoHead
+from parts.axe import faults
+from parts.chromium import NO_PREVIEWS, chromium, screenshot
+from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE, enter_password, until_phase
+from parts.mosquitto import mosquitto
+from parts.portal import PASSWORD
+from parts.stack import running_stack
+from parts.wired_head import wired
+from playwright.async_api import expect
+
+from agent.config import load
+from agent.portal.accounts.desk import Desk
+
+PATIENCE_S = PATIENCE_MS / 1000
+
+
+async def until(condition, why):
+    """Wait for something of the head's."""
+    ends_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < ends_s, why
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def camera(tmp_path, **head):
+    """A camera with a head, and how to open its page as somebody."""
+    link, head = tmp_path / "head", PelcoHead(**head)
+    settings = f'[ptz]\nport = "{link}"\nprotocol = "pelco-d"\n'
+    with (
+        wired(head, link),
+        mosquitto() as broker,
+        running_stack(f'url = "{broker.settings().url}"', portal=settings) as stack,
+    ):
+        async with chromium() as browser:
+
+            async def open_as(user="ann", **context):
+                page = await browser.new_page(viewport=context.pop("viewport", DESKTOP), **context)
+                page.set_default_timeout(PATIENCE_MS)
+                await page.add_init_script(NO_PREVIEWS)
+                await page.goto(f"{stack.url}/#/camera/cam")
+                await enter_password(page, user)
+                await until_phase(page, "playing")
+                return page
+
+            yield stack, head, open_as
+
+
+async def test_press_hold_and_release_move_the_head_and_stop_it(tmp_path):
+    async with camera(tmp_path) as (_, head, open_as):
+        page = await open_as()
+        await expect(page.get_by_role("region", name="Move the camera")).to_be_visible()
+
+        for key, number, sign in (
+            ("ArrowRight", 0, 1), ("ArrowLeft", 0, -1), ("ArrowUp", 1, 1), ("ArrowDown", 1, -1), ("-", 2, -1),
+        ):  # fmt: skip
+            await page.keyboard.down(key)
+            await until(lambda n=number, s=sign: head.velocity[n] * s > 0, f"{key} moves nothing")
+            began_s = time.monotonic()
+            await until(lambda b=began_s: time.monotonic() > b + 0.8, "")  # twice the dead man's patience
+            assert head.is_moving, "it is held"
+            await page.keyboard.up(key)
+            await until(lambda: not head.is_moving, f"it runs on after {key}")
+
+        pad = await page.get_by_role("group", name="Turn").bounding_box()
+        middle = pad["x"] + pad["width"] / 2, pad["y"] + pad["height"] / 2
+        await page.mouse.move(*middle)
+        await page.mouse.down()
+        await page.mouse.move(middle[0] + 60, middle[1] - 60)
+        await until(lambda: head.velocity[0] > 0 and head.velocity[1] > 0, "the pad moves nothing")
+        await page.mouse.move(middle[0] - 600, middle[1])  # far outside: it is held all the same
+        await until(lambda: head.velocity[0] < 0, "the pad is let go at its rim")
+        await page.mouse.up()
+        await until(lambda: not head.is_moving, "it runs on after the mouse")
+
+        zoom = page.get_by_role("button", name="Zoom the lens in")
+        await zoom.focus()
+        await page.keyboard.down("Enter")
+        await until(lambda: head.velocity[2] > 0, "the button moves nothing")
+        await page.keyboard.up("Enter")
+        await until(lambda: not head.is_moving, "it runs on after the button")
+
+
+async def test_whatever_ends_the_hand_ends_the_move(tmp_path):
+    async with camera(tmp_path) as (_, head, open_as):
+        page = await open_as()
+        for event in ("window.dispatchEvent(new Event('blur'))", HIDE):
+            await page.keyboard.down("ArrowLeft")
+            await until(lambda: head.is_moving, "it does not move")
+            await page.evaluate(event)
+            await until(lambda: not head.is_moving, f"it runs on after {event}")
+            await page.keyboard.up("ArrowLeft")
+        await page.evaluate("() => { delete document.hidden }")
+
+        await page.keyboard.down("ArrowRight")
+        await until(lambda: head.is_moving, "it does not move")
+        await page.keyboard.press("m")  # the panel goes
+        await until(lambda: not head.is_moving, "it runs on without the panel")
+        await page.keyboard.up("ArrowRight")
+        await page.keyboard.press("m")
+
+        await page.keyboard.down("ArrowUp")
+        await until(lambda: head.is_moving, "it does not move")
+        await page.close()
+        await until(lambda: not head.is_moving, "it runs on without the page")
+
+
+HIDE = """() => {
+  Object.defineProperty(document, "hidden", { configurable: true, value: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+async def test_a_finger_that_the_system_takes_away_lets_go(tmp_path):
+    async with camera(tmp_path) as (_, head, open_as):
+        page = await open_as(viewport=PHONE, has_touch=True, is_mobile=True)
+        touch = await page.context.new_cdp_session(page)
+        pad = await page.get_by_role("group", name="Turn").bounding_box()
+        x, y = pad["x"] + pad["width"] - 12, pad["y"] + pad["height"] / 2
+
+        async def finger(kind, *at):
+            points = [{"x": at[0], "y": at[1], "id": 0}] if at else []
+            await touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        for end in ("touchEnd", "touchCancel"):
+            await finger("touchStart", x, y)
+            await until(lambda: head.velocity[0] > 0, "the finger moves nothing")
+            await finger("touchMove", x - 5, y)
+            await finger(end)
+            await until(lambda: not head.is_moving, f"it runs on after {end}")
+        assert await page.evaluate("() => scrollY") == 0
+        await screenshot(page, "ptz-390")
+        assert await faults(page) == []
+
+
+async def test_a_game_controller_moves_the_head_and_a_stick_at_rest_does_not(tmp_path):
+    async with camera(tmp_path) as (_, head, open_as):
+        page = await open_as()
+        await page.evaluate(
+            """() => {
+              window.pad = { connected: true, mapping: "standard", axes: [0.06, 0.04, 0, 0], buttons: [] };
+              navigator.getGamepads = () => [null, window.pad];
+            }"""
+        )
+        motions = head.motions
+        await page.wait_for_timeout(500)
+        assert head.motions == motions
+        await page.evaluate("() => { window.pad.axes = [-1, 0, 0, 0] }")
+        await until(lambda: head.velocity[0] < 0, "the stick moves nothing")
+        await page.evaluate("() => { window.pad.axes = [0.05, 0, 0, -1] }")
+        await until(lambda: head.velocity[2] > 0 and not head.velocity[0], "the right stick does not zoom")
+        await page.evaluate("() => { window.pad.connected = false }")
+        await until(lambda: not head.is_moving, "it runs on without the controller")
+
+
+async def test_one_holds_it_by_name_and_who_manages_takes_over(tmp_path):
+    async with camera(tmp_path) as (stack, head, open_as):
+        with Desk.open(load(stack.folder / "pinhole.toml").portal) as desk:
+            desk.add_user("bob", "operator", password=PASSWORD)
+            desk.add_user("eve", "viewer", password=PASSWORD)
+        eve = await open_as("eve")
+        await expect(eve.get_by_role("button", name="Move the camera")).to_be_hidden()
+        await expect(eve.get_by_role("region", name="Move the camera")).to_be_hidden()
+        await eve.keyboard.down("ArrowLeft")
+        await eve.close()
+
+        ann, bob = await open_as("ann"), await open_as("bob")
+        await ann.keyboard.down("ArrowLeft")
+        await until(lambda: head.velocity[0] < 0, "ann does not move it")
+        await expect(bob.get_by_text("ann moves this camera")).to_be_visible()
+        await expect(bob.get_by_role("button", name="Take over")).to_be_hidden()
+        await bob.keyboard.press("ArrowRight")
+        await ann.keyboard.up("ArrowLeft")
+        await until(lambda: not head.is_moving, "it runs on")
+
+        await expect(bob.get_by_text("ann moves this camera")).to_be_hidden(timeout=PATIENCE_MS)
+        await bob.keyboard.down("ArrowRight")
+        await until(lambda: head.velocity[0] > 0, "bob does not move it")
+        await expect(ann.get_by_text("bob moves this camera")).to_be_visible()
+        await screenshot(ann, "ptz-busy-1440")
+        assert await faults(ann) == []
+        await ann.get_by_role("button", name="Take over").click()
+        await expect(bob.get_by_text("ann moves this camera")).to_be_visible()
+        await until(lambda: not head.is_moving, "bob moves it on")
+        await bob.keyboard.up("ArrowRight")
+
+
+async def test_presets_and_a_click_that_centres(tmp_path):
+    async with camera(tmp_path, answers=True) as (_, head, open_as):
+        page = await open_as()
+        await page.get_by_role("button", name="Presets").click()
+        menu = page.locator("#presets")
+        await menu.get_by_label("Name").fill("Gate")
+        await menu.get_by_role("button", name="Keep this view").click()
+        await expect(menu.get_by_text("Gate is kept")).to_be_visible()
+        await expect(menu.get_by_role("button", name="Gate", exact=False).first).to_be_visible()
+        assert 1 in head.presets
+        await screenshot(page, "ptz-presets-1440")
+        assert await faults(page) == []
+        await page.keyboard.press("Escape")
+
+        await page.keyboard.down("ArrowRight")
+        await until(lambda: head.position[0] > 5, "it does not move")
+        await page.keyboard.up("ArrowRight")
+        await page.get_by_role("button", name="Presets").click()
+        await menu.locator(".preset").click()
+        await until(lambda: abs(head.position[0]) < 1, "it does not turn to the preset")
+        await menu.get_by_role("button", name="Forget Gate").click()
+        await expect(menu.get_by_text("None is kept yet.")).to_be_visible()
+        await page.keyboard.press("Escape")
+
+        point = page.get_by_role("button", name="Point in the picture")
+        await point.click()
+        await expect(point).to_have_attribute("aria-pressed", "true")
+        before = head.position[0]
+        await page.mouse.click(DESKTOP["width"] * 0.75, DESKTOP["height"] / 2)
+        await until(lambda: head.position[0] > before + 3, "it does not turn to what was clicked")
+        await screenshot(page, "ptz-1440")
+        assert await faults(page) == []
