@@ -42,6 +42,8 @@ falling link does not take then waits here, where the encoder sees it."""
 MIN_WINDOW_BYTES = 6000
 STALL_NS = 400_000_000
 """Silence beyond a round trip while packets are in flight: the path is out. Chromium reports every 62 ms."""
+FIRST_STALL_NS = 1_400_000_000
+"""The same before the first report: the round trip may be long."""
 KEEPALIVE_NS = 150_000_000
 """During an outage, one small packet in this time: its feedback tells that the path is back."""
 KEEPALIVE_BYTES = 200
@@ -50,7 +52,7 @@ KEEPALIVE_ID = 0
 RESUME = 0.5
 """Of the last target, after an outage; a probe asks at once for all of it."""
 REMB_LIFETIME_NS = 5_000_000_000
-FIRST_RTT_NS, MAX_RTT_NS = 200_000_000, 1_000_000_000
+FIRST_RTT_NS, MAX_RTT_NS = 200_000_000, 2_000_000_000
 """Before anything is known, and where more is a queue and no route."""
 
 
@@ -120,12 +122,12 @@ class BandwidthEstimator:
 
     def probe_due(self, now_ns: int) -> Probe | None:
         """What to probe now, at most once each; probes pass whatever the allowance."""
-        if self._feedback_ns is None:
-            return None
         if self.is_stalled(now_ns):
             if now_ns - self._last_sent_ns < KEEPALIVE_NS:
                 return None
             return Probe(KEEPALIVE_ID, self._rate.target_bps, KEEPALIVE_BYTES)
+        if self._feedback_ns is None:
+            return None
         return self._prober.due(self._rate.target_bps, self._max_bps, self._delay.noise_ms, now_ns)
 
     def on_sent(self, seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None = None) -> None:
@@ -170,7 +172,9 @@ class BandwidthEstimator:
     def is_stalled(self, now_ns: int) -> bool:
         """Whether the path is out: packets are in flight, and nothing is heard."""
         since_ns = now_ns - STALL_NS - self._rtt_ns
-        if self._feedback_ns is None or self._feedback_ns >= since_ns:  # as nearly always: asked all the time
+        if self._feedback_ns is None:  # the first reports may be lost, and with them all that we wait for
+            since_ns = now_ns - FIRST_STALL_NS
+        elif self._feedback_ns >= since_ns:  # as nearly always: asked all the time
             return False
         oldest_ns = self._flight.oldest_sent_ns()
         return oldest_ns is not None and oldest_ns < since_ns
@@ -188,7 +192,7 @@ class BandwidthEstimator:
     def _note_rtt(self, rtt_ns: int) -> None:
         rtt_ns = min(rtt_ns, MAX_RTT_NS)
         if self._feedback_ns is None:
-            self._rtt_ns = rtt_ns
+            self._rtt_ns = self._least_rtt_ns = rtt_ns
         self._rtt_ns += (rtt_ns - self._rtt_ns) // 8  # RFC 6298's weight
         # The least round trip creeps up, so that a longer route is believed within a minute.
         self._least_rtt_ns = min(rtt_ns, self._least_rtt_ns + (rtt_ns - self._least_rtt_ns) // 256)
@@ -204,6 +208,8 @@ class BandwidthEstimator:
         last_us, _ = max(outcome.received)
         packet_ms = PACKET_BYTES * 8000 / self._rate.target_bps
         usage = self._delay.update(outcome.delay_us / 1e3, last_us, packet_ms)
+        if self._delay.is_longer:
+            self._least_rtt_ns = self._rtt_ns
         if not self._delivered.is_known:
             return
         before_bps = self._rate.target_bps

@@ -30,6 +30,8 @@ BENDS_PER_NOISE = 1.65
 """The median of second differences, of white noise with a standard deviation of one."""
 REBASE_US = 1_500_000
 """A queue that stands this long whatever we cut is not ours: a longer route, or others that fill it."""
+FLAT_REBASE_US, FLAT_MS = 600_000, 4.0
+"""The same for one that stands still to so many ms: ours would drain."""
 DRAINING_SLOPE = -0.05
 """ms of delay a ms: a queue that shrinks by 5 % of real time needs no further cut."""
 
@@ -50,6 +52,8 @@ class DelayDetector:
     def __init__(self) -> None:
         self.queue_ms = 0.0
         self.usage = Usage.NORMAL
+        self.is_longer = False
+        """The last report has shown that the route is longer."""
         self._smoothed_ms: float | None = None
         self._last_us = 0
         self._noise_ms = FIRST_NOISE_MS
@@ -88,7 +92,7 @@ class DelayDetector:
         while self._recent[0][0] < (arrival_us - TREND_WINDOW_US) / 1e3:
             self._recent.popleft()
         self.usage = self._judge()
-        self._rebase(arrival_us)
+        self.is_longer = self._rebase(arrival_us)
         return self.usage
 
     def restart(self) -> None:
@@ -129,14 +133,23 @@ class DelayDetector:
         self._past_ms.clear()
         self._past_least_ms = self._bucket_least_ms = math.inf
 
-    def _rebase(self, arrival_us: int) -> None:
+    def _rebase(self, arrival_us: int) -> bool:
+        """Forget the base under a queue that is not ours; whether the route has become longer."""
         if self.usage is not Usage.OVER:
             self._over_since_us = None
-        elif self._over_since_us is None:
+            return False
+        if self._over_since_us is None:
             self._over_since_us = arrival_us
-        elif arrival_us - self._over_since_us > REBASE_US:
-            self._forget_base()
-            self._over_since_us = None
+        is_flat = self._is_flat()
+        if arrival_us - self._over_since_us <= (FLAT_REBASE_US if is_flat else REBASE_US):
+            return False
+        self._forget_base()
+        self._over_since_us = None
+        return is_flat
+
+    def _is_flat(self) -> bool:
+        delays_ms = [ms for _, ms in self._recent]
+        return max(delays_ms) - min(delays_ms) <= FLAT_MS
 
     def _judge(self) -> Usage:
         if self.queue_ms < self.threshold_ms / 2:

@@ -177,3 +177,24 @@ def test_what_lost_feedback_covered_counts_as_delivered():
         lane.run(0.064, is_heard=False)
         target_bps = lane.run(0.064)
     assert target_bps > 1_200_000
+
+
+@given(st.lists(st.booleans(), max_size=80), st.integers(0, 400))
+def test_no_pattern_of_lost_reports_stops_a_sender_for_ever(is_heard, delay_ms):
+    one, seq, flying, sent_ns = estimator(), 0, [], []
+    steps = [*is_heard, *[True] * 80]
+    for step, heard in enumerate(steps):
+        for now in range(step * 60 * MS, (step + 1) * 60 * MS, 10 * MS):
+            probe = one.probe_due(now)
+            if probe or one.allowance_bytes(now) > 0:
+                one.on_sent(seq & 0xFFFF, [probe.size_bytes if probe else 1200], now, probe and probe.id)
+                flying.append((seq & 0xFFFF, now + delay_ms * MS))
+                sent_ns += [] if probe else [now]
+                seq += 1
+        now = (step + 1) * 60 * MS
+        arrived = [(number, at_ns // 1000) for number, at_ns in flying if at_ns <= now]
+        del flying[: len(arrived)]
+        if heard and arrived:
+            one.on_feedback(arrived, now)
+    late = [at for at in sent_ns if at >= (len(steps) - 30) * 60 * MS]
+    assert len(late) * 1200 * 8 / 1.8 >= 100_000

@@ -37,3 +37,10 @@ def test_bursts_of_loss_that_are_the_links_own_do_not_throttle():
     done, used = run("bursty", 1)
     assert used >= 0.75
     assert done.freezes()[1] <= 10
+
+
+@pytest.mark.parametrize(("name", "share", "frozen_s"), [("far", 0.8, 7), ("farther", 0.7, 8)])
+def test_a_long_route_is_no_queue(name, share, frozen_s):
+    done, used = run(name, 1)
+    assert used >= share
+    assert done.freezes()[1] <= frozen_s

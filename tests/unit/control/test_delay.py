@@ -64,3 +64,17 @@ def test_a_queue_that_comes_and_goes_is_no_noise():
     cycle = [30] * 40 + [30 + 20 * i for i in range(10)] + [230 - 20 * i for i in range(10)]
     feed(detector, cycle * 4)
     assert detector.noise_ms <= 4
+
+
+def test_a_route_that_has_become_longer_is_told_from_a_queue():
+    detector, longer = DelayDetector(), []
+    feed(detector, [30] * 20)
+    for index in range(20):
+        feed(detector, [230], 1200 + 60 * index)
+        longer.append(detector.is_longer)
+    assert longer.count(True) == 1
+    assert longer.index(True) <= 13
+    feed(detector, [30] * 20, 2400)
+    for index in range(60):
+        feed(detector, [130 + 8 * (index % 12)], 3600 + 60 * index)
+        assert not detector.is_longer
