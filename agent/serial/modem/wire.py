@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from agent.config import ModemSettings
 from agent.errors import LineError, ModemError
+from agent.model.tasks import TaskGroup
 from agent.serial.modem import commands
 from agent.serial.modem.answers import read_answer
 from agent.serial.modem.at import LEAVE_PROMPT, Answer, Channel, Event, News, redact
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 
 BAUD = 115200
 """What modems that have a UART expect; one on USB takes any."""
-POLL_S = 60.0
+POLL_S, SOON_S = 60.0, 15.0
+"""How often it is asked; and while it carries no data, of whose return modems tell no news."""
 NEWS_S = 3.0
 """News comes in bursts: RDY, CPIN, CEREG, PB DONE."""
 RETRY_S = 10.0
@@ -35,6 +37,8 @@ RADIO_PAUSE_S = 2.0
 _STARTED = ("RDY", "PB DONE", "SMS DONE", "*ATREADY", "+CFUN: 1")
 """The modem has started: what it was set to is gone."""
 _CHANGED = ("+CEREG", "+CGREG", "+C5GREG", "+CREG", "+CPIN", "+CGEV", "+SIMCARD", "+QIND", "+QUSIM")
+
+_UNASKED = ModemStatus(source="at", reason="it has yet to answer")
 
 
 class WireModem:
@@ -70,7 +74,7 @@ class WireModem:
         self._misses = 0
         self._vendor: Vendor = STANDARD
         self._identity = Reading()
-        self._status = ModemStatus(source="at")
+        self._status = _UNASKED
 
     @property
     def status(self) -> ModemStatus:
@@ -82,12 +86,11 @@ class WireModem:
 
     async def run(self) -> None:
         """Until cancelled."""
-        talk = asyncio.create_task(self._talk(), name="modem-talk")
         try:
-            await self.line.run()
+            async with TaskGroup() as group:
+                group.create_task(self.line.run(), name="modem-line")
+                group.create_task(self._talk(), name="modem-talk")
         finally:
-            talk.cancel()
-            await asyncio.wait((talk,))
             self._count.close()
 
     async def renew_bearer(self) -> None:
@@ -123,6 +126,7 @@ class WireModem:
     async def _talk(self) -> None:
         while True:
             await self._open.wait()
+            self._due.clear()
             try:
                 if self._is_fresh:
                     await self._begin()
@@ -138,7 +142,7 @@ class WireModem:
     async def _pause(self) -> None:
         """Until the next poll is due, or there is news; a burst of it is one."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_S):
+            async with asyncio.timeout(POLL_S if self._status.state == "connected" else SOON_S):
                 await self._due.wait()
                 await asyncio.sleep(NEWS_S)
         self._due.clear()
@@ -283,12 +287,14 @@ class WireModem:
         self._channel.reset()
         self._is_fresh, self._is_in_step = True, False
         self._open.set()
+        self._due.set()
         return b""
 
     def _on_lost(self, why: str) -> None:
         self._open.clear()
         if self._answer and not self._answer.done():
             self._answer.set_exception(LineError(f"the modem's port was lost: {why}"))
+        self._status = _UNASKED
         self._on_change()
 
 

@@ -189,6 +189,11 @@ async def test_a_modem_that_vanishes_is_absent_and_found_again(tmp_path):
         status = await it.until("absent")
         assert "is not there" in status.reason
         it.sim.power_cycle(it.clock.now_s)
+        await it.clock.until(lambda: it.modem.line.state == "open")
+        assert (it.modem.status.state, it.modem.status.reason) == ("absent", "it has yet to answer")
+        opened_s = it.clock.now_s
+        await it.clock.until(lambda: it.modem.status.state != "absent")
+        assert it.clock.now_s - opened_s < 15, "it was not left until the next poll is due"
         await it.until("connected")
         assert "ATE0" in it.asked(), "it was set up again"
 
