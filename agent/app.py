@@ -97,7 +97,7 @@ class Agent:
             lambda name, take: self.streams[name].reading_rtp(take),
             settings.webrtc.uplink_bps,
         )
-        self.serial = SerialDevices(settings, self._on_event, self._publish_state, self._tell_asked)
+        self.serial = SerialDevices(settings, self._on_event, self._publish_state, self._tell_asked, self)
         self.led = Led(device.state_dir / "led.json")
         self.power = Power(_later, lambda: time.monotonic() - self._started_s, environ)
         self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)

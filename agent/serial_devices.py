@@ -4,31 +4,59 @@ A room's module is imported where the settings name its device: without any noth
 logged.
 """
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import TypeAdapter
 
+from agent import __version__
 from agent.config import Settings
+from agent.control.allowance import DataAllowance
 from agent.control.budget import month_of
 from agent.device.commands import Handler
+from agent.device.journal import read_moment
 from agent.device.ledger import Ledger
+from agent.device.power import Power
+from agent.device.release import ReleaseDesk
+from agent.device.supply import is_voltage_low
 from agent.model.clock import EARLIEST_UNIX_S
 from agent.model.command import CommandError, Order
 from agent.model.event import EventKind
 from agent.model.sections import ReadSection
 from agent.model.signal import Detail, Result
 from agent.model.threads import in_background
+from agent.mqtt.broker import Broker
+from agent.mqtt.endpoint import Dialer, parse_endpoint
+from agent.mqtt.reach import is_reached
+from agent.rtc.sessions import Sessions
+from agent.signaling.enrolment import broker_settings
+from agent.signaling.service import SignalingService
 
 if TYPE_CHECKING:
     from agent.serial.modem.data import DataCount
+    from agent.serial.modem.recovery import Helpers, Recovery
+    from agent.serial.modem.sms import Lifeline
     from agent.serial.modem.status import Modem
     from agent.serial.ptz.desk import Channel
 
 OnEvent = Callable[[EventKind, str, dict[str, Detail]], None]
 OpenStick = Callable[[str, str, Callable[[], bool], Callable[[str], None]], "Channel | None"]
 """`open(session, user, may_control, send)`; None where this viewer may not, or there is nothing to move."""
+
+
+class Around(Protocol):
+    """The rest of the agent, which is built after this."""
+
+    allowance: DataAllowance | None
+    broker: Broker
+    power: Power
+    releases: ReleaseDesk
+    service: SignalingService
+    sessions: Sessions
 
 
 class SerialDevices:
@@ -40,14 +68,17 @@ class SerialDevices:
         on_event: OnEvent,
         on_change: Callable[[], None],
         tell: Callable[[str, Result], None],
+        around: Around,
     ) -> None:
         """`on_change` says the sections again; `tell` has the portal note what a viewer had us do."""
+        self._around = around
         self._settings, self._on_event, self._on_change = settings, on_event, on_change
         self.sections: dict[str, ReadSection] = {}
         self.handlers: dict[str, Handler] = {"modem-history": _no_modem}
         """By command of the table in `agent/model/command.py`."""
         self._parts: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
+        self._lifeline: Lifeline | None = None
         self.open_stick: OpenStick = lambda *_: None
         """For a viewer that would move the head."""
         if settings.gnss.source != "off":
@@ -69,14 +100,20 @@ class SerialDevices:
 
     def _add_modem(self) -> None:
         from agent.serial.modem.data import Counted, DataCount  # noqa: PLC0415
+        from agent.serial.modem.recovery import Helpers  # noqa: PLC0415
         from agent.serial.modem.watch import ModemWatch  # noqa: PLC0415
 
         settings = self._settings
         ledger = Ledger(settings.device.state_dir / "modem-data.json", TypeAdapter(Counted), in_background)
         count = DataCount(ledger, lambda: _month(settings.data_plan.first_day))
+        folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        helpers = Helpers(Path(folder) if folder else None)
         modem = self._make_modem(count)
+        recovery = self._add_recovery(modem, helpers) if settings.modem.recovery.enabled else None
+        if settings.sms.enabled:
+            self._lifeline = self._add_lifeline(modem, recovery, helpers)
         watch = ModemWatch(modem, lambda kind, words: self._on_event(kind, words, {}), self._on_change)
-        self.sections["modem"] = watch.section
+        self.sections["modem"] = lambda: recovery.told(watch.section()) if recovery else watch.section()
         self.handlers["modem-history"] = lambda _, __: watch.history()
         self._parts += [("modem", modem.run), ("modem-watch", watch.run)]
 
@@ -87,7 +124,70 @@ class SerialDevices:
             return WireModem(self._settings.modem, count, self._on_change, self._on_event)
         from agent.serial.modem.modem_manager import ManagedModem  # noqa: PLC0415
 
-        return ManagedModem(count)
+        return ManagedModem(count, on_sms=self._on_sms if self._settings.sms.enabled else None)
+
+    def _add_recovery(self, modem: "Modem", helpers: "Helpers") -> "Recovery":
+        from agent.serial.modem.ladder import Memory  # noqa: PLC0415
+        from agent.serial.modem.recovery import Recovery, World  # noqa: PLC0415
+
+        around, settings = self._around, self._settings
+        second = settings.modem.recovery.second_address
+        urls = [broker_settings(settings).url, *([f"mqtt://{second}"] if second else [])]
+        world = World(
+            is_connected=lambda: around.broker.connected,
+            reach=partial(is_reached, [Dialer(parse_endpoint(url)) for url in urls]),
+            has_media=lambda: around.sessions.has_media,
+            is_plan_spent=lambda: around.allowance is not None and around.allowance.usage.is_exceeded,
+            is_voltage_low=is_voltage_low,
+            may_reboot=lambda: around.power.can_reboot and not around.releases.is_on_trial,
+            reboot=self._reboot,
+        )
+        recovery = Recovery(
+            modem,
+            world,
+            helpers,
+            Ledger(settings.device.state_dir / "modem-recovery.json", TypeAdapter(Memory)),
+            self._on_event,
+            time.monotonic,
+            reboots_a_day=settings.modem.recovery.reboots_a_day,
+        )
+        self._parts.append(("modem-recovery", recovery.run))
+        return recovery
+
+    def _add_lifeline(self, modem: "Modem", recovery: "Recovery | None", helpers: "Helpers") -> "Lifeline":
+        from agent.serial.modem.acts import Acts  # noqa: PLC0415
+        from agent.serial.modem.sms import Heard, Lifeline, Now  # noqa: PLC0415
+
+        around, device = self._around, self._settings.device
+        acts = Acts(
+            __version__,
+            modem,
+            lambda: recovery.words if recovery else "",
+            lambda: around.allowance,
+            self._reboot,
+            helpers.set_apn,
+        )
+        lifeline = Lifeline(
+            device.id,
+            self._is_portals,
+            acts.by_verb(),
+            Ledger(device.state_dir / "sms.json", TypeAdapter(Heard)),
+            lambda: Now(time.time(), read_moment().is_clock_set, time.monotonic()),
+        )
+        self._parts.append(("sms", lifeline.run))
+        return lifeline
+
+    def _reboot(self) -> None:
+        """Raises CommandError."""
+        if self._around.releases.is_on_trial:
+            raise CommandError("busy", "a release is on trial: wait until it has proven itself")
+        self._around.power.reboot()
+
+    def _is_portals(self, signed: bytes, signature: bytes) -> bool:
+        return self._around.service.is_portals(signed, signature)
+
+    def _on_sms(self, text: str) -> str | None:
+        return self._lifeline.on_sms(text) if self._lifeline else None
 
     def _add_gnss(self) -> None:
         from agent.serial.gnss.locator import Locator  # noqa: PLC0415

@@ -143,6 +143,7 @@ class Portal:
                 self.gateway,
                 self.devices,
                 self.metrics,
+                self.signing.sign_bytes,
                 listening.set_result,
             )
             group = [tasks.start(portal, name="portal")]

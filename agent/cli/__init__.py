@@ -39,6 +39,7 @@ for _command in (
     programs.run,
     programs.demo,
     client.watch,
+    client.sms,
     doctor.doctor,
 ):
     app.command()(_command)

@@ -1,4 +1,4 @@
-"""`pinhole watch`, `pinhole fleet …` and `pinhole do`: what a user of a portal asks of it."""
+"""`pinhole watch`, `fleet …`, `do` and `sms`: what a user of a portal asks of it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +11,7 @@ from agent.cli.process import log_to_stderr, serve
 from agent.model.command import COMMANDS, CommandKind, argument_names
 from agent.model.media import StreamName
 from agent.model.remote_settings import Changes
+from agent.model.sms import VERBS
 from agent.model.text import printable
 
 fleet_app = typer.Typer(invoke_without_command=True)
@@ -178,3 +179,37 @@ def do(
     typer.echo(encode(told) if as_json else printable(told.words))
     if not told.ok:
         raise typer.Exit(3 if told.code in NOT_KNOWN else 1)
+
+
+def sms(
+    device: Annotated[
+        str, typer.Argument(metavar="CAMERA", help="The camera's id; `pinhole fleet` lists them.")
+    ],
+    verb: Annotated[str, typer.Argument(metavar="VERB", help=", ".join(VERBS))],
+    argument: Annotated[str, typer.Argument(metavar="[APN]", help="The name, where the verb is apn.")] = "",
+    portal: PortalOption = None,
+    user: UserOption = None,
+    password_file: PasswordOption = None,
+    code: CodeOption = "",
+) -> None:
+    """Print an SMS to send to a camera that its portal does not reach: it does what it says, once.
+
+    For cameras with [b]sms.enabled = true[/]. [b]status[/] asks how it is, [b]reboot[/] reboots it,
+    [b]apn[/] gives it another access point name, [b]plan[/] says that the data plan was filled up. It counts
+    for six hours, for this camera alone, and the camera answers the number that it came from.
+
+    Examples: [b]pinhole sms front-door status --portal https://cams.example.org --user ann[/]
+              [b]pinhole sms front-door apn internet.example[/]
+    """
+    log_to_stderr("error")
+    from agent.client.commands import make_sms
+
+    url, sign_in = whom_to_ask(portal, user, password_file, code)
+    text = ""
+
+    async def ask() -> None:
+        nonlocal text
+        text = await make_sms(url, sign_in, device, verb, argument)
+
+    serve(ask())
+    typer.echo(text)

@@ -42,7 +42,17 @@ class Told:
         return f"{self.code}: {self.message or 'the camera is away, or did not answer'}"
 
 
+@dataclass(frozen=True, slots=True)
+class _SmsAnswer:
+    """The text, or why there is none."""
+
+    text: Text = ""
+    code: Text = ""
+    message: Text = ""
+
+
 _TOLD = TypeAdapter(Told)
+_ANSWER = TypeAdapter(_SmsAnswer)
 
 
 def parse_arguments(pairs: list[str]) -> dict[str, Any]:
@@ -96,6 +106,19 @@ async def do_command(
                     return told
         finally:
             soon.cancel()
+
+
+async def make_sms(url: str, sign_in: SignIn, device: str, verb: str, argument: str) -> str:
+    """The text to send. Raises PortalError."""
+    async with signed_in(url, sign_in) as ask:
+        status, said = await ask(f"/api/devices/{device}/sms", {"verb": verb, "argument": argument})
+    try:
+        answer = _ANSWER.validate_json(said)
+    except ValidationError as exc:
+        raise PortalError(f"{url} does not answer like a portal that knows SMS: HTTP {status}") from exc
+    if not answer.text:
+        raise PortalError(f"{answer.code}: {answer.message}")
+    return answer.text
 
 
 def encode(told: Told) -> str:

@@ -415,6 +415,44 @@ class WebrtcSettings(Section):
     )
 
 
+def _address(value: str) -> str:
+    parts = urlsplit(f"//{_without_spaces(value)}")
+    try:
+        is_one = bool(parts.hostname and parts.port and value == parts.netloc and not parts.username)
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ValueError("must be HOST:PORT")
+    return value
+
+
+class ModemRecoverySettings(Section):
+    """What is tried by itself where the modem leads to the portal no more; see `agent/serial/README.md`."""
+
+    settable = frozenset({"enabled", "reboots_a_day"})
+    enabled: bool = Field(
+        default=True, description="Renew, reset, cut its power, at last reboot. Without, it is only told."
+    )
+    reboots_a_day: int = Field(
+        default=4, ge=0, le=24, description="At most so many reboots of the device for it; 0 for none."
+    )
+    second_address: Annotated[str, AfterValidator(_address)] | None = Field(
+        default=None,
+        description="HOST:PORT that takes TCP connections elsewhere: while it does, a broker that is away is "
+        "no fault of the modem. Default: the broker alone counts.",
+        examples=["status.example.org:443"],
+    )
+
+
+class SmsSettings(Section):
+    """Commands by SMS that the portal signed, for a camera that it reaches by nothing else."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Look at the messages that the modem gets, and delete them; by ModemManager alone.",
+    )
+
+
 class DataPlanSettings(Section):
     """What the SIM card's plan allows: counted over restarts, then the streams are held down."""
 
@@ -541,6 +579,7 @@ class ModemSettings(Section):
         description="For at: the network interface that carries its data, which is counted.",
         examples=["usb0"],
     )
+    recovery: ModemRecoverySettings = Field(default_factory=ModemRecoverySettings)
 
 
 class IceServerSettings(Section):
@@ -802,9 +841,14 @@ class Settings(Section):
     data_plan: DataPlanSettings = Field(default_factory=DataPlanSettings)
     ptz: PtzSettings = Field(default_factory=PtzSettings)
     modem: ModemSettings = Field(default_factory=ModemSettings)
+    sms: SmsSettings = Field(default_factory=SmsSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
     gnss: GnssSettings = Field(default_factory=GnssSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        if self.sms.enabled and self.modem.backend != "modemmanager":
+            yield "sms.enabled", "needs modem.backend = modemmanager, which has the messages"
 
 
 def section_of(annotation: Any) -> type[Section] | None:

@@ -57,6 +57,11 @@ class DataAllowance:
             self._on_event(kind, words)
         self._record.keep(self.usage, time.monotonic(), is_urgent=bool(news))
 
+    def refill(self) -> None:
+        """Somebody bought more data."""
+        self._budget.refill()
+        self._record.keep(self.usage, time.monotonic(), is_urgent=True)
+
     def close(self) -> None:
         """Write what was counted last."""
         self._record.write(self.usage)

@@ -54,6 +54,10 @@ class DataBudget:
             return ("data-cap-reached",)
         return ("data-cap-near",) if is_warned and not before.is_warned else ()
 
+    def refill(self) -> None:
+        """The month's count begins anew."""
+        self.usage = Usage(self.usage.since)
+
     def _turn_page(self, month: str) -> None:
         since = self.usage.since
         if month > since and since != date.min.isoformat():

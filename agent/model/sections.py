@@ -204,6 +204,8 @@ class ModemSection:
     """Steps of recovery that were taken so far."""
     last_step: Text = ""
     """The last of them."""
+    recovery: Text = ""
+    """Of an outage that is, or was within a day: why no step helped, and what is taken for its cause."""
 
 
 @with_config(OPEN)

@@ -31,6 +31,7 @@ from agent.portal.api.releases import Releases
 from agent.portal.api.route import Need, add, read_cookie
 from agent.portal.api.shares import Shares
 from agent.portal.api.signin import SignIn
+from agent.portal.api.sms import Sign, SmsTexts
 from agent.portal.assets import Asset, Assets, load_assets
 from agent.portal.client import Client
 from agent.portal.door import (
@@ -157,6 +158,7 @@ def create_app(
     assets: Assets,
     devices: Devices,
     metrics: Metrics,
+    sign: Sign,
     door: Door,
 ) -> web.Application:
     """Build the application; it starts no task of its own."""
@@ -177,6 +179,7 @@ def create_app(
     Shares(accounts).add_to(app)
     Releases(accounts, gateway).add_to(app)
     CommandRoutes(accounts, gateway).add_to(app)
+    SmsTexts(accounts, gateway, sign).add_to(app)
     devices.add_to(app)
     metrics.add_to(app)
     return app
@@ -188,6 +191,7 @@ async def run_portal(
     gateway: Gateway,
     devices: Devices,
     metrics: Metrics,
+    sign: Sign,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve until cancelled, then close every WebSocket with 1001 and end within 2 s.
@@ -196,7 +200,7 @@ async def run_portal(
     """
     tls = _tls(settings)
     door = make_door()
-    app = create_app(settings, gateway, accounts, load_assets(), devices, metrics, door)
+    app = create_app(settings, gateway, accounts, load_assets(), devices, metrics, sign, door)
     runner = web.AppRunner(
         app,
         access_log=None,

@@ -133,6 +133,10 @@ class SignalingService:
             fault = MessageError("internal", f"{type(error).__name__} in the agent: see its log")
             self._refuse(name, fault, now_unix_s, cause=error)
 
+    def is_portals(self, signed: bytes, signature: bytes) -> bool:
+        """Whether a key of the portal's made this bare signature: of an SMS."""
+        return self._ring.verifies_bytes(signed, signature)
+
     def take_portal_keys(self, keys: KeySet) -> None:
         """From now on these count, where they are newer than those that did."""
         if keys.version > self._portal_keys.version:

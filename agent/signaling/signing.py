@@ -59,6 +59,11 @@ class SigningFolder:
         settled = [dated for dated in self.keys if dated.made_at + SETTLE_S <= now_s]
         return (settled[-1] if settled else self.keys[0]).key
 
+    def sign_bytes(self, words: bytes) -> bytes:
+        """A bare signature by the oldest key: who is out of reach knows it, however new the others are."""
+        self._look_again()
+        return self.keys[0].key.sign_bytes(words)
+
     def key_set(self) -> KeySet:
         """What devices are told."""
         self._look_again()

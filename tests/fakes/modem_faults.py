@@ -5,7 +5,7 @@ from dataclasses import dataclass
 STEPS = ("renew-bearer", "cycle-radio", "reset-modem", "reauthorize-usb", "power-cycle", "reboot")
 BACK_S = {
     "renew-bearer": (1, 8),
-    "cycle-radio": (6, 20),
+    "cycle-radio": (4, 18),
     "reset-modem": (25, 55),
     "reauthorize-usb": (8, 35),
     "power-cycle": (25, 60),
@@ -96,7 +96,7 @@ class FaultyModem:
             return 0.1, False
         if self.kind.answers == "silence" and strength < STEPS.index("reauthorize-usb"):
             return 10.0, False
-        took_s = {"renew-bearer": 3.0, "cycle-radio": 5.0, "reset-modem": 3.0, "power-cycle": 5.0}.get(
+        took_s = {"renew-bearer": 3.0, "cycle-radio": 8.0, "reset-modem": 3.0, "power-cycle": 5.0}.get(
             step, 1.0
         )
         if self.kind.cure and strength >= STEPS.index(self.kind.cure) and self._cured_s is None:

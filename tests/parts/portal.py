@@ -116,7 +116,7 @@ async def portal(
             dropped_messages=0,
         )
         metrics = Metrics(accounts, lambda: Scrape(counters, gateway.known()), metrics_token)
-        run = run_portal(parsed, accounts, gateway, devices, metrics, ready.set_result)
+        run = run_portal(parsed, accounts, gateway, devices, metrics, signing.sign_bytes, ready.set_result)
         writing = asyncio.create_task(audit.run(), name="audit")
         task = asyncio.create_task(run, name="portal")
         await asyncio.wait([ready, task], timeout=10, return_when=asyncio.FIRST_COMPLETED)

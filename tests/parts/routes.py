@@ -20,7 +20,7 @@ def routes():
     settings = PortalSettings(broker_has_public_certificate=True)
     devices = Devices(None, None, None, settings, BrokerSettings())
     metrics = Metrics(None, None, None)
-    app = create_app(settings, gateway, None, load_assets(), devices, metrics, Door(1))
+    app = create_app(settings, gateway, None, load_assets(), devices, metrics, bytes, Door(1))
     return [
         (route.method, route.resource.canonical, getattr(route.handler, "__self__", None))
         for route in app.router.routes()

@@ -80,7 +80,7 @@ TOPICS: dict[Topic, tuple[str, ...]] = {
         "revoked",
         "look-asked",
     ),
-    "commands": ("commanded", "command-done", "command-failed", "command-refused", "look-asked"),
+    "commands": ("commanded", "command-done", "command-failed", "command-refused", "look-asked", "sms-made"),
     "refusals": (
         "sign-in-failed",
         "passkey-copied",

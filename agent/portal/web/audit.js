@@ -54,6 +54,7 @@ const WORDS = {
   renamed: "renamed a camera",
   revoked: "shut a camera out",
   "look-asked": "had cameras look for a release",
+  "sms-made": "made a command to send by SMS",
   commanded: "told a camera",
   "command-done": "had a camera do",
   "command-failed": "had a camera fail to do",

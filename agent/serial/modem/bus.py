@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from dbus_fast import BusType, DBusError, Message, MessageFlag, MessageType
+from dbus_fast import BusType, DBusError, Message, MessageFlag, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.unpack import unpack_variants
 
@@ -24,6 +24,11 @@ _NOBODY = ("org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Er
 
 class NobodyError(ModemError):
     """The service is not on the bus."""
+
+
+def texts(values: dict[str, str]) -> dict[str, Variant]:
+    """A dictionary of texts, as `a{sv}` has it."""
+    return {key: Variant("s", value) for key, value in values.items()}
 
 
 class Bus:

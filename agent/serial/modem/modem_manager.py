@@ -14,6 +14,7 @@ from typing import Any
 from agent.errors import ModemError
 from agent.serial.modem.bus import Bus, NobodyError, open_bus
 from agent.serial.modem.data import DataCount, interface_traffic
+from agent.serial.modem.inbox import take_messages
 from agent.serial.modem.managed import (
     MODEM,
     PREFIX,
@@ -24,6 +25,7 @@ from agent.serial.modem.managed import (
     parse,
     traffic_of,
 )
+from agent.serial.modem.sms import OnSms
 from agent.serial.modem.status import ModemStatus
 
 log = logging.getLogger(__name__)
@@ -52,9 +54,9 @@ _NONE = ModemStatus(source="modemmanager")
 class ManagedModem:
     """One modem, the first of those that ModemManager has. All methods belong to the event loop's thread."""
 
-    def __init__(self, count: DataCount, address: str | None = None) -> None:
-        """`address` is another bus than the system's, for tests."""
-        self._count, self._address = count, address
+    def __init__(self, count: DataCount, address: str | None = None, *, on_sms: OnSms | None = None) -> None:
+        """`address` is another bus than the system's, for tests; without `on_sms` messages are left alone."""
+        self._count, self._address, self._on_sms = count, address, on_sms
         self._bus: Bus | None = None
         self._path = ""
         self._changed = asyncio.Event()
@@ -149,6 +151,8 @@ class ManagedModem:
             self._path, self._cells, self._cells_due_s = path, None, 0.0
         modem = objects[path]
         await self._have_signal_told(bus, modem)
+        if self._on_sms:
+            await take_messages(bus, path, modem, self._on_sms)
         await self._ask_for_cells(bus, path)
         bearers = [
             (each, await bus.call(PREFIX, each, f"{_PROPERTIES}.GetAll", _BEARER, signature="s"))

@@ -3,26 +3,29 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from agent.errors import MessageError, ModemError
 from agent.model.event import EventKind
+from agent.model.sections import ModemSection
 from agent.model.signal import Detail
-from agent.serial.modem.ladder import Facts, Held, Hindrance, Ladder, Memory, Recovered, Step, Take
+from agent.serial.modem.ladder import DAY_S, Facts, Held, Hindrance, Ladder, Memory, Recovered, Step, Take
 from agent.serial.modem.status import Modem, ModemStatus
 
 log = logging.getLogger(__name__)
 
 TICK_S = 5.0
-ACT_S = 15.0
-"""A back end that has not answered by then hangs with its modem."""
+ACT_S: Mapping[Step, float] = {"renew-bearer": 15.0, "cycle-radio": 30.0, "reset-modem": 15.0}
+"""A back end that has not answered by then hangs with its modem. The radio is longest: who is cut off between
+off and on leaves it off."""
 KEEP_S = 600.0
 """So often the day's counts grow older on disk; a card does not wear by it."""
 UNITS = Path("/etc/systemd/system")
 _BY_MODEM: frozenset[Step] = frozenset({"renew-bearer", "cycle-radio", "reset-modem"})
 _HELPERS: Mapping[Step, str] = {"reauthorize-usb": "modem-usb", "power-cycle": "modem-power"}
+_APN = "modem-apn"
 """The role `modem` installs `pinhole-NAME.path`, which sees the file NAME in the agent's runtime folder."""
 _HINDRANCES: Mapping[Hindrance, str] = {
     "sim-missing": "there is no SIM card",
@@ -68,6 +71,15 @@ class World:
     """Raises MessageError."""
 
 
+def installed(units: Path = UNITS) -> frozenset[Step]:
+    """The steps by root that this machine has."""
+    return frozenset(step for step in _HELPERS if (units / _unit(step)).exists())
+
+
+def _unit(step: Step) -> str:
+    return f"pinhole-{_HELPERS[step]}.path"
+
+
 class Helpers:
     """Steps that root does for an agent without any capability: it writes a file, and a unit sees it."""
 
@@ -77,22 +89,42 @@ class Helpers:
 
     def able(self) -> frozenset[Step]:
         """Those that this device has the means for."""
-        if self._folder is None:
-            return frozenset()
-        return frozenset(step for step, name in _HELPERS.items() if self._unit(name).exists())
+        return frozenset() if self._folder is None else installed(self._units)
 
     def ask(self, step: Step) -> None:
         """Returns at once. Raises ModemError."""
-        name = _HELPERS[step]
-        if self._folder is None or not self._unit(name).exists():
-            raise ModemError(f"nobody here does that for the agent: {self._unit(name).name} is missing")
+        if self._folder is None or step not in installed(self._units):
+            raise ModemError(f"nobody here does that for the agent: {_unit(step)} is missing")
+        self._write(_HELPERS[step], "")
+
+    def set_apn(self, apn: str) -> None:
+        """Give NetworkManager's connection another access point name. Raises ModemError."""
+        if self._folder is None or not (self._units / f"pinhole-{_APN}.path").exists():
+            raise ModemError(f"nobody here does that for the agent: pinhole-{_APN}.path is missing")
+        self._write(_APN, apn)
+
+    def _write(self, name: str, text: str) -> None:
+        assert self._folder is not None
         try:
-            (self._folder / name).write_text("")
+            (self._folder / name).write_text(text)
         except OSError as exc:
             raise ModemError(f"cannot ask for it: {exc}") from exc
 
-    def _unit(self, name: str) -> Path:
-        return self._units / f"pinhole-{name}.path"
+
+@dataclass(slots=True)
+class _Outage:
+    """A time without a path."""
+
+    since_s: float
+    held_by: Hindrance = ""
+    """Why nothing was tried, until something is."""
+    is_voltage_low: bool = False
+    """It was meanwhile."""
+
+    @property
+    def words(self) -> str:
+        said = [f"no step helps: {_HINDRANCES[self.held_by]}"] if self.held_by else []
+        return "; ".join([*said, UNDER_VOLTAGE] if self.is_voltage_low else said)
 
 
 class Recovery:
@@ -114,28 +146,22 @@ class Recovery:
         self._record, self._on_event, self._clock = record, on_event, clock
         self._ladder = Ladder(clock(), record.load(), reboots_a_day=reboots_a_day)
         self._kept_s = clock()
-        self._lost_s: float | None = None
-        self._is_voltage_low = False
-        """Since the path was lost."""
-        self._hindrance: Hindrance = ""
+        self._outage: _Outage | None = None
+        self._last_words, self._last_s = "", 0.0
+        """Of the outage before, and when it ended."""
 
-    @property
-    def resets(self) -> int:
-        """Steps that were taken so far."""
-        return self._ladder.memory.steps
-
-    @property
-    def last_step(self) -> str:
-        """The last of them, or empty."""
-        return self._ladder.memory.last_step
+    def told(self, section: ModemSection) -> ModemSection:
+        """A section of the state, with what was done for the modem."""
+        memory = self._ladder.memory
+        return replace(section, resets=memory.steps, last_step=memory.last_step, recovery=self.words)
 
     @property
     def words(self) -> str:
-        """Why it waits, and what it takes for the cause; empty where there is a path."""
-        if not self._ladder.is_lost:
-            return ""
-        said = [f"no step helps: {_HINDRANCES[self._hindrance]}"] if self._hindrance else []
-        return "; ".join([*said, UNDER_VOLTAGE] if self._is_voltage_low else said)
+        """Why no step helps, and what is taken for the cause: now, or in the last outage of a day."""
+        if self._outage:
+            return self._outage.words
+        is_fresh = self._last_words and self._clock() - self._last_s < DAY_S
+        return f"last outage: {self._last_words}" if is_fresh else ""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -146,9 +172,9 @@ class Recovery:
     async def look(self) -> None:
         """Once: is there a path, and what is to be done."""
         has_path = self._world.is_connected() or await self._world.reach()
-        self._hindrance = "" if has_path else hindrance(self._modem.status, self._world.is_plan_spent())
-        self._note_supply(has_path)
-        facts = Facts(has_path, self._world.has_media(), self._hindrance, self._able())
+        held_by = "" if has_path else hindrance(self._modem.status, self._world.is_plan_spent())
+        self._note(has_path, held_by)
+        facts = Facts(has_path, self._world.has_media(), held_by, self._able())
         match self._ladder.decide(self._clock(), facts):
             case Take(step):
                 is_done = await self._take(step)
@@ -166,12 +192,13 @@ class Recovery:
         reboot: frozenset[Step] = frozenset({"reboot"} if self._world.may_reboot() else ())
         return _BY_MODEM | self._helpers.able() | reboot
 
-    def _note_supply(self, has_path: bool) -> None:
-        if has_path:
-            self._lost_s, self._is_voltage_low = None, False
-            return
-        self._lost_s = self._clock() if self._lost_s is None else self._lost_s
-        self._is_voltage_low = self._is_voltage_low or self._world.is_voltage_low()
+    def _note(self, has_path: bool, held_by: Hindrance) -> None:
+        if has_path and self._outage:
+            self._last_words, self._last_s, self._outage = self._outage.words, self._clock(), None
+        elif not has_path:
+            self._outage = self._outage or _Outage(self._clock())
+            self._outage.held_by = held_by or self._outage.held_by
+            self._outage.is_voltage_low |= self._world.is_voltage_low()
 
     async def _take(self, step: Step) -> bool:
         """Whether it was done; told either way."""
@@ -179,15 +206,16 @@ class Recovery:
         if step == "reboot" and not is_kept:  # or it would do so for ever
             log.error("no reboot for the modem: the disk does not keep how many there were")
             return False
-        now_s = self._clock()
-        lost_for_s = now_s - (now_s if self._lost_s is None else self._lost_s)
+        assert self._outage  # or the ladder would take none
+        self._outage.held_by = ""
+        lost_for_s = self._clock() - self._outage.since_s
         words = f"no path to the portal for {lost_for_s:.0f} s: {_STEPS[step]}"
         details: dict[str, Detail] = {"step": step, "lost_s": round(lost_for_s)}
-        if self._is_voltage_low:
+        if self._outage.is_voltage_low:
             words += f"; {UNDER_VOLTAGE}"
             details["cause"] = "under-voltage"
         try:
-            async with asyncio.timeout(ACT_S):
+            async with asyncio.timeout(ACT_S.get(step)):
                 await self._do(step)
         except (ModemError, MessageError, TimeoutError) as exc:
             words += f" ({str(exc) or 'no answer'})"
@@ -227,5 +255,7 @@ def hindrance(status: ModemStatus, is_plan_spent: bool) -> Hindrance:
             return status.state
         case "searching" if status.rsrp_dbm is None and status.rssi_dbm is None:
             return "no-coverage"  # with a cell heard, it hangs
+        case "registered" | "connected" if is_plan_spent:
+            return "plan-spent"  # the network cuts it off; one that is absent or fails hangs all the same
         case _:
-            return "plan-spent" if is_plan_spent else ""
+            return ""

@@ -119,8 +119,8 @@ def signal_class(rsrp_dbm: float | None, sinr_db: float | None, rssi_dbm: float 
     return _CLASSES[min(ranks)] if ranks else ""
 
 
-def section_of(status: ModemStatus, resets: int = 0, last_step: str = "") -> ModemSection:
-    """What the device's state says of it; `resets` and `last_step` are recovery's."""
+def section_of(status: ModemStatus) -> ModemSection:
+    """What the device's state says of it; recovery adds what it did."""
     return ModemSection(
         source=status.source,
         state=status.state,
@@ -143,8 +143,6 @@ def section_of(status: ModemStatus, resets: int = 0, last_step: str = "") -> Mod
         data_since=status.data_since,
         received_bytes=status.received_bytes,
         sent_bytes=status.sent_bytes,
-        resets=resets,
-        last_step=last_step,
     )
 
 

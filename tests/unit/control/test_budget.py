@@ -97,3 +97,15 @@ def test_once_it_is_used_up_streams_are_held_down_also_after_a_restart(monkeypat
     assert again.ceiling_bps == 300_000
     again.on_sent(5)
     assert len(events) == 2, "it is told once"
+
+
+def test_a_plan_that_was_filled_up_begins_anew_and_is_told_anew(monkeypatch):
+    monkeypatch.setattr(allowance.time, "time", lambda: NOVEMBER)
+    record, events = Record(), []
+    it = DataAllowance(Plan(100_000_000, 0.8, 1), 300_000, record, lambda *event: events.append(event))
+    it.on_sent(100_000_000)
+    it.refill()
+    assert it.ceiling_bps is None
+    assert (record.value, record.urgent[-1]) == (Usage("2026-11-01"), True)
+    it.on_sent(100_000_000)
+    assert [kind for kind, _ in events] == ["data-cap-reached"] * 2

@@ -51,7 +51,7 @@ def agent(tmp_path):
     """As far as its handlers need it, with everything on serial wires that has commands."""
     it = Agent.__new__(Agent)
     settings = Settings(device=DeviceSettings(state_dir=tmp_path), ptz=PtzSettings(port="/dev/head"))
-    it.serial = SerialDevices(settings, lambda *_: None, lambda: None, lambda *_: None)
+    it.serial = SerialDevices(settings, lambda *_: None, lambda: None, lambda *_: None, it)
     it.releases = SimpleNamespace(is_on_trial=True)
     return it
 

@@ -140,7 +140,7 @@ ALLOWED = {
         "model",
     },
     "app": ROOMS | {"doctor", "serial_devices", "config", "errors", "model"},
-    "serial_devices": {"serial", "control", "device", "config", "errors", "model"},
+    "serial_devices": (ROOMS - {"portal", "client", "camera", "media"}) | {"config", "errors", "model"},
     "server": {"portal", "mqtt", "signaling", "config", "errors", "model"},
     "demo": {"portal", "signaling", "config", "errors", "model"},
     "doctor": ROOMS | {"config", "errors", "model"},

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pydantic import TypeAdapter
 
+from agent.config.settings import ModemRecoverySettings
 from agent.serial.modem.ladder import (
     DAY_S,
     MAX_REST_S,
+    MAX_TAKEN,
     OBSERVE_S,
     REBOOT_AFTER_S,
     REBOOTS_A_DAY,
@@ -163,6 +165,15 @@ def test_a_step_that_a_damaged_file_puts_in_the_future_counts_from_now():
     assert ladder.memory == Memory(lived_s=10.0, taken=(Taken("reboot", 10.0),), rebooted_s=10.0)
     ladder.decide(DAY_S + 1, PATH)
     assert ladder.taken_today() == {}
+
+
+def test_a_day_of_all_steps_is_kept_whole():
+    most = [
+        field
+        for field in ModemRecoverySettings.model_fields["reboots_a_day"].metadata
+        if hasattr(field, "le")
+    ]
+    assert sum(rung.per_day for rung in RUNGS) + most[0].le <= MAX_TAKEN
 
 
 BOUNDS = {rung.step: rung.per_day for rung in RUNGS} | {"reboot": REBOOTS_A_DAY}

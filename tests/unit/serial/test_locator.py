@@ -232,7 +232,7 @@ async def test_what_does_not_change_is_not_told(terminal):
 
 def test_nobody_looks_for_satellites_unless_the_settings_say_so():
     def devices(settings):
-        return SerialDevices(settings, lambda _, __, ___: None, lambda: None, lambda _, __: None)
+        return SerialDevices(settings, lambda _, __, ___: None, lambda: None, lambda _, __: None, None)
 
     assert "gnss" not in devices(Settings()).sections
     assert devices(Settings(gnss=GnssSettings(source="gpsd"))).sections["gnss"]().state == "absent"

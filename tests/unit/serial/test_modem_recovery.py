@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from agent.device.ledger import Ledger
 from agent.errors import MessageError, ModemError
+from agent.model.sections import ModemSection
 from agent.serial.modem.ladder import DAY_S, Memory
 from agent.serial.modem.recovery import (
     ACT_S,
@@ -64,6 +65,11 @@ class Site:
             reboots_a_day=4,
         )
 
+    @property
+    def section(self):
+        """What the state says."""
+        return self.recovery.told(ModemSection(state=self.status.state))
+
     async def _reach(self):
         self.reached += 1
         return self.answers
@@ -111,9 +117,9 @@ async def test_the_modem_then_root_then_a_reboot_are_asked(site):
     assert site.asked[-1] == "reboot"
     assert [kind for kind, *_ in site.events] == ["modem-reset"] * len(site.asked)
     _, words, details = site.events[2]
-    assert words == "no path to the portal for 70 s: a reset of the modem"
-    assert details == {"step": "reset-modem", "lost_s": 70}
-    assert (site.recovery.resets, site.recovery.last_step) == (len(site.asked), "reboot")
+    assert words == "no path to the portal for 65 s: a reset of the modem"
+    assert details == {"step": "reset-modem", "lost_s": 65}
+    assert (site.section.resets, site.section.last_step) == (len(site.asked), "reboot")
 
 
 async def test_what_helped_is_told(site):
@@ -162,9 +168,8 @@ async def test_a_back_end_that_refuses_costs_no_time_and_is_told(site):
 
 
 async def test_a_back_end_that_hangs_is_left(site, monkeypatch):
-    monkeypatch.setattr("agent.serial.modem.recovery.ACT_S", 0.0)
+    monkeypatch.setitem(ACT_S, "renew-bearer", 0.0)
     site.renew_bearer = asyncio.Event().wait
-    assert ACT_S < 30
     await site.pass_time(40)
     assert site.asked == ["cycle-radio"]
     assert "(no answer)" in site.events[0][1]
@@ -178,10 +183,12 @@ async def test_a_low_voltage_is_told_as_the_cause(site):
     (_, words, details), *_ = site.events
     assert details["cause"] == "under-voltage"
     assert UNDER_VOLTAGE in words
-    assert site.recovery.words == UNDER_VOLTAGE
+    assert site.section.recovery == UNDER_VOLTAGE
     site.link = True
     await site.pass_time(10)
-    assert site.recovery.words == ""
+    assert site.section.recovery == f"last outage: {UNDER_VOLTAGE}", "nobody could read it before"
+    site.now_s += DAY_S
+    assert site.section.recovery == ""
 
 
 @pytest.mark.parametrize(
@@ -197,14 +204,20 @@ async def test_where_no_step_helps_none_is_taken_and_the_section_says_why(site, 
     site.status = status
     await site.pass_time(DAY_S / 2)
     assert (site.asked, site.events) == ([], [])
-    assert words in site.recovery.words
+    assert words in site.section.recovery
 
 
 async def test_a_plan_that_is_spent_is_no_fault_of_the_modem(site):
     site.spent = True
     await site.pass_time(3000)
     assert site.asked == []
-    assert "data plan" in site.recovery.words
+    assert "data plan" in site.section.recovery
+
+
+async def test_a_modem_that_fails_hangs_also_where_the_plan_is_spent(site):
+    site.spent, site.status = True, ModemStatus("at", "failed")
+    await site.pass_time(100)
+    assert site.asked[:2] == ["renew-bearer", "cycle-radio"]
 
 
 async def test_a_cell_is_heard_and_yet_it_searches_is_a_fault():
@@ -224,9 +237,9 @@ async def test_who_watches_keeps_the_picture(site):
 async def test_counts_outlive_the_agent_and_a_reboot_is_told_as_the_cure(site):
     await site.pass_time(1300)
     assert site.asked[-1] == "reboot"
-    taken = site.recovery.resets
+    taken = site.section.resets
     site.start()
-    assert (site.recovery.resets, site.recovery.last_step) == (taken, "reboot")
+    assert (site.section.resets, site.section.last_step) == (taken, "reboot")
     site.link = True
     await site.pass_time(10)
     assert site.events[-1][0] == "modem-recovered"
@@ -237,9 +250,9 @@ async def test_a_damaged_file_costs_the_counts_and_no_more(site):
     await site.pass_time(100)
     site.file.write_bytes(b"\0" * 100)
     site.start()
-    assert site.recovery.resets == 0
+    assert site.section.resets == 0
     await site.pass_time(300)
-    assert site.recovery.resets > 0
+    assert site.section.resets > 0
 
 
 async def test_no_reboot_that_the_disk_does_not_count(site, monkeypatch):
@@ -283,3 +296,13 @@ def test_without_a_service_manager_nobody_helps(tmp_path):
     assert Helpers(tmp_path, tmp_path).able() == {"reauthorize-usb"}
     with pytest.raises(ModemError, match="cannot ask"):
         Helpers(tmp_path / "gone", tmp_path).ask("reauthorize-usb")
+
+
+def test_another_access_point_name_is_asked_of_root(tmp_path):
+    helpers = Helpers(tmp_path, tmp_path)
+    with pytest.raises(ModemError, match=r"pinhole-modem-apn\.path is missing"):
+        helpers.set_apn("internet.example")
+    (tmp_path / "pinhole-modem-apn.path").touch()
+    helpers.set_apn("internet.example")
+    assert (tmp_path / "modem-apn").read_text() == "internet.example"
+    assert helpers.able() == frozenset(), "it is no step of recovery"

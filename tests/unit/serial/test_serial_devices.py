@@ -1,17 +1,44 @@
 """What is built for what the settings name: nothing more."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
-from agent.config import DeviceSettings, ModemSettings, Settings
+from agent.config import DeviceSettings, ModemRecoverySettings, ModemSettings, Settings, SmsSettings
 from agent.model.command import CommandError
+from agent.model.sms import make_command
 from agent.serial_devices import SerialDevices
+from agent.signaling.trust import KeyRing, SigningKey, make_signing_key
+
+PORTAL = SigningKey(make_signing_key())
+
+
+class Around:
+    """The rest of an agent."""
+
+    def __init__(self):
+        self.reboots, self.allowance = 0, None
+        self.broker = SimpleNamespace(connected=False)
+        self.power = SimpleNamespace(can_reboot=True, reboot=self._reboot)
+        self.releases = SimpleNamespace(is_on_trial=False)
+        self.service = SimpleNamespace(is_portals=KeyRing.of([PORTAL.public]).verifies_bytes)
+        self.sessions = SimpleNamespace(has_media=False)
+
+    def _reboot(self):
+        self.reboots += 1
 
 
 @pytest.fixture
-def build(tmp_path):
+def around():
+    return Around()
+
+
+@pytest.fixture
+def build(tmp_path, around):
     def with_settings(**sections):
-        settings = Settings(device=DeviceSettings(state_dir=tmp_path), **sections)
-        return SerialDevices(settings, lambda *_: None, lambda: None, lambda *_: None)
+        settings = Settings(device=DeviceSettings(id="door", state_dir=tmp_path), **sections)
+        return SerialDevices(settings, lambda *_: None, lambda: None, lambda *_: None, around)
 
     return with_settings
 
@@ -47,3 +74,30 @@ async def test_a_modem_is_asked_by_way_of_modemmanager(build):
 async def test_without_a_modem_there_is_no_history(build):
     with pytest.raises(CommandError, match="no modem"):
         build().handlers["modem-history"](None, None)
+
+
+async def test_a_modem_is_recovered_unless_the_settings_want_it_only_told(build):
+    assert parts(build(modem=ModemSettings(backend="at"))) >= {"modem", "modem-recovery"}
+    told = build(modem=ModemSettings(backend="at", recovery=ModemRecoverySettings(enabled=False)))
+    assert "modem-recovery" not in parts(told)
+    assert told.sections["modem"]().recovery == ""
+
+
+async def test_messages_are_looked_at_where_the_settings_say_so_alone(build, around, monkeypatch):
+    monkeypatch.setattr("agent.serial_devices.read_moment", lambda: SimpleNamespace(is_clock_set=True))
+    without = build(modem=ModemSettings(backend="modemmanager"))
+    assert "sms" not in parts(without)
+    devices = build(modem=ModemSettings(backend="modemmanager"), sms=SmsSettings(enabled=True))
+    assert "sms" in parts(devices)
+    command = make_command("reboot", "", time.time() + 1)
+    text = command.encode(PORTAL.sign_bytes(command.signed_by("door")))
+    assert without._on_sms(text) is None
+    assert devices._on_sms(text) == f"door {command.nonce} reboots"
+    assert (devices._on_sms(text), around.reboots) == (None, 1)
+
+
+async def test_no_reboot_while_a_release_is_on_trial(build, around):
+    around.releases.is_on_trial = True
+    with pytest.raises(CommandError, match="a release is on trial"):
+        build()._reboot()
+    assert around.reboots == 0

@@ -6,6 +6,7 @@ import pytest
 
 from agent.errors import ConfigError
 from agent.signaling.signing import SigningFolder
+from agent.signaling.trust import KeyRing
 
 NOW_S = 1_800_000_000
 
@@ -69,3 +70,12 @@ def test_a_version_that_cannot_be_read_is_named_with_its_file(tmp_path):
     file.write_text("one")
     with pytest.raises(ConfigError, match=rf"^{re.escape(str(file))}: must hold a number$"):
         again(tmp_path)
+
+
+def test_what_is_for_a_camera_out_of_reach_is_signed_by_the_key_that_it_knows(folder):
+    known = KeyRing.of(folder.key_set().publics)
+    folder.rotate()
+    signature = folder.sign_bytes(b"pinhole-sms-1\nwords")
+    assert known.verifies_bytes(b"pinhole-sms-1\nwords", signature)
+    assert not known.verifies_bytes(b"pinhole-sms-1\nother", signature)
+    assert not known.verifies_bytes(b"pinhole-sms-1\nwords", signature[:-1])

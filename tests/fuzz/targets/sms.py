@@ -1,0 +1,62 @@
+"""Messages that a camera's modem gets from anybody who knows its number."""
+
+from fuzz.target import Target
+
+from agent.model.sms import MAX_CHARS, is_command, make_command
+from agent.serial.modem.sms import Heard, Lifeline, Now
+
+SIGNATURE = bytes(range(64))
+"""The one that counts here: who finds it still has to be new and in time."""
+NOW_S = 1_800_000_000.0
+
+
+class Memory:
+    """The disk."""
+
+    def __init__(self) -> None:
+        self.value: Heard | None = None
+
+    def load(self) -> Heard | None:
+        return self.value
+
+    def keep(self, value: Heard, _now_s: float) -> None:
+        self.value = value
+
+    def write(self, value: Heard) -> None:
+        self.value = value
+
+
+def check(data: bytes) -> None:
+    """Nothing is done but what was signed, and that once; answers are for who proved it alone."""
+    done: list[str] = []
+
+    def act(argument: str) -> str:
+        done.append(argument)
+        return argument
+
+    line = Lifeline(
+        "door",
+        lambda _, signature: signature == SIGNATURE,
+        {"status": act, "reboot": act, "apn": act, "plan": act},
+        Memory(),
+        lambda: Now(NOW_S, True, 0.0),
+    )
+    text = data.decode(errors="replace")
+    answer = line.on_sms(text)
+    assert (answer is None) == (not done)
+    assert line.on_sms(text) is None
+    assert len(done) <= 1
+    if answer is not None:
+        assert is_command(text)
+        assert len(answer) <= MAX_CHARS
+        assert all(" " <= char <= "z" for char in answer)
+
+
+def seeds() -> list[bytes]:
+    """One of each verb, with the right signature and with none."""
+    made = [make_command(verb, "", NOW_S) for verb in ("status", "reboot", "plan")]
+    made.append(make_command("apn", "internet.example", NOW_S))
+    return [each.encode(signature).encode() for each in made for signature in (SIGNATURE, bytes(64))]
+
+
+TARGET = Target("sms", "Commands by SMS: whoever knows the camera's number.", check, seeds, max_bytes=512)
