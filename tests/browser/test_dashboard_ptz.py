@@ -1,6 +1,7 @@
 """Who may move a camera's head does so from its page: a real agent, a head on a pseudo terminal, Chromium."""
 
 import asyncio
+import math
 import time
 from contextlib import asynccontextmanager
 
@@ -18,6 +19,9 @@ from agent.config import load
 from agent.portal.accounts.desk import Desk
 
 PATIENCE_S = PATIENCE_MS / 1000
+FOV_DEG = 60.0
+"""What the settings have where they say nothing."""
+A_QUARTER_DEG = math.degrees(math.atan(0.5 * math.tan(math.radians(FOV_DEG / 2))))
 
 
 async def until(condition, why):
@@ -111,6 +115,20 @@ async def test_whatever_ends_the_hand_ends_the_move(tmp_path):
         await until(lambda: not head.is_moving, "it runs on without the page")
 
 
+SLOWER = """() => {
+  const native = RTCPeerConnection.prototype.getStats;
+  const late = (one) => (one.type === "candidate-pair" ? { ...one, currentRoundTripTime: window.rtt } : one);
+  RTCPeerConnection.prototype.getStats = async function () {
+    return new Map([...(await native.call(this))].map(([id, one]) => [id, late(one)]));
+  };
+}"""
+"""The round trip is what the test says."""
+AIMS = """async () => {
+  const { aimOf } = await import(document.querySelector('link[href$="/aim.js"]').href);
+  const picture = { left: 100, top: 50, width: 800, height: 450 };
+  const at = (x, y) => ({ x, y });
+  return [aimOf(at(700, 275), at(700, 275), picture, false), aimOf(at(500, 50), at(900, 275), picture, true)];
+}"""
 HIDE = """() => {
   Object.defineProperty(document, "hidden", { configurable: true, value: true });
   document.dispatchEvent(new Event("visibilitychange"));
@@ -216,10 +234,20 @@ async def test_presets_and_a_click_that_centres(tmp_path):
         await page.keyboard.press("Escape")
 
         point = page.get_by_role("button", name="Point in the picture")
+        await page.evaluate(SLOWER)
+        for rtt_s, is_chosen in ((0.4, "true"), (0.2, "true"), (0.05, "false")):
+            await page.evaluate("(rtt) => { window.rtt = rtt }", rtt_s)
+            await page.wait_for_timeout(1500)  # the page looks once a second
+            await expect(point).to_have_attribute("aria-pressed", is_chosen)
         await point.click()
         await expect(point).to_have_attribute("aria-pressed", "true")
         before = head.position[0]
         await page.mouse.click(DESKTOP["width"] * 0.75, DESKTOP["height"] / 2)
         await until(lambda: head.position[0] > before + 3, "it does not turn to what was clicked")
+        await page.wait_for_timeout(1500)
+        assert abs(head.position[0] - before - A_QUARTER_DEG) < 0.05 * FOV_DEG, "a twentieth of the picture"
+        click, box = await page.evaluate(AIMS)
+        assert click == {"x": 0.25, "y": 0, "width": 1}
+        assert box == {"x": 0.25, "y": 0.140625, "width": 0.5}
         await screenshot(page, "ptz-1440")
         assert await faults(page) == []
