@@ -5,6 +5,7 @@ The delay decides (`delay.py`, `aimd.py`), loss above the link's own forbids (`l
 outage is met with silence.
 """
 
+from collections import deque
 from collections.abc import Sequence
 
 from agent.control import loss
@@ -39,6 +40,10 @@ EAGER_PACING = 2.5
 WINDOW_NS = 120_000_000
 """In flight beyond one round trip at the target: a report's interval (62 ms) and a short queue. What a
 falling link does not take then waits here, where the encoder sees it."""
+GAPS, MIN_GAPS, GAP_SHARE = 64, 16, 0.95
+"""Where reports are lost, the window also covers the time without them that so many of the last ones met at
+most: else each lost report stops the sender, and what arrives then looks like a slower link."""
+MAX_GAP_NS = 250_000_000
 MIN_WINDOW_BYTES = 6000
 STALL_NS = 400_000_000
 """Silence beyond a round trip while packets are in flight: the path is out. Chromium reports every 62 ms."""
@@ -71,6 +76,8 @@ class BandwidthEstimator:
         self._rtt_ns = FIRST_RTT_NS
         self._least_rtt_ns = FIRST_RTT_NS
         self._feedback_ns: int | None = None
+        self._gaps_ns: deque[int] = deque(maxlen=GAPS)  # of each report: how long those before it were lost
+        self._usual_gap_ns = 0
         self._last_sent_ns = 0
         self._report_ns: int | None = None
         self._has_fallen = False
@@ -116,7 +123,7 @@ class BandwidthEstimator:
         """What may leave now without too much on its way; nothing while the path is out."""
         if self.is_stalled(now_ns):
             return 0
-        window_ns = self._least_rtt_ns + WINDOW_NS
+        window_ns = self._least_rtt_ns + WINDOW_NS + self._usual_gap_ns
         window_bytes = self._rate.target_bps * window_ns // 8_000_000_000
         return max(0, max(MIN_WINDOW_BYTES, window_bytes) - self._flight.bytes)
 
@@ -145,6 +152,7 @@ class BandwidthEstimator:
             self._follow_loss(outcome, now_ns)
             return
         self._note_rtt(now_ns - outcome.newest_sent_ns)
+        self._note_gap(outcome, now_ns)
         self._feedback_ns = now_ns
         if was_stalled:
             self._resume(now_ns)
@@ -196,6 +204,13 @@ class BandwidthEstimator:
         self._rtt_ns += (rtt_ns - self._rtt_ns) // 8  # RFC 6298's weight
         # The least round trip creeps up, so that a longer route is believed within a minute.
         self._least_rtt_ns = min(rtt_ns, self._least_rtt_ns + (rtt_ns - self._least_rtt_ns) // 256)
+
+    def _note_gap(self, outcome: Outcome, now_ns: int) -> None:
+        is_gap = bool(outcome.unknown_bytes) and self._feedback_ns is not None
+        self._gaps_ns.append(min(MAX_GAP_NS, now_ns - (self._feedback_ns or 0)) if is_gap else 0)
+        if is_gap or self._usual_gap_ns:
+            gaps_ns = sorted(self._gaps_ns)
+            self._usual_gap_ns = gaps_ns[int(GAP_SHARE * len(gaps_ns))] if len(gaps_ns) >= MIN_GAPS else 0
 
     def _note_delivery(self, outcome: Outcome) -> None:
         first_us, _ = outcome.received[0]

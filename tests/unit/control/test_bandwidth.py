@@ -171,6 +171,19 @@ def test_a_report_about_nothing_changes_nothing(report):
     assert one.probe_due(1 * S) is None
 
 
+def test_where_reports_are_often_lost_more_may_be_on_its_way():
+    def allowance(heard):
+        lane = Lane(estimator())
+        for is_heard in heard:
+            lane.run(0.07, is_heard=is_heard)
+        lane.estimator.set_max_bps(500_000)  # the window follows the target
+        return lane.estimator.allowance_bytes(lane.now)
+
+    heard = [True] * 96
+    assert allowance([True, False, True] * 32) >= 1.5 * allowance(heard)
+    assert allowance([*heard[:48], False, *heard[48:]]) == allowance(heard)
+
+
 def test_what_lost_feedback_covered_counts_as_delivered():
     lane = Lane(estimator())
     for _ in range(100):

@@ -44,3 +44,9 @@ def test_a_long_route_is_no_queue(name, share, frozen_s):
     done, used = run(name, 1)
     assert used >= share
     assert done.freezes()[1] <= frozen_s
+
+
+def test_lost_reports_do_not_look_like_a_slower_link():
+    done, used = run("deaf-30", 1)
+    assert used >= 0.85
+    assert done.freezes()[1] <= 1
