@@ -419,7 +419,8 @@ def _address(value: str) -> str:
     parts = urlsplit(f"//{_without_spaces(value)}")
     try:
         is_one = bool(parts.hostname and parts.port and value == parts.netloc and not parts.username)
-    except ValueError:
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # no port, or labels that are empty or too long
         is_one = False
     if not is_one:
         raise ValueError("must be HOST:PORT")
@@ -480,6 +481,7 @@ def _ptz_port(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme == "udp" and parts.hostname and not parts.path:
         _ = parts.port  # which raises ValueError
+        parts.hostname.encode("idna")  # which does so too, where a label is empty or too long
         return value
     if not value.startswith("/"):
         raise ValueError("must be a path as in /dev, or udp://HOST or udp://HOST:PORT for VISCA over IP")

@@ -12,7 +12,7 @@ async def is_reached(dialers: Sequence[Dialer]) -> bool:
             (await dialer.open()).close()
         except ConnectionRefusedError:
             return True
-        except OSError:  # TimeoutError and an unknown name are such too
+        except (OSError, UnicodeError):  # TimeoutError, an unknown name; and one that is no name to IDNA
             continue
         return True
     return False

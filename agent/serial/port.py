@@ -173,7 +173,10 @@ class Line:
             await asyncio.sleep(min(POLL_S, left_s) if is_there else POLL_S)
 
     def _is_there(self) -> bool:
-        return Path(self.settings.port).exists()
+        try:
+            return Path(self.settings.port).exists()
+        except OSError:  # in a folder that is closed to us, or too long a name: the open says which
+            return True
 
     async def _open_and_serve(self) -> str:
         """Returns why it is over."""

@@ -39,7 +39,7 @@ class UdpWire:
         while True:
             try:
                 await self._open_and_serve()
-            except OSError as exc:
+            except (OSError, UnicodeError) as exc:  # a name that is none to IDNA
                 problem = f"{self._address[0]} cannot be reached: {exc}"
                 if problem != self.problem:
                     log.warning(f"ptz: {problem}")

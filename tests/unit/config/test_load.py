@@ -217,6 +217,7 @@ def test_a_missing_secret_names_its_file(tmp_path):
         ('port = "ttyUSB0"', "ptz.port"),
         ('port = "udp://head.example"', "ptz.port"),
         ('port = "/dev/head"\nprotocol = "visca-ip"', "ptz.port"),
+        ('port = "udp://cam..lan"\nprotocol = "visca-ip"', "ptz.port"),
         ('port = "udp://head.example:99999"\nprotocol = "visca-ip"', "ptz.port"),
         ('protocol = "visca"\naddress = 8', "ptz.address"),
         ('protocol = "pelco-p"\naddress = 33', "ptz.address"),

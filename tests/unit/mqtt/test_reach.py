@@ -31,7 +31,15 @@ async def test_a_refusal_is_an_answer():
     assert await is_reached([Host(ConnectionRefusedError())])
 
 
-@pytest.mark.parametrize("fault", [TimeoutError(), OSError(101, "Network is unreachable"), socket.gaierror()])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        TimeoutError(),
+        OSError(101, "Network is unreachable"),
+        socket.gaierror(),
+        UnicodeError("label empty or too long"),  # what the IDNA codec says of a..b
+    ],
+)
 async def test_silence_is_none_but_the_second_address_may_answer(fault):
     away = Host(fault)
     assert not await is_reached([away])

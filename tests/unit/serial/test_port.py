@@ -3,6 +3,7 @@
 import array
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import termios
@@ -16,6 +17,7 @@ from parts.terminal import Terminal, is_busy
 from agent.errors import LineError
 from agent.serial import port as ports
 from agent.serial.port import MAX_PAUSE_S, POLL_S, STEADY_S, Line, LineSettings, open_serial
+from agent.serial.ptz.udp import UdpWire
 
 
 @pytest.fixture
@@ -327,3 +329,27 @@ def test_a_driver_that_takes_the_mode_and_does_nothing_is_refused(terminal, ioct
 def test_rts_and_dtr_are_never_raised_but_where_the_device_wants_them(terminal, ioctls, dtr):
     with running_port(terminal.link, dtr=dtr):
         assert ioctls["lines"] == [(termios.TIOCM_DTR, dtr), (termios.TIOCM_RTS, False)]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENAMETOOLONG])
+async def test_a_port_that_nobody_may_look_for_is_tried_and_told(tmp_path, monkeypatch, number):
+    def refuse(_path):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(ports.Path, "exists", refuse)
+    async with running(tmp_path / "none") as it:
+        await it.clock.until(lambda: it.line.state == "failed")
+        assert "cannot open" in it.line.problem
+
+
+async def test_a_name_that_is_none_is_told_and_asked_for_again(caplog):
+    wire = UdpWire("cam..lan", 52381, lambda _: None, bytes, lambda _: None)
+    clock = LoopClock(is_busy)
+    task = asyncio.create_task(wire.run())
+    try:
+        await clock.until(lambda: wire.problem)
+        assert wire.problem.startswith("cam..lan cannot be reached")
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
