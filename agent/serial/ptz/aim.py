@@ -3,6 +3,9 @@
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, with_config
 
 from agent.serial.ptz.motion import Position
 
@@ -52,12 +55,13 @@ def point_at(position: Position, x: float, y: float, fov_deg: float, magnified: 
     return Position(pan_deg, math.degrees(math.atan2(above, math.hypot(right, ahead))))
 
 
+@with_config(ConfigDict(allow_inf_nan=False))
 @dataclass(frozen=True, slots=True)
 class Point:
     """A pulse of so long moved the picture by so much of its width."""
 
-    seconds: float
-    moved: float
+    seconds: Annotated[float, Field(ge=0, le=60)]
+    moved: Annotated[float, Field(ge=-100, le=100)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,11 @@ class Calibration:
     """Two pulses tell the speed, and the time that is lost until the head moves."""
 
     points: tuple[Point, ...] = ()
+
+    def __post_init__(self) -> None:
+        """What a damaged file says of it is refused as a whole: raises ValueError."""
+        if len(self.points) > 2 or len({each.seconds for each in self.points}) < len(self.points):
+            raise ValueError("at most two points, of different seconds")
 
     def learn(self, point: Point) -> "Calibration":
         """With one point more: the newest two of different length count."""
