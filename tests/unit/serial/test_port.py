@@ -342,7 +342,7 @@ async def test_a_port_that_nobody_may_look_for_is_tried_and_told(tmp_path, monke
         assert "cannot open" in it.line.problem
 
 
-async def test_a_name_that_is_none_is_told_and_asked_for_again(caplog):
+async def test_a_name_that_is_none_is_told_and_asked_for_again():
     wire = UdpWire("cam..lan", 52381, lambda _: None, bytes, lambda _: None)
     clock = LoopClock(is_busy)
     task = asyncio.create_task(wire.run())
