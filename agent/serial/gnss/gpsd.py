@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from agent.serial.gnss.nmea import Place
 
 HOST, PORT = "127.0.0.1", 2947
 WATCH = b'?WATCH={"enable":true,"json":true};\n'
+LIST = b"?DEVICES;\n"
 MAX_LINE_BYTES = 16 * 1024
 """gpsd's own bound of one answer is 10240 (GPS_JSON_RESPONSE_MAX)."""
 MAX_DEVICES = 16
@@ -23,13 +24,15 @@ Json = Mapping[str, Any]
 class Gpsd:
     """One connection's lines, and the fix that comes of them."""
 
-    def __init__(self, floor_unix_s: float) -> None:
-        """`floor_unix_s`: no right date is before it."""
-        self._floor_unix_s = floor_unix_s
+    def __init__(self, floor_unix_s: float, is_ours: Callable[[str], bool] = lambda _: True) -> None:
+        """`floor_unix_s`: no right date is before it. `is_ours`: gpsd tells of every port it reads."""
+        self._floor_unix_s, self._is_ours = floor_unix_s, is_ours
         self.is_gpsd = False
         """It has said so: any program may listen on a port."""
-        self.devices: tuple[str, ...] | None = None
-        """The ports that it reads; None until it has said which."""
+        self.lists = 0
+        """How often it has said which ports it reads."""
+        self.devices: tuple[str, ...] = ()
+        """Those of them that are ours."""
         self._satellites = 0
         self._fix: Fix | None = None
         self._fixed_s = -math.inf
@@ -40,11 +43,18 @@ class Gpsd:
             said = json.loads(line)
         except (ValueError, RecursionError):
             return
+        if (
+            isinstance(said, dict)
+            and isinstance(device := said.get("device"), str)
+            and not self._is_ours(device)
+        ):
+            return
         match said:
             case {"class": "VERSION"}:
                 self.is_gpsd = True
             case {"class": "DEVICES", "devices": list(devices)}:
-                self.devices = tuple(_paths(devices))
+                self.devices = tuple(filter(self._is_ours, _paths(devices)))
+                self.lists += 1
             case {"class": "SKY", "uSat": int(used)} if 0 <= used < 100:
                 self._satellites = used
             case {"class": "TPV"}:

@@ -1,6 +1,7 @@
 """Asks gpsd, or reads the receiver's own port, and says where the device is as far as others may know."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -26,6 +27,8 @@ LOOK_S = 2.0
 """How often what was heard is looked at: a receiver speaks each second."""
 ASK_S = 3.0
 """gpsd is on this machine, and says at once what it is."""
+LIST_S = 30.0
+"""How often gpsd is asked what it still reads, which shows too that it hangs."""
 RETRY_S = 10.0
 BAUDS = (9600, 115_200, 38_400, 4800)
 """By how many receivers are delivered with them."""
@@ -91,27 +94,42 @@ class Locator:
                 reader, writer = await self._open_gpsd()
         except OSError:
             return False
-        said = Gpsd(EARLIEST_UNIX_S)
+        said = Gpsd(EARLIEST_UNIX_S, self._is_ours)
         try:
             writer.write(gpsd.WATCH)
             async with asyncio.timeout(ASK_S):
-                while not said.is_gpsd or said.devices is None:
+                while not said.is_gpsd or not said.lists:
                     await _take_line(reader, said)
-            if not self._is_ours(said.devices):
+            if self._line and not said.devices:
                 return False
             self._gpsd = said
-            while True:
-                await _take_line(reader, said)
+            await self._follow(said, reader, writer)
         except (OSError, ValueError) as exc:  # ValueError: a line without an end
             log.info(f"gpsd is not heard any more: {exc or type(exc).__name__}")
             return self._gpsd is not None
+        else:
+            log.info(f"gpsd does not read {self._settings.port} any more")
+            return False
         finally:
             self._gpsd = None
             writer.close()
 
-    def _is_ours(self, devices: tuple[str, ...]) -> bool:
+    async def _follow(self, said: Gpsd, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until our port is there and gpsd does not read it. Raises OSError where it has ended or hangs."""
+        while said.devices or not os.access(self._settings.port, os.F_OK):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LIST_S):
+                    while True:
+                        await _take_line(reader, said)
+            lists = said.lists
+            writer.write(gpsd.LIST)
+            async with asyncio.timeout(ASK_S):
+                while said.lists == lists:
+                    await _take_line(reader, said)
+
+    def _is_ours(self, device: str) -> bool:
         port = self._settings.port
-        return not port or os.path.realpath(port) in map(os.path.realpath, devices)
+        return not port or os.path.realpath(port) == os.path.realpath(device)
 
     async def _hear_port(self, line: Line) -> None:
         """Until it cannot be opened, since gpsd may have it."""

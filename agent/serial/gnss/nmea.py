@@ -155,17 +155,21 @@ def _angle(text: str, most_deg: int) -> float:
 
 
 def _count(text: str) -> int:
-    if len(text) > 2:
-        raise ValueError("more satellites than there are")
+    if len(text) > 2 or not (text or "0").isdecimal():
+        raise ValueError("no count of satellites")
     return int(text or 0)
 
 
 def _time(time: str, date: str) -> float | None:
-    """Unix time in seconds; None before the receiver knows it. A leap second is the one before."""
+    """Unix time in seconds; None before the receiver knows it (000000). A leap second is the one before."""
     clock, day = _TIME.fullmatch(time), _DATE.fullmatch(date)
     if clock is None or day is None:
         return None
     hour, minute, second = map(int, clock.groups())
     of_month, month, year = map(int, day.groups())
     century = 1900 if year >= 80 else 2000  # GPS began in 1980
-    return datetime(century + year, month, of_month, hour, minute, min(second, 59), tzinfo=UTC).timestamp()
+    try:
+        when = datetime(century + year, month, of_month, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError:
+        return None
+    return when.timestamp()

@@ -19,8 +19,8 @@ def check(data: bytes) -> None:
             assert fix.dimensions in (2, 3)
             assert 0 <= fix.satellites < 100
             assert fix.time_unix_s is None or fix.time_unix_s >= FLOOR_UNIX_S
-        assert len(gpsd.devices or ()) <= MAX_DEVICES
-        assert all(isinstance(path, str) for path in gpsd.devices or ())
+        assert len(gpsd.devices) <= MAX_DEVICES
+        assert all(isinstance(path, str) for path in gpsd.devices)
 
 
 def seeds() -> list[bytes]:

@@ -41,6 +41,19 @@ def test_what_gpsd_says() -> None:
     assert gpsd.fix(11.1) is None, "it has gone silent"
 
 
+def test_another_receivers_place_is_not_ours() -> None:
+    gpsd = Gpsd(FLOOR, lambda path: path == "/dev/ttyUSB1")
+    both = b'{"class":"DEVICES","devices":[{"path":"/dev/ttyS0"},{"path":"/dev/ttyUSB1"}]}'
+    for line in (VERSION, both, SKY, json.dumps(TPV).encode()):
+        gpsd.take(line, 1.0)
+    gpsd.take(SKY.replace(b"USB1", b"S0").replace(b'uSat":9', b'uSat":4'), 2.0)
+    gpsd.take(json.dumps(TPV | {"device": "/dev/ttyS0", "lat": 0}).encode(), 2.0)
+    assert gpsd.devices == ("/dev/ttyUSB1",)
+    fix = gpsd.fix(2.0)
+    assert fix
+    assert (fix.place.latitude_deg, gpsd._satellites) == (47.376912, 9)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -70,7 +83,7 @@ def test_many_devices_are_bounded() -> None:
     gpsd = Gpsd(FLOOR)
     devices = [{"path": f"/dev/ttyS{n}"} for n in range(1000)]
     gpsd.take(json.dumps({"class": "DEVICES", "devices": [7, {"path": 7}, *devices]}).encode(), 1.0)
-    assert 0 < len(gpsd.devices or ()) <= MAX_DEVICES
+    assert 0 < len(gpsd.devices) <= MAX_DEVICES
 
 
 json_values = st.recursive(
@@ -87,7 +100,7 @@ def test_no_value_is_trusted(kind: str, fields: dict[str, object]) -> None:
     gpsd.take(json.dumps({"class": kind} | fields).encode(), 1.0)
     fix = gpsd.fix(1.0)
     assert fix is None or (abs(fix.place.latitude_deg) <= 90 and abs(fix.place.longitude_deg) <= 180)
-    assert all(isinstance(path, str) for path in gpsd.devices or ())
+    assert all(isinstance(path, str) for path in gpsd.devices)
 
 
 @given(st.binary(max_size=200))

@@ -201,6 +201,41 @@ async def test_what_is_no_gpsd_is_given_up(rubbish, terminal):
         if not rubbish:
             bench.gpsd.feed_eof()
         await bench.clock.until(lambda: bench.line.state == "open")
+        with speaking(bench, terminal, SECOND):
+            section = await bench.until_state("fix")
+    assert section.source == "nmea"
+
+
+async def test_a_gpsd_that_has_given_up_the_port_leaves_it_to_us(terminal):
+    async with running(source=port(terminal)) as bench:
+        stream = bench.gpsd = said(VERSION, DEVICES % bytes(terminal.link.readlink()), TPV)
+        await bench.until_state("fix")
+        await bench.clock.until(lambda: b"?DEVICES;" in bench.writers[0].said)
+        stream.feed_data(DEVICES.replace(b'{"class":"DEVICE","path":"%s"}', b""))
+        await bench.clock.until(lambda: bench.line.state == "open")
+
+
+async def test_a_gpsd_that_hangs_is_left(terminal):
+    async with running(source=port(terminal)) as bench:
+        bench.gpsd = said(VERSION, DEVICES % bytes(terminal.link.readlink()), TPV)
+        await bench.until_state("fix")
+        await bench.clock.until(lambda: bench.line.state == "open")
+        assert bench.writers[0].is_closed
+
+
+async def test_a_receiver_that_is_unplugged_stays_gpsds(terminal):
+    """Which opens it when it is back, and sets the clock by it."""
+    async with running(source=port(terminal)) as bench:
+        stream = bench.gpsd = said(VERSION, DEVICES % bytes(terminal.link.readlink()), TPV)
+        await bench.until_state("fix")
+        terminal.unplug()
+        await bench.clock.until(lambda: b"?DEVICES;" in bench.writers[0].said)
+        stream.feed_data(DEVICES.replace(b'{"class":"DEVICE","path":"%s"}', b""))
+        assert "reads no receiver" in (await bench.until_state("absent")).problem
+        terminal.plug()
+        stream.feed_data(DEVICES % bytes(terminal.link.readlink()) + TPV)
+        await bench.until_state("fix")
+        assert (bench.asked, bench.line.state) == (1, "absent")
 
 
 async def test_gpsd_that_comes_and_goes():

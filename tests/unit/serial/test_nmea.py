@@ -129,7 +129,7 @@ def test_what_nobody_reads_is_passed_over(body: str) -> None:
         "GPGGA,1,nan,N,17518.8938,E,1,08",
         "GPGGA,1,,,,,1,08",
         "GPGGA,,,,,,0,123",
-        "GPRMC,120000,A,3747.0873,S,17518.8938,E,,,310226",
+        "GPGGA,1,3747.0873,S,17518.8938,E,1,-1",
     ],
 )
 def test_a_sentence_without_sense_is_faulty(body: str) -> None:
@@ -146,6 +146,13 @@ def test_a_position_that_was_not_measured_is_none(quality: str) -> None:
 @pytest.mark.parametrize("mode", "NEMS")
 def test_nor_is_one_that_an_rmc_says_so_of(mode: str) -> None:
     assert read(sentence(f"GPRMC,,A,3747.0873,S,17518.8938,E,,,,,,{mode}")) == [Rmc(None, None)]
+
+
+@pytest.mark.parametrize(
+    ("clock", "date"), [("000000.00", "000000"), ("120000", "310226"), ("256199", "010126")]
+)
+def test_a_date_that_is_none_hides_nothing_else(clock: str, date: str) -> None:
+    assert read(sentence(f"GPRMC,{clock},V,,,,,,,{date},,,N")) == [Rmc(None, None)]
 
 
 def test_an_rmc_of_before_nmea_2_3_names_no_mode() -> None:
