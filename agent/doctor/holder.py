@@ -9,7 +9,7 @@ DEVICES = ("/dev/video", "/dev/media", "/dev/v4l-subdev")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A running agent that has a device open."""
+    """A running agent that has a device."""
 
     pid: int
 
@@ -23,6 +23,11 @@ def find_holder(proc: Path = PROC, devices: tuple[str, ...] = DEVICES) -> Holder
         if is_agent(process) and _has_device(process, devices):
             return Holder(int(process.name))
     return None
+
+
+def find_agent(proc: Path = PROC) -> Holder | None:
+    """The first agent that runs, whatever it has open; blocking."""
+    return next((Holder(int(each.name)) for each in proc.glob("[0-9]*") if is_agent(each)), None)
 
 
 def is_agent(process: Path) -> bool:

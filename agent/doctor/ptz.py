@@ -5,30 +5,28 @@ import os
 from pathlib import Path
 
 from agent.config import PtzSettings
-from agent.doctor.holder import PROC, Holder, find_holder
+from agent.doctor.holder import PROC, Holder, find_agent, find_holder
 from agent.doctor.report import Finding
 from agent.model.signal import Detail
 from agent.serial.ptz.probe import PROBE_S, Probe, probe
 
 
 async def try_head(settings: PtzSettings, patience_s: float = PROBE_S, proc: Path = PROC) -> Probe | Holder:
-    """What it answers, or the agent that has its port: two would talk at once."""
-    if settings.port and settings.protocol != "visca-ip":
-        holder = await asyncio.to_thread(_find_holder, settings.port, proc)
-        if holder:
-            return holder
-    return await probe(settings, patience_s)
+    """What it answers, or the agent that has it: two would talk at once, and a probe stops the head."""
+    return await asyncio.to_thread(_find_holder, settings, proc) or await probe(settings, patience_s)
 
 
-def _find_holder(port: str, proc: Path) -> Holder | None:
-    return find_holder(proc, (os.path.realpath(port),))
+def _find_holder(settings: PtzSettings, proc: Path) -> Holder | None:
+    if settings.protocol == "visca-ip":  # a socket does not show whom it talks with
+        return find_agent(proc)
+    return find_holder(proc, (os.path.realpath(settings.port),)) if settings.port else None
 
 
 def judge_head(settings: PtzSettings, found: Probe | Holder) -> Finding:
     """Warnings only: a camera serves with a head that stands."""
     subject = settings.protocol
     if isinstance(found, Holder):
-        words = f"the running agent (process {found.pid}) has its port: not tried"
+        words = f"the running agent (process {found.pid}) has it: not tried"
         return Finding("ptz", subject, "good", words)
     if found.problem:
         words, _, advice = found.problem.partition(": ")

@@ -10,7 +10,7 @@ from agent.config import Settings
 from agent.doctor.holder import is_agent
 from agent.doctor.report import Finding
 
-AGENT = "pinhole"
+AGENT, GPSD = "pinhole", "gpsd"
 _HEADER = "/dev/ttyAMA0"
 _BY_ID = "/dev/serial/by-id/"
 
@@ -20,7 +20,7 @@ class PortFacts:
     """One port."""
 
     name: str
-    """What is on it: `modem`, `ptz`."""
+    """What is on it: `modem`, `ptz`, `gnss`."""
     path: str
     target: str = ""
     """The device that the path leads to; empty where there is none."""
@@ -40,6 +40,8 @@ def ports_of(settings: Settings) -> dict[str, str]:
     ports = {"modem": settings.modem.port} if settings.modem.backend == "at" else {}
     if settings.ptz.port is not None and settings.ptz.port.startswith("/"):
         ports["ptz"] = settings.ptz.port
+    if settings.gnss.port:
+        ports["gnss"] = settings.gnss.port
     return ports
 
 
@@ -69,7 +71,8 @@ def judge_port(facts: PortFacts) -> Finding:
     """Warnings only: the camera serves without."""
     for message, advice in _troubles(facts):
         return Finding("serial", facts.name, "warning", message, advice)
-    used = ", and the agent has it open" if facts.holders else ""
+    holder = "gpsd" if _is_gpsds(facts) else "the agent"
+    used = f", and {holder} has it open" if facts.holders else ""
     return Finding("serial", facts.name, "good", f"{facts.path} is {facts.target}{used}")
 
 
@@ -77,6 +80,8 @@ def _troubles(facts: PortFacts) -> Iterator[tuple[str, str]]:
     """What is wrong, and what to do; what hides the others goes first."""
     path, tty = facts.path, facts.target.removeprefix("/dev/")
     others = {program: pid for pid, program in facts.holders if program != AGENT}
+    if _is_gpsds(facts):
+        del others[GPSD]
     if not facts.target:
         yield f"{path} is not there", _how_to_get(facts)
         return
@@ -91,11 +96,16 @@ def _troubles(facts: PortFacts) -> Iterator[tuple[str, str]]:
     if facts.is_console:
         advice = "take its console= out of /boot/firmware/cmdline.txt, and reboot"
         yield f"the kernel writes its log on {path}", advice
-    if not facts.may_use:
+    if not facts.may_use and not _is_gpsds(facts):
         yield f"no right to use {path}", "add this user to the group dialout, and sign in again"
     if path.startswith(_BY_ID) and not facts.has_number:
         advice = "name it by its USB port: /dev/serial/by-path/…"
         yield f"the adapter of {path} has no serial number: another of its kind gets the same name", advice
+
+
+def _is_gpsds(facts: PortFacts) -> bool:
+    """The agent asks gpsd then, and leaves the port alone."""
+    return facts.name == "gnss" and any(program == GPSD for _, program in facts.holders)
 
 
 def _how_to_get(facts: PortFacts) -> str:

@@ -228,7 +228,7 @@ async def test_a_camera_on_the_network_moves_and_stands_still_at_the_end(tmp_pat
     assert running.cancelled()
     await until(lambda: not camera.head.is_moving)
     camera.head.position[:2] = [20.0, -5.0]
-    found = await try_head(settings)
+    found = await try_head(settings, proc=tmp_path)
     assert judge_head(settings, found).message == "answers, and points 20° to the right, -5° up"
     camera.head.velocity = (1.0, 0.0, 1.0)
     lines = (f'port = "udp://127.0.0.1:{port}"', 'protocol = "visca-ip"')

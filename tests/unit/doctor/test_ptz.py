@@ -4,7 +4,7 @@ import pytest
 
 from agent.config import PtzSettings
 from agent.doctor.holder import Holder
-from agent.doctor.ptz import judge_head
+from agent.doctor.ptz import judge_head, try_head
 from agent.serial.ptz.motion import Position
 from agent.serial.ptz.probe import Probe
 
@@ -27,3 +27,11 @@ def test_a_head_that_answers_and_one_that_does_not(settings, found, verdict, wor
     assert (finding.check, finding.verdict) == ("ptz", verdict)
     assert words in finding.message
     assert (finding.advice != "") == (verdict == "warning")
+
+
+async def test_a_head_on_the_network_is_left_to_the_agent_that_runs(tmp_path):
+    process = tmp_path / "812"
+    process.mkdir()  # whose open files this user may not see
+    (process / "cmdline").write_bytes(b"/opt/pinhole/current/bin/pinhole\0run\0")
+    head = PtzSettings(port="udp://192.0.2.7", protocol="visca-ip")
+    assert await try_head(head, proc=tmp_path) == Holder(812)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from agent.config import ModemSettings, PtzSettings, Settings
+from agent.config import GnssSettings, ModemSettings, PtzSettings, Settings
 from agent.doctor.serial_port import judge_port, ports_of, read_port
 
 PI5, PI4 = "Raspberry Pi 5 Model B Rev 1.0", "Raspberry Pi 4 Model B Rev 1.5"
@@ -35,8 +35,8 @@ class Machine:
         (process / "cmdline").write_bytes(b"\0".join(word.encode() for word in words) + b"\0")
         (process / "comm").write_text(comm + "\n")
 
-    def judge(self, path="/dev/ttyUSB0", model=PI4):
-        return judge_port(read_port("ptz", path, model, self.root))
+    def judge(self, path="/dev/ttyUSB0", model=PI4, name="ptz"):
+        return judge_port(read_port(name, path, model, self.root))
 
 
 @pytest.fixture
@@ -78,6 +78,17 @@ def test_who_holds_it_is_named(machine, comm, message, advice):
     found = machine.judge()
     assert (found.verdict, found.message) == ("warning", message)
     assert advice in found.advice
+
+
+def test_gpsd_may_have_the_receivers_port_and_no_other(machine, monkeypatch):
+    machine.plug()
+    machine.run(77, "/usr/sbin/gpsd", comm="gpsd")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    found = machine.judge(name="gnss")
+    assert (found.verdict, found.message) == ("good", "/dev/ttyUSB0 is /dev/ttyUSB0, and gpsd has it open")
+    assert "held by gpsd" in machine.judge().message
+    machine.run(79, "/usr/bin/minicom", comm="minicom")
+    assert machine.judge(name="gnss").message == "/dev/ttyUSB0 is held by minicom (process 79)"
 
 
 @pytest.mark.parametrize("cmdline", ["console=tty1 console=ttyAMA0,115200 quiet", "console=ttyAMA0"])
@@ -132,3 +143,6 @@ def test_the_settings_name_the_ports():
     )
     assert ports_of(named) == {"modem": "/dev/pinhole-modem"}
     assert ports_of(Settings(ptz=PtzSettings(port="/dev/ttyAMA0"))) == {"ptz": "/dev/ttyAMA0"}
+    receiver = GnssSettings(source="/dev/pinhole-gnss")
+    assert ports_of(Settings(gnss=receiver)) == {"gnss": "/dev/pinhole-gnss"}
+    assert ports_of(Settings(gnss=GnssSettings(source="gpsd"))) == {}
