@@ -541,7 +541,8 @@ class PtzSettings(Section):
         default=None,
         ge=1,
         le=255,
-        description="The preset that is its home. Default: VISCA's own home; Pelco has none.",
+        description="The preset that is its home, for VISCA at most 127. Default: VISCA's own home; Pelco "
+        "has none.",
         examples=[1],
     )
     idle_return_s: float = Field(
@@ -555,6 +556,8 @@ class PtzSettings(Section):
         is_udp = self.port is not None and self.port.startswith("udp:")
         if self.port is not None and is_udp != (self.protocol == "visca-ip"):
             yield "port", "must be udp://HOST for visca-ip, and a path in /dev for all others"
+        if self.protocol.startswith("visca") and (self.home_preset or 0) > 127:
+            yield "home_preset", "must be at most 127 for VISCA"
         for key in ("pan_limits_deg", "tilt_limits_deg"):
             limits = getattr(self, key)
             if limits is not None and limits[0] >= limits[1]:

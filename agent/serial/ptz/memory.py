@@ -5,7 +5,7 @@ from typing import Annotated, Protocol
 
 from pydantic import Field
 
-from agent.model.command import CommandError
+from agent.model.command import CommandError, PresetNumber
 from agent.serial.ptz.aim import Calibration
 
 MAX_PRESETS = 32
@@ -16,7 +16,7 @@ MAX_PRESETS = 32
 class Preset:
     """A place that the head has kept, and how people call it."""
 
-    number: int
+    number: PresetNumber
     name: str = ""
 
 

@@ -12,6 +12,7 @@ from agent.model.command import (
     PtzNumber,
     PtzTour,
 )
+from agent.serial.ptz import visca
 from agent.serial.ptz.aim import PULSE_SPEED, Calibration, Point, point_at, zoom_share
 from agent.serial.ptz.desk import Desk
 from agent.serial.ptz.holder import Person
@@ -64,9 +65,11 @@ class Orders:
         self._do(order, home)
 
     def _go(self, order: Order, wish: PtzNumber) -> None:
+        self._check(wish.number)
         self._do(order, GoPreset(wish.number))
 
     def _keep(self, order: Order, wish: PtzKeep) -> None:
+        self._check(wish.number)
         memory = self._desk.memory.keep(Preset(wish.number, wish.name))
         self._do(order, KeepPreset(wish.number))
         self._desk.remember(memory)
@@ -76,6 +79,7 @@ class Orders:
         self._desk.remember(self._desk.memory.forget(wish.number))
 
     def _tour(self, order: Order, wish: PtzTour) -> None:
+        self._check(*wish.presets)
         now_s = self._desk.clock()
         stops = wish.presets or self._desk.memory.numbers
         if wish.seconds and not stops:
@@ -120,6 +124,10 @@ class Orders:
 
     def _calibration(self, axis: str) -> Calibration:
         return self._desk.memory.pan if axis == "pan" else self._desk.memory.tilt
+
+    def _check(self, *numbers: int) -> None:
+        if self._desk.settings.protocol.startswith("visca") and max(numbers, default=0) > visca.MAX_PRESET:
+            raise CommandError("unknown-preset", f"VISCA's presets are 1 to {visca.MAX_PRESET}")
 
     def _do(self, order: Order, *orders: HeadOrder) -> None:
         now_s = self._desk.clock()

@@ -10,6 +10,8 @@ from agent.serial.ptz.visca_ip import Numbering
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
+STEADY_S = 60.0
+"""After so long a service the pauses begin anew."""
 
 
 class UdpWire:
@@ -35,8 +37,10 @@ class UdpWire:
 
     async def run(self) -> None:
         """Until cancelled: open, serve, lose, wait, open again."""
+        loop = asyncio.get_running_loop()
         pause_s = FIRST_PAUSE_S
         while True:
+            began_s = loop.time()
             try:
                 await self._open_and_serve()
             except (OSError, UnicodeError) as exc:  # a name that is none to IDNA
@@ -44,6 +48,8 @@ class UdpWire:
                 if problem != self.problem:
                     log.warning(f"ptz: {problem}")
                 self.problem = problem
+            if loop.time() - began_s >= STEADY_S:
+                pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 

@@ -11,6 +11,10 @@ END = 0xFF
 MAX_FRAME_BYTES = 16
 """The longest that VISCA knows, with its end."""
 MAX_PAN, MAX_TILT, MAX_ZOOM = 0x18, 0x14, 7
+MAX_PRESET = 127
+"""Newer ones take more; at 255 a frame would end within."""
+MAX_UNITS = 0x7FFF
+"""A position is a signed number of 16 bits."""
 ZOOM_TELE = 0x4000
 """The lens's way; digital zoom is beyond it."""
 
@@ -89,7 +93,8 @@ def zoom(address: int, velocity: Velocity) -> bytes:
 
 def turn_to(address: int, pan_units: int, tilt_units: int) -> bytes:
     """To an absolute position, at full speed, by the camera's own units."""
-    where = _nibbles(pan_units & 0xFFFF) + _nibbles(tilt_units & 0xFFFF)
+    pan, tilt = (max(-MAX_UNITS, min(MAX_UNITS, units)) & 0xFFFF for units in (pan_units, tilt_units))
+    where = _nibbles(pan) + _nibbles(tilt)
     return _command(address, bytes((0x01, 0x06, 0x02, MAX_PAN, MAX_TILT)) + where)
 
 

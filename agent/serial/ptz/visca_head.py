@@ -222,6 +222,8 @@ class ViscaHead:
     def _encode(self, order: Order) -> bytes:
         address, frame = self._address, b""
         match order:
+            case GoPreset(number) | KeepPreset(number) | ForgetPreset(number) if number > visca.MAX_PRESET:
+                pass  # kept while its head spoke another protocol
             case GoPreset(number):
                 frame = visca.preset(address, 2, number)
             case KeepPreset(number):

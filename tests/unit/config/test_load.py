@@ -224,6 +224,8 @@ def test_a_missing_secret_names_its_file(tmp_path):
         ("pan_limits_deg = [10, -10]", "ptz.pan_limits_deg"),
         ("pan_limits_deg = [10]", "ptz.pan_limits_deg"),
         ("baud = 31250", "ptz.baud"),
+        ('protocol = "visca"\nhome_preset = 128', "ptz.home_preset"),
+        ('protocol = "visca-ip"\nhome_preset = 255', "ptz.home_preset"),
     ],
 )
 def test_a_head_that_cannot_be_reached_is_a_fault(write, text, fault):
@@ -233,6 +235,7 @@ def test_a_head_that_cannot_be_reached_is_a_fault(write, text, fault):
 
 def test_a_head_is_at_a_port_or_on_the_network(write):
     assert load(write("")).ptz.port is None
+    assert load(write("[ptz]\nhome_preset = 255\n")).ptz.home_preset == 255
     assert load(write('[ptz]\nport = "/dev/head"\naddress = 200\n')).ptz.protocol == "pelco-d"
     network = load(write('[ptz]\nport = "udp://head.example:1259"\nprotocol = "visca-ip"\n'))
     assert network.ptz.port == "udp://head.example:1259"

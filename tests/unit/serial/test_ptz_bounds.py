@@ -1,0 +1,78 @@
+"""What is out of bounds, on the wire or in a wish, moves no head the wrong way."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from fakes.clock import LoopClock
+from fakes.ptz_rig import Rig
+
+from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
+from agent.serial.ptz import visca
+from agent.serial.ptz.memory import Memory, Preset
+from agent.serial.ptz.motion import GoPreset
+from agent.serial.ptz.udp import FIRST_PAUSE_S, STEADY_S, UdpWire
+
+
+def do(rig, name, **arguments):
+    order = Order("0f" * 16, name, arguments, "ann", ("watch", "control", "manage"), "session", "ann")
+    return rig.orders[name](order, parse_arguments(COMMANDS[name], arguments))
+
+
+@pytest.mark.parametrize("protocol", ["visca", "visca-ip"])
+def test_visca_has_no_preset_whose_number_would_end_its_frame(protocol):
+    rig = Rig(protocol)
+    rig.plug()
+    rig.run_for(1)
+    for name, wish in (
+        ("ptz-go", {"number": 255}),
+        ("ptz-keep", {"number": 128}),
+        ("ptz-tour", {"presets": [1, 255]}),
+    ):
+        with pytest.raises(CommandError, match="1 to 127") as caught:
+            do(rig, name, **wish)
+        assert caught.value.code == "unknown-preset"
+    rig.desk.memory = Memory((Preset(255, "of another protocol"),))
+    do(rig, "ptz-tour", seconds=5)
+    do(rig, "ptz-forget", number=255)
+    rig.run_for(1)
+    assert not [frame for _, frame in rig.sent if b"\x04\x3f" in frame]
+    assert rig.desk.memory.presets == ()
+    assert rig.head.driver.is_free, "what is not sent is not waited for"
+
+
+def test_pelco_goes_to_all_its_presets():
+    rig = Rig()
+    rig.plug()
+    rig.run_for(5)
+    rig.sent.clear()
+    rig.head.order(GoPreset(255), now_s=rig.now_s)
+    rig.run_for(1)
+    assert rig.sent[-1][1][5] == 255
+
+
+@pytest.mark.parametrize(
+    ("units", "told"), [(0x7FFF, 0x7FFF), (0x8000, 0x7FFF), (10**9, 0x7FFF), (-(10**9), -0x7FFF)]
+)
+def test_a_position_beyond_viscas_numbers_is_their_end_and_not_the_other_side(units, told):
+    frame = visca.turn_to(1, units, -units)
+    assert visca.parse_units(frame[6:-1]) == (told, -told)
+
+
+async def test_a_network_that_served_for_a_minute_is_tried_again_at_once():
+    clock, began, lives_s = LoopClock(), [], [0.0, 0.0, 0.0, 0.0, STEADY_S, 0.0]
+    wire = UdpWire("head.example", 52381, lambda _: None, lambda: b"", lambda _: None)
+
+    async def open_and_serve():
+        clock.now_s += lives_s[len(began) % len(lives_s)]
+        began.append(clock.now_s)
+        raise OSError("no route")
+
+    wire._open_and_serve = open_and_serve
+    task = asyncio.create_task(wire.run())
+    await clock.until(lambda: len(began) == len(lives_s))
+    task.cancel()
+    await asyncio.wait((task,))
+    pauses = [later - sooner for sooner, later in pairwise(began)]
+    expected = [1, 2, 4, 8 + STEADY_S, FIRST_PAUSE_S]
+    assert pauses == pytest.approx(expected, abs=0.1)
