@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from agent.config import GnssSettings
-from agent.doctor.holder import Holder, find_holder
+from agent.doctor.holder import Holder, find_holder, not_looked_at
 from agent.doctor.report import Finding
 from agent.model.sections import GnssSection
 from agent.model.signal import Detail
@@ -44,7 +44,7 @@ def _find_reader(port: str, proc: Path) -> Holder | None:
 def judge_receiver(source: str, found: GnssSection | Holder) -> Finding:
     """Warnings only: a camera serves without knowing where it is."""
     if isinstance(found, Holder):
-        return Finding("gnss", source, "good", f"the running agent (process {found.pid}) listens to it")
+        return not_looked_at("gnss", source, found)
     details: dict[str, Detail] = {"satellites": found.satellites, "rollovers": found.rollovers}
     if found.state == "absent":
         words, _, advice = found.problem.partition(": ")

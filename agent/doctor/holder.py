@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.doctor.report import CheckName, Finding
+
 PROC = Path("/proc")
 DEVICES = ("/dev/video", "/dev/media", "/dev/v4l-subdev")
 
@@ -28,6 +30,12 @@ def find_holder(proc: Path = PROC, devices: tuple[str, ...] = DEVICES) -> Holder
 def find_agent(proc: Path = PROC) -> Holder | None:
     """The first agent that runs, whatever it has open; blocking."""
     return next((Holder(int(each.name)) for each in proc.glob("[0-9]*") if is_agent(each)), None)
+
+
+def not_looked_at(check: CheckName, subject: str, holder: Holder) -> Finding:
+    """What the agent has may be dead as well: nobody here knows."""
+    words = f"not looked at: the running agent (process {holder.pid}) has it"
+    return Finding(check, subject, "unknown", words, "see `pinhole fleet`, or stop the agent")
 
 
 def is_agent(process: Path) -> bool:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from agent.config import Settings
-from agent.doctor.holder import Holder, find_holder
+from agent.doctor.holder import Holder, find_holder, not_looked_at
 from agent.doctor.report import Finding
 from agent.model.signal import Detail
 from agent.model.tasks import TaskGroup
@@ -56,8 +56,11 @@ async def try_modem(
                 await _settle(modem)
         except TimeoutError:
             pass
+        found = (
+            modem.status
+        )  # before it is cancelled: a port that we close ourselves is no modem that was lost
         running.cancel()
-    return modem.status
+    return found
 
 
 def _find_asker(port: str, proc: Path) -> Holder | None:
@@ -83,7 +86,7 @@ def _make(settings: Settings, bus_address: str | None) -> Modem:
 def judge_modem(source: str, found: ModemStatus | Holder) -> Finding:
     """Warnings only: a device may have other ways to the portal, and the broker's check tells whether."""
     if isinstance(found, Holder):
-        return Finding("modem", source, "good", f"the running agent (process {found.pid}) asks it")
+        return not_looked_at("modem", source, found)
     network = " ".join(filter(None, (found.operator, found.technology, found.band)))
     details: dict[str, Detail] = {"state": found.state, "sim": found.sim, "apn": found.apn}
     if found.rsrp_dbm is not None:

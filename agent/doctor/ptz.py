@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from agent.config import PtzSettings
-from agent.doctor.holder import PROC, Holder, find_agent, find_holder
+from agent.doctor.holder import PROC, Holder, find_agent, find_holder, not_looked_at
 from agent.doctor.report import Finding
 from agent.model.signal import Detail
 from agent.serial.ptz.probe import PROBE_S, Probe, probe
@@ -26,8 +26,7 @@ def judge_head(settings: PtzSettings, found: Probe | Holder) -> Finding:
     """Warnings only: a camera serves with a head that stands."""
     subject = settings.protocol
     if isinstance(found, Holder):
-        words = f"the running agent (process {found.pid}) has it: not tried"
-        return Finding("ptz", subject, "good", words)
+        return not_looked_at("ptz", subject, found)
     if found.problem:
         words, _, advice = found.problem.partition(": ")
         return Finding("ptz", subject, "warning", words, advice or "see [ptz], and its cable")

@@ -14,8 +14,9 @@ CheckName = Literal[
     "clock", "names", "network", "broker", "portal", "ice", "nat", "camera", "board", "config", "identity",
     "release", "gnss", "serial", "ptz", "modem", "recovery",
 ]  # fmt: skip
-Verdict = Literal["good", "warning", "fault"]
-"""A fault keeps the device from serving; a warning costs some viewers, or will cost more later."""
+Verdict = Literal["good", "warning", "fault", "unknown"]
+"""A fault keeps the device from serving; a warning costs some viewers, or will cost more later; what is
+unknown was not looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from rich.text import Text
 from agent.doctor.report import Finding, Report, count
 from agent.model.text import printable
 
-MARKS = {"good": ("✔", "green"), "warning": ("!", "yellow"), "fault": ("✘", "red")}
+MARKS = {"good": ("✔", "green"), "warning": ("!", "yellow"), "fault": ("✘", "red"), "unknown": ("?", "dim")}
 NAME_WIDTH = 8
 
 

@@ -1,11 +1,15 @@
 """What the doctor makes of a modem."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from agent.config import ModemSettings, Settings
+from agent.doctor import modem as doctor_modem
 from agent.doctor.holder import Holder
-from agent.doctor.modem import judge_modem
+from agent.doctor.modem import judge_modem, try_modem
+from agent.serial.modem import wire
 from agent.serial.modem.status import ModemStatus
 
 GOOD = ModemStatus(
@@ -47,4 +51,26 @@ def test_what_is_wrong_comes_with_what_to_do():
 
 def test_a_port_that_the_agent_has_is_left_to_it():
     finding = judge_modem("at", Holder(4711))
-    assert (finding.verdict, finding.message) == ("good", "the running agent (process 4711) asks it")
+    words = "not looked at: the running agent (process 4711) has it"
+    assert (finding.verdict, finding.message) == ("unknown", words)
+    assert "pinhole fleet" in finding.advice
+
+
+async def test_a_healthy_modem_is_told_as_it_was_while_it_was_asked(tmp_path, monkeypatch):
+    class Healthy:
+        status = ModemStatus("at", "absent")
+
+        def __init__(self, *_):
+            pass
+
+        async def run(self):
+            self.status = replace(GOOD, source="at")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.status = ModemStatus("at", "absent", "the modem's port was lost: it is closed")
+
+    monkeypatch.setattr(wire, "WireModem", Healthy)
+    monkeypatch.setattr(doctor_modem, "_LOOK_S", 0)
+    settings = Settings(modem=ModemSettings(backend="at", port=str(tmp_path / "modem")))
+    assert (await try_modem(settings, 1.0, tmp_path)).state == "connected"

@@ -13,7 +13,10 @@ from agent.model.sections import GnssSection
             "good", "a fix by 9 satellites, read by gpsd", "",
         ),
         (GnssSection(state="fix", source="nmea"), "good", "a fix, read by nmea", ""),
-        (Holder(812), "good", "the running agent (process 812) listens to it", ""),
+        (
+            Holder(812),
+            "unknown", "not looked at: the running agent (process 812) has it", "pinhole fleet",
+        ),
         (
             GnssSection(state="absent", problem="gpsd does not answer: start it"),
             "warning", "gpsd does not answer", "start it",

@@ -14,7 +14,7 @@ PELCO, VISCA = PtzSettings(port="/dev/head"), PtzSettings(port="/dev/head", prot
 @pytest.mark.parametrize(
     ("settings", "found", "verdict", "words"),
     [
-        (VISCA, Holder(7), "good", "process 7"),
+        (VISCA, Holder(7), "unknown", "not looked at: the running agent (process 7)"),
         (VISCA, Probe("", 4, Position(-12.34, 5), 0.0), "good", "points -12.3° to the right, 5° up"),
         (VISCA, Probe("", 4, None, None), "good", "does not tell where"),
         (VISCA, Probe("", 0, None, None), "warning", "nothing answers"),
@@ -26,7 +26,7 @@ def test_a_head_that_answers_and_one_that_does_not(settings, found, verdict, wor
     finding = judge_head(settings, found)
     assert (finding.check, finding.verdict) == ("ptz", verdict)
     assert words in finding.message
-    assert (finding.advice != "") == (verdict == "warning")
+    assert (finding.advice != "") == (verdict != "good")
 
 
 async def test_a_head_on_the_network_is_left_to_the_agent_that_runs(tmp_path):

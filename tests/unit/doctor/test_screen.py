@@ -32,6 +32,10 @@ def test_a_finding_is_a_line_and_what_to_do_is_one_below():
     assert lines[-1] == "This device cannot serve: 1 fault, 0 warnings in 2.0 s."
 
 
+def test_what_was_not_looked_at_is_no_tick():
+    assert shown(Finding("modem", "", "unknown", "not looked at")).startswith("? modem")
+
+
 def test_a_long_finding_stays_a_line():
     words = "word " * 60
     assert words.strip() in shown(Finding("nat", "", "good", words)).splitlines()[0]
