@@ -12,6 +12,9 @@ from agent.model.signal import STRICT
 
 _INTERFACE = re.compile(r"[A-Za-z0-9_-]{1,15}")
 """A name of the kernel's (IFNAMSIZ) that is no path."""
+_KERNELS = "interface "
+"""What the kernel counted since the machine started, of whatever went that way before."""
+_MAX_LAST = 16
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -20,7 +23,7 @@ class Traffic:
     """What one data connection has carried, by the modem's count."""
 
     bearer: str
-    """Which connection: the count of another one begins at 0."""
+    """Which connection: the count of another one begins at 0; an interface's where it is first seen."""
     received_bytes: int
     sent_bytes: int
 
@@ -35,7 +38,7 @@ def interface_traffic(name: str, root: Path = Path("/sys/class/net")) -> Traffic
             counts.append(int((root / name / "statistics" / way).read_text()))
         except (OSError, ValueError):
             return None
-    return Traffic(f"interface {name}", *counts)
+    return Traffic(f"{_KERNELS}{name}", *counts)
 
 
 @with_config(STRICT)
@@ -47,8 +50,10 @@ class Counted:
     """`YYYY-MM-DD`; empty as long as the clock is wrong."""
     received_bytes: Count = 0
     sent_bytes: Count = 0
-    last: Annotated[Mapping[str, tuple[Count, Count]], Field(max_length=16)] = field(default_factory=dict)
-    """Received and sent by connection, as they were when they were last looked at."""
+    last: Annotated[Mapping[str, tuple[Count, Count]], Field(max_length=_MAX_LAST)] = field(
+        default_factory=dict
+    )
+    """Received and sent by connection, as they were when they were last looked at; the oldest look first."""
 
 
 class Record(Protocol):
@@ -78,17 +83,29 @@ class DataCount:
 
 
 def advance(counted: Counted, traffic: tuple[Traffic, ...], month: str) -> Counted:
-    """What is new counts. A count that is less than before is of a new connection, and is new as a whole."""
+    """What is new counts. A count that is less than before is of a new connection, and is new as a whole.
+
+    A connection that is missing from one look goes on later. An interface is let go as soon as another counts
+    in its place: what went through it meanwhile would count twice.
+    """
     if month > counted.since:
         # What was counted while the clock was wrong was sent all the same.
         kept = Counted() if counted.since else counted
         counted = Counted(month, kept.received_bytes, kept.sent_bytes, counted.last)
     received_bytes, sent_bytes = counted.received_bytes, counted.sent_bytes
     for one in traffic:
-        before = counted.last.get(one.bearer, (0, 0))
+        now = (one.received_bytes, one.sent_bytes)
+        before = counted.last.get(one.bearer, now if one.bearer.startswith(_KERNELS) else (0, 0))
         if one.received_bytes < before[0] or one.sent_bytes < before[1]:
             before = (0, 0)
         received_bytes += one.received_bytes - before[0]
         sent_bytes += one.sent_bytes - before[1]
-    last = {one.bearer: (one.received_bytes, one.sent_bytes) for one in traffic} or counted.last
-    return Counted(counted.since, received_bytes, sent_bytes, last)
+    return Counted(counted.since, received_bytes, sent_bytes, _last(counted.last, traffic))
+
+
+def _last(before: Mapping[str, tuple[int, int]], traffic: tuple[Traffic, ...]) -> dict[str, tuple[int, int]]:
+    if not traffic:
+        return dict(before)
+    now = {one.bearer: (one.received_bytes, one.sent_bytes) for one in traffic}
+    away = {key: counts for key, counts in before.items() if key not in now and not key.startswith(_KERNELS)}
+    return dict([*away.items(), *now.items()][-_MAX_LAST:])

@@ -73,6 +73,8 @@ _REJECTIONS = {
 """MMNetworkError has the numbers of 3GPP TS 24.008 section 10.5.3.6 and TS 24.301 section 9.9.3.9."""
 
 MAX_BEARERS = 8
+UNCOUNTED_S = 20
+"""ModemManager looks each 30 s for how long a connection is, and for its bytes, if the modem counts them."""
 
 
 def choose(objects: Objects) -> str | None:
@@ -105,7 +107,10 @@ def traffic_of(path: str, bearer: Properties) -> Traffic | None:
 
 
 def interface_of(bearer: Properties) -> str:
-    """The network interface that carries it; empty where ModemManager knows none."""
+    """The network interface that carries it; empty as long as the modem may yet count by itself."""
+    stats = bearer.get("Stats")
+    if isinstance(stats, Mapping) and stats and (_int(stats.get("duration")) or 0) < UNCOUNTED_S:
+        return ""
     return _text(bearer.get("Interface")) if bearer.get("Connected") is True else ""
 
 

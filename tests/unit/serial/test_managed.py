@@ -136,6 +136,9 @@ def test_connections_and_what_they_carried():
     assert traffic_of("/b/0", {}) is None
     assert interface_of({"Connected": True, "Interface": "wwan0"}) == "wwan0"
     assert interface_of({"Connected": False, "Interface": "wwan0"}) == ""
+    young = {"Connected": True, "Interface": "wwan0", "Stats": {"duration": 0, "rx-bytes": 0, "tx-bytes": 0}}
+    assert interface_of(young) == "", "the modem may count by itself"
+    assert interface_of(young | {"Stats": {"duration": 30, "rx-bytes": 0, "tx-bytes": 0}}) == "wwan0"
 
 
 ANYTHING = st.recursive(

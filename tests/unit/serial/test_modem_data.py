@@ -1,5 +1,7 @@
 """What a modem carried in a month, by counters that begin anew."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -32,6 +34,34 @@ def test_another_connection_begins_at_nothing():
 def test_a_modem_that_was_away_goes_on_where_it_was():
     made = after((Traffic("a", 10, 100),), (), (Traffic("a", 12, 101),))
     assert (made.received_bytes, made.sent_bytes) == (12, 101)
+
+
+def test_a_connection_that_is_missing_from_one_look_counts_once():
+    a, b = Traffic("a", 10, 100), Traffic("b", 1, 1)
+    made = after((a, b), (b,), (a, b))
+    assert (made.received_bytes, made.sent_bytes) == (11, 101)
+
+
+def test_connections_of_long_ago_are_forgotten_first():
+    made = after((Traffic("a", 1, 1),), *((Traffic(f"b{number}", 1, 1),) for number in range(15)))
+    assert len(made.last) == 16
+    made = after((Traffic("a", 1, 1),), (Traffic("c", 1, 1),), counted=made)
+    assert list(made.last)[-2:] == ["a", "c"]
+    assert (made.received_bytes, len(made.last)) == (17, 16)
+
+
+def test_what_the_kernel_counted_before_does_not_count():
+    kernel = Traffic("interface wwan0", 5_000, 7_000)
+    made = after((Traffic("a", 10, 100),), (kernel,), (replace(kernel, sent_bytes=7_001),))
+    assert (made.received_bytes, made.sent_bytes) == (10, 101)
+    made = after((Traffic("a", 20, 200),), (replace(kernel, sent_bytes=8_000),), counted=made)
+    assert (made.received_bytes, made.sent_bytes) == (20, 201), "both carried the same"
+
+
+def test_an_interface_goes_on_after_a_reconnection():
+    kernel = Traffic("interface wwan0", 5_000, 7_000)
+    made = after((kernel,), (), (replace(kernel, sent_bytes=7_001),))
+    assert (made.received_bytes, made.sent_bytes) == (0, 1)
 
 
 def test_a_month_begins_with_nothing_and_the_connection_goes_on():
