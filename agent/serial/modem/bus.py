@@ -19,11 +19,25 @@ CONNECT_S = 5.0
 CALL_S = 10.0
 """What a service takes to answer a question; what it is told to do has deadlines of its own."""
 
+MAX_UNANSWERED = 8
+"""dbus-fast waits for each answer as long as the connection lives; with so many missing it is made anew."""
+
 _NOBODY = ("org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner")
+
+
+_NEVER = (
+    "org.freedesktop.DBus.Error.UnknownMethod",
+    "org.freedesktop.DBus.Error.UnknownInterface",
+    "org.freedesktop.ModemManager1.Error.Core.Unsupported",
+)
 
 
 class NobodyError(ModemError):
     """The service is not on the bus."""
+
+
+class UnsupportedError(ModemError):
+    """It will never do that."""
 
 
 def texts(values: dict[str, str]) -> dict[str, Variant]:
@@ -37,6 +51,7 @@ class Bus:
     def __init__(self, bus: MessageBus, lost: asyncio.Task[None]) -> None:
         """`lost` ends with the connection."""
         self._bus, self._lost = bus, lost
+        self._unanswered = 0
 
     @property
     def is_connected(self) -> bool:
@@ -69,13 +84,15 @@ class Bus:
             async with asyncio.timeout(deadline_s):
                 reply = await self._bus.call(message)
         except TimeoutError as exc:
+            self._unanswered += 1
+            if self._unanswered == MAX_UNANSWERED:
+                self._bus.disconnect()
             raise ModemError(f"{member}: {service} did not answer within {deadline_s:.0f} s") from exc
         except (OSError, EOFError, DBusError) as exc:
             raise ModemError(f"{member}: the bus was lost: {exc}") from exc
         if reply.message_type is MessageType.ERROR:
             words = str(reply.body[0]) if reply.body else str(reply.error_name)
-            error = NobodyError if reply.error_name in _NOBODY else ModemError
-            raise error(f"{member}: {words}")
+            raise _error(str(reply.error_name), f"{member}: {words}")
         return unpack_variants(reply.body[0]) if reply.body else None
 
     async def listen(self, rules: tuple[str, ...], on_signal: Callable[[], None]) -> None:
@@ -92,6 +109,12 @@ class Bus:
                 "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.AddMatch",
                 f"type='signal',{rule}", signature="s",
             )  # fmt: skip
+
+
+def _error(name: str, words: str) -> ModemError:
+    if name in _NOBODY:
+        return NobodyError(words)
+    return UnsupportedError(words) if name in _NEVER else ModemError(words)
 
 
 @contextlib.asynccontextmanager

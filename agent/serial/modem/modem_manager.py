@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from agent.errors import ModemError
-from agent.serial.modem.bus import Bus, NobodyError, open_bus
+from agent.serial.modem.bus import Bus, NobodyError, UnsupportedError, open_bus
 from agent.serial.modem.data import DataCount, interface_traffic
 from agent.serial.modem.inbox import take_messages
 from agent.serial.modem.managed import (
@@ -44,8 +44,11 @@ SIGNAL_S = 10
 CELL_S = 60.0
 AGAIN_S = 30.0
 """Until the bus is tried again."""
-RADIO_S, CONNECT_S, RESET_S = 60.0, 90.0, 30.0
-"""What ModemManager itself allows a modem for it, and some more."""
+DISCONNECT_S, CONNECT_S, RESET_S = 6.0, 8.0, 12.0
+OFF_S, POWER_S, ON_S = 8.0, 3.0, 14.0
+"""Together within what recovery waits for a step (`ACT_S`). ModemManager ends by itself what takes longer."""
+ON_PAUSE_S = 2.0
+"""Until it is told again to switch on: it refuses while it still switches off."""
 _LOW, _ON = 2, 3
 """MMModemPowerState."""
 _NONE = ModemStatus(source="modemmanager")
@@ -92,25 +95,43 @@ class ManagedModem:
         if not bearers and not has_keeper:
             raise ModemError("there is no data connection to renew: set the role modem up, or connect once")
         for bearer in bearers:
-            await bus.call(PREFIX, bearer, f"{_BEARER}.Disconnect", deadline_s=CONNECT_S)
+            await bus.call(PREFIX, bearer, f"{_BEARER}.Disconnect", deadline_s=DISCONNECT_S)
         if not has_keeper:
             await bus.call(PREFIX, bearers[0], f"{_BEARER}.Connect", deadline_s=CONNECT_S)
 
     async def cycle_radio(self) -> None:
-        """Off as far as the modem can, and on."""
+        """Off as far as the modem can, and on again whatever comes in between."""
         bus, path = self._reached()
-        await bus.call(PREFIX, path, f"{MODEM}.Enable", False, signature="b", deadline_s=RADIO_S)
-        for state in (_LOW, _ON):
-            with contextlib.suppress(ModemError):  # some know nothing between on and off
-                await bus.call(
-                    PREFIX, path, f"{MODEM}.SetPowerState", state, signature="u", deadline_s=RADIO_S
-                )
-        await bus.call(PREFIX, path, f"{MODEM}.Enable", True, signature="b", deadline_s=RADIO_S)
+        try:
+            await bus.call(PREFIX, path, f"{MODEM}.Enable", False, signature="b", deadline_s=OFF_S)
+            for state in (_LOW, _ON):
+                with contextlib.suppress(ModemError):  # some know nothing between on and off
+                    await bus.call(
+                        PREFIX, path, f"{MODEM}.SetPowerState", state, signature="u", deadline_s=POWER_S
+                    )
+        finally:
+            await self._switch_on(path)
 
     async def reset_modem(self) -> None:
         """It vanishes from ModemManager, and comes back under another path."""
         bus, path = self._reached()
         await bus.call(PREFIX, path, f"{MODEM}.Reset", deadline_s=RESET_S)
+
+    async def _switch_on(self, path: str) -> None:
+        """Over a connection of its own: the other one may have been lost since it was switched off."""
+        refusal = "it does not answer"
+        try:
+            async with asyncio.timeout(ON_S), open_bus(self._address) as bus:
+                while True:
+                    try:
+                        await bus.call(PREFIX, path, f"{MODEM}.Enable", True, signature="b", deadline_s=ON_S)
+                    except ModemError as exc:
+                        refusal = str(exc)
+                    else:
+                        return
+                    await asyncio.sleep(ON_PAUSE_S)
+        except TimeoutError as exc:
+            raise ModemError(f"the radio may be off: {refusal}") from exc
 
     def _reached(self) -> tuple[Bus, str]:
         if self._bus is None or not self._path:
@@ -178,11 +199,13 @@ class ManagedModem:
         if self._cells_due_s is None or time.monotonic() < self._cells_due_s:
             return
         try:
+            self._cells, self._cells_due_s = None, time.monotonic() + CELL_S
             self._cells = await bus.call(PREFIX, path, f"{MODEM}.GetCellInfo")
-            self._cells_due_s = time.monotonic() + CELL_S
-        except ModemError as exc:
+        except UnsupportedError as exc:
             log.debug("the modem does not tell its cells: %s", exc)
             self._cells_due_s = None
+        except ModemError as exc:
+            log.debug("the modem does not tell its cells now: %s", exc)
 
     async def _modem(self, bus: Bus, path: str) -> dict[str, Any]:
         return {MODEM: await bus.call(PREFIX, path, f"{_PROPERTIES}.GetAll", MODEM, signature="s")}

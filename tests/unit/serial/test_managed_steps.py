@@ -1,0 +1,148 @@
+"""What is asked of ModemManager, and what follows where it does not answer or refuses."""
+
+import asyncio
+import contextlib
+
+import pytest
+from dbus_fast import ErrorType, Message, MessageFlag, MessageType
+
+from agent.errors import ModemError
+from agent.serial.modem import modem_manager
+from agent.serial.modem.bus import MAX_UNANSWERED, Bus, NobodyError, UnsupportedError
+from agent.serial.modem.modem_manager import ManagedModem
+from agent.serial.modem.recovery import ACT_S
+
+PATH = "/org/freedesktop/ModemManager1/Modem/0"
+CORE = "org.freedesktop.ModemManager1.Error.Core"
+
+
+class Asked:
+    """A bus that refuses what `refuses` says, by member and how often it was asked."""
+
+    def __init__(self, refuses):
+        self.calls, self._refuses = [], refuses
+
+    async def call(self, _service, _path, method, *body, **_rest):
+        member = method.rpartition(".")[2]
+        self.calls.append((member, *body))
+        if error := self._refuses(member, *body):
+            raise error
+        return []
+
+
+def managed(bus, monkeypatch):
+    """A modem that was found on this bus; another connection to it is the same."""
+
+    @contextlib.asynccontextmanager
+    async def open_bus(_address):
+        yield bus
+
+    monkeypatch.setattr(modem_manager, "open_bus", open_bus)
+    monkeypatch.setattr(modem_manager, "ON_PAUSE_S", 0)
+    modem = ManagedModem(None)
+    modem._bus, modem._path = bus, PATH
+    return modem
+
+
+async def test_a_radio_that_was_not_switched_off_in_time_is_switched_on(monkeypatch):
+    bus = Asked(
+        lambda member, value: ModemError("too late") if (member, value) == ("Enable", False) else None
+    )
+    with pytest.raises(ModemError, match="too late"):
+        await managed(bus, monkeypatch).cycle_radio()
+    assert bus.calls[-1] == ("Enable", True)
+
+
+async def test_a_radio_is_switched_on_where_it_is_cut_off(monkeypatch):
+    is_off = asyncio.Event()
+
+    class Slow(Asked):
+        async def call(self, *args, **rest):
+            await super().call(*args, **rest)
+            if self.calls[-1] == ("SetPowerState", 2):
+                is_off.set()
+                await asyncio.Event().wait()
+
+    bus = Slow(lambda *_: None)
+    task = asyncio.create_task(managed(bus, monkeypatch).cycle_radio())
+    await is_off.wait()
+    task.cancel()
+    await asyncio.wait((task,))
+    assert bus.calls[-1] == ("Enable", True)
+
+
+async def test_a_radio_that_still_goes_off_is_told_again(monkeypatch):
+    refusals = [ModemError("it is being disabled")] * 2
+    bus = Asked(
+        lambda member, value: refusals.pop() if refusals and (member, value) == ("Enable", True) else None
+    )
+    await managed(bus, monkeypatch).cycle_radio()
+    assert bus.calls[-3:] == [("Enable", True)] * 3
+
+
+def test_each_step_fits_into_what_recovery_waits_for_it():
+    mm = modem_manager
+    assert ACT_S["cycle-radio"] > mm.OFF_S + 2 * mm.POWER_S + mm.ON_S
+    assert ACT_S["renew-bearer"] > mm.DISCONNECT_S + mm.CONNECT_S
+    assert ACT_S["reset-modem"] > mm.RESET_S
+
+
+@pytest.mark.parametrize(("error", "asked"), [(ModemError("time-out"), 2), (UnsupportedError("never"), 1)])
+async def test_the_cell_is_asked_for_again_unless_the_modem_never_tells(monkeypatch, error, asked):
+    monkeypatch.setattr(modem_manager, "CELL_S", 0.0)
+    bus = Asked(lambda _: error)
+    modem = managed(bus, monkeypatch)
+    for _ in range(2):
+        await modem._ask_for_cells(bus, PATH)
+    assert len(bus.calls) == asked
+
+
+class Wire:
+    """A connection of dbus-fast's."""
+
+    def __init__(self, reply=None):
+        self._reply, self.is_open = reply, True
+
+    async def call(self, _message):
+        if self._reply is None:
+            await asyncio.Event().wait()
+        return self._reply
+
+    def disconnect(self):
+        self.is_open = False
+
+
+async def lost_never():
+    await asyncio.Event().wait()
+
+
+async def test_a_connection_with_too_many_unanswered_calls_is_given_up():
+    wire, lost = Wire(), asyncio.create_task(lost_never())
+    bus = Bus(wire, lost)
+    for _ in range(MAX_UNANSWERED):
+        assert wire.is_open
+        with pytest.raises(ModemError, match="did not answer"):
+            await bus.call("a.b", "/", "a.b.Get", deadline_s=0)
+    assert not wire.is_open
+    lost.cancel()
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        (ErrorType.UNKNOWN_METHOD.value, UnsupportedError),
+        (f"{CORE}.Unsupported", UnsupportedError),
+        (f"{CORE}.WrongState", ModemError),
+        (ErrorType.SERVICE_UNKNOWN.value, NobodyError),
+    ],
+)
+async def test_what_is_refused_for_ever_is_an_error_of_its_own(name, error):
+    reply = Message(
+        message_type=MessageType.ERROR, flags=MessageFlag.NONE, error_name=name, reply_serial=1,
+        signature="s", body=["no"],
+    )  # fmt: skip
+    lost = asyncio.create_task(lost_never())
+    with pytest.raises(ModemError, match="Get: no") as caught:
+        await Bus(Wire(reply), lost).call("a.b", "/", "a.b.Get")
+    assert type(caught.value) is error
+    lost.cancel()
