@@ -13,7 +13,7 @@ const BY_KEY = 0.6;
 /** With a longer round trip a hand overshoots, and pointing is better. */
 const FAR_MS = 250;
 const NEAR_MS = 180;
-const WORDS = { absent: "The head's port is away", "not-allowed": "You may no longer move this camera" };
+const WORDS = { absent: "The head's port is away", "not-allowed": "You may no longer move this camera", "let-go": "It was stopped: let go first" };
 const STATES = { absent: "The head's port is away", silent: "The head does not answer" };
 
 export class Ptz {

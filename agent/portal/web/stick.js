@@ -15,7 +15,7 @@ export class Stick extends EventTarget {
   holder = null;
   isMine = false;
   isMoving = false;
-  /** Why the head does not follow: "ptz-busy", "not-allowed", "absent", or "". */
+  /** Why the head does not follow: "ptz-busy", "not-allowed", "absent", "let-go", or "". */
   refusal = "";
   #channel = null;
   #seq = 0;

@@ -12,7 +12,7 @@ from agent.model.sections import PtzPreset, PtzSection
 from agent.model.signal import Result
 from agent.serial.ptz.aim import magnification
 from agent.serial.ptz.head import Head
-from agent.serial.ptz.holder import Holder, Person
+from agent.serial.ptz.holder import LEASE_S, Holder, Person
 from agent.serial.ptz.memory import Memory, Store
 from agent.serial.ptz.motion import GoHome, GoPreset, Order, shape
 from agent.serial.ptz.routine import Routine
@@ -26,6 +26,9 @@ REFUSAL_GAP_S = 0.5
 MAX_CHANNELS = 64
 TELL_GAP_S = 2.0
 """The state is said anew so often at most: holders may change with every command."""
+
+RIGHT_S = 0.5
+"""Whether viewers still have the right to move it is looked at so often while it moves, or tours."""
 
 TellAudit = Callable[[str, Result], None]
 """`tell(session, result)` has the portal note what a viewer did."""
@@ -41,13 +44,20 @@ class Channel:
     send: Callable[[str], None]
     wishes: Wishes = field(default_factory=Wishes)
     refused_s: float = -REFUSAL_GAP_S
+    had_right: bool = True
+    """When it was looked at last."""
+    is_held: bool = False
+    """Its stick was out of the middle, by its last word."""
+    must_rest: bool = False
+    """The head was stopped, or taken over, with the stick held: it counts after it was let go."""
+    heard_s: float = -math.inf
 
     def on_message(self, message: str | bytes) -> None:
         """How the stick stands."""
         self.desk.on_message(self, message)
 
     def on_closed(self) -> None:
-        """The channel is gone, or its session, or the right to it."""
+        """The channel is gone, or its session."""
         self.desk.on_closed(self)
 
 
@@ -128,14 +138,16 @@ class Desk:
     def on_message(self, channel: Channel, message: str | bytes) -> None:
         """A viewer's word."""
         now_s = self.clock()
-        if not channel.may_control():
-            self.on_closed(channel)
+        if not self._has_right(channel, now_s):
             self._refuse(channel, "not-allowed", now_s)
             return
         wish = channel.wishes.take(message, now_s)
         if wish is None:
             return
         speed = shape(wish.stick, self.settings.max_speed, self.magnified)
+        was_away = now_s >= channel.heard_s + LEASE_S
+        channel.must_rest &= not (speed.is_still or was_away)
+        channel.is_held, channel.heard_s = not speed.is_still, now_s
         if speed.is_still:
             if self.holder.of(now_s) == channel.person:
                 self.head.stop(now_s)
@@ -144,6 +156,8 @@ class Desk:
             self._refuse(channel, "absent", now_s)
         elif not self.holder.may_take(channel.person, now_s):
             self._refuse(channel, "ptz-busy", now_s)
+        elif channel.must_rest:
+            self._refuse(channel, "let-go", now_s)
         else:
             self._hold(channel.person, now_s)
             self.head.drive(speed, now_s)
@@ -151,13 +165,27 @@ class Desk:
         self._wake()
 
     def on_closed(self, channel: Channel) -> None:
-        """Nobody's hand is on the stick any more."""
+        """Nobody's hand is on the stick any more; a tour goes on."""
         if channel in self._channels:
             self._channels.remove(channel)
         if self.holder.leave(channel.person.session):
             if self.head.is_driven:
                 self.head.stop(self.clock())
             self._wake()
+
+    def _has_right(self, channel: Channel, now_s: float) -> bool:
+        """Whether its viewer may move the head now; who no longer may has nothing go on that he began."""
+        has_right = channel.may_control()
+        if has_right != channel.had_right:
+            channel.had_right = has_right
+            if has_right:
+                self._send_status(channel)
+            elif self.holder.leave(channel.person.session):
+                if self.head.is_moving(now_s) or self.routine.is_touring:
+                    self.routine.touched(now_s)
+                    self.head.stop(now_s)
+                self._wake()
+        return has_right
 
     # ---- commands
 
@@ -172,9 +200,16 @@ class Desk:
         self._wake()
 
     def take(self, person: Person, now_s: float) -> None:
-        """Hold it, whoever did."""
+        """Hold it, whoever did; what others' hands still hold gets it back only after they let go."""
+        self._want_rest(spared=person.user)
         self._hold(person, now_s)
         self._wake()
+
+    def stop(self, now_s: float) -> None:
+        """Stand still, whoever wanted what: a stick that is held counts only after it was let go."""
+        self._want_rest()
+        self.routine.touched(now_s)
+        self.head.stop(now_s)
 
     def remember(self, memory: Memory) -> None:
         """On disk too."""
@@ -192,14 +227,21 @@ class Desk:
 
     def tick(self, now_s: float) -> float:
         """What is due; when the next thing will be."""
+        for channel in self._channels:
+            self._has_right(channel, now_s)
         if (order := self.routine.due(now_s)) is not None:
             self.head.order(order, now_s=now_s)
         self._tell_fault()
         self._announce(now_s)
         self._say_section(now_s)
-        held = self.holder.of(now_s)
-        ends_s = self.holder.ends_s if held else math.inf
-        return min(ends_s, self.routine.wake_s(now_s), *self._again, now_s + 10)
+        ends_s = self.holder.ends_s if self.holder.of(now_s) else math.inf
+        is_busy = self.head.is_moving(now_s) or self.routine.is_touring
+        look_s = now_s + (RIGHT_S if is_busy else 10)
+        return min(ends_s, self.routine.wake_s(now_s), *self._again, look_s)
+
+    def _want_rest(self, spared: str | None = None) -> None:
+        for channel in self._channels:
+            channel.must_rest |= channel.is_held and channel.person.user != spared
 
     def _hold(self, person: Person, now_s: float) -> None:
         self.routine.touched(now_s)
@@ -209,7 +251,7 @@ class Desk:
     def _refuse(self, channel: Channel, code: str, now_s: float) -> None:
         if now_s >= channel.refused_s + REFUSAL_GAP_S:
             channel.refused_s = now_s
-            held = self.holder.of(now_s)
+            held = self.holder.of(now_s) if channel.had_right else None
             channel.send(encode_refusal(code, held.user if held else None))
 
     def _tell_fault(self) -> None:
@@ -228,7 +270,8 @@ class Desk:
         else:
             return
         for channel in self._channels:
-            self._send_status(channel)
+            if channel.had_right:
+                self._send_status(channel)
 
     def _send_status(self, channel: Channel) -> None:
         now_s = self.clock()

@@ -51,9 +51,7 @@ class Orders:
 
     def _stop(self, _: Order, __: object) -> None:
         """Whoever holds it: to stop is never wrong."""
-        now_s = self._desk.clock()
-        self._desk.routine.touched(now_s)
-        self._desk.head.stop(now_s)
+        self._desk.stop(self._desk.clock())
 
     def _take(self, order: Order, _: object) -> None:
         self._desk.take(_person(order), self._desk.clock())

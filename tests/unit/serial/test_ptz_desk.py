@@ -8,7 +8,7 @@ from fakes.ptz_head import PelcoHead, ViscaCamera
 from fakes.ptz_rig import Rig
 
 from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
-from agent.serial.ptz.desk import AGAIN_S
+from agent.serial.ptz.desk import AGAIN_S, RIGHT_S
 from agent.serial.ptz.head import DEAD_MAN_S
 from agent.serial.ptz.holder import AUDIT_S, LEASE_S
 from agent.serial.ptz.wish import MAX_WISHES_PER_S
@@ -205,6 +205,92 @@ def test_without_the_right_there_is_no_channel_and_one_that_loses_it_is_over(rig
     rig.run_for(0.1)
     assert not rig.fake.is_moving
     assert heard.said[-1] == {"refused": "not-allowed", "holder": None}
+
+
+def test_who_loses_the_right_has_no_pulse_go_on(rig):
+    rights = [True]
+    rig.viewer(may=lambda: rights[0])
+    for axis, seconds in itertools.product(("pan", "tilt"), (1.0, 2.0)):
+        do(rig, "ptz-calibrate", axis=axis, seconds=seconds, moved=seconds / 2)
+    do(rig, "ptz-move", x=1.0, y=0.0)
+    rig.run_for(0.2)
+    assert rig.fake.is_moving
+    rights[0] = False
+    rig.run_for(RIGHT_S + 0.1)
+    assert not rig.fake.is_moving
+
+
+def test_who_loses_the_right_has_no_tour_go_on_and_who_only_leaves_has(rig):
+    rights = [True]
+    for may, is_touring in ((lambda: True, True), (lambda: rights[0], False)):
+        channel, _ = rig.viewer(may=may)
+        do(rig, "ptz-tour", seconds=5, presets=[1, 2])
+        rig.run_for(LEASE_S + 1)
+        if is_touring:
+            channel.on_closed()
+        rights[0] = False
+        rig.run_for(RIGHT_S)
+        assert rig.desk.routine.is_touring == is_touring
+        rights[0] = True
+
+
+def test_who_has_the_right_again_hears_how_things_stand(rig):
+    rights = [True]
+    channel, heard = rig.viewer(may=lambda: rights[0])
+    rights[0] = False
+    say(channel, 1, **RIGHT)
+    rig.viewer("bob")
+    do(rig, "ptz-take", user="bob", session="bob")
+    rig.run_for(LEASE_S + 1)
+    assert heard.said[1:] == [{"refused": "not-allowed", "holder": None}], "nor who moves it"
+    rights[0] = True
+    say(channel, 2, **RIGHT)
+    rig.run_for(0.2)
+    assert heard.said[-1] == {"holder": "ann", "mine": True, "moving": True}
+
+
+def hold(rig, channel, since, seconds):
+    for number in range(round(seconds * 10)):
+        rig.at(rig.now_s + number / 10, lambda n=number: say(channel, since + n, **RIGHT))
+    rig.run_for(seconds)
+
+
+def test_a_stop_holds_against_a_stick_that_is_held_until_it_is_let_go(rig):
+    channel, heard = rig.viewer()
+    hold(rig, channel, 0, 1)
+    do(rig, "ptz-stop", user="bob", session="bob")
+    hold(rig, channel, 100, 1)
+    assert not rig.fake.is_moving
+    assert heard.said[-1] == {"refused": "let-go", "holder": "ann"}
+    say(channel, 200)
+    hold(rig, channel, 201, 0.2)
+    assert rig.fake.is_moving
+    say(channel, 300)
+    do(rig, "ptz-stop", user="bob", session="bob")
+    hold(rig, channel, 301, 0.2)
+    assert rig.fake.is_moving, "nobody held it"
+
+
+def test_a_stick_without_a_word_for_long_has_been_let_go(rig):
+    """Its last words may have been lost, and whoever wrote that page may say none."""
+    channel, _ = rig.viewer()
+    hold(rig, channel, 0, 1)
+    do(rig, "ptz-stop", user="bob", session="bob")
+    rig.run_for(LEASE_S)
+    hold(rig, channel, 100, 0.2)
+    assert rig.fake.is_moving
+
+
+def test_a_stick_that_is_held_does_not_take_the_head_back_from_who_took_it_over(rig):
+    channel, _ = rig.viewer()
+    boss, _ = rig.viewer("boss")
+    hold(rig, channel, 0, 1)
+    say(boss, 1, **RIGHT)
+    do(rig, "ptz-take", user="boss", session="boss")
+    hold(rig, channel, 100, LEASE_S + 1)
+    assert not rig.fake.is_moving
+    hold(rig, boss, 2, 0.2)
+    assert rig.fake.is_moving, "whose own hand may stay where it is"
 
 
 def test_without_its_port_nothing_is_promised(rig):
