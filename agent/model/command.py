@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, with_config
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_config
 
 from agent.errors import MessageError
 from agent.model.modem_history import ModemHistory
@@ -39,6 +39,15 @@ class Blink:
     seconds: Annotated[float, Field(ge=1, le=MAX_BLINK_S)] = 10.0
 
 
+MAX_NAME_BYTES = 64
+
+
+def _check_name(name: str) -> str:
+    if not name.isprintable() or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+        raise ValueError(f"must be printable, and at most {MAX_NAME_BYTES} bytes of UTF-8")
+    return name
+
+
 PresetNumber = Annotated[int, Field(ge=1, le=255)]
 
 
@@ -56,7 +65,8 @@ class PtzKeep:
     """Where the head points becomes a preset."""
 
     number: PresetNumber
-    name: Annotated[str, Field(max_length=40)] = ""
+    name: Annotated[str, Field(max_length=40), AfterValidator(_check_name)] = ""
+    """Printable, since a section of the state has to hold 32 of them."""
 
 
 @with_config(STRICT)

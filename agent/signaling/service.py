@@ -31,6 +31,7 @@ from agent.model.signal import (
 from agent.model.text import clip
 from agent.model.topics import TABLE, Topic, encode_topic, parse_topic
 from agent.signaling.asked import AskedInSessions
+from agent.signaling.fitting import what_fits
 from agent.signaling.handler import Publish, SessionHandler
 from agent.signaling.lease import Lease
 from agent.signaling.messages import Message, encode, parse_confirm, parse_keys, parse_look, parse_to_device
@@ -227,13 +228,12 @@ class SignalingService:
         return Publication(self._state_topic, sealed, row.qos, row.is_retained)
 
     def _tell_sections(self) -> None:
-        message = SectionsMessage(self._boot_id, self._sections_seq, self._sections)
-        try:
-            self._say(Topic(self._device, "sections"), message)
-        except MessageError as error:  # a room's slip must not end everybody's video
-            logger.error("what the portal may know of this device cannot be told: %s", error)  # noqa: TRY400
-        else:
-            self._sections_seq += 1
+        whole = SectionsMessage(self._boot_id, self._sections_seq, self._sections)
+        message, left_out = what_fits(whole)
+        for name, why in left_out.items():
+            logger.error("the portal is not told of this device's %s: %s", name, why)
+        self._say(Topic(self._device, "sections"), message)
+        self._sections_seq += 1
 
     def _say(self, topic: Topic, message: Message, *, is_urgent: bool = False) -> None:
         where, row = encode_topic(self._prefix, topic), TABLE[topic.channel]

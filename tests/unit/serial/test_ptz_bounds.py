@@ -7,14 +7,17 @@ import pytest
 from fakes.clock import LoopClock
 from fakes.ptz_rig import Rig
 
+from agent.errors import MessageError
 from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
+from agent.model.sections import MAX_SECTIONS_BYTES, SectionsMessage, fields_of
 from agent.serial.ptz import visca
 from agent.serial.ptz.memory import Memory, Preset
 from agent.serial.ptz.motion import GoPreset
 from agent.serial.ptz.udp import FIRST_PAUSE_S, STEADY_S, UdpWire
+from agent.signaling.messages import encode
 
 
-def do(rig, name, **arguments):
+def do(rig, name, /, **arguments):
     order = Order("0f" * 16, name, arguments, "ann", ("watch", "control", "manage"), "session", "ann")
     return rig.orders[name](order, parse_arguments(COMMANDS[name], arguments))
 
@@ -39,6 +42,22 @@ def test_visca_has_no_preset_whose_number_would_end_its_frame(protocol):
     assert not [frame for _, frame in rig.sent if b"\x04\x3f" in frame]
     assert rig.desk.memory.presets == ()
     assert rig.head.driver.is_free, "what is not sent is not waited for"
+
+
+@pytest.mark.parametrize("name", ["\x01" * 40, "Gate\n", "\u202egate", "\N{CAMERA}" * 17, "a" * 41])
+def test_a_name_that_is_no_text_or_too_long_is_refused(name):
+    with pytest.raises(MessageError, match="ptz-keep: name: "):
+        parse_arguments(COMMANDS["ptz-keep"], {"number": 1, "name": name})
+
+
+def test_names_of_the_longest_fit_into_the_state():
+    rig = Rig()
+    rig.plug()
+    rig.run_for(5)
+    for number in range(1, 33):
+        do(rig, "ptz-keep", number=number, name='"' * 40 if number % 2 else "\N{CAMERA}" * 16)
+    message = SectionsMessage("b1", 0, {"ptz": fields_of(rig.desk.section())})
+    assert len(encode(message)) < MAX_SECTIONS_BYTES / 2
 
 
 def test_pelco_goes_to_all_its_presets():

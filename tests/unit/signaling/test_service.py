@@ -409,8 +409,37 @@ def test_sections_that_the_broker_refuses_are_not_told_again(bench):
 
 def test_a_room_that_says_what_cannot_be_sent_ends_nothing(bench, caplog):
     bench.service.publish_sections({"modem": {f"cell{number}": number for number in range(99)}})
-    assert bench.published == []
-    assert "cannot be told" in caplog.text
+    assert parse_sections(bench.opened(0)).sections == {}
+    assert "is not told of this device's modem" in caplog.text
+
+
+BIG = {"presets": [{"number": number, "name": "\x01" * 40} for number in range(32)]}
+"""8643 bytes: JSON writes each of these characters as six."""
+
+
+@pytest.mark.parametrize(
+    ("said", "left_out"),
+    [
+        ({"plan": {"used_bytes": 1}, "ptz": BIG, "modem": {"state": "connected"}}, {"ptz"}),
+        (
+            {
+                "ptz": BIG,
+                "modem": dict.fromkeys(map("cell{}".format, range(99)), 1),
+                "plan": {"used_bytes": 1},
+            },
+            {"ptz", "modem"},
+        ),
+        ({"a": {"x": "a" * 500}, "b": {f"x{n}": "b" * 500 for n in range(15)}, "c": {"x": 1}}, {"b"}),
+        ({f"room{number}": {"x": number} for number in range(33)}, None),
+    ],
+)
+def test_a_section_that_cannot_be_sent_silences_no_other(bench, said, left_out):
+    bench.service.publish_sections(said)
+    told = parse_sections(bench.opened(0)).sections
+    if left_out is None:
+        assert len(told) == 32
+    else:
+        assert told == {name: section for name, section in said.items() if name not in left_out}
 
 
 def test_a_long_problem_is_clipped_rather_than_lost(bench):
