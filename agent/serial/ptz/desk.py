@@ -11,7 +11,7 @@ from agent.model.command import CommandError
 from agent.model.sections import PtzPreset, PtzSection
 from agent.model.signal import Result
 from agent.serial.ptz.aim import magnification
-from agent.serial.ptz.head import Head
+from agent.serial.ptz.head import DEAD_MAN_S, Head
 from agent.serial.ptz.holder import LEASE_S, Holder, Person
 from agent.serial.ptz.memory import Memory, Store
 from agent.serial.ptz.motion import GoHome, GoPreset, Order, shape
@@ -154,7 +154,7 @@ class Desk:
                 self._hold(channel.person, now_s)
         elif not self.head.is_open:
             self._refuse(channel, "absent", now_s)
-        elif not self.holder.may_take(channel.person, now_s):
+        elif not self.holder.may_take(channel.person, now_s) or self._is_moved_elsewhere(channel, now_s):
             self._refuse(channel, "ptz-busy", now_s)
         elif channel.must_rest:
             self._refuse(channel, "let-go", now_s)
@@ -219,11 +219,10 @@ class Desk:
 
     def note_move(self, person: Person, now_s: float) -> None:
         """For the audit log: who moves it, once a minute."""
-        if self.holder.is_news(now_s):
+        if person.session and self.holder.is_news(person.user, now_s):
             log.info(f"{person.user!a} moves the head")
-            if person.session:
-                done = Result(0, secrets.token_hex(16), "ptz-move", ok=True, code="done")
-                self._tell(person.session, done)
+            done = Result(0, secrets.token_hex(16), "ptz-move", ok=True, code="done")
+            self._tell(person.session, done)
 
     def tick(self, now_s: float) -> float:
         """What is due; when the next thing will be."""
@@ -238,6 +237,15 @@ class Desk:
         is_busy = self.head.is_moving(now_s) or self.routine.is_touring
         look_s = now_s + (RIGHT_S if is_busy else 10)
         return min(ends_s, self.routine.wake_s(now_s), *self._again, look_s)
+
+    def _is_moved_elsewhere(self, channel: Channel, now_s: float) -> bool:
+        """Whether the holder's hand is on a stick in another tab: each word of either would stop the head."""
+        held = self.holder.of(now_s)
+        return any(
+            each.is_held and not each.must_rest and now_s < each.heard_s + DEAD_MAN_S
+            for each in self._channels
+            if each is not channel and each.person == held
+        )
 
     def _want_rest(self, spared: str | None = None) -> None:
         for channel in self._channels:

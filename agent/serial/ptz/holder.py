@@ -5,7 +5,7 @@ from dataclasses import dataclass
 LEASE_S = 8.0
 """After the last command: long enough to look where it points, short enough to wait for."""
 AUDIT_S = 60.0
-"""Of all moves of one holder the audit log gets one entry a minute."""
+"""Of all moves of one user the audit log gets one entry a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Holder:
         self._person: Person | None = None
         self.ends_s = 0.0
         """When it is free again."""
-        self._told_s = -AUDIT_S
+        self._told_s: dict[str, float] = {}
+        """By user, of the last minute."""
 
     def of(self, now_s: float) -> Person | None:
         """Who holds it now."""
@@ -39,10 +40,7 @@ class Holder:
         """Hold it from now on; whether somebody else did, or the same one elsewhere."""
         before, self._person = self.of(now_s), person
         self.ends_s = now_s + LEASE_S
-        is_change = before != person
-        if is_change:
-            self._told_s = now_s - AUDIT_S
-        return before is not None and is_change
+        return before is not None and before != person
 
     def leave(self, session: str) -> bool:
         """A session is over; whether it held the head."""
@@ -51,9 +49,10 @@ class Holder:
         self._person, self.ends_s = None, 0.0
         return True
 
-    def is_news(self, now_s: float) -> bool:
-        """Whether a move of the holder is to be told to the audit log now."""
-        if now_s < self._told_s + AUDIT_S:
+    def is_news(self, user: str, now_s: float) -> bool:
+        """Whether a move of this user's is to be told to the audit log now, in whatever tab it is."""
+        self._told_s = {name: told_s for name, told_s in self._told_s.items() if now_s < told_s + AUDIT_S}
+        if user in self._told_s:
             return False
-        self._told_s = now_s
+        self._told_s[user] = now_s
         return True

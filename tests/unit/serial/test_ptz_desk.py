@@ -173,10 +173,32 @@ def test_the_same_person_goes_on_in_another_tab(rig):
     first, _ = rig.viewer("ann", "one")
     second, heard = rig.viewer("ann", "two")
     say(first, 100, **RIGHT)
+    say(first, 101)
     say(second, 1, pan=-1)
     rig.run_for(0.2)
     assert rig.fake.velocity[0] < 0
     assert heard.said[-1]["mine"]
+
+
+def test_of_two_tabs_of_a_person_that_hold_their_sticks_the_first_moves_the_head_and_is_noted_once(rig):
+    first, _ = rig.viewer("ann", "one")
+    second, heard = rig.viewer("ann", "two")
+    for number in range(100):
+        rig.at(rig.now_s + number / 10, lambda n=number: say(first, n, **RIGHT))
+        rig.at(rig.now_s + number / 10 + 0.05, lambda n=number: say(second, n, pan=-1))
+    rig.run_for(9)
+    assert rig.fake.velocity[0] > 0
+    assert {"refused": "ptz-busy", "holder": "ann"} in heard.said
+    assert rig.told == [("one", "ptz-move")]
+
+
+def test_whoever_moves_the_head_now_and_then_is_noted_once_a_minute(rig):
+    for number in range(4):
+        channel, _ = rig.viewer("ann", str(number))
+        say(channel, 1, **RIGHT)
+        channel.on_closed()
+        rig.run_for(LEASE_S + 1)
+    assert rig.told == [("0", "ptz-move")]
 
 
 def test_a_channel_that_closes_lets_go_and_frees_the_head(rig):
