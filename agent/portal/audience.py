@@ -8,7 +8,7 @@ from typing import Any, Literal
 from agent.errors import MessageError
 from agent.model.command import COMMANDS
 from agent.model.sections import known_part
-from agent.model.signal import Result
+from agent.model.signal import Permission, Result
 from agent.portal.client import Client
 from agent.portal.commands import CommandAct, act_of
 from agent.portal.messages import Device
@@ -27,26 +27,31 @@ MAX_NAMES = 64
 
 _OF_GUESTS = ("portal", "agent", "camera", "streams", "viewers", "release", "health")
 """Sections for who came by a share link: one that nobody here knows, or a field, may tell where it stands."""
-_OF_MANAGERS = {"modem": "cell"}
-"""By section, the field that only those see who may change the device: it tells where it stands."""
+_FIELDS_OF: tuple[tuple[Permission, str, str], ...] = (
+    ("manage", "modem", "cell"),
+    ("control", "ptz", "holder"),
+)
+"""Who may not do this does not see that section's field: where it stands, and who moves it."""
 
 
 def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Device:
     """A device with its viewers: everybody may know their own streams, who manages it also the others'."""
     others = [watcher.user for watcher in watchers if watcher.owner != client.owner]
-    may_know = client.identity.access.may(device.id, "manage")
+    may = client.identity.access.may
+    may_know = may(device.id, "manage")
     names = tuple(sorted(others)[:MAX_NAMES]) if may_know else ()
     sections = device.sections
     if client.identity.share_id is not None:
         sections = {name: known_part(name, each) for name, each in sections.items() if name in _OF_GUESTS}
-    if not may_know:
-        sections = {name: _without(each, _OF_MANAGERS.get(name)) for name, each in sections.items()}
+    for permission, name, field in _FIELDS_OF:
+        if name in sections and not may(device.id, permission):
+            sections = sections | {name: _without(sections[name], field)}
     own = sections["portal"] | {"own_viewers": len(watchers) - len(others), "watching": names}
     return replace(device, sections=sections | {"portal": own})
 
 
-def _without(section: dict[str, Any], field: str | None) -> dict[str, Any]:
-    return {key: each for key, each in section.items() if key != field} if field in section else section
+def _without(section: dict[str, Any], field: str) -> dict[str, Any]:
+    return {key: each for key, each in section.items() if key != field}
 
 
 class PreviewLog:

@@ -488,3 +488,15 @@ async def test_only_who_manages_a_camera_reads_which_cell_its_modem_is_in(world)
 
     assert await seen("operator") == {"operator": "Net"}
     assert await seen("admin") == modem
+
+
+async def test_who_only_watches_a_camera_does_not_read_who_moves_it(world):
+    ptz = {"state": "ready", "holder": "ann"}
+    world.gateway.on_sections("front", SectionsMessage("boot-1", 0, {"ptz": ptz}))
+
+    async def seen(role):
+        client = world.gateway.join(Identity(role, role, Access(role), FOREVER), reads_sections=True)
+        return (await devices_of(client))[0]["sections"]["ptz"]
+
+    assert await seen("viewer") == {"state": "ready"}
+    assert await seen("operator") == ptz
