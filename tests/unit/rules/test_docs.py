@@ -4,15 +4,19 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
+from agent.config import Settings
+
 ROOT = Path(__file__).parents[3]
 SYSTEM = ("chown", "echo", "rpi-image-gen", "systemctl", ".venv/bin/ruff")
 """What the documentation may take for granted."""
+TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -46,6 +50,11 @@ def test_a_command_in_the_docs_exists(line):
         known_by_help(words[1:])
     else:
         assert program in SYSTEM, line
+
+
+@pytest.mark.parametrize("text", TOML.findall((ROOT / "README.md").read_text()))
+def test_settings_in_the_docs_are_settings(text):
+    Settings.model_validate(tomllib.loads(text))
 
 
 def known_by_help(words: list[str]) -> None:
