@@ -3,9 +3,12 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+
+from agent.config import Settings
 
 ROOT = Path(__file__).parents[3]
 ROLES = sorted(path.name for path in (ROOT / "ansible" / "roles").iterdir())
@@ -59,6 +62,20 @@ def test_the_examples_give_every_secret_and_no_variable_that_is_unknown():
     assert secret <= given
     assert {name for name in given if name.split("_")[0] in ROLES} <= set(options)
     assert not secret & {name for name, value in examples[0].items() if "{{" not in str(value)}
+    for host in _example_hosts().values():
+        assert {name for name in host if name.split("_")[0] in ROLES} <= set(options)
+
+
+def test_what_the_example_has_the_agent_told_is_settings():
+    told = [host["agent_settings"] for host in _example_hosts().values() if "agent_settings" in host]
+    assert told
+    for settings in told:
+        Settings.model_validate(settings)
+
+
+def _example_hosts() -> dict[str, dict[str, Any]]:
+    inventory = yaml.safe_load((ROOT / "ansible/inventory/hosts.yml").read_text())
+    return inventory["all"]["children"]["devices"]["hosts"]
 
 
 @pytest.mark.parametrize(("lock", "extras"), [("device.lock", ()), ("portal.lock", ("portal", "postgresql"))])
