@@ -68,7 +68,7 @@ def _example_section(path: str, section: type[Section], mark: str) -> list[str]:
         if inner:
             nested += ["", *_example_section(_heading(f"{path}.{key}", field), inner, "#")]
             continue
-        text = f"{field.description} ({_rule(rules[key])})"
+        text = f"{field.description}{_hidden(field)} ({_rule(rules[key])})"
         lines += textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
         lines.append(f"#{key} = {_toml(_shown(field))}")
     return [*lines, *nested, ""]
@@ -81,6 +81,12 @@ def _heading(path: str, field: FieldInfo) -> str:
 def _shown(field: FieldInfo) -> Any:
     """The default, or the example where the default is nothing or depends on the machine."""
     return field.examples[0] if field.examples else field.get_default(call_default_factory=False)
+
+
+def _hidden(field: FieldInfo) -> str:
+    """The default, where the line shows an example in its place."""
+    is_hidden = field.examples and field.default and field.default is not PydanticUndefined
+    return f" Default: {_toml(field.default)}." if is_hidden else ""
 
 
 def _default(field: FieldInfo) -> str:

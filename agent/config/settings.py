@@ -565,12 +565,12 @@ class PtzSettings(Section):
 
 
 class ModemSettings(Section):
-    """The mobile modem, where it is to be seen on the dashboard."""
+    """The mobile modem: told of on the dashboard, and recovered where it hangs, at last by a reboot."""
 
     backend: Literal["none", "modemmanager", "at"] = Field(
         default="none",
         description="Who is asked for it: modemmanager (over D-Bus, as the role modem sets it up), at (the "
-        "modem itself, by its port), or none.",
+        "modem itself, by its port), or none. Either also recovers it, see [modem.recovery].",
     )
     port: str = Field(
         default="/dev/pinhole-modem",

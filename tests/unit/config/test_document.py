@@ -34,6 +34,11 @@ def test_the_example_names_every_setting():
         assert set(data[name]) == set(field.annotation.model_fields)
 
 
+def test_a_default_that_gives_way_to_an_example_is_told():
+    for default in ('"/dev/pinhole-modem"', '"off"'):
+        assert f" Default: {default}." in example()
+
+
 def test_the_readme_holds_this_reference():
     text = README.read_text()
     begin, end = "<!-- settings: begin -->\n", "<!-- settings: end -->"
