@@ -5,7 +5,8 @@ rest that doubles; after 20 minutes a reboot, then after 40, up to six hours. Ea
 
 The day is counted in time that agents of this device have lived, which is kept on disk with the counts: a
 wall clock steps by years where a board has no battery, and a monotonic one begins anew with each boot. Lived
-time is never ahead of the real one, so a bound that holds by it holds.
+time is never ahead of the real one, so a bound that holds by it holds. A disk that forgets with each boot (an
+overlay in memory, a damaged card) has it begin at 0 each time, so a reboot waits until it is old enough.
 """
 
 from collections import Counter
@@ -227,7 +228,10 @@ class Ladder:
         return "reboot" if can_reboot and self._is_reboot_due() else None
 
     def _is_reboot_due(self) -> bool:
+        """Never by a record that is younger than a reboot's share of the day: each boot may lose it."""
         memory = self._memory
+        if memory.lived_s < DAY_S / self._reboots_a_day:
+            return False
         waited_s = memory.lived_s - max(self._lost_lived_s, memory.rebooted_s)
         return waited_s >= _doubled(REBOOT_AFTER_S, memory.reboots)
 

@@ -21,7 +21,8 @@ ACT_S: Mapping[Step, float] = {"renew-bearer": 15.0, "cycle-radio": 30.0, "reset
 """A back end that has not answered by then hangs with its modem. The radio is longest: who is cut off between
 off and on leaves it off."""
 KEEP_S = 600.0
-"""So often the day's counts grow older on disk; a card does not wear by it."""
+"""So often the day's counts grow older on disk, and a new record in its first day, since only one that has
+lived may ask for a reboot. A card does not wear by it."""
 UNITS = Path("/etc/systemd/system")
 _BY_MODEM: frozenset[Step] = frozenset({"renew-bearer", "cycle-radio", "reset-modem"})
 _HELPERS: Mapping[Step, str] = {"reauthorize-usb": "modem-usb", "power-cycle": "modem-power"}
@@ -185,7 +186,9 @@ class Recovery:
                 details: dict[str, Detail] = {"step": after, "lost_s": round(lost_for_s)}
                 words = f"the modem leads to the portal again after {_STEPS[after]}"
                 self._on_event("modem-recovered", words, details)
-        if self._ladder.memory.taken and self._clock() - self._kept_s >= KEEP_S:
+        memory = self._ladder.memory
+        is_growing = memory.taken or memory.lived_s < DAY_S
+        if is_growing and self._clock() - self._kept_s >= KEEP_S:
             await self._keep()
 
     def _able(self) -> frozenset[Step]:

@@ -29,6 +29,7 @@ from agent.serial.modem.ladder import (
 )
 
 STEPS = [rung.step for rung in RUNGS]
+LIVED = Memory(lived_s=DAY_S)
 PATH, LOST = Facts(has_path=True), Facts(has_path=False)
 ADAPTER = TypeAdapter(Memory)
 
@@ -36,7 +37,7 @@ ADAPTER = TypeAdapter(Memory)
 class Climb:
     """A ladder that was well for an hour, and what it wants."""
 
-    def __init__(self, memory=None, **options):
+    def __init__(self, memory=LIVED, **options):
         self.now_s = 5000.0
         self.ladder = Ladder(self.now_s, memory, **options)
         self.ladder.decide(self.now_s, PATH)
@@ -154,6 +155,14 @@ def test_a_start_of_the_agent_forgets_nothing():
     again = Climb(kept)
     assert again.ladder.taken_today()["reboot"] == 1
     assert again.ladder.memory.steps == climb.ladder.memory.steps
+
+
+@pytest.mark.parametrize("reboots_a_day", [1, 4])
+def test_a_record_asks_for_no_reboot_before_its_share_of_the_day(reboots_a_day):
+    """Or a disk that forgets with each boot would let one be followed by the next."""
+    climb, share_s = Climb(None, reboots_a_day=reboots_a_day), DAY_S / reboots_a_day
+    assert "reboot" not in steps(climb.wait(share_s - 3700, tick_s=20.0))
+    assert "reboot" in steps(climb.wait(200, tick_s=20.0))
 
 
 def test_no_reboot_where_the_settings_want_none():

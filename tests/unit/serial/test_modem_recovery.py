@@ -43,6 +43,7 @@ class Site:
             (folder / f"pinhole-{name}.path").touch()
         self.run, self.file = folder / "run", folder / "recovery.json"
         self.run.mkdir(exist_ok=True)
+        self.file.write_bytes(TypeAdapter(Memory).dump_json(Memory(lived_s=DAY_S)))
         self.start()
 
     def start(self):
@@ -260,6 +261,30 @@ async def test_no_reboot_that_the_disk_does_not_count(site, monkeypatch):
     monkeypatch.setattr(Ledger, "write", lambda _self, _value: None)
     await site.pass_time(DAY_S / 4)
     assert "reboot" not in site.asked
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+async def test_reboots_are_bounded_where_the_disk_forgets_at_each(site, is_damaged):
+    """A root with an overlay in memory, or a card that damages the file."""
+    ends_s, reboots = site.now_s + DAY_S, 0
+    while site.now_s < ends_s:
+        await site.pass_time(300)
+        if "reboot" in site.asked:
+            reboots += 1
+            site.asked.clear()
+            site.file.write_bytes(b"\0" * 64)
+            if not is_damaged:
+                site.file.unlink()
+            site.start()
+    assert 0 < reboots <= 4
+
+
+async def test_a_new_record_grows_older_on_disk_for_a_day(site):
+    site.file.unlink()
+    site.link = True
+    site.start()
+    await site.pass_time(KEEP_S + TICK_S)
+    assert TypeAdapter(Memory).validate_json(site.file.read_bytes()).lived_s >= KEEP_S
 
 
 async def test_an_agent_that_may_not_reboot_yet_does_it_later(site):
