@@ -35,6 +35,8 @@ STEADY_S = 60.0
 POLL_S = 2.0
 """How often an absent port is looked for: a `stat`, which costs less than to be told of every device."""
 READ_BYTES = 4096
+WINDOW_S = 0.1
+"""In it no more is read than the rate carries, or READ_BYTES: the kernel drops the rest of a flood."""
 WRITE_S = 1.0
 _BITS_A_BYTE = 11
 """Start, eight, parity, stop: how long bytes are on the wire."""
@@ -105,6 +107,7 @@ class Line:
         self._fd = -1
         self._lost: asyncio.Future[str] | None = None
         self._writing = asyncio.Lock()
+        self._window_ends_s, self._window_bytes = 0.0, 0
         self._was_good = self._is_missed = False
         self._told_at_s = -STEADY_S
 
@@ -208,7 +211,12 @@ class Line:
         self._fd, self._lost = fd, lost
         self.state, self.problem = "open", ""
         log.info(f"{self.settings.name}: {self.settings.port} is open")
-        asyncio.get_running_loop().add_reader(fd, self._read, lost)
+        self._listen(lost)
+
+    def _listen(self, lost: "asyncio.Future[str]") -> None:
+        if not lost.done():
+            self._window_ends_s = 0.0  # a timer may be a nanosecond early
+            asyncio.get_running_loop().add_reader(self._fd, self._read, lost)
 
     def _read(self, lost: "asyncio.Future[str]") -> None:
         """The reader goes with the first end of file: after a hang-up there is one whenever we look."""
@@ -220,9 +228,19 @@ class Line:
             self._lose(lost, _reason(exc))
             return
         if data:
+            self._bound(len(data), lost)
             self._on_bytes(data)
         else:
             self._lose(lost, "it hung up")
+
+    def _bound(self, size: int, lost: "asyncio.Future[str]") -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._window_ends_s:
+            self._window_ends_s, self._window_bytes = loop.time() + WINDOW_S, 0
+        self._window_bytes += size
+        if self._window_bytes >= max(READ_BYTES, WINDOW_S * self.settings.baud / _BITS_A_BYTE):
+            loop.remove_reader(self._fd)
+            loop.call_at(self._window_ends_s, self._listen, lost)
 
     async def _writable(self, lost: "asyncio.Future[str]") -> None:
         """Until more fits, or it is lost."""

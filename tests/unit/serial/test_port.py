@@ -12,11 +12,20 @@ from itertools import pairwise
 
 import pytest
 from fakes.clock import LoopClock
-from parts.terminal import Terminal, is_busy
+from parts.terminal import SocketWire, Terminal, is_busy
 
 from agent.errors import LineError
 from agent.serial import port as ports
-from agent.serial.port import MAX_PAUSE_S, POLL_S, STEADY_S, Line, LineSettings, open_serial
+from agent.serial.port import (
+    MAX_PAUSE_S,
+    POLL_S,
+    READ_BYTES,
+    STEADY_S,
+    WINDOW_S,
+    Line,
+    LineSettings,
+    open_serial,
+)
 from agent.serial.ptz.udp import UdpWire
 
 
@@ -76,6 +85,20 @@ async def test_what_comes_first_is_sent_after_each_open(terminal):
             terminal.unplug()
             await it.clock.until(lambda: it.line.state == "absent")
             terminal.plug()
+
+
+async def test_of_a_flood_no_more_is_read_than_a_line_can_carry(tmp_path):
+    wire = SocketWire(tmp_path / "pinhole-ptz")
+    async with running(wire.link, open_port=wire.open_port) as it:
+        await it.open()
+        ends_s = it.clock.now_s + 1
+        while it.clock.now_s < ends_s:
+            with contextlib.suppress(BlockingIOError):  # there is no room
+                wire.say(bytes(READ_BYTES))
+            await it.clock.after(0.02)
+        assert READ_BYTES < sum(map(len, it.got)) <= READ_BYTES * (1 / WINDOW_S + 1)
+        wire.unplug()
+        await it.clock.until(lambda: it.lost)
 
 
 async def test_a_hang_up_is_read_once_and_never_again(terminal, monkeypatch):
