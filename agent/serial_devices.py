@@ -129,6 +129,7 @@ class SerialDevices:
     def _add_recovery(self, modem: "Modem", helpers: "Helpers") -> "Recovery":
         from agent.serial.modem.ladder import Memory  # noqa: PLC0415
         from agent.serial.modem.recovery import Recovery, World  # noqa: PLC0415
+        from agent.serial.modem.routes import other_ways  # noqa: PLC0415
 
         around, settings = self._around, self._settings
         second = settings.modem.recovery.second_address
@@ -137,6 +138,8 @@ class SerialDevices:
             is_connected=lambda: around.broker.connected,
             reach=partial(is_reached, [Dialer(parse_endpoint(url)) for url in urls]),
             has_media=lambda: around.sessions.has_media,
+            has_second=second is not None,
+            other_ways=partial(other_ways, settings.modem.interface),
             is_plan_spent=lambda: around.allowance is not None and around.allowance.usage.is_exceeded,
             is_voltage_low=is_voltage_low,
             may_reboot=lambda: around.power.can_reboot and not around.releases.is_on_trial,

@@ -439,9 +439,10 @@ class ModemRecoverySettings(Section):
     )
     second_address: Annotated[str, AfterValidator(_address)] | None = Field(
         default=None,
-        description="HOST:PORT that takes TCP connections elsewhere: while it does, a broker that is away is "
-        "no fault of the modem. Default: the broker alone counts.",
-        examples=["status.example.org:443"],
+        description="HOST:PORT that takes TCP connections elsewhere, best an IP address: where it is out of "
+        "reach too, the modem is at fault. Default: none, since no host is everybody's; a modem that says it "
+        "is connected is then neither reset nor the device rebooted.",
+        examples=["192.0.2.1:443"],
     )
 
 

@@ -32,18 +32,20 @@ class Kind:
     """Seen by the modem, and over by itself."""
     lasts_s: tuple[float, float] = (0, 0)
     """Where it is over by itself."""
+    says_connected: bool = False
+    """The modem says so meanwhile."""
 
 
 KINDS = (
-    Kind("a short gap", 0.08, lasts_s=(2, 28)),
+    Kind("a short gap", 0.08, lasts_s=(2, 28), says_connected=True),
     Kind("re-enumeration", 0.06, cure="renew-bearer", answers="absent", lasts_s=(5, 40)),
     Kind("bearer gone", 0.22, cure="renew-bearer"),
-    Kind("stuck on a cell that is gone", 0.16, cure="cycle-radio"),
-    Kind("a zombie that says OK", 0.08, cure="reset-modem"),
+    Kind("stuck on a cell that is gone", 0.16, cure="cycle-radio", says_connected=True),
+    Kind("a zombie that says OK", 0.08, cure="reset-modem", says_connected=True),
     Kind("silence", 0.06, cure="reauthorize-usb", answers="silence"),
     Kind("garbage", 0.04, cure="reauthorize-usb", answers="silence"),
     Kind("vanished", 0.07, cure="power-cycle", answers="absent"),
-    Kind("a zombie until its power is cut", 0.02, cure="power-cycle"),
+    Kind("a zombie until its power is cut", 0.02, cure="power-cycle", says_connected=True),
     Kind("silence until its power is cut", 0.04, cure="power-cycle", answers="silence"),
     Kind("the board's USB is dead", 0.01, cure="reboot", answers="absent"),
     Kind("no coverage", 0.08, hindrance="no-coverage", lasts_s=(20, 2 * 3600)),
@@ -51,13 +53,15 @@ KINDS = (
     Kind("the SIM is gone", 0.02, hindrance="sim-missing", lasts_s=(600, 3 * 3600)),
     Kind("PIN or PUK", 0.02, hindrance="sim-locked", lasts_s=(600, 3 * 3600)),
 )
+PORTAL_IS_AWAY = Kind("the portal is away", 0.2, lasts_s=(60, 86_400), says_connected=True)
+"""No fault of a modem: a second address answers meanwhile."""
 
 
 class FaultyModem:
     """One fault after the other; real time is an argument."""
 
-    def __init__(self, random):
-        self._random = random
+    def __init__(self, random, kinds=KINDS):
+        self._random, self._kinds = random, kinds
         self.kind = None
         self._since_s = self._ends_s = 0.0
         self._noticed_s = 0.0
@@ -65,7 +69,7 @@ class FaultyModem:
 
     def strike(self, now_s):
         """The next fault, by how often each comes."""
-        self.kind = self._random.choices(KINDS, [kind.weight for kind in KINDS])[0]
+        self.kind = self._random.choices(self._kinds, [kind.weight for kind in self._kinds])[0]
         self._since_s, self._cured_s = now_s, None
         self._noticed_s = now_s + self._random.uniform(0, NOTICE_S)
         low_s, high_s = self.kind.lasts_s
@@ -79,6 +83,10 @@ class FaultyModem:
     def link_is_down(self, now_s):
         """As MQTT has noticed it."""
         return not self.is_well(now_s) and now_s >= self._noticed_s
+
+    def says_connected(self, now_s):
+        """What the modem takes itself for."""
+        return self.is_well(now_s) or self.kind.says_connected
 
     def hindrance(self, now_s):
         """What is so."""

@@ -52,6 +52,8 @@ RUNGS = (
     Rung("power-cycle", 90, 6),
 )
 """To power in about 200 s: a modem that only power cures needs another minute, and five are too many."""
+GENTLE: frozenset[Step] = frozenset({"renew-bearer", "cycle-radio"})
+"""Tried without a proof that the modem is at fault: they cost seconds of a path that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Facts:
     has_path: bool
     has_media: bool = False
     """A viewer is being sent pictures, so something carries them."""
+    is_at_fault: bool = True
+    """Something says so of the modem, and not only the portal's silence; else only GENTLE steps are taken."""
     hindrance: Hindrance = ""
     able: frozenset[Step] = frozenset(get_args(ModemStep)) | {"reboot"}
     """The steps that this device has the means for, now."""
@@ -140,7 +144,7 @@ class Ladder:
         self._rest_until_s: float | None = None
         """The round is over, and this long none begins."""
         self._after: Step | Literal[""] = ""
-        self._is_held = False
+        self._is_held = self._is_suspected = False
         self._told: Hindrance = ""
         if self._memory.last_step == "reboot" and self._memory.rebooted_s == self._memory.lived_s:
             self._lose(now_s)  # the agent before was ended by it
@@ -164,6 +168,9 @@ class Ladder:
         self._well_since_s = None
         if self._lost_at_s is None:
             self._lose(now_s)
+        if facts.is_at_fault and not self._is_suspected:
+            self._suspect()
+        self._is_suspected = facts.is_at_fault
         if now_s < self._due_s:
             return None
         if facts.has_media or facts.hindrance:
@@ -171,7 +178,7 @@ class Ladder:
         if self._is_held:
             self._let_go(now_s)
             return None
-        step = self._next(now_s, facts.able)
+        step = self._next(now_s, facts.able if facts.is_at_fault else facts.able & GENTLE)
         return None if step is None else self._take(now_s, step)
 
     def on_taken(self, now_s: float, *, is_done: bool) -> None:
@@ -196,8 +203,15 @@ class Ladder:
 
     def _lose(self, now_s: float) -> None:
         self._lost_at_s, self._lost_lived_s = now_s, self._memory.lived_s
-        self._rung, self._rest_until_s = 0, None
+        self._rung, self._rest_until_s, self._is_suspected = 0, None, False
         self._due_s = max(now_s + OBSERVE_S, self._started_s + START_S)
+
+    def _suspect(self) -> None:
+        """The modem counts as at fault: what was left out is due, and the time to a reboot begins."""
+        gentle = len(GENTLE)
+        self._rung = gentle if self._rest_until_s is not None else min(self._rung, gentle)
+        self._rest_until_s = None
+        self._lost_lived_s = self._memory.lived_s
 
     def _hold(self, facts: Facts) -> Held | None:
         self._is_held = True

@@ -11,7 +11,18 @@ from agent.errors import MessageError, ModemError
 from agent.model.event import EventKind
 from agent.model.sections import ModemSection
 from agent.model.signal import Detail
-from agent.serial.modem.ladder import DAY_S, Facts, Held, Hindrance, Ladder, Memory, Recovered, Step, Take
+from agent.serial.modem.ladder import (
+    DAY_S,
+    GENTLE,
+    Facts,
+    Held,
+    Hindrance,
+    Ladder,
+    Memory,
+    Recovered,
+    Step,
+    Take,
+)
 from agent.serial.modem.status import Modem, ModemStatus
 
 log = logging.getLogger(__name__)
@@ -20,6 +31,9 @@ TICK_S = 5.0
 ACT_S: Mapping[Step, float] = {"renew-bearer": 15.0, "cycle-radio": 30.0, "reset-modem": 15.0}
 """A back end that has not answered by then hangs with its modem. The radio is longest: who is cut off between
 off and on leaves it off."""
+FAULT_S = 120.0
+"""A modem that was not `connected` for so long is at fault by its own word: a sound one is back 90 s after
+a gentle step at the latest."""
 KEEP_S = 600.0
 """So often the day's counts grow older on disk, and a new record in its first day, since only one that has
 lived may ask for a reboot. A card does not wear by it."""
@@ -43,6 +57,10 @@ _STEPS: Mapping[Step, str] = {
     "power-cycle": "its power off and on",
     "reboot": "a reboot of the device",
 }
+NO_PROOF = (
+    "the modem says that it is connected, and the portal may be what is away: no reset and no reboot. "
+    "modem.recovery.second_address would tell"
+)
 UNDER_VOLTAGE = "the supply's voltage is too low: use the official supply and a short, thick cable"
 
 OnEvent = Callable[[EventKind, str, dict[str, Detail]], None]
@@ -62,7 +80,12 @@ class World:
     is_connected: Callable[[], bool]
     """The MQTT link is up."""
     reach: Callable[[], Awaitable[bool]]
-    """Whether the broker's host answers all the same; asked where the link is down. Ends within seconds."""
+    """Whether the broker's host answers all the same, or the second address; asked where the link is down.
+    Ends within seconds."""
+    has_second: bool
+    """There is a second address."""
+    other_ways: Callable[[], str]
+    """Interfaces beside the modem that lead out of here; empty for none."""
     has_media: Callable[[], bool]
     is_plan_spent: Callable[[], bool]
     is_voltage_low: Callable[[], bool]
@@ -119,12 +142,17 @@ class _Outage:
     since_s: float
     held_by: Hindrance = ""
     """Why nothing was tried, until something is."""
+    spared: str = ""
+    """Why the modem is not held to be at fault."""
+    was_reset: bool = False
+    """By a step of ours."""
     is_voltage_low: bool = False
     """It was meanwhile."""
 
     @property
     def words(self) -> str:
         said = [f"no step helps: {_HINDRANCES[self.held_by]}"] if self.held_by else []
+        said += [self.spared] if self.spared and not said else []
         return "; ".join([*said, UNDER_VOLTAGE] if self.is_voltage_low else said)
 
 
@@ -150,6 +178,9 @@ class Recovery:
         self._outage: _Outage | None = None
         self._last_words, self._last_s = "", 0.0
         """Of the outage before, and when it ended."""
+        self._unconnected_s: float | None = None
+        """Since when the modem says so."""
+        self._had_card = False
 
     def told(self, section: ModemSection) -> ModemSection:
         """A section of the state, with what was done for the modem."""
@@ -173,9 +204,14 @@ class Recovery:
     async def look(self) -> None:
         """Once: is there a path, and what is to be done."""
         has_path = self._world.is_connected() or await self._world.reach()
+        self._listen()
+        spared = "" if has_path else self._spared()
         held_by = "" if has_path else hindrance(self._modem.status, self._world.is_plan_spent())
-        self._note(has_path, held_by)
-        facts = Facts(has_path, self._world.has_media(), held_by, self._able())
+        able = self._able()
+        if held_by == "sim-missing" and not spared and self._may_have_lost_sight_of_its_card:
+            held_by, able = "", frozenset[Step]({"reset-modem"})
+        self._note(has_path, held_by, spared)
+        facts = Facts(has_path, self._world.has_media(), not spared, held_by, able)
         match self._ladder.decide(self._clock(), facts):
             case Take(step):
                 is_done = await self._take(step)
@@ -195,12 +231,41 @@ class Recovery:
         reboot: frozenset[Step] = frozenset({"reboot"} if self._world.may_reboot() else ())
         return _BY_MODEM | self._helpers.able() | reboot
 
-    def _note(self, has_path: bool, held_by: Hindrance) -> None:
+    def _listen(self) -> None:
+        status = self._modem.status
+        self._had_card |= status.sim == "ready"
+        if status.state == "connected":
+            self._unconnected_s = None
+        elif self._unconnected_s is None:
+            self._unconnected_s = self._clock()
+
+    def _spared(self) -> str:
+        """Why a path that is missing is no proof against the modem; empty where it is at fault.
+
+        A portal that is away for a fleet must not have it reset and rebooted.
+        """
+        if ways := self._world.other_ways():
+            return f"{ways} leads out of here too: no reset of the modem, and no reboot"
+        if self._world.has_second:
+            return ""
+        if self._unconnected_s is None:
+            return NO_PROOF
+        is_down = self._clock() - self._unconnected_s >= FAULT_S
+        return (
+            "" if is_down else f"no reset before the modem has been without a connection for {FAULT_S:.0f} s"
+        )
+
+    @property
+    def _may_have_lost_sight_of_its_card(self) -> bool:
+        """After a dip of its supply, or where it hangs, a modem says as much: one reset tells."""
+        return self._had_card and not (self._outage and self._outage.was_reset)
+
+    def _note(self, has_path: bool, held_by: Hindrance, spared: str) -> None:
         if has_path and self._outage:
             self._last_words, self._last_s, self._outage = self._outage.words, self._clock(), None
         elif not has_path:
             self._outage = self._outage or _Outage(self._clock())
-            self._outage.held_by = held_by or self._outage.held_by
+            self._outage.held_by, self._outage.spared = held_by or self._outage.held_by, spared
             self._outage.is_voltage_low |= self._world.is_voltage_low()
 
     async def _take(self, step: Step) -> bool:
@@ -211,6 +276,7 @@ class Recovery:
             return False
         assert self._outage  # or the ladder would take none
         self._outage.held_by = ""
+        self._outage.was_reset |= step not in GENTLE
         lost_for_s = self._clock() - self._outage.since_s
         words = f"no path to the portal for {lost_for_s:.0f} s: {_STEPS[step]}"
         details: dict[str, Detail] = {"step": step, "lost_s": round(lost_for_s)}

@@ -1,15 +1,20 @@
-"""Ten thousand faults of a modem, one life long: what is cured and how soon, and what is never done."""
+"""Ten thousand faults of a modem, one life long: what is cured and how soon, and what is never done.
+
+With a second address: without one, a modem that says it is connected is at fault by nobody's word.
+"""
 
 from collections import defaultdict
 from random import Random
 
 import pytest
-from fakes.modem_faults import KINDS, FaultyModem
+from fakes.modem_faults import KINDS, PORTAL_IS_AWAY, FaultyModem
 from pydantic import TypeAdapter
 
-from agent.serial.modem.ladder import DAY_S, REBOOTS_A_DAY, RUNGS, Facts, Ladder, Memory, Take
+from agent.serial.modem.ladder import DAY_S, GENTLE, REBOOTS_A_DAY, RUNGS, Facts, Ladder, Memory, Take
+from agent.serial.modem.recovery import FAULT_S
 
 FAULTS = 10_000
+FEWER = 250
 TICK_S = 5.0
 BOOT_S = 40.0
 SOON_S = 300.0
@@ -19,9 +24,10 @@ MEMORY = TypeAdapter(Memory)
 class Life:
     """A device over years; its ladder begins anew with every boot and every restart of the agent."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, kinds=KINDS, *, has_second=True):
         self.random = Random(seed)
-        self.modem = FaultyModem(self.random)
+        self.modem, self.has_second = FaultyModem(self.random, kinds), has_second
+        self.connected_s = 0.0
         self.now_s, self.born_s = 0.0, 0.0
         self.ladder = Ladder(0.0)
         self.taken = defaultdict(list)
@@ -42,7 +48,7 @@ class Life:
         """One fault, to its end."""
         self.modem.strike(self.now_s)
         began_s = self.now_s
-        while not self.modem.is_well(self.now_s):
+        while not self.modem.is_well(self.now_s) and self.now_s - began_s < 1.5 * DAY_S:
             decision = self._decide(has_path=not self.modem.link_is_down(self.now_s))
             if isinstance(decision, Take):
                 self._take(decision.step)
@@ -51,11 +57,15 @@ class Life:
 
     def _decide(self, has_path):
         hindrance = self.modem.shown_hindrance(self.now_s)
-        return self.ladder.decide(self.now_s - self.born_s, Facts(has_path, hindrance=hindrance))
+        if has_path or self.modem.says_connected(self.now_s):
+            self.connected_s = self.now_s
+        is_at_fault = self.has_second or self.now_s - self.connected_s >= FAULT_S
+        facts = Facts(has_path, is_at_fault=is_at_fault, hindrance=hindrance)
+        return self.ladder.decide(self.now_s - self.born_s, facts)
 
     def _take(self, step):
         self.taken[step].append(self.now_s)
-        if self.modem.hindrance(self.now_s):
+        if self.modem.hindrance(self.now_s) or (self.modem.kind is PORTAL_IS_AWAY and step not in GENTLE):
             self.wrong.append((self.modem.kind.name, step))
         took_s, is_done = self.modem.take(step, self.now_s)
         self.now_s += took_s
@@ -113,3 +123,28 @@ def test_no_day_sees_more_than_its_bound(life):
     bounds = {rung.step: rung.per_day for rung in RUNGS} | {"reboot": REBOOTS_A_DAY}
     for step, bound in bounds.items():
         assert 0 < life.most_in_a_day(step) <= bound, step
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """Without a second address, and with a portal that is away at times."""
+    life = Life(seed=18, kinds=(*KINDS, PORTAL_IS_AWAY), has_second=False)
+    for _ in range(FEWER):
+        life.rest()
+        life.suffer()
+    return life
+
+
+def test_a_portal_that_is_away_resets_nothing(alone):
+    assert len(alone.cured_s[PORTAL_IS_AWAY.name]) > FEWER / 10
+    assert alone.wrong == []
+
+
+def test_what_a_modem_says_itself_is_cured_without_a_second_address_too(alone):
+    known = [kind for kind in KINDS if kind.cure not in ("", "reboot") and not kind.says_connected]
+    took_s = [s for kind in known for s in alone.cured_s[kind.name]]
+    assert len(took_s) > FEWER / 5
+    assert sum(s < 2 * SOON_S for s in took_s) / len(took_s) >= 0.95
+    for kind in KINDS:
+        if kind.cure == "power-cycle" and kind.says_connected:
+            assert min(alone.cured_s[kind.name]) >= 1.5 * DAY_S, "this is what a second address is for"

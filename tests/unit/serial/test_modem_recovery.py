@@ -39,6 +39,7 @@ class Site:
             True,
         )
         self.status, self.fault, self.reached = ModemStatus("at", "connected"), None, 0
+        self.second, self.ways = True, ""
         for name in helpers:
             (folder / f"pinhole-{name}.path").touch()
         self.run, self.file = folder / "run", folder / "recovery.json"
@@ -50,6 +51,8 @@ class Site:
         world = World(
             is_connected=lambda: self.link,
             reach=self._reach,
+            has_second=self.second,
+            other_ways=lambda: self.ways,
             has_media=lambda: self.media,
             is_plan_spent=lambda: self.spent,
             is_voltage_low=lambda: self.low,
@@ -331,3 +334,88 @@ def test_another_access_point_name_is_asked_of_root(tmp_path):
     helpers.set_apn("internet.example")
     assert (tmp_path / "modem-apn").read_text() == "internet.example"
     assert helpers.able() == frozenset(), "it is no step of recovery"
+
+
+GENTLE = {"renew-bearer", "cycle-radio"}
+
+
+@pytest.fixture
+async def alone(tmp_path):
+    """A device whose settings name no second address."""
+    site = Site(tmp_path)
+    site.second = False
+    site.start()
+    await site.lose()
+    return site
+
+
+async def test_a_portal_that_is_away_for_days_resets_and_reboots_nothing(alone):
+    alone.status = ModemStatus("at", "connected", rsrp_dbm=-80.0)
+    await alone.pass_time(DAY_S / 2)
+    assert set(alone.asked) == GENTLE
+    assert len(alone.asked) < 20
+    assert "second_address would tell" in alone.section.recovery
+
+
+async def test_a_sound_modem_that_is_slow_after_a_step_of_ours_is_not_reset(alone):
+    async def renew():
+        alone.asked.append("renew-bearer")
+        alone.status = ModemStatus("at", "registered")
+
+    alone.renew_bearer = renew
+    for _ in range(100):
+        await alone.pass_time(90)
+        alone.status = ModemStatus("at", "connected")
+        await alone.pass_time(TICK_S)
+    assert set(alone.asked) == GENTLE
+
+
+async def test_a_modem_that_says_so_itself_is_at_fault_after_two_minutes(alone):
+    alone.status = ModemStatus("at", "registered")
+    await alone.pass_time(115)
+    assert set(alone.asked) == GENTLE
+    await alone.pass_time(200)
+    assert alone.asked[2:] == ["reset-modem", "modem-usb", "modem-power"]
+    await alone.pass_time(900)
+    assert alone.asked.count("reboot") == 0, "its time counts from then"
+    await alone.pass_time(200)
+    assert alone.asked.count("reboot") == 1
+
+
+async def test_a_modem_that_goes_amid_a_long_outage_of_the_portal_waits_for_no_rest(alone):
+    await alone.pass_time(DAY_S / 4)
+    before = len(alone.asked)
+    alone.status = ModemStatus("at", "absent")
+    await alone.pass_time(125)
+    assert alone.asked[before:] == ["reset-modem"]
+
+
+@pytest.mark.parametrize("state", ["connected", "absent", "failed"])
+async def test_where_another_way_is_up_the_modem_is_not_reset(site, state):
+    site.ways, site.status = "eth0", ModemStatus("at", state)
+    await site.pass_time(5000)
+    assert set(site.asked) == GENTLE
+    assert site.section.recovery.startswith("eth0 leads out of here too")
+
+
+async def test_a_card_that_was_seen_before_is_believed_to_be_gone_after_one_reset(site):
+    site.link = True
+    site.status = ModemStatus("at", "connected", sim="ready")
+    await site.pass_time(10)
+    site.link, site.status = False, ModemStatus("at", "sim-missing", sim="missing")
+    await site.pass_time(3000)
+    assert site.asked == ["reset-modem"]
+    assert "there is no SIM card" in site.section.recovery
+    site.link = True
+    await site.pass_time(10)
+    site.link = False
+    await site.pass_time(3000)
+    assert site.asked == ["reset-modem"] * 2, "once an outage"
+
+
+async def test_without_a_second_address_too(alone):
+    alone.link, alone.status = True, ModemStatus("at", "connected", sim="ready")
+    await alone.pass_time(10)
+    alone.link, alone.status = False, ModemStatus("at", "sim-missing", sim="missing")
+    await alone.pass_time(3000)
+    assert alone.asked == ["reset-modem"]
