@@ -1,7 +1,9 @@
 """A head on the network instead of a line: VISCA over IP, by UDP."""
 
 import asyncio
+import contextlib
 import logging
+import socket
 from collections.abc import Callable
 
 from agent.errors import LineError
@@ -12,12 +14,15 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
 STEADY_S = 60.0
 """After so long a service the pauses begin anew."""
+FIRST_LOOK_S, MAX_LOOK_S = 30.0, 300.0
+"""A silence until its name is looked up anew, each time twice as long: a head at rest is asked each 10 s."""
 
 
 class UdpWire:
     """What a `Line` is to a serial head.
 
-    It is open once the name is resolved: whether the head is there, only its answers tell.
+    It is open once the name is resolved: whether the head is there, only its answers tell. Where there are
+    none, it is opened anew once its name leads elsewhere: the head may have another address by now.
     """
 
     def __init__(
@@ -32,6 +37,7 @@ class UdpWire:
         self._on_bytes, self._on_opened, self._on_lost = on_bytes, on_opened, on_lost
         self._numbering = Numbering()
         self._transport: asyncio.DatagramTransport | None = None
+        self._is_heard = False
         self.problem = ""
         """Why it is not open, and what to do; empty while it is."""
 
@@ -72,13 +78,32 @@ class UdpWire:
         try:
             self._numbering.begin()
             await self.write(self._on_opened())
-            self.problem = await closed
+            self.problem = await self._until_closed(closed, self._transport.get_extra_info("peername"))
         finally:
             self._transport.abort()
             self._transport = None
             self._on_lost(self.problem)
 
+    async def _until_closed(self, closed: "asyncio.Future[str]", peer: object) -> str:
+        """Why it is over; `peer` is the address that its name led to."""
+        host, port = self._address
+        look_s = FIRST_LOOK_S
+        while True:
+            self._is_heard = False
+            await asyncio.wait((closed,), timeout=look_s)
+            if closed.done():
+                return closed.result()
+            if self._is_heard:
+                look_s = FIRST_LOOK_S
+                continue
+            look_s = min(2 * look_s, MAX_LOOK_S)
+            with contextlib.suppress(OSError):  # no name, no news
+                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+                if peer not in [address for *_, address in found]:
+                    return f"{host} has another address now"
+
     def _on_datagram(self, data: bytes) -> None:
+        self._is_heard = True
         if frame := self._numbering.unwrap(data):
             self._on_bytes(frame)
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import socket
 import termios
 import threading
 from itertools import pairwise
@@ -26,7 +27,7 @@ from agent.serial.port import (
     LineSettings,
     open_serial,
 )
-from agent.serial.ptz.udp import UdpWire
+from agent.serial.ptz.udp import FIRST_LOOK_S, MAX_LOOK_S, UdpWire
 
 
 @pytest.fixture
@@ -376,3 +377,43 @@ async def test_a_name_that_is_none_is_told_and_asked_for_again():
     finally:
         task.cancel()
         await asyncio.wait((task,))
+
+
+async def test_a_silent_head_whose_name_leads_elsewhere_is_found_there(monkeypatch):
+    with (
+        socket.socket(type=socket.SOCK_DGRAM) as old,
+        socket.socket(type=socket.SOCK_DGRAM) as new,
+    ):
+        old.bind(("127.0.0.1", 0))
+        port = old.getsockname()[1]
+        new.bind(("127.0.0.2", port))
+        new.setblocking(False)
+        address, asked_s = "127.0.0.1", []
+        clock, lost = LoopClock(), []
+
+        async def resolve(*_, **__):
+            asked_s.append(clock.now_s)
+            if address is None:
+                raise socket.gaierror(socket.EAI_AGAIN, "again")
+            return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (address, port))]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        wire = UdpWire("head.lan", port, lambda _: None, lambda: b"\x81\x01\xff", lost.append)
+        task = asyncio.create_task(wire.run())
+        try:
+            await clock.until(lambda: asked_s)
+            for _ in range(7):  # it answers, so nobody asks
+                await clock.after(FIRST_LOOK_S / 2)
+                wire._on_datagram(b"")
+            assert len(asked_s) == 1
+            address = None
+            await clock.after(2 * MAX_LOOK_S)
+            assert 2 < len(asked_s) < 8
+            assert lost == []
+            address = "127.0.0.2"
+            await clock.until(lambda: lost)
+            await clock.until(lambda: wire._transport)
+            assert new.recv(100)
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
