@@ -33,10 +33,10 @@ async def until(condition, why):
 
 
 @asynccontextmanager
-async def camera(tmp_path, **head):
-    """A camera with a head, and how to open its page as somebody."""
+async def camera(tmp_path, more="", **head):
+    """A camera with a head, and how to open its page as somebody; `more` settings of the head."""
     link, head = tmp_path / "head", PelcoHead(**head)
-    settings = f'[ptz]\nport = "{link}"\nprotocol = "pelco-d"\n'
+    settings = f'[ptz]\nport = "{link}"\nprotocol = "pelco-d"\n{more}'
     with (
         wired(head, link),
         mosquitto() as broker,
@@ -251,3 +251,63 @@ async def test_presets_and_a_click_that_centres(tmp_path):
         assert box == {"x": 0.25, "y": 0.140625, "width": 0.5}
         await screenshot(page, "ptz-1440")
         assert await faults(page) == []
+
+
+async def test_home_and_a_tour(tmp_path):
+    async with camera(tmp_path, more="home_preset = 7\n", answers=True) as (_, head, open_as):
+        page = await open_as()
+        head.presets[7] = (-20.0, 0.0, 0.0)  # by the head's own menu
+        await page.get_by_role("button", name="Presets").click()
+        menu = page.locator("#presets")
+        await expect(menu.get_by_text("Calibrate", exact=True)).to_be_hidden(timeout=PATIENCE_MS)
+        await menu.get_by_role("button", name="Home").click()
+        await until(lambda: head.position[0] == -20, "it does not turn home")
+        await expect(menu.get_by_text("Turns home")).to_be_visible()
+
+        for pan_deg, name in ((30.0, "Gate"), (-50.0, "Yard")):
+            head.position[0] = pan_deg
+            await menu.get_by_label("Name").fill(name)
+            await menu.get_by_role("button", name="Keep this view").click()
+            await expect(menu.locator(".preset", has_text=name)).to_be_visible(timeout=PATIENCE_MS)
+        tour = menu.get_by_role("button", name="Tour")
+        await tour.click()
+        await until(lambda: head.position[0] == 30, "it does not turn to the tour's first preset")
+        end = menu.get_by_role("button", name="End the tour")
+        await expect(end).to_have_attribute("aria-pressed", "true", timeout=PATIENCE_MS)
+        await end.click()
+        await expect(tour).to_have_attribute("aria-pressed", "false", timeout=PATIENCE_MS)
+
+
+async def test_a_head_that_tells_no_position_is_calibrated_and_then_centres(tmp_path):
+    async with camera(tmp_path) as (stack, head, open_as):
+        with Desk.open(load(stack.folder / "pinhole.toml").portal) as desk:
+            desk.add_user("bob", "operator", password=PASSWORD)
+        bob = await open_as("bob")
+        await bob.get_by_role("button", name="Presets").click()
+        await expect(bob.locator("#presets").get_by_role("button", name="Home")).to_be_visible()
+        await expect(bob.get_by_text("Calibrate", exact=True)).to_be_hidden(timeout=PATIENCE_MS)
+        await bob.close()
+
+        page = await open_as()
+        point = page.get_by_role("button", name="Point in the picture")
+        await expect(point).to_be_hidden()
+        await page.get_by_role("button", name="Presets").click()
+        menu = page.locator("#presets")
+        await menu.get_by_text("Calibrate", exact=True).click()
+        for axis, way in enumerate(("Right", "Up")):
+            for seconds, moved in (("0.4", "20"), ("1", "50")):
+                began = head.motions
+                await menu.get_by_role("button", name=f"{way} {seconds} s", exact=True).click()
+                await until(lambda a=axis: head.velocity[a] > 0, f"it does not turn {way}")
+                await until(lambda: not head.is_moving, "it runs on")
+                assert head.motions == began + 1
+                await menu.get_by_role("spinbutton", name=f"{way} {seconds} s").fill(moved)
+                await menu.get_by_role("button", name=f"Keep {way} {seconds} s").click()
+                await expect(menu.get_by_text(f"{way} {seconds} s is kept: {moved} %")).to_be_visible()
+        await screenshot(page, "ptz-calibrate-1440")
+        assert await faults(page) == []
+        await page.keyboard.press("Escape")
+        await point.click()
+        await page.mouse.click(DESKTOP["width"] * 0.25, DESKTOP["height"] / 2)
+        await until(lambda: head.velocity[0] < 0, "it does not turn to what was clicked")
+        await until(lambda: not head.is_moving, "it runs on")

@@ -2,6 +2,7 @@
 
 import { get, segment } from "./api.js";
 import { Aim } from "./aim.js";
+import { Calibrate } from "./calibrate.js";
 import { el, iconButton, setText } from "./dom.js";
 import { Gamepad } from "./gamepad.js";
 import { Pad, holdButton, pressable } from "./pad.js";
@@ -33,7 +34,10 @@ export class Ptz {
     this.#viewer = viewer;
     this.button = iconButton("move", "Move the camera", () => this.#show(this.panel.hidden), { title: "Move the camera (m)", "aria-pressed": "true", hidden: true });
     this.aim = new Aim(video, (aim) => this.#turnTo(aim));
-    this.presets = new Presets((name, wish) => viewer.command(name, wish));
+    const ask = (name, wish) => viewer.command(name, wish);
+    this.presets = new Presets(ask);
+    this.calibrate = new Calibrate(ask);
+    this.presets.element.append(this.calibrate.element);
     const [less, more] = [["minus", "Zoom the lens out", { zoom: -1 }], ["plus", "Zoom the lens in", { zoom: 1 }]].map(([name, label, velocity]) => pressable(holdButton(this.#stick, name, label, velocity)));
     this.point = iconButton("aim", "Point in the picture", () => this.#choose(!this.#isPointing), { "aria-pressed": "false", title: "Click to centre, draw a box to zoom" });
     this.said = el("p", { class: "ptz-said", role: "status" });
@@ -57,7 +61,7 @@ export class Ptz {
     this.#section = section ?? null;
     if (section && !this.#may && !this.#isAsking) this.#ask();
     if (section) {
-      this.presets.update(section, this.#mayManage);
+      this.#updateMenu();
       this.point.hidden = !section.can_move;
       this.aim.canZoom = section.can_zoom_to === true;
     }
@@ -112,8 +116,13 @@ export class Ptz {
     this.#isAsking = false;
     if (problem || this.#off.signal.aborted) return; // the next word of the camera asks again
     this.#may = new Set(commands.map(({ name }) => name));
-    if (this.#section) this.presets.update(this.#section, this.#mayManage);
+    if (this.#section) this.#updateMenu();
     this.#arrange();
+  }
+
+  #updateMenu() {
+    this.presets.update(this.#section, this.#mayManage);
+    this.calibrate.update(this.#section, this.#mayManage);
   }
 
   #show(isShown) {
