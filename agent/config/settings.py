@@ -532,7 +532,7 @@ class PtzSettings(Section):
     )
     pan_limits_deg: Annotated[list[Degrees], Field(min_length=2, max_length=2)] | None = Field(
         default=None,
-        description="How far it may turn left and right, where it tells its position.",
+        description="How far it may turn left and right, where it tells its position: never by Pelco-P.",
         examples=[[-170, 170]],
     )
     tilt_limits_deg: Annotated[list[Degrees], Field(min_length=2, max_length=2)] | None = Field(
@@ -563,6 +563,8 @@ class PtzSettings(Section):
             limits = getattr(self, key)
             if limits is not None and limits[0] >= limits[1]:
                 yield key, "the first must be below the second"
+            elif limits is not None and self.protocol == "pelco-p":
+                yield key, "cannot hold: Pelco-P tells no position"
 
 
 class ModemSettings(Section):

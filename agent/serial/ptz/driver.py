@@ -11,7 +11,7 @@ class Driver(Protocol):
     confirms: bool
     """The head says whether it took a command."""
     asks_while_moving: bool
-    """An inquiry costs the bus little enough to ask during a motion."""
+    """An inquiry costs the bus little enough to ask during each motion; else only limits are worth it."""
     position: Position | None
     """None where the head has not told it."""
     zoom_share: float | None

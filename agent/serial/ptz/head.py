@@ -130,10 +130,13 @@ class Head:
     def feed(self, data: bytes, now_s: float) -> None:
         """What was read."""
         was_free, was_silent, position = self.driver.is_free, self.driver.is_silent, self.driver.position
+        answers = self.driver.answers
         if self.driver.feed(data, now_s) or (was_silent and not self.driver.is_silent):
             self._openings.clear()
             self._openings.extend(self.driver.opening())
             self._stop(now_s)
+        if self.driver.answers != answers:
+            self._answer_s = min(self._answer_s, now_s + self._bus.gap_s)
         if self.driver.is_full and self._stopping:
             self._stopping.due_s = now_s
         if not was_free and self.driver.is_free and not self._drive:
@@ -233,6 +236,12 @@ class Head:
             return False
         is_untaken = self.driver.confirms and not self.driver.is_stopped and not self.driver.is_silent
         return stopping.count < (UNTAKEN_STOPS if is_untaken else STOPS)
+
+    @property
+    def _must_be_held(self) -> bool:
+        """It is driven, and a limit may be reached: where it points is asked between two frames."""
+        is_limited = self.limits.pan_deg is not None or self.limits.tilt_deg is not None
+        return self._drive is not None and is_limited and self.driver.position is not None
 
     def _forget(self) -> None:
         self._drive = self._stopping = None
@@ -341,7 +350,7 @@ class Head:
             return None
         is_moving = self.is_moving(now_s) or now_s < self._stopped_s + 1
         self._ask_s = now_s + (ASK_MOVING_S if is_moving else ASK_RESTING_S)
-        if is_moving and not self.driver.asks_while_moving:
+        if is_moving and not (self.driver.asks_while_moving or self._must_be_held):
             return None
         asked = self.driver.ask()
         if asked is None:

@@ -15,6 +15,8 @@ from agent.serial.ptz.motion import (
 
 ANSWER_S = 0.1
 """Half duplex: the bus is left alone for so long after a question, and for what the answer takes."""
+FOLLOWED_S = 2.0
+"""A pan that is told so soon after another one has not gone half a turn: what is beyond 180 stays beyond."""
 TRIES = 6
 """Three questions each of pan and tilt; a head that answers none of them is not asked again."""
 
@@ -42,6 +44,7 @@ class PelcoHead:
         self._decoder = pelco.Decoder(self._address)
         self.position: Position | None = None
         self._pan: float | None = None
+        self._pan_s = -FOLLOWED_S
         self._tries = 0
         self._asks_tilt = False
         self.answers = 0
@@ -94,21 +97,23 @@ class PelcoHead:
     def sent(self, _frame: bytes, _now_s: float) -> None:
         """Nothing is waited for."""
 
-    def feed(self, data: bytes, _now_s: float) -> bool:
+    def feed(self, data: bytes, now_s: float) -> bool:
         """Answers alone count: an adapter that hears itself is no head."""
         for words in self._decoder.feed(data):
             if words.command_1 == 0 and words.command_2 in (pelco.PAN_IS, pelco.TILT_IS):
                 self.answers += 1
-                self._learn(words)
+                self._learn(words, now_s)
         return False
 
     def wait(self, _now_s: float) -> None:
         """Nothing is waited for."""
 
-    def _learn(self, words: pelco.Words) -> None:
+    def _learn(self, words: pelco.Words, now_s: float) -> None:
         angle_deg = pelco.angle_deg(words)
         if words.command_2 == pelco.PAN_IS:
-            self._pan = angle_deg
+            if self._pan is not None and now_s < self._pan_s + FOLLOWED_S:
+                angle_deg += 360 * round((self._pan - angle_deg) / 360)
+            self._pan, self._pan_s = angle_deg, now_s
             if self.position:
                 self.position = Position(angle_deg, self.position.tilt_deg)
         elif self._pan is not None:

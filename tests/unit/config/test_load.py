@@ -224,6 +224,7 @@ def test_a_missing_secret_names_its_file(tmp_path):
         ("pan_limits_deg = [10, -10]", "ptz.pan_limits_deg"),
         ("pan_limits_deg = [10]", "ptz.pan_limits_deg"),
         ("baud = 31250", "ptz.baud"),
+        ('protocol = "pelco-p"\ntilt_limits_deg = [-30, 90]', "ptz.tilt_limits_deg"),
         ('protocol = "visca"\nhome_preset = 128', "ptz.home_preset"),
         ('protocol = "visca-ip"\nhome_preset = 255', "ptz.home_preset"),
     ],

@@ -1,10 +1,12 @@
 """What is out of bounds, on the wire or in a wish, moves no head the wrong way."""
 
 import asyncio
+import json
 from itertools import pairwise
 
 import pytest
 from fakes.clock import LoopClock
+from fakes.ptz_head import MAX_DEG_S, PelcoHead
 from fakes.ptz_rig import Rig
 
 from agent.errors import MessageError
@@ -15,6 +17,9 @@ from agent.serial.ptz.memory import Memory, Preset
 from agent.serial.ptz.motion import GoPreset
 from agent.serial.ptz.udp import FIRST_PAUSE_S, STEADY_S, UdpWire
 from agent.signaling.messages import encode
+
+SEEN_S = 0.7
+"""Pan and tilt are asked in turn, four times a second."""
 
 
 def do(rig, name, /, **arguments):
@@ -95,3 +100,24 @@ async def test_a_network_that_served_for_a_minute_is_tried_again_at_once():
     pauses = [later - sooner for sooner, later in pairwise(began)]
     expected = [1, 2, 4, 8 + STEADY_S, FIRST_PAUSE_S]
     assert pauses == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize("pan_limit_deg", [100, 170])
+@pytest.mark.parametrize("stick", [{"pan": 1}, {"tilt": -1}, {"pan": -1, "tilt": 1}])
+def test_a_pelco_head_that_is_driven_stands_at_its_limits(stick, pan_limit_deg):
+    limits = {"pan_limits_deg": [-pan_limit_deg, pan_limit_deg], "tilt_limits_deg": [-60, 60]}
+    rig = Rig(fake=PelcoHead(answers=True), **limits)
+    rig.plug()
+    rig.run_for(60)
+    channel, _ = rig.viewer()
+    for number in range(200):
+        message = json.dumps({"seq": number} | stick)
+        rig.at(rig.now_s + number / 10, lambda it=message: channel.on_message(it))
+    rig.sent.clear()
+    rig.run_for(20)
+    assert rig.fake.motions, "it moves"
+    pan_deg, tilt_deg, _ = rig.fake.position
+    assert abs(pan_deg) < pan_limit_deg + SEEN_S * MAX_DEG_S
+    assert abs(tilt_deg) < 60 + SEEN_S * MAX_DEG_S
+    times = [when_s for when_s, _ in rig.sent]
+    assert all(sum(0 <= other - when < 1 for other in times) <= 15 for when in times)
