@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -88,10 +88,11 @@ def advance(counted: Counted, traffic: tuple[Traffic, ...], month: str) -> Count
     A connection that is missing from one look goes on later. An interface is let go as soon as another counts
     in its place: what went through it meanwhile would count twice.
     """
-    if month > counted.since:
-        # What was counted while the clock was wrong was sent all the same.
-        kept = Counted() if counted.since else counted
-        counted = Counted(month, kept.received_bytes, kept.sent_bytes, counted.last)
+    if month > counted.since and counted.since:
+        counted = Counted(month, last=counted.last)
+    elif month:
+        # What was counted while the clock was wrong, in the past or in the future, was sent all the same.
+        counted = replace(counted, since=month)
     received_bytes, sent_bytes = counted.received_bytes, counted.sent_bytes
     for one in traffic:
         now = (one.received_bytes, one.sent_bytes)

@@ -75,6 +75,12 @@ def test_what_was_sent_while_the_clock_was_wrong_counts():
     assert advance(made, (), "").since == "2027-02-01", "a clock that is lost ends no month"
 
 
+def test_a_clock_that_was_ahead_leaves_the_month_to_end():
+    made = advance(after((Traffic("a", 10, 100),), month="2028-01-01"), (), "2027-01-01")
+    assert (made.since, made.sent_bytes) == ("2027-01-01", 100)
+    assert advance(made, (), "2027-02-01").sent_bytes == 0
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 1000), st.integers(0, 1000)), max_size=20))
 def test_a_count_never_falls_and_survives_the_disk(steps):
     adapter, counted = TypeAdapter(Counted), Counted()
