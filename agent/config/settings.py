@@ -857,6 +857,17 @@ class Settings(Section):
     def _rules(self) -> Iterator[tuple[str, str]]:
         if self.sms.enabled and self.modem.backend != "modemmanager":
             yield "sms.enabled", "needs modem.backend = modemmanager, which has the messages"
+        yield from self._port_faults()
+
+    def _port_faults(self) -> Iterator[tuple[str, str]]:
+        owners: dict[str, str] = {}
+        modem = self.modem.port if self.modem.backend == "at" else ""
+        ports = {"ptz.port": self.ptz.port, "modem.port": modem, "gnss.source": self.gnss.port}
+        for key, port in ports.items():
+            if port and port in owners:
+                yield key, f"is {owners[port]} too: a port has one owner"
+            elif port:
+                owners[port] = key
 
 
 def section_of(annotation: Any) -> type[Section] | None:

@@ -240,3 +240,12 @@ def test_a_head_is_at_a_port_or_on_the_network(write):
     assert load(write('[ptz]\nport = "/dev/head"\naddress = 200\n')).ptz.protocol == "pelco-d"
     network = load(write('[ptz]\nport = "udp://head.example:1259"\nprotocol = "visca-ip"\n'))
     assert network.ptz.port == "udp://head.example:1259"
+
+
+def test_a_port_has_one_owner(write):
+    port = '"/dev/pinhole-port"'
+    file = write(f'[ptz]\nport = {port}\n[modem]\nbackend = "at"\nport = {port}\n[gnss]\nsource = {port}\n')
+    assert faults(file) == [
+        "modem.port: is ptz.port too: a port has one owner",
+        "gnss.source: is ptz.port too: a port has one owner",
+    ]
