@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from agent.config import Settings
 from agent.doctor.holder import is_agent
@@ -33,6 +34,8 @@ class PortFacts:
     """Its USB adapter has a serial number, by which it gets its name."""
     model: str = ""
     """Of the board."""
+    same_as: str = ""
+    """Another port of the settings that leads to the same device."""
 
 
 def ports_of(settings: Settings) -> dict[str, str]:
@@ -45,8 +48,10 @@ def ports_of(settings: Settings) -> dict[str, str]:
     return ports
 
 
-def read_port(name: str, path: str, model: str, root: Path = Path("/")) -> PortFacts:
-    """Look, without opening it: that would raise DTR. Blocking."""
+def read_port(
+    name: str, path: str, model: str, root: Path = Path("/"), ports: Mapping[str, str] = MappingProxyType({})
+) -> PortFacts:
+    """Look, without opening it: that would raise DTR. Blocking. `ports` are all that the settings name."""
     node = root / path.lstrip("/")
     if not node.exists():
         return PortFacts(name, path, model=model)
@@ -64,7 +69,12 @@ def read_port(name: str, path: str, model: str, root: Path = Path("/")) -> PortF
         # The adapter is two above its port: device/interface/ttyUSB0.
         has_number=not target.name.startswith("ttyUSB") or (usb.parent.parent / "serial").exists(),
         model=model,
+        same_as=next((n for n, p in ports.items() if n != name and _leads_to(root, p, target)), ""),
     )
+
+
+def _leads_to(root: Path, path: str, target: Path) -> bool:
+    return (root / path.lstrip("/")).resolve() == target
 
 
 def judge_port(facts: PortFacts) -> Finding:
@@ -85,6 +95,8 @@ def _troubles(facts: PortFacts) -> Iterator[tuple[str, str]]:
     if not facts.target:
         yield f"{path} is not there", _how_to_get(facts)
         return
+    if facts.same_as:  # which the agent has open under either name
+        yield f"{path} is {facts.target}, and so is the port of {facts.same_as}", "a port has one owner"
     if "ModemManager" in others:
         advice = 'set ID_MM_PORT_IGNORE on it by udev, or modem.backend = "modemmanager"'
         yield f"ModemManager has {path} open", advice

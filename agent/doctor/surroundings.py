@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -43,8 +43,9 @@ def checks(settings: Settings) -> Iterator[Check[Any]]:
     yield Check("network", "", SMALL_S, local, judge_network, "see `ip address`")
     board = partial(read_board, read_model)
     yield Check("board", "", SMALL_S, board, judge_board, "see `vcgencmd get_throttled`", failure="warning")
-    for name, path in ports_of(settings).items():
-        port = partial(asyncio.to_thread, _read_port, name, path)
+    ports = ports_of(settings)
+    for name, path in ports.items():
+        port = partial(asyncio.to_thread, _read_port, name, path, ports)
         yield Check("serial", name, SMALL_S, port, judge_port, "see `ls -l /dev/serial`", failure="warning")
     if settings.modem.backend != "none" and settings.modem.recovery.enabled:
         from agent.doctor.recovery import judge_recovery  # noqa: PLC0415  nobody else has a modem
@@ -57,5 +58,5 @@ def checks(settings: Settings) -> Iterator[Check[Any]]:
         yield Check("release", "", SMALL_S, note, judge_note, "")
 
 
-def _read_port(name: str, path: str) -> PortFacts:
-    return read_port(name, path, read_model())
+def _read_port(name: str, path: str, ports: Mapping[str, str]) -> PortFacts:
+    return read_port(name, path, read_model(), ports=ports)

@@ -63,6 +63,15 @@ def test_a_name_leads_to_its_device(machine):
     )
 
 
+def test_two_names_of_one_device(machine):
+    machine.plug()
+    (machine.root / "dev/pinhole-ptz").symlink_to("ttyUSB0")
+    machine.run(812, "/opt/pinhole/current/bin/pinhole", "run", comm="python3")
+    ports = {"ptz": "/dev/pinhole-ptz", "modem": "/dev/ttyUSB0"}
+    found = judge_port(read_port("ptz", ports["ptz"], PI4, machine.root, ports))
+    assert found.message == "/dev/pinhole-ptz is /dev/ttyUSB0, and so is the port of modem"
+
+
 @pytest.mark.parametrize(
     ("comm", "message", "advice"),
     [
