@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from parts.need import need
+from parts.role import render
 
 ROOT = Path(__file__).parents[2]
-RULE = ROOT / "ansible/roles/modem/files/50-pinhole.rules"
 POLKITD = "/usr/lib/polkit-1/polkitd"
 NAME, PATH = "org.freedesktop.ModemManager1", "/org/freedesktop/ModemManager1"
 BUS = """<busconfig><type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
@@ -78,7 +78,7 @@ def asked():
 
 
 def test_the_agents_user_may_control_the_modem_and_nothing_else(asked):
-    rule = RULE.read_text().replace('"pinhole"', '"nobody"')
+    rule = render("modem", "50-pinhole.rules.j2").replace('"pinhole"', '"nobody"')
     said = asked([ENABLE, SCAN], rule)
     assert "Device.Control" not in said
     assert f"not authorized for '{NAME}.Control'" in said

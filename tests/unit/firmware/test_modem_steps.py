@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from parts.need import need
+from parts.role import render
 
 ROLE = Path(__file__).parents[3] / "ansible/roles/modem"
 USB = ROLE / "files/usb/usr/local/libexec/pinhole/modem-usb"
@@ -159,3 +160,9 @@ def test_the_units_are_right_and_sandboxed(root, step):
     assert float(re.search(r"Overall exposure level for \S+: ([\d.]+)", said)[1]) <= MAX_EXPOSURE
     path = (root / "etc/systemd/system" / names[0]).read_text()
     assert f"PathModified=/run/pinhole/modem-{step}\n" in path, "as agent/serial/modem/recovery.py writes it"
+
+
+def test_the_agent_may_send_messages_only_where_the_role_says_so():
+    rule = "50-pinhole.rules.j2"
+    assert "ModemManager1.Messaging" not in render("modem", rule)
+    assert "ModemManager1.Messaging" in render("modem", rule, modem_sms=True)
