@@ -20,7 +20,7 @@ from agent.control.budget import month_of
 from agent.device.commands import Handler
 from agent.device.journal import read_moment
 from agent.device.ledger import Ledger
-from agent.device.power import Power
+from agent.device.power import PAUSE_S, Power
 from agent.device.release import ReleaseDesk
 from agent.device.supply import is_voltage_low
 from agent.model.clock import EARLIEST_UNIX_S
@@ -159,6 +159,7 @@ class SerialDevices:
 
     def _add_lifeline(self, modem: "Modem", recovery: "Recovery | None", helpers: "Helpers") -> "Lifeline":
         from agent.serial.modem.acts import Acts  # noqa: PLC0415
+        from agent.serial.modem.inbox import ANSWERED_S  # noqa: PLC0415
         from agent.serial.modem.sms import Heard, Lifeline, Now  # noqa: PLC0415
 
         around, device = self._around, self._settings.device
@@ -167,7 +168,7 @@ class SerialDevices:
             modem,
             lambda: recovery.words if recovery else "",
             lambda: around.allowance,
-            self._reboot,
+            partial(self._reboot, ANSWERED_S),
             helpers.set_apn,
         )
         lifeline = Lifeline(
@@ -180,11 +181,11 @@ class SerialDevices:
         self._parts.append(("sms", lifeline.run))
         return lifeline
 
-    def _reboot(self) -> None:
+    def _reboot(self, pause_s: float = PAUSE_S) -> None:
         """Raises CommandError."""
         if self._around.releases.is_on_trial:
             raise CommandError("busy", "a release is on trial: wait until it has proven itself")
-        self._around.power.reboot()
+        self._around.power.reboot(pause_s)
 
     def _is_portals(self, signed: bytes, signature: bytes) -> bool:
         return self._around.service.is_portals(signed, signature)

@@ -57,12 +57,12 @@ class Power:
         """Somebody reboots for us."""
         return self._folder is not None and self._unit.exists()
 
-    def reboot(self) -> None:
-        """`pinhole-reboot.path` sees our file. Raises CommandError."""
+    def reboot(self, pause_s: float = PAUSE_S) -> None:
+        """`pinhole-reboot.path` sees our file after this pause. Raises CommandError."""
         if not self.can_reboot:
             words = f"nobody here reboots for the agent: {self._unit.name} is missing"
             raise CommandError("no-service", words)
-        self._later(PAUSE_S, self._ask)
+        self._later(pause_s, self._ask)
 
     def _ask(self) -> None:
         assert self._folder is not None

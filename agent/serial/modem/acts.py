@@ -31,7 +31,7 @@ class Acts:
     allowance: Callable[[], Allowance | None]
     """None where the settings have no data plan."""
     reboot: Callable[[], None]
-    """Raises MessageError."""
+    """After the answer was sent. Raises MessageError."""
     set_apn: Callable[[str], None]
     """Raises ModemError."""
 
@@ -54,7 +54,7 @@ class Acts:
 
     def _reboot(self, _argument: str) -> str:
         self.reboot()
-        return "reboots"
+        return "reboots within a minute"
 
     def _apn(self, argument: str) -> str:
         self.set_apn(argument)

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from agent.errors import ModemError
-from agent.serial.modem.bus import Bus, texts
+from agent.serial.modem.bus import CALL_S, Bus, texts
 from agent.serial.modem.managed import MODEM, PREFIX
 from agent.serial.modem.sms import OnSms
 
@@ -14,7 +14,9 @@ _MESSAGING, _SMS = f"{MODEM}.Messaging", f"{PREFIX}.Sms"
 _RECEIVED = 3
 """MMSmsState; 2 is one whose parts are still under way."""
 MAX_AT_ONCE = 32
-SEND_S = 60.0
+ANSWERED_S = 60.0
+"""By then an answer has left, or never will."""
+SEND_S = ANSWERED_S - CALL_S
 
 
 async def take_messages(bus: Bus, path: str, modem: dict[str, Any], on_sms: OnSms) -> None:

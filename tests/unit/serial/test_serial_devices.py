@@ -8,6 +8,7 @@ import pytest
 from agent.config import DeviceSettings, ModemRecoverySettings, ModemSettings, Settings, SmsSettings
 from agent.model.command import CommandError
 from agent.model.sms import make_command
+from agent.serial.modem.inbox import ANSWERED_S
 from agent.serial_devices import SerialDevices
 from agent.signaling.trust import KeyRing, SigningKey, make_signing_key
 
@@ -18,15 +19,15 @@ class Around:
     """The rest of an agent."""
 
     def __init__(self):
-        self.reboots, self.allowance = 0, None
+        self.reboots, self.allowance = [], None
         self.broker = SimpleNamespace(connected=False)
         self.power = SimpleNamespace(can_reboot=True, reboot=self._reboot)
         self.releases = SimpleNamespace(is_on_trial=False)
         self.service = SimpleNamespace(is_portals=KeyRing.of([PORTAL.public]).verifies_bytes)
         self.sessions = SimpleNamespace(has_media=False)
 
-    def _reboot(self):
-        self.reboots += 1
+    def _reboot(self, pause_s):
+        self.reboots.append(pause_s)
 
 
 @pytest.fixture
@@ -92,12 +93,12 @@ async def test_messages_are_looked_at_where_the_settings_say_so_alone(build, aro
     command = make_command("reboot", "", time.time() + 1)
     text = command.encode(PORTAL.sign_bytes(command.signed_by("door")))
     assert without._on_sms(text) is None
-    assert devices._on_sms(text) == f"door {command.nonce} reboots"
-    assert (devices._on_sms(text), around.reboots) == (None, 1)
+    assert devices._on_sms(text) == f"door {command.nonce} reboots within a minute"
+    assert (devices._on_sms(text), around.reboots) == (None, [ANSWERED_S])
 
 
 async def test_no_reboot_while_a_release_is_on_trial(build, around):
     around.releases.is_on_trial = True
     with pytest.raises(CommandError, match="a release is on trial"):
         build()._reboot()
-    assert around.reboots == 0
+    assert around.reboots == []

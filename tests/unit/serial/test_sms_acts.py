@@ -45,7 +45,7 @@ def test_status_says_all_that_fits(site):
 
 
 def test_the_others_do_what_they_say(site):
-    assert site.acts["reboot"]("") == "reboots"
+    assert site.acts["reboot"]("") == "reboots within a minute"
     assert site.acts["apn"]("internet.example") == "connects by internet.example"
     assert site.done == ["reboot", "internet.example"]
     assert site.acts["plan"]("") == "0 of 10000 MB used"
