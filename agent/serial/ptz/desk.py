@@ -190,9 +190,12 @@ class Desk:
     # ---- commands
 
     def claim(self, person: Person, now_s: float) -> None:
-        """Hold the head for a command. Raises CommandError `absent` or `ptz-busy`."""
+        """Hold the head for a command. Raises CommandError `absent`, `silent` or `ptz-busy`."""
         if not self.head.is_open:
             raise CommandError("absent", "the head's port is away: see its state")
+        if self.head.driver.is_silent:
+            words = "VISCA gets no answer: see ptz.protocol, address, baud and wires"
+            raise CommandError("silent", words)
         if not self.holder.may_take(person, now_s):
             held = self.holder.of(now_s)
             raise CommandError("ptz-busy", f"{held.user if held else 'somebody'} moves this camera")

@@ -500,6 +500,7 @@ def test_a_camera_that_falls_silent_is_a_fault_once_and_set_up_anew_when_it_is_b
     camera.run_for(80)
     assert len(camera.faults) == 1
     assert camera.desk.section().state == "silent"
+    assert refused(camera, "ptz-home") == "silent"
     camera.sent.clear()
     camera.fake.is_on, camera.fake._is_numbered = True, True
     camera.run_for(15)
