@@ -78,6 +78,19 @@ class Modem(_Section):
     signal_bars: int = 0
 
 
+class Ptz(_Section):
+    """The head that moves a camera."""
+
+    state: Text = ""
+
+
+class Gnss(_Section):
+    """A device's satellite receiver."""
+
+    state: Text = ""
+    problem: Text = ""
+
+
 class Sections(_Section):
     """Those that we show, and all others."""
 
@@ -88,6 +101,8 @@ class Sections(_Section):
     health: Health | None = None
     release: Release | None = None
     modem: Modem | None = None
+    ptz: Ptz | None = None
+    gnss: Gnss | None = None
 
 
 class Device(BaseModel):

@@ -49,7 +49,7 @@ class Row:
     problem: str
     viewers: int
     modem: str
-    """Network, signal and what is wrong with it, in words; empty where there is none."""
+    """Signal, network and what is wrong with it, in words; empty where there is none."""
     sections: dict[str, Any]
     """All that the portal says of it, also what this release does not know."""
 
@@ -74,6 +74,7 @@ class Looked(BaseModel):
 
 FLEET: TypeAdapter[Fleet] = TypeAdapter(Fleet)
 _LOOKED = TypeAdapter(Looked)
+_PTZ = {"silent": "the head does not answer", "absent": "its port is away"}
 
 
 async def collect(client: PortalClient, quiet_s: float = QUIET_S) -> list[Device]:
@@ -199,10 +200,10 @@ def _row(device: Device) -> Row:
 
 
 def _modem(modem: Modem) -> str:
-    """Such as `▂▄▆__ Net LTE B20 -97 dBm`, with its state where that is not `connected`."""
+    """Such as `▂▄▆__ -97 dBm Net LTE B20`, with its state where that is not `connected`."""
     bars = "".join(bar if n < modem.signal_bars else "_" for n, bar in enumerate("▁▂▄▆█"))
     power = f"{modem.rsrp_dbm:.0f} dBm" if modem.rsrp_dbm is not None else ""
-    words = (modem.operator, modem.technology, modem.band, power)
+    words = (power, modem.operator, modem.technology, modem.band)
     state = "" if modem.state == "connected" else modem.state
     return " ".join(filter(None, (state, bars, *words) if modem.signal else (state, *words)))
 
@@ -211,8 +212,13 @@ def _remarks(row: Row) -> Iterable[str]:
     yield from row.faults
     if row.problem:
         yield row.problem
-    if reason := row.sections.get("modem", {}).get("reason"):
+    said = {name: row.sections.get(name) or {} for name in ("modem", "ptz", "gnss")}
+    if reason := said["modem"].get("reason"):
         yield f"modem: {reason}"
+    if words := _PTZ.get(said["ptz"].get("state", "")):
+        yield f"ptz: {words}"
+    if said["gnss"].get("state") == "absent":
+        yield f"gnss: {said['gnss'].get('problem') or 'absent'}"
     if row.given_back and row.given_back != row.version:
         yield f"gave {row.given_back} back: {row.reason}"
 

@@ -57,10 +57,19 @@ def test_a_fleet_with_modems_has_a_column_for_them():
     away = modem | {"state": "sim-missing", "signal": "", "reason": "there is no SIM card in it"}
     door, yard = {"id": "door", "sections": said}, {"id": "yard", "sections": said | {"modem": away}}
     text = shown(fleet(door, yard))
-    assert "▁▂▄__ Net LTE B20 -97 dBm" in text
-    assert "sim-missing Net" in text
+    assert "▁▂▄__ -97 dBm Net LTE B20" in text
+    assert "sim-missing -97 dBm Net" in text
     assert "modem: there is no SIM card in it" in text
     assert "modem" not in shown(fleet(DOOR))
+
+
+def test_a_head_and_a_receiver_that_are_dead_are_worth_knowing():
+    portal = {"name": "Door", "online": True}
+    dead = {"portal": portal, "ptz": {"state": "silent"}, "gnss": {"state": "absent", "problem": "no port"}}
+    fine = {"portal": portal, "ptz": {"state": "ready"}, "gnss": {"state": "searching"}, "modem": None}
+    text = shown(fleet({"id": "door", "sections": dead}))
+    assert "ptz: the head does not answer; gnss: no port" in text
+    assert not {"ptz:", "gnss:"} & set(shown(fleet({"id": "yard", "sections": fine})).split())
 
 
 def test_the_json_has_every_device():
