@@ -116,14 +116,15 @@ def look(
 
 def list_commands() -> str:
     """What `pinhole do` can ask for, as the end of its help."""
-    lines = [_described(kind) for kind in COMMANDS.values() if "broker" in kind.ways]
+    kinds = [kind for kind in COMMANDS.values() if "broker" in kind.ways]
+    width = max(len(_usage(kind)) for kind in kinds)
+    lines = [f"[b]{_usage(kind):{width}}[/] {kind.label or kind.about} ({kind.permission})" for kind in kinds]
     return "\n".join(["Names, with what each takes and the permission that it needs:", *lines])
 
 
-def _described(kind: CommandKind) -> str:
+def _usage(kind: CommandKind) -> str:
     names = ["KEY"] if kind.arguments is Changes else argument_names(kind)
-    usage = " ".join([kind.name, *(f"{name}=…" for name in names)])
-    return f"[b]{usage:19}[/] {kind.label or kind.about} ({kind.permission})"
+    return " ".join([kind.name, *(f"{name}=…" for name in names)])
 
 
 def do(
@@ -164,7 +165,7 @@ def do(
     if kind is not None and kind.question and not yes:
         typer.confirm(f"{kind.question} {kind.label} {device}?", abort=True)
     url, sign_in = whom_to_ask(portal, user, password_file, code)
-    given = parse_arguments(arguments or [])
+    given = parse_arguments(arguments or [], kind)
     told = Told("")
 
     async def ask() -> None:

@@ -12,7 +12,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from agent.client.session import SignIn, signed_in
 from agent.errors import PortalError
-from agent.model.command import COMMANDS
+from agent.model.command import COMMANDS, CommandKind, list_names
 from agent.model.signal import Text
 
 LIVES_S = 60.0
@@ -55,13 +55,19 @@ _TOLD = TypeAdapter(Told)
 _ANSWER = TypeAdapter(_SmsAnswer)
 
 
-def parse_arguments(pairs: list[str]) -> dict[str, Any]:
-    """`key=value`, where a value is JSON if it can be, and else text. Raises PortalError."""
+def parse_arguments(pairs: list[str], kind: CommandKind | None = None) -> dict[str, Any]:
+    """`key=value`, where a value is JSON if it can be, and else text; `1,2` is a list where `kind` takes one.
+
+    Raises PortalError.
+    """
+    lists = list_names(kind) if kind else ()
     made: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not key or not equals:
             raise PortalError(f"{pair}: an argument is key=value")
+        if key in lists and not text.startswith("["):
+            text = f"[{text}]"
         try:
             made[key] = json.loads(text)
         except ValueError:

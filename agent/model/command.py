@@ -227,6 +227,10 @@ def _first_fault(kind: CommandKind, exc: ValidationError) -> str:
             return f"{key}: no such argument. There are: {names}"
         case "string_pattern_mismatch" | "string_too_long" if fault["loc"][-1] == "[key]":
             return f"{key}: no key of a setting; `pinhole do DEVICE settings` lists them"
+        case "missing":
+            rule = arguments_schema(kind)["properties"][key]
+            bounds = f"{rule['minimum']} … {rule['maximum']}" if "maximum" in rule else "…"
+            return f"needs {key}={bounds}"
         case _ if len(fault["loc"]) > 1:
             return f"{key}: neither number, true, false, null nor text of at most {MAX_LINE_CHARS} characters"
         case _:
@@ -236,6 +240,12 @@ def _first_fault(kind: CommandKind, exc: ValidationError) -> str:
 def argument_names(kind: CommandKind) -> tuple[str, ...]:
     """Of those that have names of their own; `set` takes keys of settings."""
     return tuple(field.name for field in fields(kind.arguments)) if is_dataclass(kind.arguments) else ()
+
+
+def list_names(kind: CommandKind) -> tuple[str, ...]:
+    """Of those arguments that are lists."""
+    rules = arguments_schema(kind).get("properties", {})
+    return tuple(name for name, rule in rules.items() if rule.get("type") == "array")
 
 
 def encode_result(kind: CommandKind, value: Any) -> JsonObject:

@@ -9,11 +9,19 @@ from agent.client import commands
 from agent.client.commands import do_command, parse_arguments
 from agent.client.session import SignIn
 from agent.errors import PortalError
+from agent.model.command import COMMANDS
 
 
 def test_values_are_json_where_they_can_be_and_else_text():
     given = ["camera.fps=15", "device.name=Garden gate", "camera.audio=true", "log.level=null"]
     assert list(parse_arguments(given).values()) == [15, "Garden gate", True, None]
+
+
+def test_a_list_is_what_commas_part_where_the_command_takes_one():
+    tour = COMMANDS["ptz-tour"]
+    for given, presets in {"1,2": [1, 2], "3": [3], "[1, 2]": [1, 2]}.items():
+        assert parse_arguments([f"presets={given}"], tour) == {"presets": presets}
+    assert parse_arguments(["device.name=1,2"], COMMANDS["set"]) == {"device.name": "1,2"}
 
 
 @pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", "[NaN]"])

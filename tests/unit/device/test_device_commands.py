@@ -100,6 +100,7 @@ def test_what_may_not_be_done_is_not_done(device, name, permissions, arguments, 
     [
         ("identify", {"colour": "red"}, "identify: colour: no such argument. There are: seconds"),
         ("identify", {"seconds": 99}, "identify: seconds: Input should be less than or equal to 60"),
+        ("ptz-go", {}, "ptz-go: needs number=1 … 255"),
         ("look", {"url": 1}, "look: url: no such argument. There are: none"),
         ("set", {}, "set: say key=value; `pinhole do DEVICE settings` lists the keys"),
         ("set", {"FPS": 1}, "set: FPS: no key of a setting; `pinhole do DEVICE settings` lists them"),
