@@ -48,6 +48,7 @@ def judge_receiver(source: str, found: GnssSection | Holder) -> Finding:
     details: dict[str, Detail] = {"satellites": found.satellites, "rollovers": found.rollovers}
     if found.state == "absent":
         words, _, advice = found.problem.partition(": ")
+        words = words.removeprefix(f"{source} ")  # which stands before it
         return Finding("gnss", source, "warning", words, advice, details=details)
     if found.state == "searching":
         return Finding(

@@ -180,7 +180,7 @@ class Locator:
             satellites, rollovers = (fix.satellites, fix.rollovers) if fix else (0, 0)
             self._section = replace(now, satellites=satellites, rollovers=rollovers)
             if state != before.state:
-                log.info(f"gnss: {state} {problem}")
+                log.info(f"gnss: {state}{': ' if problem else ''}{problem}")
             self._on_change()
 
     def _problem(self) -> str:

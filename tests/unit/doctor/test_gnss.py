@@ -21,6 +21,10 @@ from agent.model.sections import GnssSection
             GnssSection(state="absent", problem="gpsd does not answer: start it"),
             "warning", "gpsd does not answer", "start it",
         ),
+        (
+            GnssSection(state="absent", problem="/dev/pinhole-gnss is not there: is it plugged in?"),
+            "warning", "is not there", "plugged",
+        ),
         (GnssSection(state="searching"), "warning", "it speaks, and sees too few satellites", "sky"),
         (
             GnssSection(state="fix", satellites=9, rollovers=1),
