@@ -14,6 +14,7 @@ from agent.doctor.report import Finding
 AGENT, GPSD = "pinhole", "gpsd"
 _HEADER = "/dev/ttyAMA0"
 _BY_ID = "/dev/serial/by-id/"
+_PASSING = re.compile(r"/dev/tty(USB|ACM)\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class PortFacts:
     """Process and program, of all who have it open and whom we may see."""
     is_console: bool = False
     """The kernel writes its log on it."""
+    lasting: str = ""
+    """A name of it that stays, where udev made one and the settings say another that does not."""
     has_number: bool = True
     """Its USB adapter has a serial number, by which it gets its name."""
     model: str = ""
@@ -59,6 +62,8 @@ def read_port(
     device = f"/dev/{target.name}"
     consoles = (_text(root / "sys/class/tty/console/active") + _text(root / "proc/cmdline")).split()
     usb = (root / "sys/class/tty" / target.name / "device").resolve()
+    # The adapter is two above its port: device/interface/ttyUSB0.
+    has_number = not target.name.startswith("ttyUSB") or (usb.parent.parent / "serial").exists()
     return PortFacts(
         name,
         path,
@@ -66,8 +71,8 @@ def read_port(
         may_use=os.access(target, os.R_OK | os.W_OK),
         holders=tuple(_holders(target, root / "proc")),
         is_console=any(re.fullmatch(rf"(console=)?{target.name}(,.*)?", each) for each in consoles),
-        # The adapter is two above its port: device/interface/ttyUSB0.
-        has_number=not target.name.startswith("ttyUSB") or (usb.parent.parent / "serial").exists(),
+        lasting=_lasting(root, target, has_number=has_number) if _PASSING.fullmatch(path) else "",
+        has_number=has_number,
         model=model,
         same_as=next((n for n, p in ports.items() if n != name and _leads_to(root, p, target)), ""),
     )
@@ -110,9 +115,25 @@ def _troubles(facts: PortFacts) -> Iterator[tuple[str, str]]:
         yield f"the kernel writes its log on {path}", advice
     if not facts.may_use and not _is_gpsds(facts):
         yield f"no right to use {path}", "add this user to the group dialout, and sign in again"
+    yield from _weak_names(facts)
+
+
+def _weak_names(facts: PortFacts) -> Iterator[tuple[str, str]]:
+    path = facts.path
     if path.startswith(_BY_ID) and not facts.has_number:
         advice = "name it by its USB port: /dev/serial/by-path/…"
         yield f"the adapter of {path} has no serial number: another of its kind gets the same name", advice
+
+    if facts.lasting:
+        yield f"{path} may be another device after the next plugging", f"name it by {facts.lasting}"
+
+
+def _lasting(root: Path, target: Path, *, has_number: bool) -> str:
+    for folder in ("by-id", "by-path") if has_number else ("by-path",):
+        for link in sorted((root / "dev/serial" / folder).glob("*")):
+            if link.resolve() == target:
+                return f"/dev/serial/{folder}/{link.name}"
+    return ""
 
 
 def _is_gpsds(facts: PortFacts) -> bool:

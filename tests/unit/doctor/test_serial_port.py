@@ -72,6 +72,17 @@ def test_two_names_of_one_device(machine):
     assert found.message == "/dev/pinhole-ptz is /dev/ttyUSB0, and so is the port of modem"
 
 
+@pytest.mark.parametrize(("number", "lasting"), [("A50285BI", "by-id/usb-FTDI"), ("", "by-path/pci-0:1-1")])
+def test_a_name_that_changes_gives_way_to_the_one_that_stays(machine, number, lasting):
+    machine.plug(number=number)
+    for name in ("by-id/usb-FTDI", "by-path/pci-0:1-1"):
+        (machine.root / "dev/serial" / name).parent.mkdir(exist_ok=True)
+        (machine.root / "dev/serial" / name).symlink_to("../../ttyUSB0")
+    found = machine.judge()
+    assert (found.verdict, found.advice) == ("warning", f"name it by /dev/serial/{lasting}")
+    assert machine.judge(f"/dev/serial/{lasting}").verdict == "good"
+
+
 @pytest.mark.parametrize(
     ("comm", "message", "advice"),
     [
