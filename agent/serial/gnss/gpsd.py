@@ -55,7 +55,7 @@ class Gpsd:
             case {"class": "DEVICES", "devices": list(devices)}:
                 self.devices = tuple(filter(self._is_ours, _paths(devices)))
                 self.lists += 1
-            case {"class": "SKY", "uSat": int(used)} if 0 <= used < 100:
+            case {"class": "SKY", "uSat": int(used)} if 0 <= used < 100 and not isinstance(used, bool):
                 self._satellites = used
             case {"class": "TPV"}:
                 self._fix, self._fixed_s = self._fix_of(said), now_s
@@ -79,7 +79,9 @@ def _paths(devices: list[Any]) -> list[str]:
 
 def _degrees(said: Json, key: str, most: int) -> float | None:
     value = said.get(key)
-    return float(value) if isinstance(value, int | float) and -most <= value <= most else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -most <= value <= most:
+        return None
+    return float(value)
 
 
 def _time(value: object) -> float | None:

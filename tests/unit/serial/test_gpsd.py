@@ -62,6 +62,7 @@ def test_another_receivers_place_is_not_ours() -> None:
         {"status": 5},
         {"status": 8},
         {"lat": None},
+        {"lat": True},
         {"lat": 90.1},
         {"lon": -180.1},
         {"lon": float("nan")},
@@ -108,3 +109,12 @@ def test_no_line_is_trusted(line: bytes) -> None:
     gpsd = Gpsd(FLOOR)
     gpsd.take(line, 1.0)
     assert gpsd.fix(1.0) is None
+
+
+def test_a_truth_counts_no_satellites() -> None:
+    gpsd = Gpsd(FLOOR)
+    for line in (SKY.replace(b'"uSat":9', b'"uSat":true'), json.dumps(TPV).encode()):
+        gpsd.take(line, 1.0)
+    fix = gpsd.fix(1.0)
+    assert fix
+    assert fix.satellites == 0
