@@ -30,6 +30,8 @@ ASK_S = 3.0
 LIST_S = 30.0
 """How often gpsd is asked what it still reads, which shows too that it hangs."""
 RETRY_S = 10.0
+LINE_S = 0.01
+"""At most one line of gpsd's in this time: it says a few a second, and what floods us else costs a core."""
 BAUDS = (9600, 115_200, 38_400, 4800)
 """By how many receivers are delivered with them."""
 HEARING_S, MAX_DOUBLINGS = 4.0, 4
@@ -64,6 +66,8 @@ class Locator:
         self._publication = Publication(settings.publish_decimals)
         self._gpsd: Gpsd | None = None
         """None while it is not gpsd that is heard."""
+        self._told = ""
+        """What came of gpsd the last time."""
         self._is_mute = False
         """The port is there, and no rate gives a sentence any more."""
         self._section = GnssSection(state="absent", problem="nobody was asked yet")
@@ -105,14 +109,20 @@ class Locator:
             self._gpsd = said
             await self._follow(said, reader, writer)
         except (OSError, ValueError) as exc:  # ValueError: a line without an end
-            log.info(f"gpsd is not heard any more: {exc or type(exc).__name__}")
+            self._tell(f"gpsd is not heard any more: {str(exc) or type(exc).__name__}")
             return self._gpsd is not None
         else:
-            log.info(f"gpsd does not read {self._settings.port} any more")
+            self._tell(f"gpsd does not read {self._settings.port} any more")
             return False
         finally:
             self._gpsd = None
             writer.close()
+
+    def _tell(self, words: str) -> None:
+        """Once: it is tried again each 10 s."""
+        if words != self._told:
+            self._told = words
+            log.info(words)
 
     async def _follow(self, said: Gpsd, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Until our port is there and gpsd does not read it. Raises OSError where it has ended or hangs."""
@@ -202,6 +212,7 @@ async def _take_line(reader: asyncio.StreamReader, said: Gpsd) -> None:
     if not line:
         raise ConnectionError("it has closed the connection")
     said.take(line, _now_s())
+    await asyncio.sleep(LINE_S)
 
 
 def _now_s() -> float:

@@ -10,7 +10,7 @@ from fakes.clock import LoopClock
 from parts.terminal import Terminal
 
 from agent.config import GnssSettings, Settings
-from agent.serial.gnss.locator import BAUDS, Locator
+from agent.serial.gnss.locator import BAUDS, LINE_S, Locator
 from agent.serial_devices import SerialDevices
 
 LOG = (Path(__file__).parents[2] / "data/nmea/gpsd-quectel-l76k-nmea.log").read_bytes()
@@ -236,6 +236,28 @@ async def test_a_receiver_that_is_unplugged_stays_gpsds(terminal):
         stream.feed_data(DEVICES % bytes(terminal.link.readlink()) + TPV)
         await bench.until_state("fix")
         assert (bench.asked, bench.line.state) == (1, "absent")
+
+
+async def test_of_a_flood_of_gpsds_no_more_is_read_than_one_says():
+    lines = 1000
+    async with running(source="gpsd") as bench:
+        stream = bench.gpsd = said(VERSION, DEVICES % b"/dev/ttyUSB0", *[TPV] * lines)
+        await bench.until_state("fix")
+        size = len(stream._buffer)
+        began_s = bench.clock.now_s
+        await bench.clock.after(1)
+        taken = (size - len(stream._buffer)) / len(TPV)
+        assert 1 < taken <= (bench.clock.now_s - began_s) / LINE_S + 1
+
+
+async def test_a_line_without_an_end_is_told_once(caplog):
+    caplog.set_level("INFO")
+    async with running(source="gpsd") as bench:
+        for tries in range(1, 4):
+            bench.gpsd = said(b"x" * 200_000)
+            await bench.clock.until(lambda tries=tries: len(bench.writers) == tries)
+            await bench.clock.until(lambda: bench.writers[-1].is_closed)
+    assert sum("gpsd is not heard" in record.message for record in caplog.records) == 1
 
 
 async def test_gpsd_that_comes_and_goes():
