@@ -203,14 +203,16 @@ def sms(
               [b]pinhole sms front-door apn internet.example[/]
     """
     log_to_stderr("error")
-    from agent.client.commands import make_sms
+    from agent.client.commands import SmsAnswer, make_sms
 
     url, sign_in = whom_to_ask(portal, user, password_file, code)
-    text = ""
+    answer = SmsAnswer()
 
     async def ask() -> None:
-        nonlocal text
-        text = await make_sms(url, sign_in, device, verb, argument)
+        nonlocal answer
+        answer = await make_sms(url, sign_in, device, verb, argument)
 
     serve(ask())
-    typer.echo(text)
+    typer.echo(answer.text)
+    if answer.note:
+        typer.echo(printable(answer.note), err=True)

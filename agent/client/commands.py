@@ -43,16 +43,18 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class _SmsAnswer:
+class SmsAnswer:
     """The text, or why there is none."""
 
     text: Text = ""
+    note: Text = ""
+    """Why the camera may never take it."""
     code: Text = ""
     message: Text = ""
 
 
 _TOLD = TypeAdapter(Told)
-_ANSWER = TypeAdapter(_SmsAnswer)
+_ANSWER = TypeAdapter(SmsAnswer)
 
 
 def parse_arguments(pairs: list[str], kind: CommandKind | None = None) -> dict[str, Any]:
@@ -114,7 +116,7 @@ async def do_command(
             soon.cancel()
 
 
-async def make_sms(url: str, sign_in: SignIn, device: str, verb: str, argument: str) -> str:
+async def make_sms(url: str, sign_in: SignIn, device: str, verb: str, argument: str) -> SmsAnswer:
     """The text to send. Raises PortalError."""
     async with signed_in(url, sign_in) as ask:
         status, said = await ask(f"/api/devices/{device}/sms", {"verb": verb, "argument": argument})
@@ -124,7 +126,7 @@ async def make_sms(url: str, sign_in: SignIn, device: str, verb: str, argument: 
         raise PortalError(f"{url} does not answer like a portal that knows SMS: HTTP {status}") from exc
     if not answer.text:
         raise PortalError(f"{answer.code}: {answer.message}")
-    return answer.text
+    return answer
 
 
 def encode(told: Told) -> str:

@@ -123,7 +123,6 @@ def _weak_names(facts: PortFacts) -> Iterator[tuple[str, str]]:
     if path.startswith(_BY_ID) and not facts.has_number:
         advice = "name it by its USB port: /dev/serial/by-path/…"
         yield f"the adapter of {path} has no serial number: another of its kind gets the same name", advice
-
     if facts.lasting:
         yield f"{path} may be another device after the next plugging", f"name it by {facts.lasting}"
 

@@ -9,6 +9,7 @@ import pytest
 from fakes.bus import state
 from parts.portal import PASSWORD, USER, portal
 
+from agent.model.sections import SectionsMessage
 from agent.model.sms import parse_command
 from agent.signaling.signing import SigningFolder
 from agent.signaling.trust import KeyRing
@@ -40,6 +41,13 @@ async def test_who_manages_the_camera_gets_a_text_that_the_camera_believes(part)
     ring = KeyRing.of(SigningFolder(part.folder / "state").key_set().publics)
     assert ring.verifies_bytes(command.signed_by("front"), signature)
     assert not ring.verifies_bytes(command.signed_by("back"), signature)
+
+
+@pytest.mark.parametrize(("source", "is_noted"), [("modemmanager", False), ("at", True)])
+async def test_a_camera_whose_modem_takes_none_is_noted(part, source, is_noted):
+    part.gateway.on_sections("front", SectionsMessage("boot-1", 1, {"modem": {"source": source}}))
+    _, answer = await ask(part, USER, verb="status")
+    assert bool(answer["note"]) == is_noted
 
 
 @pytest.mark.parametrize(
@@ -80,8 +88,9 @@ async def test_pinhole_sms_prints_it(part, tmp_path):
         out, err = await run.communicate()
         return run.returncode, out.decode(), err.decode()
 
-    code, out, _ = await pinhole("front", "status")
+    code, out, err = await pinhole("front", "status")
     assert code == 0
+    assert "modem.backend" in err, "no modem was told of"
     assert parse_command(out)[0].verb == "status"
     code, out, err = await pinhole("front", "format")
     assert (code, out) == (1, "")

@@ -58,4 +58,13 @@ class SmsTexts:
             return response
         detail = " ".join(filter(None, (command.verb, command.argument, command.nonce)))
         audit.add(who.name, "sms-made", device=device, address=address, detail=detail)
-        return web.json_response({"text": command.encode(self._sign(command.signed_by(device)))})
+        text = command.encode(self._sign(command.signed_by(device)))
+        return web.json_response({"text": text, "note": self._note(device)})
+
+    def _note(self, device: str) -> str:
+        """Why this camera may never take it, by what it said last; empty where it may."""
+        sections = next((each.sections for each in self._gateway.known() if each.id == device), {})
+        modem = sections.get("modem")
+        if isinstance(modem, dict) and modem.get("source") == "modemmanager":
+            return ""
+        return 'this camera did not say modem.backend = "modemmanager" when last heard: no other takes an SMS'
