@@ -26,6 +26,7 @@ from agent.device.supply import is_voltage_low
 from agent.model.clock import EARLIEST_UNIX_S
 from agent.model.command import CommandError, Order
 from agent.model.event import EventKind
+from agent.model.part import Part, told
 from agent.model.sections import ReadSection
 from agent.model.signal import Detail, Result
 from agent.model.threads import in_background
@@ -76,7 +77,7 @@ class SerialDevices:
         self.sections: dict[str, ReadSection] = {}
         self.handlers: dict[str, Handler] = {"modem-history": _no_modem}
         """By command of the table in `agent/model/command.py`."""
-        self._parts: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
+        self._parts: list[Part] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self._lifeline: Lifeline | None = None
         self.open_stick: OpenStick = lambda *_: None
@@ -90,13 +91,16 @@ class SerialDevices:
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What runs beside the camera, each until cancelled, and by name."""
-        for name, run in self._parts:
-            yield name, run()
+        for part in self._parts:
+            yield part.name, part.run()
 
     async def stop(self) -> None:
         """What moves stands still, before anything else of the agent ends; each part has a deadline."""
         for stop in self._stops:
             await stop()
+
+    def _add(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._parts.append(Part(name, run, self._on_change))
 
     def _add_modem(self) -> None:
         from agent.serial.modem.data import Counted, DataCount  # noqa: PLC0415
@@ -108,14 +112,16 @@ class SerialDevices:
         count = DataCount(ledger, lambda: _month(settings.data_plan.first_day))
         folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         helpers = Helpers(Path(folder) if folder else None)
-        modem = self._make_modem(count)
+        modem, first = self._make_modem(count), len(self._parts)
         recovery = self._add_recovery(modem, helpers) if settings.modem.recovery.enabled else None
         if settings.sms.enabled:
             self._lifeline = self._add_lifeline(modem, recovery, helpers)
         watch = ModemWatch(modem, lambda kind, words: self._on_event(kind, words, {}), self._on_change)
-        self.sections["modem"] = lambda: recovery.told(watch.section()) if recovery else watch.section()
+        section = watch.section if recovery is None else lambda: recovery.told(watch.section())
         self.handlers["modem-history"] = lambda _, __: watch.history()
-        self._parts += [("modem", modem.run), ("modem-watch", watch.run)]
+        self._add("modem", modem.run)
+        self._add("modem-watch", watch.run)
+        self.sections["modem"] = partial(told, section, tuple(self._parts[first:]))
 
     def _make_modem(self, count: "DataCount") -> "Modem":
         if self._settings.modem.backend == "at":
@@ -154,7 +160,7 @@ class SerialDevices:
             time.monotonic,
             reboots_a_day=settings.modem.recovery.reboots_a_day,
         )
-        self._parts.append(("modem-recovery", recovery.run))
+        self._add("modem-recovery", recovery.run)
         return recovery
 
     def _add_lifeline(self, modem: "Modem", recovery: "Recovery | None", helpers: "Helpers") -> "Lifeline":
@@ -178,7 +184,7 @@ class SerialDevices:
             Ledger(device.state_dir / "sms.json", TypeAdapter(Heard)),
             lambda: Now(time.time(), read_moment().is_clock_set, time.monotonic()),
         )
-        self._parts.append(("sms", lifeline.run))
+        self._add("sms", lifeline.run)
         return lifeline
 
     def _reboot(self, pause_s: float = PAUSE_S) -> None:
@@ -197,8 +203,8 @@ class SerialDevices:
         from agent.serial.gnss.locator import Locator  # noqa: PLC0415
 
         locator = Locator(self._settings.gnss, self._on_change, self._on_event)
-        self.sections["gnss"] = locator.section
-        self._parts.append(("gnss", locator.run))
+        self._add("gnss", locator.run)
+        self.sections["gnss"] = partial(told, locator.section, tuple(self._parts[-1:]))
 
     def _add_ptz(self, tell: Callable[[str, Result], None]) -> None:
         from agent.serial.ptz.memory import Memory  # noqa: PLC0415
@@ -215,7 +221,7 @@ class SerialDevices:
         self.sections["ptz"] = ptz.desk.section
         self.handlers |= ptz.orders.handlers()
         self.open_stick = ptz.desk.open
-        self._parts.append(("ptz", ptz.runner.run))
+        self._add("ptz", ptz.runner.run)
         self._stops.append(ptz.runner.stop)
 
 

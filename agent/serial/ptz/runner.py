@@ -46,6 +46,7 @@ class Runner:
         self._head, self._tick, self._clock = head, tick, clock
         self._wire = make_wire(self._on_bytes, self._on_opened, lambda _: head.lost())
         self._woken, self._stopped = woken, asyncio.Event()
+        self._is_ending = False
 
     @property
     def problem(self) -> str:
@@ -54,6 +55,7 @@ class Runner:
 
     async def stop(self) -> None:
         """Stand still, before the agent ends; nothing moves the head any more."""
+        self._is_ending = True
         self._head.shut(self._clock())
         self._woken.set()
         with contextlib.suppress(TimeoutError):
@@ -61,14 +63,21 @@ class Runner:
                 await self._stopped.wait()
 
     async def run(self) -> None:
-        """Until cancelled; then the head is told to stop, while its wire still runs."""
-        async with TaskGroup() as group:
-            wire = group.create_task(self._wire.run(), name="ptz-wire")
-            try:
-                await self._send()
-            finally:
-                await self._stop_first()
-                wire.cancel()
+        """Until cancelled; then the head is told to stop, while its wire still runs.
+
+        May be run again where it has failed: what the head then hears first is a stop.
+        """
+        self._head.is_shut = self._is_ending
+        try:
+            async with TaskGroup() as group:
+                wire = group.create_task(self._wire.run(), name="ptz-wire")
+                try:
+                    await self._send()
+                finally:
+                    await self._stop_first()
+                    wire.cancel()
+        finally:
+            self._head.lost()
 
     async def _send(self) -> None:
         while True:
