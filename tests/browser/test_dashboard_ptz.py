@@ -260,15 +260,14 @@ async def test_home_and_a_tour(tmp_path):
         await page.get_by_role("button", name="Presets").click()
         menu = page.locator("#presets")
         await expect(menu.get_by_text("Calibrate", exact=True)).to_be_hidden(timeout=PATIENCE_MS)
-        await menu.get_by_role("button", name="Home").click()
-        await until(lambda: head.position[0] == -20, "it does not turn home")
-        await expect(menu.get_by_text("Turns home")).to_be_visible()
-
         for pan_deg, name in ((30.0, "Gate"), (-50.0, "Yard")):
             head.position[0] = pan_deg
             await menu.get_by_label("Name").fill(name)
             await menu.get_by_role("button", name="Keep this view").click()
             await expect(menu.locator(".preset", has_text=name)).to_be_visible(timeout=PATIENCE_MS)
+        await menu.get_by_role("button", name="Home").click()
+        await until(lambda: head.position[0] == -20, "it does not turn home")
+        await expect(menu.get_by_text("Turns home")).to_be_visible()
         tour = menu.get_by_role("button", name="Tour")
         await tour.click()
         await until(lambda: head.position[0] == 30, "it does not turn to the tour's first preset")
