@@ -155,12 +155,13 @@ class Head:
             self._heard_s = now_s
             return
         self._heard_s, self._is_capped = now_s, False
-        if self._drive is None or self._drive.is_pulse:
+        drive = self._drive
+        if drive is None or drive.is_pulse:
             if self.is_moving(now_s):
                 self._stop(now_s)
-            self._drive = _Drive(velocity, now_s, now_s)
+            drive = _Drive(velocity, now_s, now_s)
+            self._begin_drive(drive)
             self._on_change()
-        drive = self._drive
         drive.is_dirty |= drive.wanted != velocity or not self.driver.confirms
         drive.wanted, drive.ends_s = velocity, now_s + DEAD_MAN_S
 
@@ -267,6 +268,12 @@ class Head:
         self.driver.begin_stop()
         self._on_change()
 
+    def _begin_drive(self, drive: _Drive) -> None:
+        """Where it points is asked from its first moment on, not when it is a resting head's turn."""
+        self._drive = drive
+        if self._ask_s > drive.since_s + ASK_MOVING_S:
+            self._ask_s = drive.since_s
+
     def _end_drive(self, now_s: float) -> None:
         """The dead man's switch, the longest motion, and the end of a pulse."""
         drive = self._drive
@@ -322,7 +329,7 @@ class Head:
         order = self._orders.popleft()
         if isinstance(order, Pulse):
             self._drive_s = now_s
-            self._drive = _Drive(order.velocity, now_s, now_s + order.seconds, is_pulse=True)
+            self._begin_drive(_Drive(order.velocity, now_s, now_s + order.seconds, is_pulse=True))
             return False
         if not isinstance(order, KeepPreset | ForgetPreset):
             self._ordered_s = now_s

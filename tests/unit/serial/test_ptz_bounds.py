@@ -102,13 +102,15 @@ async def test_a_network_that_served_for_a_minute_is_tried_again_at_once():
     assert pauses == pytest.approx(expected, abs=0.1)
 
 
+@pytest.mark.parametrize("rested_s", [60, 62.5, 65, 67.5])  # it is asked each 10 s while it rests
 @pytest.mark.parametrize("pan_limit_deg", [100, 170])
 @pytest.mark.parametrize("stick", [{"pan": 1}, {"tilt": -1}, {"pan": -1, "tilt": 1}])
-def test_a_pelco_head_that_is_driven_stands_at_its_limits(stick, pan_limit_deg):
+@pytest.mark.parametrize("protocol", ["pelco-d", "visca"])
+def test_a_head_that_is_driven_stands_at_its_limits(protocol, stick, pan_limit_deg, rested_s):
     limits = {"pan_limits_deg": [-pan_limit_deg, pan_limit_deg], "tilt_limits_deg": [-60, 60]}
-    rig = Rig(fake=PelcoHead(answers=True), **limits)
+    rig = Rig(protocol, PelcoHead(answers=True) if protocol == "pelco-d" else None, **limits)
     rig.plug()
-    rig.run_for(60)
+    rig.run_for(rested_s)
     channel, _ = rig.viewer()
     for number in range(200):
         message = json.dumps({"seq": number} | stick)
