@@ -17,6 +17,8 @@ ANSWER_S = 0.1
 """Half duplex: the bus is left alone for so long after a question, and for what the answer takes."""
 FOLLOWED_S = 2.0
 """A pan that is told so soon after another one has not gone half a turn: what is beyond 180 stays beyond."""
+RESTED_DEG = 90.0
+"""Nor has one that is told later, if it then is so near: the head has rested where it was."""
 TRIES = 6
 """Three questions each of pan and tilt; a head that answers none of them is not asked again."""
 
@@ -67,6 +69,8 @@ class PelcoHead:
     def order(self, order: Order) -> tuple[bytes, ...]:
         """A position takes a frame for each axis. All twice, since one may be lost and no answer tells."""
         words: tuple[pelco.Words, ...] = ()
+        if isinstance(order, GoPreset | GoTo):
+            self._pan, self._asks_tilt = None, False  # by which side the head goes, it alone knows
         match order:
             case GoPreset(number):
                 words = (pelco.preset(pelco.GO_PRESET, number),)
@@ -111,8 +115,10 @@ class PelcoHead:
     def _learn(self, words: pelco.Words, now_s: float) -> None:
         angle_deg = pelco.angle_deg(words)
         if words.command_2 == pelco.PAN_IS:
-            if self._pan is not None and now_s < self._pan_s + FOLLOWED_S:
-                angle_deg += 360 * round((self._pan - angle_deg) / 360)
+            if self._pan is not None:
+                near_deg = angle_deg + 360 * round((self._pan - angle_deg) / 360)
+                if now_s < self._pan_s + FOLLOWED_S or abs(near_deg - self._pan) < RESTED_DEG:
+                    angle_deg = near_deg
             self._pan, self._pan_s = angle_deg, now_s
             if self.position:
                 self.position = Position(angle_deg, self.position.tilt_deg)

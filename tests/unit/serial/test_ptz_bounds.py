@@ -123,3 +123,36 @@ def test_a_head_that_is_driven_stands_at_its_limits(protocol, stick, pan_limit_d
     assert abs(tilt_deg) < 60 + SEEN_S * MAX_DEG_S
     times = [when_s for when_s, _ in rig.sent]
     assert all(sum(0 <= other - when < 1 for other in times) <= 15 for when in times)
+
+
+def drive_right(rig, channel, since):
+    for number in range(since, since + 100):
+        message = json.dumps({"seq": number, "pan": 1})
+        rig.at(rig.now_s + (number - since) / 10, lambda it=message: channel.on_message(it))
+    rig.run_for(10)
+    assert 180 < rig.fake.position[0] < 170 + SEEN_S * MAX_DEG_S
+
+
+@pytest.fixture
+def wide():
+    """A head that may turn nearly all round, and so comes to rest beyond half a turn."""
+    rig = Rig(fake=PelcoHead(answers=True), pan_limits_deg=[-170, 170])
+    rig.plug()
+    rig.run_for(60)
+    return rig
+
+
+@pytest.mark.parametrize("rests_s", [3, 12, 25])
+def test_a_pelco_head_that_rested_beyond_half_a_turn_is_not_driven_round(wide, rests_s):
+    channel, _ = wide.viewer()
+    for since in (0, 100, 200):
+        drive_right(wide, channel, since)
+        wide.run_for(rests_s)
+
+
+def test_where_a_preset_took_a_pelco_head_is_not_told_by_where_it_was(wide):
+    drive_right(wide, wide.viewer()[0], 0)
+    wide.fake.presets[1] = (-120.0, 0.0, 0.0)
+    wide.head.order(GoPreset(1), now_s=wide.now_s)
+    wide.run_for(60)
+    assert wide.head.driver.position.pan_deg == pytest.approx(-120, abs=0.1)
