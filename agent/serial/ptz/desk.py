@@ -84,6 +84,8 @@ class Desk:
         self.holder = Holder()
         self.routine = Routine(settings.idle_return_s, self.home)
         self._channels: list[Channel] = []
+        self._left: dict[str, float] = {}
+        """By user, the last word of a stick that had yet to be let go when its channel closed."""
         self._said: tuple[str | None, bool] = (None, False)
         self._again: list[float] = []
         """When how things stand is told again."""
@@ -131,6 +133,8 @@ class Desk:
         if len(self._channels) >= MAX_CHANNELS or not may_control():
             return None
         channel = Channel(self, Person(user, session), may_control, send)
+        channel.heard_s = self._stuck_s(user)
+        channel.must_rest = channel.heard_s > -math.inf
         self._channels.append(channel)
         self._send_status(channel)
         return channel
@@ -168,6 +172,7 @@ class Desk:
         """Nobody's hand is on the stick any more; a tour goes on."""
         if channel in self._channels:
             self._channels.remove(channel)
+            self._keep_stuck(channel, self.clock())
         if self.holder.leave(channel.person.session):
             if self.head.is_driven:
                 self.head.stop(self.clock())
@@ -249,6 +254,16 @@ class Desk:
             for each in self._channels
             if each is not channel and each.person == held
         )
+
+    def _stuck_s(self, user: str) -> float:
+        """The last word of this user's stick that must be let go: who connects anew still holds it."""
+        open_s = (each.heard_s for each in self._channels if each.must_rest and each.person.user == user)
+        return max((self._left.pop(user, -math.inf), *open_s))
+
+    def _keep_stuck(self, channel: Channel, now_s: float) -> None:
+        self._left = {user: heard_s for user, heard_s in self._left.items() if now_s < heard_s + LEASE_S}
+        if channel.must_rest:
+            self._left[channel.person.user] = channel.heard_s
 
     def _want_rest(self, spared: str | None = None) -> None:
         for channel in self._channels:

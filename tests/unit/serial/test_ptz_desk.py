@@ -293,6 +293,27 @@ def test_a_stop_holds_against_a_stick_that_is_held_until_it_is_let_go(rig):
     assert rig.fake.is_moving, "nobody held it"
 
 
+@pytest.mark.parametrize("is_closed_first", [True, False])
+def test_a_stop_holds_against_a_stick_that_is_held_whose_page_connects_anew(rig, is_closed_first):
+    before, _ = rig.viewer(session="before")
+    hold(rig, before, 0, 1)
+    do(rig, "ptz-stop", user="bob", session="bob")
+    if is_closed_first:
+        before.on_closed()
+    other, _ = rig.viewer("carl")
+    channel, heard = rig.viewer(session="after")
+    before.on_closed()
+    hold(rig, channel, 0, 1)
+    assert not rig.fake.is_moving
+    assert heard.said[-1]["refused"] == "let-go"
+    say(channel, 100)
+    hold(rig, channel, 101, 0.2)
+    assert rig.fake.is_moving
+    channel.on_closed()
+    hold(rig, other, 0, 0.2)
+    assert rig.fake.is_moving, "whose stick nobody stopped"
+
+
 def test_a_stick_without_a_word_for_long_has_been_let_go(rig):
     """Its last words may have been lost, and whoever wrote that page may say none."""
     channel, _ = rig.viewer()
