@@ -27,7 +27,7 @@ from agent.serial.port import (
     LineSettings,
     open_serial,
 )
-from agent.serial.ptz.udp import FIRST_LOOK_S, MAX_LOOK_S, UdpWire
+from agent.serial.ptz import udp
 
 
 @pytest.fixture
@@ -367,7 +367,7 @@ async def test_a_port_that_nobody_may_look_for_is_tried_and_told(tmp_path, monke
 
 
 async def test_a_name_that_is_none_is_told_and_asked_for_again():
-    wire = UdpWire("cam..lan", 52381, lambda _: None, bytes, lambda _: None)
+    wire = udp.UdpWire("cam..lan", 52381, lambda _: None, bytes, lambda _: None)
     clock = LoopClock(is_busy)
     task = asyncio.create_task(wire.run())
     try:
@@ -380,37 +380,39 @@ async def test_a_name_that_is_none_is_told_and_asked_for_again():
 
 
 async def test_a_silent_head_whose_name_leads_elsewhere_is_found_there(monkeypatch):
+    first_s, most_s = 0.4, 4.0
+    monkeypatch.setattr(udp, "FIRST_LOOK_S", first_s)
+    monkeypatch.setattr(udp, "MAX_LOOK_S", most_s)
     with (
         socket.socket(type=socket.SOCK_DGRAM) as old,
         socket.socket(type=socket.SOCK_DGRAM) as new,
     ):
         old.bind(("127.0.0.1", 0))
-        port = old.getsockname()[1]
-        new.bind(("127.0.0.2", port))
+        new.bind(("127.0.0.2", 0))
         new.setblocking(False)
-        address, asked_s = "127.0.0.1", []
+        address, asked_s = old.getsockname(), []
         clock, lost = LoopClock(), []
 
         async def resolve(*_, **__):
             asked_s.append(clock.now_s)
             if address is None:
                 raise socket.gaierror(socket.EAI_AGAIN, "again")
-            return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (address, port))]
+            return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", address)]
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
-        wire = UdpWire("head.lan", port, lambda _: None, lambda: b"\x81\x01\xff", lost.append)
+        wire = udp.UdpWire("head.lan", 52381, lambda _: None, lambda: b"\x81\x01\xff", lost.append)
         task = asyncio.create_task(wire.run())
         try:
             await clock.until(lambda: asked_s)
             for _ in range(7):  # it answers, so nobody asks
-                await clock.after(FIRST_LOOK_S / 2)
+                await clock.after(first_s / 2)
                 wire._on_datagram(b"")
             assert len(asked_s) == 1
             address = None
-            await clock.after(2 * MAX_LOOK_S)
+            await clock.after(2 * most_s)
             assert 2 < len(asked_s) < 8
             assert lost == []
-            address = "127.0.0.2"
+            address = new.getsockname()
             await clock.until(lambda: lost)
             await clock.until(lambda: wire._transport)
             assert new.recv(100)
