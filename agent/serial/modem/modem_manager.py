@@ -49,6 +49,8 @@ OFF_S, POWER_S, ON_S = 8.0, 3.0, 14.0
 """Together within what recovery waits for a step (`ACT_S`). ModemManager ends by itself what takes longer."""
 ON_PAUSE_S = 2.0
 """Until it is told again to switch on: it refuses while it still switches off."""
+CUT_OFF_S = 4.0
+"""What switching on may take where the agent ends meanwhile: well within its `STOP_TIMEOUT_S`."""
 _LOW, _ON = 2, 3
 """MMModemPowerState."""
 _NONE = ModemStatus(source="modemmanager")
@@ -103,28 +105,40 @@ class ManagedModem:
         """Off as far as the modem can, and on again whatever comes in between."""
         bus, path = self._reached()
         try:
-            await bus.call(PREFIX, path, f"{MODEM}.Enable", False, signature="b", deadline_s=OFF_S)
-            for state in (_LOW, _ON):
-                with contextlib.suppress(ModemError):  # some know nothing between on and off
-                    await bus.call(
-                        PREFIX, path, f"{MODEM}.SetPowerState", state, signature="u", deadline_s=POWER_S
-                    )
-        finally:
-            await self._switch_on(path)
+            try:
+                await self._switch_off(bus, path)
+            except ModemError:
+                await self._switch_on(path, ON_S)
+                raise
+            await self._switch_on(path, ON_S)
+        except asyncio.CancelledError:  # which no fault of the modem's may take the place of
+            with contextlib.suppress(ModemError):
+                await self._switch_on(path, CUT_OFF_S)
+            raise
 
     async def reset_modem(self) -> None:
         """It vanishes from ModemManager, and comes back under another path."""
         bus, path = self._reached()
         await bus.call(PREFIX, path, f"{MODEM}.Reset", deadline_s=RESET_S)
 
-    async def _switch_on(self, path: str) -> None:
+    async def _switch_off(self, bus: Bus, path: str) -> None:
+        await bus.call(PREFIX, path, f"{MODEM}.Enable", False, signature="b", deadline_s=OFF_S)
+        for state in (_LOW, _ON):
+            with contextlib.suppress(ModemError):  # some know nothing between on and off
+                await bus.call(
+                    PREFIX, path, f"{MODEM}.SetPowerState", state, signature="u", deadline_s=POWER_S
+                )
+
+    async def _switch_on(self, path: str, limit_s: float) -> None:
         """Over a connection of its own: the other one may have been lost since it was switched off."""
         refusal = "it does not answer"
         try:
-            async with asyncio.timeout(ON_S), open_bus(self._address) as bus:
+            async with asyncio.timeout(limit_s), open_bus(self._address) as bus:
                 while True:
                     try:
-                        await bus.call(PREFIX, path, f"{MODEM}.Enable", True, signature="b", deadline_s=ON_S)
+                        await bus.call(
+                            PREFIX, path, f"{MODEM}.Enable", True, signature="b", deadline_s=limit_s
+                        )
                     except ModemError as exc:
                         refusal = str(exc)
                     else:

@@ -34,6 +34,8 @@ MAX_MISSES = 3
 QUIET_S = 1.1
 """Silence around `+++`, and before the first command after one that was missed."""
 RADIO_PAUSE_S = 2.0
+CUT_OFF_S = 4.0
+"""What switching on may take where the agent ends meanwhile: well within its `STOP_TIMEOUT_S`."""
 _STARTED = ("RDY", "PB DONE", "SMS DONE", "*ATREADY", "+CFUN: 1")
 """The modem has started: what it was set to is gone."""
 _CHANGED = ("+CEREG", "+CGREG", "+C5GREG", "+CREG", "+CPIN", "+CGEV", "+SIMCARD", "+QIND", "+QUSIM")
@@ -108,10 +110,18 @@ class WireModem:
     async def cycle_radio(self) -> None:
         """Off, and on again whatever comes in between. Raises ModemError."""
         try:
-            await self._do(commands.RADIO_OFF)
-            await asyncio.sleep(RADIO_PAUSE_S)
-        finally:
+            try:
+                await self._do(commands.RADIO_OFF)
+                await asyncio.sleep(RADIO_PAUSE_S)
+            except ModemError:
+                await self._do(commands.RADIO_ON)
+                raise
             await self._do(commands.RADIO_ON)
+        except asyncio.CancelledError:  # which no fault of the modem's may take the place of
+            with contextlib.suppress(ModemError, TimeoutError):
+                async with asyncio.timeout(CUT_OFF_S):
+                    await self._do(commands.RADIO_ON)
+            raise
         self._due.set()
 
     async def reset_modem(self) -> None:

@@ -7,7 +7,8 @@ import pytest
 from dbus_fast import ErrorType, Message, MessageFlag, MessageType
 
 from agent.errors import ModemError
-from agent.serial.modem import modem_manager
+from agent.model.tasks import STOP_TIMEOUT_S
+from agent.serial.modem import modem_manager, wire
 from agent.serial.modem.bus import MAX_UNANSWERED, Bus, NobodyError, UnsupportedError
 from agent.serial.modem.modem_manager import ManagedModem
 from agent.serial.modem.recovery import ACT_S
@@ -69,6 +70,31 @@ async def test_a_radio_is_switched_on_where_it_is_cut_off(monkeypatch):
     task.cancel()
     await asyncio.wait((task,))
     assert bus.calls[-1] == ("Enable", True)
+
+
+async def test_an_end_of_the_agent_is_no_fault_of_a_modem_that_does_not_switch_on(monkeypatch):
+    is_off = asyncio.Event()
+
+    class Hangs(Asked):
+        async def call(self, *args, **rest):
+            await super().call(*args, **rest)
+            is_off.set()
+            await asyncio.Event().wait()
+
+    bus = Hangs(lambda member, value: ModemError("no") if (member, value) == ("Enable", True) else None)
+    for bound in ("ON_S", "CUT_OFF_S"):
+        monkeypatch.setattr(modem_manager, bound, 0.01, raising=False)
+    task = asyncio.create_task(managed(bus, monkeypatch).cycle_radio())
+    await is_off.wait()
+    task.cancel()
+    await asyncio.wait((task,))
+    assert bus.calls[-1] == ("Enable", True)
+    assert task.cancelled()
+
+
+def test_who_ends_meanwhile_has_time_to_switch_on():
+    assert modem_manager.CUT_OFF_S <= STOP_TIMEOUT_S / 2
+    assert wire.CUT_OFF_S <= STOP_TIMEOUT_S / 2
 
 
 async def test_a_radio_that_still_goes_off_is_told_again(monkeypatch):

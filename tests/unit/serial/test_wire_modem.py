@@ -10,6 +10,7 @@ from parts.terminal import SocketWire, is_busy
 
 from agent.config import ModemSettings
 from agent.errors import ModemError
+from agent.model.tasks import STOP_TIMEOUT_S
 from agent.serial.modem import commands, wire
 from agent.serial.modem.data import DataCount, Traffic
 from agent.serial.modem.wire import MAX_MISSES, POLL_S, WireModem
@@ -250,6 +251,19 @@ async def test_a_radio_is_on_again_also_where_the_step_was_given_up(tmp_path):
         step.cancel()
         await it.clock.until(step.done)
         assert it.asked()[-1] == "AT+CFUN=1"
+
+
+async def test_an_end_of_the_agent_is_no_fault_of_a_modem_that_has_gone_silent(tmp_path):
+    async with running(tmp_path) as it:
+        await it.until("connected")
+        step = asyncio.create_task(it.modem.cycle_radio())
+        await it.clock.until(lambda: "AT+CFUN=4" in it.sim.got)
+        it.sim.strike("silent", it.clock.now_s)
+        step.cancel()
+        began_s = it.clock.now_s
+        await it.clock.until(step.done)
+        assert step.cancelled()
+        assert it.clock.now_s - began_s < STOP_TIMEOUT_S
 
 
 async def test_a_command_that_was_given_up_does_not_disturb_the_next_one(tmp_path):
