@@ -52,7 +52,7 @@ class Part:
 
 
 def told(section: Callable[[], Any], parts: Iterable[Part]) -> Any:
-    """A section, with why one of its parts does not run. A head then is `absent` by itself."""
+    """A section, with why one of its parts does not run. A head or a modem then says by itself what it is."""
     said, problem = section(), next((part.problem for part in parts if part.problem), "")
     match said:
         case ModemSection() if problem:

@@ -83,6 +83,7 @@ class ManagedModem:
                     self._bus = None
                 await asyncio.sleep(AGAIN_S)
         finally:
+            self._lose("nobody looks for it")  # or what it said last would be believed for ever
             self._count.close()
 
     async def renew_bearer(self) -> None:

@@ -97,7 +97,10 @@ class Modem(Protocol):
     def status(self) -> ModemStatus: ...
 
     async def run(self) -> None:
-        """Keep `status` until cancelled; a modem that vanishes is `absent`, and is found again."""
+        """Keep `status` until cancelled; a modem that vanishes is `absent`, and is found again.
+
+        Where it ends by a fault of its own the status is `absent` or `failed`.
+        """
 
     async def renew_bearer(self) -> None:
         """End the data connection and begin another. Raises ModemError, as the others do."""

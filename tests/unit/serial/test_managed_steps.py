@@ -10,8 +10,10 @@ from agent.errors import ModemError
 from agent.model.tasks import STOP_TIMEOUT_S
 from agent.serial.modem import modem_manager, wire
 from agent.serial.modem.bus import MAX_UNANSWERED, Bus, NobodyError, UnsupportedError
+from agent.serial.modem.data import Counted
 from agent.serial.modem.modem_manager import ManagedModem
 from agent.serial.modem.recovery import ACT_S
+from agent.serial.modem.status import ModemStatus
 
 PATH = "/org/freedesktop/ModemManager1/Modem/0"
 CORE = "org.freedesktop.ModemManager1.Error.Core"
@@ -104,6 +106,25 @@ async def test_a_radio_that_still_goes_off_is_told_again(monkeypatch):
     )
     await managed(bus, monkeypatch).cycle_radio()
     assert bus.calls[-3:] == [("Enable", True)] * 3
+
+
+async def test_a_fault_of_our_own_leaves_nothing_of_it_to_be_believed(monkeypatch):
+    class Count:
+        counted = Counted()
+
+        def close(self): ...
+
+    async def fail(_bus):
+        modem.status = ModemStatus("modemmanager", "connected")
+        raise RuntimeError
+
+    modem = managed(Asked(lambda *_: None), monkeypatch)
+    modem._count, modem._serve = Count(), fail
+    with pytest.raises(RuntimeError):
+        await modem.run()
+    assert modem.status.state == "absent"
+    with pytest.raises(ModemError, match="nobody looks for it"):
+        await modem.reset_modem()
 
 
 def test_each_step_fits_into_what_recovery_waits_for_it():
