@@ -144,7 +144,9 @@ class Ladder:
         self._rest_until_s: float | None = None
         """The round is over, and this long none begins."""
         self._after: Step | Literal[""] = ""
-        self._is_held = self._is_suspected = False
+        self._is_held = False
+        self._suspected_s: float | None = None
+        """When the modem was last at fault, in this outage."""
         self._told: Hindrance = ""
         if self._memory.last_step == "reboot" and self._memory.rebooted_s == self._memory.lived_s:
             self._lose(now_s)  # the agent before was ended by it
@@ -168,9 +170,10 @@ class Ladder:
         self._well_since_s = None
         if self._lost_at_s is None:
             self._lose(now_s)
-        if facts.is_at_fault and not self._is_suspected:
-            self._suspect()
-        self._is_suspected = facts.is_at_fault
+        if facts.is_at_fault:
+            if self._suspected_s is None or now_s - self._suspected_s >= REBOOT_AFTER_S:
+                self._suspect()
+            self._suspected_s = now_s
         if now_s < self._due_s:
             return None
         if facts.has_media or facts.hindrance:
@@ -203,11 +206,14 @@ class Ladder:
 
     def _lose(self, now_s: float) -> None:
         self._lost_at_s, self._lost_lived_s = now_s, self._memory.lived_s
-        self._rung, self._rest_until_s, self._is_suspected = 0, None, False
+        self._rung, self._rest_until_s, self._suspected_s = 0, None, None
         self._due_s = max(now_s + OBSERVE_S, self._started_s + START_S)
 
     def _suspect(self) -> None:
-        """The modem counts as at fault: what was left out is due, and the time to a reboot begins."""
+        """The modem counts as at fault: what was left out is due, and the time to a reboot begins.
+
+        Once, unless it looked well for as long: one that is up now and then would never get its reboot.
+        """
         gentle = len(GENTLE)
         self._rung = gentle if self._rest_until_s is not None else min(self._rung, gentle)
         self._rest_until_s = None

@@ -34,6 +34,8 @@ off and on leaves it off."""
 FAULT_S = 120.0
 """A modem that was not `connected` for so long is at fault by its own word: a sound one is back 90 s after
 a gentle step at the latest."""
+STEADY_S = 30.0
+"""A connection that has lasted so long is one: a modem that hangs may say so for one look, now and then."""
 KEEP_S = 600.0
 """So often the day's counts grow older on disk, and a new record in its first day, since only one that has
 lived may ask for a reboot. A card does not wear by it."""
@@ -179,7 +181,9 @@ class Recovery:
         self._last_words, self._last_s = "", 0.0
         """Of the outage before, and when it ended."""
         self._unconnected_s: float | None = None
-        """Since when the modem says so."""
+        """Since when the modem says so, but for connections that did not last."""
+        self._connected_s: float | None = None
+        """Since when it says that it is connected."""
         self._had_card = False
 
     def told(self, section: ModemSection) -> ModemSection:
@@ -234,10 +238,15 @@ class Recovery:
     def _listen(self) -> None:
         status = self._modem.status
         self._had_card |= status.sim == "ready"
-        if status.state == "connected":
+        if status.state != "connected":
+            self._connected_s = None
+            if self._unconnected_s is None:
+                self._unconnected_s = self._clock()
+            return
+        if self._connected_s is None:
+            self._connected_s = self._clock()
+        if self._clock() - self._connected_s >= STEADY_S:
             self._unconnected_s = None
-        elif self._unconnected_s is None:
-            self._unconnected_s = self._clock()
 
     def _spared(self) -> str:
         """Why a path that is missing is no proof against the modem; empty where it is at fault.

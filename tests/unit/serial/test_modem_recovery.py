@@ -382,6 +382,29 @@ async def test_a_modem_that_says_so_itself_is_at_fault_after_two_minutes(alone):
     assert alone.asked.count("reboot") == 1
 
 
+@pytest.mark.parametrize("connected_s", [TICK_S, 40])
+async def test_a_modem_that_is_up_now_and_then_gets_its_reboot_all_the_same(alone, connected_s):
+    """For one look, or for longer than a connection takes to count: each 5 minutes."""
+    for _ in range(12):
+        alone.status = ModemStatus("at", "absent")
+        await alone.pass_time(300 - connected_s)
+        alone.status = ModemStatus("at", "connected")
+        await alone.pass_time(connected_s)
+    assert alone.asked.count("reboot") == 1
+    assert alone.asked.count("modem-power") <= 3, "rests are kept"
+
+
+async def test_a_modem_that_goes_again_after_half_an_hour_is_suspected_anew(alone):
+    alone.status = ModemStatus("at", "absent")
+    await alone.pass_time(300)
+    alone.status = ModemStatus("at", "connected")
+    await alone.pass_time(1800)
+    before = len(alone.asked)
+    alone.status = ModemStatus("at", "absent")
+    await alone.pass_time(600)
+    assert alone.asked[before:] == ["reset-modem", "modem-usb", "modem-power"]
+
+
 async def test_a_modem_that_goes_amid_a_long_outage_of_the_portal_waits_for_no_rest(alone):
     await alone.pass_time(DAY_S / 4)
     before = len(alone.asked)
