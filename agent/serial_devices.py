@@ -145,7 +145,7 @@ class SerialDevices:
             reach=partial(is_reached, [Dialer(parse_endpoint(url)) for url in urls]),
             has_media=lambda: around.sessions.has_media,
             has_second=second is not None,
-            other_ways=partial(other_ways, settings.modem.interface),
+            other_ways=lambda: other_ways(settings.modem.interface, modem.device),
             is_plan_spent=lambda: around.allowance is not None and around.allowance.usage.is_exceeded,
             is_voltage_low=is_voltage_low,
             may_reboot=lambda: around.power.can_reboot and not around.releases.is_on_trial,

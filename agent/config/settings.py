@@ -584,7 +584,8 @@ class ModemSettings(Section):
     interface: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_-]{1,15}$",
-        description="For at: the network interface that carries its data, which is counted.",
+        description="The network interface that carries its data, where it looks like a cable: then it is "
+        "not taken for another way out. For at it is counted, too.",
         examples=["usb0"],
     )
     recovery: ModemRecoverySettings = Field(default_factory=ModemRecoverySettings)

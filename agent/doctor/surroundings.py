@@ -48,11 +48,10 @@ def checks(settings: Settings) -> Iterator[Check[Any]]:
         port = partial(asyncio.to_thread, _read_port, name, path, ports)
         yield Check("serial", name, SMALL_S, port, judge_port, "see `ls -l /dev/serial`", failure="warning")
     if settings.modem.backend != "none" and settings.modem.recovery.enabled:
-        from agent.doctor.recovery import judge_recovery  # noqa: PLC0415  nobody else has a modem
-        from agent.serial.modem.recovery import installed  # noqa: PLC0415
+        from agent.doctor.recovery import judge_recovery, read_means  # noqa: PLC0415  nobody else has a modem
 
-        steps = partial(asyncio.to_thread, installed)
-        yield Check("recovery", "", SMALL_S, steps, judge_recovery, "")
+        means = partial(asyncio.to_thread, read_means, settings.modem)
+        yield Check("recovery", "", SMALL_S, means, judge_recovery, "")
     if NOTE.exists():  # where releases are pulled
         note, judge_note = partial(asyncio.to_thread, read_note), partial(judge_mirror, now=time.time())
         yield Check("release", "", SMALL_S, note, judge_note, "")

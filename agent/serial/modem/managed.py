@@ -5,6 +5,7 @@ A value of the wrong type is as one that is missing: it comes from another progr
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from agent.model.text import clip, one_line
@@ -112,6 +113,12 @@ def interface_of(bearer: Properties) -> str:
     if isinstance(stats, Mapping) and stats and (_int(stats.get("duration")) or 0) < UNCOUNTED_S:
         return ""
     return _text(bearer.get("Interface")) if bearer.get("Connected") is True else ""
+
+
+def device_of(modem: Mapping[str, Properties]) -> Path | None:
+    """Where the kernel has it, in /sys, unless a udev rule gave it a name instead."""
+    place = _text(modem.get(MODEM, {}).get("Device"))
+    return Path(place) if place.startswith("/sys/") else None
 
 
 def apn_of(bearer: Properties) -> str:

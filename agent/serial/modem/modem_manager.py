@@ -9,6 +9,7 @@ import contextlib
 import logging
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from agent.errors import ModemError
@@ -21,6 +22,7 @@ from agent.serial.modem.managed import (
     apn_of,
     bearers_of,
     choose,
+    device_of,
     interface_of,
     parse,
     traffic_of,
@@ -69,6 +71,7 @@ class ManagedModem:
         self._cells_due_s: float | None = 0.0
         self._has_warned = False
         self.status = replace(_NONE, reason="nobody has looked for it yet")
+        self.device: Path | None = None
 
     async def run(self) -> None:
         """Keep `status` until cancelled."""
@@ -186,6 +189,7 @@ class ManagedModem:
         if path != self._path:
             self._path, self._cells, self._cells_due_s = path, None, 0.0
         modem = objects[path]
+        self.device = device_of(modem)
         await self._have_signal_told(bus, modem)
         if self._on_sms:
             await take_messages(bus, path, modem, self._on_sms)

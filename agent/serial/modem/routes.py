@@ -9,13 +9,32 @@ _ETHERNET = "1"
 """Wi-Fi, bridges and VLANs too; tunnels, PPP and most modems are of other types."""
 
 
-def other_ways(modem: str | None, proc: Path = Path("/proc/net"), sys: Path = Path("/sys/class/net")) -> str:
+def other_ways(
+    modem: str | None,
+    device: Path | None,
+    proc: Path = Path("/proc/net"),
+    sys: Path = Path("/sys/class/net"),
+) -> str:
     """Names of interfaces with a default route that are not a modem's; empty where there is none.
 
-    `modem` is the interface that the settings name. One of which nobody can tell counts as another way.
+    `modem` is the interface that the settings name, `device` is the modem's own, as in `Modem`: an interface
+    on the same USB device is its own too. One of which nobody can tell counts as another way.
     """
     names = sorted({*_default_4(proc / "route"), *_default_6(proc / "ipv6_route")} - {modem})
-    return ", ".join(name for name in names if _is_a_way(sys / name))
+    own = usb_device(device) if device else None
+    ways = (name for name in names if _is_a_way(sys / name))
+    return ", ".join(name for name in ways if own is None or usb_device(sys / name) != own)
+
+
+def usb_device(place: Path) -> Path | None:
+    """The USB device that something in /sys is a part of; None where it hangs on another bus."""
+    whole = place.resolve()
+    return next((each for each in (whole, *whole.parents) if (each / "idVendor").exists()), None)
+
+
+def port_device(port: str, sys: Path = Path("/sys/class/tty")) -> Path:
+    """What the kernel knows of a serial port, which may be a link to another name."""
+    return sys / Path(port).resolve().name
 
 
 def _default_4(file: Path) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What a modem is found to be, whoever asks it, and what its signal is worth. Pure."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from agent.model.sections import ModemSection
@@ -95,6 +96,10 @@ class Modem(Protocol):
 
     @property
     def status(self) -> ModemStatus: ...
+
+    @property
+    def device(self) -> Path | None:
+        """In /sys, where it hangs or hung last; None where nobody knows."""
 
     async def run(self) -> None:
         """Keep `status` until cancelled; a modem that vanishes is `absent`, and is found again.

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from agent.config import ModemSettings
 from agent.errors import LineError, ModemError
@@ -16,6 +17,7 @@ from agent.serial.modem.at import LEAVE_PROMPT, Answer, Channel, Event, News, re
 from agent.serial.modem.commands import Command
 from agent.serial.modem.data import DataCount, interface_traffic
 from agent.serial.modem.reading import Reading, best_registration, merge, status_of
+from agent.serial.modem.routes import port_device
 from agent.serial.modem.status import ModemState, ModemStatus
 from agent.serial.modem.vendors import STANDARD, Vendor, vendor_of
 from agent.serial.port import Line, LineSettings, OnLineEvent, OpenPort
@@ -85,6 +87,11 @@ class WireModem:
             state: ModemState = "absent" if self.line.state == "absent" else "failed"
             return ModemStatus(source="at", state=state, reason=self.line.problem)
         return self._status
+
+    @property
+    def device(self) -> Path | None:
+        """Its port's."""
+        return port_device(self.line.settings.port)
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -1,12 +1,14 @@
 """What ModemManager says, as a status: facts of the field, and whatever else may come over a bus."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.serial.modem.bands import lte_band
 from agent.serial.modem.data import Traffic
-from agent.serial.modem.managed import MODEM, bearers_of, choose, interface_of, parse, traffic_of
+from agent.serial.modem.managed import MODEM, bearers_of, choose, device_of, interface_of, parse, traffic_of
 
 NETWORK, SIGNAL = f"{MODEM}.Modem3gpp", f"{MODEM}.Signal"
 EC21 = {
@@ -164,3 +166,10 @@ def test_nothing_on_the_bus_brings_it_down(modem, cells):
     assert len(repr(status)) < 2000
     bearers_of(modem)
     choose({"/m": modem})
+
+
+def test_where_it_hangs_is_a_place_in_sys_and_no_name_of_a_rule():
+    place = "/sys/devices/platform/usb1/1-1"
+    assert device_of({MODEM: {"Device": place}}) == Path(place)
+    for said in ({"Device": "uplink"}, {"Device": 1}, {}):
+        assert device_of({MODEM: said}) is None

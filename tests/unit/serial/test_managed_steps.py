@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from pathlib import Path
 
 import pytest
 from dbus_fast import ErrorType, Message, MessageFlag, MessageType
@@ -108,12 +109,34 @@ async def test_a_radio_that_still_goes_off_is_told_again(monkeypatch):
     assert bus.calls[-3:] == [("Enable", True)] * 3
 
 
+class Count:
+    """Nothing was sent."""
+
+    counted = Counted()
+
+    def add(self, *_): ...
+
+    def close(self): ...
+
+
+async def test_where_it_hung_is_known_after_it_has_gone(monkeypatch):
+    objects = [{PATH: {modem_manager.MODEM: {"Device": "/sys/devices/usb1/1-1"}}}, {}]
+
+    class Told(Asked):
+        async def call(self, *args, **rest):
+            await super().call(*args, **rest)
+            return objects.pop(0) if self.calls[-1] == ("GetManagedObjects",) else {}
+
+    bus = Told(lambda *_: None)
+    modem = managed(bus, monkeypatch)
+    modem._count = Count()
+    for _ in range(2):
+        await modem._look(bus)
+    assert modem.status.reason.startswith("ModemManager knows no modem")
+    assert modem.device == Path("/sys/devices/usb1/1-1")
+
+
 async def test_a_fault_of_our_own_leaves_nothing_of_it_to_be_believed(monkeypatch):
-    class Count:
-        counted = Counted()
-
-        def close(self): ...
-
     async def fail(_bus):
         modem.status = ModemStatus("modemmanager", "connected")
         raise RuntimeError

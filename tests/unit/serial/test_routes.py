@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.serial.modem.routes import other_ways
+from agent.serial.modem.routes import other_ways, port_device, usb_device
 
 HEAD = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
 ZERO = "0" * 32
@@ -30,8 +30,18 @@ class Kernel:
         with (self.proc / "ipv6_route").open("a") as file:
             file.write(f"{target} {length} {ZERO} 00 {ZERO} 00000400 00000003 00000000 {flags} {name:>8}\n")
 
-    def ways(self, modem=None):
-        return other_ways(modem, self.proc, self.sys)
+    def plug(self, name, device):
+        """Such a part of a USB device, as the kernel links it."""
+        folder = self.sys.parent / "devices" / device
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "idVendor").touch()
+        place = folder / f"{device}:1.0" / name
+        place.parent.mkdir(exist_ok=True)
+        (self.sys / name).rename(place)
+        (self.sys / name).symlink_to(place)
+
+    def ways(self, modem=None, device=None):
+        return other_ways(modem, device, self.proc, self.sys)
 
 
 @pytest.fixture
@@ -75,6 +85,26 @@ def test_the_modems_own_interface_looks_like_a_cable_and_is_named_by_the_setting
     kernel.route("usb0")
     assert kernel.ways() == "usb0"
     assert kernel.ways(modem="usb0") == ""
+
+
+def test_an_interface_on_the_modems_usb_device_is_its_own(kernel):
+    for name, device in (("usb0", "1-1.2"), ("ttyUSB2", "1-1.2"), ("eth0", "1-1.1")):
+        kernel.link(name)
+        kernel.route(name)
+        kernel.plug(name, device)
+    kernel.link("wlan0")
+    kernel.route("wlan0")
+    port = port_device("/dev/ttyUSB2", kernel.sys)
+    assert usb_device(port).name == "1-1.2"
+    (kernel.sys / "ttyUSB2" / "type").write_text("a port is none")
+    assert kernel.ways(device=port) == "eth0, wlan0"
+    assert kernel.ways(device=kernel.sys.parent / "devices/1-1.2") == "eth0, wlan0"
+
+
+def test_a_port_on_no_usb_device_makes_no_interface_its_own(kernel):
+    kernel.link("eth0")
+    kernel.route("eth0")
+    assert kernel.ways(device=port_device("/dev/ttyAMA0", kernel.sys)) == "eth0"
 
 
 def test_without_routes_or_ipv6_there_is_none(kernel):
