@@ -109,7 +109,9 @@ class SerialDevices:
 
         settings = self._settings
         ledger = Ledger(settings.device.state_dir / "modem-data.json", TypeAdapter(Counted), in_background)
-        count = DataCount(ledger, lambda: _month(settings.data_plan.first_day))
+        count = DataCount(
+            ledger, lambda: _month(settings.data_plan.first_day), lambda: read_moment().is_clock_set
+        )
         folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         helpers = Helpers(Path(folder) if folder else None)
         modem, first = self._make_modem(count), len(self._parts)

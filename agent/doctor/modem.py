@@ -73,7 +73,7 @@ async def _settle(modem: Modem) -> None:
 
 
 def _make(settings: Settings, bus_address: str | None) -> Modem:
-    count = DataCount(_Forgets(), str)
+    count = DataCount(_Forgets(), str, bool)
     if settings.modem.backend == "at":
         from agent.serial.modem.wire import WireModem  # noqa: PLC0415
 

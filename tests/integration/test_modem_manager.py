@@ -46,7 +46,7 @@ def daemon(tmp_path):
 
 @contextlib.asynccontextmanager
 async def watched(address):
-    modem = ManagedModem(DataCount(Forgets(), lambda: "2027-01-01"), address)
+    modem = ManagedModem(DataCount(Forgets(), lambda: "2027-01-01", lambda: True), address)
     task = asyncio.create_task(modem.run())
     try:
         yield modem

@@ -34,7 +34,7 @@ async def modem(tmp_path):
     terminal = Terminal(tmp_path / "pinhole-modem")
     settings = ModemSettings(backend="at", port=str(terminal.link))
     asking = WireModem(
-        settings, DataCount(Forgets(), str), lambda: None, lambda kind, *_: events.append(kind)
+        settings, DataCount(Forgets(), str, bool), lambda: None, lambda kind, *_: events.append(kind)
     )
     tasks = [asyncio.create_task(PluggedModem(sim, terminal).run()), asyncio.create_task(asking.run())]
     try:

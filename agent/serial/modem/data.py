@@ -67,14 +67,17 @@ class Record(Protocol):
 class DataCount:
     """One a modem."""
 
-    def __init__(self, record: Record, month: Callable[[], str]) -> None:
-        """`month` says its first day, `YYYY-MM-DD`; empty where the clock is wrong."""
-        self._record, self._month = record, month
+    def __init__(self, record: Record, month: Callable[[], str], is_clock_set: Callable[[], bool]) -> None:
+        """`month` says its first day, `YYYY-MM-DD`; empty where the clock is wrong.
+
+        `is_clock_set`: by a time service, since the machine started.
+        """
+        self._record, self._month, self._is_clock_set = record, month, is_clock_set
         self.counted = record.load() or Counted()
 
     def add(self, traffic: Iterable[Traffic], now_s: float) -> None:
         """Take in what all connections say now."""
-        self.counted = advance(self.counted, tuple(traffic), self._month())
+        self.counted = advance(self.counted, tuple(traffic), self._month(), is_clock_set=self._is_clock_set())
         self._record.keep(self.counted, now_s)
 
     def close(self) -> None:
@@ -82,7 +85,9 @@ class DataCount:
         self._record.write(self.counted)
 
 
-def advance(counted: Counted, traffic: tuple[Traffic, ...], month: str) -> Counted:
+def advance(
+    counted: Counted, traffic: tuple[Traffic, ...], month: str, *, is_clock_set: bool = True
+) -> Counted:
     """What is new counts. A count that is less than before is of a new connection, and is new as a whole.
 
     A connection that is missing from one look goes on later. An interface is let go as soon as another counts
@@ -90,8 +95,9 @@ def advance(counted: Counted, traffic: tuple[Traffic, ...], month: str) -> Count
     """
     if month > counted.since and counted.since:
         counted = Counted(month, last=counted.last)
-    elif month:
-        # What was counted while the clock was wrong, in the past or in the future, was sent all the same.
+    elif month and (is_clock_set or not counted.since):
+        # What was counted while the clock was wrong, in the past or in the future, was sent all the same. A
+        # clock that nobody has set since the start may be days behind: it takes no month back.
         counted = replace(counted, since=month)
     received_bytes, sent_bytes = counted.received_bytes, counted.sent_bytes
     for one in traffic:

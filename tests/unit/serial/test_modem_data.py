@@ -9,6 +9,18 @@ from pydantic import TypeAdapter
 from agent.serial.modem.data import Counted, DataCount, Traffic, advance, interface_traffic
 
 
+class Holds:
+    """A record that nobody writes."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    def load(self):
+        return self.kept
+
+    def keep(self, *_, **__): ...
+
+
 def after(*steps, month="2027-01-01", counted=None):
     counted = counted or Counted()
     for step in steps:
@@ -81,6 +93,16 @@ def test_a_clock_that_was_ahead_leaves_the_month_to_end():
     assert advance(made, (), "2027-02-01").sent_bytes == 0
 
 
+def test_a_clock_that_is_behind_and_not_set_yet_takes_no_month_back():
+    kept = Counted("2027-02-01", 10, 100)
+    count = DataCount(Holds(kept), lambda: "2027-01-01", lambda: False)
+    count.add([], 0.0)
+    assert count.counted == kept
+    count = DataCount(Holds(count.counted), lambda: "2027-02-01", lambda: True)
+    count.add([], 0.0)
+    assert count.counted == kept, "it would be of a month that begins"
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 1000), st.integers(0, 1000)), max_size=20))
 def test_a_count_never_falls_and_survives_the_disk(steps):
     adapter, counted = TypeAdapter(Counted), Counted()
@@ -104,8 +126,8 @@ def test_it_is_kept_and_goes_on_after_a_restart():
 
         write = keep
 
-    DataCount(Record(), lambda: "2027-01-01").add([Traffic("a", 10, 100)], 0.0)
-    again = DataCount(Record(), lambda: "2027-01-01")
+    DataCount(Record(), lambda: "2027-01-01", lambda: True).add([Traffic("a", 10, 100)], 0.0)
+    again = DataCount(Record(), lambda: "2027-01-01", lambda: True)
     again.add([Traffic("a", 11, 100)], 0.0)
     assert again.counted.received_bytes == 11
 

@@ -42,7 +42,7 @@ class Bench:
         self.sim = SimModem(**(QUECTEL | modem))
         self.wire = SocketWire(folder / "pinhole-modem")
         self.events, self.changes = [], []
-        self.count = DataCount(Kept(), lambda: "2026-11-01")
+        self.count = DataCount(Kept(), lambda: "2026-11-01", lambda: True)
         self.modem = WireModem(
             ModemSettings(port=str(self.wire.link), interface=interface),
             self.count,
