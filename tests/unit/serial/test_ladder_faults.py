@@ -147,4 +147,5 @@ def test_what_a_modem_says_itself_is_cured_without_a_second_address_too(alone):
     assert sum(s < 2 * SOON_S for s in took_s) / len(took_s) >= 0.95
     for kind in KINDS:
         if kind.cure == "power-cycle" and kind.says_connected:
+            assert alone.cured_s[kind.name], f"{kind.name} never came"
             assert min(alone.cured_s[kind.name]) >= 1.5 * DAY_S, "this is what a second address is for"
