@@ -193,6 +193,11 @@ class Ladder:
         """How often each step was taken within the last day."""
         return Counter(each.step for each in self._memory.taken)
 
+    def has_left(self, step: ModemStep) -> bool:
+        """The step may be taken once more within this day."""
+        (bound,) = (rung.per_day for rung in RUNGS if rung.step == step)
+        return self.taken_today().get(step, 0) < bound
+
     def _on_path(self, now_s: float) -> Recovered | None:
         if self._well_since_s is None:
             self._well_since_s = now_s
@@ -233,18 +238,17 @@ class Ladder:
         self._lost_lived_s = self._memory.lived_s
 
     def _next(self, now_s: float, able: frozenset[Step]) -> Step | None:
-        taken = self.taken_today()
         if self._rest_until_s is not None and now_s >= self._rest_until_s:
             self._rung, self._rest_until_s = 0, None
         while self._rest_until_s is None and self._rung < len(RUNGS):
             rung = RUNGS[self._rung]
             self._rung += 1
-            if rung.step in able and taken.get(rung.step, 0) < rung.per_day:
+            if rung.step in able and self.has_left(rung.step):
                 return rung.step
         if self._rest_until_s is None:
             self._rest_until_s = now_s + _doubled(REST_S, self._memory.rounds)
             self._memory = replace(self._memory, rounds=min(self._memory.rounds + 1, MOST_ROUNDS))
-        can_reboot = "reboot" in able and taken.get("reboot", 0) < self._reboots_a_day
+        can_reboot = "reboot" in able and self.taken_today().get("reboot", 0) < self._reboots_a_day
         return "reboot" if can_reboot and self._is_reboot_due() else None
 
     def _is_reboot_due(self) -> bool:

@@ -266,8 +266,12 @@ class Recovery:
 
     @property
     def _may_have_lost_sight_of_its_card(self) -> bool:
-        """After a dip of its supply, or where it hangs, a modem says as much: one reset tells."""
-        return self._had_card and not (self._outage and self._outage.was_reset)
+        """Of a card that was seen.
+
+        After a dip of its supply, or where it hangs, a modem says as much: one reset tells, if any is left.
+        """
+        was_reset = self._outage and self._outage.was_reset
+        return self._had_card and not was_reset and self._ladder.has_left("reset-modem")
 
     def _note(self, has_path: bool, held_by: Hindrance, spared: str) -> None:
         if has_path and self._outage:

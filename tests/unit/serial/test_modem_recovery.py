@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from agent.device.ledger import Ledger
 from agent.errors import MessageError, ModemError
 from agent.model.sections import ModemSection
-from agent.serial.modem.ladder import DAY_S, Memory
+from agent.serial.modem.ladder import DAY_S, Memory, Taken
 from agent.serial.modem.recovery import (
     ACT_S,
     KEEP_S,
@@ -434,6 +434,19 @@ async def test_a_card_that_was_seen_before_is_believed_to_be_gone_after_one_rese
     site.link = False
     await site.pass_time(3000)
     assert site.asked == ["reset-modem"] * 2, "once an outage"
+
+
+async def test_a_day_without_a_reset_left_says_that_the_card_is_gone(site):
+    site.status = ModemStatus("at", "connected", sim="ready")
+    taken = tuple(Taken("reset-modem", DAY_S) for _ in range(12))
+    site.file.write_bytes(TypeAdapter(Memory).dump_json(Memory(lived_s=DAY_S, taken=taken)))
+    site.link = True
+    site.start()
+    await site.pass_time(10)
+    site.link, site.status = False, ModemStatus("at", "sim-missing", sim="missing")
+    await site.pass_time(3000)
+    assert site.asked == []
+    assert "there is no SIM card" in site.section.recovery
 
 
 async def test_without_a_second_address_too(alone):
