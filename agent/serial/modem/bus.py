@@ -40,6 +40,10 @@ class UnsupportedError(ModemError):
     """It will never do that."""
 
 
+class SlowError(ModemError):
+    """It did not answer in time, and may do it all the same."""
+
+
 def texts(values: dict[str, str]) -> dict[str, Variant]:
     """A dictionary of texts, as `a{sv}` has it."""
     return {key: Variant("s", value) for key, value in values.items()}
@@ -87,7 +91,7 @@ class Bus:
             self._unanswered += 1
             if self._unanswered == MAX_UNANSWERED:
                 self._bus.disconnect()
-            raise ModemError(f"{member}: {service} did not answer within {deadline_s:.0f} s") from exc
+            raise SlowError(f"{member}: {service} did not answer within {deadline_s:.0f} s") from exc
         except (OSError, EOFError, DBusError) as exc:
             raise ModemError(f"{member}: the bus was lost: {exc}") from exc
         if reply.message_type is MessageType.ERROR:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from dbus_fast import ErrorType, Message, MessageFlag, MessageType
@@ -10,7 +11,7 @@ from dbus_fast import ErrorType, Message, MessageFlag, MessageType
 from agent.errors import ModemError
 from agent.model.tasks import STOP_TIMEOUT_S
 from agent.serial.modem import modem_manager, wire
-from agent.serial.modem.bus import MAX_UNANSWERED, Bus, NobodyError, UnsupportedError
+from agent.serial.modem.bus import MAX_UNANSWERED, Bus, NobodyError, SlowError, UnsupportedError
 from agent.serial.modem.data import Counted
 from agent.serial.modem.modem_manager import ManagedModem
 from agent.serial.modem.recovery import ACT_S
@@ -48,13 +49,54 @@ def managed(bus, monkeypatch):
     return modem
 
 
-async def test_a_radio_that_was_not_switched_off_in_time_is_switched_on(monkeypatch):
-    bus = Asked(
-        lambda member, value: ModemError("too late") if (member, value) == ("Enable", False) else None
-    )
-    with pytest.raises(ModemError, match="too late"):
+async def test_a_radio_that_was_not_switched_off_is_switched_on(monkeypatch):
+    bus = Asked(lambda member, value: ModemError("in use") if (member, value) == ("Enable", False) else None)
+    with pytest.raises(ModemError, match="in use"):
         await managed(bus, monkeypatch).cycle_radio()
     assert bus.calls[-1] == ("Enable", True)
+
+
+async def test_a_radio_that_is_slow_to_go_off_is_switched_on_and_has_its_proof(monkeypatch):
+    bus = Asked(lambda member, value: SlowError("8 s") if (member, value) == ("Enable", False) else None)
+    await managed(bus, monkeypatch).cycle_radio()
+    assert bus.calls[-1] == ("Enable", True)
+
+
+class Bearers(Asked):
+    """Bearers that take their time to end, or refuse it."""
+
+    def __init__(self, refusal, *, has_keeper):
+        super().__init__(lambda member, *_: refusal if member == "Disconnect" else None)
+        self.deadlines, self._has_keeper = [], has_keeper
+
+    async def call(self, *args, **rest):
+        await super().call(*args, **rest)
+        match self.calls[-1][0]:
+            case "NameHasOwner":
+                return self._has_keeper
+            case "Disconnect":
+                self.deadlines.append(rest["deadline_s"])
+        return {"Bearers": ["/bearer/0", "/bearer/1", "/bearer/2"]}
+
+
+@pytest.mark.parametrize("has_keeper", [True, False])
+async def test_a_connection_that_is_slow_to_end_has_its_proof(monkeypatch, has_keeper):
+    bus = Bearers(SlowError("6 s"), has_keeper=has_keeper)
+    await managed(bus, monkeypatch).renew_bearer()
+    assert bus.calls[-1] == (("Disconnect",) if has_keeper else ("Connect",))
+
+
+async def test_a_connection_that_does_not_end_is_a_fault(monkeypatch):
+    with pytest.raises(ModemError, match="no"):
+        await managed(Bearers(ModemError("no"), has_keeper=True), monkeypatch).renew_bearer()
+
+
+async def test_all_connections_have_one_deadline(monkeypatch):
+    now_s = iter([100.0, 100.0, 104.0, 109.0])
+    monkeypatch.setattr(modem_manager, "time", SimpleNamespace(monotonic=lambda: next(now_s)))
+    bus = Bearers(None, has_keeper=True)
+    await managed(bus, monkeypatch).renew_bearer()
+    assert bus.deadlines == [6.0, 2.0, 0.0]
 
 
 async def test_a_radio_is_switched_on_where_it_is_cut_off(monkeypatch):
@@ -191,7 +233,7 @@ async def test_a_connection_with_too_many_unanswered_calls_is_given_up():
     bus = Bus(wire, lost)
     for _ in range(MAX_UNANSWERED):
         assert wire.is_open
-        with pytest.raises(ModemError, match="did not answer"):
+        with pytest.raises(SlowError, match="did not answer"):
             await bus.call("a.b", "/", "a.b.Get", deadline_s=0)
     assert not wire.is_open
     lost.cancel()
