@@ -32,12 +32,22 @@ _NEVER = (
 )
 
 
+_MAY_NOT = (
+    "org.freedesktop.DBus.Error.AccessDenied",
+    "org.freedesktop.ModemManager1.Error.Core.Unauthorized",
+)
+
+
 class NobodyError(ModemError):
     """The service is not on the bus."""
 
 
 class UnsupportedError(ModemError):
     """It will never do that."""
+
+
+class RefusedError(ModemError):
+    """Polkit or the bus does not let this user."""
 
 
 class SlowError(ModemError):
@@ -118,6 +128,8 @@ class Bus:
 def _error(name: str, words: str) -> ModemError:
     if name in _NOBODY:
         return NobodyError(words)
+    if name in _MAY_NOT:
+        return RefusedError(words)
     return UnsupportedError(words) if name in _NEVER else ModemError(words)
 
 

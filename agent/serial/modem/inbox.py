@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from agent.errors import ModemError
-from agent.serial.modem.bus import CALL_S, Bus, texts
+from agent.serial.modem.bus import CALL_S, Bus, RefusedError, texts
 from agent.serial.modem.managed import MODEM, PREFIX
 from agent.serial.modem.sms import OnSms
 
@@ -19,13 +19,28 @@ ANSWERED_S = 60.0
 SEND_S = ANSWERED_S - CALL_S
 
 
-async def take_messages(bus: Bus, path: str, modem: dict[str, Any], on_sms: OnSms) -> None:
-    """Those that are there whole; `modem` is what ModemManager says of the one at `path`."""
-    for message in modem.get(_MESSAGING, {}).get("Messages", [])[:MAX_AT_ONCE]:
-        try:
-            await _take(bus, path, message, on_sms)
-        except ModemError as exc:  # another one may be read all the same
-            log.debug("an SMS was not read: %s", exc)
+class Inbox:
+    """Of one modem."""
+
+    def __init__(self, on_sms: OnSms) -> None:
+        self._on_sms = on_sms
+        self._has_warned = False
+
+    async def take(self, bus: Bus, path: str, modem: dict[str, Any]) -> None:
+        """Those that are there whole; `modem` is what ModemManager says of the one at `path`."""
+        for message in modem.get(_MESSAGING, {}).get("Messages", [])[:MAX_AT_ONCE]:
+            try:
+                await _take(bus, path, message, self._on_sms)
+            except RefusedError as exc:  # and so would be the others
+                self._warn(exc)
+                return
+            except ModemError as exc:  # another one may be read all the same
+                log.debug("an SMS was not read: %s", exc)
+
+    def _warn(self, exc: RefusedError) -> None:
+        if not self._has_warned:
+            log.warning("no SMS is read or answered: %s: `modem_sms` of the role modem grants it", exc)
+        self._has_warned = True
 
 
 async def _take(bus: Bus, path: str, message: str, on_sms: OnSms) -> None:

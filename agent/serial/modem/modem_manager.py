@@ -15,7 +15,7 @@ from typing import Any
 from agent.errors import ModemError
 from agent.serial.modem.bus import Bus, NobodyError, SlowError, UnsupportedError, open_bus
 from agent.serial.modem.data import DataCount, interface_traffic
-from agent.serial.modem.inbox import take_messages
+from agent.serial.modem.inbox import Inbox
 from agent.serial.modem.managed import (
     MODEM,
     PREFIX,
@@ -64,7 +64,8 @@ class ManagedModem:
 
     def __init__(self, count: DataCount, address: str | None = None, *, on_sms: OnSms | None = None) -> None:
         """`address` is another bus than the system's, for tests; without `on_sms` messages are left alone."""
-        self._count, self._address, self._on_sms = count, address, on_sms
+        self._count, self._address = count, address
+        self._inbox = Inbox(on_sms) if on_sms else None
         self._bus: Bus | None = None
         self._path = ""
         self._changed = asyncio.Event()
@@ -196,8 +197,8 @@ class ManagedModem:
         modem = objects[path]
         self.device = device_of(modem)
         await self._have_signal_told(bus, modem)
-        if self._on_sms:
-            await take_messages(bus, path, modem, self._on_sms)
+        if self._inbox:
+            await self._inbox.take(bus, path, modem)
         await self._ask_for_cells(bus, path)
         bearers = [
             (each, await bus.call(PREFIX, each, f"{_PROPERTIES}.GetAll", _BEARER, signature="s"))

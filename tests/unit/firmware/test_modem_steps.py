@@ -165,4 +165,6 @@ def test_the_units_are_right_and_sandboxed(root, step):
 def test_the_agent_may_send_messages_only_where_the_role_says_so():
     rule = "50-pinhole.rules.j2"
     assert "ModemManager1.Messaging" not in render("modem", rule)
+    assert "ModemManager1.Messaging" not in render("modem", rule, agent_settings={"sms": {"enabled": False}})
     assert "ModemManager1.Messaging" in render("modem", rule, modem_sms=True)
+    assert "ModemManager1.Messaging" in render("modem", rule, agent_settings={"sms": {"enabled": True}})

@@ -11,7 +11,7 @@ from dbus_fast import ErrorType, Message, MessageFlag, MessageType
 from agent.errors import ModemError
 from agent.model.tasks import STOP_TIMEOUT_S
 from agent.serial.modem import modem_manager, wire
-from agent.serial.modem.bus import MAX_UNANSWERED, Bus, NobodyError, SlowError, UnsupportedError
+from agent.serial.modem.bus import MAX_UNANSWERED, Bus, NobodyError, RefusedError, SlowError, UnsupportedError
 from agent.serial.modem.data import Counted
 from agent.serial.modem.modem_manager import ManagedModem
 from agent.serial.modem.recovery import ACT_S
@@ -245,6 +245,8 @@ async def test_a_connection_with_too_many_unanswered_calls_is_given_up():
         (ErrorType.UNKNOWN_METHOD.value, UnsupportedError),
         (f"{CORE}.Unsupported", UnsupportedError),
         (f"{CORE}.WrongState", ModemError),
+        (f"{CORE}.Unauthorized", RefusedError),
+        (ErrorType.ACCESS_DENIED.value, RefusedError),
         (ErrorType.SERVICE_UNKNOWN.value, NobodyError),
     ],
 )

@@ -4,7 +4,8 @@ import pytest
 from dbus_fast import Variant
 
 from agent.errors import ModemError
-from agent.serial.modem.inbox import MAX_AT_ONCE, take_messages
+from agent.serial.modem.bus import RefusedError
+from agent.serial.modem.inbox import MAX_AT_ONCE, Inbox
 
 NAME = "org.freedesktop.ModemManager1"
 MESSAGING = f"{NAME}.Modem.Messaging"
@@ -16,6 +17,7 @@ class Daemon:
 
     def __init__(self):
         self.messages, self.sent, self.fault = {}, [], ""
+        self.error = ModemError
 
     def get(self, text, number="+4915140075573", state=3):
         path = f"/sms/{len(self.messages)}"
@@ -26,7 +28,7 @@ class Daemon:
         assert service == NAME
         member = method.rpartition(".")[2]
         if member == self.fault:
-            raise ModemError(f"{member}: refused")
+            raise self.error(f"{member}: refused")
         match member:
             case "GetAll":
                 assert (body, signature) == ((f"{NAME}.Sms",), "s")
@@ -46,7 +48,10 @@ class Daemon:
         return None
 
     async def look(self, on_sms):
-        await take_messages(self, MODEM, {MESSAGING: {"Messages": list(self.messages)}}, on_sms)
+        await self.take(Inbox(on_sms))
+
+    async def take(self, inbox):
+        await inbox.take(self, MODEM, {MESSAGING: {"Messages": list(self.messages)}})
 
 
 @pytest.fixture
@@ -80,6 +85,18 @@ async def test_one_that_cannot_be_deleted_is_not_done_again_and_again(daemon):
     daemon.get("PH1 reboot")
     daemon.fault = "Delete"
     await daemon.look(heard.append)
+    assert heard == []
+
+
+async def test_who_may_not_read_messages_is_told_so_once(daemon, caplog):
+    for number in range(3):
+        daemon.get(f"PH1 {number}")
+    daemon.fault, daemon.error = "Delete", RefusedError
+    heard = []
+    inbox = Inbox(heard.append)
+    for _ in range(2):
+        await daemon.take(inbox)
+    assert caplog.text.count("`modem_sms` of the role modem grants it") == 1
     assert heard == []
 
 
