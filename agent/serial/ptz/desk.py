@@ -151,9 +151,9 @@ class Desk:
         speed = shape(wish.stick, self.settings.max_speed, self.magnified)
         was_away = now_s >= channel.heard_s + LEASE_S
         channel.must_rest &= not (speed.is_still or was_away)
-        channel.is_held, channel.heard_s = not speed.is_still, now_s
-        if speed.is_still:
-            if self.holder.of(now_s) == channel.person:
+        was_held, channel.is_held, channel.heard_s = channel.is_held, not speed.is_still, now_s
+        if speed.is_still:  # said three times: the later ones must not end what was ordered meanwhile
+            if was_held and self.holder.of(now_s) == channel.person:
                 self.head.stop(now_s)
                 self._hold(channel.person, now_s)
         elif not self.head.is_open:
@@ -240,11 +240,11 @@ class Desk:
             self.head.order(order, now_s=now_s)
         self._tell_fault()
         self._announce(now_s)
-        self._say_section(now_s)
+        say_s = self._say_section(now_s)
         ends_s = self.holder.ends_s if self.holder.of(now_s) else math.inf
         is_busy = self.head.is_moving(now_s) or self.routine.is_touring
         look_s = now_s + (RIGHT_S if is_busy else 10)
-        return min(ends_s, self.routine.wake_s(now_s), *self._again, look_s)
+        return min(ends_s, self.routine.wake_s(now_s), *self._again, look_s, say_s)
 
     def _is_moved_elsewhere(self, channel: Channel, now_s: float) -> bool:
         """Whether the holder's hand is on a stick in another tab: each word of either would stop the head."""
@@ -306,8 +306,13 @@ class Desk:
         user = held.user if held else None
         channel.send(encode_status(user, is_mine=is_mine, is_moving=self.head.is_moving(now_s)))
 
-    def _say_section(self, now_s: float) -> None:
+    def _say_section(self, now_s: float) -> float:
+        """Say it where it is another; when to look again because it was said just now."""
         section = self.section()
-        if section != self._section and now_s >= self._section_s + TELL_GAP_S:
-            self._section, self._section_s = section, now_s
-            self._on_change()
+        if section == self._section:
+            return math.inf
+        if now_s < self._section_s + TELL_GAP_S:
+            return self._section_s + TELL_GAP_S
+        self._section, self._section_s = section, now_s
+        self._on_change()
+        return math.inf

@@ -32,7 +32,7 @@ REFRESH_S = 0.3
 """All axes are said again: a frame may have been lost."""
 ORDER_S = 20.0
 """A preset is reached by then."""
-ASK_MOVING_S, ASK_RESTING_S = 0.25, 10.0
+ASK_MOVING_S, ASK_FIRST_S, ASK_RESTING_S = 0.25, 1.0, 10.0
 WAIT_S, LEAST_S = 0.05, 0.005
 """How often it is seen whether an answer is overdue; and how soon it is worth to look again at all."""
 MAX_ORDERS = 8
@@ -137,6 +137,8 @@ class Head:
             self._stop(now_s)
         if self.driver.answers != answers:
             self._answer_s = min(self._answer_s, now_s + self._bus.gap_s)
+            if self.driver.position is None:  # half of it is known
+                self._ask_s = min(self._ask_s, now_s + ASK_FIRST_S)
         if self.driver.is_full and self._stopping:
             self._stopping.due_s = now_s
         if not was_free and self.driver.is_free and not self._drive:

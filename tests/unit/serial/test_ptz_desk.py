@@ -382,6 +382,18 @@ def test_a_head_turns_to_a_preset_and_a_stick_takes_it_back(rig):
     assert rig.fake.velocity[0] < 0
 
 
+def test_what_is_ordered_right_after_a_stick_was_let_go_is_not_ended_by_its_later_words(rig):
+    rig.fake.presets[7] = (50.0, 0.0, 0.0)
+    channel, _ = rig.viewer()
+    say(channel, 1, pan=1)
+    rig.run_for(0.1)
+    for number in range(3):
+        rig.at(rig.now_s + 0.05 * number, lambda n=number: say(channel, 2 + n))
+    rig.at(rig.now_s + 0.07, lambda: do(rig, "ptz-go", number=7))
+    rig.run_for(1)
+    assert rig.fake.position[0] == 50.0
+
+
 def test_home_is_a_preset_or_the_protocols(rig, camera):
     assert refused(rig, "ptz-home") == "no-home"
     camera.fake.position = [10.0, 5.0, 0.0]
@@ -548,3 +560,19 @@ def test_the_section_is_said_when_it_changes_and_no_faster_than_every_two_second
         rig.at(rig.now_s + number / 10, lambda n=number: say((channel, other)[n % 2], n, **RIGHT))
     rig.run_for(1.9)
     assert rig.changes - before <= 2
+
+
+def test_what_changed_right_after_another_change_is_said_two_seconds_later(rig):
+    do(rig, "ptz-keep", number=1, name="Door")
+    rig.run_for(0.1)
+    before = rig.changes
+    do(rig, "ptz-keep", number=2, name="Gate")
+    rig.run_for(2.1)
+    assert rig.changes > before
+
+
+def test_where_it_points_is_known_two_seconds_after_it_answers():
+    it = Rig(fake=PelcoHead(answers=True))
+    it.plug()
+    it.run_for(3)
+    assert it.desk.section().can_position
