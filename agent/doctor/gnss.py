@@ -1,11 +1,10 @@
 """The satellite receiver: who reads it, and whether it knows where it is."""
 
 import asyncio
-import os
 from pathlib import Path
 
 from agent.config import GnssSettings
-from agent.doctor.holder import Holder, find_holder, not_looked_at
+from agent.doctor.holder import PROC, Holder, find_port_holder, not_looked_at
 from agent.doctor.report import Finding
 from agent.model.sections import GnssSection
 from agent.model.signal import Detail
@@ -17,10 +16,10 @@ PATIENCE_S = 9.0
 
 
 async def try_receiver(
-    settings: GnssSettings, patience_s: float = PATIENCE_S, proc: Path = Path("/proc")
+    settings: GnssSettings, patience_s: float = PATIENCE_S, proc: Path = PROC
 ) -> GnssSection | Holder:
     """What it says, or the agent that listens to it meanwhile: a port has one reader."""
-    if settings.port and (holder := await asyncio.to_thread(_find_reader, settings.port, proc)):
+    if settings.port and (holder := await asyncio.to_thread(find_port_holder, settings.port, proc)):
         return holder
     changed = asyncio.Event()
     locator = Locator(settings, changed.set)
@@ -35,10 +34,6 @@ async def try_receiver(
             pass
         running.cancel()
     return locator.section()
-
-
-def _find_reader(port: str, proc: Path) -> Holder | None:
-    return find_holder(proc, (os.path.realpath(port),))
 
 
 def judge_receiver(source: str, found: GnssSection | Holder) -> Finding:

@@ -1,5 +1,7 @@
 """Who has the camera, or a port, open. Two programs cannot share one, and the agent comes first."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +9,7 @@ from agent.doctor.report import CheckName, Finding
 
 PROC = Path("/proc")
 DEVICES = ("/dev/video", "/dev/media", "/dev/v4l-subdev")
+"""Of a camera: how their names begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +19,24 @@ class Holder:
     pid: int
 
 
-def find_holder(proc: Path = PROC, devices: tuple[str, ...] = DEVICES) -> Holder | None:
-    """The first agent that has one open whose path begins so; blocking.
+def find_holder(proc: Path = PROC) -> Holder | None:
+    """The first agent that has a camera open; blocking.
 
     Other users' processes show their files to root alone.
     """
-    for process in proc.glob("[0-9]*"):
-        if is_agent(process) and _has_device(process, devices):
-            return Holder(int(process.name))
-    return None
+    holders = (one for one, files in _agents(proc) if any(file.startswith(DEVICES) for file in files))
+    return next(holders, None)
+
+
+def find_port_holder(port: str, proc: Path = PROC) -> Holder | None:
+    """The first agent that has this very port open, by whatever name the settings call it; blocking."""
+    target = os.path.realpath(port)
+    return next((one for one, files in _agents(proc) if target in files), None)
 
 
 def find_agent(proc: Path = PROC) -> Holder | None:
     """The first agent that runs, whatever it has open; blocking."""
-    return next((Holder(int(each.name)) for each in proc.glob("[0-9]*") if is_agent(each)), None)
+    return next((one for one, _ in _agents(proc)), None)
 
 
 def not_looked_at(check: CheckName, subject: str, holder: Holder) -> Finding:
@@ -49,12 +56,15 @@ def is_agent(process: Path) -> bool:
     )
 
 
-def _has_device(process: Path, devices: tuple[str, ...]) -> bool:
-    try:
-        files = list((process / "fd").iterdir())
-    except OSError:
-        return False
-    return any(_target(file).startswith(devices) for file in files)
+def _agents(proc: Path) -> Iterator[tuple[Holder, list[str]]]:
+    """Each that runs, and the files that it has open as far as we may see them."""
+    for process in proc.glob("[0-9]*"):
+        if is_agent(process):
+            try:
+                files = [_target(file) for file in (process / "fd").iterdir()]
+            except OSError:
+                files = []
+            yield Holder(int(process.name)), files
 
 
 def _target(file: Path) -> str:

@@ -1,11 +1,10 @@
 """The mobile modem: whether it is there, its card, its APN, and what picture its signal carries."""
 
 import asyncio
-import os
 from pathlib import Path
 
 from agent.config import Settings
-from agent.doctor.holder import Holder, find_holder, not_looked_at
+from agent.doctor.holder import PROC, Holder, find_port_holder, not_looked_at
 from agent.doctor.report import Finding
 from agent.model.signal import Detail
 from agent.model.tasks import TaskGroup
@@ -41,12 +40,12 @@ class _Forgets:
 async def try_modem(
     settings: Settings,
     patience_s: float = PATIENCE_S,
-    proc: Path = Path("/proc"),
+    proc: Path = PROC,
     bus_address: str | None = None,
 ) -> ModemStatus | Holder:
     """What it says, or the agent that has its port meanwhile."""
     port = settings.modem.port if settings.modem.backend == "at" else None
-    if port and (holder := await asyncio.to_thread(_find_asker, port, proc)):
+    if port and (holder := await asyncio.to_thread(find_port_holder, port, proc)):
         return holder
     modem = _make(settings, bus_address)
     async with TaskGroup() as group:
@@ -56,15 +55,9 @@ async def try_modem(
                 await _settle(modem)
         except TimeoutError:
             pass
-        found = (
-            modem.status
-        )  # before it is cancelled: a port that we close ourselves is no modem that was lost
+        found = modem.status  # before it is cancelled: a port that we close is no modem that was lost
         running.cancel()
     return found
-
-
-def _find_asker(port: str, proc: Path) -> Holder | None:
-    return find_holder(proc, (os.path.realpath(port),))
 
 
 async def _settle(modem: Modem) -> None:

@@ -1,11 +1,10 @@
 """The head: whether it is there, as far as it can tell."""
 
 import asyncio
-import os
 from pathlib import Path
 
 from agent.config import PtzSettings
-from agent.doctor.holder import PROC, Holder, find_agent, find_holder, not_looked_at
+from agent.doctor.holder import PROC, Holder, find_agent, find_port_holder, not_looked_at
 from agent.doctor.report import Finding
 from agent.model.signal import Detail
 from agent.serial.ptz.probe import PROBE_S, Probe, probe
@@ -19,7 +18,7 @@ async def try_head(settings: PtzSettings, patience_s: float = PROBE_S, proc: Pat
 def _find_holder(settings: PtzSettings, proc: Path) -> Holder | None:
     if settings.protocol == "visca-ip":  # a socket does not show whom it talks with
         return find_agent(proc)
-    return find_holder(proc, (os.path.realpath(settings.port),)) if settings.port else None
+    return find_port_holder(settings.port, proc) if settings.port else None
 
 
 def judge_head(settings: PtzSettings, found: Probe | Holder) -> Finding:

@@ -56,7 +56,7 @@ def read_port(
 ) -> PortFacts:
     """Look, without opening it: that would raise DTR. Blocking. `ports` are all that the settings name."""
     node = root / path.lstrip("/")
-    if not node.exists():
+    if not _is_there(node):
         return PortFacts(name, path, model=model)
     target = node.resolve()
     device = f"/dev/{target.name}"
@@ -76,6 +76,13 @@ def read_port(
         model=model,
         same_as=next((n for n, p in ports.items() if n != name and _leads_to(root, p, target)), ""),
     )
+
+
+def _is_there(node: Path) -> bool:
+    try:
+        return node.exists()
+    except OSError:  # too long a name, or in a folder that is closed to us
+        return False
 
 
 def _leads_to(root: Path, path: str, target: Path) -> bool:

@@ -221,9 +221,7 @@ class RtpSender:
         for tail, payloads in parts:
             head_bytes = _FIXED.size + len(tail)
             words = (head_bytes - _FIXED_BYTES) // 4
-            buffer[_FIXED.size : head_bytes] = (
-                tail  # SRTP leaves the header as it is: it serves the whole part
-            )
+            buffer[_FIXED.size : head_bytes] = tail  # SRTP leaves the header: it serves the whole part
             for payload, kind in zip(payloads, kinds_left, strict=False):
                 write(buffer, 0, _FIRST, kind, seq, rtp_time, ssrc, _ONE_BYTE_PROFILE, words, element, at)
                 size = head_bytes + len(payload)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.doctor.board import read_board
 from agent.doctor.clock import compare, parse_chrony, parse_systemd, read_synchronisation
-from agent.doctor.holder import find_holder
+from agent.doctor.holder import find_holder, find_port_holder
 from agent.doctor.names import is_name, look_up
 from agent.errors import PathError
 
@@ -135,6 +135,11 @@ def test_who_is_no_agent_or_has_no_camera_is_no_holder(tmp_path):
 
 
 def test_the_agent_that_listens_to_a_port_is_found(tmp_path):
-    process(tmp_path, 812, [b"pinhole", b"run"], "/dev/ttyUSB1")
-    assert find_holder(tmp_path, ("/dev/ttyUSB1",)).pid == 812
-    assert find_holder(tmp_path, ("/dev/ttyUSB0",)) is None
+    process(tmp_path, 812, [b"pinhole", b"run"], "/dev/ttyUSB10")
+    assert find_port_holder("/dev/ttyUSB10", tmp_path).pid == 812
+    assert find_port_holder("/dev/ttyUSB0", tmp_path) is None
+
+
+def test_a_port_whose_name_begins_as_anothers_is_another(tmp_path):
+    process(tmp_path, 812, [b"pinhole", b"run"], "/dev/ttyAMA10")
+    assert find_port_holder("/dev/ttyAMA1", tmp_path) is None

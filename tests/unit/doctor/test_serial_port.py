@@ -156,6 +156,11 @@ def test_a_port_that_is_not_there(machine, path, model, advice):
     assert advice in found.advice
 
 
+def test_a_name_that_no_file_has_is_not_there(machine):
+    path = "/dev/" + "a" * 300
+    assert machine.judge(path).message == f"{path} is not there"
+
+
 def test_the_settings_name_the_ports():
     assert ports_of(Settings()) == {}
     named = Settings(
