@@ -8,7 +8,7 @@ from agent.doctor.holder import PROC, Holder, find_port_holder, not_looked_at
 from agent.doctor.report import Finding
 from agent.model.signal import Detail
 from agent.model.tasks import TaskGroup
-from agent.serial.modem.data import Counted, DataCount
+from agent.serial.modem.data import DataCount, Forgets
 from agent.serial.modem.status import Modem, ModemStatus, SignalClass
 
 PATIENCE_S = 9.0
@@ -22,19 +22,6 @@ PICTURES: dict[SignalClass, str] = {
     "poor": "carries pictures slowly, or not at all",
     "": "is not known yet",
 }
-
-
-class _Forgets:
-    """A visit counts for itself: the agent's own count is not touched."""
-
-    def load(self) -> Counted | None:
-        return None
-
-    def keep(self, value: Counted, now_s: float, *, is_urgent: bool = False) -> None:
-        """Nothing."""
-
-    def write(self, value: Counted) -> None:
-        """Nothing."""
 
 
 async def try_modem(
@@ -66,7 +53,7 @@ async def _settle(modem: Modem) -> None:
 
 
 def _make(settings: Settings, bus_address: str | None) -> Modem:
-    count = DataCount(_Forgets(), str, bool)
+    count = DataCount(Forgets(), str, bool)
     if settings.modem.backend == "at":
         from agent.serial.modem.wire import WireModem  # noqa: PLC0415
 

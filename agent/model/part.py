@@ -6,13 +6,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
+from agent.model.pauses import Pauses
 from agent.model.sections import GnssSection, ModemSection
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
-STEADY_S = 60.0
-"""A part that lived so long begins its pauses anew."""
+MAX_PAUSE_S = 60.0
 
 
 class Part:
@@ -29,7 +28,7 @@ class Part:
 
     async def run(self) -> None:
         """Until cancelled."""
-        loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
+        loop, pauses = asyncio.get_running_loop(), Pauses(MAX_PAUSE_S)
         while True:
             began_s = loop.time()
             try:
@@ -38,12 +37,10 @@ class Part:
             except Exception as exc:
                 log.exception(f"{self.name} has failed")
                 why = f"{type(exc).__name__}: {exc}"
-            if loop.time() - began_s >= STEADY_S:
-                pause_s = FIRST_PAUSE_S
+            pause_s = pauses.after(loop.time() - began_s)
             log.warning(f"{self.name} begins anew in {pause_s:g} s: {why}")
             self._tell(f"{self.name} of the agent has failed, and is begun anew: {why}")
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, MAX_PAUSE_S)
             self._tell("")
 
     def _tell(self, problem: str) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol
 
 from agent.errors import LineError
 from agent.model.event import EventKind
+from agent.model.pauses import Pauses
 from agent.model.signal import Detail
 from agent.model.threads import HungCallError, call_in_thread
 
@@ -29,9 +30,9 @@ OPEN_S, CLOSE_S = 6.0, 3.0
 """A USB adapter on a sick hub takes 5 s for a control transfer."""
 DRAIN_S = 1.0
 """What was written gets so long to leave at an orderly end."""
-FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
-STEADY_S = 60.0
-"""A port that lived so long begins its pauses anew; and events about one are so far apart."""
+MAX_PAUSE_S = 30.0
+TELL_GAP_S = 60.0
+"""Events about one port are so far apart."""
 POLL_S = 2.0
 """How often an absent port is looked for: a `stat`, which costs less than to be told of every device."""
 READ_BYTES = 4096
@@ -109,20 +110,18 @@ class Line:
         self._writing = asyncio.Lock()
         self._window_ends_s, self._window_bytes = 0.0, 0
         self._was_good = self._is_missed = False
-        self._told_at_s = -STEADY_S
+        self._told_at_s = -TELL_GAP_S
 
     async def run(self) -> None:
         """Until cancelled: open, serve, lose, wait, open again."""
         loop = asyncio.get_running_loop()
-        pause_s, wait_s = FIRST_PAUSE_S, 0.0
+        pauses, wait_s = Pauses(MAX_PAUSE_S), 0.0
         while True:
             await self._wait(wait_s)
             began_s = loop.time()
             why = await self._open_and_serve()
-            if loop.time() - began_s >= STEADY_S:
-                pause_s = FIRST_PAUSE_S
             self._note_away(why)
-            wait_s, pause_s = pause_s, min(2 * pause_s, MAX_PAUSE_S)
+            wait_s = pauses.after(loop.time() - began_s)
 
     async def write(self, data: bytes) -> None:
         """Hand the kernel the whole of it. Raises LineError at once where the port is away.
@@ -281,7 +280,7 @@ class Line:
         self.losses += 1
         log.warning(f"{self.settings.name}: {self.settings.port} was lost: {why}")
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._told_at_s >= STEADY_S:
+        if now_s - self._told_at_s >= TELL_GAP_S:
             self._told_at_s, self._is_missed = now_s, True
             message = f"{self.settings.name}: {self.settings.port} was lost: {why}"
             self._on_event("serial-lost", message, {"losses": self.losses})

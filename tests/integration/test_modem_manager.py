@@ -14,21 +14,8 @@ from agent.doctor.modem import judge_modem, try_modem
 from agent.errors import ModemError
 from agent.serial.modem import modem_manager
 from agent.serial.modem.bus import Bus
-from agent.serial.modem.data import DataCount
+from agent.serial.modem.data import DataCount, Forgets
 from agent.serial.modem.modem_manager import ManagedModem
-
-
-class Forgets:
-    """A record that keeps nothing."""
-
-    def load(self):
-        return None
-
-    def keep(self, value, now_s, *, is_urgent=False):
-        pass
-
-    def write(self, value):
-        pass
 
 
 @pytest.fixture(autouse=True)

@@ -8,21 +8,8 @@ from fakes.modem import PluggedModem, SimModem
 from parts.terminal import Terminal
 
 from agent.config import ModemSettings
-from agent.serial.modem.data import DataCount
+from agent.serial.modem.data import DataCount, Forgets
 from agent.serial.modem.wire import WireModem
-
-
-class Forgets:
-    """No count is kept."""
-
-    def load(self):
-        return None
-
-    def keep(self, value, now_s, *, is_urgent=False):
-        pass
-
-    def write(self, value):
-        pass
 
 
 @pytest.fixture

@@ -64,6 +64,20 @@ class Record(Protocol):
     def write(self, value: Counted) -> None: ...
 
 
+class Forgets:
+    """The record of a visit, which counts for itself: nothing is kept."""
+
+    def load(self) -> Counted | None:
+        """Nothing was."""
+        return None
+
+    def keep(self, value: Counted, now_s: float, *, is_urgent: bool = False) -> None:
+        """Nothing is."""
+
+    def write(self, value: Counted) -> None:
+        """Nor at the end."""
+
+
 class DataCount:
     """One a modem."""
 

@@ -7,13 +7,12 @@ import socket
 from collections.abc import Callable
 
 from agent.errors import LineError
+from agent.model.pauses import Pauses
 from agent.serial.ptz.visca_ip import Numbering
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
-STEADY_S = 60.0
-"""After so long a service the pauses begin anew."""
+MAX_PAUSE_S = 30.0
 FIRST_LOOK_S, MAX_LOOK_S = 30.0, 300.0
 """A silence until its name is looked up anew, each time twice as long: a head at rest is asked each 10 s."""
 
@@ -44,7 +43,7 @@ class UdpWire:
     async def run(self) -> None:
         """Until cancelled: open, serve, lose, wait, open again."""
         loop = asyncio.get_running_loop()
-        pause_s = FIRST_PAUSE_S
+        pauses = Pauses(MAX_PAUSE_S)
         while True:
             began_s = loop.time()
             try:
@@ -54,10 +53,7 @@ class UdpWire:
                 if problem != self.problem:
                     log.warning(f"ptz: {problem}")
                 self.problem = problem
-            if loop.time() - began_s >= STEADY_S:
-                pause_s = FIRST_PAUSE_S
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+            await asyncio.sleep(pauses.after(loop.time() - began_s))
 
     async def write(self, data: bytes) -> None:
         """Send one frame. Raises LineError where there is no way to the head."""

@@ -8,7 +8,8 @@ import pytest
 from fakes.clock import LoopClock
 
 from agent.config import PtzSettings
-from agent.model.part import MAX_PAUSE_S, STEADY_S, Part, told
+from agent.model.part import MAX_PAUSE_S, Part, told
+from agent.model.pauses import STEADY_S
 from agent.model.sections import GnssSection, ModemSection, PtzSection
 from agent.serial.ptz import wiring
 

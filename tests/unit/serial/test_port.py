@@ -21,7 +21,7 @@ from agent.serial.port import (
     MAX_PAUSE_S,
     POLL_S,
     READ_BYTES,
-    STEADY_S,
+    TELL_GAP_S,
     WINDOW_S,
     Line,
     LineSettings,
@@ -214,7 +214,7 @@ async def test_a_loose_plug_is_told_once_a_minute(terminal):
             terminal.unplug()
             await it.clock.until(lambda: it.line.state == "absent")
             terminal.plug()
-        assert it.clock.now_s - began_s < STEADY_S
+        assert it.clock.now_s - began_s < TELL_GAP_S
         assert [kind for kind, *_ in it.events] == ["serial-lost", "serial-recovered"]
         assert it.line.losses == 10
 

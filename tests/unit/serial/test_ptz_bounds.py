@@ -11,11 +11,12 @@ from fakes.ptz_rig import Rig
 
 from agent.errors import MessageError
 from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
+from agent.model.pauses import FIRST_PAUSE_S, STEADY_S
 from agent.model.sections import MAX_SECTIONS_BYTES, SectionsMessage, fields_of
 from agent.serial.ptz import visca
 from agent.serial.ptz.memory import Memory, Preset
 from agent.serial.ptz.motion import GoPreset
-from agent.serial.ptz.udp import FIRST_PAUSE_S, STEADY_S, UdpWire
+from agent.serial.ptz.udp import UdpWire
 from agent.signaling.messages import encode
 
 SEEN_S = 0.7
