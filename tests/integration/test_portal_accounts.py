@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from fakes.bus import state
 from parts.accounts import HERE
-from parts.portal import CHEAP, PASSWORD, USER, portal
+from parts.portal import CHEAP, PASSWORD, USER, portal, standing_clock
 
 from agent.portal.accounts import sessions, shares, users
 from agent.portal.accounts.access import Access
@@ -305,8 +305,10 @@ def client():
 
 async def test_a_session_made_on_one_portal_is_good_on_another_and_ends_on_both(database_url):
     one, two = Store.open(database_url), Store.open(database_url)
+    clock = standing_clock()
+    parts = (portal(store=store, clock=clock) for store in (one, two))
     try:
-        async with portal(store=one) as first, portal(store=two) as second, client() as http:
+        async with next(parts) as first, next(parts) as second, client() as http:
             second.gateway.on_state("front", state())
             login = {"user": USER, "password": PASSWORD}
             assert (await http.post(f"{first.url}/api/login", json=login)).status == 200

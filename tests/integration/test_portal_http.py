@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 import trustme
 from fakes.bus import state
-from parts.portal import PASSWORD, USER, portal
+from parts.portal import PASSWORD, USER, portal, standing_clock
 
 from agent.errors import PortalError
 from agent.portal import app as portal_app
@@ -207,7 +207,7 @@ async def test_a_large_body_is_refused():
 
 
 async def test_guessing_is_slowed_down_for_the_guesser_alone():
-    async with portal() as part, client() as http:
+    async with portal(clock=standing_clock()) as part, client() as http:
         guesser, other = {"X-Forwarded-For": "192.0.2.7"}, {"X-Forwarded-For": "192.0.2.8"}
         for number in range(FREE_FAILURES):
             assert (await login(http, part, "wrong", f"user{number}", headers=guesser)).status == 401
@@ -218,7 +218,7 @@ async def test_guessing_is_slowed_down_for_the_guesser_alone():
 
 
 async def test_guessing_at_one_user_is_slowed_down_from_everywhere():
-    async with portal() as part, client() as http:
+    async with portal(clock=standing_clock()) as part, client() as http:
         for number in range(FREE_FAILURES):
             headers = {"X-Forwarded-For": f"192.0.2.{number}"}
             assert (await login(http, part, "wrong", headers=headers)).status == 401
@@ -226,7 +226,7 @@ async def test_guessing_at_one_user_is_slowed_down_from_everywhere():
 
 
 async def test_what_stranger_put_into_the_forwarding_header_is_not_believed():
-    async with portal(trusted_proxies=["198.51.100.1"]) as part, client() as http:
+    async with portal(trusted_proxies=["198.51.100.1"], clock=standing_clock()) as part, client() as http:
         for number in range(FREE_FAILURES):
             headers = {"X-Forwarded-For": f"192.0.2.{number}", "X-Forwarded-Proto": "https"}
             answer = await login(http, part, "wrong", f"user{number}", headers=headers)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from fakes.bus import state
-from parts.portal import PASSWORD, USER, portal
+from parts.portal import PASSWORD, USER, portal, standing_clock
 from parts.routes import of, routes
 
 from agent.model.signal import Answer
@@ -284,8 +284,7 @@ async def test_a_name_that_nobody_has_is_answered_like_a_wrong_password():
 
 
 async def test_guesses_that_come_all_at_once_are_slowed_as_well():
-    now = time.time()
-    async with portal(clock=lambda: now) as part, client() as http:
+    async with portal(clock=standing_clock()) as part, client() as http:
         answers = await asyncio.gather(*(login(http, part, password=f"guess-{n}") for n in range(30)))
         statuses = [answer.status for answer in answers]
         assert statuses.count(401) == FREE_FAILURES
@@ -310,7 +309,7 @@ async def test_waiting_grows_and_ends():
 
 
 async def test_an_authenticators_code_is_guessed_no_faster():
-    async with portal() as part, client() as http:
+    async with portal(clock=standing_clock()) as part, client() as http:
         await login(http, part)
         await set_up_code(http, part)
         for _ in range(FREE_FAILURES):
