@@ -24,6 +24,7 @@ from agent.device.changes import Proof, RemoteSettings
 from agent.device.commands import Commands, Handler
 from agent.device.heartbeat import Heartbeat
 from agent.device.journal import Journal
+from agent.device.late import LateCommands
 from agent.device.led import Led
 from agent.device.ledger import Ledger
 from agent.device.link import LinkMonitor
@@ -48,6 +49,7 @@ from agent.model.signal import CameraState, Offer, Result, State
 from agent.model.tasks import EssentialTasks
 from agent.model.threads import in_background
 from agent.mqtt.broker import Broker
+from agent.pictures import Pictures
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
 from agent.serial_devices import SerialDevices
@@ -100,6 +102,8 @@ class Agent:
         self.serial = SerialDevices(settings, self._on_event, self._publish_state, self._tell_asked, self)
         self.led = Led(device.state_dir / "led.json")
         self.power = Power(_later, lambda: time.monotonic() - self._started_s, environ)
+        self.pictures = Pictures(device.state_dir, self.capture, self.streams)
+        self.late = LateCommands(self._answer_late)
         self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
         identity = load_identity(device.state_dir)
         self.service = SignalingService(
@@ -116,7 +120,7 @@ class Agent:
             signal=self.service,
             viewing=self.control.viewer,
             describe=self._describe,
-            command=lambda order: self.service.asked.run(order, time.time()),
+            command=lambda order, later: self.service.asked.run(order, time.time(), later),
             on_change=self._publish_state,
             refusal=self.control.refusal,
             on_sent=self.allowance.on_sent if self.allowance else lambda _: None,
@@ -171,6 +175,8 @@ class Agent:
                 await self.serial.stop()
                 for one in others:
                     one.cancel()
+                await self.late.close()
+                await self.pictures.close()
                 await self.sessions.close()
                 camera.cancel()
                 await asyncio.wait((camera,))
@@ -194,6 +200,7 @@ class Agent:
         yield "journal", self.journal.run()
         yield "telling", self.telling.run()
         yield from self.serial.work()
+        yield from self.pictures.work()
         yield "settings", self._remote.run(self._proof, self._again.set, self._tell_outcome)
         yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
 
@@ -236,6 +243,7 @@ class Agent:
             "restart-agent": self._after_trial(lambda _, __: self.power.restart_agent()),
             "reboot": self._after_trial(lambda _, __: self.power.reboot()),
             **self.serial.handlers,
+            **self.pictures.handlers(self.late.handler),
         }
 
     def _after_trial(self, handler: Handler) -> Handler:
@@ -260,6 +268,13 @@ class Agent:
             kind: EventKind = "settings-changed" if result.ok else "settings-given-back"
             self._on_event(kind, result.message, {})
         self._publish_state()
+
+    def _answer_late(self, order: Order, result: Result) -> None:
+        self.commands.finish(result)
+        if order.way == "session":
+            self.service.asked.finish(order, result, time.time())
+        else:
+            self.service.send_result(order.id, result)
 
     def _restart_stream(self) -> None:
         if not self.capture.restart():

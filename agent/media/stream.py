@@ -117,6 +117,12 @@ class Stream:
             yield
 
     @contextmanager
+    def overhearing(self, reader: Reader) -> Iterator[None]:
+        """Units go to `reader` for the length of the block, while the source runs for others."""
+        with _listed(self._readers, reader):
+            yield
+
+    @contextmanager
     def queue(self, name: str, max_bytes: int) -> Iterator[UnitQueue]:
         """The same for a reader with a task of its own: units wait for it, within the bound."""
         queue = UnitQueue(name, max_bytes)

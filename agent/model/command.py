@@ -16,6 +16,7 @@ from agent.errors import MessageError
 from agent.model.modem_history import ModemHistory
 from agent.model.remote_settings import MAX_LINE_CHARS, Applied, Changes, ShownSettings
 from agent.model.signal import STRICT, JsonObject, Permission, Result
+from agent.model.still import Picture, Snapshot, Thumbnail, ThumbnailOf
 
 MAX_BLINK_S = 60.0
 LATER = object()
@@ -133,6 +134,14 @@ COMMANDS: Mapping[str, CommandKind] = {
     kind.name: kind
     for kind in (
         CommandKind("keyframe", "watch", "Send a keyframe", ways=("session",)),
+        # Neither is audited: dashboards ask for them by themselves, and nobody else notices anything.
+        CommandKind(
+            "snapshot", "watch", "", arguments=Snapshot, result=Picture, about="Take a picture"
+        ),
+        CommandKind(
+            "thumbnail", "watch", "", arguments=ThumbnailOf, result=Thumbnail,
+            about="The picture of an event",
+        ),
         CommandKind("look", "control", "Look for a new release", "had it look for a new release"),
         CommandKind(
             "settings", "manage", "", result=ShownSettings,

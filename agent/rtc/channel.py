@@ -88,8 +88,8 @@ class Stats:
 
 
 Request = Ping | StatsRequest | KeyframeRequest | StreamWish | CommandRequest
-RunCommand = Callable[[str, str, JsonObject], Result]
-"""`run(id, name, arguments)` does it, or says in its result why not."""
+RunCommand = Callable[[str, str, JsonObject, Callable[[Result], None]], Result | None]
+"""`run(id, name, arguments, later)` does it, or says why not; None where `later` will get the result."""
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
 
@@ -101,8 +101,9 @@ def reply(
     request_keyframe: Callable[[], None],
     want_stream: Callable[[StreamName], None],
     command: RunCommand,
+    later: Callable[[str], None],
 ) -> str | None:
-    """The answer to one message, or None where it needs none."""
+    """The answer to one message, or None where it needs none, or where `later` will get it."""
     if len(message) > MAX_REQUEST_BYTES:
         return _error("too-large", f"a request has at most {MAX_REQUEST_BYTES} bytes")
     try:
@@ -119,7 +120,10 @@ def reply(
         case StreamWish():
             want_stream(request.name)
         case CommandRequest():
-            return _encode(command(request.id, request.name, request.arguments))
+            result = command(
+                request.id, request.name, request.arguments, lambda result: later(_encode(result))
+            )
+            return _encode(result) if result else None
     return None
 
 

@@ -1,14 +1,15 @@
 """A viewer's data channels: `control` for its questions, `ptz` for its stick."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from aiortc.rtcdatachannel import RTCDataChannel
 
 CONTROL_LABEL, PTZ_LABEL = "control", "ptz"
 
-Answer = Callable[[str | bytes], str | None]
-"""What a message of `control` is answered; None for nothing."""
+Answer = Callable[[str | bytes, Callable[[str], None]], str | None]
+"""`answer(message, later)`: what a message of `control` is answered; None for nothing, or nothing yet."""
 
 
 class Stick(Protocol):
@@ -32,7 +33,8 @@ class DataChannels:
     def on_channel(self, channel: RTCDataChannel) -> None:
         """The viewer opened one."""
         if channel.label == CONTROL_LABEL:
-            channel.on("message", lambda message: _send(channel, self._answer(message)))
+            later = partial(_send, channel)
+            channel.on("message", lambda message: later(self._answer(message, later)))
         elif channel.label == PTZ_LABEL and self._stick is None:
             self._open(channel)
         else:

@@ -384,7 +384,7 @@ class Peer:
         if take := self._takers.get(payload_type):
             take(packet)
 
-    def _reply(self, message: str | bytes) -> str | None:
+    def _reply(self, message: str | bytes, later: Callable[[str], None]) -> str | None:
         return channel.reply(
             message,
             unix_ms=time.time() * 1000,
@@ -392,4 +392,5 @@ class Peer:
             request_keyframe=self.want_keyframe,
             want_stream=self._want_stream,
             command=self._command,
+            later=later,
         )

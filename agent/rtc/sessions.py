@@ -71,7 +71,7 @@ class Sessions:
         signal: SignalOut,
         viewing: Callable[[StreamName], AbstractContextManager[Viewing]],
         describe: Describe,
-        command: Callable[[Order], Result],
+        command: Callable[[Order, Callable[[Result], None]], Result | None],
         on_change: Callable[[], None],
         refusal: Callable[[StreamName], str | None] = lambda _: None,
         on_sent: Callable[[int], None] = lambda _: None,
@@ -162,12 +162,18 @@ class Sessions:
             await asyncio.wait(self._tasks)
 
     def _order(
-        self, session: str, viewer: "_Viewer", command: str, name: str, arguments: JsonObject
-    ) -> Result:
+        self,
+        session: str,
+        viewer: "_Viewer",
+        command: str,
+        name: str,
+        arguments: JsonObject,
+        later: Callable[[Result], None],
+    ) -> Result | None:
         """What the portal signed for this viewer in the newest offer is what the viewer may do."""
         offer = viewer.newest
         return self._command(
-            Order(command, name, arguments, offer.user, offer.permissions, "session", session)
+            Order(command, name, arguments, offer.user, offer.permissions, "session", session), later
         )
 
     def _stick(self, session: str, viewer: "_Viewer", send: Callable[[str], None]) -> Stick | None:

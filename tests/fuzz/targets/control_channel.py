@@ -22,7 +22,7 @@ HANDLERS = [
 ]
 
 
-def _do(command: str, name: str, _: JsonObject) -> Result:
+def _do(command: str, name: str, _: JsonObject, __: object) -> Result:
     return Result(0, command, name, ok=True, code="done")
 
 

@@ -10,10 +10,12 @@ import pytest
 from agent.app import Agent
 from agent.config import DeviceSettings, PtzSettings, Settings
 from agent.device.commands import KEPT, KNOWN_S, MAX_KNOWN, MAX_KNOWN_OF_OTHERS, Commands
+from agent.device.late import LateCommands
 from agent.device.led import Led
 from agent.device.power import SOONEST_S, Power
 from agent.errors import MessageError
 from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
+from agent.pictures import Pictures
 from agent.serial_devices import SerialDevices
 
 UNIT = Path(__file__).parents[3] / "firmware-config/rootfs/usr/lib/systemd/system/pinhole.service"
@@ -53,6 +55,7 @@ def agent(tmp_path):
     settings = Settings(device=DeviceSettings(state_dir=tmp_path), ptz=PtzSettings(port="/dev/head"))
     it.serial = SerialDevices(settings, lambda *_: None, lambda: None, lambda *_: None, it)
     it.releases = SimpleNamespace(is_on_trial=True)
+    it.pictures, it.late = Pictures.__new__(Pictures), LateCommands(lambda *_: None)
     return it
 
 

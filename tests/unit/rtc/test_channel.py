@@ -33,7 +33,7 @@ STATS = Stats(
 ID = "0f" * 16
 
 
-def do(command, name, arguments):
+def do(command, name, arguments, _later):
     """A device that knows one command, and says what it got."""
     is_known = name == "identify"
     return Result(0, command, name, is_known, "done" if is_known else "unknown-command", "", arguments)
@@ -45,8 +45,13 @@ def keyframes():
 
 
 @pytest.fixture
-def ask(keyframes):
-    def ask(message):
+def late():
+    return []
+
+
+@pytest.fixture
+def ask(keyframes, late):
+    def ask(message, do=do):
         text = reply(
             message,
             unix_ms=5.5,
@@ -54,6 +59,7 @@ def ask(keyframes):
             request_keyframe=lambda: keyframes.append("asked"),
             want_stream=keyframes.append,
             command=do,
+            later=late.append,
         )
         return text if text is None else json.loads(text)
 
@@ -84,6 +90,16 @@ def test_a_command_is_answered_under_its_id(ask):
     wanted = {"type": "result", "id": ID, "ok": True, "code": "done", "message": "", "value": {"seconds": 5}}
     assert ask(json.dumps(asked)) == wanted
     assert ask(json.dumps(asked | {"name": "fly"}))["code"] == "unknown-command"
+
+
+def test_a_command_that_takes_a_while_is_answered_when_it_is_done(ask, late):
+    waiting = []
+    asked = {"type": "command", "id": ID, "name": "snapshot"}
+    assert ask(json.dumps(asked), lambda *told: waiting.append(told)) is None
+    [(command, name, _, later)] = waiting
+    later(Result(0, command, name, ok=True, code="done", value={"jpeg": ""}))
+    [told] = map(json.loads, late)
+    assert (told["type"], told["id"], told["value"]) == ("result", ID, {"jpeg": ""})
 
 
 @pytest.mark.parametrize(
@@ -118,6 +134,7 @@ def test_nothing_a_viewer_sends_can_raise(message):
         request_keyframe=lambda: None,
         want_stream=lambda _: None,
         command=do,
+        later=lambda _: None,
     )
     assert text is None or json.loads(text)["type"] in {"pong", "stats", "error", "result"}
 

@@ -19,7 +19,7 @@ class Crowd(Sessions):
             signal=self,
             viewing=lambda _: nullcontext(),
             describe=dict,
-            command=self.orders.append,
+            command=lambda order, _: self.orders.append(order),
             open_stick=lambda *asked: self.sticks.append(asked),
             on_change=lambda: None,
         )
@@ -65,7 +65,7 @@ async def test_a_viewer_may_do_what_its_newest_offer_says():
     [(session, user, may_control, _)] = crowd.sticks
     assert (session, user, may_control()) == ("s", "ann", True)
     viewer.newest = replace(first, permissions=("watch",))  # as a restart of ICE does
-    crowd._order("s", viewer, "0f" * 16, "identify", {})
+    crowd._order("s", viewer, "0f" * 16, "identify", {}, print)
     assert (may_control(), crowd.orders[0].permissions) == (False, ("watch",))
     crowd.over.set()
     await crowd.close()

@@ -567,7 +567,7 @@ def test_what_a_viewer_asks_in_its_session_the_portal_hears_of(bench):
 
     def ask(name, number, permissions=("watch", "control")):
         order = Order(number, name, {}, "ann", permissions, "session", "s1")
-        return bench.service.asked.run(order, NOW_S)
+        return bench.service.asked.run(order, NOW_S, lambda _: None)
 
     done, again, refused = ask("identify", "c1"), ask("identify", "c1"), ask("reboot", "c2", ("watch",))
     assert (done.ok, again, refused.ok, refused.code) == (True, done, False, "not-allowed")
@@ -581,6 +581,23 @@ def test_what_a_viewer_asks_in_its_session_the_portal_hears_of(bench):
     assert bench.service.refused == {"not-allowed": 101}
     assert ask("identify", "c3").ok
     assert bench.sent[-1][1].id == "c3", "what is done is in the audit log, whoever floods"
+
+
+def test_what_takes_a_while_in_a_session_is_answered_there_and_told_where_it_is_audited(bench):
+    bench.receive(offer())
+    bench.handler.on_command = lambda _: None
+    answers = []
+    for name, number in (("snapshot", "c1"), ("identify", "c2"), ("snapshot", "c3")):
+        order = Order(number, name, {}, "ann", ("watch", "control"), "session", "s1")
+        assert bench.service.asked.run(order, NOW_S, answers.append) is None
+        ok = number != "c3"
+        result = Result(0, number, name, ok=ok, code="done" if ok else "failed")
+        bench.service.asked.finish(order, result, NOW_S)
+        bench.service.asked.finish(order, result, NOW_S)
+    assert [(result.id, result.ok) for result in answers] == [("c1", True), ("c2", True), ("c3", False)]
+    told = [message.id for session, message in bench.sent if session == "s1"]
+    assert "c1" not in told, "a snapshot is nothing that others notice"
+    assert {"c2", "c3"} <= set(told)
 
 
 LEASE_S = 180.0

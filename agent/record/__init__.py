@@ -1,0 +1,1 @@
+"""What a camera remembers: stills, and what they are made of."""
