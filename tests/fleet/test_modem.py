@@ -49,7 +49,13 @@ def test_a_modem_is_unlocked_and_dialled_with_the_roles_settings(tmp_path):
             str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory),
             str(ROLES / "modem/molecule/default/converge.yml"),
             "--extra-vars", json.dumps({"modem_pin": "4321", "modem_user": "u", "modem_password": "p"}),
-            timeout_s=300, env=labs.ansible_environment(lab.folder) | {"ANSIBLE_ROLES_PATH": str(ROLES)},
+            timeout_s=300,
+            env=labs.ansible_environment(lab.folder)
+            | {
+                "ANSIBLE_ROLES_PATH": str(ROLES),
+                "ANSIBLE_LIBRARY": str(ROOT / "ansible/plugins/modules"),
+                "ANSIBLE_ACTION_PLUGINS": str(ROOT / "ansible/plugins/action"),
+            },
         )  # fmt: skip
 
         lab.ssh("instance", SET_PROFILE)
