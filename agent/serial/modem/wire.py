@@ -132,13 +132,19 @@ class WireModem:
         self._due.set()
 
     async def reset_modem(self) -> None:
-        """It may vanish before it has answered. Raises ModemError."""
+        """It may vanish before it has answered, but not before it was asked. Raises ModemError."""
+        if self.line.state != "open":
+            raise ModemError(self._away)
         try:
             await self._do(commands.RESET)
         except ModemError:
             if self.line.state == "open":
                 raise
         self._is_fresh = True
+
+    @property
+    def _away(self) -> str:
+        return self.line.problem or "the modem's port is not open"
 
     async def _talk(self) -> None:
         while True:
@@ -226,7 +232,7 @@ class WireModem:
         """One command after the other. Raises ModemError where nothing comes, or the port is away."""
         async with self._turn:
             if self.line.state != "open":
-                raise ModemError(self.line.problem or "the modem's port is not open")
+                raise ModemError(self._away)
             if not self._is_in_step:
                 await self._get_in_step()
             return await self._exchange(command)

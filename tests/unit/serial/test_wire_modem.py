@@ -284,8 +284,9 @@ async def test_steps_of_a_modem_that_is_away_fail_with_the_reason(tmp_path):
         await it.until("connected")
         it.sim.strike("vanished", it.clock.now_s)
         await it.until("absent")
-        with pytest.raises(ModemError, match="is not there"):
-            await it.modem.cycle_radio()
+        for step in ("renew_bearer", "cycle_radio", "reset_modem"):
+            with pytest.raises(ModemError, match="is not there"):
+                await getattr(it.modem, step)()
 
 
 async def test_no_number_of_a_person_is_asked_for_or_logged(tmp_path, caplog):
