@@ -8,6 +8,7 @@ What it says is what the modems in tests/data/modem said.
 import asyncio
 import contextlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,11 +16,16 @@ from parts.terminal import SocketWire, Terminal
 
 Fault = Literal[
     "bearer",  # registered, and the data connection is dead: a new one helps
+    "detached",  # registered, and there is no data connection: a new one helps
+    "replugged",  # is gone from USB for a while, and then it is "detached"
     "radio",  # says that it is registered, and is not: radio off and on
     "zombie",  # says OK to everything, and nothing works: a reset
     "silent",  # does not answer: its USB port off and on
     "garbage",  # answers noise: its USB port off and on
     "vanished",  # is gone from USB: its power off and on
+    "hung",  # says OK to everything, and nothing works: its power off and on
+    "dead",  # does not answer: its power off and on
+    "no-usb",  # is gone from USB with the whole of it: a reboot of the board
     "denied",
     "no-coverage",
     "no-sim",
@@ -27,13 +33,19 @@ Fault = Literal[
 ]
 CURES: dict[Fault, tuple[str, ...]] = {
     "bearer": ("bearer", "radio", "reset", "usb", "power"),
+    "detached": ("bearer", "radio", "reset", "usb", "power"),
+    "replugged": ("bearer", "radio", "reset", "usb", "power"),
     "radio": ("radio", "reset", "usb", "power"),
     "zombie": ("reset", "usb", "power"),
     "silent": ("usb", "power"),
     "garbage": ("usb", "power"),
     "vanished": ("power",),
+    "hung": ("power",),
+    "dead": ("power",),
+    "no-usb": ("reboot",),
 }
-"""What helps; of the others nothing does but that they end."""
+"""What helps, and of these a reboot always; of the others nothing does but that they end."""
+GONE: tuple[Fault, ...] = ("vanished", "replugged", "no-usb")
 BOOT_S, REGISTER_S, ATTACH_S, OFF_S = 12.0, 4.0, 2.0, 1.5
 """From power to a port; from a radio that is on to a network; from there to data; a USB port or power off."""
 
@@ -55,6 +67,12 @@ class SimModem:
     """Of a registration that is denied."""
     rsrp_dbm: int = -97
     first_cpsi_fails: bool = True
+    boot_s: float = BOOT_S
+    register_s: float = REGISTER_S
+    tells: bool = True
+    """It has news of what goes wrong; else it is only asked."""
+    noise: Callable[[bytes], bytes] = lambda data: bytes(0x80 | byte for byte in data) + b"\xff\x00\r\n\x7e"
+    """What it says to what it got where it answers noise."""
     _born_s: float = 0.0
     """There is a port from here on."""
     _radio_s: float | None = 0.0
@@ -69,12 +87,14 @@ class SimModem:
     def strike(self, fault: Fault, now_s: float, until_s: float = float("inf")) -> None:
         """Something goes wrong from now on."""
         self.fault, self.until_s = fault, until_s
-        if fault in ("denied", "no-coverage", "no-sim", "pin", "radio"):
+        if fault == "detached":
+            self._bearer_s = None
+        if self.tells and fault in ("denied", "no-coverage", "no-sim", "pin", "radio"):
             self._say(*self._registration_news(now_s))
 
     def is_there(self, now_s: float) -> bool:
         """Its USB port shows."""
-        return self.fault_at(now_s) != "vanished" and now_s >= self._born_s
+        return self.fault_at(now_s) not in GONE and now_s >= self._born_s
 
     def has_data(self, now_s: float) -> bool:
         """What it is for."""
@@ -84,9 +104,17 @@ class SimModem:
     def fault_at(self, now_s: float) -> Fault | None:
         """What is wrong with it now."""
         if self.fault and now_s >= self.until_s:
-            self.fault = None
-            self._bearer_s = now_s + REGISTER_S + ATTACH_S
+            if self.fault == "replugged":
+                self._restart(now_s, 0)
+                self.strike("detached", now_s)
+            else:
+                self.fault = None
+                self._bearer_s = now_s + self.register_s + ATTACH_S
         return self.fault
+
+    def changes_s(self, now_s: float) -> float:
+        """When it does something by itself again."""
+        return min((each for each in (self._born_s, self.until_s) if each > now_s), default=float("inf"))
 
     def reauthorize(self, now_s: float) -> None:
         """Its USB port, off and on."""
@@ -96,15 +124,20 @@ class SimModem:
     def power_cycle(self, now_s: float) -> None:
         """Its power, off and on."""
         self._cure("power", now_s)
-        self._restart(now_s, OFF_S + BOOT_S)
+        self._restart(now_s, OFF_S + self.boot_s)
+
+    def reboot(self, now_s: float) -> None:
+        """Of the board: it gets its power anew."""
+        self.fault = None if self.fault in CURES else self.fault
+        self._restart(now_s, self.boot_s)
 
     def receive(self, data: bytes, now_s: float) -> None:
         """What its port gets."""
         fault = self.fault_at(now_s)
-        if not self.is_there(now_s) or fault == "silent":
+        if not self.is_there(now_s) or fault in ("silent", "dead"):
             return
         if fault == "garbage":
-            self._out += bytes(0x80 | byte for byte in data) + b"\xff\x00\r\n\x7e"
+            self._out += self.noise(data)
             return
         if self._is_data:
             if data == b"+++":
@@ -152,7 +185,7 @@ class SimModem:
         if not line.upper().startswith("AT"):
             return
         command = line[2:]
-        if self.fault == "zombie" and command != "+CFUN=1,1":
+        if self.fault == "hung" or (self.fault == "zombie" and command != "+CFUN=1,1"):
             self._say(*self._told(command, now_s), "OK")
             return
         act = {
@@ -229,7 +262,7 @@ class SimModem:
             return 3
         if self.fault in ("no-coverage", "no-sim", "pin") or self._radio_s is None:
             return 0 if self._radio_s is None else 2
-        return 1 if now_s >= self._radio_s + REGISTER_S else 2
+        return 1 if now_s >= self._radio_s + self.register_s else 2
 
     def _registration(self, now_s: float) -> str:
         stat = self._stat(now_s)
@@ -247,11 +280,11 @@ class SimModem:
         if self.fault and step in CURES.get(self.fault, ()):
             self.fault = None
         if self._radio_s is not None:
-            self._bearer_s = max(now_s, self._radio_s + REGISTER_S) + ATTACH_S
+            self._bearer_s = max(now_s, self._radio_s + self.register_s) + ATTACH_S
 
     def _restart(self, now_s: float, after_s: float) -> None:
         self._born_s = self._radio_s = now_s + after_s
-        self._bearer_s = self._born_s + REGISTER_S + ATTACH_S
+        self._bearer_s = self._born_s + self.register_s + ATTACH_S
         self.echo, self.first_cpsi_fails, self._is_data, self._rest = True, True, False, b""
         self._is_prompt = False
         self._out.clear()
@@ -267,7 +300,7 @@ class SimModem:
 
     def _reset(self, now_s: float) -> None:
         self._cure("reset", now_s)
-        self._restart(now_s, BOOT_S)
+        self._restart(now_s, self.boot_s)
 
     def _end_bearer(self) -> None:
         self._bearer_s = None
