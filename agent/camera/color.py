@@ -6,6 +6,7 @@ Codes are those of ITU-T H.273, which H.264's VUI, FFmpeg and PyAV share.
 from dataclasses import dataclass
 
 import av
+from av.video.reformatter import VideoReformatter
 
 BT709, UNSPECIFIED, BT470BG, SMPTE170M = 1, 2, 5, 6
 """Of matrix, primaries and transfer; BT.601 is 5 (625 lines) or 6 (525 lines), which share one matrix."""
@@ -49,6 +50,17 @@ def colors_of(frame: av.VideoFrame) -> Colors:
     return Colors(
         BT709 if frame.color_primaries in _SAID_NOTHING else frame.color_primaries,
         BT709 if frame.color_trc in _SAID_NOTHING else frame.color_trc,
+    )
+
+
+def as_encoded(
+    reformatter: VideoReformatter, frame: av.VideoFrame, width_px: int, height_px: int
+) -> av.VideoFrame:
+    """A labelled picture as the encoders take it; itself where it is that already."""
+    # BT.601 by either of its numbers is passed over in silence.
+    wanted = None if frame.colorspace in (BT470BG, SMPTE170M) else BT470BG
+    return reformatter.reformat(
+        frame, width_px, height_px, "yuv420p", dst_colorspace=wanted, dst_color_range=LIMITED
     )
 
 

@@ -6,6 +6,7 @@ import av
 
 from agent.camera.encoder import H264Encoder
 from agent.camera.gate import PictureGate
+from agent.camera.masking import Masking
 from agent.camera.source import Demands, Formats
 from agent.config import CameraSettings
 from agent.model.media import EncoderDemand, StreamFormat, StreamName, Unit
@@ -27,9 +28,16 @@ class Duo:
     """
 
     def __init__(
-        self, settings: CameraSettings, width_px: int, height_px: int, fps: float, demands: Demands
+        self,
+        settings: CameraSettings,
+        width_px: int,
+        height_px: int,
+        fps: float,
+        demands: Demands,
+        masking: Masking,
     ) -> None:
         """Raise CameraError where the picture's size cannot be encoded."""
+        self._masking = masking
         self.formats: Formats = {}
         self._encoders: dict[StreamName, tuple[PictureGate, H264Encoder]] = {}
         self._add("main", (width_px, height_px), fps, 1.0, settings, demands)
@@ -47,9 +55,11 @@ class Duo:
 
     def encode(self, frame: av.VideoFrame, capture_us: int) -> Iterator[tuple[StreamName, Unit]]:
         """What comes of one picture. Raises CameraError where libx264 fails."""
-        for stream, (gate, encoder) in self._encoders.items():
-            if gate.take():
-                yield stream, encoder.encode(frame, capture_us)
+        wanted = [(stream, encoder) for stream, (gate, encoder) in self._encoders.items() if gate.take()]
+        if wanted:
+            frame = self._masking.cover_frame(frame)
+        for stream, encoder in wanted:
+            yield stream, encoder.encode(frame, capture_us)
 
     def _add(
         self,

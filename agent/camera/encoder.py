@@ -98,7 +98,7 @@ class H264Encoder:
         keyframe = self._take_keyframe()
         if keyframe:
             self._renew()
-        frame = self._converted(frame)
+        frame = color.as_encoded(self._reformatter, frame, *self._size)
         self._context.bit_rate = self._compensated_bps()
         frame.pts, frame.time_base = self._pts, self._context.time_base
         self._pts += 1
@@ -111,13 +111,6 @@ class H264Encoder:
         unit = Unit(data, capture_us, 0, is_keyframe=is_idr(data))
         self._since_keyframe = 1 if unit.is_keyframe else self._since_keyframe + 1
         return unit
-
-    def _converted(self, frame: av.VideoFrame) -> av.VideoFrame:
-        # BT.601 by either of its numbers is passed over in silence.
-        wanted = None if frame.colorspace in (color.BT470BG, color.SMPTE170M) else color.BT470BG
-        return self._reformatter.reformat(
-            frame, *self._size, "yuv420p", dst_colorspace=wanted, dst_color_range=color.LIMITED
-        )
 
     def _take_keyframe(self) -> bool:
         wanted = self._keyframe_wanted.is_set()

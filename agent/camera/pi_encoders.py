@@ -12,6 +12,7 @@ from typing import Any
 from agent.camera import videodev
 from agent.camera.encoder import H264Encoder
 from agent.camera.gate import PictureGate
+from agent.camera.pi_masking import is_masked
 from agent.camera.pixels import Layout, video_frame
 from agent.config import CameraSettings
 from agent.errors import CameraError
@@ -141,11 +142,14 @@ def _software(
 
 
 def _gated(base: Any, gate: PictureGate) -> Any:
-    """The encoder class, with pictures left out before it; picamera2 calls `encode` for each."""
+    """The encoder class, with pictures left out before it; picamera2 calls `encode` for each.
+
+    One that did not go by the masks is among them, whatever the reason.
+    """
 
     class Gated(base):  # type: ignore[misc]
         def encode(self, stream: Any, request: Any) -> None:
-            if gate.take():
+            if is_masked(request) and gate.take():
                 super().encode(stream, request)
 
     return Gated

@@ -15,8 +15,10 @@ from agent.camera.board import Board, board_of, read_model
 from agent.camera.duo import preview_size
 from agent.camera.exposure import controls
 from agent.camera.hdr import set_sensor_hdr
+from agent.camera.masking import Masking
 from agent.camera.moment import capture_time_us, now_us
 from agent.camera.pi_encoders import Steered, is_software, make_output, pixel_formats, steer
+from agent.camera.pi_masking import make_pre_callback
 from agent.camera.pixels import Layout, agree
 from agent.camera.sensor import RATE_SLACK, SensorMode, choose_mode, parse_modes
 from agent.camera.source import Demands, Formats, OnUnit
@@ -48,9 +50,16 @@ class PiCamera:
     has_stamp = False
     damaged = 0
 
-    def __init__(self, settings: CameraSettings, index: int, model: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: CameraSettings,
+        index: int,
+        model: str | None = None,
+        masking: Masking | None = None,
+    ) -> None:
         """`index` counts libcamera's cameras; `model` is the board's, by default this one's."""
         self._settings = settings
+        self._masking = masking or Masking()
         self._index = index
         self._board: Board = board_of(read_model() if model is None else model)
         self._picam: Any = None
@@ -122,7 +131,10 @@ class PiCamera:
     ) -> Formats:
         fps = self._settings.fps or self._board.fps
         formats: Formats = {}
-        for stream, layout in self._configure(picamera2, fps).items():
+        layouts = self._configure(picamera2, fps)
+        named = {LIBCAMERA_NAMES[stream]: layout for stream, layout in layouts.items()}
+        self._picam.pre_callback = make_pre_callback(picamera2, self._masking, named, on_failure)
+        for stream, layout in layouts.items():
             steered = steer(picamera2, self._settings, stream, layout, fps, demands[stream], on_failure)
             self._streams[stream], formats[stream] = steered, steered.format
             output = make_output(picamera2, self._on_frame(stream, steered, on_unit))

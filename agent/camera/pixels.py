@@ -8,6 +8,7 @@ from typing import Any
 import av
 
 from agent.camera import color
+from agent.camera.mask import Plane
 from agent.errors import CameraError
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,18 @@ class Layout:
     def size_bytes(self) -> int:
         """Luma, and chroma of half as many rows."""
         return self.stride * self.height_px * 3 // 2
+
+    def planes(self) -> tuple[Plane, ...]:
+        """As they follow each other in the one buffer; Cb and Cr take turns in NV12."""
+        width, height, stride = self.width_px, self.height_px, self.stride
+        luma = Plane(width, height, stride)
+        if self.format == "NV12":
+            return luma, Plane(width // 2, height // 2, stride, stride * height, True, 2)
+        half = stride // 2
+        return luma, *(
+            Plane(width // 2, height // 2, half, stride * height + half * (height // 2) * index, True)
+            for index in range(2)
+        )
 
 
 def agree(

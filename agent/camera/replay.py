@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.camera import film
 from agent.camera.duo import Duo
 from agent.camera.losses import Losses
+from agent.camera.masking import Masking
 from agent.camera.moment import now_us
 from agent.camera.pace import Stamps
 from agent.camera.projector import Projector, seconds_to
@@ -39,9 +40,10 @@ class ReplayCamera:
     kind = "replay"
     has_stamp = False
 
-    def __init__(self, settings: CameraSettings, path: str) -> None:
+    def __init__(self, settings: CameraSettings, path: str, masking: Masking | None = None) -> None:
         """Raise CameraError where there is no such file."""
         self._settings = settings
+        self._masking = masking or Masking()
         self._path = Path(path)
         self._projector = Projector("camera-replay")
         self.apply, self.stop = self._projector.apply, self._projector.stop
@@ -58,7 +60,7 @@ class ReplayCamera:
         most_fps = settings.fps or film.MAX_FPS
         width, height = fit(facts.width_px, facts.height_px)
         width, height = settings.width_px or width, settings.height_px or height
-        duo = Duo(settings, width, height, min(facts.fps, most_fps), demands)
+        duo = Duo(settings, width, height, min(facts.fps, most_fps), demands, self._masking)
         losses = self._losses = Losses(DAMAGED_IN_A_ROW)
         transcoder = Transcoder(duo, losses, facts.matrix, settings.rotate)
 

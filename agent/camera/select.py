@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from agent.camera import picamera, v4l2
+from agent.camera.masking import Masking
 from agent.camera.replay import ReplayCamera
 from agent.camera.source import Camera
 from agent.camera.synthetic import SyntheticCamera
@@ -13,30 +14,31 @@ from agent.errors import CameraError
 log = logging.getLogger(__name__)
 
 
-def open_camera(settings: CameraSettings) -> Camera:
+def open_camera(settings: CameraSettings, masking: Masking | None = None) -> Camera:
     """The camera of `settings.source`, not yet started; `auto` looks at what is attached, in milliseconds.
 
     Raises CameraError where it cannot be there: a picture that is not the camera's must not pass for it.
+    Without `masking` nothing is masked: for who tries it, and shows its pictures to nobody.
     """
     kind, _, argument = settings.source.partition(":")
     if kind == "picamera":
         _need_pi_camera(int(argument or 0))
-        return picamera.PiCamera(settings, int(argument or 0))
+        return picamera.PiCamera(settings, int(argument or 0), masking=masking)
     if kind == "v4l2":
         if not Path(argument).exists():
             raise CameraError(f"{argument} is not there: check the cable, and `v4l2-ctl --list-devices`")
-        return v4l2.V4l2Camera(settings, argument)
+        return v4l2.V4l2Camera(settings, argument, masking=masking)
     if kind == "replay":
-        return ReplayCamera(settings, argument)
+        return ReplayCamera(settings, argument, masking)
     if kind == "synthetic":
-        return SyntheticCamera(settings)
+        return SyntheticCamera(settings, masking)
     try:
-        return _first_attached(settings)
+        return _first_attached(settings, masking)
     except CameraError as exc:
         if kind != "demo":
             raise
         log.info(f"camera: the test picture; {exc}")
-        return SyntheticCamera(settings)
+        return SyntheticCamera(settings, masking)
 
 
 def _need_pi_camera(index: int) -> None:
@@ -44,15 +46,15 @@ def _need_pi_camera(index: int) -> None:
         raise CameraError(f"no Pi camera {index}: {count} attached; check the cable and its connectors")
 
 
-def _first_attached(settings: CameraSettings) -> Camera:
+def _first_attached(settings: CameraSettings, masking: Masking | None) -> Camera:
     fault = CameraError("libcamera sees none", "check the cable and its connectors")
     try:
         if names := picamera.attached():
             log.info(f"camera: {names[0]}, the first Pi camera")
-            return picamera.PiCamera(settings, 0)
+            return picamera.PiCamera(settings, 0, masking=masking)
     except CameraError as exc:
         fault = exc
     if devices := v4l2.usb_cameras():
         log.info(f"camera: {devices[0].card} at {devices[0].path}; no Pi camera: {fault.words}")
-        return v4l2.V4l2Camera(settings, devices[0].path)
+        return v4l2.V4l2Camera(settings, devices[0].path, masking=masking)
     raise CameraError(f"no USB camera, and no Pi camera: {fault.words}", fault.advice) from fault

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from agent.camera.duo import Duo
+from agent.camera.masking import Masking
 from agent.camera.moment import now_us
 from agent.camera.pace import Pace
 from agent.camera.picture import TestPicture
@@ -22,8 +23,9 @@ class SyntheticCamera:
     has_stamp = True
     damaged = 0
 
-    def __init__(self, settings: CameraSettings) -> None:
+    def __init__(self, settings: CameraSettings, masking: Masking | None = None) -> None:
         self._settings = settings
+        self._masking = masking or Masking()
         self._width, self._height = settings.width_px or WIDTH_PX, settings.height_px or HEIGHT_PX
         self._fps = settings.fps or FPS
         # Painted when the camera is chosen: at a viewer's click its 50 ms would hold up the answer.
@@ -33,7 +35,7 @@ class SyntheticCamera:
 
     def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
         fps, picture = self._fps, self._picture
-        duo = Duo(self._settings, self._width, self._height, fps, demands)
+        duo = Duo(self._settings, self._width, self._height, fps, demands, self._masking)
 
         def show(stopping: threading.Event) -> None:
             pace = Pace(now_us(), fps)

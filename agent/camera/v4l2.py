@@ -16,6 +16,7 @@ from agent.camera import color, videodev
 from agent.camera.annexb import UnitMaker
 from agent.camera.duo import Duo
 from agent.camera.losses import Losses
+from agent.camera.masking import Masking
 from agent.camera.moment import capture_time_us, now_us
 from agent.camera.source import Demands, Formats, OnUnit
 from agent.camera.transcoder import Transcoder
@@ -111,9 +112,11 @@ class PassThrough:
         stream_format: StreamFormat,
         demand: EncoderDemand,
         losses: Losses,
+        masking: Masking,
     ) -> None:
         self._maker = maker
         self._losses = losses
+        self._masking = masking
         self._patience = round(KEYFRAME_PATIENCE_S * stream_format.fps)
         self._demand = demand
         self._pictures_without: int | None = None
@@ -136,6 +139,8 @@ class PassThrough:
 
     def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[tuple[StreamName, Unit]]:
         unit = self._maker.make(bytes(packet), capture_us)
+        if not self._masking.is_clear:
+            return  # until the camera is started anew, and its pictures are decoded
         if unit and unit.is_keyframe:
             self._pictures_without = None
         elif self._pictures_without is not None:
@@ -170,8 +175,10 @@ class V4l2Camera:
         path: str,
         probe: Callable[[str], videodev.Device] = videodev.probe,
         open_container: Callable[..., Any] = av.open,
+        masking: Masking | None = None,
     ) -> None:
         self._settings = settings
+        self._masking = masking or Masking()
         self._path = path
         self._probe = probe
         self._open_container = open_container
@@ -241,7 +248,9 @@ class V4l2Camera:
         given = stream.codec_context
         # About a second of nothing but damage is a failure, and not one that silence explains.
         losses = self._losses = Losses(max(MIN_DAMAGED_IN_A_ROW, round(fps)))
-        if format_name == "h264" and not self._must_decode:
+        is_ours = self._must_decode or not self._masking.is_clear
+        self._masking.is_bypassed = format_name == "h264" and not is_ours
+        if self._masking.is_bypassed:
             stream_format = StreamFormat(
                 given.width,
                 given.height,
@@ -252,13 +261,13 @@ class V4l2Camera:
             )
             namer = None if given.colorspace != color.UNSPECIFIED else name_colors
             maker = UnitMaker(given.extradata or b"", namer)
-            return PassThrough(self._path, maker, stream_format, demands["main"], losses)
+            return PassThrough(self._path, maker, stream_format, demands["main"], losses, self._masking)
         width, height = (
             self._settings.width_px or given.width & ~1,
             self._settings.height_px or given.height & ~1,
         )
         given.thread_count = 1  # more threads delay pictures, and one decodes JPEG quickly enough
-        duo = Duo(self._settings, width, height, fps, demands)
+        duo = Duo(self._settings, width, height, fps, demands, self._masking)
         return Decoded(stream, duo, losses, self._settings.rotate)
 
     def _reader(

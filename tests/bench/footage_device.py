@@ -14,6 +14,7 @@ from bench.scene import FPS, HEIGHT_PX, WIDTH_PX, Scene, tick_of, video_frame
 import agent.app
 from agent import cli
 from agent.camera.duo import Duo
+from agent.camera.masking import Masking
 from agent.camera.worker import Worker
 from agent.control.lane import LaneControl
 
@@ -30,7 +31,7 @@ class FootageCamera:
         self._worker = self._duo = None
 
     def start(self, demands, on_unit, on_failure):
-        duo = Duo(self._settings, WIDTH_PX, HEIGHT_PX, FPS, demands)
+        duo = Duo(self._settings, WIDTH_PX, HEIGHT_PX, FPS, demands, Masking())
 
         def body(stopping: threading.Event):
             tick = tick_of(time.time() * 1000) + 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 
 from agent.camera.capture import Capture
+from agent.camera.masking import CLEAR, Cover, Masking
 from agent.camera.picamera import PiCamera
 from agent.camera.select import open_camera
 from agent.config import CameraSettings
@@ -78,6 +79,25 @@ def run_camera(**more):
     }
 
 
+def masked(**more):
+    """The left half covered, then nothing, then both halves: what main and preview showed of the bars."""
+    left = Cover((((0, 0), (0.5, 0), (0.5, 1), (0, 1)),))
+    whole = Cover((((0, 0), (1, 0), (1, 1), (0, 1)),))
+    units, failures, shown = {"main": [], "preview": []}, [], []
+    masking = Masking(left)
+    camera = PiCamera(settings(**more), 0, MODEL, masking)
+    demands = {"main": EncoderDemand(2_000_000), "preview": EncoderDemand(400_000)}
+    camera.start(demands, lambda stream, unit: units[stream].append(unit), failures.append)
+    for cover in (left, CLEAR, whole):
+        masking.show(cover)
+        for stream, demand in demands.items():
+            camera.apply(stream, EncoderDemand(demand.bitrate_bps, keyframe=True))
+        time.sleep(1)
+        shown.append({stream: picture(got) for stream, got in units.items()})
+    camera.stop()
+    return {"shown": shown, "failures": [str(error) for error in failures]}
+
+
 def rate(**more):
     """Pictures in a second and a half at the whole and at half the rate; bits a second of two bitrates."""
     sizes = []
@@ -138,7 +158,7 @@ def main():
         if what == "stall":
             seen = asyncio.run(stall(Path(os.environ["PINHOLE_STALL"])))
         else:
-            seen = {"camera": run_camera, "rate": rate}[what](**json.loads(*words))
+            seen = {"camera": run_camera, "masked": masked, "rate": rate}[what](**json.loads(*words))
     except CameraError as exc:
         seen = {"error": str(exc)}
     print("SEEN " + json.dumps(seen))

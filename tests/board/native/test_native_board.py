@@ -61,6 +61,19 @@ def test_pictures_come_and_the_encoder_obeys(board):
     assert seen["failures"] == []
 
 
+def test_masks_are_black_in_both_streams_from_one_moment_to_the_next(board):
+    seen = board.drive("masked")
+    left, clear, whole = seen["shown"]
+    for stream in ("main", "preview"):
+        is_black = [[luma < 16 + CODED for luma, _, _ in shown[stream]] for shown in (left, clear, whole)]
+        assert is_black[0][:4] == [True] * 4, left[stream]
+        assert sum(is_black[0][4:]) <= 1, "one bar is black by itself"
+        assert shows_the_bars(clear[stream]), clear[stream]
+        assert is_black[2] == [True] * 8, whole[stream]
+        assert all(abs(value - 128) < CODED for _, *chroma in whole[stream] for value in chroma)
+    assert seen["failures"] == []
+
+
 def test_the_rate_follows_its_demand(newest):
     seen = newest.drive("rate")
     assert 0.35 < seen["half"] / seen["whole"] < 0.65

@@ -35,7 +35,12 @@ TOUCHED = {
     "encoders/v4l2_encoder.py": ("self.vd", "self._enable_framerate", "V4L2_PIX_FMT_YUV420"),
     "encoders/h264_encoder.py": ("self._enable_framerate = enable_sps_framerate", "constrained baseline"),
     "encoders/encoder.py": ("self.firsttimestamp = ts", "def _start(self)"),
-    "picamera2.py": ("def sensor_modes(", "def camera_controls(", "_cm = CameraManager()"),
+    "picamera2.py": (
+        "self.pre_callback(req)",
+        "def sensor_modes(",
+        "def camera_controls(",
+        "_cm = CameraManager()",
+    ),
 }
 
 

@@ -61,6 +61,7 @@ class Picamera2:
         self.camera_controls = dict.fromkeys(scene.controls, (0, 0, 0))
         self.sensor_modes = scene.modes
         self.started = self.closed = False
+        self.pre_callback = None
         self._encoders: set[encoders.Encoder] = set()
         scene.opened.append(self)
 
@@ -139,20 +140,26 @@ class Picamera2:
         for _ in range(pictures):
             scene.sensor_us += interval_us
             if self.started and not scene.frontend_timeout:
+                request = Request(scene.sensor_us, self.camera_config)
+                if self.pre_callback:  # what it raises ends the thread of the real one
+                    self.pre_callback(request)
                 for encoder in self._encoders:
-                    encoder.encode(encoder.name, Request(scene.sensor_us, self.camera_config[encoder.name]))
+                    encoder.encode(encoder.name, request)
 
 
 class Request:
-    def __init__(self, sensor_us: int, stream: dict[str, Any]) -> None:
+    def __init__(self, sensor_us: int, config: dict[str, Any]) -> None:
         self.sensor_us = sensor_us
-        rows = stream["size"][1] * 3 // 2
-        self.array = bytearray(b"\x80" * stream["stride"] * rows)
+        self.arrays = {
+            name: bytearray(b"\x80" * config[name]["stride"] * (config[name]["size"][1] * 3 // 2))
+            for name in ("main", "lores")
+            if config.get(name)
+        }
 
 
 class MappedArray:
     def __init__(self, request, stream, reshape=True, write=True):
-        self._request = request
+        self._request, self._stream = request, stream
 
     def __enter__(self):
         return self
@@ -162,4 +169,4 @@ class MappedArray:
 
     @property
     def array(self):
-        return self._request.array
+        return self._request.arrays[self._stream]

@@ -3,9 +3,8 @@
 
 import threading
 
-import av
-
 from agent.camera.encoder import H264Encoder as Libx264
+from agent.camera.pixels import Layout, video_frame
 from agent.model.media import EncoderDemand
 from picamera2.outputs import Output
 
@@ -136,7 +135,8 @@ class H264Encoder(Encoder):
             return
         forced = self.vd.forced_keyframe()
         self._libx264.apply(EncoderDemand(self.bitrate, keyframe=forced))
-        unit = self._libx264.encode(av.VideoFrame(self.width, self.height, "yuv420p"), 0)
+        layout = Layout(self.format, self.width, self.height, self.stride)
+        unit = self._libx264.encode(video_frame(layout, memoryview(request.arrays[stream])), 0)
         # The driver's keyframe flag is not to be relied on, so here it is always wrong.
         self.outputframe(unit.data, not unit.is_keyframe, timestamp_us)
 

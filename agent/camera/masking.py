@@ -1,0 +1,110 @@
+"""What is laid over a camera's pictures now: decided on the event loop, drawn by the camera's threads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from agent.camera import color, mask
+from agent.camera.mask import Plane, Polygon, Runs
+from agent.camera.pixels import Layout
+from agent.camera.upright import Chain
+
+MAX_KNOWN = 8
+"""Sizes for which a cover is kept ready: main and preview, and what a film changes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What must not be seen."""
+
+    polygons: tuple[Polygon, ...] = ()
+    is_blank: bool = False
+    """The whole picture."""
+
+    @property
+    def is_clear(self) -> bool:
+        return not (self.polygons or self.is_blank)
+
+
+CLEAR, BLANK = Cover(), Cover(is_blank=True)
+
+
+class Masking:
+    """The one place by which every picture goes before its encoder, and before anybody else who reads it.
+
+    `show` may be called from any thread, and holds from the next picture on; a picture is drawn on by the
+    thread of its camera alone.
+    """
+
+    def __init__(self, cover: Cover = CLEAR) -> None:
+        self.is_bypassed = False
+        """The camera that runs hands on what it encodes by itself: a cover holds from its next start on."""
+        self._cover = cover
+        self._known: dict[object, tuple[Runs, ...]] = {}
+        self._reformatter = VideoReformatter()
+        self._copier: Chain | None = None
+
+    @property
+    def is_clear(self) -> bool:
+        """Nothing is covered."""
+        return self._cover.is_clear
+
+    def show(self, cover: Cover) -> None:
+        """From the next picture on."""
+        self._cover = cover
+
+    def cover_pixels(self, layout: Layout, pixels: memoryview) -> None:
+        """Draw into a buffer of libcamera's. Raises ValueError where it is too short."""
+        cover = self._cover
+        if not cover.is_clear:
+            for runs in self._runs(cover, layout.size, layout, layout.planes):
+                mask.paint(pixels, runs)
+
+    def cover_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The picture itself where nothing is covered; else a copy as the encoders take it.
+
+        A decoder still reads what it has given out, so nothing may be drawn there. Raises av.FFmpegError.
+        """
+        cover = self._cover
+        if cover.is_clear:
+            return frame
+        own = self._copy(frame)
+        size, strides = (own.width, own.height), tuple(plane.line_size for plane in own.planes)
+        for plane, runs in zip(
+            own.planes, self._runs(cover, size, strides, lambda: _planes(own)), strict=True
+        ):
+            mask.paint(memoryview(plane).cast("B"), runs)
+        return own
+
+    def _runs(
+        self, cover: Cover, size: tuple[int, int], layout: object, planes: Callable[[], tuple[Plane, ...]]
+    ) -> tuple[Runs, ...]:
+        key = cover, size, layout
+        found = self._known.get(key)
+        if found is None:
+            spans = mask.everything(*size) if cover.is_blank else mask.rasterize(cover.polygons, *size)
+            found = tuple(mask.runs(spans, plane) for plane in planes())
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+    def _copy(self, frame: av.VideoFrame) -> av.VideoFrame:
+        color.label(frame, color.usual_matrix(frame.height))
+        colors = color.colors_of(frame)
+        made = color.as_encoded(self._reformatter, frame, frame.width, frame.height)
+        if made is frame:
+            if self._copier is None or not self._copier.takes(frame):
+                self._copier = Chain(frame, "copy")  # into buffers that it uses again: ten times as quick
+            made = self._copier.make(frame)
+        made.color_primaries, made.color_trc = colors.primaries, colors.transfer
+        return made
+
+
+def _planes(frame: av.VideoFrame) -> tuple[Plane, ...]:
+    return tuple(
+        Plane(plane.width, plane.height, plane.line_size, is_chroma=index > 0)
+        for index, plane in enumerate(frame.planes)
+    )

@@ -1,0 +1,55 @@
+"""Masks in picamera2's requests, before its encoders.
+
+picamera2 is an argument here: `agent.camera.picamera` alone imports it.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+from agent.camera.masking import Masking
+from agent.camera.pixels import Layout
+from agent.errors import CameraError
+
+log = logging.getLogger(__name__)
+
+_MARK = "pinhole_is_masked"
+
+
+def make_pre_callback(
+    picamera2: ModuleType,
+    masking: Masking,
+    layouts: Mapping[str, Layout],
+    on_failure: Callable[[Exception], None],
+) -> Callable[[Any], None]:
+    """What picamera2 calls for each picture, in its thread and under its lock, before it hands any out.
+
+    `layouts` are by libcamera's names. What it raised would end that thread, and so the camera with it, in
+    silence: a failure is told instead, and a picture on which it failed never comes to an encoder.
+    """
+    has_failed = False
+
+    def pre_callback(request: Any) -> None:
+        nonlocal has_failed
+        try:
+            if not masking.is_clear:
+                for name, layout in layouts.items():
+                    with (
+                        picamera2.MappedArray(request, name, reshape=False) as mapped,
+                        memoryview(mapped.array).cast("B") as pixels,
+                    ):
+                        masking.cover_pixels(layout, pixels)
+            setattr(request, _MARK, True)
+        except Exception as exc:  # whatever it is: this picture must not be seen
+            if not has_failed:
+                has_failed = True
+                log.exception("camera: a picture could not be masked")
+                on_failure(CameraError(f"a picture could not be masked, and is not shown: {exc}"))
+
+    return pre_callback
+
+
+def is_masked(request: Any) -> bool:
+    """Whether the callback has seen this picture, also where there was nothing to cover."""
+    return getattr(request, _MARK, False) is True
