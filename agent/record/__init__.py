@@ -1,1 +1,1 @@
-"""What a camera remembers: stills, and what they are made of."""
+"""What a camera remembers: recordings, the way back to them, and stills."""

@@ -1,0 +1,176 @@
+"""The index: what it tells, and that it comes back from the files alone."""
+
+import sqlite3
+import time
+
+import pytest
+from parts.recordings import OFFSET_US, START_US, RecordingsFolder, pictures
+
+from agent.record.index import FILE, Index
+from agent.record.segment import Segment, Tier
+
+WALL_US = START_US + OFFSET_US
+ALWAYS = 0, 1 << 60
+
+
+def all_of(index, stream="main"):
+    return index.segments(stream, *ALWAYS)
+
+
+def again(desk):
+    """The same folder after another start."""
+    desk.index.close()
+    desk.index = Index(desk.folder)
+    return desk.index.reconcile()
+
+
+def test_what_is_recorded_is_told_as_spans(desk):
+    desk.record(pictures(130))
+    desk.record(pictures(10, START_US + 200_000_000))
+    desk.record(pictures(5), "preview")
+    assert desk.index.spans("main", *ALWAYS) == [
+        (WALL_US, WALL_US + 130_000_000),
+        (WALL_US + 200_000_000, WALL_US + 210_000_000),
+    ]
+    assert desk.index.spans("preview", *ALWAYS) == [(WALL_US, WALL_US + 5_000_000)]
+    assert desk.index.used_bytes == sum(file.stat().st_size for file in desk.files())
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda file: file.unlink(),
+        lambda file: file.write_bytes(b"rubbish" * 1000),
+        lambda file: file.write_bytes(b""),
+    ],
+    ids=["gone", "rubbish", "empty"],
+)
+def test_an_index_that_is_lost_comes_back_from_the_files(desk, lose):
+    desk.record(pictures(70))
+    writer = desk.writer()
+    writer.keep_for(Tier.MOTION, "event-7")
+    desk.record(pictures(8, START_US + 100_000_000), writer=writer)
+    desk.index.lock(WALL_US, WALL_US + 10_000_000, is_locked=True)
+    before, spans = all_of(desk.index), desk.index.spans("main", *ALWAYS)
+    desk.index.close()
+    for rest in desk.folder.glob(f"{FILE}-*"):
+        rest.unlink()
+    lose(desk.folder / FILE)
+    desk.index = Index(desk.folder)
+    assert desk.index.reconcile() == 3
+    assert all_of(desk.index) == before
+    assert [(one.tier, one.event, one.is_locked) for one in before] == [
+        (Tier.CONTINUOUS, "", True),
+        (Tier.CONTINUOUS, "", False),
+        (Tier.MOTION, "event-7", False),
+    ]
+    assert desk.index.spans("main", *ALWAYS) == spans
+
+
+def test_what_a_kill_left_open_is_closed_by_the_next_start(desk):
+    desk.record(pictures(65), close=False)
+    assert again(desk) == 1
+    assert [segment.is_open for segment in all_of(desk.index)] == [False, False]
+    assert desk.index.spans("main", *ALWAYS) == [(WALL_US, WALL_US + 65_000_000)]
+    assert again(desk) == 0
+
+
+def test_what_is_gone_is_forgotten_and_what_came_is_taken_in(desk, tmp_path):
+    other = RecordingsFolder(tmp_path / "other")
+    other.record(pictures(5))
+    desk.record(pictures(130))
+    desk.files()[1].unlink()
+    target = desk.folder / "000000" / "000000077-main.mp4"
+    target.write_bytes(other.files()[0].read_bytes())
+    (desk.folder / "000000" / "notes.txt").write_text("mine")
+    (desk.folder / "000000" / "000000078-main.mp4").write_bytes(b"nothing")
+    again(desk)
+    assert [segment.id for segment in all_of(desk.index)] == [1, 77, 3]
+    assert not (desk.folder / "000000" / "000000078-main.mp4").exists()
+    assert (desk.folder / "000000" / "notes.txt").exists(), "it is none of ours"
+    assert desk.index.next_number() == 78
+
+
+def test_a_removal_that_was_cut_short_is_ended(desk):
+    desk.record(pictures(70))
+    segment = all_of(desk.index)[0]
+    db = sqlite3.connect(desk.folder / FILE)
+    with db:
+        db.execute("INSERT INTO garbage VALUES(?)", (segment.name,))
+        db.execute("DELETE FROM segments WHERE id=?", (segment.id,))
+    db.close()
+    again(desk)
+    assert [one.id for one in all_of(desk.index)] == [2]
+    assert [file.name for file in desk.files()] == ["000000002-main.mp4"]
+
+
+def test_wall_time_is_set_once_the_clock_is_right(desk):
+    desk.is_clock_set, desk.offset_us = False, 1_000
+    desk.record(pictures(65))
+    writer = desk.record(pictures(5, START_US + 65_000_000), close=False)
+    desk.is_clock_set, desk.offset_us = True, OFFSET_US
+    desk.record(pictures(5, START_US + 70_000_000), writer=writer)
+    assert desk.index.spans("main", *ALWAYS) == [(WALL_US, WALL_US + 75_000_000)]
+    assert all(segment.is_clock_set for segment in all_of(desk.index))
+    desk.index.close()
+    for file in desk.folder.glob(f"{FILE}*"):
+        file.unlink()
+    desk.index = Index(desk.folder)
+    desk.index.reconcile()
+    assert all_of(desk.index)[-1].wall_us == WALL_US + 65_000_000, "the last file says it too"
+
+
+def test_locks_are_kept_and_given_back(desk):
+    desk.record(pictures(130))
+    assert desk.index.lock(WALL_US + 70_000_000, WALL_US + 71_000_000, is_locked=True) == 1
+    assert desk.index.locked_spans(*ALWAYS) == [(WALL_US + 60_000_000, WALL_US + 120_000_000)]
+    assert desk.index.locked_bytes == desk.files()[1].stat().st_size
+    assert [one.id for one in desk.index.least_worth(9)] == [1, 3]
+    assert desk.index.lock(*ALWAYS, is_locked=False) == 1
+    assert desk.index.locked_bytes == 0
+    assert [one.id for one in desk.index.least_worth(9)] == [1, 2, 3]
+
+
+def test_what_is_written_now_may_be_locked(desk):
+    writer = desk.record(pictures(5), close=False)
+    desk.index.lock(WALL_US, WALL_US + 1, is_locked=True)
+    desk.record(pictures(5, START_US + 5_000_000), writer=writer)
+    assert all_of(desk.index)[0].is_locked
+    assert desk.index.least_worth(9) == []
+    assert desk.index.locked_bytes == desk.files()[0].stat().st_size
+
+
+def test_marks_are_told_and_go_with_what_they_mark(desk):
+    desk.record(pictures(130))
+    desk.index.mark("motion", "e1", "00" * 16, START_US, WALL_US + 1_000_000, 5_000_000)
+    desk.index.mark("motion", "e2", "00" * 16, START_US, WALL_US + 100_000_000, 5_000_000)
+    assert [mark.event for mark in desk.index.marks(WALL_US, WALL_US + 50_000_000)] == ["e1"]
+    desk.index.remove(all_of(desk.index)[0])
+    assert [mark.event for mark in desk.index.marks(*ALWAYS)] == ["e2"]
+    again(desk)
+    assert [mark.event for mark in desk.index.marks(*ALWAYS)] == ["e2"]
+
+
+def test_the_least_worth_goes_first(desk):
+    for number, (tier, event) in enumerate([(Tier.EVENT, "a"), (Tier.MOTION, "b"), (Tier.CONTINUOUS, "")]):
+        writer = desk.writer()
+        writer.keep_for(tier, event)
+        desk.record(pictures(3, START_US + number * 100_000_000), writer=writer)
+    assert [one.tier for one in desk.index.least_worth(9)] == [Tier.CONTINUOUS, Tier.MOTION, Tier.EVENT]
+    desk.index.note_uploaded(1)
+    assert [one.id for one in desk.index.least_worth(9)] == [1, 3, 2]
+
+
+def test_a_month_is_listed_without_the_disk(desk):
+    month = 30 * 24 * 60
+    with desk.index._lock, desk.index._db:
+        for number in range(1, month + 1):
+            at_us = WALL_US + number * 60_000_000 + number // 60 * 10_000_000
+            desk.index._put(
+                Segment(number, "main", "00" * 16, at_us - OFFSET_US, at_us, True, 60_000_000, 11_000_000)
+            )
+    desk.index._load()
+    began = time.process_time()
+    spans = desk.index.spans("main", *ALWAYS)
+    assert len(spans) == 30 * 24 + 1
+    assert time.process_time() - began < 0.5, "far from what a query over all rows takes"
