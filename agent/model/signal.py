@@ -33,7 +33,8 @@ UnixTime = Annotated[float, Field(ge=0, le=2**40)]
 IceUrl = Annotated[str, StringConstraints(pattern=r"^(stun|stuns|turn|turns):[^\s]{1,250}$")]
 Nonce = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
 """At least 128 random bits, base64url."""
-Permission = Literal["watch", "control", "manage"]
+Permission = Literal["watch", "control", "recordings", "manage"]
+"""`recordings`: look back at what was recorded. Said only to a device that understands it."""
 """What a user may do with one camera: see it; move it; change and restart it."""
 
 
@@ -91,7 +92,7 @@ class Offer:
     """Of the device's `state`: an offer from before its start is refused."""
     user: Text
     """Who watches, for the log and the status."""
-    permissions: Annotated[tuple[Permission, ...], Field(max_length=3)]
+    permissions: Annotated[tuple[Permission, ...], Field(max_length=4)]
     """What `user` may do with this device."""
     sdp: Sdp
     ice_servers: Annotated[tuple[IceServer, ...], Field(max_length=16)] = ()
@@ -196,7 +197,7 @@ class Renew:
     """How long the session lasts from `issued_at` on."""
     user: Text
     """As in the session's offer, and so the permissions."""
-    permissions: Annotated[tuple[Permission, ...], Field(max_length=3)]
+    permissions: Annotated[tuple[Permission, ...], Field(max_length=4)]
     type: Literal["renew"] = "renew"
     v: Version = VERSION
 
@@ -216,7 +217,7 @@ class Command:
     boot_id: Id
     """Of the device's `state`: one for another start is refused, and the portal says it anew for the next."""
     user: Text
-    permissions: Annotated[tuple[Permission, ...], Field(max_length=3)]
+    permissions: Annotated[tuple[Permission, ...], Field(max_length=4)]
     """What `user` may do with this device."""
     name: Code
     """As in `agent/model/command.py`."""

@@ -198,7 +198,7 @@ class Commands:
             expires_at=one.expires_at,
             boot_id=boot_id,
             user=one.who.name,
-            permissions=one.who.access.permissions(one.device),
+            permissions=self._directory.told(one.device, one.who.access.permissions(one.device)),
             name=one.kind.name,
             arguments=one.arguments,
             challenge=challenge,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from agent.model.flat import merged, offline, sections_of
 from agent.model.health import Health
 from agent.model.sections import Sections, SectionsMessage, fields_of, is_sound
-from agent.model.signal import State
+from agent.model.signal import Permission, State
 from agent.portal.messages import Device, PortalSection
 from agent.portal.names import is_same, shown
 
@@ -118,6 +118,12 @@ class Directory:
         """Whether the device takes what the first of version 1 did not know."""
         entry = self._entries.get(device)
         return entry is not None and what in entry.state.understands
+
+    def told(self, device: str, permissions: tuple[Permission, ...]) -> tuple[Permission, ...]:
+        """Of these, those that the device knows: one that is older refuses an offer with another."""
+        if self.understands(device, "recordings"):
+            return permissions
+        return tuple(permission for permission in permissions if permission != "recordings")
 
     def get(self, device: str) -> Device:
         """Raises KeyError where the device is unknown."""

@@ -334,7 +334,7 @@ class PortalSessions:
             expires_at=now + OFFER_LIFETIME_S,
             boot_id=self._directory.boot_id(device) or "",
             user=client.user,
-            permissions=client.identity.access.permissions(device),
+            permissions=self._directory.told(device, client.identity.access.permissions(device)),
             sdp=offer.sdp,
             ice_servers=self._ice.grant(device, now, session.id).servers,
             relay_only=offer.relay_only,
@@ -364,7 +364,7 @@ class PortalSessions:
         client, device = session.client, session.device
         if not (self._directory.is_online(device) and self._directory.understands(device, "lease")):
             return
-        permissions = client.identity.access.permissions(device)
+        permissions = self._directory.told(device, client.identity.access.permissions(device))
         renew = Renew(session.next_seq(), now_s + session.ahead_s, self._lease_s, client.user, permissions)
         if self._send(device, session.id, renew):
             session.promise(now_s, self._lease_s)

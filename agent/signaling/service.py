@@ -44,7 +44,7 @@ MAX_SESSIONS = 256
 MAX_REJECTS_PER_S = 20
 """Answers to junk; more would push what viewers wait for out of the broker's queue."""
 
-UNDERSTANDS = ("lease", "command")
+UNDERSTANDS = ("lease", "command", "recordings")
 """What `state` tells a portal that it may say to us."""
 UNRENEWED = "nobody renewed the right to watch"
 

@@ -214,11 +214,11 @@ def test_roles_and_grants_add_up_and_the_stronger_holds(world):
     world.desk.add_user("bob", None, cameras=["front"], groups=["Yard"])
     assert world.access("bob").cameras == {"front": "viewer", "gate": "viewer", "barn": "viewer"}
     world.desk.grant("bob", "operator", camera="gate", group=None)
-    assert world.access("bob").permissions("gate") == ("watch", "control")
+    assert world.access("bob").permissions("gate") == ("watch", "control", "recordings")
     assert world.access("bob").permissions("barn") == ("watch",)
     assert world.access("bob").permissions("elsewhere") == ()
     world.desk.set_role("bob", "operator")
-    assert world.access("bob").permissions("elsewhere") == ("watch", "control")
+    assert world.access("bob").permissions("elsewhere") == ("watch", "control", "recordings")
     world.desk.set_role("bob", "none")
     world.desk.put_group("Yard", ["barn"])
     assert set(world.access("bob").cameras) == {"front", "gate", "barn"}

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Role = Literal["viewer", "operator", "admin"]
-Permission = Literal["watch", "control", "manage"]
+Permission = Literal["watch", "control", "recordings", "manage"]
 CodeRule = Literal["nobody", "admin", "operator", "everyone"]
 """Who must have a second factor: a role, for any camera, means the stronger ones too."""
 
 PERMISSIONS: dict[Role, tuple[Permission, ...]] = {
     "viewer": ("watch",),
-    "operator": ("watch", "control"),
-    "admin": ("watch", "control", "manage"),
+    "operator": ("watch", "control", "recordings"),
+    "admin": ("watch", "control", "recordings", "manage"),
 }
 """Weakest first: each role may do what those before it may."""
 ROLES: tuple[Role, ...] = tuple(PERMISSIONS)

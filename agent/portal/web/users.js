@@ -91,7 +91,7 @@ export class UsersPage {
     });
     const targets = [...this.groups.map((group) => [`g:${group}`, `Group ${group}`]), ...this.cameras().map(({ id, name }) => [`c:${id}`, name])];
     const target = choice("Camera or group", `target-${user.name}`, targets);
-    const role = choice("May", `grant-${user.name}`, [["viewer", "watch"], ["operator", "watch and control"], ["admin", "manage"]]);
+    const role = choice("May", `grant-${user.name}`, [["viewer", "watch"], ["operator", "watch, look back and control"], ["admin", "manage"]]);
     const submit = async () => {
       const [kind, id] = [target.input.value.slice(0, 1), target.input.value.slice(2)];
       return (await change("", { grant: { role: role.input.value, [kind === "c" ? "camera" : "group"]: id } })).problem;

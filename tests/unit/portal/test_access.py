@@ -32,14 +32,18 @@ def test_the_stronger_role_holds(one, other, best):
     [
         (Access(), (), ()),
         (Access("viewer"), ("watch",), ("watch",)),
-        (Access("operator", {"front": "viewer"}), ("watch", "control"), ("watch", "control")),
-        (Access(None, {"front": "operator"}), ("watch", "control"), ()),
-        (Access("viewer", {"front": "admin"}), ("watch", "control", "manage"), ("watch",)),
+        (
+            Access("operator", {"front": "viewer"}),
+            ("watch", "control", "recordings"),
+            ("watch", "control", "recordings"),
+        ),
+        (Access(None, {"front": "operator"}), ("watch", "control", "recordings"), ()),
+        (Access("viewer", {"front": "admin"}), ("watch", "control", "recordings", "manage"), ("watch",)),
     ],
 )
 def test_permissions_are_those_of_the_strongest_role(access, front, back):
     assert (access.permissions("front"), access.permissions("back")) == (front, back)
-    for permission in ("watch", "control", "manage"):
+    for permission in ("watch", "control", "recordings", "manage"):
         assert access.may("front", permission) == (permission in front)
 
 

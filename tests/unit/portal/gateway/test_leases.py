@@ -39,6 +39,18 @@ async def test_a_renewal_says_what_this_viewer_may_do_and_when_by_the_portals_cl
     assert 0 <= leasing.now + 5e8 - renewal.issued_at <= 1.5
 
 
+@pytest.mark.parametrize("knows", [True, False])
+async def test_only_a_camera_that_knows_of_recordings_is_told_who_may_see_them(leasing, knows):
+    leasing.gateway.on_state("front", state(understands=("lease", "recordings") if knows else ("lease",)))
+    admin = Browser(leasing.gateway, "ann", Access("admin"))
+    session = admin.offer("a" * 32)
+    leasing.answer(session, 0, "v=0")
+    leasing.run(LEASE_S / 3 + 1)
+    [renewal], [(_, _, offer)] = leasing.renewals(), leasing.sent(Offer)
+    told = ("watch", "control", "recordings", "manage") if knows else ("watch", "control", "manage")
+    assert renewal.permissions == offer.permissions == told
+
+
 async def test_a_stream_that_plays_is_renewed_as_long_as_its_viewer_may_watch(leasing):
     await leasing.watching()
     [(_, _, offer)] = leasing.sent(Offer)
