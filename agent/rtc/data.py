@@ -19,14 +19,14 @@ class Stick(Protocol):
     def on_closed(self) -> None: ...
 
 
-OpenStick = Callable[[Callable[[str], None]], Stick | None]
-"""`open(send)`; None where this viewer moves nothing."""
+OpenOwnStick = Callable[[Callable[[str], None]], Stick | None]
+"""`open(send)` of the one viewer who has these channels; None where it moves nothing."""
 
 
 class DataChannels:
     """Of one viewer; one of each label but `control`, of which a page may open more."""
 
-    def __init__(self, answer: Answer, open_stick: OpenStick) -> None:
+    def __init__(self, answer: Answer, open_stick: OpenOwnStick) -> None:
         self._answer, self._open_stick = answer, open_stick
         self._stick: Stick | None = None
 

@@ -19,7 +19,7 @@ from agent.rtc import channel, rtcp
 from agent.rtc.alarm import Alarm
 from agent.rtc.answer import Local, Offer, Ssrcs, encode_answer
 from agent.rtc.burst import SendBurst
-from agent.rtc.data import DataChannels, OpenStick
+from agent.rtc.data import DataChannels, OpenOwnStick
 from agent.rtc.ice import IceConnection
 from agent.rtc.inbox import Inbox
 from agent.rtc.lane import Control, Lane
@@ -70,7 +70,7 @@ class Peer:
         describe: Describe,
         alarm: Alarm,
         command: channel.RunCommand,
-        open_stick: OpenStick,
+        open_stick: OpenOwnStick,
         on_sent: Callable[[int], None],
         on_candidate: Callable[[str], None],
         on_silence: Callable[[], None],

@@ -14,7 +14,7 @@ from netlab.plan import Plan
 from netlab.servers import start_service
 from netlab.shape import Shape
 from netlab.viewer import play, viewing
-from parts.wired_head import wired
+from parts.wired_head import WiredHead
 from playwright.async_api import expect
 from rich.console import Console
 from rich.table import Table
@@ -41,7 +41,7 @@ async def main(rounds, delay_ms, loss, json_file):
         internet(plan) as lab,
     ):
         link = Path(folder) / "head"
-        with wired(head, link):
+        with WiredHead(head, link):
             camera = f'source = "synthetic"\n[ptz]\nport = "{link}"\nprotocol = "pelco-d"'
             service = start_service(lab, ("udp",), camera=camera)
             async with viewing(lab, service) as page:

@@ -12,7 +12,7 @@ from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE, enter_password, until_p
 from parts.mosquitto import mosquitto
 from parts.portal import PASSWORD
 from parts.stack import running_stack
-from parts.wired_head import wired
+from parts.wired_head import WiredHead
 from playwright.async_api import expect
 
 from agent.config import load
@@ -48,7 +48,7 @@ async def camera(tmp_path, more="", **head):
     link, head = tmp_path / "head", PelcoHead(**head)
     settings = f'[ptz]\nport = "{link}"\nprotocol = "pelco-d"\n{more}'
     with (
-        wired(head, link),
+        WiredHead(head, link),
         mosquitto() as broker,
         running_stack(f'url = "{broker.settings().url}"', portal=settings) as stack,
     ):

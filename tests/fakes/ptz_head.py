@@ -16,8 +16,9 @@ GONE_S = 8.0
 class PtzHead:
     """What all have: velocities in shares of the highest, a position, and a log of stops."""
 
-    def __init__(self, *, loss=0.0, random=None):
-        """`loss` is the share of frames that do not arrive."""
+    def __init__(self, *, loss=0.0, random=None, travels=False):
+        """`loss` is the share of frames that do not arrive. One that `travels` takes its time to a place that
+        was ordered; else it is there at once."""
         self.velocity = (0.0, 0.0, 0.0)
         self.position = [0.0, 0.0, 0.0]
         self.is_on = True
@@ -27,19 +28,49 @@ class PtzHead:
         """Every frame that arrived whole, with its time."""
         self.lost = []
         """And when others were lost."""
+        self.peaks = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+        """The least and the most of each axis since somebody last set them."""
+        self._travels, self._goals = travels, {}
         self._loss, self._random = loss, random or Random(0)
         self._at_s = 0.0
         self._kept = b""
 
     @property
     def is_moving(self):
-        return any(self.velocity)
+        return any(self.velocity) or bool(self._goals)
 
     def pass_to(self, now_s):
         """Let time pass."""
         passed_s, self._at_s = max(0.0, now_s - self._at_s), max(self._at_s, now_s)
         for axis, share in enumerate(self.velocity):
             self.position[axis] += share * MAX_DEG_S * passed_s
+        for axis, goal in list(self._goals.items()):
+            beyond, most = goal - self.position[axis], MAX_DEG_S * passed_s
+            self.position[axis] += max(-most, min(most, beyond))
+            if self.position[axis] == goal:
+                del self._goals[axis]
+        low, high = self.peaks
+        self.peaks = [list(map(min, low, self.position)), list(map(max, high, self.position))]
+
+    def due(self, _now_s):
+        """What it says by itself by now."""
+        return b""
+
+    def rest_peaks(self):
+        """Count them from here."""
+        self.peaks = [list(self.position), list(self.position)]
+
+    def _go(self, **axes):
+        """To a place that was ordered: `pan`, `tilt`, `zoom` in degrees."""
+        for name, goal in axes.items():
+            axis = ("pan", "tilt", "zoom").index(name)
+            if self._travels:
+                self._goals[axis] = goal
+            else:
+                self.position[axis] = goal
+
+    def _go_to(self, place):
+        self._go(**dict(zip(("pan", "tilt", "zoom"), place, strict=True)))
 
     def feed(self, data, now_s):
         """Bytes from the wire; what it answers at once."""
@@ -96,14 +127,15 @@ class PelcoHead(PtzHead):
                 self.presets.pop(body[3], None)
             case 0x07:
                 self.velocity = (0.0, 0.0, 0.0)
-                self.position = list(self.presets.get(body[3], self.position))
+                self._go_to(self.presets.get(body[3], self.position))
             case 0x51 | 0x53:
                 return echoed + self._tell(bits)
             case 0x4B | 0x4D:
                 angle = (body[2] << 8 | body[3]) / 100
                 angle = angle - 360 if angle > 180 else angle
-                self.position[bits == 0x4D] = angle if bits == 0x4B else -angle
+                self._go(**({"pan": angle} if bits == 0x4B else {"tilt": -angle}))
             case _:
+                self._goals.clear()
                 self.velocity = (
                     pan * (bool(bits & 2) - bool(bits & 4)),
                     tilt * (bool(bits & 8) - bool(bits & 16)),
@@ -139,7 +171,7 @@ class ViscaCamera(PtzHead):
         self.position[2] = max(0.0, min(60.0, self.position[2]))
 
     def due(self, now_s):
-        """What it says by itself by now: completions."""
+        """Completions."""
         done = [socket for socket, ends_s in self.sockets.items() if now_s >= ends_s]
         for socket in done:
             del self.sockets[socket]
@@ -177,23 +209,26 @@ class ViscaCamera(PtzHead):
         took, done = bytes((0x90, 0x40 | socket, 0xFF)), bytes((0x90, 0x50 | socket, 0xFF))
         match body[:3], len(body):
             case b"\x01\x06\x01", 7:
+                self._goals.clear()
                 pan = body[3] / 0x18 * ((body[5] == 2) - (body[5] == 1))
                 tilt = body[4] / 0x14 * ((body[6] == 1) - (body[6] == 2))
                 self.velocity = (pan, tilt, self.velocity[2])
             case b"\x01\x04\x07", 4:
+                self._goals.pop(2, None)
                 way, speed = body[3] & 0xF0, (1 + (body[3] & 0x0F)) / 8
                 self.velocity = (*self.velocity[:2], speed * ((way == 0x20) - (way == 0x30)))
             case b"\x01\x06\x02", 13:
-                self.position[:2] = [value / self.units_per_deg for value in _units(body[5:])]
+                pan, tilt = (value / self.units_per_deg for value in _units(body[5:]))
+                self._go(pan=pan, tilt=tilt)
                 return self._hold(socket, now_s)
             case b"\x01\x04\x47", 7:
-                self.position[2] = _units(body[3:])[0] / 0x4000 * 60
+                self._go(zoom=_units(body[3:])[0] / 0x4000 * 60)
                 return self._hold(socket, now_s)
             case b"\x01\x06\x04", 3:
-                self.position[:2] = [0.0, 0.0]
+                self._go(pan=0.0, tilt=0.0)
                 return self._hold(socket, now_s)
             case b"\x01\x04\x3f", 5 if body[3] == 2:
-                self.position = list(self.presets.get(body[4], self.position))
+                self._go_to(self.presets.get(body[4], self.position))
                 return self._hold(socket, now_s)
             case b"\x01\x04\x3f", 5:
                 self.presets[body[4]] = tuple(self.position)
@@ -203,12 +238,17 @@ class ViscaCamera(PtzHead):
 
     def _hold(self, socket, now_s):
         self.velocity = (0.0, 0.0, 0.0)
-        self.sockets[socket] = now_s + GONE_S
+        way_s = (
+            max((abs(goal - self.position[axis]) for axis, goal in self._goals.items()), default=0)
+            / MAX_DEG_S
+        )
+        self.sockets[socket] = now_s + (way_s if self._travels else GONE_S)
         return bytes((0x90, 0x40 | socket, 0xFF))
 
     def _cancel(self, socket):
         if self.sockets.pop(socket, None) is None:
             return bytes((0x90, 0x60 | socket, 0x05, 0xFF))
+        self._goals.clear()
         return bytes((0x90, 0x60 | socket, 0x04, 0xFF))
 
     def _tell(self, body):

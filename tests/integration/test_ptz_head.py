@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 from fakes.ptz_head import PelcoHead, ViscaCamera
@@ -16,7 +14,7 @@ from fakes.ptz_rig import Store
 from parts.mosquitto import mosquitto
 from parts.portal import USER
 from parts.stack import ROOT, running_stack
-from parts.terminal import Terminal
+from parts.wired_head import PATIENCE_S, WiredHead
 
 from agent.config import PtzSettings
 from agent.doctor.ptz import judge_head, try_head
@@ -27,60 +25,7 @@ from agent.serial.ptz.visca import drive
 from agent.serial.ptz.visca_ip import CONTROL, REPLY, Datagram, encode, parse
 from agent.serial.ptz.wiring import build
 
-PATIENCE_S = 30.0
 STOP_FRAME = encode_d(1, STOP)
-
-
-class Bench:
-    """Lets the head hear what the agent writes, and notes it."""
-
-    def __init__(self, link):
-        self.terminal, self.head = Terminal(link), PelcoHead()
-        self._ends, self._plugging = threading.Event(), threading.Lock()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._ends.set()
-        self._thread.join()
-        self.terminal.unplug()
-
-    def unplug(self):
-        with self._plugging:
-            self.terminal.unplug()
-
-    def replug(self):
-        with self._plugging:
-            self.terminal.unplug()
-            self.terminal.plug()
-
-    def until(self, condition, why):
-        ends_s = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < ends_s, why
-            time.sleep(0.01)
-
-    def until_moving(self):
-        self.until(lambda: self.head.is_moving, "it does not move")
-
-    def until_still(self):
-        self.until(lambda: not self.head.is_moving, "it runs on")
-
-    @property
-    def frames(self):
-        return [frame for _, frame in self.head.frames]
-
-    def _run(self):
-        while not self._ends.is_set():
-            with self._plugging:
-                if self.terminal.device >= 0:
-                    select.select([self.terminal.device], [], [], 0.005)
-                    answer = self.head.feed(self.terminal.heard(), time.monotonic())
-                    self.terminal.say(answer)
-            time.sleep(0.001)
 
 
 @contextlib.contextmanager
@@ -102,38 +47,38 @@ def holding(stack):
 def test_whoever_dies_the_head_stands_still(tmp_path):
     link = tmp_path / "pinhole-ptz"
     head = f'[ptz]\nport = "{link}"\nprotocol = "pelco-d"\n'
-    with Bench(link) as bench, mosquitto() as broker:
+    with WiredHead(PelcoHead(), link) as wired, mosquitto() as broker:
         url = f'url = "{broker.settings().url}"\nversion = "3.1.1"'
         with running_stack(url, portal=head) as stack:
-            bench.until(lambda: bench.frames, "nothing is sent")
-            assert bench.frames[0] == STOP_FRAME, "before anything else"
+            wired.until(lambda: wired.frames, "nothing is sent")
+            assert wired.frames[0] == STOP_FRAME, "before anything else"
 
             with holding(stack) as viewer:
-                bench.until_moving()
+                wired.until_moving()
                 viewer.kill()
-                bench.until_still()
+                wired.until_still()
 
             with holding(stack):
-                bench.until_moving()
-                sent = len(bench.frames)
-                bench.replug()
-                bench.until(lambda: len(bench.frames) > sent, "the port is not found again")
-                assert bench.frames[sent] == STOP_FRAME, "before anything else"
-                bench.until_moving()
+                wired.until_moving()
+                sent = len(wired.frames)
+                wired.replug()
+                wired.until(lambda: len(wired.frames) > sent, "the port is not found again")
+                assert wired.frames[sent] == STOP_FRAME, "before anything else"
+                wired.until_moving()
                 stack.agent.kill()
                 stack.agent.wait()
-                sent = len(bench.frames)
-                assert bench.head.is_moving, "nobody could tell it"
+                sent = len(wired.frames)
+                assert wired.head.is_moving, "nobody could tell it"
             stack.start_agent()
-            bench.until_still()
-            assert bench.frames[sent] == STOP_FRAME, "the first frame of a start"
+            wired.until_still()
+            assert wired.frames[sent] == STOP_FRAME, "the first frame of a start"
 
             with holding(stack):
-                bench.until_moving()
+                wired.until_moving()
                 stack.agent.send_signal(signal.SIGTERM)
                 stack.agent.wait(PATIENCE_S)
-                bench.until_still()
-                assert bench.frames[-2:] == [STOP_FRAME] * 2
+                wired.until_still()
+                assert wired.frames[-2:] == [STOP_FRAME] * 2
             assert stack.agent.returncode == 0
             audit = (stack.folder / "portal-audit.jsonl").read_text()
     moves = [entry for line in audit.splitlines() if "ptz-move" in (entry := json.loads(line)).values()]
@@ -149,13 +94,13 @@ def halt(*settings):
 
 
 def test_after_a_kill_the_service_manager_has_it_stop(tmp_path):
-    with Bench(tmp_path / "pinhole-ptz") as bench:
-        bench.head.velocity = (1.0, 0.0, 0.0)
-        assert halt(tmp_path, f'port = "{bench.terminal.link}"').stderr == ""
-        bench.until(lambda: len(bench.frames) == 3, "three stops")
-        assert (bench.frames, bench.head.is_moving) == ([STOP_FRAME] * 3, False)
-        bench.unplug()
-        gone = halt(tmp_path, f'port = "{bench.terminal.link}"')
+    with WiredHead(PelcoHead(), tmp_path / "pinhole-ptz") as wired:
+        wired.head.velocity = (1.0, 0.0, 0.0)
+        assert halt(tmp_path, f'port = "{wired.terminal.link}"').stderr == ""
+        wired.until(lambda: len(wired.frames) == 3, "three stops")
+        assert (wired.frames, wired.head.is_moving) == ([STOP_FRAME] * 3, False)
+        wired.unplug()
+        gone = halt(tmp_path, f'port = "{wired.terminal.link}"')
         assert (gone.returncode, "No such file" in gone.stderr) == (1, True)
     assert halt(tmp_path).returncode == 0, "there is no head"
 
@@ -170,12 +115,11 @@ def test_what_the_service_manager_runs_loads_nothing_but_python_itself():
 
 
 async def test_the_doctor_tells_a_head_that_answers_from_one_that_is_gone(tmp_path):
-    with Bench(tmp_path / "pinhole-ptz") as bench:
-        bench.head = PelcoHead(answers=True)
-        settings = PtzSettings(port=str(bench.terminal.link))
+    with WiredHead(PelcoHead(answers=True), tmp_path / "pinhole-ptz") as wired:
+        settings = PtzSettings(port=str(wired.terminal.link))
         assert (await probe(settings)).answers, "it is asked a second after the stops"
-        assert bench.frames[0] == STOP_FRAME
-        bench.unplug()
+        assert wired.frames[0] == STOP_FRAME
+        wired.unplug()
         gone = judge_head(settings, await try_head(settings, 0.3))
         assert (gone.verdict, gone.advice) == ("warning", "is it plugged in?")
 

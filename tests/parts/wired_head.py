@@ -3,28 +3,65 @@
 import select
 import threading
 import time
-from contextlib import contextmanager
 
 from parts.terminal import Terminal
 
+PATIENCE_S = 30.0
 
-@contextmanager
-def wired(head, link):
-    """`head` is at the other end of the port `link`."""
-    terminal, ends = Terminal(link), threading.Event()
 
-    def serve():
-        while not ends.is_set():
-            select.select([terminal.device], [], [], 0.005)
-            if answers := head.feed(terminal.heard(), time.monotonic()):
-                terminal.say(answers)
+class WiredHead:
+    """`head` is at the other end of the port `link` for as long as this is entered."""
+
+    def __init__(self, head, link):
+        self.terminal, self.head = Terminal(link), head
+        self._ends, self._plugging = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ends.set()
+        self._thread.join()
+        self.terminal.unplug()
+
+    @property
+    def frames(self):
+        """What the head heard whole."""
+        return [frame for _, frame in self.head.frames]
+
+    def unplug(self):
+        with self._plugging:
+            self.terminal.unplug()
+
+    def replug(self):
+        """As another port under the same name."""
+        with self._plugging:
+            self.terminal.unplug()
+            self.terminal.plug()
+
+    def until(self, condition, why):
+        ends_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < ends_s, why
+            time.sleep(0.01)
+
+    def until_moving(self):
+        self.until(lambda: self.head.is_moving, "it does not move")
+
+    def until_still(self):
+        self.until(lambda: not self.head.is_moving, "it runs on")
+
+    def _serve(self):
+        while not self._ends.is_set():
+            with self._plugging:
+                if self.terminal.device >= 0:
+                    self._listen()
             time.sleep(0.002)
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield terminal
-    finally:
-        ends.set()
-        thread.join()
-        terminal.unplug()
+    def _listen(self):
+        select.select([self.terminal.device], [], [], 0.005)
+        now_s = time.monotonic()
+        if said := self.head.feed(self.terminal.heard(), now_s) + self.head.due(now_s):
+            self.terminal.say(said)
