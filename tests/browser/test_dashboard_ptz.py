@@ -1,35 +1,24 @@
 """Who may move a camera's head does so from its page: a real agent, a head on a pseudo terminal, Chromium."""
 
-import asyncio
 import math
 import time
 from contextlib import asynccontextmanager
 
 from fakes.ptz_head import PelcoHead
 from parts.axe import faults
-from parts.chromium import NO_PREVIEWS, chromium, screenshot
-from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE, enter_password, until_phase
-from parts.mosquitto import mosquitto
+from parts.chromium import screenshot
+from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE
+from parts.head_page import head_page, until
 from parts.portal import PASSWORD
-from parts.stack import running_stack
-from parts.wired_head import WiredHead
 from playwright.async_api import expect
 
 from agent.config import load
 from agent.portal.accounts.desk import Desk
+from agent.serial.ptz.pelco import SET_PRESET
 
-PATIENCE_S = PATIENCE_MS / 1000
 FOV_DEG = 60.0
 """What the settings have where they say nothing."""
 A_QUARTER_DEG = math.degrees(math.atan(0.5 * math.tan(math.radians(FOV_DEG / 2))))
-
-
-async def until(condition, why):
-    """Wait for something of the head's."""
-    ends_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < ends_s, why
-        await asyncio.sleep(0.02)
 
 
 async def turned(head, click):
@@ -42,28 +31,17 @@ async def turned(head, click):
     return before
 
 
+def kept(head, number):
+    """How often a Pelco-D head was told to keep this preset."""
+    return sum(frame[3] == SET_PRESET and frame[5] == number for _, frame in head.frames)
+
+
 @asynccontextmanager
 async def camera(tmp_path, more="", **head):
-    """A camera with a head, and how to open its page as somebody; `more` settings of the head."""
-    link, head = tmp_path / "head", PelcoHead(**head)
-    settings = f'[ptz]\nport = "{link}"\nprotocol = "pelco-d"\n{more}'
-    with (
-        WiredHead(head, link),
-        mosquitto() as broker,
-        running_stack(f'url = "{broker.settings().url}"', portal=settings) as stack,
-    ):
-        async with chromium() as browser:
-
-            async def open_as(user="ann", **context):
-                page = await browser.new_page(viewport=context.pop("viewport", DESKTOP), **context)
-                page.set_default_timeout(PATIENCE_MS)
-                await page.add_init_script(NO_PREVIEWS)
-                await page.goto(f"{stack.url}/#/camera/cam")
-                await enter_password(page, user)
-                await until_phase(page, "playing")
-                return page
-
-            yield stack, head, open_as
+    """A camera with a Pelco-D head, and how to open its page as somebody."""
+    head = PelcoHead(**head)
+    async with head_page(tmp_path, head, more) as (stack, open_as):
+        yield stack, head, open_as
 
 
 async def test_press_hold_and_release_move_the_head_and_stop_it(tmp_path):
@@ -270,11 +248,12 @@ async def test_home_and_a_tour(tmp_path):
         await page.get_by_role("button", name="Presets").click()
         menu = page.locator("#presets")
         await expect(menu.get_by_text("Calibrate", exact=True)).to_be_hidden(timeout=PATIENCE_MS)
-        for pan_deg, name in ((30.0, "Gate"), (-50.0, "Yard")):
+        for number, (pan_deg, name) in enumerate(((30.0, "Gate"), (-50.0, "Yard")), 1):
             head.position[0] = pan_deg
             await menu.get_by_label("Name").fill(name)
             await menu.get_by_role("button", name="Keep this view").click()
             await expect(menu.locator(".preset", has_text=name)).to_be_visible(timeout=PATIENCE_MS)
+            await until(lambda n=number: kept(head, n) == 2, "it is not told twice to keep it")
         await menu.get_by_role("button", name="Home").click()
         await until(lambda: head.position[0] == -20, "it does not turn home")
         await expect(menu.get_by_text("Turns home")).to_be_visible()

@@ -17,8 +17,10 @@ class PtzHead:
     """What all have: velocities in shares of the highest, a position, and a log of stops."""
 
     def __init__(self, *, loss=0.0, random=None, travels=False):
-        """`loss` is the share of frames that do not arrive. One that `travels` takes its time to a place that
-        was ordered; else it is there at once."""
+        """`loss` is the share of frames that do not arrive.
+
+        One that `travels` takes its time to a place that was ordered; else it is there at once.
+        """
         self.velocity = (0.0, 0.0, 0.0)
         self.position = [0.0, 0.0, 0.0]
         self.is_on = True

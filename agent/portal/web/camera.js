@@ -46,7 +46,7 @@ export class CameraView {
     this.pipButton = tool("pip", "Pop out", () => this.#pictureInPicture(), { title: "Picture in picture (p)" });
     if (!document.pictureInPictureEnabled) this.pipButton.hidden = true;
     this.#viewer = new Viewer({ signal, device: id, video: this.video, iceServers });
-    this.ptz = isShared ? null : new Ptz(id, this.#viewer, this.video);
+    this.ptz = isShared ? null : new Ptz(id, this.#viewer, this.video, this.zoom);
     this.element = this.#layout(showHelp, isShared);
     if (poster) this.#showPoster(poster);
     this.#viewer.addEventListener("change", () => this.#onChange());

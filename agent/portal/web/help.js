@@ -12,6 +12,7 @@ const KEYS = [
   ["+ − 0", "Zoom in, out, whole picture"],
   ["m", "Show or hide what moves the camera"],
   ["Arrows + −", "Move the camera while that is shown; Shift is faster"],
+  ["Arrows + − Enter", "On the picture, while pointing: move a mark, size a box, turn and zoom there"],
   ["s", "Save a snapshot"],
   ["d", "Small picture, which saves data"],
   ["p", "Picture in picture"],

@@ -14,6 +14,7 @@ const BY_KEY = 0.6;
 /** With a longer round trip a hand overshoots, and pointing is better. */
 const FAR_MS = 250;
 const NEAR_MS = 180;
+const WHEEL_MS = 200; // a notch moves the lens for so long
 const WORDS = { absent: "The head's port is away", "not-allowed": "You may no longer move this camera", "let-go": "It was stopped: let go first" };
 const STATES = { absent: "The head's port is away", silent: "The head does not answer" };
 
@@ -25,21 +26,29 @@ export class Ptz {
   #isAsking = false;
   #isPointing = false;
   #hasChosen = false;
+  #wheel = 0;
   #stick = new Stick();
   #gamepad = new Gamepad(this.#stick);
   #off = new AbortController();
 
-  constructor(device, viewer, video) {
+  /** @param {Zoom} zoom the digital one, for heads without a lens that moves. */
+  constructor(device, viewer, video, zoom) {
     this.#device = device;
     this.#viewer = viewer;
+    this.zoom = zoom;
     this.button = iconButton("move", "Move the camera", () => this.#show(this.panel.hidden), { title: "Move the camera (m)", "aria-pressed": "true", hidden: true });
-    this.aim = new Aim(video, (aim) => this.#turnTo(aim));
+    this.aim = new Aim(video, {
+      aim: (aim) => this.#turnTo(aim),
+      wheel: (speed, event) => this.#onWheel(speed, event),
+      pinch: (speed, factor, at) => this.#onPinch(speed, factor, at),
+      leave: () => this.point.focus(),
+    });
     const ask = (name, wish) => viewer.command(name, wish);
     this.presets = new Presets(ask);
     this.calibrate = new Calibrate(ask);
     this.presets.element.append(this.calibrate.element);
     const [less, more] = [["minus", "Zoom the lens out", { zoom: -1 }], ["plus", "Zoom the lens in", { zoom: 1 }]].map(([name, label, velocity]) => pressable(holdButton(this.#stick, name, label, velocity)));
-    this.point = iconButton("aim", "Point in the picture", () => this.#choose(!this.#isPointing), { "aria-pressed": "false", title: "Click to centre, draw a box to zoom" });
+    this.point = iconButton("aim", "Point in the picture", ({ detail }) => this.#choose(!this.#isPointing, detail === 0), { "aria-pressed": "false" });
     this.said = el("p", { class: "ptz-said", role: "status" });
     this.take = el("button", { type: "button", class: "button", hidden: true, onclick: () => this.#take() }, "Take over");
     const beside = el("div", { class: "ptz-beside" }, more, less, this.point, this.presets.button);
@@ -63,7 +72,8 @@ export class Ptz {
     if (section) {
       this.#updateMenu();
       this.point.hidden = !section.can_move;
-      this.aim.canZoom = section.can_zoom_to === true;
+      this.point.title = section.can_zoom_to ? "Click to centre, draw a box to zoom" : "Click to centre";
+      this.aim.update(section.can_zoom_to === true);
     }
     if (!had !== !section || this.#isPointing) this.#arrange();
     this.#say();
@@ -95,6 +105,7 @@ export class Ptz {
   }
 
   close() {
+    clearTimeout(this.#wheel);
     this.#off.abort();
     this.#gamepad.close();
     this.#stick.release();
@@ -137,16 +148,37 @@ export class Ptz {
     this.button.hidden = !this.#isMine;
     if (isNews) this.panel.hidden = !this.#isMine;
     const isOn = this.#isMine && !this.panel.hidden;
+    const isLeft = this.aim.element === document.activeElement;
     this.aim.element.hidden = !(isOn && this.#isPointing && this.#section.can_move);
+    if (isLeft && this.aim.element.hidden) (this.panel.hidden ? this.button : this.point).focus();
     if (isOn) this.#gamepad.open();
     else this.#gamepad.close();
     this.onViewer();
     this.#say();
   }
 
-  #choose(isPointing) {
+  #choose(isPointing, isByKey) {
     this.#hasChosen = true;
     this.#aimOrNot(isPointing);
+    if (isPointing && isByKey) this.aim.element.focus();
+  }
+
+  /** Whether the lens zooms, by what the settings say of it. */
+  get #hasLens() {
+    return (this.#section?.zoom_max ?? 1) > 1;
+  }
+
+  #onWheel(speed, event) {
+    if (!this.#hasLens) return this.zoom.onWheel(event);
+    clearTimeout(this.#wheel);
+    this.#stick.hold("wheel", { zoom: speed });
+    this.#wheel = setTimeout(() => this.#stick.letGo("wheel"), WHEEL_MS);
+  }
+
+  #onPinch(speed, factor, { x, y }) {
+    if (!this.#hasLens) this.zoom.pinch(factor, x, y);
+    else if (speed) this.#stick.hold("pinch", { zoom: speed });
+    else this.#stick.letGo("pinch");
   }
 
   #aimOrNot(isPointing) {

@@ -29,7 +29,7 @@ export class Zoom {
   /** @param {HTMLElement} layer what is scaled; it fills the stage. */
   constructor(layer) {
     this.#layer = layer;
-    layer.addEventListener("wheel", (event) => this.#onWheel(event), { passive: false });
+    layer.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
     layer.addEventListener("pointerdown", (event) => this.#onDown(event));
     layer.addEventListener("pointermove", (event) => this.#onMove(event));
     for (const end of ["pointerup", "pointercancel"]) layer.addEventListener(end, (event) => this.#pointers.delete(event.pointerId));
@@ -57,12 +57,19 @@ export class Zoom {
     return true;
   }
 
-  #onWheel(event) {
+  /** Under the pointer. */
+  onWheel(event) {
     event.preventDefault();
     const { left, top } = this.#box();
     // A wheel's notch is 100 px or 3 lines; a touchpad sends many small ones.
     const pixels = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1);
     this.#scale(2 ** (-within(pixels, -200, 200) / 200), event.clientX - left, event.clientY - top);
+  }
+
+  /** About a point of the page. */
+  pinch(factor, x, y) {
+    const { left, top } = this.#box();
+    this.#scale(factor, x - left, y - top);
   }
 
   #onDown(event) {

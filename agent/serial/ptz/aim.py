@@ -55,6 +55,16 @@ def point_at(position: Position, x: float, y: float, fov_deg: float, magnified: 
     return Position(pan_deg, math.degrees(math.atan2(above, math.hypot(right, ahead))))
 
 
+def filling(x: float, y: float, width: float, fov_deg: float, magnified: float) -> float:
+    """The magnification with which a box of so many picture widths fills the picture, once in its middle.
+
+    What is beside the middle looks larger than it does there, up and down by the cosine of its angle, and
+    sideways by its square: no edge of the box is beyond the picture's.
+    """
+    half = math.tan(math.radians(fov_deg / 2)) / magnified
+    return magnified * math.hypot(1, 2 * x * half, 2 * y * half) / width
+
+
 @with_config(ConfigDict(allow_inf_nan=False))
 @dataclass(frozen=True, slots=True)
 class Point:

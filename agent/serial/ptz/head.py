@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.serial.ptz.asking import COASTS_S, RESTING_S, Asking
 from agent.serial.ptz.driver import Driver
-from agent.serial.ptz.motion import ForgetPreset, KeepPreset, Limits, Order, Pulse, Velocity
+from agent.serial.ptz.motion import ForgetPreset, KeepPreset, Limits, Order, Position, Pulse, Velocity
 
 DEAD_MAN_S = 0.4
 """Four words of a viewer's, at 10 Hz."""
@@ -32,7 +33,8 @@ REFRESH_S = 0.3
 """All axes are said again: a frame may have been lost."""
 ORDER_S = 20.0
 """A preset is reached by then."""
-ASK_MOVING_S, ASK_FIRST_S, ASK_RESTING_S = 0.25, 1.0, 10.0
+SETTLES_S = 1.0
+"""A head that has told nothing yet is asked so long after a stop."""
 WAIT_S, LEAST_S = 0.05, 0.005
 """How often it is seen whether an answer is overdue; and how soon it is worth to look again at all."""
 MAX_ORDERS = 8
@@ -93,7 +95,8 @@ class Head:
         self._orders: deque[Order] = deque(maxlen=MAX_ORDERS)
         self._drive: _Drive | None = None
         self._stopping: _Stopping | None = None
-        self._free_s = self._drive_s = self._answer_s = self._ask_s = 0.0
+        self._asking = Asking()
+        self._free_s = self._drive_s = self._answer_s = 0.0
         self._ordered_s = -ORDER_S
         self._stopped_s = -STOP_AGAIN_S
         self._heard_s = 0.0
@@ -107,7 +110,7 @@ class Head:
 
     def is_moving(self, now_s: float) -> bool:
         """By somebody's word, or on its way to a preset or a position."""
-        return self._drive is not None or bool(self._orders) or now_s < self._ordered_s + ORDER_S
+        return self._drive is not None or bool(self._orders) or self._is_ordered(now_s)
 
     def opened(self, now_s: float) -> bytes:
         """The port was opened: the frame that goes out before all else, which stops."""
@@ -137,12 +140,14 @@ class Head:
             self._stop(now_s)
         if self.driver.answers != answers:
             self._answer_s = min(self._answer_s, now_s + self._bus.gap_s)
-            if self.driver.position is None:  # half of it is known
-                self._ask_s = min(self._ask_s, now_s + ASK_FIRST_S)
+            if self.driver.position is None:
+                self._asking.hurry(now_s)
+            else:
+                self._note_arrival(position or self.driver.position, now_s)
         if self.driver.is_full and self._stopping:
             self._stopping.due_s = now_s
         if not was_free and self.driver.is_free and not self._drive:
-            self._end_order()
+            self._end_order(now_s)
         if self._drive and self.driver.position != position:
             self._drive.is_dirty = True  # a limit may be reached
 
@@ -218,8 +223,8 @@ class Head:
     def wake_s(self, now_s: float) -> float:
         """When to ask `next_frame` again, if nothing happens before."""
         if not self.is_open:
-            return now_s + ASK_RESTING_S
-        times = [self._ask_s]
+            return now_s + RESTING_S
+        times = [self._asking.due_s]
         if self._burst or self._openings or self._queue or (self._orders and self.driver.is_free):
             times.append(now_s)
         if not self.driver.is_free:
@@ -246,6 +251,15 @@ class Head:
         is_limited = self.limits.pan_deg is not None or self.limits.tilt_deg is not None
         return self._drive is not None and is_limited and self.driver.position is not None
 
+    @property
+    def _is_followed(self) -> bool:
+        """It goes somewhere by itself and can tell where it is: nothing else needs the bus meanwhile."""
+        return self._drive is None and self.driver.position is not None
+
+    @property
+    def _settles_s(self) -> float:
+        return SETTLES_S if self.driver.position is None else COASTS_S
+
     def _forget(self) -> None:
         self._drive = self._stopping = None
         self._burst.clear()
@@ -253,11 +267,27 @@ class Head:
         self._queue.clear()
         self._orders.clear()
         self._ordered_s = -ORDER_S
-        self._free_s = self._answer_s = self._drive_s = self._ask_s = 0.0
+        self._free_s = self._answer_s = self._drive_s = 0.0
+        self._asking = Asking()
 
-    def _end_order(self) -> None:
-        if not self._orders:
+    def _end_order(self, now_s: float) -> None:
+        if not self._orders and self._is_ordered(now_s):
             self._ordered_s = -ORDER_S
+            self._asking.rest(now_s)
+            self._on_change()
+
+    def _is_ordered(self, now_s: float) -> bool:
+        """On its way to a preset or a position."""
+        return now_s < self._ordered_s + ORDER_S
+
+    def _note_arrival(self, before: Position, now_s: float) -> None:
+        """Of a head that says where it points, and not that it is there."""
+        position = self.driver.position
+        if self.driver.confirms or position is None or not self._is_ordered(now_s):
+            return
+        turned_deg = max(abs(position.pan_deg - before.pan_deg), abs(position.tilt_deg - before.tilt_deg))
+        if self._asking.has_arrived(turned_deg, now_s - self._ordered_s):
+            self._end_order(now_s)
 
     def _stop(self, now_s: float) -> None:
         self._drive = None
@@ -267,14 +297,14 @@ class Head:
         self._ordered_s = -ORDER_S
         self._stopping = _Stopping(now_s, now_s)
         self._stopped_s = now_s
+        self._asking.rest(now_s)
         self.driver.begin_stop()
         self._on_change()
 
     def _begin_drive(self, drive: _Drive) -> None:
         """Where it points is asked from its first moment on, not when it is a resting head's turn."""
         self._drive = drive
-        if self._ask_s > drive.since_s + ASK_MOVING_S:
-            self._ask_s = drive.since_s
+        self._asking.begin(drive.since_s)
 
     def _end_drive(self, now_s: float) -> None:
         """The dead man's switch, the longest motion, and the end of a pulse."""
@@ -335,6 +365,7 @@ class Head:
             return False
         if not isinstance(order, KeepPreset | ForgetPreset):
             self._ordered_s = now_s
+            self._asking.begin(now_s)
         self._queue.extend(self.driver.order(order))
         return bool(self._queue)
 
@@ -355,11 +386,11 @@ class Head:
         return first
 
     def _next_question(self, now_s: float) -> bytes | None:
-        if now_s < self._ask_s:
+        if now_s < self._asking.due_s:
             return None
-        is_moving = self.is_moving(now_s) or now_s < self._stopped_s + 1
-        self._ask_s = now_s + (ASK_MOVING_S if is_moving else ASK_RESTING_S)
-        if is_moving and not (self.driver.asks_while_moving or self._must_be_held):
+        is_moving = self.is_moving(now_s) or now_s < self._stopped_s + self._settles_s
+        self._asking.plan(now_s, is_moving=is_moving)
+        if is_moving and not (self.driver.asks_while_moving or self._must_be_held or self._is_followed):
             return None
         asked = self.driver.ask()
         if asked is None:

@@ -13,7 +13,7 @@ from agent.model.command import (
     PtzTour,
 )
 from agent.serial.ptz import visca
-from agent.serial.ptz.aim import PULSE_SPEED, Calibration, Point, point_at, zoom_share
+from agent.serial.ptz.aim import PULSE_SPEED, Calibration, Point, filling, point_at, zoom_share
 from agent.serial.ptz.desk import Desk
 from agent.serial.ptz.holder import Person
 from agent.serial.ptz.memory import Preset
@@ -101,7 +101,8 @@ class Orders:
         turn = GoTo(desk.head.limits.clamp(position))
         if wish.width >= 1 or settings.zoom_max is None or driver.zoom_share is None:
             return (turn,)
-        return (turn, ZoomTo(zoom_share(desk.magnified / wish.width, settings.zoom_max)))
+        wanted = filling(wish.x, wish.y, wish.width, settings.fov_deg, desk.magnified)
+        return (turn, ZoomTo(zoom_share(wanted, settings.zoom_max)))
 
     def _pulse(self, axis: str, moved: float) -> tuple[Pulse, ...]:
         seconds = self._calibration(axis).pulse_s(moved)
