@@ -524,8 +524,8 @@ class PtzSettings(Section):
         default=None,
         gt=1,
         le=100,
-        description="Magnification at the tele end: motions become slower, the more is zoomed in; boxes, wheel "
-        "and pinch zoom the lens.",
+        description="Magnification at the tele end: motions become slower, the more is zoomed in; boxes, "
+        "wheel and pinch zoom the lens.",
         examples=[18],
     )
     units_per_deg: float = Field(
