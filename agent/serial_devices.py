@@ -114,10 +114,10 @@ class SerialDevices:
         )
         folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         helpers = Helpers(Path(folder) if folder else None)
-        modem, first = self._make_modem(count), len(self._parts)
+        (modem, set_apn), first = self._make_modem(count, helpers), len(self._parts)
         recovery = self._add_recovery(modem, helpers) if settings.modem.recovery.enabled else None
         if settings.sms.enabled:
-            self._lifeline = self._add_lifeline(modem, recovery, helpers)
+            self._lifeline = self._add_lifeline(modem, recovery, set_apn)
         watch = ModemWatch(modem, lambda kind, words: self._on_event(kind, words, {}), self._on_change)
         section = watch.section if recovery is None else lambda: recovery.told(watch.section())
         self.handlers["modem-history"] = lambda _, __: watch.history()
@@ -125,14 +125,22 @@ class SerialDevices:
         self._add("modem-watch", watch.run)
         self.sections["modem"] = partial(told, section, tuple(self._parts[first:]))
 
-    def _make_modem(self, count: "DataCount") -> "Modem":
+    def _make_modem(self, count: "DataCount", helpers: "Helpers") -> tuple["Modem", Callable[[str], None]]:
+        """And who gives its connection another access point name: itself, or NetworkManager by root."""
         if self._settings.modem.backend == "at":
             from agent.serial.modem.wire import WireModem  # noqa: PLC0415
 
-            return WireModem(self._settings.modem, count, self._on_change, self._on_event)
+            modem = WireModem(
+                self._settings.modem, count, self._on_change, self._on_event, on_sms=self._reader
+            )
+            return modem, modem.set_apn
         from agent.serial.modem.modem_manager import ManagedModem  # noqa: PLC0415
 
-        return ManagedModem(count, on_sms=self._on_sms if self._settings.sms.enabled else None)
+        return ManagedModem(count, on_sms=self._reader), helpers.set_apn
+
+    @property
+    def _reader(self) -> Callable[[str], str | None] | None:
+        return self._on_sms if self._settings.sms.enabled else None
 
     def _add_recovery(self, modem: "Modem", helpers: "Helpers") -> "Recovery":
         from agent.serial.modem.ladder import Memory  # noqa: PLC0415
@@ -165,7 +173,9 @@ class SerialDevices:
         self._add("modem-recovery", recovery.run)
         return recovery
 
-    def _add_lifeline(self, modem: "Modem", recovery: "Recovery | None", helpers: "Helpers") -> "Lifeline":
+    def _add_lifeline(
+        self, modem: "Modem", recovery: "Recovery | None", set_apn: Callable[[str], None]
+    ) -> "Lifeline":
         from agent.serial.modem.acts import Acts  # noqa: PLC0415
         from agent.serial.modem.inbox import ANSWERED_S  # noqa: PLC0415
         from agent.serial.modem.sms import Heard, Lifeline, Now  # noqa: PLC0415
@@ -177,7 +187,7 @@ class SerialDevices:
             lambda: recovery.words if recovery else "",
             lambda: around.allowance,
             partial(self._reboot, ANSWERED_S),
-            helpers.set_apn,
+            set_apn,
         )
         lifeline = Lifeline(
             device.id,

@@ -451,7 +451,7 @@ class SmsSettings(Section):
 
     enabled: bool = Field(
         default=False,
-        description="Look at the messages that the modem gets, and delete them; by ModemManager alone.",
+        description="Look at the messages that the modem gets, and delete them.",
     )
 
 
@@ -857,8 +857,8 @@ class Settings(Section):
     log: LogSettings = Field(default_factory=LogSettings)
 
     def _rules(self) -> Iterator[tuple[str, str]]:
-        if self.sms.enabled and self.modem.backend != "modemmanager":
-            yield "sms.enabled", "needs modem.backend = modemmanager, which has the messages"
+        if self.sms.enabled and self.modem.backend == "none":
+            yield "sms.enabled", "needs modem.backend, modemmanager or at: by it messages are read"
         yield from self._port_faults()
 
     def _port_faults(self) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fakes.modem_messages import NO_CARD, Messages, deliver_pdu
 from parts.terminal import SocketWire, Terminal
 
 Fault = Literal[
@@ -73,6 +74,10 @@ class SimModem:
     """It has news of what goes wrong; else it is only asked."""
     noise: Callable[[bytes], bytes] = lambda data: bytes(0x80 | byte for byte in data) + b"\xff\x00\r\n\x7e"
     """What it says to what it got where it answers noise."""
+    messages: Messages = field(default_factory=Messages)
+    apn: str = "internet.example"
+    needs_apn: str = ""
+    """The only one by which there is data; empty where any does."""
     _born_s: float = 0.0
     """There is a port from here on."""
     _radio_s: float | None = 0.0
@@ -81,6 +86,7 @@ class SimModem:
     _out: bytearray = field(default_factory=bytearray)
     _is_data: bool = False
     _is_prompt: bool = False
+    _typed: bytes = b""
     got: list[str] = field(default_factory=list)
     """Every command that came."""
 
@@ -98,7 +104,7 @@ class SimModem:
 
     def has_data(self, now_s: float) -> bool:
         """What it is for."""
-        is_well = self.fault_at(now_s) is None and self.is_there(now_s)
+        is_well = self.fault_at(now_s) is None and self.is_there(now_s) and self.needs_apn in ("", self.apn)
         return is_well and self._bearer_s is not None and now_s >= self._bearer_s
 
     def fault_at(self, now_s: float) -> Fault | None:
@@ -145,10 +151,7 @@ class SimModem:
                 self._say("OK")
             return
         if self._is_prompt:
-            self._out += b"\r\n> "
-            if b"\x1b" in data:
-                self._is_prompt = False
-                self._say("OK")
+            self._write(data)
             return
         if self.echo:
             self._out += data
@@ -166,6 +169,10 @@ class SimModem:
         """News."""
         self._say(*lines)
 
+    def deliver(self, text: str, sender: str = "+4915140075573") -> None:
+        """Somebody sends a message to it."""
+        self._say(*self.messages.deliver(deliver_pdu(text, sender)))
+
     def enter_data_mode(self) -> None:
         """As if somebody had dialled."""
         self._is_data = True
@@ -173,12 +180,24 @@ class SimModem:
 
     def enter_prompt(self) -> None:
         """As if somebody had begun to write a message, and gone."""
-        self._is_prompt = True
+        self._is_prompt, self._typed = True, b""
         self._out += b"\r\n> "
 
     def _say(self, *lines: str) -> None:
         for line in lines:
             self._out += b"\r\n" + line.encode() + b"\r\n"
+
+    def _write(self, data: bytes) -> None:
+        """At a prompt."""
+        self._typed += data
+        if b"\x1b" in data or (b"\x1a" in data and self.messages.length is None):
+            self._is_prompt = False
+            self._say("OK")
+        elif b"\x1a" in data:
+            self._is_prompt = False
+            self._say(*self.messages.write(self._typed.partition(b"\x1a")[0].decode()))
+        elif self.messages.length is None:
+            self._out += b"\r\n> "
 
     def _do(self, line: str, now_s: float) -> None:
         self.got.append(line)
@@ -206,12 +225,27 @@ class SimModem:
             self._say("ERROR")
         elif command == "+CPIN?" and self.fault == "no-sim":
             self._say("+CME ERROR: 10")
+        elif self._is_kept(command):
+            pass
         elif re.fullmatch(r"|\+C(E|G|5G)REG=[23]|\+CMEE=1|\+COPS=3,0|H", command):
             self._say("OK")
         elif told := self._told(command, now_s):
             self._say(*told, "OK")
         else:
             self._say("ERROR")
+
+    def _is_kept(self, command: str) -> bool:
+        """Whether it is of what a card or a modem keeps; then it was answered."""
+        said = self.messages.answer(command)
+        if said == [">"]:
+            self.enter_prompt()
+        elif said is not None:
+            self._say(*(NO_CARD if self.fault in ("no-sim", "pin") else said))
+        elif found := re.fullmatch(r'\+CGDCONT=1,"IP","(.*)"', command):
+            self.apn = found[1]
+            self._say("OK")
+            return True
+        return said is not None
 
     def _told(self, command: str, now_s: float) -> list[str]:
         """The lines of an answer."""
@@ -230,7 +264,7 @@ class SimModem:
                 f"+CESQ: 99,99,255,255,{255 if power is None else 20},{255 if power is None else power + 141}"
             ],
             "+CGPADDR": ['+CGPADDR: 1,"10.37.1.2"' if self._has_address(now_s) else '+CGPADDR: 1,"0.0.0.0"'],
-            "+CGDCONT?": ['+CGDCONT: 1,"IP","internet.example","0.0.0.0",0,0'],
+            "+CGDCONT?": [f'+CGDCONT: 1,"IP","{self.apn}","0.0.0.0",0,0'],
             "+CGACT?": [f"+CGACT: 1,{int(self._bearer_s is not None)}"],
         }
         if self.maker == "Quectel":
@@ -287,6 +321,7 @@ class SimModem:
         self._bearer_s = self._born_s + self.register_s + ATTACH_S
         self.echo, self.first_cpsi_fails, self._is_data, self._rest = True, True, False, b""
         self._is_prompt = False
+        self.messages.restart()
         self._out.clear()
         if self.fault is None:
             self._say("RDY")

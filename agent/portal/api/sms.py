@@ -65,6 +65,6 @@ class SmsTexts:
         """Why this camera may never take it, by what it said last; empty where it may."""
         sections = next((each.sections for each in self._gateway.known() if each.id == device), {})
         modem = sections.get("modem")
-        if isinstance(modem, dict) and modem.get("source") == "modemmanager":
+        if isinstance(modem, dict) and modem.get("source") in ("modemmanager", "at"):
             return ""
-        return 'this camera did not say modem.backend = "modemmanager" when last heard: no other takes an SMS'
+        return "this camera told of no modem when last heard, which modem.backend would name: it takes no SMS"

@@ -126,6 +126,15 @@ def _access_point(answer: Answer) -> Reading:
     )
 
 
+def data_context(answer: Answer) -> tuple[int, str]:
+    """Of `AT+CGDCONT?`, the context for data, and what it carries; the first one where none is told."""
+    for line in answer.lines:
+        context, kind, apn = [*read_fields(line), "", "", ""][:3]
+        if re.fullmatch(r"[1-9]|1[0-6]", context) and apn.lower() not in ("ims", "sos"):
+            return int(context), kind.upper() if kind.upper() in ("IPV6", "IPV4V6") else "IP"
+    return 1, "IP"
+
+
 READERS: dict[str, Callable[[Answer], Reading]] = {
     commands.FUNCTION.text: _function,
     commands.MAKER.text: _maker,

@@ -17,6 +17,8 @@ MAX_LINES = 64
 _ENDS = re.compile(rb"[\r\n]+")
 _RESULT = re.compile(r"OK$|ERROR$|\+CM[ES] ERROR: ?(.*)$|COMMAND NOT SUPPORT$|TOO MANY PARAMETERS$")
 _NUMBER = re.compile(r"\d{3,}(?=\d{4})")
+_PDU = re.compile(r"[0-9A-Fa-f]{20,}")
+"""A message that a modem hands on by itself: its sender's number is in it, each two digits swapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +54,23 @@ class News:
     line: str
 
 
-Event = Answer | News
-LEAVE_PROMPT = b"\x1b"
-"""Ends the input of a text (TS 27.005 section 3.5.1), and sends none."""
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The modem waits for the text of the command: this is to be written."""
+
+    body: bytes
+
+
+Event = Answer | News | Prompt
+LEAVE_PROMPT, END_TEXT = b"\x1b", b"\x1a"
+"""End the input of a text (TS 27.005 section 3.5.1): the first sends none."""
 
 
 @dataclass(slots=True)
 class _Waiting:
     command: Command
     ends_s: float
+    is_prompted: bool = False
     lines: list[str] = field(default_factory=list)
 
 
@@ -85,7 +95,7 @@ class Channel:
 
     def send(self, command: Command, now_s: float) -> bytes:
         """What goes to the port. Raises ValueError for a command that may not, or while another one waits."""
-        if not is_allowed(command.text):
+        if not is_allowed(command.text, command.body):
             raise ValueError(f"not a command that this agent may send: {command.text!r}")
         if self._waiting:
             raise ValueError(f"{self._waiting.command.text} has not been answered")
@@ -121,6 +131,9 @@ class Channel:
             self._is_skipping = True
         elif rest.strip() == b">":
             self.is_at_prompt = True
+            if self._waiting and self._waiting.command.body and not self._waiting.is_prompted:
+                self._waiting.is_prompted = True
+                yield Prompt(self._waiting.command.body.encode() + END_TEXT)
         else:
             self._rest = rest
 
@@ -166,4 +179,6 @@ def _text(line: bytes) -> str:
 
 def redact(line: str) -> str:
     """A line as a log may have it: of a number as long as a subscriber's, the last four digits."""
+    if _PDU.fullmatch(line):
+        return "…"
     return _NUMBER.sub("…", line)

@@ -1,17 +1,23 @@
 """The AT commands that the agent may send: all of them, each as a whole. Pure.
 
 What is not here does not reach the port: commands cost money (`ATD`), lock a card (`AT+CPIN=`), or change
-what outlasts a restart (`AT+CGDCONT=`, `AT+QCFG=`).
+what outlasts a restart (`AT+QCFG=`). Only who may send a signed SMS has an answer sent (`AT+CMGS=`), or the
+access point name changed (`AT+CGDCONT=`).
 """
 
 import re
 from dataclasses import dataclass
 from re import Pattern
 
+from agent.model.sms import APN
+
 BRIEF_S, USUAL_S = 1.0, 5.0
 NETWORK_S, DETACH_S = 45.0, 150.0
 """What asks the network: `AT+COPS?` answers within 45 s at worst, attaching takes up to 140 s (manuals)."""
 RADIO_S = 20.0
+SEND_S = 45.0
+"""Of a message: makers say up to 120 s, and a reboot that it announces waits for no longer than a minute."""
+LIST_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,8 @@ class Command:
     limit_s: float = USUAL_S
     must_answer: bool = False
     """A result without an answer before it is that of an earlier command, which came late."""
+    body: str = ""
+    """What is written once the modem asks for it by a prompt: hexadecimal (TS 27.005 section 4.3)."""
 
 
 def _ask(text: str, prefix: str, limit_s: float = USUAL_S) -> Command:
@@ -71,6 +79,33 @@ CELL_SIERRA = Command("AT!GSTATUS?", re.compile(r"!GSTATUS:|[A-Z][\w() ./-]{2,}:
 RADIO_OFF, RADIO_ON = Command("AT+CFUN=4", limit_s=RADIO_S), Command("AT+CFUN=1", limit_s=RADIO_S)
 RESET = Command("AT+CFUN=1,1", limit_s=RADIO_S)
 DETACH, ATTACH = Command("AT+CGATT=0", limit_s=DETACH_S), Command("AT+CGATT=1", limit_s=DETACH_S)
+PDU_MODE = Command("AT+CMGF=0")
+"""Messages as hexadecimal: as text, a stranger's could hold the lines of a result, or of news."""
+STORAGE = _ask("AT+CPMS?", "+CPMS:")
+MESSAGE_NEWS = Command("AT+CNMI=2,1")
+"""By `+CMTI`, which says where a message is kept and not what is in it."""
+MESSAGES = Command("AT+CMGL=4", re.compile(r"\+CMGL:|[0-9A-Fa-f]{16,}$"), LIST_S)
+"""All that are kept, each as a line about it and a line that it is."""
+
+
+def keep_in(storage: str) -> Command:
+    """List and delete in this storage: `SM`, `ME` or `MT`."""
+    return Command(f'AT+CPMS="{storage}"', re.compile(r"\+CPMS:"))
+
+
+def delete(index: int) -> Command:
+    """One message."""
+    return Command(f"AT+CMGD={index}", limit_s=LIST_S)
+
+
+def submit(pdu: bytes, length: int) -> Command:
+    """Send one, as `pdu.encode_submit` makes it."""
+    return Command(f"AT+CMGS={length}", re.compile(r"\+CMGS:"), SEND_S, body=pdu.hex().upper())
+
+
+def define(context: int, kind: str, apn: str) -> Command:
+    """Give a context another access point name; `kind` is what it carries, such as `IPV4V6`."""
+    return Command(f'AT+CGDCONT={context},"{kind}","{apn}"')
 
 
 def deactivate(context: int) -> Command:
@@ -87,13 +122,24 @@ _FIXED = (
     ATTENTION, ECHO_OFF, NUMERIC_ERRORS, HANG_UP, ESCAPE, FUNCTION, MAKER, MODEL, SIM, STRENGTH, QUALITY,
     OPERATOR_NAME, OPERATOR, ADDRESSES, CONTEXTS, ACCESS_POINTS, *REGISTRATIONS, *WITH_CAUSE, *WITHOUT_CAUSE,
     CELL_QUECTEL, BAND_QUECTEL, HEAT_QUECTEL, CELL_SIMCOM, HEAT_SIMCOM, CELL_TELIT, HEAT_TELIT, CELL_SIERRA,
-    RADIO_OFF, RADIO_ON, RESET, DETACH, ATTACH,
+    RADIO_OFF, RADIO_ON, RESET, DETACH, ATTACH, PDU_MODE, STORAGE, MESSAGE_NEWS, MESSAGES,
 )  # fmt: skip
+_CONTEXT = r"([1-9]|1[0-6])"
 _ALLOWED = re.compile(
-    "|".join([*(re.escape(each.text) for each in _FIXED), r"AT\+CGACT=[01],([1-9]|1[0-6])"])
+    "|".join(
+        [
+            *(re.escape(each.text) for each in _FIXED),
+            rf"AT\+CGACT=[01],{_CONTEXT}",
+            rf'AT\+CGDCONT={_CONTEXT},"(IP|IPV6|IPV4V6)","({APN.pattern})"',
+            r'AT\+CPMS="(SM|ME|MT)"',
+            r"AT\+CMG[DS]=\d{1,3}",
+        ]
+    )
 )
+_BODY = re.compile(r"([0-9A-F]{2}){2,176}")
 
 
-def is_allowed(text: str) -> bool:
+def is_allowed(text: str, body: str = "") -> bool:
     """Whether the agent may send this."""
-    return _ALLOWED.fullmatch(text) is not None
+    has_right_body = _BODY.fullmatch(body) is not None if text.startswith("AT+CMGS=") else not body
+    return has_right_body and _ALLOWED.fullmatch(text) is not None

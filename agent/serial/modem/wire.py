@@ -12,14 +12,16 @@ from agent.config import ModemSettings
 from agent.errors import LineError, ModemError
 from agent.model.tasks import TaskGroup
 from agent.serial.modem import commands
-from agent.serial.modem.answers import read_answer
-from agent.serial.modem.at import LEAVE_PROMPT, Answer, Channel, Event, News, redact
+from agent.serial.modem.answers import data_context, read_answer
+from agent.serial.modem.at import LEAVE_PROMPT, Answer, Channel, Event, News, Prompt, redact
 from agent.serial.modem.commands import Command
 from agent.serial.modem.data import DataCount, interface_traffic
 from agent.serial.modem.reading import Reading, best_registration, merge, status_of
 from agent.serial.modem.routes import port_device
+from agent.serial.modem.sms import OnSms
 from agent.serial.modem.status import ModemState, ModemStatus
 from agent.serial.modem.vendors import STANDARD, Vendor, vendor_of
+from agent.serial.modem.wire_inbox import WireInbox
 from agent.serial.port import Line, LineSettings, OnLineEvent, OpenPort
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ CUT_OFF_S = 4.0
 """What switching on may take where the agent ends meanwhile: well within its `STOP_TIMEOUT_S`."""
 _STARTED = ("RDY", "PB DONE", "SMS DONE", "*ATREADY", "+CFUN: 1")
 """The modem has started: what it was set to is gone."""
-_CHANGED = ("+CEREG", "+CGREG", "+C5GREG", "+CREG", "+CPIN", "+CGEV", "+SIMCARD", "+QIND", "+QUSIM")
+_CHANGED = ("+CEREG", "+CGREG", "+C5GREG", "+CREG", "+CPIN", "+CGEV", "+SIMCARD", "+QIND", "+QUSIM", "+CMTI")
 
 _UNASKED = ModemStatus(source="at", reason="it has yet to answer")
 
@@ -55,8 +57,10 @@ class WireModem:
         on_change: Callable[[], None],
         on_event: OnLineEvent,
         open_port: OpenPort | None = None,
+        *,
+        on_sms: OnSms | None = None,
     ) -> None:
-        """`on_change` is called when its state has become another one."""
+        """`on_change` is called when its state has become another one; without `on_sms` none is read."""
         self.line = Line(
             LineSettings("modem", settings.port, BAUD, dtr=True),  # without it SIM7600 and EC25 tell no news
             self._on_bytes,
@@ -69,7 +73,10 @@ class WireModem:
         self._on_change = on_change
         self._channel = Channel()
         self._turn = asyncio.Lock()
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[Answer | Prompt] | None = None
+        self._inbox = WireInbox(on_sms, self._ask) if on_sms else None
+        self._apn = ""
+        """Wanted, and not yet set."""
         self._open, self._due = asyncio.Event(), asyncio.Event()
         self._is_fresh = True
         """It has yet to be set up."""
@@ -142,6 +149,11 @@ class WireModem:
                 raise
         self._is_fresh = True
 
+    def set_apn(self, apn: str) -> None:
+        """Connect by another access point name, soon and from now on."""
+        self._apn = apn
+        self._due.set()
+
     @property
     def _away(self) -> str:
         return self.line.problem or "the modem's port is not open"
@@ -154,6 +166,10 @@ class WireModem:
                 if self._is_fresh:
                     await self._begin()
                 await self._poll()
+                if self._inbox and self._status.sim == "ready":
+                    await self._inbox.look()
+                if self._apn:
+                    await self._change_apn()
             except ModemError as exc:
                 is_open = self.line.state == "open"
                 if is_open:
@@ -184,6 +200,8 @@ class WireModem:
         except ModemError:
             self._is_fresh = True
             raise
+        if self._inbox:
+            self._inbox.begin_anew()
         self._identity = merge(*map(read_answer, asked))
         self._vendor = vendor_of(self._identity.maker or "", self._identity.model or "")
 
@@ -200,6 +218,19 @@ class WireModem:
                 answer = await self._ask(command)
             readings.append(self._vendor.read(answer))
         self._take(self._with_data(status_of(merge(*readings))))
+
+    async def _change_apn(self) -> None:
+        """Of the context that is for data. A refusal ends it: whoever asked for it may ask again."""
+        context, kind = data_context(await self._ask(commands.ACCESS_POINTS))
+        answer = await self._ask(commands.define(context, kind, self._apn))
+        self._apn = ""
+        if not answer.is_ok:
+            log.warning(f"the modem refuses another access point name: {answer.result}")
+            return
+        try:
+            await self.renew_bearer()
+        except ModemError as exc:
+            log.warning(f"there is no connection by the new access point name: {exc}")
 
     def _with_data(self, status: ModemStatus) -> ModemStatus:
         """As the kernel counts it; the modem's own counts begin anew with each connection."""
@@ -259,7 +290,7 @@ class WireModem:
         try:
             await self._send(command)
             async with asyncio.timeout(command.limit_s):
-                answer = await self._answer
+                answer = await self._answered()
         except TimeoutError as exc:
             if counts:
                 self._note_miss(command)
@@ -278,6 +309,16 @@ class WireModem:
             self.line.confirm()
         return answer
 
+    async def _answered(self) -> Answer:
+        """What was sent, or asked for by a prompt; two at most."""
+        assert self._answer
+        event = await self._answer
+        while isinstance(event, Prompt):
+            self._answer = asyncio.get_running_loop().create_future()
+            await self.line.write(event.body)
+            event = await self._answer
+        return event
+
     async def _send(self, command: Command) -> None:
         data = self._channel.send(command, asyncio.get_running_loop().time())
         await self.line.write(data)
@@ -295,7 +336,7 @@ class WireModem:
 
     def _on(self, event: Event) -> None:
         match event:
-            case Answer():
+            case Answer() | Prompt():
                 if self._answer and not self._answer.done():
                     self._answer.set_result(event)
             case News(line):

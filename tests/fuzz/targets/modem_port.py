@@ -6,15 +6,18 @@ from fuzz.target import Target, join, steps
 
 from agent.serial.modem import commands
 from agent.serial.modem.answers import read_answer
-from agent.serial.modem.at import MAX_LINE_BYTES, MAX_LINES, Answer, Channel
+from agent.serial.modem.at import MAX_LINE_BYTES, MAX_LINES, Answer, Channel, Prompt
+from agent.serial.modem.pdu import MAX_PDU_BYTES
 from agent.serial.modem.reading import Reading, merge, status_of
 from agent.serial.modem.vendors import vendor_of
+from agent.serial.modem.wire_inbox import read_list, read_storages
 
 TRANSCRIPTS = Path(__file__).parents[2] / "data/modem/transcripts.txt"
 VENDORS = [vendor_of(maker) for maker in ("quectel", "simcom", "telit", "sierra")]
 ASKED = [
     commands.FUNCTION, commands.SIM, commands.MAKER, commands.MODEL, *commands.REGISTRATIONS,
-    *commands.STANDARD, commands.ESCAPE,
+    *commands.STANDARD, commands.ESCAPE, commands.STORAGE, commands.MESSAGES,
+    commands.submit(bytes(9), 8),
     *(command for vendor in VENDORS for command in vendor.polls),
 ]  # fmt: skip
 
@@ -29,6 +32,9 @@ def check(data: bytes) -> None:
         assert len(answers) == 1, "one command, one answer"
         assert len(answers[0].lines) <= MAX_LINES
         assert all(len(line) <= 2 * MAX_LINE_BYTES for line in answers[0].lines)
+        assert sum(isinstance(event, Prompt) for event in events) <= 1, "a message is written once"
+        assert all(len(each.pdu) <= MAX_PDU_BYTES for each in read_list(answers[0].lines))
+        read_storages(answers[0])
         assert len(channel._rest) <= MAX_LINE_BYTES
         readings += [read_answer(answers[0]), *(vendor.read(answers[0]) for vendor in VENDORS)]
     status = status_of(merge(*readings))

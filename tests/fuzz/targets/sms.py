@@ -1,8 +1,14 @@
-"""Messages that a camera's modem gets from anybody who knows its number."""
+"""Messages that a camera's modem gets from anybody who knows its number: as text, and by a port."""
 
+import re
+from contextlib import suppress
+
+from fakes.modem_messages import deliver_pdu
 from fuzz.target import Target
 
+from agent.errors import MessageError
 from agent.model.sms import MAX_CHARS, is_command, make_command
+from agent.serial.modem.pdu import parse_deliver
 from agent.serial.modem.sms import Heard, Lifeline, Now
 
 SIGNATURE = bytes(range(64))
@@ -42,6 +48,12 @@ def check(data: bytes) -> None:
         lambda: Now(NOW_S, True, 0.0),
     )
     text = data.decode(errors="replace")
+    with suppress(MessageError):
+        message = parse_deliver(data)
+        assert len(message.text) <= MAX_CHARS
+        assert 1 <= message.part.number <= message.part.total <= 255
+        assert re.fullmatch(r"(\+?\d{3,20})?", message.sender)
+        text = message.text
     answer = line.on_sms(text)
     assert (answer is None) == (not done)
     assert line.on_sms(text) is None
@@ -53,10 +65,13 @@ def check(data: bytes) -> None:
 
 
 def seeds() -> list[bytes]:
-    """One of each verb, with the right signature and with none."""
+    """One of each verb, with the right signature and with none; and as modems list them."""
     made = [make_command(verb, "", NOW_S) for verb in ("status", "reboot", "plan")]
     made.append(make_command("apn", "internet.example", NOW_S))
-    return [each.encode(signature).encode() for each in made for signature in (SIGNATURE, bytes(64))]
+    texts = [each.encode(signature) for each in made for signature in (SIGNATURE, bytes(64))]
+    pdus = [deliver_pdu(text, "+4915140075573") for text in texts]
+    pdus.append(deliver_pdu("PH1 x", "+4915140075573", header="050003A20201", is_ucs2=True))
+    return [*(text.encode() for text in texts), *map(bytes.fromhex, pdus)]
 
 
 TARGET = Target("sms", "Commands by SMS: whoever knows the camera's number.", check, seeds, max_bytes=512)

@@ -51,7 +51,9 @@ def test_one_at_a_time():
     "text",
     [
         "ATD*99***1#", "ATI", "AT+CPIN=1234", 'AT+CLCK="SC",1,"1234"', "AT+CFUN=0", "AT+CFUN=6", "AT+CIMI",
-        'AT+CGDCONT=1,"IP","x"', "AT+COPS=1,2,00101", 'AT+QCFG="usbnet",1', "AT+CRSM=176", "AT+CGSN", "AT&F",
+        'AT+CGDCONT=1,"PPP","x"', 'AT+CGDCONT=1,"IP","a"b"', 'AT+CGDCONT=17,"IP","x"', "AT+CGDCONT=1",
+        "AT+CMGF=1", "AT+CMGD=1,4", 'AT+CMGS="+4179"', "AT+CMGS=12", 'AT+CPMS="XX"', "AT+CMSS=1",
+        "AT+COPS=1,2,00101", 'AT+QCFG="usbnet",1', "AT+CRSM=176", "AT+CGSN", "AT&F",
         "AT+CSQ;D*99#", "AT+CSQ\rATD112", "at+csq", "AT+CGACT=1,17", "AT+CGACT=1,0", "AT+CGATT", "",
     ],
 )  # fmt: skip

@@ -84,11 +84,12 @@ async def test_a_modem_is_recovered_unless_the_settings_want_it_only_told(build)
     assert told.sections["modem"]().recovery == ""
 
 
-async def test_messages_are_looked_at_where_the_settings_say_so_alone(build, around, monkeypatch):
+@pytest.mark.parametrize("backend", ["modemmanager", "at"])
+async def test_messages_are_looked_at_where_the_settings_say_so_alone(build, around, monkeypatch, backend):
     monkeypatch.setattr("agent.serial_devices.read_moment", lambda: SimpleNamespace(is_clock_set=True))
-    without = build(modem=ModemSettings(backend="modemmanager"))
+    without = build(modem=ModemSettings(backend=backend))
     assert "sms" not in parts(without)
-    devices = build(modem=ModemSettings(backend="modemmanager"), sms=SmsSettings(enabled=True))
+    devices = build(modem=ModemSettings(backend=backend), sms=SmsSettings(enabled=True))
     assert "sms" in parts(devices)
     command = make_command("reboot", "", time.time() + 1)
     text = command.encode(PORTAL.sign_bytes(command.signed_by("door")))

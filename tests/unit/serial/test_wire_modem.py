@@ -37,7 +37,7 @@ class Kept:
 class Bench:
     """A modem, its port, and the back end that talks with it."""
 
-    def __init__(self, folder, interface=None, **modem):
+    def __init__(self, folder, interface=None, on_sms=None, **modem):
         self.clock = LoopClock(is_busy)
         self.sim = SimModem(**(QUECTEL | modem))
         self.wire = SocketWire(folder / "pinhole-modem")
@@ -49,6 +49,7 @@ class Bench:
             lambda: self.changes.append(self.modem.status.state),
             lambda kind, *_: self.events.append(kind),
             self.wire.open_port,
+            on_sms=on_sms,
         )
 
     async def until(self, state):
@@ -62,8 +63,8 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def running(folder, interface=None, **modem):
-    bench = Bench(folder, interface, **modem)
+async def running(folder, interface=None, on_sms=None, **modem):
+    bench = Bench(folder, interface, on_sms, **modem)
     now_s = bench.clock.now_s
     bench.sim.power_cycle(now_s - 60)
     tasks = [
@@ -287,6 +288,73 @@ async def test_steps_of_a_modem_that_is_away_fail_with_the_reason(tmp_path):
         for step in ("renew_bearer", "cycle_radio", "reset_modem"):
             with pytest.raises(ModemError, match="is not there"):
                 await getattr(it.modem, step)()
+
+
+async def test_a_message_is_answered_soon_after_its_news_and_none_is_read_unless_wanted(tmp_path):
+    async with running(tmp_path, on_sms=str.upper) as it:
+        it.sim.deliver("waiting")
+        await it.clock.until(lambda: it.sim.messages.sent == [("+4915140075573", "WAITING")])
+        await it.until("connected")
+        await it.clock.after(10)
+        it.sim.deliver("news")
+        await it.clock.after(10)
+        assert it.sim.messages.sent[1:] == [("+4915140075573", "NEWS")]
+        assert (it.sim.messages.kept, it.modem.status.state) == ({}, "connected")
+    (folder := tmp_path / "other").mkdir()
+    async with running(folder) as it:
+        it.sim.deliver("not for us")
+        await it.until("connected")
+        await it.clock.after(2 * POLL_S)
+        assert list(it.sim.messages.kept) == [0]
+        assert not [each for each in it.sim.got if "CMG" in each or "CNMI" in each]
+
+
+async def test_messages_are_read_again_after_the_modem_started_anew_and_its_card_came_back(tmp_path):
+    async with running(tmp_path, on_sms=str.upper) as it:
+        await it.until("connected")
+        it.sim.strike("no-sim", it.clock.now_s)
+        await it.until("sim-missing")
+        it.sim.power_cycle(it.clock.now_s)
+        it.sim.until_s = it.clock.now_s + 60
+        await it.until("absent")
+        await it.until("connected")
+        await it.clock.after(10)
+        it.sim.deliver("one")
+        await it.clock.after(10)
+        assert it.sim.messages.sent == [("+4915140075573", "ONE")]
+
+
+async def test_a_prompt_that_never_comes_does_not_stop_the_rest(tmp_path):
+    async with running(tmp_path, on_sms=str.upper) as it:
+        await it.until("connected")
+        it.sim.messages.is_mute = True
+        it.sim.deliver("one")
+        await it.clock.after(2 * POLL_S)
+        it.sim.messages.is_mute = False
+        it.sim.deliver("two")
+        await it.clock.after(2 * POLL_S)
+        assert it.sim.messages.sent == [("+4915140075573", "TWO")]
+        assert (it.modem.status.state, it.events) == ("connected", [])
+
+
+async def test_another_access_point_name_is_set_for_good_and_connects(tmp_path):
+    async with running(tmp_path) as it:
+        await it.until("connected")
+        it.sim.needs_apn = "iot.example"
+        it.modem.set_apn("iot.example")
+        await it.clock.until(lambda: it.modem.status.apn == "iot.example")
+        await it.clock.until(lambda: it.sim.has_data(it.clock.now_s))
+        assert it.asked().count('AT+CGDCONT=1,"IP","iot.example"') == 1
+
+
+async def test_a_modem_that_is_silent_gets_it_once_it_answers_again(tmp_path):
+    async with running(tmp_path) as it:
+        await it.until("connected")
+        it.sim.strike("silent", it.clock.now_s)
+        it.modem.set_apn("iot.example")
+        await it.until("failed")
+        it.sim.until_s = it.clock.now_s
+        await it.clock.until(lambda: it.sim.apn == "iot.example")
 
 
 async def test_no_number_of_a_person_is_asked_for_or_logged(tmp_path, caplog):
