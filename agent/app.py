@@ -102,7 +102,8 @@ class Agent:
         self.serial = SerialDevices(settings, self._on_event, self._publish_state, self._tell_asked, self)
         self.led = Led(device.state_dir / "led.json")
         self.power = Power(_later, lambda: time.monotonic() - self._started_s, environ)
-        self.pictures = Pictures(device.state_dir, self.capture, self.streams)
+        self._on_sent = self.allowance.on_sent if self.allowance else lambda _: None
+        self.pictures = Pictures(settings, self.capture, self.streams, self._on_sent)
         self.late = LateCommands(self._answer_late)
         self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
         identity = load_identity(device.state_dir)
@@ -123,7 +124,7 @@ class Agent:
             command=lambda order, later: self.service.asked.run(order, time.time(), later),
             on_change=self._publish_state,
             refusal=self.control.refusal,
-            on_sent=self.allowance.on_sent if self.allowance else lambda _: None,
+            on_sent=self._on_sent,
             open_stick=self.serial.open_stick,
         )
         self._sections: dict[str, ReadSection] = {

@@ -5,10 +5,10 @@ No logic of its own.
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from agent.camera.capture import Capture
+from agent.config import Settings
 from agent.device.commands import Handler
 from agent.media.stream import Stream
 from agent.model.command import CommandError, Order
@@ -17,27 +17,39 @@ from agent.model.still import Picture, Snapshot, Still, Thumbnail, ThumbnailOf, 
 from agent.record.still import Stills
 from agent.record.thumbnails import Thumbnails
 
-Late = Callable[[Callable[[Order, Any], Awaitable[Any]]], Handler]
+Work = Callable[[Order, Any], Awaitable[Any]]
+Late = Callable[[Work], Handler]
 """A handler whose answer comes when its work is done."""
+NOT_THROUGH_PORTAL = "no picture goes through the portal (stills.through_portal): watch it live instead"
 
 
 class Pictures:
     """Stills, and the pictures of events."""
 
-    def __init__(self, state_dir: Path, capture: Capture, streams: Mapping[StreamName, Stream]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        capture: Capture,
+        streams: Mapping[StreamName, Stream],
+        on_sent: Callable[[int], None],
+    ) -> None:
+        """`on_sent` counts the bytes that leave through the broker."""
+        self._through_portal, self._on_sent = settings.stills.through_portal, on_sent
         self.stills = Stills(
             streams,
             has_preview=lambda: "preview" in capture.expected_formats(),
             kind=lambda: capture.kind,
             problem=lambda: capture.problem,
         )
-        self.thumbnails = Thumbnails(state_dir / "thumbnails", partial(self.stills.take, "thumbnail"))
+        self.thumbnails = Thumbnails(
+            settings.device.state_dir / "thumbnails", partial(self.stills.take, "thumbnail")
+        )
 
     def handlers(self, late: Late) -> dict[str, Handler]:
         """What each command of the table does here."""
         return {
-            "snapshot": late(lambda _, wish: self._snapshot(wish)),
-            "thumbnail": late(lambda _, wish: self._thumbnail(wish)),
+            "snapshot": late(self._through(self._snapshot)),
+            "thumbnail": late(self._through(self._thumbnail)),
         }
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
@@ -47,6 +59,19 @@ class Pictures:
     async def close(self) -> None:
         """Give up what is being made."""
         await self.thumbnails.close()
+
+    def _through(self, work: Callable[[Any], Awaitable[Picture | Thumbnail]]) -> Work:
+        """What comes by the broker goes through it, where the settings let it."""
+
+        async def do(order: Order, wish: Any) -> Picture | Thumbnail:
+            if order.way == "broker" and not self._through_portal:
+                raise CommandError("switched-off", NOT_THROUGH_PORTAL)
+            made = await work(wish)
+            if order.way == "broker":
+                self._on_sent(len(made.jpeg) * 4 // 3)  # a signed message is base64, once more
+            return made
+
+        return do
 
     async def _snapshot(self, wish: Snapshot) -> Picture:
         return _picture(await self.stills.take(wish.size))

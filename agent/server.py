@@ -40,6 +40,7 @@ from agent.portal.gateway import Gateway
 from agent.portal.messages import DeviceEvent
 from agent.portal.metrics import PortalCounters, Scrape
 from agent.portal.names import adopt
+from agent.portal.pictures import Pictures
 from agent.portal.registry import Registry, revoked_since
 from agent.portal.revocation import publish_revocations
 from agent.portal.store import Store, open_store
@@ -98,6 +99,7 @@ class Portal:
             load_company(portal.oidc),
             require_code_for=portal.require_code_for,
         )
+        self.pictures = Pictures(portal.state_dir, self.gateway)
         token = read_secret(portal.metrics_token_file) if portal.metrics_token_file else None
         self.metrics = Metrics(self.accounts, self._scrape, token)
         self.devices = Devices(self.accounts, self.authority, signing.key_set, portal, broker)
@@ -144,6 +146,7 @@ class Portal:
                 self.devices,
                 self.metrics,
                 self.signing.sign_bytes,
+                self.pictures,
                 listening.set_result,
             )
             group = [tasks.start(portal, name="portal")]
@@ -165,6 +168,7 @@ class Portal:
             finally:
                 for task in group:
                     task.cancel()
+                await self.pictures.close()
 
     def _note_presence(self, device: str, is_online: bool, is_first: bool) -> None:
         self.events.on_presence(device, is_online=is_online, is_first=is_first)
@@ -219,6 +223,7 @@ class Portal:
             for device in revoked:
                 log.warning("camera %s is shut out", device)
                 self.gateway.on_revoked(device)
+                await self.pictures.stills.forget(device)
             if self.registry.names is not before:
                 self.gateway.on_names(self.registry.names)
             nameless = [device for device, name in self.registry.names.items() if name is None]

@@ -478,6 +478,16 @@ class DataPlanSettings(Section):
     )
 
 
+class StillsSettings(Section):
+    """Single pictures: for the dashboard's grid, of events, and by the clock."""
+
+    settable = frozenset({"through_portal"})
+    through_portal: bool = Field(
+        default=True,
+        description="Stills and pictures of events may go through broker and portal, which can see them.",
+    )
+
+
 def _ptz_port(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme == "udp" and parts.hostname and not parts.path:
@@ -849,6 +859,7 @@ class Settings(Section):
     camera: CameraSettings = Field(default_factory=CameraSettings)
     webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
     data_plan: DataPlanSettings = Field(default_factory=DataPlanSettings)
+    stills: StillsSettings = Field(default_factory=StillsSettings)
     ptz: PtzSettings = Field(default_factory=PtzSettings)
     modem: ModemSettings = Field(default_factory=ModemSettings)
     sms: SmsSettings = Field(default_factory=SmsSettings)

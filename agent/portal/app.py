@@ -27,6 +27,7 @@ from agent.portal.api.enroll import Devices
 from agent.portal.api.events import EventLog
 from agent.portal.api.metrics import Metrics
 from agent.portal.api.passkeys import Passkeys
+from agent.portal.api.pictures import PictureRoutes
 from agent.portal.api.releases import Releases
 from agent.portal.api.route import Need, add, read_cookie
 from agent.portal.api.shares import Shares
@@ -52,6 +53,7 @@ from agent.portal.guard import (
     refuse_foreign_origins,
 )
 from agent.portal.messages import MAX_MESSAGE_BYTES
+from agent.portal.pictures import Pictures
 from agent.portal.store import StoreError
 
 MAX_BODY_BYTES = 512 * 1024
@@ -159,6 +161,7 @@ def create_app(
     devices: Devices,
     metrics: Metrics,
     sign: Sign,
+    pictures: Pictures,
     door: Door,
 ) -> web.Application:
     """Build the application; it starts no task of its own."""
@@ -180,6 +183,7 @@ def create_app(
     Releases(accounts, gateway).add_to(app)
     CommandRoutes(accounts, gateway).add_to(app)
     SmsTexts(accounts, gateway, sign).add_to(app)
+    PictureRoutes(accounts, pictures).add_to(app)
     devices.add_to(app)
     metrics.add_to(app)
     return app
@@ -192,6 +196,7 @@ async def run_portal(
     devices: Devices,
     metrics: Metrics,
     sign: Sign,
+    pictures: Pictures,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve until cancelled, then close every WebSocket with 1001 and end within 2 s.
@@ -200,7 +205,7 @@ async def run_portal(
     """
     tls = _tls(settings)
     door = make_door()
-    app = create_app(settings, gateway, accounts, load_assets(), devices, metrics, sign, door)
+    app = create_app(settings, gateway, accounts, load_assets(), devices, metrics, sign, pictures, door)
     runner = web.AppRunner(
         app,
         access_log=None,

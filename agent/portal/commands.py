@@ -4,6 +4,8 @@ A device that is away is told when it is there again, until the command expires.
 once, by its id, also where the device began anew in between and the command was signed for its new start.
 """
 
+import asyncio
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -235,6 +237,16 @@ class Commands:
         for tell in one.on_answer:
             tell(result)
         one.on_answer.clear()
+
+
+async def ask_and_wait(
+    commands: Commands, device: str, kind: CommandKind, arguments: JsonObject, who: Identity, life_s: float
+) -> Result:
+    """What became of a command that the portal itself asks for, in somebody's name. Raises MessageError."""
+    answered: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    one = commands.ask(secrets.token_hex(16), device, kind, arguments, who, life_s)
+    one.when_answered(lambda result: None if answered.done() else answered.set_result(result))
+    return await answered  # a tick ends it, if nobody else does
 
 
 def act_of(result: Result) -> CommandAct:

@@ -92,10 +92,10 @@ class Gateway:
         self._note_presence = note_presence
         self._ice = ice
         self._clock = clock = clock or Clock()
-        self._directory = Directory()
-        self.sessions = PortalSessions(send, ice, clock, self._directory, self, lease_s)
-        self.commands = Commands(send, self._directory, clock, self.ask_to_look)
-        self._presence = Presence(send, ice, clock, self._directory, self.sessions, self)
+        self.directory = Directory()
+        self.sessions = PortalSessions(send, ice, clock, self.directory, self, lease_s)
+        self.commands = Commands(send, self.directory, clock, self.ask_to_look)
+        self._presence = Presence(send, ice, clock, self.directory, self.sessions, self)
         self._events = MinuteLimit(EVENTS_PER_MINUTE)
         self._past: deque[DeviceEvent] = deque(maxlen=PAST_EVENTS)
         self._clients: set[Client] = set()
@@ -183,15 +183,15 @@ class Gateway:
 
     def known(self) -> tuple[Device, ...]:
         """What is known of each device, but for those that were revoked."""
-        return tuple(device for device in self._directory.all() if not self._directory.is_revoked(device.id))
+        return tuple(device for device in self.directory.all() if not self.directory.is_revoked(device.id))
 
     def devices(self) -> tuple[str, ...]:
         """Of which anything is known."""
-        return self._directory.ids()
+        return self.directory.ids()
 
     def look(self, device: str, who: Identity) -> bool:
         """Have a device look for a new release, in the words that it knows; False as `ask_to_look`."""
-        if not (self._directory.is_online(device) and self._directory.understands(device, "command")):
+        if not (self.directory.is_online(device) and self.directory.understands(device, "command")):
             return self.ask_to_look(device)
         kind = COMMANDS["look"]
         try:
@@ -202,8 +202,8 @@ class Gateway:
 
     def ask_to_look(self, device: str) -> bool:
         """Tell a device of before there were commands; False where it or the broker is away."""
-        boot_id = self._directory.boot_id(device)
-        if boot_id is None or not self._directory.is_online(device):
+        boot_id = self.directory.boot_id(device)
+        if boot_id is None or not self.directory.is_online(device):
             return False
         return self._ask_to_look(device, boot_id)
 
@@ -215,12 +215,12 @@ class Gateway:
 
     def on_sections(self, device: str, message: SectionsMessage) -> None:
         """What a device's state says beyond that."""
-        if self._directory.apply_sections(device, message):
+        if self.directory.apply_sections(device, message):
             self.show(device)
 
     def on_health(self, device: str, health: Health) -> None:
         """What a device's doctor says."""
-        if self._directory.apply_health(device, health):
+        if self.directory.apply_health(device, health):
             self.show(device)
 
     def expects(self, device: str, session_id: str) -> bool:
@@ -282,12 +282,12 @@ class Gateway:
 
     def on_names(self, names: Mapping[str, str | None]) -> None:
         """What the portal calls its cameras; what they say of themselves does not count."""
-        for device in self._directory.take_names(names):
+        for device in self.directory.take_names(names):
             self.show(device)
 
     def said_names(self, devices: Iterable[str]) -> dict[str, str]:
         """What these cameras call themselves, as far as they have spoken."""
-        return self._directory.said_names(devices)
+        return self.directory.said_names(devices)
 
     def on_broker(self, connected: bool) -> None:
         """The link to the broker came or went."""
@@ -335,7 +335,7 @@ class Gateway:
         before, client.identity = client.identity.access, identity
         now = identity.access
         self.sessions.on_access(client, before)
-        for device in self._directory.ids():
+        for device in self.directory.ids():
             if now.may(device, "watch"):
                 client.outbox.put_device(device)
             elif before.may(device, "watch"):
@@ -348,7 +348,7 @@ class Gateway:
         return (client for client in self._clients if client.may_watch(device))
 
     def _greet(self, client: Client) -> None:
-        ids = [device for device in self._directory.ids() if client.may_watch(device)]
+        ids = [device for device in self.directory.ids() if client.may_watch(device)]
         devices = (self._seen_by(client, device) for device in ids)
         ice, first = client.ice, fitting_devices(devices, _HELLO_ROOM_BYTES)
         ends_at = client.identity.expires_at if client.identity.share_id is not None else None
@@ -387,7 +387,7 @@ class Gateway:
         return encode_to_browser(DeviceChanged(self._seen_by(client, device)))
 
     def _seen_by(self, client: Client, device: str) -> Device | FlatDevice:
-        seen = seen_by(client, self._directory.get(device), self.sessions.table.watchers(device))
+        seen = seen_by(client, self.directory.get(device), self.sessions.table.watchers(device))
         return seen if client.reads_sections else flattened(seen)
 
     def _broadcast(self, message: ToBrowser) -> None:

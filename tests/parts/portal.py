@@ -23,6 +23,7 @@ from agent.portal.app import run_portal
 from agent.portal.authority import Authority
 from agent.portal.gateway import Gateway
 from agent.portal.metrics import PortalCounters, Scrape
+from agent.portal.pictures import Pictures
 from agent.portal.store import Store
 from agent.portal.turn import IceServers
 from agent.signaling.signing import SigningFolder
@@ -125,7 +126,10 @@ async def portal(
             dropped_messages=0,
         )
         metrics = Metrics(accounts, lambda: Scrape(counters, gateway.known()), metrics_token)
-        run = run_portal(parsed, accounts, gateway, devices, metrics, signing.sign_bytes, ready.set_result)
+        pictures = Pictures(folder / "state", gateway)
+        run = run_portal(
+            parsed, accounts, gateway, devices, metrics, signing.sign_bytes, pictures, ready.set_result
+        )
         writing = asyncio.create_task(audit.run(), name="audit")
         task = asyncio.create_task(run, name="portal")
         await asyncio.wait([ready, task], timeout=10, return_when=asyncio.FIRST_COMPLETED)
@@ -136,6 +140,7 @@ async def portal(
             yield part
         finally:
             await part.stop()
+            await pictures.close()
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
             passwords.close()

@@ -1,6 +1,7 @@
 """Each address of the portal, with what it needs of its caller."""
 
 import re
+from pathlib import Path
 
 from fakes.bus import FakeBus
 
@@ -11,6 +12,7 @@ from agent.portal.app import create_app
 from agent.portal.assets import load_assets
 from agent.portal.door import Door
 from agent.portal.gateway import Gateway
+from agent.portal.pictures import Pictures
 from agent.portal.turn import IceServers
 
 
@@ -20,7 +22,8 @@ def routes():
     settings = PortalSettings(broker_has_public_certificate=True)
     devices = Devices(None, None, None, settings, BrokerSettings())
     metrics = Metrics(None, None, None)
-    app = create_app(settings, gateway, None, load_assets(), devices, metrics, bytes, Door(1))
+    pictures = Pictures(Path(), gateway)
+    app = create_app(settings, gateway, None, load_assets(), devices, metrics, bytes, pictures, Door(1))
     return [
         (route.method, route.resource.canonical, getattr(route.handler, "__self__", None))
         for route in app.router.routes()

@@ -9,7 +9,7 @@ import { GridView } from "./grid.js";
 import { SecondFactorView } from "./factor.js";
 import { showHelp } from "./help.js";
 import { menu } from "./menu.js";
-import { clearPosters, posterOf } from "./posters.js";
+import { clearPosters, lookForStill, posterOf } from "./posters.js";
 import { PAGE_NAMES, SettingsView } from "./settings.js";
 import { NoticeView, SignInView, WelcomeView } from "./signin.js";
 import { Signal } from "./signal.js";
@@ -107,6 +107,8 @@ function openGrid(from) {
 
 function openCamera(id) {
   show(new CameraView({ id, signal, iceServers: () => iceServers, poster: posterOf(id), showHelp, isShared }));
+  const opened = view;
+  lookForStill(id, () => opened.showPoster(posterOf(id)), isShared ? "api/share" : "api");
   if (devices) startCamera();
 }
 

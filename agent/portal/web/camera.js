@@ -48,7 +48,7 @@ export class CameraView {
     this.#viewer = new Viewer({ signal, device: id, video: this.video, iceServers });
     this.ptz = isShared ? null : new Ptz(id, this.#viewer, this.video, this.zoom);
     this.element = this.#layout(showHelp, isShared);
-    if (poster) this.#showPoster(poster);
+    if (poster) this.showPoster(poster);
     this.#viewer.addEventListener("change", () => this.#onChange());
     this.#viewer.addEventListener("stats", () => this.#onStats());
   }
@@ -197,7 +197,8 @@ export class CameraView {
     this.video.srcObject = null;
   }
 
-  #showPoster(poster) {
+  /** Until the stream plays. */
+  showPoster(poster) {
     const image = new Image();
     image.onload = () => {
       if (this.still.dataset.kind) return;

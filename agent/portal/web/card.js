@@ -3,7 +3,7 @@
 import { badge, lineOf, stateOf, updateBadge, warningOf } from "./badge.js";
 import { nameOf } from "./device.js";
 import { el, icon, setText } from "./dom.js";
-import { moment } from "./format.js";
+import { ago, moment } from "./format.js";
 import { bars, signalWords, updateBars } from "./modem.js";
 import { posterOf } from "./posters.js";
 
@@ -57,13 +57,14 @@ export class Card {
     setText(this.signalText, signalWords(modem));
   }
 
-  /** The last picture that this tab saw of it. */
+  /** The last picture of it that is known here. */
   showPoster() {
     const poster = posterOf(this.id);
     this.image.hidden = this.age.hidden = !poster;
     this.placeholder.hidden = Boolean(poster);
     if (!poster) return;
     if (this.image.src !== poster.url) this.image.src = poster.url;
-    setText(this.age, `Seen ${moment(poster.at / 1000)}`);
+    setText(this.age, `Seen ${ago(poster.at / 1000)}`);
+    this.age.title = moment(poster.at / 1000);
   }
 }

@@ -1,6 +1,6 @@
 // What happened at the cameras, from the portal's store: a page for all, and a menu in each camera's view.
 
-import { get } from "./api.js";
+import { get, segment } from "./api.js";
 import { announce, el, icon, iconButton, setText } from "./dom.js";
 import { choice, field, form } from "./form.js";
 import { count, duration, moment } from "./format.js";
@@ -12,14 +12,23 @@ const ICONS = { info: "camera", offline: "camera-off" };
 const UNSURE = "The camera's clock was not right: this is the latest that it can have been.";
 
 /** One event; `place` is what leads to its camera, where that is not plain. */
-function row({ kind, severity, at, until, is_time_known: isKnown, message, details }, kinds, place = null) {
+function row({ device, event_id: id, kind, severity, at, until, is_time_known: isKnown, message, thumbnail, details }, kinds, place = null) {
   const words = [message, details.away_s === undefined ? "" : `It was away for ${duration(details.away_s)}.`, until ? `It lasted ${duration(until - at)}.` : ""].filter(Boolean);
   // A kind that this release does not know is shown plainly.
   if (!words.length) words.push(...Object.entries(details).map(([name, value]) => `${name}: ${value}`));
   const time = el("time", { datetime: new Date(at * 1000).toISOString(), title: isKnown ? null : UNSURE }, isKnown ? moment(at) : `≈ ${moment(at)}`);
   if (!isKnown) time.append(el("span", { class: "visually-hidden" }, ` ${UNSURE}`));
   const symbol = icon(ICONS[kind] ?? ICONS[severity] ?? "alert");
-  return el("li", { "data-severity": severity }, symbol, el("strong", {}, kinds[kind] ?? kind), time, place, words.length ? el("p", {}, words.join(" ")) : null);
+  const image = thumbnail ? pictureOf(device, id) : null;
+  return el("li", { "data-severity": severity }, symbol, el("strong", {}, kinds[kind] ?? kind), time, place, words.length ? el("p", {}, words.join(" ")) : null, image);
+}
+
+/** Fetched from the camera when it comes into sight; gone where there is none, or not any more. */
+function pictureOf(device, event) {
+  const src = `api/devices/${segment(device)}/events/${segment(event)}/picture`;
+  const image = el("img", { alt: "The camera's picture then", loading: "lazy", width: 320, height: 180, onerror: () => image.remove() });
+  image.src = src; // after `loading`, which counts when it is set
+  return image;
 }
 
 export class EventsPage {

@@ -30,6 +30,15 @@ export function moment(unixSeconds) {
   return `${then.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
 }
 
+/** How long ago a moment in Unix seconds was, in its largest unit. */
+export function ago(unixSeconds) {
+  const seconds = Date.now() / 1000 - unixSeconds;
+  if (seconds < 60) return "just now";
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86400)} days ago`;
+}
+
 /** A moment today, to the second. */
 export const clock = (ms) => new Date(ms).toLocaleTimeString([], { timeStyle: "medium" });
 

@@ -5,6 +5,7 @@ import { Card } from "./card.js";
 import { nameOf } from "./device.js";
 import { el, icon, tool } from "./dom.js";
 import { Filters } from "./filters.js";
+import { lookForStill } from "./posters.js";
 import { Previews } from "./previews.js";
 
 const SEARCH_FROM = 7;
@@ -20,7 +21,8 @@ export class GridView {
 
   /** @param {object} media what live previews need: {signal, iceServers}. */
   constructor(actions, media) {
-    this.#previews = new Previews({ ...media, onPoster: (id) => this.#cards.get(id)?.showPoster() });
+    const onPoster = (id) => this.#cards.get(id)?.showPoster();
+    this.#previews = new Previews({ ...media, onPoster, onRest: (id) => this.#onRest(id, onPoster) });
     const live = tool("live", "Live previews", () => live.setAttribute("aria-pressed", String(this.#previews.toggle())), { "aria-pressed": String(this.#previews.isOn) });
     this.search = el("input", {
       type: "search",
@@ -79,6 +81,12 @@ export class GridView {
     const next = at < 0 ? 0 : at + step;
     links[Math.max(0, Math.min(links.length - 1, next))].focus();
     return true;
+  }
+
+  /** The age on the card grows, and the portal may know of a newer picture. */
+  #onRest(id, onPoster) {
+    onPoster(id);
+    lookForStill(id, () => onPoster(id));
   }
 
   #showLoading() {

@@ -6,6 +6,7 @@ import { Viewer } from "./viewer.js";
 
 const STORED = "pinhole-previews";
 const MAX_LIVE = 9;
+const LOOK_MS = 60_000; // for newer stills of those that do not play
 const SETTLE_MS = 800; // who only passes by, or clicks at once, starts no camera
 
 /** Live unless switched off here, or the browser is asked to save data. */
@@ -18,6 +19,8 @@ export class Previews {
   #signal;
   #iceServers;
   #onPoster;
+  #onRest;
+  #clock;
   #cards = new Map(); // id to {video, poster, isInSight, isReady, viewer}
   #observer;
   #timer = 0;
@@ -27,11 +30,14 @@ export class Previews {
   /**
    * @param {() => RTCIceServer[]} iceServers
    * @param {(id: string) => void} onPoster called when a card has a newer last picture.
+   * @param {(id: string) => void} onRest called now and then for a card that is in sight and does not play.
    */
-  constructor({ signal, iceServers, onPoster }) {
+  constructor({ signal, iceServers, onPoster, onRest }) {
     this.#signal = signal;
     this.#iceServers = iceServers;
     this.#onPoster = onPoster;
+    this.#onRest = onRest;
+    this.#clock = setInterval(() => this.#arrange(), LOOK_MS);
     this.#observer = new IntersectionObserver((entries) => this.#onSight(entries), { threshold: 0.4 });
     document.addEventListener("visibilitychange", this.#onVisibility);
   }
@@ -80,6 +86,7 @@ export class Previews {
 
   close() {
     clearTimeout(this.#timer);
+    clearInterval(this.#clock);
     document.removeEventListener("visibilitychange", this.#onVisibility);
     this.#observer.disconnect();
     for (const [id, card] of this.#cards) this.#stop(id, card);
@@ -104,6 +111,7 @@ export class Previews {
     for (const [id, card] of this.#cards) if (!isWanted(card)) this.#stop(id, card);
     let room = MAX_LIVE - this.viewers.length;
     for (const [id, card] of this.#cards) if (room > 0 && isWanted(card) && !card.viewer) room -= this.#start(id, card);
+    if (!document.hidden) for (const [id, card] of this.#cards) if (card.isInSight && !card.viewer) this.#onRest(id);
   }
 
   #start(id, card) {

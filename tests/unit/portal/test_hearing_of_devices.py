@@ -75,5 +75,5 @@ async def test_a_name_that_cannot_be_written_keeps_no_revoked_camera_in(portal, 
     portal.store.run_here(lambda db: revoke_device(db, "stolen", time.time()))
     assert await portal._hear_of_devices() == {"stolen"}
     assert portal.registry.key_of("stolen") is None, "nothing that it says is heard"
-    assert not portal.gateway._directory.is_online("stolen")
-    assert portal.gateway._directory.is_online("nameless")
+    assert not portal.gateway.directory.is_online("stolen")
+    assert portal.gateway.directory.is_online("nameless")
