@@ -14,6 +14,8 @@ from pydantic import TypeAdapter
 
 from agent import __version__
 from agent.camera.capture import Capture, Details
+from agent.camera.mask_file import Key, MaskFile
+from agent.camera.privacy import Around, Privacy
 from agent.camera.select import open_camera
 from agent.config import Settings, read_password
 from agent.control.allowance import DataAllowance
@@ -80,8 +82,13 @@ class Agent:
         check_folder(settings.device.state_dir)
         device, broker = settings.device, broker_settings(settings)
         self.journal = Journal(device.state_dir / "events", self._boot_id)
+        identity = load_identity(device.state_dir)
+        key = Key(identity.key.sign_bytes, identity.key.verify_key.verifies_bytes)
+        around = Around(self._on_event, self._publish_state, lambda: self.capture, time.time)
+        has_head = settings.ptz.port is not None
+        self.privacy = Privacy(MaskFile(device.state_dir, key), settings.camera, around, has_head=has_head)
         self.capture = Capture(
-            partial(open_camera, settings.camera),
+            partial(open_camera, settings.camera, self.privacy.masking),
             settings.camera,
             on_unit=self._on_unit,
             on_state=self._on_camera_state,
@@ -106,7 +113,6 @@ class Agent:
         self.pictures = Pictures(settings, self.capture, self.streams, self._on_sent)
         self.late = LateCommands(self._answer_late)
         self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
-        identity = load_identity(device.state_dir)
         self.service = SignalingService(
             broker.topic_prefix,
             device.id,
@@ -131,6 +137,7 @@ class Agent:
             "agent": lambda: AgentSection(device.display_name, __version__),
             "camera": self.capture.section,
             "streams": self.capture.streams_section,
+            "masks": self.privacy.section,
             "viewers": self.sessions.section,
             "release": self.releases.section,
             "plan": lambda: self.allowance and self.allowance.section(),
@@ -243,6 +250,7 @@ class Agent:
             "restart-stream": lambda _, __: self._restart_stream(),
             "restart-agent": self._after_trial(lambda _, __: self.power.restart_agent()),
             "reboot": self._after_trial(lambda _, __: self.power.reboot()),
+            **self.privacy.handlers,
             **self.serial.handlers,
             **self.pictures.handlers(self.late.handler),
         }

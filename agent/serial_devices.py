@@ -49,12 +49,22 @@ OpenStick = Callable[[str, str, Callable[[], bool], Callable[[str], None]], "Cha
 """`open(session, user, may_control, send)`; None where this viewer may not, or there is nothing to move."""
 
 
+class Follower(Protocol):
+    """Who has to know where the head stands."""
+
+    def on_place(self, preset: int | None) -> None: ...
+
+
 class Around(Protocol):
     """The rest of the agent, which is built after this."""
 
     allowance: DataAllowance | None
     broker: Broker
     power: Power
+
+    @property
+    def privacy(self) -> Follower: ...
+
     releases: ReleaseDesk
     service: SignalingService
     sessions: Sessions
@@ -229,6 +239,7 @@ class SerialDevices:
             tell=tell,
             on_change=self._on_change,
             on_event=self._on_event,
+            on_place=lambda preset: self._around.privacy.on_place(preset),  # noqa: PLW0108  # built later
         )
         self.sections["ptz"] = ptz.desk.section
         self.handlers |= ptz.orders.handlers()

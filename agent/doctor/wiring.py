@@ -16,6 +16,7 @@ from agent.doctor.examination import Examination, Outside
 from agent.doctor.gnss import judge_receiver, try_receiver
 from agent.doctor.holder import Holder, find_holder
 from agent.doctor.judge import judge_broker, judge_camera
+from agent.doctor.masks import see_masks
 from agent.doctor.modem import judge_modem, try_modem
 from agent.doctor.portal import visit_portal
 from agent.doctor.ptz import judge_head, try_head
@@ -56,6 +57,8 @@ async def run_doctor(config: Path, wish: Wish, progress: Progress) -> Report:
         return make_report("", (finding,), time.time(), 0.0)
     examination = Examination(_outside(settings, wish), progress, portal_url=wish.portal_url or "")
     examination.note(_see_identity(settings))
+    if masks := see_masks(settings):
+        examination.note(masks)
     try:
         servers = _own_servers(settings)
     except PinholeError as exc:  # of a portal on this machine: a device serves without

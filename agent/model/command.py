@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_config
 
 from agent.errors import MessageError
+from agent.model.masks import SetMasks, ShownMasks
 from agent.model.modem_history import ModemHistory
 from agent.model.remote_settings import MAX_LINE_CHARS, Applied, Changes, ShownSettings
 from agent.model.signal import STRICT, JsonObject, Permission, Result
@@ -155,6 +156,11 @@ COMMANDS: Mapping[str, CommandKind] = {
         CommandKind(
             "modem-history", "control", "", result=ModemHistory, about="How its modem's signal was over a day"
         ),
+        CommandKind("masks", "manage", "", result=ShownMasks, about="Show its privacy masks"),
+        CommandKind(
+            "set-masks", "manage", "", "set its privacy masks", SetMasks, ShownMasks,
+            about="Cover these parts of its picture",
+        ),
         CommandKind("identify", "control", "Blink its LED", "had its LED blink", arguments=Blink),
         CommandKind("restart-stream", "control", "Restart the camera", "restarted the camera's stream"),
         CommandKind(
@@ -240,10 +246,10 @@ def _first_fault(kind: CommandKind, exc: ValidationError) -> str:
             rule = arguments_schema(kind)["properties"][key]
             bounds = f"{rule['minimum']} … {rule['maximum']}" if "maximum" in rule else "…"
             return f"needs {key}={bounds}"
-        case _ if len(fault["loc"]) > 1:
+        case _ if len(fault["loc"]) > 1 and fault["type"] != "value_error":
             return f"{key}: neither number, true, false, null nor text of at most {MAX_LINE_CHARS} characters"
         case _:
-            return (f"{key}: " if key else "") + fault["msg"][:200]
+            return (f"{key}: " if key else "") + fault["msg"].removeprefix("Value error, ")[:200]
 
 
 def argument_names(kind: CommandKind) -> tuple[str, ...]:

@@ -84,6 +84,19 @@ class CameraSection:
 
 @with_config(OPEN)
 @dataclass(frozen=True, slots=True)
+class MasksSection:
+    """How the privacy masks stand; what they cover is told to who may manage the camera, by a command."""
+
+    state: Text = ""
+    """`none`, `in-force`, or `blank`: then the whole picture is black. Or what a newer device says."""
+    problem: Text = ""
+    """Why it is blank, and what to do."""
+    version: int = 0
+    """Counts up with each change; 0 where there never was one."""
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
 class StreamSection:
     """What one stream looks like."""
 
@@ -265,6 +278,7 @@ _KNOWN = {
     "agent": AgentSection,
     "camera": CameraSection,
     "streams": StreamsSection,
+    "masks": MasksSection,
     "viewers": ViewersSection,
     "release": ReleaseSection,
     "plan": PlanSection,

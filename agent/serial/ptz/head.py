@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.serial.ptz.asking import COASTS_S, RESTING_S, Asking
+from agent.serial.ptz.bus import Bus
 from agent.serial.ptz.driver import Driver
 from agent.serial.ptz.motion import ForgetPreset, KeepPreset, Limits, Order, Position, Pulse, Velocity
+from agent.serial.ptz.place import bound_for
 
 DEAD_MAN_S = 0.4
 """Four words of a viewer's, at 10 Hz."""
@@ -38,20 +40,6 @@ SETTLES_S = 1.0
 WAIT_S, LEAST_S = 0.05, 0.005
 """How often it is seen whether an answer is overdue; and how soon it is worth to look again at all."""
 MAX_ORDERS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Bus:
-    """How fast frames may follow each other."""
-
-    byte_s: float
-    """How long one is on the wire; 0 on a network."""
-    gap_s: float = 0.01
-    """Between two frames."""
-
-    def taken_s(self, frame: bytes) -> float:
-        """From the first bit of a frame to the first of the next."""
-        return len(frame) * self.byte_s + max(self.gap_s, 3.5 * self.byte_s)
 
 
 @dataclass(slots=True)
@@ -102,6 +90,7 @@ class Head:
         self._heard_s = 0.0
         """When a viewer last wanted a motion."""
         self._is_capped = False
+        self._bound_for: int | None = None  # the preset; also of one that is there
 
     @property
     def is_driven(self) -> bool:
@@ -111,6 +100,10 @@ class Head:
     def is_moving(self, now_s: float) -> bool:
         """By somebody's word, or on its way to a preset or a position."""
         return self._drive is not None or bool(self._orders) or self._is_ordered(now_s)
+
+    def place(self, now_s: float) -> int | None:
+        """The preset at which it stands; None on any way, and where nobody knows."""
+        return None if self.is_moving(now_s) else self._bound_for
 
     def opened(self, now_s: float) -> bytes:
         """The port was opened: the frame that goes out before all else, which stops."""
@@ -178,6 +171,8 @@ class Head:
             return
         if self.is_moving(now_s):
             self._stop(now_s)
+        if not all(isinstance(order, KeepPreset | ForgetPreset) for order in orders):
+            self._bound_for = None
         self._orders.clear()
         self._orders.extend(orders)
         self._on_change()
@@ -261,6 +256,7 @@ class Head:
         return SETTLES_S if self.driver.position is None else COASTS_S
 
     def _forget(self) -> None:
+        self._bound_for = None
         self._drive = self._stopping = None
         self._burst.clear()
         self._openings.clear()
@@ -290,6 +286,8 @@ class Head:
             self._end_order(now_s)
 
     def _stop(self, now_s: float) -> None:
+        if self.is_moving(now_s):
+            self._bound_for = None
         self._drive = None
         self._burst.clear()
         self._queue.clear()
@@ -304,6 +302,7 @@ class Head:
     def _begin_drive(self, drive: _Drive) -> None:
         """Where it points is asked from its first moment on, not when it is a resting head's turn."""
         self._drive = drive
+        self._bound_for = None
         self._asking.begin(drive.since_s)
 
     def _end_drive(self, now_s: float) -> None:
@@ -363,6 +362,7 @@ class Head:
             self._drive_s = now_s
             self._begin_drive(_Drive(order.velocity, now_s, now_s + order.seconds, is_pulse=True))
             return False
+        self._bound_for = bound_for(order, self._bound_for)
         if not isinstance(order, KeepPreset | ForgetPreset):
             self._ordered_s = now_s
             self._asking.begin(now_s)

@@ -11,9 +11,10 @@ from agent.model.event import EventKind
 from agent.model.signal import Detail, Result
 from agent.serial.port import Line, LineSettings
 from agent.serial.ptz import pelco, visca
+from agent.serial.ptz.bus import Bus
 from agent.serial.ptz.desk import Desk
 from agent.serial.ptz.driver import Driver
-from agent.serial.ptz.head import Bus, Head
+from agent.serial.ptz.head import Head
 from agent.serial.ptz.memory import Store
 from agent.serial.ptz.motion import Limits
 from agent.serial.ptz.orders import Orders
@@ -45,11 +46,24 @@ def build(
     tell: Callable[[str, Result], None],
     on_change: Callable[[], None],
     on_event: Callable[[EventKind, str, dict[str, Detail]], None],
+    on_place: Callable[[int | None], None] = lambda _: None,
 ) -> Ptz:
-    """From settings that name a port."""
+    """From settings that name a port.
+
+    `on_place` is told the preset at which the head stands, or None: before a motion's first frame goes out.
+    """
     woken = asyncio.Event()
     bus = bus_of(settings)
-    head = Head(driver_of(settings, bus.byte_s), bus, limits_of(settings), woken.set)
+
+    def on_head() -> None:
+        woken.set()
+        on_place(head.place(clock()))
+
+    def tick(now_s: float) -> float:
+        on_place(head.place(now_s))
+        return desk.tick(now_s)
+
+    head = Head(driver_of(settings, bus.byte_s), bus, limits_of(settings), on_head)
     desk = Desk(
         settings,
         head,
@@ -60,7 +74,7 @@ def build(
         on_change=on_change,
         on_fault=lambda words: on_event("ptz-fault", words, {}),
     )
-    runner = Runner(head, partial(make_wire, settings, on_event=on_event), desk.tick, clock, woken)
+    runner = Runner(head, partial(make_wire, settings, on_event=on_event), tick, clock, woken)
     return Ptz(runner, desk, Orders(desk))
 
 

@@ -2,7 +2,8 @@
 
 from fuzz.target import Target, join, steps
 
-from agent.serial.ptz.head import Bus, Head
+from agent.serial.ptz.bus import Bus
+from agent.serial.ptz.head import Head
 from agent.serial.ptz.motion import GoTo, Limits, Position, Velocity
 from agent.serial.ptz.visca import MAX_FRAME_BYTES
 from agent.serial.ptz.visca_head import MAX_WAITING, ViscaHead

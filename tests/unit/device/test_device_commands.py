@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from agent.app import Agent
+from agent.camera.mask_file import Key, MaskFile
+from agent.camera.privacy import Privacy
 from agent.config import DeviceSettings, PtzSettings, Settings
 from agent.device.commands import KEPT, KNOWN_S, MAX_KNOWN, MAX_KNOWN_OF_OTHERS, Commands
 from agent.device.late import LateCommands
@@ -55,6 +57,9 @@ def agent(tmp_path):
     settings = Settings(device=DeviceSettings(state_dir=tmp_path), ptz=PtzSettings(port="/dev/head"))
     it.serial = SerialDevices(settings, lambda *_: None, lambda: None, lambda *_: None, it)
     it.releases = SimpleNamespace(is_on_trial=True)
+    it.privacy = Privacy(
+        MaskFile(tmp_path, Key(bytes, lambda *_: True)), settings.camera, None, has_head=False
+    )
     it.pictures, it.late = Pictures.__new__(Pictures), LateCommands(lambda *_: None)
     return it
 

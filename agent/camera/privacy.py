@@ -1,0 +1,168 @@
+"""Which masks are in force: from the disk, by command, and what becomes of the picture in a doubt."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from agent.camera.capture import Capture
+from agent.camera.mask_file import KeptMasks, MaskFile, MaskFileError, View
+from agent.camera.masking import BLANK, Cover, Masking
+from agent.config import CameraSettings
+from agent.errors import ConfigError
+from agent.model.command import CommandError, Order
+from agent.model.event import EventKind
+from agent.model.masks import MaskState, SetMasks, ShownMasks, parse_polygon
+from agent.model.media import STREAMS, Need
+from agent.model.sections import MasksSection
+
+log = logging.getLogger(__name__)
+
+SET_AGAIN = "set the masks anew: on the camera's page under Privacy masks, or by the command set-masks"
+
+
+def view_of(settings: CameraSettings) -> View:
+    """What the masks are drawn for."""
+    width, height = settings.width_px, settings.height_px
+    return View(
+        source=settings.source,
+        rotate=settings.rotate,
+        sensor_mode=settings.image.sensor_mode,
+        shape=str(Fraction(width, height)) if width and height else "",
+    )
+
+
+def read(file: MaskFile, view: View, *, has_head: bool) -> tuple[KeptMasks | None, str]:
+    """What is kept, and why it cannot be relied on; no words where it can."""
+    try:
+        kept = file.load()
+    except MaskFileError as exc:
+        return None, str(exc)
+    return kept, _misfit(kept, view, has_head=has_head) if kept and kept.polygons else ""
+
+
+def _misfit(kept: KeptMasks, view: View, *, has_head: bool) -> str:
+    if kept.view != view:
+        return "the settings show another view (source, rotate, size or sensor_mode) than the masks' one"
+    if has_head and not kept.preset:
+        return "the camera has a head now, and its masks belong to no preset of it"
+    if kept.preset and not has_head:
+        return f"the masks belong to preset {kept.preset} of a head that the settings do not name"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a change of the masks concerns."""
+
+    on_event: Callable[[EventKind, str, dict[str, str | int | float | bool]], None]
+    on_change: Callable[[], None]
+    """The section is another."""
+    capture: Callable[[], Capture]
+    """Built after this."""
+    now: Callable[[], float]
+    """Unix time."""
+
+
+class Privacy:
+    """For the event loop's thread only. What it says holds from the camera's next picture on."""
+
+    def __init__(self, file: MaskFile, settings: CameraSettings, around: Around, *, has_head: bool) -> None:
+        """Read the disk: before the camera is opened, which takes `masking`."""
+        self._file, self._around = file, around
+        self.masking = Masking()
+        self.handlers = {"masks": self.show, "set-masks": self.set}
+        self._view, self._has_head = view_of(settings), has_head
+        self._kept: KeptMasks | None = None
+        self._problem = ""
+        self._place: int | None = None
+        self._kept, self._problem = read(file, self._view, has_head=has_head)
+        self.masking.show(self._cover())
+        if self._problem:
+            log.error(f"masks: {self._problem}: the picture is blank; {SET_AGAIN}")
+            around.on_event("mask-failed", f"the picture is blank: {self._problem}", {})
+
+    @property
+    def state(self) -> MaskState:
+        """For people."""
+        cover = self._cover()
+        return "blank" if cover.is_blank else "in-force" if cover.polygons else "none"
+
+    def section(self) -> MasksSection:
+        """For the state: everybody may know that a picture is blank, and nobody here what is covered."""
+        return MasksSection(self.state, self._words(), self._kept.version if self._kept else 0)
+
+    def on_place(self, preset: int | None) -> None:
+        """Where the head stands: at a preset, or on its way, or nobody knows."""
+        if preset != self._place:
+            before, self._place = self.state, preset
+            self.masking.show(self._cover())
+            if self.state != before:
+                self._around.on_change()
+
+    def show(self, _order: Order, _wish: object) -> ShownMasks:
+        """The command `masks`."""
+        kept = self._kept
+        return ShownMasks(
+            state=self.state,
+            problem=self._words(),
+            polygons=kept.polygons if kept else (),
+            preset=kept.preset if kept else 0,
+            version=kept.version if kept else 0,
+            set_at=kept.set_at if kept else 0.0,
+            set_by=kept.set_by if kept else "",
+        )
+
+    def set(self, order: Order, wish: SetMasks) -> ShownMasks:
+        """The command `set-masks`; what it answers is in force. Raises CommandError."""
+        if self._has_head and wish.polygons and not wish.preset:
+            raise CommandError(
+                "needs-preset",
+                "this camera has a head: turn it to a preset, and name that (preset=NUMBER); while the head "
+                "is elsewhere, or on its way, the whole picture is blank",
+            )
+        if self._has_head and wish.polygons and wish.preset != self._place:
+            raise CommandError(
+                "elsewhere",
+                f"the head does not stand at preset {wish.preset}: turn it there, and wait for it",
+            )
+        if wish.preset and not self._has_head:
+            raise CommandError("no-head", "this camera has no head, so its masks belong to no preset")
+        kept = KeptMasks(
+            version=self._file.next_version(),
+            polygons=wish.polygons,
+            preset=wish.preset,
+            view=self._view,
+            set_at=self._around.now(),
+            set_by=order.user[:256],
+        )
+        try:
+            self._file.keep(kept)
+        except ConfigError as exc:
+            raise CommandError("not-kept", f"nothing was changed: {exc}") from exc
+        self._kept, self._problem = kept, ""
+        self.masking.show(self._cover())
+        capture = self._around.capture()
+        if self.masking.is_bypassed and not self.masking.is_clear:
+            capture.restart()
+        for stream in STREAMS:  # or what was seen before shines through for a while
+            capture.request_keyframe(stream, Need.START)
+        self._around.on_change()
+        return self.show(order, wish)
+
+    def _words(self) -> str:
+        if self._problem:
+            return f"{self._problem}: {SET_AGAIN}"
+        if self._is_elsewhere:
+            return f"the head is not at preset {self._kept.preset if self._kept else 0}, where its masks fit"
+        return ""
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        kept = self._kept
+        return kept is not None and bool(kept.polygons and kept.preset) and kept.preset != self._place
+
+    def _cover(self) -> Cover:
+        if self._problem or self._is_elsewhere:
+            return BLANK
+        return Cover(tuple(map(parse_polygon, self._kept.polygons))) if self._kept else Cover()

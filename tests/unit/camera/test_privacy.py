@@ -1,0 +1,226 @@
+"""Which masks are in force, and that a doubt blackens the picture instead of showing it."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from agent.camera.mask_file import MASKS_FILE, Key, MaskFile
+from agent.camera.masking import BLANK, CLEAR, Cover
+from agent.camera.privacy import SET_AGAIN, Around, Privacy
+from agent.config import CameraSettings, DeviceSettings, Settings
+from agent.doctor.masks import see_masks
+from agent.errors import MessageError
+from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
+from agent.model.masks import MAX_CORNERS_IN_ALL, parse_polygon
+from agent.model.sections import fields_of, is_sound
+from agent.signaling.identity import KEY_FILE
+from agent.signaling.trust import SigningKey, make_signing_key
+
+WISH = ["0,0 0.3,0 0.3,1 0,1", "0.6,0.6 0.9,0.7 0.7,1"]
+
+
+class Device:
+    """One that is started again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.chmod(0o700)
+        self.folder = folder
+        (folder / KEY_FILE).write_bytes(make_signing_key())
+        (folder / KEY_FILE).chmod(0o600)
+        own = SigningKey((folder / KEY_FILE).read_bytes())
+        self.key = Key(own.sign_bytes, own.verify_key.verifies_bytes)
+        self.events, self.changes, self.asked = [], 0, []
+        self.start()
+
+    def start(self, *, has_head=False, **camera) -> Privacy:
+        self.settings = CameraSettings(**camera)
+        capture = SimpleNamespace(
+            restart=lambda: self.asked.append("restart"),
+            request_keyframe=lambda stream, _need: self.asked.append(stream),
+        )
+        around = Around(
+            lambda kind, words, _: self.events.append((kind, words)),
+            self._changed,
+            lambda: capture,
+            lambda: 99.0,
+        )
+        self.privacy = Privacy(MaskFile(self.folder, self.key), self.settings, around, has_head=has_head)
+        return self.privacy
+
+    def set(self, polygons, **arguments):
+        wish = parse_arguments(COMMANDS["set-masks"], {"polygons": polygons, **arguments})
+        order = Order("c1", "set-masks", {}, "ann", ("manage",), "broker")
+        return self.privacy.handlers["set-masks"](order, wish)
+
+    @property
+    def cover(self):
+        return self.privacy.masking._cover
+
+    def _changed(self):
+        self.changes += 1
+
+
+@pytest.fixture
+def device(tmp_path):
+    return Device(tmp_path)
+
+
+def test_without_any_the_picture_is_as_it_is(device) -> None:
+    assert device.cover == CLEAR
+    assert fields_of(device.privacy.section()) == {"state": "none", "problem": "", "version": 0}
+    assert device.events == []
+
+
+def test_what_is_set_is_in_force_at_once_and_after_a_start(device) -> None:
+    shown = device.set(WISH)
+    assert (shown.state, shown.polygons, shown.version, shown.set_by) == ("in-force", tuple(WISH), 1, "ann")
+    for _ in range(2):
+        assert device.cover == Cover(tuple(map(parse_polygon, WISH)))
+        device.start()
+    assert device.set([]).state == "none"
+    assert device.start().section().version == 2
+    assert device.cover == CLEAR
+
+
+def test_keyframes_are_asked_for_so_that_nothing_shines_through(device) -> None:
+    device.set(WISH)
+    assert device.asked == ["main", "preview"]
+    assert device.changes == 1
+
+
+def test_a_camera_that_encodes_by_itself_is_started_anew(device) -> None:
+    device.privacy.masking.is_bypassed = True
+    device.set(WISH)
+    assert device.asked[0] == "restart"
+
+
+def test_what_cannot_be_read_makes_the_picture_blank_and_says_so(device) -> None:
+    device.set(WISH)
+    (device.folder / MASKS_FILE).write_bytes(b"{}")
+    device.start()
+    assert device.cover == BLANK
+    section = device.privacy.section()
+    assert section.state == "blank"
+    assert section.problem.endswith(f"{MASKS_FILE} is damaged: {SET_AGAIN}")
+    ((kind, words),) = device.events
+    assert kind == "mask-failed"
+    assert "the picture is blank" in words
+    shown = device.set(WISH)
+    assert (shown.state, shown.problem, shown.version) == ("in-force", "", 2)
+    device.start()
+    assert len(device.events) == 1, "set anew, they can be read"
+
+
+@pytest.mark.parametrize(
+    "change", [{"rotate": 180}, {"source": "v4l2:/dev/video0"}, {"width_px": 640, "height_px": 480}]
+)
+def test_masks_of_another_view_make_it_blank_too(device, change) -> None:
+    device.start(width_px=1280, height_px=720)
+    device.set(WISH)
+    device.start(width_px=1920, height_px=1080)
+    assert device.privacy.state == "in-force", "the same shape"
+    device.start(**{"width_px": 1280, "height_px": 720} | change)
+    assert device.cover == BLANK
+    assert "another view" in device.privacy.section().problem
+    device.set([])
+    assert device.start().state == "none", "no masks are of no view"
+
+
+def test_a_head_needs_a_preset_and_away_from_it_the_picture_is_blank(device) -> None:
+    privacy = device.start(has_head=True)
+    with pytest.raises(CommandError, match="name that \\(preset=NUMBER\\)"):
+        device.set(WISH)
+    with pytest.raises(CommandError, match="does not stand at preset 3"):
+        device.set(WISH, preset=3)
+    privacy.on_place(3)
+    assert device.set(WISH, preset=3).state == "in-force"
+    changes = device.changes
+    privacy.on_place(None)
+    assert device.cover == BLANK
+    assert "the head is not at preset 3" in privacy.section().problem
+    privacy.on_place(4)
+    assert device.cover == BLANK
+    privacy.on_place(3)
+    assert privacy.state == "in-force"
+    assert device.changes == changes + 2
+    assert device.start(has_head=True).state == "blank", "after a start nobody knows where it points"
+    assert device.events == [], "which is no failure"
+    device.start()
+    assert "a head that the settings do not name" in device.privacy.section().problem
+
+
+def test_a_head_that_came_later_moves_what_was_covered(device) -> None:
+    device.set(WISH)
+    assert device.start(has_head=True).state == "blank"
+    with pytest.raises(CommandError, match="has no head"):
+        device.start().handlers["set-masks"](
+            Order("c1", "set-masks", {}, "ann", ("manage",), "broker"),
+            parse_arguments(COMMANDS["set-masks"], {"polygons": WISH, "preset": 1}),
+        )
+
+
+def test_what_cannot_be_kept_is_refused_and_the_old_masks_stay(device, monkeypatch) -> None:
+    device.set(WISH)
+    device.folder.chmod(0o500)
+    real = device.cover
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("agent.model.disk.os.fsync", full)
+    with pytest.raises(CommandError, match=r"nothing was changed: .*No space left"):
+        device.set([])
+    device.folder.chmod(0o700)
+    assert device.cover == real
+
+
+@pytest.mark.parametrize(
+    ("polygons", "words"),
+    [
+        (["0,0 1,1"], "a mask has 3 to 24 corners, and this one 2"),
+        (["0,0 1,1 2,0"], "each x and y is a part of the picture's side: 0 to 1"),
+        (["0,0 1,1 nan,0"], "each x and y is a part"),
+        (["0,0 1,1 -0,0"], "each x and y is a part"),
+        (["0,0 1,1 1e-1,0"], "each x and y is a part"),
+        (["0,0 1,1 \u0660,0"], "each x and y is a part"),
+        (["0,0 1,1 0.5"], "a corner is x,y"),
+        (["0,0,0 1,1 0.5,1"], "a corner is x,y"),
+        ([""], "each x and y"),
+        (["0,0 1,0 1,1"] * 17, "at most 16 items"),
+        (["0,0 " * 23 + "1,1"] * 9, f"at most {MAX_CORNERS_IN_ALL} corners"),
+        (["0,0 " * 500], "at most 500 characters"),
+        ("0,0 1,0 1,1", "valid"),
+        ([[[0, 0], [1, 0], [1, 1]]], "polygons"),
+    ],
+)
+def test_what_is_no_mask_is_refused_in_words(polygons, words) -> None:
+    with pytest.raises(MessageError, match=re.escape(words)) as caught:
+        parse_arguments(COMMANDS["set-masks"], {"polygons": polygons})
+    assert str(caught.value).startswith("set-masks: polygons")
+
+
+def test_the_largest_wish_fits_into_a_request_of_the_data_channel() -> None:
+    corners = " ".join(["0.1234,0.5678"] * (MAX_CORNERS_IN_ALL // 12))
+    wish = {"polygons": [corners] * 12}
+    assert parse_arguments(COMMANDS["set-masks"], wish).polygons
+    assert len(str(wish)) < 4096 - 512
+
+
+def test_the_section_is_one_that_portals_take(device) -> None:
+    assert is_sound("masks", fields_of(device.privacy.section()))
+
+
+def test_the_doctor_says_what_to_do(device) -> None:
+    settings = Settings(device=DeviceSettings(state_dir=device.folder))
+    assert see_masks(settings) is None
+    device.set(WISH)
+    finding = see_masks(settings)
+    assert (finding.verdict, finding.message) == ("good", "2 privacy masks, version 1, set by ann")
+    (device.folder / MASKS_FILE).unlink()
+    finding = see_masks(settings)
+    assert finding.verdict == "fault"
+    assert "the picture is blank" in finding.message
+    assert "is gone, and masks were set here" in finding.message
+    assert finding.advice == SET_AGAIN

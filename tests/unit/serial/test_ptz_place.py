@@ -1,0 +1,105 @@
+"""Where a head stands, as far as its masks may rely on it: never told while it moves."""
+
+import random
+
+import pytest
+from fakes.ptz_rig import Rig
+
+from agent.serial.ptz.head import ORDER_S
+from agent.serial.ptz.motion import ForgetPreset, GoHome, GoPreset, KeepPreset, Pulse, Velocity
+
+PROTOCOLS = ["pelco-d", "pelco-p", "visca", "visca-ip"]
+
+
+@pytest.fixture(params=PROTOCOLS)
+def rig(request):
+    it = Rig(request.param)
+    it.plug()
+    it.run_for(5)
+    return it
+
+
+def place(rig):
+    return rig.head.place(rig.now_s)
+
+
+def at_preset(rig, number=2):
+    rig.head.order(KeepPreset(number), now_s=rig.now_s)
+    rig.run_for(ORDER_S + 1)
+
+
+def test_after_a_start_nobody_knows(rig) -> None:
+    assert place(rig) is None
+
+
+def test_it_is_at_a_preset_once_it_is_there_and_from_no_earlier(rig) -> None:
+    at_preset(rig, 1)
+    rig.head.drive(Velocity(pan=0.5), rig.now_s)
+    rig.run_for(3)
+    assert place(rig) is None
+    rig.head.order(GoPreset(1), now_s=rig.now_s)
+    assert place(rig) is None, "before the first frame"
+    for _ in range(60):
+        rig.run_for(0.5)
+        assert place(rig) is None or not rig.fake.is_moving
+    assert place(rig) == 1
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda head, now_s: head.drive(Velocity(pan=0.1), now_s),
+        lambda head, now_s: head.drive(Velocity(zoom=0.5), now_s),
+        lambda head, now_s: head.order(GoHome(), now_s=now_s),
+        lambda head, now_s: head.order(Pulse(Velocity(tilt=1), 0.3), now_s=now_s),
+        lambda head, _now_s: head.lost(),
+        lambda head, now_s: head.opened(now_s),
+        lambda head, now_s: head.order(ForgetPreset(2), now_s=now_s),
+    ],
+)
+def test_whatever_moves_it_is_known_at_once_and_stays_known(rig, move) -> None:
+    at_preset(rig)
+    assert place(rig) == 2
+    move(rig.head, rig.now_s)
+    assert place(rig) is None
+    rig.run_for(ORDER_S + 5)
+    assert place(rig) is None
+
+
+def test_a_way_that_was_broken_off_leads_nowhere(rig) -> None:
+    at_preset(rig)
+    rig.head.order(GoPreset(2), now_s=rig.now_s)
+    rig.run_for(0.1)
+    rig.head.stop(rig.now_s)
+    rig.run_for(ORDER_S + 5)
+    assert place(rig) in (None, 2)
+    assert not rig.fake.is_moving
+
+
+def test_a_stop_where_it_stands_moves_nothing(rig) -> None:
+    at_preset(rig)
+    rig.head.stop(rig.now_s)
+    rig.run_for(2)
+    assert place(rig) == 2
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_it_never_moves_while_it_is_said_to_stand(protocol) -> None:
+    rng, rig = random.Random(7), Rig(protocol)
+    rig.plug()
+    moves = [
+        lambda: rig.head.drive(Velocity(pan=rng.choice((-1, 0.2, 1))), rig.now_s),
+        lambda: rig.head.order(GoPreset(rng.randint(1, 3)), now_s=rig.now_s),
+        lambda: rig.head.order(KeepPreset(rng.randint(1, 3)), now_s=rig.now_s),
+        lambda: rig.head.stop(rig.now_s),
+        lambda: None,
+    ]
+    rested = 0
+    for _ in range(300):
+        rng.choice(moves)()
+        for _ in range(rng.choice((1, 5, 45))):
+            rig.run_for(0.5)
+            if place(rig) is not None:
+                rested += 1
+                assert not rig.fake.is_moving
+    assert rested > 100
