@@ -41,7 +41,7 @@ from agent.portal.messages import DeviceEvent
 from agent.portal.metrics import PortalCounters, Scrape
 from agent.portal.names import adopt
 from agent.portal.pictures import Pictures
-from agent.portal.registry import Registry, revoked_since
+from agent.portal.registry import Registry, device_revision, revoked_since
 from agent.portal.revocation import publish_revocations
 from agent.portal.store import Store, open_store
 from agent.portal.turn import load_ice_servers
@@ -159,6 +159,7 @@ class Portal:
                     tasks.start(self.events.run(), name="events"),
                     tasks.start(self._keep_trust(), name="trust"),
                     tasks.start(self.store.keep_room(), name="room"),
+                    tasks.start(self.store.listen(device_revision()), name="changes"),
                 ]
                 on_ready(url)
                 if first:
@@ -218,7 +219,8 @@ class Portal:
         """Who was revoked since the last time, and is shut out here before anything is written."""
         before, revoked = self.registry.names, frozenset[str]()
         try:
-            revoked = await self.registry.refresh()
+            # Who watches is to lose a revoked camera at once, also where PostgreSQL's word was lost.
+            revoked = await self.registry.refresh(sure=bool(self.gateway.live_sessions()))
             self.signaling.on_keys(time.time())
             for device in revoked:
                 log.warning("camera %s is shut out", device)

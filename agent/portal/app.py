@@ -255,7 +255,7 @@ async def _tick(gateway: Gateway, accounts: Accounts) -> None:
                 await accounts.note_seen(gateway.live_sessions())
                 seen_s = time.monotonic()
             # First the numbers: a change in between is seen next time.
-            now = accounts.store.version()
+            now = accounts.store.version(sure=True)
             if gateway.live_sessions() and (now is None or now != version):
                 revision = await accounts.revision()
                 if revision != known:

@@ -3,7 +3,7 @@
 A revoked device is forgotten by nobody: its name stays taken until a claim code is made for it by name.
 """
 
-from sqlalchemy import Float, Integer, String, select, update
+from sqlalchemy import Float, Integer, Select, String, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from agent.errors import PortalError
@@ -60,9 +60,12 @@ class Registry:
         """The public key of a device that may speak; None where it is unknown or revoked."""
         return self._keys.get(device)
 
-    async def refresh(self) -> frozenset[str]:
-        """Take in what another program changed; returns whose key counts no more. Raises StoreError."""
-        version = self._store.version()
+    async def refresh(self, *, sure: bool = True) -> frozenset[str]:
+        """Take in what another program changed; returns whose key counts no more. Raises StoreError.
+
+        Unless it must be `sure`, PostgreSQL's word counts that nothing has changed.
+        """
+        version = self._store.version(sure=sure)
         if version is not None and version == self._version:
             return frozenset()
         revision, found = await self._store.run(self._read)
@@ -76,7 +79,7 @@ class Registry:
         return gone
 
     def _read(self, db: Session) -> tuple[int, list[Device] | None]:
-        revision = db.scalar(select(DeviceRevision.number)) or 0
+        revision = db.scalar(device_revision()) or 0
         if revision == self._revision:
             return revision, None
         return revision, list_devices(db)
@@ -130,6 +133,11 @@ def revoked_since(db: Session, since: float) -> frozenset[str]:
 def list_devices(db: Session) -> list[Device]:
     """All of them, by name."""
     return list(db.scalars(select(Device).order_by(Device.id)))
+
+
+def device_revision() -> Select[int]:
+    """Finds the number that grows with every change of a device."""
+    return select(DeviceRevision.number)
 
 
 def count_up(db: Session) -> None:

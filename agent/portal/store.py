@@ -15,13 +15,25 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    MetaData,
+    Select,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -30,6 +42,7 @@ from agent.config import PortalSettings, read_secret
 from agent.errors import ConfigError, PortalError
 from agent.model.beat import next_beat
 from agent.model.disk import check_file
+from agent.portal.changes import Changes, Listener, ListenError
 from agent.portal.outsiders import Outsiders
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -42,6 +55,8 @@ ROOM_PAGES, PAGE_BYTES = 512, 4096
 ROOM_INTERVAL_S = 10.0
 _MIGRATION_LOCK = 0x70696E68
 """PostgreSQL's advisory lock while one portal migrates: any number that nobody else takes."""
+_CHANNEL = "pinhole"
+"""Its notifications begin with this; see the migration `devices_5`."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -87,6 +102,7 @@ class Store:
         self._waiting = 0
         self._outsiders = Outsiders()
         self._watch: sqlite3.Connection | None = None
+        self._changes = Changes(self._open_listener)
         self.disk_is_full = False
         """Whether the last write, or the last look, found no room."""
 
@@ -139,15 +155,16 @@ class Store:
                 raise DiskFullError(f"the database's disk is full: {_reason(exc)}") from exc
             raise StoreError(f"the database failed: {_reason(exc)}") from exc
 
-    def version(self) -> int | None:
-        """Another number after every commit, by whatever program; None where one has to ask the database.
+    def version(self, *, sure: bool = False) -> int | None:
+        """Another number after every change of a device, by whatever program; None where one has to ask.
 
-        For the event loop's thread: it takes no lock, and reads a number that programs with the same SQLite
-        file share in memory (sqlite.org/pragma.html#pragma_data_version).
+        On SQLite after every commit: it takes no lock, and reads a number that programs with the same file
+        share in memory (sqlite.org/pragma.html#pragma_data_version). From PostgreSQL it is hearsay
+        (`changes.py`), which does not do where it must be `sure`. For the event loop's thread.
         """
         name = self.engine.url.database
         if not self._is_sqlite or name is None:
-            return None
+            return None if sure else self._changes.version()
         try:
             if self._watch is None:
                 self._watch = sqlite3.connect(name, timeout=0, isolation_level=None)
@@ -157,9 +174,34 @@ class Store:
             return None
         return found
 
+    async def listen(self, revision: Select[int]) -> None:
+        """Hear of changes, until cancelled; `revision` finds the number that grows with each."""
+        await (
+            asyncio.Event().wait() if self._is_sqlite else self._changes.run(partial(self._tell, revision))
+        )
+
+    async def _open_listener(self, channel: str) -> Listener:
+        open_one = partial(_Listener, self.engine, channel)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, open_one)
+
+    async def _tell(self, revision: Select[int], channel: str) -> int | None:
+        """Say the channel's own name on it; returns the revision that is then. Raises StoreError."""
+
+        def tell() -> int | None:
+            # Without a transaction: two answers fewer to wait for.
+            with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                said = func.pg_notify(f"{_CHANNEL}_{channel}", channel)
+                found: int | None = connection.execute(select(said, revision.scalar_subquery())).one()[1]
+                return found
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, tell)
+        except DBAPIError as exc:
+            raise StoreError(f"the database failed: {_reason(exc)}") from exc
+
     async def keep_room(self) -> None:
         """Look every few seconds whether the disk is full, and keep room for when it is; until cancelled."""
-        while True:
+        while self._is_sqlite:
             try:
                 is_full = await asyncio.get_running_loop().run_in_executor(self._threads, self._see_room)
             except (SQLAlchemyError, OSError) as exc:
@@ -174,6 +216,7 @@ class Store:
                 )
             self.disk_is_full = is_full
             await next_beat(ROOM_INTERVAL_S)
+        await asyncio.Event().wait()  # a PostgreSQL server's disk is its administrator's to watch
 
     def _see_room(self) -> bool:
         """Whether the disk is full. Room is kept within SQLite's own files, where nobody else can take it.
@@ -221,6 +264,36 @@ class Store:
         if self._watch is not None:
             self._watch.close()
         self.engine.dispose()
+
+
+class _Listener:
+    """A connection to PostgreSQL that hears of changes, and what is said on one more channel."""
+
+    def __init__(self, engine: Engine, channel: str) -> None:
+        """Blocks. Raises ListenError."""
+        self._error: type[Exception] = engine.dialect.loaded_dbapi.Error
+        self._connection: Any = None
+        try:
+            pooled = engine.raw_connection()
+            self._connection = pooled.driver_connection
+            pooled.detach()  # the pool keeps all of its own
+            self._connection.autocommit = True
+            for one in ("changed", channel):
+                self._connection.execute(f'LISTEN "{_CHANNEL}_{one}"')
+            self.fileno: int = self._connection.fileno()
+        except (SQLAlchemyError, self._error) as exc:
+            self.close()
+            raise ListenError(_reason(exc)) from exc
+
+    def take(self) -> list[str]:
+        try:
+            return [said.payload for said in self._connection.notifies(timeout=0)]
+        except self._error as exc:
+            raise ListenError(_reason(exc)) from exc
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
 
 def open_store(settings: PortalSettings) -> Store:

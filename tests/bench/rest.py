@@ -1,11 +1,13 @@
 """What agent and portal cost while nobody watches: CPU time, wake-ups and memory."""
 
 import argparse
+import contextlib
 import json
 import statistics
 import time
 
 from bench.programs import add_arguments, pss_mib, trees, usage
+from parts.database import postgresql
 from parts.fleet_broker import fleet
 from parts.stack import stop_program
 from rich.console import Console
@@ -32,7 +34,12 @@ def measure(process, settle_s, seconds):
 def main(arguments):
     """Both programs of each tree in turn."""
     found = {}
-    with fleet() as one:
+    with contextlib.ExitStack() as parts:
+        keys = ""
+        if arguments.postgresql:
+            url = parts.enter_context(postgresql()).new_database()
+            keys = f'database_url = "{url}"'
+        one = parts.enter_context(fleet(portal=keys))
         one.enroll("still", one.claim())
         stop_program(one.portal)
         for _ in range(arguments.rounds):
@@ -53,7 +60,8 @@ def main(arguments):
         )
         for name, rows in found.items()
     }
-    table = Table(f"at rest, median of {arguments.rounds}", *FIGURES)
+    store = "PostgreSQL" if arguments.postgresql else "SQLite"
+    table = Table(f"at rest on {store}, median of {arguments.rounds}", *FIGURES)
     for name, row in sorted(result.items()):
         table.add_row(name, *map(str, row.values()))
     Console().print(table)
@@ -67,5 +75,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--settle", type=float, default=20.0, help="seconds after the start that do not count"
     )
+    parser.add_argument("--postgresql", action="store_true", help="the portal's store; else SQLite")
     add_arguments(parser)
     main(parser.parse_args())

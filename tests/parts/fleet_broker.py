@@ -98,8 +98,8 @@ class Fleet:
 
 
 @contextmanager
-def fleet(version="2.0"):
-    """Broker and portal, running; 2.1 is fetched."""
+def fleet(version="2.0", portal=""):
+    """Broker and portal, running; 2.1 is fetched. `portal`: more keys of its section, as TOML."""
     need(PROGRAM, "needs mosquitto: sudo apt-get install mosquitto")
     newer = newer_mosquitto() if version == "2.1" else None
     program = newer.program if newer else PROGRAM
@@ -121,7 +121,7 @@ def fleet(version="2.0"):
         conf.write_text(extra + conf.read_text())
         command = f'["sh", "-c", "kill -HUP $(cat {pid})"]'
         printed = printed.replace('["systemctl", "reload", "mosquitto"]', command)
-        one.config.write_text(printed + "port = 0\n")
+        one.config.write_text(f"{printed}port = 0\n{portal}\n")
         one.broker = subprocess.Popen([str(program), "-c", str(conf)], stderr=subprocess.DEVNULL)
         try:
             _await_port(one.port)
