@@ -5,6 +5,7 @@ acknowledged, a preset's way is ended by a stop), VISCA (two sockets, `buffer fu
 drive is done at once and an absolute move takes time, cancel frees a socket).
 """
 
+import math
 from random import Random
 
 PELCO_D, PELCO_P, VISCA = "pelco-d", "pelco-p", "visca"
@@ -16,10 +17,11 @@ GONE_S = 8.0
 class PtzHead:
     """What all have: velocities in shares of the highest, a position, and a log of stops."""
 
-    def __init__(self, *, loss=0.0, random=None, travels=False):
+    def __init__(self, *, loss=0.0, random=None, travels=False, lag_s=0.0):
         """`loss` is the share of frames that do not arrive.
 
-        One that `travels` takes its time to a place that was ordered; else it is there at once.
+        One that `travels` takes its time to a place that was ordered; else it is there at once. `lag_s` is
+        the time constant with which its speed follows what it was told: it has a mass.
         """
         self.velocity = (0.0, 0.0, 0.0)
         self.position = [0.0, 0.0, 0.0]
@@ -30,9 +32,8 @@ class PtzHead:
         """Every frame that arrived whole, with its time."""
         self.lost = []
         """And when others were lost."""
-        self.peaks = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
-        """The least and the most of each axis since somebody last set them."""
         self._travels, self._goals = travels, {}
+        self._lag_s, self._speed = lag_s, [0.0, 0.0, 0.0]
         self._loss, self._random = loss, random or Random(0)
         self._at_s = 0.0
         self._kept = b""
@@ -44,23 +45,20 @@ class PtzHead:
     def pass_to(self, now_s):
         """Let time pass."""
         passed_s, self._at_s = max(0.0, now_s - self._at_s), max(self._at_s, now_s)
+        rest = math.exp(-passed_s / self._lag_s) if self._lag_s else 0.0
         for axis, share in enumerate(self.velocity):
-            self.position[axis] += share * MAX_DEG_S * passed_s
+            behind = self._speed[axis] - share
+            self.position[axis] += (share * passed_s + behind * self._lag_s * (1 - rest)) * MAX_DEG_S
+            self._speed[axis] = share + behind * rest
         for axis, goal in list(self._goals.items()):
             beyond, most = goal - self.position[axis], MAX_DEG_S * passed_s
             self.position[axis] += max(-most, min(most, beyond))
             if self.position[axis] == goal:
                 del self._goals[axis]
-        low, high = self.peaks
-        self.peaks = [list(map(min, low, self.position)), list(map(max, high, self.position))]
 
     def due(self, _now_s):
         """What it says by itself by now."""
         return b""
-
-    def rest_peaks(self):
-        """Count them from here."""
-        self.peaks = [list(self.position), list(self.position)]
 
     def _go(self, **axes):
         """To a place that was ordered: `pan`, `tilt`, `zoom` in degrees."""
