@@ -132,6 +132,7 @@ class Agent:
             refusal=self.control.refusal,
             on_sent=self._on_sent,
             open_stick=self.serial.open_stick,
+            on_right_lost=self.serial.on_right_lost,
         )
         self._sections: dict[str, ReadSection] = {
             "agent": lambda: AgentSection(device.display_name, __version__),

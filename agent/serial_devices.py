@@ -92,6 +92,8 @@ class SerialDevices:
         self._lifeline: Lifeline | None = None
         self.open_stick: OpenStick = lambda *_: None
         """For a viewer that would move the head."""
+        self.on_right_lost: Callable[[str], None] = lambda _: None
+        """A session's viewer may not move it any more."""
         if settings.gnss.source != "off":
             self._add_gnss()
         if settings.ptz.port is not None:
@@ -243,7 +245,7 @@ class SerialDevices:
         )
         self.sections["ptz"] = ptz.desk.section
         self.handlers |= ptz.orders.handlers()
-        self.open_stick = ptz.desk.open
+        self.open_stick, self.on_right_lost = ptz.desk.open, ptz.desk.on_right_lost
         self._add("ptz", ptz.runner.run)
         self._stops.append(ptz.runner.stop)
 

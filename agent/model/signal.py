@@ -161,6 +161,10 @@ class Restart:
     v: Version = VERSION
 
 
+VIEWER_LEFT = "the viewer has left"
+"""The reason of a `Bye` that takes nobody's right away: what the viewer began may go on."""
+
+
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Bye:
@@ -168,6 +172,7 @@ class Bye:
 
     seq: Seq
     reason: Text = ""
+    """For people, but for VIEWER_LEFT."""
     type: Literal["bye"] = "bye"
     v: Version = VERSION
 

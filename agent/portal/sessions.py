@@ -12,6 +12,7 @@ from agent.errors import MessageError
 from agent.model.command import outcome
 from agent.model.signal import (
     OFFER_LIFETIME_S,
+    VIEWER_LEFT,
     Answer,
     Bye,
     Candidate,
@@ -53,7 +54,6 @@ ORPHAN_S = 30.0
 """How long a session outlives its WebSocket: as long as consent to send does (RFC 7675)."""
 _NO_ANSWER = "The camera did not answer; its link may be down."
 _UNKNOWN_CAMERA = "There is no camera of this name here."
-_LEFT = "the viewer has left"
 _SHUT_OUT = "the viewer may no longer come in"
 _OTHER_RIGHTS = "What you may do with this camera has changed."
 _BROKER_AWAY = "The portal has lost the MQTT broker; it keeps trying to reach it."
@@ -149,7 +149,7 @@ class PortalSessions:
         """A viewer has seen enough; a bye to what is already over is no fault."""
         session = self._own(client, message.session)
         if session is not None:
-            self._end(session, _LEFT)
+            self._end(session, VIEWER_LEFT)
 
     def on_left(self, client: Client) -> None:
         """A WebSocket has gone. Its sessions play on for a while: its viewer may come back over another."""
@@ -276,7 +276,7 @@ class PortalSessions:
                 self._end(session, "no answer in time")
                 session.client.tell(SessionReject(session.id, "no-answer", _NO_ANSWER))
             elif session.orphaned_until_s is not None and now_s >= session.orphaned_until_s:
-                self._end(session, _LEFT)
+                self._end(session, VIEWER_LEFT)
             elif now_s >= session.renew_at_s and session.orphaned_until_s is None:
                 self._renew(session, now_s)
         self.farewells.tick(now_s)

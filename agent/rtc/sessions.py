@@ -16,7 +16,7 @@ from agent.model.command import Order
 from agent.model.grant import grant_of
 from agent.model.media import StreamName
 from agent.model.sections import ViewersSection
-from agent.model.signal import JsonObject, Offer, Result
+from agent.model.signal import VIEWER_LEFT, JsonObject, Offer, Result
 from agent.rtc.alarm import Alarm
 from agent.rtc.answer import VIDEO_ALONE, parse_offer
 from agent.rtc.codecs import Directions
@@ -77,9 +77,11 @@ class Sessions:
         on_sent: Callable[[int], None] = lambda _: None,
         sound: Sound | None = None,
         open_stick: OpenStick = lambda *_: None,
+        on_right_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`command` does what a viewer asks over the data channel.
 
+        `on_right_lost` hears of a session whose viewer may control the camera no more, or not even watch.
         `refusal` says why no more viewer of a stream can be served; `on_sent` counts bytes.
         """
         self._settings = settings
@@ -93,6 +95,7 @@ class Sessions:
         self._on_sent = on_sent
         self._sound = sound
         self._open_stick = open_stick
+        self._on_right_lost = on_right_lost
         self._media: Directions = {**VIDEO_ALONE, "audio": sound.direction} if sound else VIDEO_ALONE
         self._certificate = RTCCertificate.generateCertificate()
         self._pool = CandidatePool(partial(host_addresses, settings.exclude_interfaces))
@@ -137,7 +140,9 @@ class Sessions:
             viewer.add_candidate(line)
 
     def on_bye(self, session: str, reason: str) -> None:
-        """The viewer has gone."""
+        """The viewer has gone, or may no longer be here."""
+        if reason != VIEWER_LEFT:
+            self._on_right_lost(session)
         if viewer := self._viewers.get(session):
             log.info("viewer %s left: %s", session, reason or "no reason given")
             viewer.left = True
@@ -218,6 +223,8 @@ class Sessions:
             viewer.end(str(exc))
         else:
             viewer.newest = offer
+            if not viewer.may_control():
+                self._on_right_lost(session)
             self._spawn(self._finish_restart(session, viewer, peer, offer), f"restart {session}")
 
     async def _finish_restart(self, session: str, viewer: "_Viewer", peer: Peer, offer: Offer) -> None:

@@ -84,6 +84,8 @@ class Desk:
         self.holder = Holder()
         self.routine = Routine(settings.idle_return_s, self.home)
         self._channels: list[Channel] = []
+        self._began: Person | None = None
+        """Who ordered what it does now, also long after: a tour, a way to a preset."""
         self._left: dict[str, float] = {}
         """By user, the last word of a stick that had yet to be let go when its channel closed."""
         self._said: tuple[str | None, bool] = (None, False)
@@ -142,7 +144,7 @@ class Desk:
     def on_message(self, channel: Channel, message: str | bytes) -> None:
         """A viewer's word."""
         now_s = self.clock()
-        if not self._has_right(channel, now_s):
+        if not self._has_right(channel):
             self._refuse(channel, "not-allowed", now_s)
             return
         wish = channel.wishes.take(message, now_s)
@@ -178,19 +180,29 @@ class Desk:
                 self.head.stop(self.clock())
             self._wake()
 
-    def _has_right(self, channel: Channel, now_s: float) -> bool:
+    def _has_right(self, channel: Channel) -> bool:
         """Whether its viewer may move the head now; who no longer may has nothing go on that he began."""
         has_right = channel.may_control()
         if has_right != channel.had_right:
             channel.had_right = has_right
             if has_right:
                 self._send_status(channel)
-            elif self.holder.leave(channel.person.session):
-                if self.head.is_moving(now_s) or self.routine.is_touring:
-                    self.routine.touched(now_s)
-                    self.head.stop(now_s)
-                self._wake()
+            else:
+                self.on_right_lost(channel.person.session)
         return has_right
+
+    def on_right_lost(self, session: str) -> None:
+        """Nothing that its viewer began goes on; with a channel or without, and whether it holds the head."""
+        now_s = self.clock()
+        was_held = self.holder.leave(session)
+        has_begun = bool(session) and self._began is not None and self._began.session == session
+        if (was_held or has_begun) and self._is_busy(now_s):
+            self.routine.touched(now_s)
+            self.head.stop(now_s)
+        self._wake()
+
+    def _is_busy(self, now_s: float) -> bool:
+        return self.head.is_moving(now_s) or self.routine.is_touring
 
     # ---- commands
 
@@ -205,12 +217,16 @@ class Desk:
             held = self.holder.of(now_s)
             raise CommandError("ptz-busy", f"{held.user if held else 'somebody'} moves this camera")
         self._hold(person, now_s)
+        self._began = person
         self._wake()
 
     def take(self, person: Person, now_s: float) -> None:
         """Hold it, whoever did; what others' hands still hold gets it back only after they let go."""
         self._want_rest(spared=person.user)
+        if self._began not in (None, person) and self._is_busy(now_s):
+            self.head.stop(now_s)  # whose way began it may be long, and its lease over
         self._hold(person, now_s)
+        self._began = person
         self._wake()
 
     def stop(self, now_s: float) -> None:
@@ -235,14 +251,16 @@ class Desk:
     def tick(self, now_s: float) -> float:
         """What is due; when the next thing will be."""
         for channel in self._channels:
-            self._has_right(channel, now_s)
+            self._has_right(channel)
         if (order := self.routine.due(now_s)) is not None:
             self.head.order(order, now_s=now_s)
         self._tell_fault()
         self._announce(now_s)
         say_s = self._say_section(now_s)
         ends_s = self.holder.ends_s if self.holder.of(now_s) else math.inf
-        is_busy = self.head.is_moving(now_s) or self.routine.is_touring
+        is_busy = self._is_busy(now_s)
+        if not is_busy:
+            self._began = None
         look_s = now_s + (RIGHT_S if is_busy else 10)
         return min(ends_s, self.routine.wake_s(now_s), *self._again, look_s, say_s)
 

@@ -3,7 +3,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from agent.config import WebrtcSettings
-from agent.model.signal import Offer
+from agent.model.signal import VIEWER_LEFT, Offer
 from agent.rtc.sessions import Sessions
 
 VIEWERS = 4
@@ -13,7 +13,7 @@ class Crowd(Sessions):
     """A camera whose viewers take long to be gone."""
 
     def __init__(self):
-        self.rejected, self.orders, self.sticks = [], [], []
+        self.rejected, self.orders, self.sticks, self.rights_lost = [], [], [], []
         super().__init__(
             WebrtcSettings(max_viewers=VIEWERS),
             signal=self,
@@ -22,6 +22,7 @@ class Crowd(Sessions):
             command=lambda order, _: self.orders.append(order),
             open_stick=lambda *asked: self.sticks.append(asked),
             on_change=lambda: None,
+            on_right_lost=self.rights_lost.append,
         )
         self.over = asyncio.Event()
 
@@ -67,5 +68,15 @@ async def test_a_viewer_may_do_what_its_newest_offer_says():
     viewer.newest = replace(first, permissions=("watch",))  # as a restart of ICE does
     crowd._order("s", viewer, "0f" * 16, "identify", {}, print)
     assert (may_control(), crowd.orders[0].permissions) == (False, ("watch",))
+    crowd.over.set()
+    await crowd.close()
+
+
+async def test_whose_session_the_portal_ends_has_lost_a_right_and_who_left_has_not():
+    crowd = Crowd()
+    for reason in (VIEWER_LEFT, "the viewer may no longer come in", "nobody renewed the right to watch"):
+        crowd.ask(reason)
+        crowd.on_bye(reason, reason)
+    assert crowd.rights_lost == ["the viewer may no longer come in", "nobody renewed the right to watch"]
     crowd.over.set()
     await crowd.close()

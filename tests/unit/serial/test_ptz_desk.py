@@ -11,9 +11,11 @@ from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
 from agent.serial.ptz.desk import AGAIN_S, RIGHT_S
 from agent.serial.ptz.head import DEAD_MAN_S
 from agent.serial.ptz.holder import AUDIT_S, LEASE_S
+from agent.serial.ptz.pelco import STOP, encode_d
 from agent.serial.ptz.wish import MAX_WISHES_PER_S
 
 RIGHT = {"pan": 1.0}
+STOP_FRAME = encode_d(1, STOP)
 
 
 def say(channel, seq, **stick):
@@ -254,6 +256,41 @@ def test_who_loses_the_right_has_no_tour_go_on_and_who_only_leaves_has(rig):
         rig.run_for(RIGHT_S)
         assert rig.desk.routine.is_touring == is_touring
         rights[0] = True
+
+
+def test_without_a_channel_too_what_was_begun_ends_with_the_right_to_it(rig):
+    rig.fake.presets[1] = (50.0, 0.0, 0.0)
+    for name, wish, later_s in (
+        ("ptz-tour", {"seconds": 5, "presets": [1, 2]}, LEASE_S + 1),
+        ("ptz-go", {"number": 1}, LEASE_S + 1),
+        ("ptz-go", {"number": 1}, 1),
+    ):
+        do(rig, name, **wish)
+        rig.run_for(later_s)
+        rig.desk.on_right_lost("of somebody else")
+        assert rig.head.is_moving(rig.now_s)
+        assert rig.desk.routine.is_touring == (name == "ptz-tour")
+        rig.sent.clear()
+        rig.desk.on_right_lost("ann")
+        rig.run_for(0.5)
+        assert not rig.head.is_moving(rig.now_s), name
+        assert not rig.desk.routine.is_touring
+        assert [frame for _, frame in rig.sent][:3] == [STOP_FRAME] * 3
+    do(rig, "ptz-tour", session="", seconds=5, presets=[1, 2])
+    rig.desk.on_right_lost("")
+    assert rig.desk.routine.is_touring, "one that came by the broker is nobody's session's"
+
+
+def test_who_takes_over_stops_a_way_whose_lease_is_over(rig):
+    rig.fake.presets[1] = (50.0, 0.0, 0.0)
+    do(rig, "ptz-go", number=1)
+    rig.run_for(LEASE_S + 1)
+    assert rig.head.is_moving(rig.now_s)
+    rig.sent.clear()
+    do(rig, "ptz-take", user="bob", session="bob")
+    rig.run_for(0.5)
+    assert not rig.head.is_moving(rig.now_s)
+    assert rig.sent[0][1] == STOP_FRAME
 
 
 def test_who_has_the_right_again_hears_how_things_stand(rig):
