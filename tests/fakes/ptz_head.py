@@ -17,7 +17,7 @@ GONE_S = 8.0
 class PtzHead:
     """What all have: velocities in shares of the highest, a position, and a log of stops."""
 
-    def __init__(self, *, loss=0.0, random=None, travels=False, lag_s=0.0):
+    def __init__(self, *, loss=0.0, random=None, travels=False, lag_s=0.0, deg_s=MAX_DEG_S):
         """`loss` is the share of frames that do not arrive.
 
         One that `travels` takes its time to a place that was ordered; else it is there at once. `lag_s` is
@@ -33,6 +33,7 @@ class PtzHead:
         self.lost = []
         """And when others were lost."""
         self._travels, self._goals = travels, {}
+        self._deg_s = deg_s
         self._lag_s, self._speed = lag_s, [0.0, 0.0, 0.0]
         self._loss, self._random = loss, random or Random(0)
         self._at_s = 0.0
@@ -48,10 +49,10 @@ class PtzHead:
         rest = math.exp(-passed_s / self._lag_s) if self._lag_s else 0.0
         for axis, share in enumerate(self.velocity):
             behind = self._speed[axis] - share
-            self.position[axis] += (share * passed_s + behind * self._lag_s * (1 - rest)) * MAX_DEG_S
+            self.position[axis] += (share * passed_s + behind * self._lag_s * (1 - rest)) * self._deg_s
             self._speed[axis] = share + behind * rest
         for axis, goal in list(self._goals.items()):
-            beyond, most = goal - self.position[axis], MAX_DEG_S * passed_s
+            beyond, most = goal - self.position[axis], self._deg_s * passed_s
             self.position[axis] += max(-most, min(most, beyond))
             if self.position[axis] == goal:
                 del self._goals[axis]

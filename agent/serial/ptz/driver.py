@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from agent.serial.ptz.motion import Order, Position, Velocity
+from agent.serial.ptz.motion import Axis, Order, Position, Velocity
 
 
 class Driver(Protocol):
@@ -14,6 +14,8 @@ class Driver(Protocol):
     """An inquiry costs the bus little enough to ask during each motion; else only limits are worth it."""
     position: Position | None
     """None where the head has not told it."""
+    told: set[Axis]
+    """Which of its axes the last `feed` told."""
     zoom_share: float | None
     """How far the lens is in, 0 to 1; None where nobody knows."""
     is_full: bool

@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.serial.ptz.approach import Approach
 from agent.serial.ptz.asking import COASTS_S, RESTING_S, Asking
 from agent.serial.ptz.bus import Bus
 from agent.serial.ptz.driver import Driver
-from agent.serial.ptz.motion import ForgetPreset, KeepPreset, Limits, Order, Position, Pulse, Velocity
+from agent.serial.ptz.motion import STILL, ForgetPreset, KeepPreset, Limits, Order, Position, Pulse, Velocity
 from agent.serial.ptz.place import bound_for
 
 DEAD_MAN_S = 0.4
@@ -51,6 +52,8 @@ class _Drive:
     ends_s: float
     is_pulse: bool = False
     is_dirty: bool = True
+    held: Velocity = STILL
+    """What was said last: less than what is wanted, where a limit is near."""
     said_s: float = 0.0
     """When all axes were said last."""
 
@@ -70,7 +73,7 @@ class Head:
     def __init__(self, driver: Driver, bus: Bus, limits: Limits, on_change: Callable[[], None]) -> None:
         """`on_change` is called when it begins to move or comes to rest, or its port comes or goes."""
         self.driver = driver
-        self.limits = limits
+        self.limits, self._approach = limits, Approach(limits)
         self._bus, self._on_change = bus, on_change
         self.is_open = False
         self.is_shut = False
@@ -136,6 +139,7 @@ class Head:
             if self.driver.position is None:
                 self._asking.hurry(now_s)
             else:
+                self._approach.tell(self.driver.position, self.driver.told, now_s)
                 self._note_arrival(position or self.driver.position, now_s)
         if self.driver.is_full and self._stopping:
             self._stopping.due_s = now_s
@@ -227,7 +231,7 @@ class Head:
         if self._stopping:
             times.append(self._stopping.due_s)
         if self._drive:
-            next_s = now_s if self._drive.is_dirty else self._drive.said_s + REFRESH_S
+            next_s = now_s if self._drive.is_dirty or self._must_be_held else self._drive.said_s + REFRESH_S
             times += (self._drive.ends_s, max(self._drive_s, next_s))
         return max(min(times), self._free_s, now_s + LEAST_S)
 
@@ -265,6 +269,7 @@ class Head:
         self._ordered_s = -ORDER_S
         self._free_s = self._answer_s = self._drive_s = 0.0
         self._asking = Asking()
+        self._approach.forget()
 
     def _end_order(self, now_s: float) -> None:
         if not self._orders and self._is_ordered(now_s):
@@ -322,6 +327,7 @@ class Head:
     def _next_stop(self, now_s: float) -> bytes | None:
         if not self._burst and self._stopping and now_s >= self._stopping.due_s:
             self._burst.extend(self.driver.stop())
+            self._approach.say(STILL, now_s)
             self._plan_stop(self._stopping, now_s)
         return self._burst.popleft() if self._burst else None
 
@@ -371,16 +377,18 @@ class Head:
 
     def _next_drive(self, drive: _Drive, now_s: float) -> bytes | None:
         is_due_again = now_s >= drive.said_s + REFRESH_S
-        if now_s < self._drive_s or not (drive.is_dirty or is_due_again):
+        if now_s < self._drive_s or not (drive.is_dirty or is_due_again or self._must_be_held):
             return None
-        velocity = drive.wanted if drive.is_pulse else self.limits.hold(drive.wanted, self.driver.position)
+        velocity = self._approach.hold(drive.wanted, now_s)
+        if not (drive.is_dirty or is_due_again or velocity != drive.held):
+            self._drive_s = now_s + DRIVE_GAP_S
+            return None
         self._stopping = None
+        self._approach.say(velocity, now_s)
         first, *rest = self.driver.drive(velocity, is_due_again) or (None,)
-        drive.is_dirty = False
+        drive.is_dirty, drive.held = False, velocity
         if is_due_again:
             drive.said_s = now_s
-        if first is None:
-            return None
         self._queue.extend(rest)
         self._drive_s = now_s + DRIVE_GAP_S * (1 + len(rest))
         return first

@@ -96,16 +96,6 @@ class Limits:
         """The nearest position that is allowed."""
         return Position(_within(self.pan_deg, position.pan_deg), _within(self.tilt_deg, position.tilt_deg))
 
-    def hold(self, velocity: Velocity, position: Position | None) -> Velocity:
-        """What is left of a velocity where a limit is reached; all of it where nobody knows."""
-        if position is None:
-            return velocity
-        return Velocity(
-            _held(self.pan_deg, position.pan_deg, velocity.pan),
-            _held(self.tilt_deg, position.tilt_deg, velocity.tilt),
-            velocity.zoom,
-        )
-
 
 def shape(stick: Velocity, max_speed: float, magnification: float) -> Velocity:
     """A stick's deflection as a speed: slow near its middle, and slower the more the picture is magnified."""
@@ -125,10 +115,3 @@ def _curve(deflection: float) -> float:
 
 def _within(limits: tuple[float, float] | None, angle_deg: float) -> float:
     return angle_deg if limits is None else max(limits[0], min(limits[1], angle_deg))
-
-
-def _held(limits: tuple[float, float] | None, angle_deg: float, share: float) -> float:
-    if limits is None:
-        return share
-    is_out = (share < 0 and angle_deg <= limits[0]) or (share > 0 and angle_deg >= limits[1])
-    return 0.0 if is_out else share

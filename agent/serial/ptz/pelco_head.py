@@ -4,6 +4,7 @@ from typing import Literal
 
 from agent.serial.ptz import pelco
 from agent.serial.ptz.motion import (
+    Axis,
     ForgetPreset,
     GoPreset,
     GoTo,
@@ -45,6 +46,7 @@ class PelcoHead:
         """Also after it was lost: another head may be there."""
         self._decoder = pelco.Decoder(self._address)
         self.position: Position | None = None
+        self.told: set[Axis] = set()
         self._pan: float | None = None
         self._pan_s = -FOLLOWED_S
         self._tries = 0
@@ -103,6 +105,7 @@ class PelcoHead:
 
     def feed(self, data: bytes, now_s: float) -> bool:
         """Answers alone count: an adapter that hears itself is no head."""
+        self.told.clear()
         for words in self._decoder.feed(data):
             if words.command_1 == 0 and words.command_2 in (pelco.PAN_IS, pelco.TILT_IS):
                 self.answers += 1
@@ -122,5 +125,7 @@ class PelcoHead:
             self._pan, self._pan_s = angle_deg, now_s
             if self.position:
                 self.position = Position(angle_deg, self.position.tilt_deg)
+                self.told.add("pan")
         elif self._pan is not None:
+            self.told |= {"tilt"} if self.position else {"pan", "tilt"}
             self.position = Position(self._pan, -angle_deg)

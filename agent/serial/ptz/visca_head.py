@@ -5,6 +5,7 @@ from collections import deque
 from agent.serial.ptz import visca
 from agent.serial.ptz.motion import (
     STILL,
+    Axis,
     ForgetPreset,
     GoHome,
     GoPreset,
@@ -45,6 +46,7 @@ class ViscaHead:
         """Also after it was lost: another head may be there."""
         self._decoder = visca.Decoder()
         self.position: Position | None = None
+        self.told: set[Axis] = set()
         self.zoom_share: float | None = None
         self._unanswered: deque[tuple[bytes, float]] = deque(maxlen=MAX_WAITING)
         """Commands without an acknowledgement, in their order, and when they went out. What is overdue stays:
@@ -141,6 +143,7 @@ class ViscaHead:
     def feed(self, data: bytes, now_s: float) -> bool:
         """Whatever is an answer shows that the head is there."""
         is_renumbered = False
+        self.told.clear()
         for reply in self._decoder.feed(data):
             self.answers += 1
             self._missed = 0
@@ -216,6 +219,7 @@ class ViscaHead:
             return
         if asked[0] == visca.ask_position(self._address) and len(values) == 2:
             self.position = Position(values[0] / self._units, values[1] / self._units)
+            self.told |= {"pan", "tilt"}
         elif asked[0] == visca.ask_zoom(self._address) and len(values) == 1:
             self.zoom_share = max(0.0, min(1.0, values[0] / visca.ZOOM_TELE))
 

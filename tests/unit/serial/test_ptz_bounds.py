@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from fakes.clock import LoopClock
-from fakes.ptz_head import MAX_DEG_S, PelcoHead
+from fakes.ptz_head import MAX_DEG_S, PelcoHead, ViscaCamera
 from fakes.ptz_rig import Rig
 
 from agent.errors import MessageError
@@ -19,8 +19,8 @@ from agent.serial.ptz.motion import GoPreset
 from agent.serial.ptz.udp import UdpWire
 from agent.signaling.messages import encode
 
-SEEN_S = 0.7
-"""Pan and tilt are asked in turn, four times a second."""
+PAST_DEG, SHORT_DEG = 1.0, 3.0
+"""So far beyond a limit, and so far from it, a head that is driven to it may stand."""
 
 
 def do(rig, name, /, **arguments):
@@ -106,10 +106,14 @@ async def test_a_network_that_served_for_a_minute_is_tried_again_at_once():
 @pytest.mark.parametrize("rested_s", [60, 62.5, 65, 67.5])  # it is asked each 10 s while it rests
 @pytest.mark.parametrize("pan_limit_deg", [100, 170])
 @pytest.mark.parametrize("stick", [{"pan": 1}, {"tilt": -1}, {"pan": -1, "tilt": 1}])
+@pytest.mark.parametrize("deg_s", [15, MAX_DEG_S, 120])
 @pytest.mark.parametrize("protocol", ["pelco-d", "visca"])
-def test_a_head_that_is_driven_stands_at_its_limits(protocol, stick, pan_limit_deg, rested_s):
+def test_a_head_that_is_driven_stands_at_its_limits(protocol, deg_s, stick, pan_limit_deg, rested_s):
     limits = {"pan_limits_deg": [-pan_limit_deg, pan_limit_deg], "tilt_limits_deg": [-60, 60]}
-    rig = Rig(protocol, PelcoHead(answers=True) if protocol == "pelco-d" else None, **limits)
+    how = {"deg_s": deg_s, "lag_s": 0.06}
+    rig = Rig(
+        protocol, PelcoHead(answers=True, **how) if protocol == "pelco-d" else ViscaCamera(**how), **limits
+    )
     rig.plug()
     rig.run_for(rested_s)
     channel, _ = rig.viewer()
@@ -120,8 +124,10 @@ def test_a_head_that_is_driven_stands_at_its_limits(protocol, stick, pan_limit_d
     rig.run_for(20)
     assert rig.fake.motions, "it moves"
     pan_deg, tilt_deg, _ = rig.fake.position
-    assert abs(pan_deg) < pan_limit_deg + SEEN_S * MAX_DEG_S
-    assert abs(tilt_deg) < 60 + SEEN_S * MAX_DEG_S
+    for axis, angle_deg, limit_deg in (("pan", pan_deg, pan_limit_deg), ("tilt", tilt_deg, 60)):
+        assert abs(angle_deg) < limit_deg + PAST_DEG
+        if axis in stick:
+            assert abs(angle_deg) > limit_deg - SHORT_DEG
     times = [when_s for when_s, _ in rig.sent]
     assert all(sum(0 <= other - when < 1 for other in times) <= 15 for when in times)
 
@@ -131,13 +137,13 @@ def drive_right(rig, channel, since):
         message = json.dumps({"seq": number, "pan": 1})
         rig.at(rig.now_s + (number - since) / 10, lambda it=message: channel.on_message(it))
     rig.run_for(10)
-    assert 180 < rig.fake.position[0] < 170 + SEEN_S * MAX_DEG_S
+    assert 190 - SHORT_DEG < rig.fake.position[0] < 190 + PAST_DEG
 
 
 @pytest.fixture
 def wide():
     """A head that may turn nearly all round, and so comes to rest beyond half a turn."""
-    rig = Rig(fake=PelcoHead(answers=True), pan_limits_deg=[-170, 170])
+    rig = Rig(fake=PelcoHead(answers=True), pan_limits_deg=[-190, 190])
     rig.plug()
     rig.run_for(60)
     return rig
