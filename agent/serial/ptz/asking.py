@@ -13,8 +13,9 @@ SOON = 4
 from there."""
 NEAR_DEG = 0.1
 """What is told anew may differ by so much while nothing turns."""
-STILL = 4
-"""So many answers that say the same: it is there. None of a start that takes time counts."""
+STILL = 8
+"""So many answers that say the same, two seconds: it is there. A mask that belongs to a preset waits for
+that, and one axis may begin when the other is done. None of a start that takes time counts."""
 STARTS_S = 2.0
 
 

@@ -16,18 +16,12 @@ from agent.serial.ptz.bus import Bus
 from agent.serial.ptz.driver import Driver
 from agent.serial.ptz.motion import STILL, ForgetPreset, KeepPreset, Limits, Order, Position, Pulse, Velocity
 from agent.serial.ptz.place import bound_for
+from agent.serial.ptz.stopping import STOPS, Stopping
 
 DEAD_MAN_S = 0.4
 """Four words of a viewer's, at 10 Hz."""
 MAX_DRIVE_S = 30.0
 """The longest motion without a pause: a stuck key, or a cat on the keyboard."""
-STOPS = 3
-STOP_GAP_S = 0.05
-UNTAKEN_GAP_S, UNTAKEN_STOPS = 0.15, 8
-"""A head that confirms, and has not: so many in all before other things may be tried."""
-LATER_GAPS_S = (0.2, 0.7, 2.0)
-"""One that confirms nothing gets these as well, where nothing else was wanted meanwhile."""
-PATIENT_GAP_S, PATIENT_STOPS = 1.0, 30
 STOP_AGAIN_S = 0.5
 """A viewer says stop three times: the head is not told nine times."""
 DRIVE_GAP_S = 1 / 9
@@ -58,15 +52,6 @@ class _Drive:
     """When all axes were said last."""
 
 
-@dataclass(slots=True)
-class _Stopping:
-    """Stops that are under way."""
-
-    since_s: float
-    due_s: float
-    count: int = 0
-
-
 class Head:
     """Everything that goes to one head goes through here."""
 
@@ -85,7 +70,7 @@ class Head:
         """Frames that set the head up; they go between the first stops, which may not be heard without."""
         self._orders: deque[Order] = deque(maxlen=MAX_ORDERS)
         self._drive: _Drive | None = None
-        self._stopping: _Stopping | None = None
+        self._stopping: Stopping | None = None
         self._asking = Asking()
         self._free_s = self._drive_s = self._answer_s = 0.0
         self._ordered_s = -ORDER_S
@@ -239,10 +224,7 @@ class Head:
     def _is_stopping_first(self) -> bool:
         """Whether nothing else may go out yet."""
         stopping = self._stopping
-        if stopping is None:
-            return False
-        is_untaken = self.driver.confirms and not self.driver.is_stopped and not self.driver.is_silent
-        return stopping.count < (UNTAKEN_STOPS if is_untaken else STOPS)
+        return stopping is not None and stopping.is_first(self.driver)
 
     @property
     def _must_be_held(self) -> bool:
@@ -298,7 +280,7 @@ class Head:
         self._queue.clear()
         self._orders.clear()
         self._ordered_s = -ORDER_S
-        self._stopping = _Stopping(now_s, now_s)
+        self._stopping = Stopping(now_s)
         self._stopped_s = now_s
         self._asking.rest(now_s)
         self.driver.begin_stop()
@@ -328,24 +310,9 @@ class Head:
         if not self._burst and self._stopping and now_s >= self._stopping.due_s:
             self._burst.extend(self.driver.stop())
             self._approach.say(STILL, now_s)
-            self._plan_stop(self._stopping, now_s)
+            if not self._stopping.plan(self.driver, now_s):
+                self._stopping = None
         return self._burst.popleft() if self._burst else None
-
-    def _plan_stop(self, stopping: _Stopping, now_s: float) -> None:
-        stopping.count += 1
-        gap_s: float | None = STOP_GAP_S
-        if stopping.count >= STOPS:
-            beyond = stopping.count - STOPS
-            if not self.driver.confirms:
-                gap_s = LATER_GAPS_S[beyond] if beyond < len(LATER_GAPS_S) else None
-            elif self.driver.is_stopped or stopping.count >= PATIENT_STOPS:
-                gap_s = None
-            else:
-                gap_s = UNTAKEN_GAP_S if stopping.count < UNTAKEN_STOPS else PATIENT_GAP_S
-        if gap_s is None:
-            self._stopping = None
-        else:
-            stopping.due_s = now_s + gap_s
 
     def _next_other(self, now_s: float) -> bytes | None:
         if self._queue or self._next_order(now_s):
