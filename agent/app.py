@@ -52,6 +52,7 @@ from agent.model.tasks import EssentialTasks
 from agent.model.threads import in_background
 from agent.mqtt.broker import Broker
 from agent.pictures import Pictures
+from agent.recordings import Recordings
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
 from agent.serial_devices import SerialDevices
@@ -106,6 +107,9 @@ class Agent:
             lambda name, take: self.streams[name].reading_rtp(take),
             settings.webrtc.uplink_bps,
         )
+        self.recordings = Recordings(
+            settings, self.capture, self.streams, self.control, self._on_event, self._publish_state
+        )
         self.serial = SerialDevices(settings, self._on_event, self._publish_state, self._tell_asked, self)
         self.led = Led(device.state_dir / "led.json")
         self.power = Power(_later, lambda: time.monotonic() - self._started_s, environ)
@@ -143,6 +147,7 @@ class Agent:
             "release": self.releases.section,
             "plan": lambda: self.allowance and self.allowance.section(),
             "settings": remote.section,
+            "record": self.recordings.section,
             **self.serial.sections,
         }
         self.broker = Broker(
@@ -210,6 +215,7 @@ class Agent:
         yield "telling", self.telling.run()
         yield from self.serial.work()
         yield from self.pictures.work()
+        yield from self.recordings.work()
         yield "settings", self._remote.run(self._proof, self._again.set, self._tell_outcome)
         yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
 
@@ -254,6 +260,7 @@ class Agent:
             **self.privacy.handlers,
             **self.serial.handlers,
             **self.pictures.handlers(self.late.handler),
+            **self.recordings.handlers(self.late.handler),
         }
 
     def _after_trial(self, handler: Handler) -> Handler:

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from agent.model.hours import parse_hours
 from agent.model.ids import Id
 from agent.model.signal import IceUrl
 
@@ -488,6 +489,98 @@ class StillsSettings(Section):
     )
 
 
+def _hours(value: str) -> str:
+    parse_hours(value)
+    return value
+
+
+class RecordSettings(Section):
+    """Recording on the device. Where it is on, the camera runs all the time."""
+
+    settable = frozenset(
+        {
+            "mode",
+            "streams",
+            "schedule",
+            "pre_s",
+            "post_s",
+            "keyframe_s",
+            "unwatched_bitrate_bps",
+            "max_mb",
+            "min_free_mb",
+            "max_days",
+        }
+    )
+    mode: Literal["off", "event", "continuous", "schedule"] = Field(
+        default="off",
+        description="event keeps what happens, from before it began; continuous all; schedule all within its "
+        "hours, and what happens besides.",
+    )
+    folder: ConfigPath | None = Field(
+        default=None,
+        description="Where recordings go; best a file system of its own, on an endurance card or a disk. "
+        "Default: recordings in device.state_dir.",
+        examples=["/srv/recordings"],
+    )
+    own_partition: bool = Field(
+        default=False,
+        description="Record only while a file system of its own is mounted there, so that a card that is "
+        "pulled out does not fill the system's.",
+    )
+    streams: Literal["main", "preview", "both"] = Field(
+        default="both", description="main, preview or both; looking through a day is quicker with both."
+    )
+    schedule: list[Annotated[str, AfterValidator(_hours)]] = Field(
+        default=[],
+        max_length=20,
+        description="Days and hours of the mode schedule, in the device's local time.",
+        examples=[["mon-fri 18:00-06:00", "sat,sun 00:00-24:00"]],
+    )
+    pre_s: float = Field(
+        default=10, ge=0, le=60, description="How long before an event its recording begins."
+    )
+    post_s: float = Field(default=10, ge=0, le=300, description="And how long after it the recording ends.")
+    keyframe_s: float = Field(
+        default=4,
+        ge=1,
+        le=30,
+        description="Longest time between two IDR pictures while it records or may have to: they let a "
+        "recording begin and a seek land, and cost who watches live some quality.",
+    )
+    unwatched_bitrate_bps: int | None = Field(
+        default=None,
+        ge=100_000,
+        le=25_000_000,
+        description="What main is encoded with while nobody watches it, in bits a second; with viewers it "
+        "follows their links. Default: camera.bitrate_bps.",
+        examples=[1_500_000],
+    )
+    max_mb: int | None = Field(
+        default=None,
+        ge=50,
+        le=100_000_000,
+        description="The most that recordings take, in megabytes (10^6). Default: what min_free_mb leaves.",
+        examples=[50_000],
+    )
+    min_free_mb: int = Field(
+        default=1000,
+        ge=0,
+        le=100_000_000,
+        description="What stays free of the file system: before it is less, the oldest recordings go.",
+    )
+    max_days: int = Field(
+        default=3,
+        ge=0,
+        le=3650,
+        description="Recordings that are older are removed, but for locked ones; 0: only for room. In public "
+        "view law may ask for few: 72 hours are a common bound.",
+    )
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        if self.mode == "schedule" and not self.schedule:
+            yield "schedule", "needs days and hours for the mode schedule"
+
+
 def _ptz_port(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme == "udp" and parts.hostname and not parts.path:
@@ -860,6 +953,7 @@ class Settings(Section):
     webrtc: WebrtcSettings = Field(default_factory=WebrtcSettings)
     data_plan: DataPlanSettings = Field(default_factory=DataPlanSettings)
     stills: StillsSettings = Field(default_factory=StillsSettings)
+    record: RecordSettings = Field(default_factory=RecordSettings)
     ptz: PtzSettings = Field(default_factory=PtzSettings)
     modem: ModemSettings = Field(default_factory=ModemSettings)
     sms: SmsSettings = Field(default_factory=SmsSettings)

@@ -110,6 +110,7 @@ class StreamControl:
         self._due_ns = 0
         self._demands: dict[StreamName, Demand] = {}
         self._asked: dict[StreamName, tuple[int, float, float]] = {}
+        self._kept_bps: dict[StreamName, int] = {}
 
     @contextmanager
     def viewer(self, wanted: StreamName) -> Iterator[ViewerControl]:
@@ -128,6 +129,22 @@ class StreamControl:
                 if not self._viewers:
                     self._is_watched.clear()
                     self._demands.clear()
+                    for stream in STREAMS:
+                        self._rest(stream)
+
+    @contextmanager
+    def keeping(self, stream: StreamName, bitrate_bps: int) -> Iterator[None]:
+        """While nobody watches this stream its encoder makes so much, for who records it.
+
+        Without that it stays as the last viewer's link had it. Who watches still decides for all: a recording
+        has no link, and can do with whatever they carry.
+        """
+        self._kept_bps[stream] = bitrate_bps
+        self._rest(stream)
+        try:
+            yield
+        finally:
+            del self._kept_bps[stream]
 
     def refusal(self, wanted: StreamName) -> str | None:
         """Why one more viewer of this stream cannot be served well; None where it can."""
@@ -212,6 +229,7 @@ class StreamControl:
         ]
         if not voices:
             self._demands.pop(stream, None)
+            self._rest(stream)
             return
         demand = self._demands.setdefault(stream, Demand(limits, START_BPS))
         demand.limits = limits
@@ -227,6 +245,16 @@ class StreamControl:
             self._encoders.demand(stream, *asked)
         if wanted.keyframe:
             self._encoders.request_keyframe(stream, wanted.keyframe)
+
+    def _rest(self, stream: StreamName) -> None:
+        """Nobody watches it."""
+        kept_bps, of = self._kept_bps.get(stream), self._limits().get(stream)
+        if kept_bps is None or stream in self._demands:
+            return
+        asked = max(of.floor_bps, kept_bps) if of else kept_bps, 1.0, 1.0
+        if asked != self._asked.get(stream):
+            self._asked[stream] = asked
+            self._encoders.demand(stream, *asked)
 
     def _within_uplink(self, limits: Mapping[StreamName, Limits]) -> Mapping[StreamName, Limits]:
         """The same, with no more for each viewer than the uplink has for all of them."""

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_c
 from agent.errors import MessageError
 from agent.model.masks import SetMasks, ShownMasks
 from agent.model.modem_history import ModemHistory
+from agent.model.recording import Locked, RecordedTime, RecordingsPage, RecordingsWanted, RecordNow
 from agent.model.remote_settings import MAX_LINE_CHARS, Applied, Changes, ShownSettings
 from agent.model.signal import STRICT, JsonObject, Permission, Result
 from agent.model.still import Picture, Snapshot, Thumbnail, ThumbnailOf
@@ -170,6 +171,21 @@ COMMANDS: Mapping[str, CommandKind] = {
         CommandKind(
             "reboot", "manage", "Reboot the device", "rebooted the device",
             question="The device is away for a minute or two.", ends_agent=True,
+        ),
+        CommandKind(
+            "recordings", "recordings", "", arguments=RecordingsWanted, result=RecordingsPage,
+            about="List what it has recorded",
+        ),
+        CommandKind(
+            "record", "control", "Record for a minute", "had it record", RecordNow,
+        ),
+        CommandKind(
+            "lock", "recordings", "", "locked recordings", RecordedTime, Locked,
+            about="Keep what was recorded between two times until it is unlocked",
+        ),
+        CommandKind(
+            "unlock", "recordings", "", "unlocked recordings", RecordedTime, Locked,
+            about="Let recordings be removed again when their time has come",
         ),
         CommandKind("ptz-stop", "control", "", "stopped its head", about="Have its head stand still"),
         CommandKind(

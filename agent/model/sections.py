@@ -154,6 +154,36 @@ class PlanSection:
 
 @with_config(OPEN)
 @dataclass(frozen=True, slots=True)
+class RecordSection:
+    """What is kept on the device; see `agent/record/`."""
+
+    mode: Text = "off"
+    """`off`, `event`, `continuous` or `schedule`."""
+    state: Text = "off"
+    """`off`, `waiting`, `recording` or `failed`."""
+    cause: Text = ""
+    """What it records for now, with commas between; empty where its mode alone has it record."""
+    problem: Text = ""
+    """Why `state` is `failed`, and what to do."""
+    streams: Text = ""
+    """Which, with commas between."""
+    used_bytes: int = 0
+    locked_bytes: int = 0
+    """Of them those that are never removed by themselves."""
+    cap_bytes: int = 0
+    """The most that there may be, by the settings and the disk; 0 while that is not known."""
+    free_bytes: int = 0
+    """Of its file system."""
+    oldest_at: UnixTime = 0.0
+    """When the oldest recording begins; 0 where there is none."""
+    written_bytes: int = 0
+    """To the card since the agent's start: cards wear by it."""
+    lost: int = 0
+    """Pictures since then that were to be recorded and were not."""
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
 class SettingsSection:
     """What was changed from afar; see `agent/device/changes.py`."""
 

@@ -34,8 +34,10 @@ IceUrl = Annotated[str, StringConstraints(pattern=r"^(stun|stuns|turn|turns):[^\
 Nonce = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
 """At least 128 random bits, base64url."""
 Permission = Literal["watch", "control", "recordings", "manage"]
-"""`recordings`: look back at what was recorded. Said only to a device that understands it."""
-"""What a user may do with one camera: see it; move it; change and restart it."""
+"""What a user may do with one camera: see it; move it; see what it has recorded; change and restart it.
+
+`recordings` is said only to a device that understands it: one that does not takes no message that holds it.
+"""
 
 
 def _all_finite(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -313,7 +315,8 @@ class State:
     release: Release | None = None
     """None where releases are not managed on the device."""
     understands: Annotated[tuple[Code, ...], Field(max_length=16)] = ()
-    """What may be said to this device beyond what the first of version 1 knew: `lease`, `command`."""
+    """What may be said to this device beyond what the first of version 1 knew: `lease`, `command`,
+    `recordings`."""
     type: Literal["state"] = "state"
     v: Version = VERSION
 

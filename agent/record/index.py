@@ -7,36 +7,33 @@ touch the disk, so the event loop may call them too.
 
 import contextlib
 import logging
-import struct
+import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent.errors import PinholeError
 from agent.model.media import STREAMS, StreamName
 from agent.record.database import open_database
 from agent.record.repair import repair
-from agent.record.segment import Segment, Tier, number_of, segment_of
+from agent.record.segment import (
+    COLUMNS,
+    Mark,
+    Segment,
+    Tier,
+    from_row,
+    grown,
+    number_of,
+    segment_of,
+    to_row,
+)
 from agent.record.spans import Spans
 
 log = logging.getLogger(__name__)
 
 FILE = "index.db"
-_COLUMNS = "id,stream,boot,start_us,wall_us,clock,dur_us,bytes,keyframes,tier,event,uploaded,locked,open"
-_KEYFRAME = struct.Struct(">II")
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Something that was recorded for a reason, in wall time."""
-
-    id: int
-    cause: str
-    event: str
-    """The id of the device's event, where there is one."""
-    start_us: int
-    end_us: int
 
 
 class Index:
@@ -175,7 +172,7 @@ class Index:
         """Its file is whole."""
         with self._lock:
             if row := self.get(segment.id):
-                segment = _grown(row, segment)
+                segment = grown(row, segment)
             with self._db:
                 self._put(replace(segment, is_open=False))
         with self._memory:
@@ -358,11 +355,7 @@ class Index:
                 self._db.executemany("DELETE FROM garbage WHERE name=?", ((name,) for name in names))
 
     def _put(self, one: Segment) -> None:
-        row = (
-            one.id, one.stream, one.boot, one.start_us, one.wall_us, one.is_clock_set, one.dur_us,
-            one.size_bytes, b"".join(_KEYFRAME.pack(*pair) for pair in one.keyframes), one.tier, one.event,
-            one.is_uploaded, one.is_locked, one.is_open,
-        )  # fmt: skip
+        row = to_row(one)
         self._db.execute(f"INSERT OR REPLACE INTO segments VALUES({','.join('?' * len(row))})", row)
 
     def _one(self, where: str, *values: Any) -> Segment | None:
@@ -371,30 +364,11 @@ class Index:
 
     def _all(self, where: str, *values: Any) -> list[Segment]:
         with self._lock:
-            rows = self._db.execute(f"SELECT {_COLUMNS} FROM segments {where}", values).fetchall()  # noqa: S608
-        found = list(map(_segment, rows))
+            try:
+                rows = self._db.execute(f"SELECT {COLUMNS} FROM segments {where}", values).fetchall()  # noqa: S608
+            except sqlite3.ProgrammingError as exc:  # closed meanwhile
+                raise PinholeError("the recordings' folder is away") from exc
+        found = list(map(from_row, rows))
         with self._memory:
             now = {one.id: one for one in self._open.values()}
-        return [_grown(one, now.get(one.id)) if one.is_open else one for one in found]
-
-
-def _grown(row: Segment, now: Segment | None) -> Segment:
-    """A file that is written, as far as it is; what was said of it is in its row."""
-    if now is None:
-        return row
-    return replace(
-        now,
-        tier=max(now.tier, row.tier),
-        event=now.event or row.event,
-        is_uploaded=row.is_uploaded,
-        is_locked=row.is_locked,
-    )
-
-
-def _segment(row: tuple[Any, ...]) -> Segment:
-    number, stream, boot, start_us, wall_us, clock, dur_us, size_bytes, keyframes, tier, event, *flags = row
-    is_uploaded, is_locked, is_open = map(bool, flags)
-    return Segment(
-        number, stream, boot, start_us, wall_us, bool(clock), dur_us, size_bytes,
-        tuple(_KEYFRAME.iter_unpack(keyframes)), Tier(tier), event, is_uploaded, is_locked, is_open,
-    )  # fmt: skip
+        return [grown(one, now.get(one.id)) if one.is_open else one for one in found]

@@ -1,14 +1,19 @@
 """A row of the index: one file of one stream. Pure."""
 
 import json
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 from agent.model.media import StreamName
 from agent.record.footage import Walk
 
 FILES_A_FOLDER = 1000
+COLUMNS = "id,stream,boot,start_us,wall_us,clock,dur_us,bytes,keyframes,tier,event,uploaded,locked,open"
+"""Of the table `segments`."""
+_KEYFRAME = struct.Struct(">II")
 
 
 class Tier(IntEnum):
@@ -59,6 +64,18 @@ class Segment:
         """Whether nothing is missing between the two."""
         gap_us = self.start_us - before.start_us - before.dur_us
         return self.boot == before.boot and abs(gap_us) < 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that was recorded for a reason, in wall time."""
+
+    id: int
+    cause: str
+    event: str
+    """The id of the device's event, where there is one."""
+    start_us: int
+    end_us: int
 
 
 def file_name(number: int, stream: str) -> str:
@@ -120,3 +137,35 @@ def parse_mark(text: str) -> tuple[Tier, str]:
         return Tier(said["tier"]), str(said["event"])[:80]
     except (ValueError, KeyError, TypeError):
         return Tier.CONTINUOUS, ""
+
+
+def grown(row: Segment, now: Segment | None) -> Segment:
+    """A file that is written, as far as it is; what was said of it is in its row."""
+    if now is None:
+        return row
+    return replace(
+        now,
+        tier=max(now.tier, row.tier),
+        event=now.event or row.event,
+        is_uploaded=row.is_uploaded,
+        is_locked=row.is_locked,
+    )
+
+
+def to_row(one: Segment) -> tuple[Any, ...]:
+    """As `COLUMNS`."""
+    keyframes = b"".join(_KEYFRAME.pack(*pair) for pair in one.keyframes)
+    return (
+        one.id, one.stream, one.boot, one.start_us, one.wall_us, one.is_clock_set, one.dur_us, one.size_bytes,
+        keyframes, one.tier, one.event, one.is_uploaded, one.is_locked, one.is_open,
+    )  # fmt: skip
+
+
+def from_row(row: tuple[Any, ...]) -> Segment:
+    """The way back."""
+    number, stream, boot, start_us, wall_us, clock, dur_us, size_bytes, keyframes, tier, event, *flags = row
+    is_uploaded, is_locked, is_open = map(bool, flags)
+    return Segment(
+        number, stream, boot, start_us, wall_us, bool(clock), dur_us, size_bytes,
+        tuple(_KEYFRAME.iter_unpack(keyframes)), Tier(tier), event, is_uploaded, is_locked, is_open,
+    )  # fmt: skip

@@ -134,7 +134,7 @@ class StreamWriter:
         number = self._index.next_number()
         segment = Segment(
             number, self._stream, self._boot, first.capture_us, max(0, first.capture_us + offset_us), is_set,
-            tier=self.tier, event=self.event,
+            tier=self.tier, event=self.event, is_open=True,
         )  # fmt: skip
         origin = Origin(self._stream, self._boot, segment.start_us, segment.wall_us, is_set)
         start = encode_start(origin, sets)

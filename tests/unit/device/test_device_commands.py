@@ -18,6 +18,7 @@ from agent.device.power import SOONEST_S, Power
 from agent.errors import MessageError
 from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
 from agent.pictures import Pictures
+from agent.recordings import Recordings
 from agent.serial_devices import SerialDevices
 
 UNIT = Path(__file__).parents[3] / "firmware-config/rootfs/usr/lib/systemd/system/pinhole.service"
@@ -60,6 +61,7 @@ def agent(tmp_path):
     it.privacy = Privacy(
         MaskFile(tmp_path, Key(bytes, lambda *_: True)), settings.camera, None, has_head=False
     )
+    it.recordings = Recordings.__new__(Recordings)
     it.pictures, it.late = Pictures.__new__(Pictures), LateCommands(lambda *_: None)
     return it
 

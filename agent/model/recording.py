@@ -1,0 +1,91 @@
+"""Recordings as the commands of the table tell of them. Times are Unix time by the device's clock."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, with_config
+
+from agent.model.media import StreamName
+from agent.model.signal import STRICT, Text, UnixTime
+
+MAX_PAGE = 200
+"""Spans, and events, of one answer: it has to fit in a message of 64 KiB."""
+MAX_RECORD_S = 3600.0
+EndOfTime = 2.0**40
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class RecordingsWanted:
+    """Between two times, of one stream."""
+
+    stream: StreamName = "main"
+    from_at: UnixTime = 0.0
+    until_at: UnixTime = EndOfTime
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 100
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class RecordedSpan:
+    """Nothing is missing in it."""
+
+    start: UnixTime
+    end: UnixTime
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """Something that was recorded for a reason."""
+
+    cause: Text
+    """`motion`, `command`, or what a newer device says."""
+    event: Text
+    """The id of the device's event; empty where there is none."""
+    start: UnixTime
+    end: UnixTime
+
+
+Page = Field(max_length=MAX_PAGE + 1)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class RecordingsPage:
+    """What there is, the oldest first."""
+
+    stream: StreamName
+    spans: Annotated[tuple[RecordedSpan, ...], Page] = ()
+    """Whole, not cut at the times that were asked for."""
+    events: Annotated[tuple[RecordedEvent, ...], Page] = ()
+    locked: Annotated[tuple[RecordedSpan, ...], Page] = ()
+    """Of all streams."""
+    more_from: UnixTime | None = None
+    """Ask again from there on; None where this is all."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class RecordNow:
+    """Record for so long, by hand; 0 ends it."""
+
+    seconds: Annotated[float, Field(ge=0, le=MAX_RECORD_S)] = 60.0
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class RecordedTime:
+    """From one time to another, of every stream."""
+
+    from_at: UnixTime
+    until_at: UnixTime
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """How many files that were, and what is locked of all."""
+
+    files: Annotated[int, Field(ge=0)]
+    locked_bytes: Annotated[int, Field(ge=0)]
