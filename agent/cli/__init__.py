@@ -12,7 +12,19 @@ from typing import Annotated, Any
 import typer
 
 from agent import __version__
-from agent.cli import audit, broker, client, config, devices, doctor, groups, keys, programs, users
+from agent.cli import (
+    audit,
+    broker,
+    client,
+    config,
+    devices,
+    doctor,
+    evidence,
+    groups,
+    keys,
+    programs,
+    users,
+)
 from agent.cli.process import fail
 from agent.errors import ConfigError, PinholeError
 
@@ -41,6 +53,7 @@ for _command in (
     client.watch,
     client.sms,
     doctor.doctor,
+    evidence.verify,
 ):
     app.command()(_command)
 app.command(epilog=client.list_commands())(client.do)

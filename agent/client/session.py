@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -199,8 +199,15 @@ class PortalClient:
 
 
 _REFUSAL, _WHO = TypeAdapter(_Refusal), TypeAdapter(_Who)
-Ask = Callable[[str, dict[str, Any]], Awaitable[tuple[int, str]]]
-"""`ask(path, body)` posts to a route of the portal; the answer's status and text. Raises PortalError."""
+
+
+class Ask(Protocol):
+    """Asks a route of the portal: posts `body`, or gets where there is none; the answer's status and text.
+
+    Raises PortalError.
+    """
+
+    def __call__(self, path: str, body: dict[str, Any] | None = None) -> Awaitable[tuple[int, str]]: ...
 
 
 @contextlib.asynccontextmanager
@@ -208,9 +215,10 @@ async def signed_in(url: str, sign_in: SignIn) -> AsyncIterator[Ask]:
     """Sign in, and out at the end. Raises PortalError."""
     async with _let_in(url, sign_in) as (http, base):
 
-        async def ask(path: str, body: dict[str, Any]) -> tuple[int, str]:
+        async def ask(path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+            method = "GET" if body is None else "POST"
             with _reaching(url):
-                async with http.post(f"{base}{path}", json=body) as answer:
+                async with http.request(method, f"{base}{path}", json=body) as answer:
                     text = await answer.text()
             if answer.status >= 300:
                 raise PortalError(_words(base, answer.status, text))

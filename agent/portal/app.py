@@ -25,6 +25,7 @@ from agent.portal.api.audit import AuditLog
 from agent.portal.api.commands import CommandRoutes
 from agent.portal.api.enroll import Devices
 from agent.portal.api.events import EventLog
+from agent.portal.api.keys import DeviceKeys
 from agent.portal.api.metrics import Metrics
 from agent.portal.api.passkeys import Passkeys
 from agent.portal.api.pictures import PictureRoutes
@@ -182,6 +183,7 @@ def create_app(
     Shares(accounts).add_to(app)
     Releases(accounts, gateway).add_to(app)
     CommandRoutes(accounts, gateway).add_to(app)
+    DeviceKeys(accounts).add_to(app)
     SmsTexts(accounts, gateway, sign).add_to(app)
     PictureRoutes(accounts, pictures).add_to(app)
     devices.add_to(app)

@@ -130,6 +130,11 @@ def revoked_since(db: Session, since: float) -> frozenset[str]:
     return frozenset(db.scalars(select(Device.id).where(Device.revoked_at >= since)))
 
 
+def find_device(db: Session, device: str) -> Device | None:
+    """One of them, also where it is revoked."""
+    return db.get(Device, device)
+
+
 def list_devices(db: Session) -> list[Device]:
     """All of them, by name."""
     return list(db.scalars(select(Device).order_by(Device.id)))

@@ -25,7 +25,7 @@ NTP_EPOCH_S = 2_208_988_800
 ORIGIN = struct.Struct(">BB16sQQB")
 """Version, stream, boot id, monotonic and wall time in µs, whether that is right."""
 _SYNC_FLAGS, _OTHER_FLAGS = 0x02000000, 0x01010000
-_MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,11 @@ def _moov(sets: ParameterSets) -> bytes:
     movie = full_box(
         b"mvhd", 0, 0,
         struct.pack(">IIIIIH10x", 0, 0, TIMESCALE, 0, 0x10000, 0x100),
-        _MATRIX, bytes(24), struct.pack(">I", 2),
+        MATRIX, bytes(24), struct.pack(">I", 2),
     )  # fmt: skip
     track = full_box(
         b"tkhd", 0, 3,
-        struct.pack(">IIIII8xHHHxx", 0, 0, 1, 0, 0, 0, 0, 0), _MATRIX,
+        struct.pack(">IIIII8xHHHxx", 0, 0, 1, 0, 0, 0, 0, 0), MATRIX,
         struct.pack(">II", width << 16, height << 16),
     )  # fmt: skip
     media = full_box(b"mdhd", 0, 0, struct.pack(">IIIIHH", 0, 0, TIMESCALE, 0, 0x55C4, 0))
@@ -130,14 +130,15 @@ def _moov(sets: ParameterSets) -> bytes:
         full_box(kind, 0, 0, bytes(size))
         for kind, size in ((b"stts", 4), (b"stsc", 4), (b"stsz", 8), (b"stco", 4))
     )
-    description = full_box(b"stsd", 0, 0, struct.pack(">I", 1), _avc1(sets, width, height))
+    description = full_box(b"stsd", 0, 0, struct.pack(">I", 1), avc1(sets, width, height))
     tables = box(b"stbl", description, no_samples)
     information = box(b"minf", full_box(b"vmhd", 0, 1, bytes(8)), nowhere_else, tables)
     fragments = box(b"mvex", full_box(b"trex", 0, 0, struct.pack(">IIIII", 1, 1, 0, 0, 0)))
     return box(b"moov", movie, box(b"trak", track, box(b"mdia", media, handler, information)), fragments)
 
 
-def _avc1(sets: ParameterSets, width: int, height: int) -> bytes:
+def avc1(sets: ParameterSets, width: int, height: int) -> bytes:
+    """A sample entry (ISO 14496-15 section 5.4.2): what a decoder needs for the pictures that name it."""
     sps, pps = sets.sps, sets.pps
     config = b"".join(
         (
