@@ -28,6 +28,7 @@ from agent.portal.accounts.strength import words_of
 from agent.portal.accounts.users import first_link
 from agent.portal.api.enroll import Devices
 from agent.portal.api.metrics import Metrics
+from agent.portal.api.notify import Notifications
 from agent.portal.app import run_portal as serve_portal
 from agent.portal.audience import WatchAct
 from agent.portal.authority import PORTAL_NAME, Authority, open_authority
@@ -39,7 +40,10 @@ from agent.portal.events import Kept, latest
 from agent.portal.gateway import Gateway
 from agent.portal.messages import DeviceEvent
 from agent.portal.metrics import PortalCounters, Scrape
-from agent.portal.names import adopt
+from agent.portal.names import adopt, shown
+from agent.portal.notify.carrier import Carrier
+from agent.portal.notify.notifier import Notifier
+from agent.portal.notify.outside import Outside
 from agent.portal.pictures import Pictures
 from agent.portal.registry import Registry, device_revision, revoked_since
 from agent.portal.revocation import publish_revocations
@@ -77,7 +81,7 @@ class Portal:
             note_presence=self._note_presence,
         )
         self.store = open_store(portal)
-        self.events = EventIntake(self.store, self._confirm, self._show_event)
+        self.events = EventIntake(self.store, self._confirm, self._show_event, on_written=self._on_written)
         self.registry = Registry(self.store)
         self.signing = signing = SigningFolder(portal.state_dir)
         self.authority = open_authority(portal.state_dir, is_known=self.store.run_here(has_certificates))
@@ -100,6 +104,10 @@ class Portal:
             require_code_for=portal.require_code_for,
         )
         self.pictures = Pictures(portal.state_dir, self.gateway)
+        self.outside = Outside(allow_private=portal.notify.private_addresses)
+        self.notifier = Notifier(
+            self.store, Carrier(self.accounts.seal, self.outside), self._shown_names, portal.require_code_for
+        )
         token = read_secret(portal.metrics_token_file) if portal.metrics_token_file else None
         self.metrics = Metrics(self.accounts, self._scrape, token)
         self.devices = Devices(self.accounts, self.authority, signing.key_set, portal, broker)
@@ -147,12 +155,13 @@ class Portal:
                 self.metrics,
                 self.signing.sign_bytes,
                 self.pictures,
+                Notifications(self.accounts, self.notifier, self.outside),
                 listening.set_result,
             )
             group = [tasks.start(portal, name="portal")]
             try:
                 # One that gets no port must neither void the link that another printed, nor take its session.
-                url = await listening
+                self.notifier.base = url = await listening
                 first = await self.store.run(lambda db: first_link(db, time.time()))
                 group += [
                     tasks.start(self.broker.run(), name="broker"),
@@ -160,6 +169,7 @@ class Portal:
                     tasks.start(self._keep_trust(), name="trust"),
                     tasks.start(self.store.keep_room(), name="room"),
                     tasks.start(self.store.listen(device_revision()), name="changes"),
+                    tasks.start(self.notifier.run(), name="notifications"),
                 ]
                 on_ready(url)
                 if first:
@@ -170,9 +180,16 @@ class Portal:
                 for task in group:
                     task.cancel()
                 await self.pictures.close()
+                await self.outside.close()
 
     def _note_presence(self, device: str, is_online: bool, is_first: bool) -> None:
         self.events.on_presence(device, is_online=is_online, is_first=is_first)
+
+    def _on_written(self) -> None:
+        self.notifier.wake()
+
+    def _shown_names(self) -> dict[str, str]:
+        return shown({device: name or device for device, name in self.registry.names.items()})
 
     def _confirm(self, device: str, events: tuple[str, ...]) -> None:
         if self.broker.connected:  # else the device tells them again
@@ -245,6 +262,9 @@ class Portal:
             sessions=len(gateway.sessions.table),
             refused_messages=sum(self.signaling.refused.values()),
             dropped_messages=self.broker.dropped,
+            notifications_sent=self.notifier.sent,
+            notifications_failed=self.notifier.failed,
+            notifications_waiting=self.notifier.waiting,
         )
         return Scrape(counters, gateway.known())
 

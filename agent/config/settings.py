@@ -808,6 +808,58 @@ def _public_url(value: str) -> str:
     return value.rstrip("/")
 
 
+class NotifySettings(Section):
+    """How people are told of events: by browsers that they allow it, webhooks, mail and other services."""
+
+    private_addresses: bool = Field(
+        default=False,
+        description="Let channels lead to private addresses and by http, for a webhook or a service of your "
+        "own. Whoever has an account then reaches what this machine reaches.",
+    )
+    contact: str | None = Field(
+        default=None,
+        pattern=r"^(mailto:[^\s@]+@[^\s@]+|https://\S+)$",
+        max_length=200,
+        description="Whom push services write to where something is wrong: mailto: or https:. Default: "
+        "portal.public_url.",
+        examples=["mailto:cams@example.org"],
+    )
+
+
+class MailSettings(Section):
+    """The server that takes the portal's mail; without one nobody is told by mail."""
+
+    host: str = Field(min_length=1, max_length=255, description="Its name.", examples=["mail.example.org"])
+    port: Port | None = Field(
+        default=None, description="Default: 587 for starttls, 465 for tls, 25 for none.", examples=[587]
+    )
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="none is for a server on this machine alone."
+    )
+    user: str | None = Field(
+        default=None, max_length=255, description="Who signs in there.", examples=["cams@example.org"]
+    )
+    password_file: ConfigPath | None = Field(
+        default=None, description="File that holds the password.", examples=["mail-password"]
+    )
+    ca_file: ConfigPath | None = Field(
+        default=None,
+        description="Authorities (PEM) that prove the server. Default: the system's.",
+        examples=["mail-ca.pem"],
+    )
+    sender: str = Field(
+        pattern=r"^[^\s@<>]+@[^\s@<>]+$",
+        max_length=254,
+        description="The address that mail comes from.",
+        examples=["cams@example.org"],
+    )
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        yield from _both(self.user, "user", self.password_file, "password_file")
+        if self.security == "none" and self.host not in ("localhost", "127.0.0.1", "::1"):
+            yield "security", "none sends passwords and pictures in the clear: for a server here alone"
+
+
 class PortalSettings(Section):
     """The web server: dashboard, sign-in, signaling gateway."""
 
@@ -841,7 +893,7 @@ class PortalSettings(Section):
     state_dir: ConfigPath = Field(
         default=Path("portal-state"),
         validate_default=True,
-        description="Folder of the keys that sign offers and certificates and encrypt authenticators; "
+        description="Folder of the keys that sign offers and certificates and encrypt secrets; "
         "portals of one fleet share it.",
     )
     broker_url: BrokerUrl | None = Field(
@@ -891,6 +943,8 @@ class PortalSettings(Section):
         "for any camera. Without one they can sign in to set it up, and do nothing else.",
     )
     oidc: OidcSettings | None = Field(default=None, description="Sign-in with company accounts.")
+    notify: NotifySettings = Field(default_factory=NotifySettings)
+    mail: MailSettings | None = Field(default=None, description="Notifications by mail.")
 
     def _rules(self) -> Iterator[tuple[str, str]]:
         yield from _both(self.cert_file, "cert_file", self.key_file, "key_file")

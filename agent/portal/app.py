@@ -27,6 +27,7 @@ from agent.portal.api.enroll import Devices
 from agent.portal.api.events import EventLog
 from agent.portal.api.keys import DeviceKeys
 from agent.portal.api.metrics import Metrics
+from agent.portal.api.notify import Notifications
 from agent.portal.api.passkeys import Passkeys
 from agent.portal.api.pictures import PictureRoutes
 from agent.portal.api.releases import Releases
@@ -163,6 +164,7 @@ def create_app(
     metrics: Metrics,
     sign: Sign,
     pictures: Pictures,
+    notifications: Notifications,
     door: Door,
 ) -> web.Application:
     """Build the application; it starts no task of its own."""
@@ -188,6 +190,7 @@ def create_app(
     PictureRoutes(accounts, pictures).add_to(app)
     devices.add_to(app)
     metrics.add_to(app)
+    notifications.add_to(app)
     return app
 
 
@@ -199,6 +202,7 @@ async def run_portal(
     metrics: Metrics,
     sign: Sign,
     pictures: Pictures,
+    notifications: Notifications,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve until cancelled, then close every WebSocket with 1001 and end within 2 s.
@@ -207,7 +211,9 @@ async def run_portal(
     """
     tls = _tls(settings)
     door = make_door()
-    app = create_app(settings, gateway, accounts, load_assets(), devices, metrics, sign, pictures, door)
+    app = create_app(
+        settings, gateway, accounts, load_assets(), devices, metrics, sign, pictures, notifications, door
+    )
     runner = web.AppRunner(
         app,
         access_log=None,

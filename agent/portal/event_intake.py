@@ -60,12 +60,17 @@ class EventIntake:
         confirm: Callable[[str, tuple[str, ...]], object],
         show: Callable[[Kept], None],
         clock: Callable[[], float] = time.time,
+        on_written: Callable[[], None] = lambda: None,
     ) -> None:
-        """`confirm(device, ids)` says so to the device; `show` is for who looks at it now, once an event."""
+        """`confirm(device, ids)` says so to the device; `show` is for who looks at it now, once an event.
+
+        `on_written` is called when there may be something new in the store.
+        """
         self._store = store
         self._confirm = confirm
         self._show = show
         self._clock = clock
+        self._on_written = on_written
         self._queue: OrderedDict[int, _Told] = OrderedDict()
         self._number = 0
         self._of_device: Counter[str] = Counter()
@@ -142,6 +147,7 @@ class EventIntake:
         for device, noted in presences.items():
             if self._presences.get(device) == noted:
                 del self._presences[device]
+        self._on_written()
         self._to_prune -= prune
         self._to_prune |= presences.keys()
         for told in batch:

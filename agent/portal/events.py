@@ -19,6 +19,7 @@ from sqlalchemy import (
     delete,
     or_,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -58,8 +59,16 @@ class EventRow(Table):
     thumbnail: Mapped[str | None] = mapped_column(String(_TEXT_CHARS))
     details: Mapped[str] = mapped_column(String())
     """JSON."""
+    judged_at: Mapped[float | None] = mapped_column(Float)
+    """When the rules of `notify/` looked at it; None where they have yet to."""
 
     __table_args__ = (
+        Index(
+            "ix_events_unjudged",
+            "id",
+            sqlite_where=text("judged_at IS NULL"),
+            postgresql_where=text("judged_at IS NULL"),
+        ),
         UniqueConstraint("device", "event_id"),
         Index("ix_events_device_at", "device", "at", "id"),
         Index("ix_events_at", "at", "id"),
@@ -208,6 +217,26 @@ def find(db: Session, wanted: Filter) -> list[tuple[int, Kept]]:
         at, row = wanted.before
         query = query.where(or_(EventRow.at < at, and_(EventRow.at == at, EventRow.id < row)))
     return [(row.id, _kept(row)) for row in db.scalars(query)]
+
+
+def take_unjudged(db: Session, limit: int, now: float) -> list[Kept]:
+    """The oldest that no rule has looked at yet: they are the caller's, and nobody else gets them again."""
+    waiting = select(EventRow).where(EventRow.judged_at.is_(None)).order_by(EventRow.id).limit(limit)
+    rows = db.scalars(waiting.with_for_update(skip_locked=True)).all()
+    for row in rows:
+        row.judged_at = now
+    return [_kept(row) for row in rows]
+
+
+def is_still_away(db: Session, device: str, event_id: str) -> bool:
+    """Whether this `offline` is the last that is known of a camera's coming and going."""
+    newest = (
+        select(EventRow.event_id)
+        .where(EventRow.device == device, EventRow.event_id.startswith(_OWN))
+        .order_by(EventRow.id.desc())
+        .limit(1)
+    )
+    return db.scalar(newest) == event_id
 
 
 def latest(db: Session) -> list[Kept]:

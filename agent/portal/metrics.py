@@ -29,6 +29,9 @@ class PortalCounters:
     sessions: int
     refused_messages: int
     dropped_messages: int
+    notifications_sent: int = 0
+    notifications_failed: int = 0
+    notifications_waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,21 @@ TABLE: tuple[Row, ...] = (
         "counter",
         "counters.dropped_messages",
         "Those that never left.",
+    ),
+    Row("portal_notifications_sent", "", "counter", "counters.notifications_sent", "Told by this portal."),
+    Row(
+        "portal_notifications_failed",
+        "",
+        "counter",
+        "counters.notifications_failed",
+        "Tries that a channel did not take.",
+    ),
+    Row(
+        "portal_notifications_waiting",
+        "",
+        "gauge",
+        "counters.notifications_waiting",
+        "Messages that are to be told yet, by any portal.",
     ),
     Row("device_online", "", "gauge", "portal.online", "Else all else is the last that was known."),
     Row("device_viewers", "", "gauge", "viewers.count", "Streams that viewers have open at the camera."),

@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 from argon2 import PasswordHasher
 from parts import kill
+from parts.notified import Told
 
 from agent.config import Settings
 from agent.errors import ConfigError
@@ -23,9 +24,11 @@ from agent.portal.accounts import ledger, users
 from agent.portal.accounts.audit_file import AuditFile, read_links
 from agent.portal.accounts.chain import GENESIS, Entry, faults
 from agent.portal.accounts.desk import Desk
+from agent.portal.accounts.seal import Seal
 from agent.portal.authority import Authority, read_request
 from agent.portal.claims import ClaimError, enroll, make_claim, revoke, revoked_serials
 from agent.portal.mosquitto import BrokerPlan, write_broker_files
+from agent.portal.notify import deliveries
 from agent.portal.registry import list_devices
 from agent.portal.store import Store
 from agent.signaling import enrolment
@@ -270,6 +273,34 @@ class Revocations(Story):
             assert len(db(lambda s: revoked_serials(s, NOW_S))) == 1
 
 
+class Telling(Story):
+    """An event is judged, taken and told: what was confirmed is a message that somebody got."""
+
+    def begin(self, place):
+        with store(place) as db:
+            seal = Seal(bytes(32))
+            told = Told(opened(place), seal)
+            db(lambda s: users.add(s, "ann", "admin", NOW_S))
+            told.rule(told.channel())
+            told.happen(NOW_S)
+            told.store.close()
+
+    def tell(self, place, confirm, now=NOW_S):
+        told = Told(opened(place), Seal(bytes(32)))
+        told.judge(now)
+        for taken in told.take(now):
+            confirm(f"told {taken.id}")
+            told.finish(taken, now)
+        told.store.close()
+
+    def check(self, place, said):
+        got = list(said)
+        self.tell(place, got.append, NOW_S + deliveries.LEASE_S)
+        told = Told(opened(place), Seal(bytes(32)))
+        assert told.rows() == [("sent", "")], "it is lost, or judged twice"
+        told.store.close()
+
+
 class AuditLines(Story):
     """The audit log's file."""
 
@@ -294,6 +325,10 @@ class AuditLines(Story):
         links = list(read_links(file)) if file.exists() else []
         assert list(faults(links, GENESIS)) == [], "the chain is broken"
         return links
+
+
+def opened(place):
+    return Store.open(place.url)
 
 
 class store:  # noqa: N801  reads as a word in `with`
@@ -322,6 +357,7 @@ ON_STORES = {
     "first-start": FirstStart,
     "accounts": Accounts,
     "revocations": Revocations,
+    "telling": Telling,
 }
 
 

@@ -19,10 +19,14 @@ from agent.portal.accounts.seal import open_seal
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.enroll import Devices
 from agent.portal.api.metrics import Metrics
+from agent.portal.api.notify import Notifications
 from agent.portal.app import run_portal
 from agent.portal.authority import Authority
 from agent.portal.gateway import Gateway
 from agent.portal.metrics import PortalCounters, Scrape
+from agent.portal.notify.carrier import Carrier
+from agent.portal.notify.notifier import Notifier
+from agent.portal.notify.outside import Outside
 from agent.portal.pictures import Pictures
 from agent.portal.store import Store
 from agent.portal.turn import IceServers
@@ -58,6 +62,7 @@ class PortalPart:
     accounts: Accounts
     desk: Desk
     folder: Path
+    notifier: Notifier
 
     async def stop(self):
         self.task.cancel()
@@ -127,22 +132,39 @@ async def portal(
         )
         metrics = Metrics(accounts, lambda: Scrape(counters, gateway.known()), metrics_token)
         pictures = Pictures(folder / "state", gateway)
+        outside = Outside(allow_private=parsed.notify.private_addresses)
+        notifier = Notifier(
+            store, Carrier(accounts.seal, outside), dict, parsed.require_code_for, accounts.now
+        )
+        routes = Notifications(accounts, notifier, outside)
         run = run_portal(
-            parsed, accounts, gateway, devices, metrics, signing.sign_bytes, pictures, ready.set_result
+            parsed,
+            accounts,
+            gateway,
+            devices,
+            metrics,
+            signing.sign_bytes,
+            pictures,
+            routes,
+            ready.set_result,
         )
         writing = asyncio.create_task(audit.run(), name="audit")
+        telling = asyncio.create_task(notifier.run(), name="notifications")
         task = asyncio.create_task(run, name="portal")
         await asyncio.wait([ready, task], timeout=10, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
-        part = PortalPart(ready.result(), gateway, bus, task, accounts, desk, folder)
+        part = PortalPart(ready.result(), gateway, bus, task, accounts, desk, folder, notifier)
+        notifier.base = part.url
         try:
             yield part
         finally:
             await part.stop()
             await pictures.close()
             writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            telling.cancel()
+            await asyncio.gather(writing, telling, return_exceptions=True)
+            await outside.close()
             passwords.close()
             if own:
                 store.close()

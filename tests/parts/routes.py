@@ -8,6 +8,7 @@ from fakes.bus import FakeBus
 from agent.config import BrokerSettings, PortalSettings
 from agent.portal.api.enroll import Devices
 from agent.portal.api.metrics import Metrics
+from agent.portal.api.notify import Notifications
 from agent.portal.app import create_app
 from agent.portal.assets import load_assets
 from agent.portal.door import Door
@@ -23,7 +24,18 @@ def routes():
     devices = Devices(None, None, None, settings, BrokerSettings())
     metrics = Metrics(None, None, None)
     pictures = Pictures(Path(), gateway)
-    app = create_app(settings, gateway, None, load_assets(), devices, metrics, bytes, pictures, Door(1))
+    app = create_app(
+        settings,
+        gateway,
+        None,
+        load_assets(),
+        devices,
+        metrics,
+        bytes,
+        pictures,
+        Notifications(None, None, None),
+        Door(1),
+    )
     return [
         (route.method, route.resource.canonical, getattr(route.handler, "__self__", None))
         for route in app.router.routes()

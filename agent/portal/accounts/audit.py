@@ -42,6 +42,7 @@ Topic = Literal[
     "links",
     "cameras",
     "commands",
+    "notifications",
     "refusals",
 ]
 TOPICS: dict[Topic, tuple[str, ...]] = {
@@ -81,6 +82,15 @@ TOPICS: dict[Topic, tuple[str, ...]] = {
         "look-asked",
     ),
     "commands": ("commanded", "command-done", "command-failed", "command-refused", "look-asked", "sms-made"),
+    "notifications": (
+        "rule-set",
+        "rule-removed",
+        "rule-snoozed",
+        "channel-added",
+        "channel-removed",
+        "channel-opened",
+        "channel-closed",
+    ),
     "refusals": (
         "sign-in-failed",
         "passkey-copied",

@@ -1,7 +1,7 @@
-"""The secrets of authenticators, encrypted: a copy of the database shows nobody's codes.
+"""Secrets, encrypted: a copy of the database shows nobody's codes, nor where anybody is told of what.
 
-AES-256-GCM (NIST SP 800-38D) under a key in a file of `portal.state_dir`. Each secret is bound to its user:
-what is copied from one row to another is no good there.
+AES-256-GCM (NIST SP 800-38D) under a key in a file of `portal.state_dir`. Each secret is bound to its user,
+or to what else it is of: what is copied from one row to another is no good there.
 """
 
 import base64
@@ -44,20 +44,27 @@ class Seal:
 
     def close(self, user: User, secret: str) -> None:
         """Give a user this secret."""
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, secret.encode(), _bound_to(user))
-        user.totp_sealed, user.totp_secret = _PREFIX + base64.b64encode(sealed).decode(), _MOVED
+        user.totp_sealed, user.totp_secret = self.close_text(secret, _bound_to(user)), _MOVED
 
     def open(self, user: User) -> str:
         """The user's secret. Raises SealError."""
-        sealed = user.totp_sealed or ""
+        return self.open_text(user.totp_sealed or "", _bound_to(user), f"the authenticator of {user.name}")
+
+    def close_text(self, secret: str, bound_to: bytes) -> str:
+        """Seal a text; it opens for what it is bound to, and for nothing else."""
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, secret.encode(), bound_to)
+        return _PREFIX + base64.b64encode(sealed).decode()
+
+    def open_text(self, sealed: str, bound_to: bytes, what: str) -> str:
+        """The text again. Raises SealError, which says `what` it was."""
         try:
             if not sealed.startswith(_PREFIX):
                 raise ValueError("no such way of sealing")  # noqa: TRY301  told below like a bad one
             data = base64.b64decode(sealed.removeprefix(_PREFIX), validate=True)
-            return self._cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _bound_to(user)).decode()
+            return self._cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], bound_to).decode()
         except (InvalidTag, ValueError) as exc:
-            raise SealError(f"the authenticator of {user.name} is not sealed by {KEY_FILE}") from exc
+            raise SealError(f"{what} is not sealed by {KEY_FILE}") from exc
 
     def fits(self, user: User) -> bool:
         """Whether this key sealed the user's secret."""

@@ -4,6 +4,7 @@ from alembic import context
 
 import agent.portal.claims
 import agent.portal.events
+import agent.portal.notify.tables
 import agent.portal.registry
 import agent.portal.tables  # noqa: F401 - what a comparison with the database needs to know
 from agent.portal.store import Table

@@ -16,6 +16,7 @@ const TOPICS = [
   ["links", "Share links"],
   ["cameras", "Cameras"],
   ["commands", "Commands"],
+  ["notifications", "Notifications"],
   ["refusals", "Refusals"],
 ];
 const WORDS = {
@@ -59,6 +60,13 @@ const WORDS = {
   "command-done": "had a camera do",
   "command-failed": "had a camera fail to do",
   "command-refused": "was not let command",
+  "rule-set": "set a rule for notifications",
+  "rule-removed": "removed a rule for notifications",
+  "rule-snoozed": "snoozed notifications",
+  "channel-added": "added a channel for notifications",
+  "channel-removed": "removed a channel for notifications",
+  "channel-opened": "let others go on to a channel",
+  "channel-closed": "lets nobody go on to a channel any more",
   "entries-lost": "lost entries",
 };
 const HEADS = ["When", "Who", "What", "Camera", "From", "Details"];

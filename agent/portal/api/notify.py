@@ -1,0 +1,216 @@
+"""How users are told: their rules and channels, snoozing, and what was told of late."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from agent.model.event import KINDS
+from agent.portal.accounts.access import Identity
+from agent.portal.accounts.service import Accounts
+from agent.portal.api.route import Body, Need, RowId, add, read, visitor
+from agent.portal.guard import refusal
+from agent.portal.notify import deliveries, rulebook, webhook
+from agent.portal.notify.notifier import Notifier
+from agent.portal.notify.outside import MAX_URL_CHARS, Outside
+from agent.portal.notify.rules import RuleSpec
+from agent.portal.notify.tables import NotifyDelivery
+from agent.portal.notify.words import title_of
+
+TEST_WAIT_S, TEST_POLL_S = 12.0, 0.2
+MAX_SNOOZE_S = 30 * 86_400.0
+ROOM = ("motion",)
+"""Kinds that rules may name though no camera of this release tells them yet."""
+
+
+class RuleBody(Body):
+    """A rule, new or said anew."""
+
+    id: RowId | None = None
+    name: str = Field(max_length=60)
+    is_on: bool = True
+    spec: dict[str, object]
+
+
+class Which(Body):
+    """A rule or a channel."""
+
+    id: RowId
+
+
+class SnoozeBody(Body):
+    """One rule or, without an id, all; for so long from now."""
+
+    id: RowId | None = None
+    seconds: float = Field(ge=0, le=MAX_SNOOZE_S)
+
+
+class OpenBody(Body):
+    """Whether others may go on to a channel."""
+
+    id: RowId
+    is_open: bool
+
+
+class WebhookBody(Body):
+    """A webhook to be."""
+
+    name: str = Field(max_length=60)
+    url: str = Field(max_length=MAX_URL_CHARS)
+
+
+class Notifications:
+    """The handlers."""
+
+    def __init__(self, accounts: Accounts, notifier: Notifier, outside: Outside) -> None:
+        self._accounts = accounts
+        self._notifier = notifier
+        self._outside = outside
+
+    def add_to(self, app: web.Application) -> None:
+        """Add every route of this file."""
+        for method, path, serve in (
+            ("GET", "", self.page),
+            ("POST", "/rules", self.put_rule),
+            ("POST", "/rules/remove", self.remove_rule),
+            ("POST", "/snooze", self.snooze),
+            ("POST", "/seen", self.seen),
+            ("POST", "/webhook", self.add_webhook),
+            ("POST", "/channels/open", self.open_channel),
+            ("POST", "/channels/remove", self.remove_channel),
+            ("POST", "/channels/test", self.test),
+        ):
+            add(app, self._accounts, method, f"/api/notify{path}", Need.USER, serve)
+
+    async def page(self, _request: web.Request, who: Identity) -> web.Response:
+        """All that this user's page shows."""
+        user_id = _user(who)
+        found = await self._accounts.store.run(lambda db: rulebook.views(db, user_id, who.access))
+        kinds = {kind: title_of(kind) for kind in sorted({*KINDS, *ROOM}, key=title_of)}
+        return web.json_response({**found, "kinds": kinds, "now": self._accounts.now()})
+
+    async def put_rule(self, request: web.Request, who: Identity) -> web.Response:
+        body, user_id = await read(request, RuleBody), _user(who)
+        spec = RuleSpec.model_validate(body.spec)
+        made = await self._accounts.store.run(
+            lambda db: rulebook.put_rule(
+                db, user_id, who.access, body.id, body.name, spec, self._accounts.now(), is_on=body.is_on
+            )
+        )
+        self._note(request, who, "rule-set", body.name if body.is_on else f"{body.name}, off")
+        return web.json_response({"id": made})
+
+    async def remove_rule(self, request: web.Request, who: Identity) -> web.Response:
+        body, user_id = await read(request, Which), _user(who)
+        name = await self._accounts.store.run(lambda db: rulebook.remove_rule(db, user_id, body.id))
+        self._note(request, who, "rule-removed", name)
+        return web.json_response({})
+
+    async def snooze(self, request: web.Request, who: Identity) -> web.Response:
+        body, user_id = await read(request, SnoozeBody), _user(who)
+        until = self._accounts.now() + body.seconds if body.seconds else 0.0
+        await self._accounts.store.run(lambda db: rulebook.snooze(db, user_id, body.id, until))
+        self._note(request, who, "rule-snoozed", f"for {body.seconds / 60:g} min" if until else "no longer")
+        return web.json_response({"until": until})
+
+    async def seen(self, _request: web.Request, who: Identity) -> web.Response:
+        """The user looks at the dashboard, or says that they have seen what was told."""
+        user_id, now = _user(who), self._accounts.now()
+        await self._accounts.store.run(lambda db: deliveries.note_look(db, user_id, now))
+        return web.json_response({})
+
+    async def add_webhook(self, request: web.Request, who: Identity) -> web.Response:
+        """Answers with the secret by which its receiver knows us; it is shown this once."""
+        body = await read(request, WebhookBody)
+        host, secret = self._outside.check(body.url), webhook.new_secret()
+        config = {"url": body.url, "secret": secret}
+        made = await self._add(request, who, "webhook", body.name, host, config, body.url)
+        return web.json_response({"id": made, "secret": secret})
+
+    async def open_channel(self, request: web.Request, who: Identity) -> web.Response:
+        body, user_id = await read(request, OpenBody), _user(who)
+
+        def work(db: Session) -> str:
+            row = rulebook.own_channel(db, user_id, body.id)
+            row.is_open = body.is_open
+            return row.name
+
+        name = await self._accounts.store.run(work)
+        self._note(request, who, "channel-opened" if body.is_open else "channel-closed", name)
+        return web.json_response({})
+
+    async def remove_channel(self, request: web.Request, who: Identity) -> web.Response:
+        body, user_id = await read(request, Which), _user(who)
+        row = await self._accounts.store.run(lambda db: rulebook.remove_channel(db, user_id, body.id))
+        self._note(request, who, "channel-removed", f"{row.kind} {row.name}")
+        return web.json_response({})
+
+    async def test(self, request: web.Request, who: Identity) -> web.Response:
+        """Send a message by one's own channel, the way that all go, and say what became of it."""
+        body, user_id = await read(request, Which), _user(who)
+
+        def work(db: Session) -> int:
+            rulebook.own_channel(db, user_id, body.id)
+            return deliveries.put(db, body.id, "test", [], self._accounts.now())
+
+        number = await self._accounts.store.run(work)
+        if not number:
+            return refusal(429, "too-many", "Too many messages wait for this channel already.")
+        state, words = await self._outcome(number)
+        if state == "sent":
+            return web.json_response({"state": state})
+        return refusal(502, "not-told", words or "It is not told yet; look at what was told of late.")
+
+    async def _outcome(self, number: int) -> tuple[str, str]:
+        """What became of the first try; this portal or another makes it."""
+        self._notifier.wake()
+
+        def look(db: Session) -> tuple[str, str]:
+            row = db.get(NotifyDelivery, number)
+            return (row.state, row.error) if row else ("failed", "The channel is gone at its other end.")
+
+        state, words = "waiting", ""
+        for _ in range(int(TEST_WAIT_S / TEST_POLL_S)):
+            await asyncio.sleep(TEST_POLL_S)
+            state, words = await self._accounts.store.run(look)
+            if state != "waiting" or words:
+                break
+        return state, words
+
+    async def _add(
+        self,
+        request: web.Request,
+        who: Identity,
+        kind: str,
+        name: str,
+        shown: str,
+        config: dict[str, Any],
+        identity: str,
+        after: Callable[[Session, int], None] = lambda *_: None,
+        *,
+        is_confirmed: bool = True,
+    ) -> int:
+        user_id, now, seal = _user(who), self._accounts.now(), self._accounts.seal
+
+        def work(db: Session) -> int:
+            made = rulebook.put_channel(
+                db, seal, user_id, kind, name, shown, config, identity, now, is_confirmed=is_confirmed
+            )
+            after(db, made)
+            return made
+
+        made = await self._accounts.store.run(work)
+        self._note(request, who, "channel-added", f"{kind} {shown}")
+        return made
+
+    def _note(self, request: web.Request, who: Identity, action: str, detail: str) -> None:
+        address = visitor(request).address
+        self._accounts.audit.add(who.name, action, address=address, detail=detail)
+
+
+def _user(who: Identity) -> int:
+    assert who.user_id is not None, "no share link comes here"
+    return who.user_id
