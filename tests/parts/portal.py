@@ -136,7 +136,6 @@ async def portal(
         notifier = Notifier(
             store, Carrier(accounts.seal, outside), dict, parsed.require_code_for, accounts.now
         )
-        routes = Notifications(accounts, notifier, outside)
         run = run_portal(
             parsed,
             accounts,
@@ -145,7 +144,7 @@ async def portal(
             metrics,
             signing.sign_bytes,
             pictures,
-            routes,
+            Notifications(accounts, notifier, outside),
             ready.set_result,
         )
         writing = asyncio.create_task(audit.run(), name="audit")
