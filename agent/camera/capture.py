@@ -8,7 +8,8 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
-from agent.camera.keyframes import KeyframeGate
+from agent.camera.luma import LumaTap
+from agent.camera.outlet import Outlet
 from agent.camera.run import HungError, Run, call_in_thread
 from agent.camera.source import Camera, Formats, OnUnit
 from agent.camera.supervision import Patience, Phase, Signal, Supervisor
@@ -16,6 +17,7 @@ from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.event import EventKind
 from agent.model.media import STREAMS, EncoderDemand, Need, StreamFormat, StreamName
+from agent.model.motion import Luma
 from agent.model.sections import CameraSection, StreamSection, StreamsSection
 from agent.model.signal import CameraState
 from agent.model.threads import call_soon
@@ -24,34 +26,6 @@ log = logging.getLogger(__name__)
 
 Details = dict[str, str | int | float | bool]
 DEFAULT_PATIENCE = Patience()
-
-
-@dataclasses.dataclass(slots=True)
-class Outlet:
-    """One stream, as its watchers want it."""
-
-    demand: EncoderDemand
-    watchers: int = 0
-    gate: KeyframeGate = dataclasses.field(default_factory=KeyframeGate)
-    timer: asyncio.TimerHandle | None = None
-    """Until the next forced IDR may come."""
-    made_bps: int | None = None
-    """What came out in the last whole second; None while that is not known."""
-    _made_bytes: int = 0
-    _made_since_s: float = 0.0
-
-    def note(self, size_bytes: int, now_s: float) -> None:
-        """A picture came out."""
-        self._made_bytes += size_bytes
-        elapsed_s = now_s - self._made_since_s
-        if elapsed_s >= 1.0:
-            self.made_bps = int(self._made_bytes * 8 / elapsed_s) if elapsed_s < 2.0 else None
-            self._made_bytes, self._made_since_s = 0, now_s
-
-    def cancel_timer(self) -> None:
-        if self.timer:
-            self.timer.cancel()
-            self.timer = None
 
 
 class Capture:
@@ -106,6 +80,7 @@ class Capture:
         self._unstopped: Run | None = None
         """From before its start until its stop has returned, or is given up."""
         self._dropped_before = 0
+        self._lookers = 0
         self._epoch = -1
         self._changed = asyncio.Event()
         self._is_asked = False
@@ -144,7 +119,7 @@ class Capture:
     @property
     def is_watched(self) -> bool:
         """Somebody wants pictures."""
-        return any(outlet.watchers for outlet in self._outlets.values())
+        return self._lookers > 0 or any(outlet.watchers for outlet in self._outlets.values())
 
     @property
     def forced_keyframes(self) -> int:
@@ -173,6 +148,17 @@ class Capture:
             yield
         finally:
             self._watch(stream, -1)
+
+    @contextlib.contextmanager
+    def looking(self, tap: LumaTap, on_luma: Callable[[Luma], None]) -> Iterator[None]:
+        """Keep the camera running inside the block, and look at its pictures; nothing is encoded for it."""
+        tap.want(partial(call_soon, asyncio.get_running_loop(), self._note_luma, on_luma))
+        self._look(1)
+        try:
+            yield
+        finally:
+            tap.want(None)
+            self._look(-1)
 
     def demand(self, stream: StreamName, bitrate_bps: int, fps_share: float, scale: float) -> None:
         """What a stream's encoder is to make, from the next picture on; see `EncoderDemand`."""
@@ -330,6 +316,19 @@ class Capture:
         self._supervisor.watch(is_watched=self.is_watched, now_s=_now_s())
         self._activate()
         self._changed.set()
+
+    def _look(self, change: int) -> None:
+        self._lookers += change
+        self._supervisor.watch(is_watched=self.is_watched, now_s=_now_s())
+        self._activate()
+        self._changed.set()
+
+    def _note_luma(self, on_luma: Callable[[Luma], None], luma: Luma) -> None:
+        if self._running is None:
+            return
+        if not any(outlet.demand.is_active for outlet in self._outlets.values()):
+            self._say(Signal.PICTURE)  # of an encoder that is silent it says nothing
+        on_luma(luma)
 
     def _activate(self) -> None:
         """Encode what somebody watches; while nobody does, what was watched last, for who comes back."""

@@ -53,11 +53,21 @@ class Duo:
             encoder.apply(demand)
             gate.apply(demand)
 
+    def wants(self, capture_us: int) -> bool:
+        """Whether anything comes of a picture of this moment: no camera need make, or decode, one in vain."""
+        return self._masking.luma.is_due(capture_us) or any(
+            gate.is_active for gate, _ in self._encoders.values()
+        )
+
     def encode(self, frame: av.VideoFrame, capture_us: int) -> Iterator[tuple[StreamName, Unit]]:
         """What comes of one picture. Raises CameraError where libx264 fails."""
         wanted = [(stream, encoder) for stream, (gate, encoder) in self._encoders.items() if gate.take()]
-        if wanted:
+        luma = self._masking.luma
+        is_looked_at = luma.is_due(capture_us)
+        if wanted or is_looked_at:
             frame = self._masking.cover_frame(frame)
+        if is_looked_at:
+            luma.take_frame(frame, capture_us)
         for stream, encoder in wanted:
             yield stream, encoder.encode(frame, capture_us)
 

@@ -7,6 +7,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from agent.camera import color, mask
+from agent.camera.luma import LumaTap
 from agent.camera.mask import Plane, Polygon, Runs
 from agent.camera.pixels import Layout
 from agent.camera.upright import Chain
@@ -41,6 +42,8 @@ class Masking:
     def __init__(self, cover: Cover = CLEAR) -> None:
         self.is_bypassed = False
         """The camera that runs hands on what it encodes by itself: a cover holds from its next start on."""
+        self.luma = LumaTap()
+        """Who looks at what is left of them, for motion."""
         self._cover = cover
         self._known: dict[object, tuple[Runs, ...]] = {}
         self._reformatter = VideoReformatter()

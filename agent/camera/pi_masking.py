@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from agent.camera.masking import Masking
+from agent.camera.moment import now_us
 from agent.camera.pixels import Layout
 from agent.errors import CameraError
 
@@ -41,6 +42,13 @@ def make_pre_callback(
                     ):
                         masking.cover_pixels(layout, pixels)
             setattr(request, _MARK, True)
+            if masking.luma.is_due(now_us()):
+                small = min(layouts, key=lambda name: layouts[name].width_px)
+                with (
+                    picamera2.MappedArray(request, small, reshape=False, write=False) as mapped,
+                    memoryview(mapped.array).cast("B") as pixels,
+                ):
+                    masking.luma.take_pixels(layouts[small], pixels)
         except Exception as exc:  # whatever it is: this picture must not be seen
             if not has_failed:
                 has_failed = True

@@ -41,9 +41,10 @@ class SyntheticCamera:
             pace = Pace(now_us(), fps)
             while not stopping.wait(seconds_to(pace.due_us)):
                 capture_us = now_us()
-                frame = picture.draw(capture_us, time.time_ns() // 1_000_000)
-                for stream, unit in duo.encode(frame, capture_us):
-                    on_unit(stream, unit)
+                if duo.wants(capture_us):
+                    frame = picture.draw(capture_us, time.time_ns() // 1_000_000)
+                    for stream, unit in duo.encode(frame, capture_us):
+                        on_unit(stream, unit)
                 pace.advance(now_us())
 
         return self._projector.start(duo, show, on_failure)

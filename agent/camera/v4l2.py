@@ -46,6 +46,8 @@ REASONS = {
 }
 """Errors of the driver that do not pass, in words; any other costs a picture."""
 
+INTRA = ("mjpeg", "rawvideo")
+"""Codecs of which each picture stands alone."""
 _RAW = {"YUYV": "yuyv422", "NV12": "nv12", "YU12": "yuv420p", "UYVY": "uyvy422", "RGB3": "rgb24"}
 """FourCC to FFmpeg's name, the cheapest for us first."""
 
@@ -72,7 +74,8 @@ class Decoded:
     """Decodes what the camera gives, and has it encoded at the asked sizes."""
 
     def __init__(self, stream: "av.VideoStream", duo: Duo, losses: Losses, rotate: int) -> None:
-        self._stream = stream
+        self._stream, self._duo = stream, duo
+        self._is_intra = stream.codec_context.name in INTRA
         self._losses = losses
         # What is not labelled is BT.601: the default of V4L2's sRGB and of UVC's colour matching descriptor.
         self._transcoder = Transcoder(duo, losses, color.SMPTE170M, rotate)
@@ -80,6 +83,8 @@ class Decoded:
         self.apply = duo.apply
 
     def units(self, packet: "av.Packet[Any]", capture_us: int) -> Iterator[tuple[StreamName, Unit]]:
+        if self._is_intra and not self._duo.wants(capture_us):
+            return  # no later picture hangs on this one
         try:
             frames = self._stream.decode(packet)
         except (av.FFmpegError, ValueError) as exc:  # many cameras begin with a broken JPEG
@@ -248,7 +253,7 @@ class V4l2Camera:
         given = stream.codec_context
         # About a second of nothing but damage is a failure, and not one that silence explains.
         losses = self._losses = Losses(max(MIN_DAMAGED_IN_A_ROW, round(fps)))
-        is_ours = self._must_decode or not self._masking.is_clear
+        is_ours = self._must_decode or not self._masking.is_clear or self._masking.luma.is_wanted
         self._masking.is_bypassed = format_name == "h264" and not is_ours
         if self._masking.is_bypassed:
             stream_format = StreamFormat(

@@ -3,11 +3,13 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import av
 import pytest
 from fakes.clock import LoopClock
 
 from agent.camera import capture as capturing
 from agent.camera.capture import DEFAULT_PATIENCE, Capture
+from agent.camera.luma import LumaTap
 from agent.camera.run import call_in_thread
 from agent.camera.supervision import Patience
 from agent.config import CameraSettings
@@ -15,6 +17,7 @@ from agent.errors import CameraError
 from agent.model.media import EncoderDemand, Need, StreamFormat, Unit
 
 LINGER_S = 1.0
+FRAME = av.VideoFrame(64, 36, "yuv420p")
 
 
 class FakeCamera:
@@ -477,3 +480,54 @@ async def test_the_rest_of_the_agent_sees_whether_it_is_watched_and_for_how_long
             await asyncio.to_thread(camera.send)
             await it.until(lambda: len(it.units) == 2)
             assert it.capture.quiet_s < 1
+
+
+async def test_who_looks_keeps_the_camera_on_and_has_nothing_encoded(stage) -> None:
+    camera, tap, seen = FakeCamera(gives_first=False), LumaTap(), []
+    async with stage(camera) as it:
+        with it.capture.looking(tap, seen.append):
+            await it.until(lambda: it.capture.state == "starting")
+            await it.until(lambda: camera.running)
+            for count in range(1, 30):
+                tap.take_frame(FRAME, count * 200_000)
+                await it.until(lambda count=count: len(seen) == count)
+                await it.clock.after(0.2)
+            assert it.capture.state == "live"
+            assert (camera.starts, camera.stops) == (1, 0)
+            assert not any(demand.is_active for demand in camera.asked.values())
+        assert not tap.is_wanted
+        await it.until(lambda: camera.stops)
+    assert it.events == []
+
+
+async def test_who_watches_beside_who_looks_is_encoded_for_and_leaves_at_once(stage) -> None:
+    camera, tap = FakeCamera(), LumaTap()
+    async with stage(camera) as it:
+        with it.capture.looking(tap, lambda _: None):
+            await it.until(lambda: camera.running)
+            with it.capture.watching("main"):
+                assert camera.asked["main"].is_active
+                await it.until(lambda: it.units)
+            assert not camera.asked["main"].is_active
+            assert camera.stops == 0
+
+
+async def test_an_encoder_that_is_silent_is_restarted_though_pictures_come(stage) -> None:
+    camera, tap = FakeCamera(), LumaTap()
+    async with stage(camera) as it:
+        with it.capture.looking(tap, lambda _: None), it.capture.watching("main"):
+            await it.until(lambda: it.units)
+            for count in range(1, 40):
+                if camera.starts > 1:
+                    break
+                tap.take_frame(FRAME, count * 200_000)
+                await it.clock.after(0.2)
+            assert camera.starts > 1
+            await it.until(lambda: it.capture.state == "live")
+
+
+async def test_a_camera_that_gives_no_picture_to_who_looks_is_restarted(stage) -> None:
+    camera, tap = FakeCamera(gives_first=False), LumaTap()
+    async with stage(camera) as it:
+        with it.capture.looking(tap, lambda _: None):
+            await it.until(lambda: camera.starts > 1)
