@@ -1,0 +1,1 @@
+"""Notices what moves in the picture."""
