@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from agent import __version__
+from agent.attention import Attention
 from agent.camera.capture import Capture, Details
 from agent.camera.mask_file import Key, MaskFile
 from agent.camera.privacy import Around, Privacy
@@ -115,6 +116,16 @@ class Agent:
         self.power = Power(_later, lambda: time.monotonic() - self._started_s, environ)
         self._on_sent = self.allowance.on_sent if self.allowance else lambda _: None
         self.pictures = Pictures(settings, self.capture, self.streams, self._on_sent)
+        self.attention = Attention(
+            settings,
+            self.capture,
+            self.privacy.masking.luma,
+            self.journal,
+            is_turning=self.serial.is_head_moving,
+            on_begun=self._on_motion_begun,
+            on_ended=lambda _, at_us: self.recordings.recorder.end("motion", at_us),
+            on_change=self._publish_state,
+        )
         self.late = LateCommands(self._answer_late)
         self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
         self.service = SignalingService(
@@ -149,6 +160,7 @@ class Agent:
             "settings": remote.section,
             "record": self.recordings.section,
             **self.serial.sections,
+            **self.attention.sections,
         }
         self.broker = Broker(
             broker,
@@ -216,6 +228,7 @@ class Agent:
         yield from self.serial.work()
         yield from self.pictures.work()
         yield from self.recordings.work()
+        yield from self.attention.work()
         yield "settings", self._remote.run(self._proof, self._again.set, self._tell_outcome)
         yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
 
@@ -261,6 +274,7 @@ class Agent:
             **self.serial.handlers,
             **self.pictures.handlers(self.late.handler),
             **self.recordings.handlers(self.late.handler),
+            **self.attention.handlers,
         }
 
     def _after_trial(self, handler: Handler) -> Handler:
@@ -326,6 +340,10 @@ class Agent:
 
     def _on_event(self, kind: EventKind, message: str, details: Details) -> None:
         self.journal.note(kind, message, details)
+
+    def _on_motion_begun(self, event: str, at_us: int) -> None:
+        self.pictures.thumbnails.begin(event)
+        self.recordings.recorder.begin("motion", at_us, event)
 
     def _on_link_changed(self, addresses: list[str]) -> None:
         self.broker.on_link_changed(addresses)

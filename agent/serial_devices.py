@@ -94,6 +94,8 @@ class SerialDevices:
         """For a viewer that would move the head."""
         self.on_right_lost: Callable[[str], None] = lambda _: None
         """A session's viewer may not move it any more."""
+        self.is_head_moving: Callable[[], bool] = lambda: False
+        """It turns or zooms, or did a moment ago."""
         if settings.gnss.source != "off":
             self._add_gnss()
         if settings.ptz.port is not None:
@@ -246,6 +248,7 @@ class SerialDevices:
         self.sections["ptz"] = ptz.desk.section
         self.handlers |= ptz.orders.handlers()
         self.open_stick, self.on_right_lost = ptz.desk.open, ptz.desk.on_right_lost
+        self.is_head_moving = lambda: ptz.desk.head.is_moving(time.monotonic())
         self._add("ptz", ptz.runner.run)
         self._stops.append(ptz.runner.stop)
 

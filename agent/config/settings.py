@@ -989,6 +989,29 @@ class GnssSettings(Section):
         return self.source if self.source.startswith("/dev/") else ""
 
 
+class MotionSettings(Section):
+    """Notices what moves. The camera then runs all the time; nothing is encoded for it."""
+
+    settable = frozenset({"enabled", "sensitivity", "min_size_percent", "quiet_s", "merge_gap_s"})
+    enabled: bool = Field(default=False, description="Without, nothing of it runs.")
+    sensitivity: int = Field(
+        default=50,
+        ge=0,
+        le=100,
+        description="0 sees only what differs strongly from what it hides, 100 all that noise does not "
+        "drown. What the dashboard's tuner sets comes before this and the next.",
+    )
+    min_size_percent: float = Field(
+        default=0.3, ge=0, le=50, description="Smaller things are no motion; in percent of the picture."
+    )
+    quiet_s: float = Field(
+        default=5.0, ge=1, le=300, description="Motion is over once nothing has moved for so long."
+    )
+    merge_gap_s: float = Field(
+        default=10.0, ge=0, le=3600, description="What moves again within so long is the same event."
+    )
+
+
 class LogSettings(Section):
     """What is written to standard error."""
 
@@ -1013,6 +1036,7 @@ class Settings(Section):
     sms: SmsSettings = Field(default_factory=SmsSettings)
     portal: PortalSettings = Field(default_factory=PortalSettings)
     gnss: GnssSettings = Field(default_factory=GnssSettings)
+    motion: MotionSettings = Field(default_factory=MotionSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     def _rules(self) -> Iterator[tuple[str, str]]:

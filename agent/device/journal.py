@@ -135,27 +135,37 @@ class Journal:
         return sum(len(file.waiting) for file in self._files)
 
     def note(
-        self, kind: EventKind, message: str, details: Mapping[str, Detail], *, until: float | None = None
-    ) -> None:
-        """Something happened now. Blocks for as long as an append of a few hundred bytes.
+        self,
+        kind: EventKind,
+        message: str,
+        details: Mapping[str, Detail],
+        *,
+        at: float | None = None,
+        until: float | None = None,
+        has_thumbnail: bool = False,
+    ) -> str:
+        """Something happened now, or `at`; returns its id, by which its picture is known where it has one.
 
-        Details that no message takes are left out.
+        Blocks for as long as an append of a few hundred bytes. Details that no message takes are left out.
         """
         self._make_room()
         now, about = self._now(), KINDS[kind]
         self._count += 1
+        name = f"{self._boot_id}-{self._count}"
         event = Event(
-            id=f"{self._boot_id}-{self._count}",
+            id=name,
             kind=kind,
             severity=about.severity,
             concerns=about.concerns,
-            at=now.unix_s,
+            at=now.unix_s if at is None else at,
             message=clip(message),
             clock="running",
             until=until,
+            thumbnail=name if has_thumbnail else None,
             details=dict(details),
         )
-        noted = _Noted(event, now.up_s, now.machine_start, now.is_clock_set)
+        # `up_s` is of the moment `at`: by both it is seen whether the clock has stepped since.
+        noted = _Noted(event, now.up_s - (now.unix_s - event.at), now.machine_start, now.is_clock_set)
         line = _encode(_Line(noted))
         if not _is_good(line):
             noted = replace(noted, event=replace(event, details={}))
@@ -164,6 +174,7 @@ class Journal:
         self._files[-1].waiting[event.id] = noted, len(line)
         self._unsynced.add(event.id)
         self._wake.set()
+        return event.id
 
     def oldest(self) -> tuple[Event, ...]:
         """What to tell next: the oldest that are on the disk, as many as one message takes."""

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_c
 from agent.errors import MessageError
 from agent.model.masks import SetMasks, ShownMasks
 from agent.model.modem_history import ModemHistory
+from agent.model.motion import MotionNow, Tuning
 from agent.model.recording import Locked, RecordedTime, RecordingsPage, RecordingsWanted, RecordNow
 from agent.model.remote_settings import MAX_LINE_CHARS, Applied, Changes, ShownSettings
 from agent.model.signal import STRICT, JsonObject, Permission, Result
@@ -186,6 +187,15 @@ COMMANDS: Mapping[str, CommandKind] = {
         CommandKind(
             "unlock", "recordings", "", "unlocked recordings", RecordedTime, Locked,
             about="Let recordings be removed again when their time has come",
+        ),
+        CommandKind("motion", "manage", "", result=Tuning, about="Show how motion is looked for"),
+        CommandKind(
+            "set-motion", "manage", "", "changed what counts as motion", Tuning, Tuning,
+            about="Say how motion is looked for; at once, and without zones there are none",
+        ),
+        # Five times a second, while somebody tunes it.
+        CommandKind(
+            "motion-now", "manage", "", result=MotionNow, ways=("session",), about="Show which cells move"
         ),
         CommandKind("ptz-stop", "control", "", "stopped its head", about="Have its head stand still"),
         CommandKind(

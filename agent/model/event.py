@@ -36,6 +36,8 @@ EventKind = Literal[
     "serial-recovered",
     "settings-changed",
     "settings-given-back",
+    "motion",
+    "motion-ended",
     "ptz-fault",
     "modem-absent",
     "sim-missing",
@@ -78,6 +80,9 @@ KINDS: dict[EventKind, Description] = {
     "serial-recovered": Description("A serial port is back", "info", "serial"),
     "settings-changed": Description("Settings changed", "info", "settings"),
     "settings-given-back": Description("A change of settings was given back", "warning", "settings"),
+    "motion": Description("Motion", "info", "motion"),
+    # Says of the `motion` that its detail `begun` names when it was over; a portal makes one of both.
+    "motion-ended": Description("Motion is over", "info", "motion"),
     "ptz-fault": Description("The camera's head does not answer", "warning", "ptz"),
     "modem-absent": Description("No modem", "error", "modem"),
     "sim-missing": Description("No SIM card", "error", "modem"),

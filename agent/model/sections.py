@@ -304,6 +304,20 @@ class GnssSection:
     longitude_deg: float | None = None
 
 
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class MotionSection:
+    """What moves, of a camera that looks for it; see `agent/motion`."""
+
+    state: Text = ""
+    """`idle`, `moving`, `learning` after a start or a turn of the head, `away` while no picture comes; or
+    what a newer device says."""
+    since: UnixTime = 0.0
+    """When it last began to be `moving`, or ceased to; 0 for never."""
+    zones: tuple[Text, ...] = ()
+    """Names of those in which something moves."""
+
+
 _KNOWN = {
     "agent": AgentSection,
     "camera": CameraSection,
@@ -316,6 +330,7 @@ _KNOWN = {
     "ptz": PtzSection,
     "settings": SettingsSection,
     "gnss": GnssSection,
+    "motion": MotionSection,
 }
 
 

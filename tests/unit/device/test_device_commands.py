@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from agent.app import Agent
+from agent.attention import Attention
 from agent.camera.mask_file import Key, MaskFile
 from agent.camera.privacy import Privacy
 from agent.config import DeviceSettings, PtzSettings, Settings
@@ -62,6 +63,7 @@ def agent(tmp_path):
         MaskFile(tmp_path, Key(bytes, lambda *_: True)), settings.camera, None, has_head=False
     )
     it.recordings = Recordings.__new__(Recordings)
+    it.attention = Attention(settings, None, None, None, *[None] * 4)
     it.pictures, it.late = Pictures.__new__(Pictures), LateCommands(lambda *_: None)
     return it
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "agent"
 ROOMS = {
-    "camera", "client", "control", "device", "media", "mqtt", "portal", "record", "rtc", "serial",
+    "camera", "client", "control", "device", "media", "motion", "mqtt", "portal", "record", "rtc", "serial",
     "signaling",
 }  # fmt: skip
 FOLDERS = {".ci", "agent", "ansible", "firmware-config", "release", "scripts", "tests"}
@@ -143,7 +143,9 @@ ALLOWED = {
         "errors",
         "model",
     },
-    "app": ROOMS | {"doctor", "pictures", "recordings", "serial_devices", "config", "errors", "model"},
+    "attention": {"motion", "camera", "device", "config", "errors", "model"},
+    "app": ROOMS
+    | {"attention", "doctor", "pictures", "recordings", "serial_devices", "config", "errors", "model"},
     "recordings": {"camera", "control", "device", "media", "pictures", "record", "config", "errors", "model"},
     "pictures": {"camera", "device", "media", "record", "config", "errors", "model"},
     "serial_devices": (ROOMS - {"portal", "client", "camera", "media"}) | {"config", "errors", "model"},

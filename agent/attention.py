@@ -1,0 +1,84 @@
+"""Builds what notices motion, where the settings ask for it, and wires it. No logic of its own."""
+
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from agent.camera.capture import Capture
+from agent.camera.luma import LumaTap
+from agent.camera.moment import now_us
+from agent.config import Settings
+from agent.device.commands import Handler
+from agent.device.journal import Journal
+from agent.device.ledger import Ledger
+from agent.model.command import CommandError, Order
+from agent.model.motion import Tuning
+from agent.model.part import Part
+from agent.model.sections import ReadSection
+
+COMMANDS = "motion", "set-motion", "motion-now"
+
+
+class Attention:
+    """Motion, or nothing at all."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        capture: Capture,
+        tap: LumaTap,
+        journal: Journal,
+        is_turning: Callable[[], bool],
+        on_begun: Callable[[str, int], None],
+        on_ended: Callable[[str, int], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        """`on_begun(event, at_us)` and `on_ended` are for who keeps pictures of it, by the camera's clock."""
+        self.sections: dict[str, ReadSection] = {}
+        self.handlers: dict[str, Handler] = dict.fromkeys(COMMANDS, _not_enabled)
+        self._parts: list[Part] = []
+        if not settings.motion.enabled:
+            return
+        from agent.motion.events import Events  # noqa: PLC0415
+        from agent.motion.watch import MotionWatch, World  # noqa: PLC0415
+
+        events = Events(journal.note, on_begun, on_ended)
+        world = World(
+            look=partial(capture.looking, tap),
+            clock=time.time,
+            monotonic_us=now_us,
+            is_turning=is_turning,
+            on_begun=events.begin,
+            on_ended=events.end,
+            on_change=on_change,
+        )
+        asked = settings.motion
+        watch = MotionWatch(
+            Tuning(asked.sensitivity, asked.min_size_percent),
+            Ledger(settings.device.state_dir / "motion.json", TypeAdapter(Tuning)),
+            asked.quiet_s,
+            asked.merge_gap_s,
+            world,
+        )
+        self.sections["motion"] = watch.section
+        self.handlers = {
+            "motion": lambda _, __: watch.tuning,
+            "set-motion": lambda _, tuning: watch.tune(tuning),
+            "motion-now": lambda _, __: watch.now(),
+        }
+        self._parts.append(Part("motion", watch.run, on_change))
+
+    def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """What runs beside the camera, each until cancelled, and by name."""
+        for part in self._parts:
+            yield part.name, part.run()
+
+
+def _not_enabled(_order: Order, _arguments: object) -> object:
+    raise CommandError(
+        "not-enabled",
+        "this camera does not look for motion: set motion.enabled=true, here or in its settings",
+    )
