@@ -487,7 +487,7 @@ async def test_who_looks_keeps_the_camera_on_and_has_nothing_encoded(stage) -> N
     async with stage(camera) as it:
         with it.capture.looking(tap, seen.append):
             await it.until(lambda: it.capture.state == "starting")
-            await it.until(lambda: camera.running)
+            await it.until(lambda: it.capture.formats)
             for count in range(1, 30):
                 tap.take_frame(FRAME, count * 200_000)
                 await it.until(lambda count=count: len(seen) == count)
@@ -504,7 +504,7 @@ async def test_who_watches_beside_who_looks_is_encoded_for_and_leaves_at_once(st
     camera, tap = FakeCamera(), LumaTap()
     async with stage(camera) as it:
         with it.capture.looking(tap, lambda _: None):
-            await it.until(lambda: camera.running)
+            await it.until(lambda: it.capture.formats)
             with it.capture.watching("main"):
                 assert camera.asked["main"].is_active
                 await it.until(lambda: it.units)
