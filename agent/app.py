@@ -86,7 +86,9 @@ class Agent:
         self.journal = Journal(device.state_dir / "events", self._boot_id)
         identity = load_identity(device.state_dir)
         key = Key(identity.key.sign_bytes, identity.key.verify_key.verifies_bytes)
-        around = Around(self._on_event, self._publish_state, lambda: self.capture, time.time)
+        around = Around(
+            self._on_event, self._publish_state, lambda: self.capture, self._begin_anew, time.time
+        )
         has_head = settings.ptz.port is not None
         self.privacy = Privacy(MaskFile(device.state_dir, key), settings.camera, around, has_head=has_head)
         self.capture = Capture(
@@ -381,6 +383,9 @@ class Agent:
 
     def _describe(self, stream: StreamName) -> tuple[int, int, str]:
         return len(self.sessions), self.control.bitrate_bps(stream), self.capture.kind
+
+    def _begin_anew(self) -> None:
+        self.pictures.stills.begin_anew()
 
     def _make_stream(self, name: StreamName) -> Stream:
         capture = self.capture

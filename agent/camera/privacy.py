@@ -60,6 +60,8 @@ class Around:
     """The section is another."""
     capture: Callable[[], Capture]
     """Built after this."""
+    on_covered: Callable[[], None]
+    """What was kept of the pictures before, to be shown again, counts no more."""
     now: Callable[[], float]
     """Unix time."""
 
@@ -145,6 +147,7 @@ class Privacy:
         capture = self._around.capture()
         if self.masking.is_bypassed and not self.masking.is_clear:
             capture.restart()
+        self._around.on_covered()
         for stream in STREAMS:  # or what was seen before shines through for a while
             capture.request_keyframe(stream, Need.START)
         self._around.on_change()

@@ -121,6 +121,8 @@ class Stills:
         self._made: dict[StillSize, tuple[int, Still]] = {}
         self._making: dict[StillSize, asyncio.Task[Still]] = {}
         self._encoder = asyncio.Lock()
+        self._from_us = 0
+        """What was taken before this is shown no more."""
 
     async def run(self) -> None:
         """Overhear the streams, until cancelled."""
@@ -150,12 +152,25 @@ class Stills:
             task.add_done_callback(partial(self._forget, size))
         return await asyncio.shield(task)
 
+    def begin_anew(self) -> None:
+        """From now on something is covered that was not: no picture from before is made into a still."""
+        self._from_us = self._now_us()
+        self._last.clear()
+        self._made.clear()
+
     def _forget(self, size: StillSize, task: asyncio.Task[Still]) -> None:
         del self._making[size]
         if not task.cancelled():
             task.exception()  # all who asked may have gone: then nobody else looks at it
 
     async def _make(self, size: StillSize) -> Still:
+        unit, still = await self._make_one(size)
+        while unit.capture_us < self._from_us:
+            unit, still = await self._make_one(size)
+        self._made[size] = self._now_us(), still
+        return still
+
+    async def _make_one(self, size: StillSize) -> tuple[Unit, Still]:
         unit = await self._keyframe(self._wanted(size))
         taken_at = time.time() - (self._now_us() - unit.capture_us) / 1e6
         async with self._encoder:
@@ -164,8 +179,7 @@ class Stills:
                 still = await call_in_thread("still", ENCODE_S, make)
             except HungCallError as exc:
                 raise CameraError(str(exc)) from exc
-        self._made[size] = self._now_us(), still
-        return still
+        return unit, still
 
     def _wanted(self, size: StillSize) -> tuple[StreamName, ...]:
         """Of which streams a keyframe will do. The first is asked: preview's costs main's viewers nothing."""
@@ -196,7 +210,7 @@ class Stills:
 
     def _hear(self, name: StreamName, unit: Unit) -> None:
         self._exposure.note(unit)
-        if unit.is_keyframe and self._is_settled():
+        if unit.is_keyframe and self._is_settled() and unit.capture_us >= self._from_us:
             self._last[name] = unit
             self._came.set()
 

@@ -44,6 +44,7 @@ class Device:
             lambda kind, words, _: self.events.append((kind, words)),
             self._changed,
             lambda: capture,
+            lambda: self.asked.append("anew"),
             lambda: 99.0,
         )
         self.privacy = Privacy(MaskFile(self.folder, self.key), self.settings, around, has_head=has_head)
@@ -86,7 +87,7 @@ def test_what_is_set_is_in_force_at_once_and_after_a_start(device) -> None:
 
 def test_keyframes_are_asked_for_so_that_nothing_shines_through(device) -> None:
     device.set(WISH)
-    assert device.asked == ["main", "preview"]
+    assert device.asked == ["anew", "main", "preview"]
     assert device.changes == 1
 
 

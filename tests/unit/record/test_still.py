@@ -211,3 +211,33 @@ async def test_at_the_end_nothing_is_being_made(bench):
     await bench.turns()
     assert taking.done()
     assert bench.camera.watched == []
+
+
+async def test_what_was_seen_before_a_mask_is_in_no_still_after_it(bench):
+    bench.camera.show("preview", age_us=1000)
+    bench.camera.show("main", age_us=1000)
+    await bench.stills.take("small")
+    bench.stills.begin_anew()
+    for size in ("small", "full"):
+        taking = asyncio.create_task(bench.stills.take(size))
+        await bench.turns()
+        assert not taking.done(), size
+        stream = "main" if size == "full" else "preview"
+        bench.camera.show(stream, age_us=500)  # was under way
+        await bench.turns()
+        assert not taking.done(), size
+        bench.camera.show(stream)
+        await taking
+
+
+async def test_a_still_that_was_being_made_when_a_mask_came_is_made_again(bench):
+    bench.camera.show("preview", age_us=1000)
+    taking = asyncio.create_task(bench.stills.take("small"))
+    while not bench.encoded:
+        await asyncio.sleep(0)
+    bench.stills.begin_anew()
+    while not bench.camera.watched:
+        await asyncio.sleep(0)
+    bench.camera.show("preview")
+    await taking
+    assert len(bench.encoded) == 2
