@@ -92,7 +92,8 @@ class Privacy:
 
     def section(self) -> MasksSection:
         """For the state: everybody may know that a picture is blank, and nobody here what is covered."""
-        return MasksSection(self.state, self._words(), self._kept.version if self._kept else 0)
+        version, since = (self._kept.version, self._kept.set_at) if self._kept else (0, 0.0)
+        return MasksSection(self.state, self._words(), version, since)
 
     def on_place(self, preset: int | None) -> None:
         """Where the head stands: at a preset, or on its way, or nobody knows."""

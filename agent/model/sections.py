@@ -93,6 +93,8 @@ class MasksSection:
     """Why it is blank, and what to do."""
     version: int = 0
     """Counts up with each change; 0 where there never was one."""
+    since: UnixTime = 0.0
+    """When they were set, by the device's clock: a picture from before may show what is covered now."""
 
 
 @with_config(OPEN)

@@ -16,7 +16,7 @@ class Pictures:
     def __init__(self, state_dir: Path, gateway: Gateway) -> None:
         self._directory = gateway.directory
         ask = partial(ask_and_wait, gateway.commands)
-        self.stills = Stills(state_dir / "stills", ask, self._sections_of)
+        self.stills = Stills(state_dir / "stills", ask, self._sections_of, self._covered_at)
         self.of_events = EventPictures(ask, lambda device: bool(self._directory.is_online(device)))
 
     async def close(self) -> None:
@@ -26,3 +26,8 @@ class Pictures:
 
     def _sections_of(self, device: str) -> Sections | None:
         return self._directory.get(device).sections if self._directory.is_online(device) else None
+
+    def _covered_at(self, device: str) -> float:
+        known = self._directory.is_online(device) is not None
+        masks = self._directory.get(device).sections.get("masks", {}) if known else {}
+        return float(masks.get("since", 0.0))

@@ -64,10 +64,13 @@ class Stills:
         folder: Path,
         ask: AskCamera,
         sections: ReadSections,
+        covered_at: Callable[[str], float] = lambda _: 0.0,
         unix_s: Callable[[], float] = time.time,
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`covered_at` says when a camera's masks were set, by its clock: no still from before is shown."""
         self._folder, self._ask, self._sections = folder, ask, sections
+        self._covered_at = covered_at
         self._unix_s, self._mono_s = unix_s, mono_s
         self._not_before_s: OrderedDict[str, float] = OrderedDict()
         """When a camera that was asked may be asked again."""
@@ -76,7 +79,11 @@ class Stills:
 
     async def find(self, device: str) -> KeptStill | None:
         """The newest that is known."""
-        return await asyncio.to_thread(self._read, device) if is_id(device) else None
+        kept = await asyncio.to_thread(self._read, device) if is_id(device) else None
+        if kept and kept.taken_at < self._covered_at(device):
+            await self.forget(device)
+            return None
+        return kept
 
     def want_newer(self, device: str, than: float, who: Identity) -> bool:
         """Somebody looks, and the newest was taken at `than`: whether another is on its way."""
@@ -96,7 +103,7 @@ class Stills:
         return True
 
     async def forget(self, device: str) -> None:
-        """It was revoked: who enrols under its name is another camera."""
+        """It was revoked, and who enrols under its name is another camera; or it has masks now."""
         self._not_before_s.pop(device, None)
         if is_id(device):
             await asyncio.to_thread(self._file(device).unlink, missing_ok=True)

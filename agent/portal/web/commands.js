@@ -33,6 +33,7 @@ export class CommandMenu {
     const shown = commands.filter(({ label, arguments: wanted }) => label && !wanted.required?.length);
     const buttons = shown.map((kind) => el("button", { type: "button", class: "tool", onclick: () => this.#ask(kind) }, kind.label));
     if (commands.some(({ name }) => name === "set")) buttons.push(el("a", { class: "tool", href: `#/tune/${segment(this.#device)}` }, "Settings"));
+    if (commands.some(({ name }) => name === "set-masks")) buttons.push(el("a", { class: "tool", href: `#/masks/${segment(this.#device)}` }, "Privacy masks"));
     this.items.replaceChildren(...buttons);
     if (!buttons.length) setText(this.said, problem ?? "Only operators can have this camera do something.");
   }

@@ -9,6 +9,7 @@ import { EnrolledPage } from "./enrolled.js";
 import { EventsPage } from "./events.js";
 import { GroupsPage } from "./groups.js";
 import { LinksPage } from "./links.js";
+import { MasksPage } from "./masks.js";
 import { ReleasesPage } from "./releases.js";
 import { TunePage } from "./tune.js";
 import { UsersPage } from "./users.js";
@@ -19,6 +20,7 @@ const PAGES = [
   { name: "links", title: "Share links", page: LinksPage, may: (me) => me.operator },
   { name: "releases", title: "Releases", page: ReleasesPage, may: (me) => me.operator },
   { name: "tune", title: "Camera settings", page: TunePage, may: (me) => me.manages },
+  { name: "masks", title: "Privacy masks", page: MasksPage, may: (me) => me.manages },
   { name: "cameras", title: "Cameras", page: EnrolledPage, may: (me) => me.admin },
   { name: "users", title: "Users", page: UsersPage, may: (me) => me.admin },
   { name: "groups", title: "Groups", page: GroupsPage, may: (me) => me.admin },

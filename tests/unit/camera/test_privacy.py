@@ -70,7 +70,7 @@ def device(tmp_path):
 
 def test_without_any_the_picture_is_as_it_is(device) -> None:
     assert device.cover == CLEAR
-    assert fields_of(device.privacy.section()) == {"state": "none", "problem": "", "version": 0}
+    assert fields_of(device.privacy.section()) == {"state": "none", "problem": "", "version": 0, "since": 0.0}
     assert device.events == []
 
 

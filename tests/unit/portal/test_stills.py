@@ -30,10 +30,12 @@ class Fleet:
 
     def __init__(self, folder):
         self.mono_s, self.asked, self.sections = 1000.0, [], {}
+        self.covered_at = {}
         self.gate, self.answer = asyncio.Event(), None
         self.gate.set()
         self.stills = Stills(
             folder, self.ask, lambda device: self.sections.get(device, {}),
+            lambda device: self.covered_at.get(device, 0.0),
             unix_s=lambda: NOW + self.mono_s, mono_s=lambda: self.mono_s,
         )  # fmt: skip
 
@@ -131,6 +133,18 @@ async def test_a_revoked_camera_leaves_none(fleet):
     await fleet.stills.forget("front")
     assert await fleet.stills.find("front") is None
     await fleet.stills.forget("never-seen")
+
+
+async def test_a_still_from_before_a_mask_is_not_shown_and_another_is_asked_for_at_once(fleet):
+    await fleet.look()
+    fleet.mono_s += 5
+    fleet.covered_at["front"] = NOW + fleet.mono_s - 1
+    fleet.sections = {"front": None}
+    assert await fleet.stills.find("front") is None, "nor of a camera that is away"
+    fleet.sections = {}
+    assert await fleet.look()
+    assert (await fleet.stills.find("front")).taken_at == NOW + fleet.mono_s
+    assert len(fleet.asked) == 2
 
 
 async def test_the_oldest_goes_where_there_are_too_many(fleet, monkeypatch, tmp_path):
