@@ -12,7 +12,7 @@ from agent.portal.notify.rules import rank, zone_of
 MAX_LINES = 20
 MAX_CHARS = 300
 """Of one event's words: a lock screen shows half of it."""
-_TITLES = {kind: about.title for kind, about in KINDS.items()} | {"motion": "Motion"}
+_TITLES: dict[str, str] = {kind: about.title for kind, about in KINDS.items()}
 DETAILS = ("label", "zones", "score", "away_s", "number")
 
 
