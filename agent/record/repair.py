@@ -33,13 +33,25 @@ def repair(file: Path) -> Repaired | None:
     if not walk.fragments or not walk.fragments[0].is_keyframe:
         return None
     if walk.end < size_bytes:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.ftruncate(descriptor, walk.end)
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
+        _cut(file, walk.end)
+    _sync(file)  # what a kill left may be in the kernel's memory alone, and the index will not doubt it again
     return Repaired(walk, walk.end, size_bytes - walk.end)
+
+
+def _cut(file: Path, size_bytes: int) -> None:
+    mode = file.stat().st_mode
+    if not mode & 0o200:  # it is locked
+        file.chmod(0o600)
+    os.truncate(file, size_bytes)
+    file.chmod(mode & 0o777)
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _without_holes(footage: Footage, walk: Walk) -> Walk:

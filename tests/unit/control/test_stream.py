@@ -246,3 +246,19 @@ async def test_the_viewers_are_looked_at_right_after_a_picture(camera, monkeypat
     assert (len(pictures), looks) == (7, [0, 2, 4, 6]), "every second one at 30 a second"
     task.cancel()
     await asyncio.wait([task])
+
+
+def test_what_is_recorded_is_not_left_as_the_last_viewer_had_it(camera, play):
+    control = StreamControl(camera, lambda: camera.limits, camera.subscribe)
+    with control.keeping("main", 1_500_000):
+        assert camera.asked["main"] == 1_500_000
+        with control.viewer("main") as one, one.streaming(lambda _: None):
+            one.lane.mbps = 0.3
+            camera.limits = {"main": MAIN}  # no preview that would serve instead
+            play(control, 20)
+            assert camera.asked["main"] < 400_000, "who watches decides"
+        assert camera.asked["main"] == 1_500_000
+    with control.viewer("main") as one, one.streaming(lambda _: None):
+        one.lane.mbps = 0.3
+        play(control, 20)
+    assert camera.asked["main"] < 400_000, "nobody records: who comes back finds it as it was"
