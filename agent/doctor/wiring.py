@@ -20,6 +20,7 @@ from agent.doctor.masks import see_masks
 from agent.doctor.modem import judge_modem, try_modem
 from agent.doctor.portal import visit_portal
 from agent.doctor.ptz import judge_head, try_head
+from agent.doctor.recordings import folder_of, judge_folder, see_folder
 from agent.doctor.report import Finding, Report, make_report
 from agent.doctor.surroundings import checks, outside
 from agent.doctor.visit import Check, Progress
@@ -32,7 +33,7 @@ from agent.portal.turn import load_ice_servers
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
 
-BROKER_S, CAMERA_S, GNSS_S, PTZ_S, MODEM_S = 12.0, 15.0, 14.0, 14.0, 13.0
+BROKER_S, CAMERA_S, GNSS_S, PTZ_S, MODEM_S, RECORD_S = 12.0, 15.0, 14.0, 14.0, 13.0, 10.0
 CAMERA_TRIAL_S = 2.0
 
 
@@ -95,6 +96,9 @@ def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
         modem, backend = partial(try_modem, settings), settings.modem.backend
         judge_state = partial(judge_modem, backend)
         yield Check("modem", backend, MODEM_S, modem, judge_state, "see [modem]", failure="warning")
+    if settings.record.mode != "off":
+        see, judge_room = partial(see_folder, settings), partial(judge_folder, settings)
+        yield Check("record", str(folder_of(settings)), RECORD_S, see, judge_room, "look at the disk")
     if wish.with_camera:
         camera = partial(_try_camera, settings.camera)
         yield Check(
