@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -49,6 +49,7 @@ from agent.model.media import STREAMS, Need, StreamName, Unit
 from agent.model.remote_settings import Changes
 from agent.model.sections import AgentSection, ReadSection, read_sections
 from agent.model.signal import CameraState, Offer, Result, State
+from agent.model.still import Still, Thumbnail
 from agent.model.tasks import EssentialTasks
 from agent.model.threads import in_background
 from agent.mqtt.broker import Broker
@@ -275,9 +276,19 @@ class Agent:
             **self.privacy.handlers,
             **self.serial.handlers,
             **self.pictures.handlers(self.late.handler),
+            **{name: self._brings(find) for name, find in self.serial.pictures.items()},
             **self.recordings.handlers(self.late.handler),
             **self.attention.handlers,
         }
+
+    def take_icon(self) -> Awaitable[Still]:
+        return self.pictures.stills.take("icon")
+
+    def is_seen(self) -> bool:
+        return self.capture.state == "live" and self.privacy.state != "blank"
+
+    def _brings(self, find: Callable[[Any], Awaitable[Thumbnail]]) -> Handler:
+        return self.late.handler(self.pictures.through(find))
 
     def _after_trial(self, handler: Handler) -> Handler:
         """A release on trial is rolled back where something ends the agent."""

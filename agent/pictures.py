@@ -48,8 +48,8 @@ class Pictures:
     def handlers(self, late: Late) -> dict[str, Handler]:
         """What each command of the table does here."""
         return {
-            "snapshot": late(self._through(self._snapshot)),
-            "thumbnail": late(self._through(self._thumbnail)),
+            "snapshot": late(self.through(self._snapshot)),
+            "thumbnail": late(self.through(self._thumbnail)),
         }
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
@@ -60,7 +60,7 @@ class Pictures:
         """Give up what is being made."""
         await self.thumbnails.close()
 
-    def _through(self, work: Callable[[Any], Awaitable[Picture | Thumbnail]]) -> Work:
+    def through(self, work: Callable[[Any], Awaitable[Picture | Thumbnail]]) -> Work:
         """What comes by the broker goes through it, where the settings let it."""
 
         async def do(order: Order, wish: Any) -> Picture | Thumbnail:

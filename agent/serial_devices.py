@@ -27,8 +27,9 @@ from agent.model.clock import EARLIEST_UNIX_S
 from agent.model.command import CommandError, Order
 from agent.model.event import EventKind
 from agent.model.part import Part, told
-from agent.model.sections import ReadSection
+from agent.model.sections import MasksSection, ReadSection
 from agent.model.signal import Detail, Result
+from agent.model.still import Still, Thumbnail
 from agent.model.threads import in_background
 from agent.mqtt.broker import Broker
 from agent.mqtt.endpoint import Dialer, parse_endpoint
@@ -50,9 +51,10 @@ OpenStick = Callable[[str, str, Callable[[], bool], Callable[[str], None]], "Cha
 
 
 class Follower(Protocol):
-    """Who has to know where the head stands."""
+    """What covers the picture, and has to know where the head stands."""
 
     def on_place(self, preset: int | None) -> None: ...
+    def section(self) -> MasksSection: ...
 
 
 class Around(Protocol):
@@ -68,6 +70,12 @@ class Around(Protocol):
     releases: ReleaseDesk
     service: SignalingService
     sessions: Sessions
+
+    def take_icon(self) -> Awaitable[Still]:
+        """The smallest picture of now."""
+
+    def is_seen(self) -> bool:
+        """The camera runs, and its picture is not blank."""
 
 
 class SerialDevices:
@@ -87,6 +95,8 @@ class SerialDevices:
         self.sections: dict[str, ReadSection] = {}
         self.handlers: dict[str, Handler] = {"modem-history": _no_modem}
         """By command of the table in `agent/model/command.py`."""
+        self.pictures: dict[str, Callable[[Any], Awaitable[Thumbnail]]] = {}
+        """By command as well: what brings a picture, and takes a moment."""
         self._parts: list[Part] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self._lifeline: Lifeline | None = None
@@ -233,17 +243,25 @@ class SerialDevices:
         self.sections["gnss"] = partial(told, locator.section, tuple(self._parts[-1:]))
 
     def _add_ptz(self, tell: Callable[[str, Result], None]) -> None:
+        from agent.serial.ptz.album import Scene  # noqa: PLC0415
         from agent.serial.ptz.memory import Memory  # noqa: PLC0415
         from agent.serial.ptz.wiring import build  # noqa: PLC0415
 
+        around, state_dir = self._around, self._settings.device.state_dir
+        scene = Scene(
+            take=around.take_icon,
+            is_seen=around.is_seen,
+            masks=lambda: around.privacy.section().version,
+        )
         ptz = build(
             self._settings.ptz,
-            Ledger(self._settings.device.state_dir / "ptz.json", TypeAdapter(Memory), in_background),
+            Ledger(state_dir / "ptz.json", TypeAdapter(Memory), in_background),
             clock=time.monotonic,
             tell=tell,
             on_change=self._on_change,
             on_event=self._on_event,
-            on_place=lambda preset: self._around.privacy.on_place(preset),  # noqa: PLW0108  # built later
+            on_place=lambda preset: around.privacy.on_place(preset),  # noqa: PLW0108  # built later
+            pictures=(state_dir / "presets", scene),
         )
         self.sections["ptz"] = ptz.desk.section
         self.handlers |= ptz.orders.handlers()
@@ -251,6 +269,9 @@ class SerialDevices:
         self.is_head_moving = lambda: ptz.desk.head.is_moving(time.monotonic())
         self._add("ptz", ptz.runner.run)
         self._stops.append(ptz.runner.stop)
+        if (album := ptz.album) is not None:
+            self._stops.append(album.close)
+            self.pictures["ptz-picture"] = album.find
 
 
 def _no_modem(_order: Order, _arguments: object) -> object:

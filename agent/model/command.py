@@ -206,6 +206,11 @@ COMMANDS: Mapping[str, CommandKind] = {
         CommandKind("ptz-go", "control", "", "turned it to a preset", PtzNumber, about="Turn to a preset"),
         CommandKind("ptz-keep", "manage", "", "kept a preset", PtzKeep, about="Keep where it points"),
         CommandKind("ptz-forget", "manage", "", "forgot a preset", PtzNumber, about="Forget a preset"),
+        # Not audited: dashboards ask by themselves.
+        CommandKind(
+            "ptz-picture", "control", "", arguments=PtzNumber, result=Thumbnail,
+            about="The picture of a preset",
+        ),
         CommandKind("ptz-tour", "control", "", "began or ended a tour", PtzTour, about="Tour its presets"),
         # Often, so that the audit log hears of it once a minute, as of what moves over the channel `ptz`.
         CommandKind(

@@ -260,6 +260,8 @@ class PtzPreset:
 
     number: int
     name: Text = ""
+    picture_at: UnixTime = 0.0
+    """When its picture was taken, which `ptz-picture` brings; 0 where it has none."""
 
 
 @with_config(OPEN)

@@ -9,11 +9,11 @@ from pydantic import Field, StringConstraints, with_config
 from agent.model.ids import Id
 from agent.model.signal import STRICT, UnixTime
 
-StillSize = Literal["thumbnail", "small", "full"]
+StillSize = Literal["icon", "thumbnail", "small", "full"]
 
-MAX_SMALL_BYTES, MAX_THUMBNAIL_BYTES = 40_000, 20_000
+MAX_SMALL_BYTES, MAX_THUMBNAIL_BYTES, MAX_ICON_BYTES = 40_000, 20_000, 6_000
 """In base64 a small one leaves a message of 64 KiB 10 KiB for what else is in it."""
-SMALL_WIDTH_PX, THUMBNAIL_WIDTH_PX = 640, 320
+SMALL_WIDTH_PX, THUMBNAIL_WIDTH_PX, ICON_WIDTH_PX = 640, 320, 160
 
 Jpeg = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=54_000)]
 """Base64 of at most `MAX_SMALL_BYTES`."""
@@ -62,7 +62,7 @@ class ThumbnailOf:
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """The picture of an event."""
+    """The picture of an event, or of a preset."""
 
     jpeg: Jpeg
     taken_at: UnixTime

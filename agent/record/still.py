@@ -11,6 +11,8 @@ from typing import Protocol
 from agent.errors import CameraError
 from agent.model.media import StreamName, Unit
 from agent.model.still import (
+    ICON_WIDTH_PX,
+    MAX_ICON_BYTES,
     MAX_SMALL_BYTES,
     MAX_THUMBNAIL_BYTES,
     SMALL_WIDTH_PX,
@@ -23,7 +25,12 @@ from agent.record.jpeg import decode_keyframe, make_jpeg
 
 FRESH_US = 2_000_000
 """A keyframe of this age is taken as it is; where the last one is older, the next is asked for."""
-SHARED_US: Mapping[StillSize, int] = {"thumbnail": 1_000_000, "small": 2_000_000, "full": 5_000_000}
+SHARED_US: Mapping[StillSize, int] = {
+    "icon": 0,
+    "thumbnail": 1_000_000,
+    "small": 2_000_000,
+    "full": 5_000_000,
+}
 """Who asks again within this gets the same still, so that nobody has the camera make many."""
 PATIENCE_S = 15.0
 """For a picture: a camera may take 10 s to start."""
@@ -219,6 +226,7 @@ class Stills:
 
 
 _BOUNDS: Mapping[StillSize, tuple[int | None, int | None]] = {
+    "icon": (ICON_WIDTH_PX, MAX_ICON_BYTES),
     "thumbnail": (THUMBNAIL_WIDTH_PX, MAX_THUMBNAIL_BYTES),
     "small": (SMALL_WIDTH_PX, MAX_SMALL_BYTES),
     "full": (None, None),

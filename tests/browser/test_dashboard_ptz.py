@@ -198,7 +198,7 @@ async def test_one_holds_it_by_name_and_who_manages_takes_over(tmp_path):
 
 
 async def test_presets_and_a_click_that_centres(tmp_path):
-    async with camera(tmp_path, answers=True) as (_, head, open_as):
+    async with camera(tmp_path, answers=True) as (stack, head, open_as):
         page = await open_as()
         await page.get_by_role("button", name="Presets").click()
         menu = page.locator("#presets")
@@ -207,8 +207,17 @@ async def test_presets_and_a_click_that_centres(tmp_path):
         await expect(menu.get_by_text("Gate is kept")).to_be_visible()
         await expect(menu.get_by_role("button", name="Gate", exact=False).first).to_be_visible()
         assert 1 in head.presets
+        picture = menu.get_by_role("img", name="View of Gate")
+        await expect(picture).to_be_visible(timeout=PATIENCE_MS)
+        await until(
+            lambda: len(list(stack.folder.glob("**/presets/1-0.jpg"))) == 1, "it is not on the device"
+        )
+        assert await picture.evaluate("(image) => image.naturalWidth") == 160
         await screenshot(page, "ptz-presets-1440")
         assert await faults(page) == []
+        await page.set_viewport_size(PHONE)
+        await screenshot(page, "ptz-presets-390")
+        await page.set_viewport_size(DESKTOP)
         await page.keyboard.press("Escape")
 
         await page.keyboard.down("ArrowRight")
@@ -219,6 +228,7 @@ async def test_presets_and_a_click_that_centres(tmp_path):
         await until(lambda: abs(head.position[0]) < 1, "it does not turn to the preset")
         await menu.get_by_role("button", name="Forget Gate").click()
         await expect(menu.get_by_text("None is kept yet.")).to_be_visible()
+        await until(lambda: not list(stack.folder.glob("**/presets/*.jpg")), "its picture is still there")
         await page.keyboard.press("Escape")
 
         point = page.get_by_role("button", name="Point in the picture")

@@ -75,12 +75,16 @@ class Desk:
         tell: TellAudit,
         on_change: Callable[[], None],
         on_fault: Callable[[str], None],
+        picture_at: Callable[[int], float] = lambda _: 0.0,
     ) -> None:
-        """`wake` has the head looked after now; `on_change` says the section again."""
+        """`wake` has the head looked after now; `on_change` says the section again.
+
+        `picture_at` is the Unix time of a preset's picture, 0 where it has none.
+        """
         self.settings, self.head, self.clock = settings, head, clock
         self._store, self.memory = store, store.load() or Memory()
         self._wake, self._tell = wake, tell
-        self._on_change, self._on_fault = on_change, on_fault
+        self._on_change, self._on_fault, self._picture_at = on_change, on_fault, picture_at
         self.holder = Holder()
         self.routine = Routine(settings.idle_return_s, self.home)
         self._channels: list[Channel] = []
@@ -123,7 +127,10 @@ class Desk:
             can_zoom_to=can_position and driver.zoom_share is not None and self.settings.zoom_max is not None,
             zoom_max=self.settings.zoom_max,
             touring=self.routine.is_touring,
-            presets=tuple(PtzPreset(each.number, each.name) for each in self.memory.presets),
+            presets=tuple(
+                PtzPreset(each.number, each.name, self._picture_at(each.number))
+                for each in self.memory.presets
+            ),
         )
 
     # ---- data channels

@@ -32,8 +32,9 @@ from agent.serial.ptz.motion import Order as HeadOrder
 class Orders:
     """Handlers of the table of commands; they raise CommandError."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, on_other: Callable[[int], None] = lambda _: None) -> None:
+        """`on_other` hears of a preset that is another place from now on, or none."""
+        self._desk, self._on_other = desk, on_other
 
     def handlers(self) -> dict[str, Callable[[Order, Any], None]]:
         """By name."""
@@ -70,10 +71,12 @@ class Orders:
         self._check(wish.number)
         memory = self._desk.memory.keep(Preset(wish.number, wish.name))
         self._do(order, KeepPreset(wish.number))
+        self._on_other(wish.number)
         self._desk.remember(memory)
 
     def _forget(self, order: Order, wish: PtzNumber) -> None:
         self._do(order, ForgetPreset(wish.number))
+        self._on_other(wish.number)
         self._desk.remember(self._desk.memory.forget(wish.number))
 
     def _tour(self, order: Order, wish: PtzTour) -> None:

@@ -1,9 +1,11 @@
 """Builds a head from its settings. No logic of its own."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.config import PtzSettings
@@ -11,6 +13,7 @@ from agent.model.event import EventKind
 from agent.model.signal import Detail, Result
 from agent.serial.port import Line, LineSettings
 from agent.serial.ptz import pelco, visca
+from agent.serial.ptz.album import Album, Scene
 from agent.serial.ptz.bus import Bus
 from agent.serial.ptz.desk import Desk
 from agent.serial.ptz.driver import Driver
@@ -36,6 +39,7 @@ class Ptz:
     runner: Runner
     desk: Desk
     orders: Orders
+    album: Album | None
 
 
 def build(
@@ -47,21 +51,31 @@ def build(
     on_change: Callable[[], None],
     on_event: Callable[[EventKind, str, dict[str, Detail]], None],
     on_place: Callable[[int | None], None] = lambda _: None,
+    pictures: tuple[Path, Scene] | None = None,
 ) -> Ptz:
     """From settings that name a port.
 
     `on_place` is told the preset at which the head stands, or None: before a motion's first frame goes out.
+    `pictures` says where those of presets are kept, and of what.
     """
     woken = asyncio.Event()
     bus = bus_of(settings)
+    album = Album(*pictures, clock, woken.set) if pictures else None
+
+    def place(now_s: float) -> None:
+        preset = head.place(now_s)
+        on_place(preset)
+        if album:
+            album.note(preset)
 
     def on_head() -> None:
         woken.set()
-        on_place(head.place(clock()))
+        place(clock())
 
     def tick(now_s: float) -> float:
-        on_place(head.place(now_s))
-        return desk.tick(now_s)
+        place(now_s)
+        look_s = album.look(desk.memory.numbers) if album else math.inf
+        return min(look_s, desk.tick(now_s))
 
     head = Head(driver_of(settings, bus.byte_s), bus, limits_of(settings), on_head)
     desk = Desk(
@@ -73,9 +87,10 @@ def build(
         tell=tell,
         on_change=on_change,
         on_fault=lambda words: on_event("ptz-fault", words, {}),
+        picture_at=album.taken_at if album else lambda _: 0.0,
     )
     runner = Runner(head, partial(make_wire, settings, on_event=on_event), tick, clock, woken)
-    return Ptz(runner, desk, Orders(desk))
+    return Ptz(runner, desk, Orders(desk, album.drop if album else lambda _: None), album)
 
 
 def baud_of(settings: PtzSettings) -> int:
