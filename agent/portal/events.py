@@ -34,6 +34,8 @@ KEPT_OF_DEVICE, KEPT_S = 2000, 90 * 86400.0
 CLOCKS_AGREE_S = 120.0
 """As long as a message may wait at the broker. A clock that is further off is set right by ours."""
 _CODE_CHARS, _ID_CHARS, _TEXT_CHARS = 40, 80, 512
+ENDED = {"motion-ended": "motion"}
+"""Kinds that say when one of another kind was over, which their detail `begun` names."""
 _OWN = "portal:"
 """Begins the ids of the portal's own events; no id of a device has a colon."""
 _BARE = "bare:"
@@ -154,7 +156,32 @@ def kept_bare(device: str, event: BareEvent, digest: str, now: float) -> Kept:
 
 
 def add(db: Session, new: Iterable[Kept]) -> set[tuple[str, str]]:
-    """Take events in, in their order; returns device and id of those that were not there."""
+    """Take events in, in their order; returns device and id of those that were not there.
+
+    What says that another is over becomes a part of that, where it is here.
+    """
+    new = list(new)
+    added = _insert(db, [event for event in new if event.kind not in ENDED])
+    over = [event for event in new if event.kind in ENDED]
+    return added | _insert(db, [event for event in over if not _end(db, event)])
+
+
+def _end(db: Session, over: Kept) -> bool:
+    """Give an event its end, and what was learned of it since; False where it is not here.
+
+    Told again, it changes nothing.
+    """
+    named = EventRow.device == over.device, EventRow.event_id == str(over.details.get("begun"))
+    row = db.scalars(select(EventRow).where(*named, EventRow.kind == ENDED[over.kind])).first()
+    if row is not None and row.until is None:
+        row.until = max(row.at, over.at)
+        learned = {name: value for name, value in over.details.items() if name not in ("begun", "seconds")}
+        row.details = json.dumps(json.loads(row.details) | learned)
+        db.flush()
+    return row is not None
+
+
+def _insert(db: Session, new: Iterable[Kept]) -> set[tuple[str, str]]:
     rows = [
         {name: getattr(event, name) for name in Kept.__slots__} | {"details": json.dumps(event.details)}
         for event in new

@@ -215,3 +215,49 @@ def test_pages_hold_each_event_once_also_where_many_have_one_time(store):
         before = page[-1][1].at, page[-1][0]
     assert sorted(seen) == sorted(f"b-{n}" for n in range(25))
     assert found(store, since=NOW - 1, until=NOW, limit=9) == ["b-7", "b-6", "b-5", "b-4"]
+
+
+def motion(number, at=NOW, **more):
+    return Event(f"b-{number}", "motion", "info", "motion", at, "Motion in Door", "running", **more)
+
+
+def over(number, of, at=NOW, **details):
+    told = {"begun": f"b-{of}", "seconds": 8.0, **details}
+    return Event(
+        f"b-{number}", "motion-ended", "info", "motion", at, "Motion is over", "running", details=told
+    )
+
+
+async def test_motion_and_its_end_are_one_event(store):
+    portal = Portal(store)
+    began = motion(1, NOW - 20, details={"score": 0.4, "zones": "Door"}, thumbnail="b-1")
+    ended = over(2, 1, NOW - 12, score=0.9, zones="Door, Garden")
+    portal.intake.on_events("front", Events(NOW, (began,)))
+    await portal.settle()
+    for _ in range(2):  # it is told again where the confirmation was lost
+        portal.intake.on_events("front", Events(NOW, (ended,)))
+        await portal.settle()
+    ((_, one),) = store.run_here(lambda db: events.find(db, Filter()))
+    assert (one.event_id, one.at, one.until, one.thumbnail) == ("b-1", NOW - 20, NOW - 12, "b-1")
+    assert one.details == {"score": 0.9, "zones": "Door, Garden"}
+    assert [shown.event_id for shown in portal.shown] == ["b-1"], "nobody is told twice"
+    assert portal.confirmed[-1] == ("front", ("b-2",))
+
+
+async def test_motion_and_its_end_in_one_message_are_one_event(store):
+    portal = Portal(store)
+    portal.intake.on_events("front", Events(NOW, (motion(1, NOW - 20), over(2, 1, NOW - 12))))
+    await portal.settle()
+    ((_, one),) = store.run_here(lambda db: events.find(db, Filter()))
+    assert (one.event_id, one.until) == ("b-1", NOW - 12)
+
+
+@pytest.mark.parametrize("of", [7, 3])
+async def test_an_end_whose_beginning_is_not_here_is_an_event_by_itself(store, of):
+    portal = Portal(store)
+    portal.intake.on_events("side", Events(NOW, (motion(7, NOW - 20),)))  # another camera's
+    await portal.settle()
+    portal.intake.on_events("front", Events(NOW, (event(3, NOW - 30), over(2, of, NOW - 12))))
+    await portal.settle()
+    assert found(store, devices=["front"]) == ["b-2", "b-3"]
+    assert found(store, devices=["side"]) == ["b-7"]
