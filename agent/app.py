@@ -150,6 +150,7 @@ class Agent:
             refusal=self.control.refusal,
             on_sent=self._on_sent,
             open_stick=self.serial.open_stick,
+            open_playback=self.recordings.playbacks.open,
             on_right_lost=self.serial.on_right_lost,
         )
         self._sections: dict[str, ReadSection] = {

@@ -11,21 +11,31 @@ from agent.config import Settings
 from agent.control.stream import StreamControl
 from agent.device.commands import Handler
 from agent.device.journal import read_moment
+from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
 from agent.model.command import CommandError
 from agent.model.media import STREAMS, StreamName
 from agent.model.part import Part
-from agent.model.recording import Locked, RecordedTime, RecordingsPage, RecordingsWanted, RecordNow
+from agent.model.recording import (
+    Locked,
+    RecordedTime,
+    RecordingsPage,
+    RecordingsWanted,
+    RecordNow,
+    SheetWanted,
+    ShownSheet,
+)
 from agent.model.threads import call_in_thread
 from agent.pictures import Late
 from agent.record.card import Place
 from agent.record.cleaner import Bounds
 from agent.record.index import Index
-from agent.record.listing import lock, page_of
+from agent.record.listing import lock, make_shown_sheet, page_of
+from agent.record.playbacks import Playbacks, Shelf
 from agent.record.recorder import OnEvent, Recorder, Source
 
 MB, DAY_US = 1_000_000, 86_400_000_000
-LOCK_S = 20.0
+LOCK_S = SHEET_S = 20.0
 BY_HAND = "command"
 
 
@@ -53,6 +63,8 @@ class Recordings:
             on_change,
         )
         self.section = self.recorder.section
+        self.playbacks = Playbacks(Shelf(lambda: self.index), to_rtp_frame)
+        self._sheets = asyncio.Lock()
         self._part = Part("recorder", self.recorder.run, on_change)
         self._by_hand: asyncio.TimerHandle | None = None
 
@@ -67,6 +79,8 @@ class Recordings:
             "recordings": lambda _, wish: self._page(wish),
             "record": lambda _, wish: self._record(wish),
             "lock": late(lambda _, wish: self._lock(wish, is_locked=True)),
+            "sheet": late(lambda _, wish: self._sheet(wish)),
+            **self.playbacks.handlers,
             "unlock": late(lambda _, wish: self._lock(wish, is_locked=False)),
         }
 
@@ -101,6 +115,11 @@ class Recordings:
     async def _lock(self, wish: RecordedTime, *, is_locked: bool) -> Locked:
         index, cap_bytes = self._used_index(), self.section().cap_bytes
         return await call_in_thread("lock", LOCK_S, lambda: lock(index, cap_bytes, wish, is_locked=is_locked))
+
+    async def _sheet(self, wish: SheetWanted) -> ShownSheet:
+        index = self._used_index()
+        async with self._sheets:  # one at a time: each decodes a dozen pictures
+            return await call_in_thread("sheet", SHEET_S, partial(make_shown_sheet, index, wish))
 
     def _used_index(self) -> Index:
         if self._settings.record.mode == "off":

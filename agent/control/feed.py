@@ -1,4 +1,4 @@
-"""The pictures that one viewer gets: of one stream, and of another from its next keyframe on."""
+"""The pictures that one viewer gets: of one stream, of another from a keyframe on, or recorded ones."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -23,6 +23,7 @@ class Feed:
         self.stream: StreamName = stream
         """What the viewer gets now."""
         self._subscribe = subscribe
+        self._is_live = True
         self._sink: Sink | None = None
         self._last_time: int | None = None
         self._next: StreamName | None = None
@@ -47,15 +48,31 @@ class Feed:
 
     def move(self, stream: StreamName) -> bool:
         """Go to another stream as soon as it has a keyframe; True where that is one to ask for."""
-        if stream == (self._next or self.stream):
+        if stream == (self._next or (self.stream if self._is_live else None)):
             return False
         self._next_subscription.close()
         self._next = None
-        if stream == self.stream:
+        if stream == self.stream and self._is_live:
             return False
         self._next = stream
         self._next_subscription = self._open(stream)
         return True
+
+    def leave_live(self) -> None:
+        """No live frames any more, and none is encoded for this viewer; `show` hands out others."""
+        self._next_subscription.close()
+        self._subscription.close()
+        self._next, self._is_live = None, False
+
+    def go_live(self) -> None:
+        """Back to the stream of before, from its next keyframe on: there is one to ask for."""
+        if not self._is_live and self._next is None:
+            self.move(self.stream)
+
+    def show(self, frame: RtpFrame) -> None:
+        """A frame that is not live; it begins with a keyframe."""
+        if not self._is_live:
+            self._hand_out(frame)
 
     def _open(self, stream: StreamName) -> ExitStack:
         subscription = ExitStack()
@@ -65,9 +82,13 @@ class Feed:
     def _on_frame(self, stream: StreamName, frame: RtpFrame) -> None:
         if stream == self._next and frame.is_keyframe:
             self._subscription.close()
-            self.stream, self._next = stream, None
+            self.stream, self._next, self._is_live = stream, None, True
             self._subscription, self._next_subscription = self._next_subscription, ExitStack()
-        if stream == self.stream and self._sink is not None:
+        if stream == self.stream and self._is_live:
+            self._hand_out(frame)
+
+    def _hand_out(self, frame: RtpFrame) -> None:
+        if self._sink is not None:
             if self._last_time is not None and frame.rtp_time < self._last_time + MIN_STEP:
                 frame = replace(frame, rtp_time=self._last_time + MIN_STEP)
             self._last_time = frame.rtp_time

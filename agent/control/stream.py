@@ -14,6 +14,7 @@ from agent.control.feed import Feed, Sink, Subscribe
 from agent.control.lane import LaneControl
 from agent.control.placement import Placement
 from agent.model.media import STREAMS, Need, RtpFrame, StreamName
+from agent.model.pacing import Room
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class ViewerControl:
         """May change at any time."""
         self.lane = lane
         self.is_streaming = False
+        self.is_live = True
+        """Else it is shown recorded pictures, and has no voice in what is encoded."""
         self.placement = Placement()
         self.feed = feed
         self._on_begin = on_begin
@@ -68,6 +71,27 @@ class ViewerControl:
     def stream(self) -> StreamName:
         """What the viewer gets now."""
         return self.feed.stream
+
+    @property
+    def room(self) -> Room:
+        """What its link carries, and what waits to leave."""
+        state = self.lane.viewer(time.monotonic_ns())
+        return Room(share_bps(state), state.queue_ms, state.is_stalled, state.wants_keyframe)
+
+    def leave_live(self) -> None:
+        """From now on only what is given to `show` reaches the viewer."""
+        self.is_live = False
+        self.feed.leave_live()
+
+    def show(self, frame: RtpFrame) -> None:
+        """A recorded frame."""
+        self.feed.show(frame)
+
+    def go_live(self) -> None:
+        """From the stream's next keyframe on."""
+        self.feed.go_live()
+        self.is_live = True
+        self._on_begin()
 
     @contextmanager
     def streaming(self, sink: Sink) -> Iterator[None]:
@@ -169,8 +193,11 @@ class StreamControl:
 
     def follow(self) -> None:
         """Look at all viewers once."""
-        streaming = [one for one in self._viewers if one.is_streaming]
+        streaming = [one for one in self._viewers if one.is_streaming and one.is_live]
         if not streaming:
+            self._demands.clear()  # all look back, or are on their way
+            for stream in STREAMS:
+                self._rest(stream)
             return
         now_ns = time.monotonic_ns()
         limits = self._within_uplink(self._limits())

@@ -16,7 +16,18 @@ from agent.errors import MessageError
 from agent.model.masks import SetMasks, ShownMasks
 from agent.model.modem_history import ModemHistory
 from agent.model.motion import MotionNow, Tuning
-from agent.model.recording import Locked, RecordedTime, RecordingsPage, RecordingsWanted, RecordNow
+from agent.model.recording import (
+    Locked,
+    Play,
+    RecordedTime,
+    RecordingsPage,
+    RecordingsWanted,
+    RecordNow,
+    Seek,
+    SheetWanted,
+    ShownSheet,
+    Step,
+)
 from agent.model.remote_settings import MAX_LINE_CHARS, Applied, Changes, ShownSettings
 from agent.model.signal import STRICT, JsonObject, Permission, Result
 from agent.model.still import Picture, Snapshot, Thumbnail, ThumbnailOf
@@ -162,6 +173,23 @@ COMMANDS: Mapping[str, CommandKind] = {
         CommandKind(
             "set-masks", "manage", "", "set its privacy masks", SetMasks, ShownMasks,
             about="Cover these parts of its picture",
+        ),
+        # That somebody looks back is audited, but not each place at which they look.
+        CommandKind(
+            "play", "recordings", "", "looked back", Play, ways=("session",),
+            about="Show what was recorded from a time on",
+        ),
+        CommandKind(
+            "seek", "recordings", "", arguments=Seek, ways=("session",),
+            about="Show another time, or faster",
+        ),
+        CommandKind(
+            "step", "recordings", "", arguments=Step, ways=("session",), about="Show the next picture"
+        ),
+        CommandKind("live", "recordings", "", ways=("session",), about="Show the live picture again"),
+        CommandKind(
+            "sheet", "recordings", "", arguments=SheetWanted, result=ShownSheet, ways=("session",),
+            about="Small pictures of several times",
         ),
         CommandKind("identify", "control", "Blink its LED", "had its LED blink", arguments=Blink),
         CommandKind("restart-stream", "control", "Restart the camera", "restarted the camera's stream"),

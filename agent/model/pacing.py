@@ -6,6 +6,19 @@ from agent.model.media import RtpFrame
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What a viewer's link has room for."""
+
+    carries_bps: int
+    """Of a stream, beside headers and resends."""
+    queue_ms: int
+    """What waits to leave, at that rate."""
+    is_stalled: bool
+    wants_keyframe: bool
+    """The viewer cannot go on without one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Media:
     """Send `count` payloads of a frame, from number `first` on."""
 

@@ -7,10 +7,12 @@ from pydantic import Field, with_config
 
 from agent.model.media import StreamName
 from agent.model.signal import STRICT, Text, UnixTime
+from agent.model.still import Jpeg, Pixels
 
 MAX_PAGE = 200
 """Spans, and events, of one answer: it has to fit in a message of 64 KiB."""
 MAX_RECORD_S = 3600.0
+MAX_TILES = 12
 EndOfTime = 2.0**40
 
 
@@ -89,3 +91,59 @@ class Locked:
 
     files: Annotated[int, Field(ge=0)]
     locked_bytes: Annotated[int, Field(ge=0)]
+
+
+Speed = Annotated[float, Field(ge=-60, le=60)]
+"""Seconds of the recording in one; 0 stands still."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Recorded pictures in the place of the live one."""
+
+    at: UnixTime
+    speed: Speed = 1.0
+    small: bool = False
+    """Of the small stream, as for looking through a day in haste."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """The same, once they are shown."""
+
+    at: UnixTime | None = None
+    """None: from where it is."""
+    speed: Speed = 1.0
+    small: bool = False
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One picture on, or several, or back."""
+
+    pictures: Annotated[int, Field(ge=-50, le=50)] = 1
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class SheetWanted:
+    """Small pictures of these times."""
+
+    times: Annotated[tuple[UnixTime, ...], Field(min_length=1, max_length=MAX_TILES)]
+    near_s: Annotated[float, Field(gt=0, le=86_400)] = 10.0
+    """What is further from its time is not shown."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class ShownSheet:
+    """Four in a row, in one JPEG."""
+
+    jpeg: Jpeg
+    tile_width_px: Pixels
+    tile_height_px: Pixels
+    taken: Annotated[tuple[UnixTime | None, ...], Field(max_length=MAX_TILES)]
+    """When each was taken; None where nothing is recorded, and the tile is black."""

@@ -41,7 +41,7 @@ def make_jpeg(
     width = min(width_px or frame.width, frame.width)
     while True:
         height = max(2, round(frame.height * width / frame.width) & ~1)
-        picture = _fitted(frame, width & ~1, height)
+        picture = fit(frame, width & ~1, height)
         for quality in QUALITIES if max_bytes else (FULL_QUALITY,):
             jpeg = _encode(picture, quality)
             if max_bytes is None or len(jpeg) <= max_bytes:
@@ -51,7 +51,8 @@ def make_jpeg(
         width = max(MIN_WIDTH_PX, round(width * SHRINK))
 
 
-def _fitted(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+def fit(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """The picture at this size, as JFIF means it. Raises CameraError."""
     matrix = None if frame.colorspace in _BT601 else _BT601[0]
     try:
         return VideoReformatter().reformat(

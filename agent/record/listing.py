@@ -1,7 +1,10 @@
-"""What there is, page by page, and what is locked."""
+"""What there is, page by page or in small pictures, and what is locked."""
 
+import sqlite3
+
+from agent.errors import CameraError
 from agent.model.command import CommandError
-from agent.model.media import STREAMS
+from agent.model.media import STREAMS, StreamName
 from agent.model.recording import (
     Locked,
     RecordedEvent,
@@ -9,9 +12,14 @@ from agent.model.recording import (
     RecordedTime,
     RecordingsPage,
     RecordingsWanted,
+    SheetWanted,
+    ShownSheet,
 )
+from agent.model.still import encode_jpeg_text
 from agent.record.cleaner import LOCKED_SHARE
 from agent.record.index import Index
+from agent.record.reader import Cursor
+from agent.record.sheet import WIDTH_PX, make_sheet
 
 
 def page_of(index: Index, wish: RecordingsWanted) -> RecordingsPage:
@@ -35,6 +43,18 @@ def page_of(index: Index, wish: RecordingsWanted) -> RecordingsPage:
         locked=_told(locked, end_us)[: wish.limit],
         more_from=end_us / 1e6 if nexts else None,
     )
+
+
+def make_shown_sheet(index: Index, wish: SheetWanted) -> ShownSheet:
+    """Small pictures, of the small stream where it is recorded. Waits for the disk. Raises CommandError."""
+    stream: StreamName = "preview" if index.spans("preview", 0, _us(max(wish.times)), 1) else "main"
+    try:
+        with Cursor(index, stream) as cursor:
+            sheet = make_sheet(cursor, [_us(at) for at in wish.times], _us(wish.near_s))
+    except (CameraError, OSError, sqlite3.Error) as exc:
+        raise CommandError("no-picture", f"there are no pictures of this time: {exc}") from exc
+    taken = tuple(None if us is None else us / 1e6 for us in sheet.taken_us)
+    return ShownSheet(encode_jpeg_text(sheet.jpeg), WIDTH_PX, sheet.tile_height_px, taken)
 
 
 def lock(index: Index, cap_bytes: int, wish: RecordedTime, *, is_locked: bool) -> Locked:

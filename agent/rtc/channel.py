@@ -85,6 +85,8 @@ class Stats:
     encoder_bps: int
     camera_kind: str
     uptime_s: float
+    playback: JsonObject | None
+    """What is shown in the place of the live picture; None while that is shown."""
 
 
 Request = Ping | StatsRequest | KeyframeRequest | StreamWish | CommandRequest

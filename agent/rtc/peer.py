@@ -5,14 +5,13 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from typing import Protocol
+from contextlib import ExitStack
 
 from aiortc.rtcdtlstransport import RTCCertificate
 from aiortc.rtcsctptransport import RTCSctpCapabilities
 
 from agent.errors import NegotiationError
-from agent.model.media import RtpFrame, StreamName
+from agent.model.media import StreamName
 from agent.model.signal import IceServer
 from agent.model.tasks import TaskGroup
 from agent.rtc import channel, rtcp
@@ -22,13 +21,14 @@ from agent.rtc.burst import SendBurst
 from agent.rtc.data import DataChannels, OpenOwnStick
 from agent.rtc.ice import IceConnection
 from agent.rtc.inbox import Inbox
-from agent.rtc.lane import Control, Lane
+from agent.rtc.lane import Lane
 from agent.rtc.pool import Take
 from agent.rtc.sctp import DataTransport
 from agent.rtc.sender import RtpSender
 from agent.rtc.sound import Sound, TakePacket, read_packet
 from agent.rtc.transport import DtlsTransport, IceTransport, fingerprint_of
 from agent.rtc.twcc import TransportNumbers
+from agent.rtc.viewing import Playback, Viewing
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +36,6 @@ REPORT_INTERVAL_S = 1.0
 CLOSE_TIMEOUT_S = 1.0
 SILENCE_S, SOON_S = 2.5, 1.2
 """A viewer that gets video reports once a second; one with transport-cc 16 times, and is missed sooner."""
-
-
-class Viewing(Protocol):
-    """One viewer of the camera, as the rest of the agent knows it."""
-
-    wanted: StreamName
-    """The stream that the viewer asks for."""
-
-    @property
-    def stream(self) -> StreamName: ...
-    @property
-    def lane(self) -> Control: ...
-    def streaming(self, sink: Callable[[RtpFrame], None]) -> AbstractContextManager[None]: ...
 
 
 Describe = Callable[[StreamName], tuple[int, int, str]]
@@ -66,6 +53,7 @@ class Peer:
         relay_only: bool,
         certificate: RTCCertificate,
         viewing: Viewing,
+        playback: Playback | None,
         sound: Sound | None,
         describe: Describe,
         alarm: Alarm,
@@ -79,6 +67,7 @@ class Peer:
         self._offer = offer
         self._certificate = certificate
         self._viewing = viewing
+        self._playback = playback
         self._sound = sound
         self._describe = describe
         self._alarm = alarm
@@ -244,6 +233,7 @@ class Peer:
             encoder_bps=encoder_bps,
             camera_kind=camera_kind,
             uptime_s=round(time.monotonic() - self._started_s, 1),
+            playback=self._playback.standing() if self._playback else None,
         )
 
     # ---- connecting
@@ -317,6 +307,8 @@ class Peer:
                 group.create_task(self._report(), name="reports"),
                 group.create_task(self._listen(), name="listen"),
             ]
+            if self._playback:
+                tasks.append(group.create_task(self._playback.run(), name="playback"))
             await self._start_data()
             reason = await self._ended
             for task in tasks:

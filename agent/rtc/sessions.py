@@ -22,10 +22,11 @@ from agent.rtc.answer import VIDEO_ALONE, parse_offer
 from agent.rtc.codecs import Directions
 from agent.rtc.data import Stick
 from agent.rtc.interfaces import host_addresses
-from agent.rtc.peer import Describe, Peer, Viewing
+from agent.rtc.peer import Describe, Peer
 from agent.rtc.pool import CandidatePool
 from agent.rtc.seats import Seat, who_yields
 from agent.rtc.sound import Sound
+from agent.rtc.viewing import Playback, Viewing
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,10 @@ OpenStick = Callable[[str, str, Callable[[], bool], Callable[[str], None]], Stic
 """
 
 
+OpenPlayback = Callable[[str, Viewing, Callable[[], bool]], Playback | None]
+"""`open(session, viewing, may_play)`: for each viewer; None where nothing is recorded here."""
+
+
 class Sessions:
     """Serves each viewer in a task of its own: one viewer's failure never reaches another."""
 
@@ -77,6 +82,7 @@ class Sessions:
         on_sent: Callable[[int], None] = lambda _: None,
         sound: Sound | None = None,
         open_stick: OpenStick = lambda *_: None,
+        open_playback: OpenPlayback = lambda *_: None,
         on_right_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`command` does what a viewer asks over the data channel.
@@ -95,6 +101,7 @@ class Sessions:
         self._on_sent = on_sent
         self._sound = sound
         self._open_stick = open_stick
+        self._open_playback = open_playback
         self._on_right_lost = on_right_lost
         self._media: Directions = {**VIDEO_ALONE, "audio": sound.direction} if sound else VIDEO_ALONE
         self._certificate = RTCCertificate.generateCertificate()
@@ -264,6 +271,7 @@ class Sessions:
                 relay_only=offer.relay_only,
                 certificate=self._certificate,
                 viewing=viewing,
+                playback=self._open_playback(session, viewing, viewer.may_play),
                 sound=self._sound,
                 describe=self._describe,
                 alarm=self._alarm,
@@ -308,6 +316,10 @@ class _Viewer:
     def may_control(self) -> bool:
         """By the newest offer: it may have lost that right."""
         return "control" in self.newest.permissions
+
+    def may_play(self) -> bool:
+        """What was recorded."""
+        return "recordings" in self.newest.permissions
 
     @property
     def is_leaving(self) -> bool:

@@ -25,8 +25,10 @@ from agent.control.demand import Limits
 from agent.control.stream import StreamControl
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
+from agent.model.command import COMMANDS, CommandError, parse_arguments
 from agent.model.media import Unit
 from agent.model.signal import IceServer, Offer, Result
+from agent.record.playbacks import Playbacks, Shelf
 from agent.rtc.sessions import Sessions
 
 FPS = 25
@@ -74,15 +76,27 @@ class Device:
             refusal=self.control.refusal,
             sound=sound,
             open_stick=self._open_stick,
+            open_playback=lambda *of: self.playbacks.open(*of) if self.playbacks else None,
         )
+        self.playbacks = None
+        """Of a device that records; see `record`."""
         self.sticks = []
         """Of viewers that move the camera, in the order in which they came."""
         self._keyframe_wanted = False
         self.orders = []
 
-    def _do(self, order):
+    def _do(self, order, _later):
         self.orders.append(order)
+        if self.playbacks and (handler := self.playbacks.handlers.get(order.name)):
+            try:
+                handler(order, parse_arguments(COMMANDS[order.name], order.arguments))
+            except CommandError as exc:
+                return Result(0, order.id, order.name, ok=False, code=exc.code, message=str(exc))
         return Result(0, order.id, order.name, ok=True, code="done")
+
+    def record(self, index):
+        """What this index holds can be looked at."""
+        self.playbacks = Playbacks(Shelf(lambda: index), to_rtp_frame)
 
     def _open_stick(self, _session, user, may_control, send):
         if not may_control():

@@ -4,7 +4,7 @@ import { isOnline, streamOf } from "./device.js";
 import { el, setText } from "./dom.js";
 import { count, moment, size } from "./format.js";
 
-const LABELS = { live: "Live", idle: "Idle", starting: "Starting", failed: "Failed", offline: "Offline" };
+const LABELS = { live: "Live", idle: "Idle", starting: "Starting", recorded: "Recorded", failed: "Failed", offline: "Offline" };
 
 /** offline, failed, starting, live or idle. */
 export function stateOf(device) {

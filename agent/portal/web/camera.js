@@ -7,6 +7,7 @@ import { announce, download, el, icon, setText, tool } from "./dom.js";
 import { clock, moment, size } from "./format.js";
 import { EventMenu } from "./events.js";
 import { ModemMenu } from "./modem.js";
+import { LookBack } from "./lookback.js";
 import { Notice } from "./notice.js";
 import { Overlay } from "./overlay.js";
 import { savePoster } from "./posters.js";
@@ -46,6 +47,8 @@ export class CameraView {
     this.pipButton = tool("pip", "Pop out", () => this.#pictureInPicture(), { title: "Picture in picture (p)" });
     if (!document.pictureInPictureEnabled) this.pipButton.hidden = true;
     this.#viewer = new Viewer({ signal, device: id, video: this.video, iceServers });
+    this.lookBack = isShared ? null : new LookBack(id, this.#viewer);
+    this.lookBack?.addEventListener("change", () => this.#onLookBack());
     this.ptz = isShared ? null : new Ptz(id, this.#viewer, this.video, this.zoom);
     this.element = this.#layout(showHelp, isShared);
     if (poster) this.showPoster(poster);
@@ -91,6 +94,7 @@ export class CameraView {
     this.overlay.updateHealth(device?.sections.health);
     this.overlay.updatePlace(device?.sections.gnss);
     this.ptz?.update(device?.sections.ptz);
+    this.lookBack?.update(device?.sections.record);
     this.#onChange();
   }
 
@@ -103,13 +107,14 @@ export class CameraView {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#idle);
     this.ptz?.close();
+    this.lookBack?.close();
     this.#viewer.stop();
     if (document.fullscreenElement) document.exitFullscreen();
     if (document.pictureInPictureElement === this.video) document.exitPictureInPicture();
   }
 
   onKey(key, event) {
-    if (this.ptz?.onKey(event)) return true;
+    if (this.lookBack?.onKey(event) || (!this.element.classList.contains("looking-back") && this.ptz?.onKey(event))) return true;
     const actions = { i: () => this.#toggleStats(), d: () => this.#toggleSmall(), s: () => this.#snapshot(), f: () => this.#fullscreen(), p: () => this.#pictureInPicture() };
     if (!actions[key]) return this.zoom.onKey(key);
     actions[key]();
@@ -124,6 +129,7 @@ export class CameraView {
     const commands = isShared ? null : new CommandMenu(this.#id);
     const events = isShared ? null : new EventMenu(this.#id);
     this.modem = isShared ? null : new ModemMenu(this.#id);
+    if (this.lookBack) buttons.prepend(this.lookBack.button);
     if (commands) buttons.append(commands.button);
     const names = el("div", { class: "names" }, this.title, this.detail);
     return el(
@@ -137,6 +143,7 @@ export class CameraView {
       this.overlay.element,
       this.notice.element,
       this.zoom.element,
+      this.lookBack?.element,
       ...(this.ptz?.elements ?? []),
     );
   }
@@ -144,20 +151,28 @@ export class CameraView {
   #onStats() {
     this.overlay.update(this.#viewer.stats, this.#viewer.hasStamp);
     this.ptz?.onRoundTrip(this.#viewer.stats.rttMs);
+    this.#viewer.isStill = this.lookBack?.isStill ?? false;
+  }
+
+  #onLookBack() {
+    this.element.classList.toggle("looking-back", !this.lookBack.element.hidden);
+    this.#viewer.isStill = this.lookBack.isStill;
+    this.#onChange();
   }
 
   #onChange() {
     this.ptz?.onViewer();
+    this.lookBack?.onViewer();
     const { phase, title } = this.#viewer.state;
     this.element.dataset.phase = phase;
     const playing = phase === "playing";
     const known = this.#device ? stateOf(this.#device) : "offline";
     this.badge.hidden = !this.#device;
-    updateBadge(this.badge, playing ? "live" : known === "live" ? "starting" : known);
+    updateBadge(this.badge, playing && this.lookBack?.isBack ? "recorded" : playing ? "live" : known === "live" ? "starting" : known);
     this.snapshotButton.disabled = this.pipButton.disabled = !playing;
     if (phase === "retrying") this.#holdStill();
     this.#notify();
-    this.#say(playing ? "Live" : PROGRESS[phase] ?? title);
+    this.#say(playing ? (this.lookBack?.isBack ? "Recorded" : "Live") : PROGRESS[phase] ?? title);
   }
 
   #notify() {

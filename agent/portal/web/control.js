@@ -85,7 +85,7 @@ export class Control {
     } else if (message?.type === "result") {
       this.#waiting.get(message.id)?.(message);
     } else if (message?.type === "stats") {
-      this.deviceStats = message;
+      this.deviceStats = { ...message, receivedAt: performance.now() };
     }
   }
 }

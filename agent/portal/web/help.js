@@ -13,6 +13,8 @@ const KEYS = [
   ["m", "Show or hide what moves the camera"],
   ["Arrows + −", "Move the camera while that is shown; Shift is faster"],
   ["Arrows + − Enter", "On the picture, while pointing: move a mark, size a box, turn and zoom there"],
+  ["r", "Look back at what was recorded"],
+  ["Space , . [ ] l", "Looking back: play or pause, picture before and next, event before and next, live"],
   ["s", "Save a snapshot"],
   ["d", "Small picture, which saves data"],
   ["p", "Picture in picture"],

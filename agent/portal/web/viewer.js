@@ -33,6 +33,8 @@ export class Viewer extends EventTarget {
   stats = {};
   latencies = [];
   hasStamp = false;
+  /** What is shown stands still, as a recorded picture may: then silence is no fault. */
+  isStill = false;
   /** Of the camera's stream, as the device says. */
   fps = 0;
   #signal;
@@ -96,6 +98,15 @@ export class Viewer extends EventTarget {
     if (!this.#pc || this.#pc.connectionState === "closed") return null;
     this.#stick ??= this.#pc.createDataChannel("ptz", { ordered: false, maxRetransmits: 0 });
     return this.#stick;
+  }
+
+  /** What the device last said of this session, with when that came; null before. */
+  get deviceStats() {
+    return this.#control?.deviceStats ?? null;
+  }
+
+  askStats() {
+    this.#control?.askStats();
   }
 
   /** Have the camera do something within the session: `{ok, code, message}`. */
@@ -356,6 +367,7 @@ export class Viewer extends EventTarget {
     if (phase === "connecting" && now > this.#deadline) return this.#fail("no-path");
     if (phase === "waiting" && now > this.#deadline) return this.#fail("no-picture");
     if (phase !== "playing" && phase !== "stalled") return;
+    if (this.isStill) this.#lastFrameAt = now;
     const silentMs = now - this.#lastFrameAt;
     const patienceMs = this.#patienceMs;
     if (silentMs > GIVE_UP_AFTER_MS) return this.#fail("lost");

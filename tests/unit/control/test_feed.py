@@ -98,3 +98,37 @@ def test_times_only_ever_rise(events):
             fanouts.push(stream, now[stream], key=moves)
     times = [frame.rtp_time for frame in got]
     assert all(after - before >= 90 for before, after in pairwise(times))
+
+
+def test_recorded_pictures_come_in_the_place_of_live_ones_and_nothing_is_encoded_meanwhile():
+    fanouts, got = Fanouts(), []
+    with Feed(fanouts.subscribe, "main") as feed:
+        feed.begin(got.append)
+        fanouts.push("main", 3000, key=True)
+        feed.move("preview")
+        feed.leave_live()
+        assert fanouts.watched == set()
+        feed.show(RtpFrame((b"recorded",), 2000, is_keyframe=True, size_bytes=1))
+        feed.go_live()
+        assert fanouts.watched == {"main"}
+        fanouts.push("main", 6000)
+        assert streams(got) == ["main", "recorded"], "the live picture begins with a keyframe"
+        fanouts.push("main", 9000, key=True)
+        feed.show(RtpFrame((b"late",), 9000, is_keyframe=False, size_bytes=1))
+        fanouts.push("main", 12000)
+        assert streams(got) == ["main", "recorded", "main", "main"]
+        assert [frame.rtp_time for frame in got] == [3000, 3090, 9000, 12000]
+    assert fanouts.watched == set()
+
+
+def test_a_viewer_on_its_way_back_to_live_may_change_its_stream():
+    fanouts, got = Fanouts(), []
+    with Feed(fanouts.subscribe, "main") as feed:
+        feed.begin(got.append)
+        feed.leave_live()
+        feed.go_live()
+        assert feed.move("preview")
+        assert fanouts.watched == {"preview"}
+        fanouts.push("preview", 3000, key=True)
+        assert feed.stream == "preview"
+        assert streams(got) == ["preview"]

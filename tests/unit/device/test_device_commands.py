@@ -17,8 +17,10 @@ from agent.device.late import LateCommands
 from agent.device.led import Led
 from agent.device.power import SOONEST_S, Power
 from agent.errors import MessageError
+from agent.media.packetizer import to_rtp_frame
 from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
 from agent.pictures import Pictures
+from agent.record.playbacks import Playbacks, Shelf
 from agent.recordings import Recordings
 from agent.serial_devices import SerialDevices
 
@@ -64,6 +66,7 @@ def agent(tmp_path):
     )
     it.recordings = Recordings.__new__(Recordings)
     it.attention = Attention(settings, None, None, None, *[None] * 4)
+    it.recordings.playbacks = Playbacks(Shelf(lambda: None), to_rtp_frame)
     it.pictures, it.late = Pictures.__new__(Pictures), LateCommands(lambda *_: None)
     return it
 

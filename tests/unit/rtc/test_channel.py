@@ -27,6 +27,7 @@ STATS = Stats(
     2_000_000,
     "synthetic",
     1.5,
+    None,
 )
 
 
