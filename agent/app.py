@@ -38,13 +38,13 @@ from agent.device.vitals import Verdict, Vitals, judge
 from agent.doctor.health import make_health_reporter
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
-from agent.model import topics
+from agent.model import evidence, topics
 from agent.model.command import CommandError, Order
 from agent.model.disk import check_folder
 from agent.model.event import EventKind
 from agent.model.flat import beyond, offline, state_of
 from agent.model.health import Health
-from agent.model.keys import KeySet
+from agent.model.keys import KeySet, encode_public
 from agent.model.media import STREAMS, Need, StreamName, Unit
 from agent.model.remote_settings import Changes
 from agent.model.sections import AgentSection, ReadSection, read_sections
@@ -54,6 +54,8 @@ from agent.model.tasks import EssentialTasks
 from agent.model.threads import in_background
 from agent.mqtt.broker import Broker
 from agent.pictures import Pictures
+from agent.record.export import About
+from agent.record.exports import Exports
 from agent.recordings import Recordings
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.sessions import Sessions
@@ -129,6 +131,10 @@ class Agent:
             on_ended=lambda _, at_us: self.recordings.recorder.end("motion", at_us),
             on_change=self._publish_state,
         )
+        about = About(device.id, device.display_name, __version__, encode_public(identity.key.public))
+        seal = partial(identity.key.seal, evidence.TOPIC)
+        min_free_bytes = settings.record.min_free_mb * 1_000_000
+        self.exports = Exports(lambda: self.recordings.index, about, seal, min_free_bytes)
         self.late = LateCommands(self._answer_late)
         self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
         self.service = SignalingService(
@@ -151,6 +157,7 @@ class Agent:
             on_sent=self._on_sent,
             open_stick=self.serial.open_stick,
             open_playback=self.recordings.playbacks.open,
+            find_file=self.exports.find,
             on_right_lost=self.serial.on_right_lost,
         )
         self._sections: dict[str, ReadSection] = {
@@ -280,6 +287,7 @@ class Agent:
             **{name: self._brings(find) for name, find in self.serial.pictures.items()},
             **self.recordings.handlers(self.late.handler),
             **self.attention.handlers,
+            "export": self.late.handler(lambda _, wish: self.exports.make(wish)),
         }
 
     def take_icon(self) -> Awaitable[Still]:

@@ -53,6 +53,7 @@ for _command in (
     client.watch,
     client.sms,
     doctor.doctor,
+    evidence.export,
     evidence.verify,
 ):
     app.command()(_command)

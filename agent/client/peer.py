@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from typing import Annotated, Literal
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
+    RTCDataChannel,
     RTCIceServer,
     RTCPeerConnection,
     RTCRtpReceiver,
@@ -20,13 +22,14 @@ from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import candidate_from_sdp
 from av.video.frame import VideoFrame
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from agent.client.report import Clock, Meter
 from agent.client.session import Server
 from agent.errors import NegotiationError, PinholeError
 from agent.model import stamp
 from agent.model.media import StreamName
+from agent.model.signal import Text
 from agent.model.text import printable
 
 GATHER_TIMEOUT_S = 10.0
@@ -58,8 +61,19 @@ class DeviceStats(_Reply):
     rtt_ms: float | None = None
 
 
-_REPLY: TypeAdapter[Pong | DeviceStats] = TypeAdapter(
-    Annotated[Pong | DeviceStats, Field(discriminator="type")]
+class Result(_Reply):
+    """What became of a command."""
+
+    type: Literal["result"]
+    id: str
+    ok: bool
+    code: Text
+    message: Text = ""
+    value: dict[str, JsonValue] = {}
+
+
+_REPLY: TypeAdapter[Pong | DeviceStats | Result] = TypeAdapter(
+    Annotated[Pong | DeviceStats | Result, Field(discriminator="type")]
 )
 
 
@@ -89,6 +103,9 @@ class Peer:
         self._connection.on("track", self._on_track)
         self._channel = self._connection.createDataChannel("control")
         self._channel.on("message", self._on_control)
+        self._open = asyncio.Event()
+        self._channel.on("open", self._open.set)
+        self._asked: dict[str, asyncio.Future[Result]] = {}
         if stream:
             wish = json.dumps({"type": "stream", "name": stream})
             self._channel.on("open", lambda: self._channel.send(wish))
@@ -154,6 +171,26 @@ class Peer:
             self._meter.on_frame(time.monotonic(), frame.width, frame.height, self._latency_ms(frame))
             yield frame
 
+    async def command(self, name: str, arguments: dict[str, JsonValue], timeout_s: float) -> Result:
+        """Have the camera do something, in this session. Raises PinholeError where no answer comes."""
+        number = secrets.token_hex(16)
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        words = {"type": "command", "id": number, "name": name, "arguments": arguments}
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._open.wait()
+                self._channel.send(json.dumps(words))
+                return await answer
+        except TimeoutError as exc:
+            raise PinholeError(f"the camera did not answer {name} within {timeout_s:g} s") from exc
+        finally:
+            del self._asked[number]
+
+    def open_channel(self, label: str, protocol: str) -> RTCDataChannel:
+        """Another data channel beside `control`."""
+        return self._connection.createDataChannel(label, protocol=protocol)
+
     async def measure(self) -> None:
         """Ask for statistics, of both ends, twice a second and for ever."""
         while True:
@@ -191,6 +228,8 @@ class Peer:
             self._clock.on_pong(sent_ms, time.time() * 1000, reply.unix_ms)
         elif isinstance(reply, DeviceStats):
             self.path = reply.path or self.path
+        elif isinstance(reply, Result) and (asked := self._asked.get(reply.id)) and not asked.done():
+            asked.set_result(reply)
 
     def _latency_ms(self, frame: VideoFrame) -> int | None:
         if frame.width < stamp.CELLS or not frame.format.name.startswith("yuv"):

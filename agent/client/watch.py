@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +59,7 @@ class Wish:
 
 
 @dataclass(slots=True)
-class _Session:
+class Call:
     """What is known so far, for the panel and for the report."""
 
     meter: Meter = field(default_factory=Meter)
@@ -73,7 +73,7 @@ async def run_watch(wish: Wish, *, json_wanted: bool) -> None:
 
     Raises PinholeError (or a group of them) where no picture came, or it ended early.
     """
-    session = _Session()
+    session = Call()
     errors: list[str] = []
     try:
         async with _panel(session, shown=not json_wanted):
@@ -89,14 +89,24 @@ async def run_watch(wish: Wish, *, json_wanted: bool) -> None:
             print(json.dumps(as_json(session.meter, device, path, errors, now)), flush=True)  # noqa: T201
 
 
-async def _watch(wish: Wish, session: _Session) -> None:
+async def _watch(wish: Wish, session: Call) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        peer = await stack.enter_async_context(calling(wish, session))
+        keeper = _Keeper(wish)
+        stack.push_async_callback(keeper.close)
+        measuring = asyncio.create_task(peer.measure(), name="watch: statistics")
+        stack.callback(measuring.cancel)
+        await receive(peer, session, keeper.keep, wish.seconds)
+
+
+@contextlib.asynccontextmanager
+async def calling(wish: Wish, session: Call) -> AsyncIterator[Peer]:
+    """A session with a camera, kept for the length of the block: signaling goes on behind it."""
     async with (
         PortalClient.connect(wish.portal, wish.sign_in) as portal,
         contextlib.AsyncExitStack() as stack,
     ):
         session.device = await portal.find(wish.device)
-        keeper = _Keeper(wish)
-        stack.push_async_callback(keeper.close)
         peer = session.peer = Peer(
             portal.hello.ice_servers, relay_only=wish.relay_only, stream=wish.stream, meter=session.meter
         )
@@ -108,13 +118,9 @@ async def _watch(wish: Wish, session: _Session) -> None:
         session.meter.offered_at_s = time.monotonic()
         stack.push_async_callback(_say_bye, portal, name)
         async with TaskGroup() as group:
-            background = [
-                group.create_task(_signal(portal, peer, asked, session), name="watch: signaling"),
-                group.create_task(peer.measure(), name="watch: statistics"),
-            ]
-            await _receive(peer, session, keeper, wish.seconds)
-            for task in background:
-                task.cancel()
+            signaling = group.create_task(_signal(portal, peer, asked, session), name="watch: signaling")
+            yield peer
+            signaling.cancel()
 
 
 async def _offer(peer: Peer) -> str:
@@ -125,7 +131,7 @@ async def _offer(peer: Peer) -> str:
         raise PinholeError(f"no offer within {GATHER_TIMEOUT_S:g} s: a STUN or TURN server hangs") from exc
 
 
-async def _signal(portal: PortalClient, peer: Peer, asked: dict[str, str], session: _Session) -> None:
+async def _signal(portal: PortalClient, peer: Peer, asked: dict[str, str], session: Call) -> None:
     """Pass on what the device says, until it ends the session."""
     name = asked["session"]
     while True:
@@ -167,14 +173,16 @@ async def _resume(portal: PortalClient, asked: dict[str, str]) -> None:
         await portal.send({"type": "resume", **asked})
 
 
-async def _receive(peer: Peer, session: _Session, keeper: "_Keeper", seconds: float | None) -> None:
+async def receive(
+    peer: Peer, session: Call, keep: Callable[[VideoFrame], None], seconds: float | None
+) -> None:
     """Take pictures for so many seconds from the first one; for ever where that is None."""
     loop = asyncio.get_running_loop()
     end_s: float | None = None
     try:
         async with asyncio.timeout(FIRST_FRAME_TIMEOUT_S) as deadline:
             async for frame in peer.frames():
-                keeper.keep(frame)
+                keep(frame)
                 if end_s is None and seconds is not None:
                     end_s = loop.time() + seconds
                 if end_s is not None and loop.time() >= end_s:
@@ -185,7 +193,7 @@ async def _receive(peer: Peer, session: _Session, keeper: "_Keeper", seconds: fl
     raise PinholeError("the stream ended")
 
 
-def _why_nothing(peer: Peer, session: _Session) -> str:
+def _why_nothing(peer: Peer, session: Call) -> str:
     if session.meter.frames:
         return f"the picture stopped: none for {STALL_TIMEOUT_S:g} s (connection {peer.state})"
     waited = f"within {FIRST_FRAME_TIMEOUT_S:g} s"
@@ -235,7 +243,7 @@ class _Keeper:
 
 
 @contextlib.asynccontextmanager
-async def _panel(session: _Session, *, shown: bool) -> AsyncIterator[None]:
+async def _panel(session: Call, *, shown: bool) -> AsyncIterator[None]:
     """Keep a panel up to date while the block runs."""
     if not shown:
         yield

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_config
 
 from agent.errors import MessageError
+from agent.model.export import Exported, ExportWanted
 from agent.model.masks import SetMasks, ShownMasks
 from agent.model.modem_history import ModemHistory
 from agent.model.motion import MotionNow, Tuning
@@ -207,6 +208,10 @@ COMMANDS: Mapping[str, CommandKind] = {
         ),
         CommandKind(
             "record", "control", "Record for a minute", "had it record", RecordNow,
+        ),
+        CommandKind(
+            "export", "recordings", "", "exported a recording", ExportWanted, Exported,
+            answers_late=True, life_s=300.0, about="Make one signed MP4 of a time that was recorded",
         ),
         CommandKind(
             "lock", "recordings", "", "locked recordings", RecordedTime, Locked,

@@ -87,10 +87,12 @@ class Exporter:
         min_free_bytes: int,
         unix_s: Callable[[], float] = time.time,
     ) -> None:
-        """Removes what a former start left half done."""
         self._index, self._about, self._seal = index, about, seal
         self._min_free_bytes, self._unix_s = min_free_bytes, unix_s
         self._folder = index.folder / FOLDER
+
+    def tidy(self) -> None:
+        """Remove what was left half done; not while one is made."""
         for file in self._folder.glob(f"*{PART}"):
             file.unlink(missing_ok=True)
 

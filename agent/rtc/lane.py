@@ -11,6 +11,7 @@ from agent.model.pacing import Departure, Media, Padding, Repair, Resend
 from agent.rtc import rtcp
 from agent.rtc.alarm import Alarm
 from agent.rtc.burst import SendBurst
+from agent.rtc.give_way import Link
 from agent.rtc.sender import RtpSender, Send, Sent
 from agent.rtc.twcc import ArrivalClock, TransportFeedback
 
@@ -77,6 +78,11 @@ class Lane:
         self._failed: asyncio.Future[None] | None = None
         if sender.takes_repairs:
             control.offer_parity()
+
+    @property
+    def link(self) -> Link:
+        """How the picture fares, for what gives way to it."""
+        return Link(self.control.queue_ms, self.rtt_s, self.loss)
 
     def push(self, frame: RtpFrame) -> None:
         """A new frame of the stream."""

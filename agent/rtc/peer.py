@@ -18,7 +18,8 @@ from agent.rtc import channel, rtcp
 from agent.rtc.alarm import Alarm
 from agent.rtc.answer import Local, Offer, Ssrcs, encode_answer
 from agent.rtc.burst import SendBurst
-from agent.rtc.data import DataChannels, OpenOwnStick
+from agent.rtc.data import DataChannels, FindFile, OpenOwnStick
+from agent.rtc.give_way import Link
 from agent.rtc.ice import IceConnection
 from agent.rtc.inbox import Inbox
 from agent.rtc.lane import Lane
@@ -59,6 +60,7 @@ class Peer:
         alarm: Alarm,
         command: channel.RunCommand,
         open_stick: OpenOwnStick,
+        find_file: FindFile,
         on_sent: Callable[[int], None],
         on_candidate: Callable[[str], None],
         on_silence: Callable[[], None],
@@ -72,7 +74,7 @@ class Peer:
         self._describe = describe
         self._alarm = alarm
         self._command = command
-        self._data = DataChannels(self._reply, open_stick)
+        self._data = DataChannels(self._reply, open_stick, find_file, self._link, on_sent)
         self._on_sent = on_sent
         self._on_candidate = on_candidate
         self._on_silence = on_silence
@@ -295,8 +297,6 @@ class Peer:
         servers = "; ".join(f"{url}: {message}" for url, message in errors.items())
         return f"{reason} ({servers})" if servers else reason
 
-    # ---- streaming
-
     async def _stream_until_ended(self) -> str:
         self._log_path("connected")
         assert self._lane is not None
@@ -343,6 +343,9 @@ class Peer:
             if reference is not None:
                 await self._dtls.send_rtcp(rtcp.encode_dlrr(self._sender.ssrc, reference))
 
+    def _link(self) -> Link:
+        return self._lane.link if self._lane else Link()
+
     def _want_stream(self, name: StreamName) -> None:
         self._viewing.wanted = name
 
@@ -356,8 +359,6 @@ class Peer:
                 self._complained_s = now_s
                 self._on_silence()
             await asyncio.sleep(left_s if 0 < left_s < SOON_S else SOON_S)
-
-    # ---- what the viewer says
 
     def _on_srtp(self, packet: bytes) -> None:
         self._inbox.take(packet)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from aiortc.rtcdtlstransport import RTCCertificate
@@ -20,7 +21,7 @@ from agent.model.signal import VIEWER_LEFT, JsonObject, Offer, Result
 from agent.rtc.alarm import Alarm
 from agent.rtc.answer import VIDEO_ALONE, parse_offer
 from agent.rtc.codecs import Directions
-from agent.rtc.data import Stick
+from agent.rtc.data import FindFile, Stick
 from agent.rtc.interfaces import host_addresses
 from agent.rtc.peer import Describe, Peer
 from agent.rtc.pool import CandidatePool
@@ -83,6 +84,7 @@ class Sessions:
         sound: Sound | None = None,
         open_stick: OpenStick = lambda *_: None,
         open_playback: OpenPlayback = lambda *_: None,
+        find_file: FindFile = lambda _: None,
         on_right_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`command` does what a viewer asks over the data channel.
@@ -102,6 +104,7 @@ class Sessions:
         self._sound = sound
         self._open_stick = open_stick
         self._open_playback = open_playback
+        self._find_file = find_file
         self._on_right_lost = on_right_lost
         self._media: Directions = {**VIDEO_ALONE, "audio": sound.direction} if sound else VIDEO_ALONE
         self._certificate = RTCCertificate.generateCertificate()
@@ -191,6 +194,10 @@ class Sessions:
     def _stick(self, session: str, viewer: "_Viewer", send: Callable[[str], None]) -> Stick | None:
         return self._open_stick(session, viewer.newest.user, viewer.may_control, send)
 
+    def _file(self, viewer: "_Viewer", number: str) -> Path | None:
+        """By the newest offer: a right may go while a file is fetched."""
+        return self._find_file(number) if "recordings" in viewer.newest.permissions else None
+
     def _make_room(self, session: str, offer: Offer) -> bool:
         """Whether there is a place, if need be another's; who gets none is told why."""
         most = self._settings.max_viewers
@@ -277,6 +284,7 @@ class Sessions:
                 alarm=self._alarm,
                 command=partial(self._order, session, viewer),
                 open_stick=partial(self._stick, session, viewer),
+                find_file=partial(self._file, viewer),
                 on_sent=self._on_sent,
                 on_candidate=lambda line: self._signal.send_candidate(session, line),
                 on_silence=lambda: self._signal.send_restart(session, "the camera hears nothing of you"),

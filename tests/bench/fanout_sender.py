@@ -56,7 +56,7 @@ class Ours:
             signal=self,
             viewing=self._control.viewer,
             describe=lambda _: (0, BITRATE_BPS, "bench"),
-            command=lambda order: Result(0, order.id, order.name, ok=False, code="unsupported"),
+            command=lambda order, *_: Result(0, order.id, order.name, ok=False, code="unsupported"),
             on_change=lambda: None,
         )
         self._following = asyncio.create_task(self._control.run())

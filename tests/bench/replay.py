@@ -127,7 +127,7 @@ class Viewer:
             sound=None,
             describe=lambda _: (0, BITRATE_BPS, "bench"),
             alarm=alarm,
-            command=lambda _: None,
+            command=lambda *_: None,
             open_stick=lambda _: None,
             on_sent=lambda _: None,
             on_candidate=lambda _: None,

@@ -55,6 +55,7 @@ class Device:
 
     def __init__(self, *, preview=False, uplink_bps=None, sound=None, **webrtc):
         self.watchers = 0
+        self.files, self.sent_bytes = {}, 0
         self.viewers = {}
         self.streams = {name: self._make_stream(name) for name in ("main", "preview")[: 1 + preview]}
         self.demands = {}
@@ -77,6 +78,8 @@ class Device:
             sound=sound,
             open_stick=self._open_stick,
             open_playback=lambda *of: self.playbacks.open(*of) if self.playbacks else None,
+            find_file=self.files.get,
+            on_sent=self._count,
         )
         self.playbacks = None
         """Of a device that records; see `record`."""
@@ -97,6 +100,9 @@ class Device:
     def record(self, index):
         """What this index holds can be looked at."""
         self.playbacks = Playbacks(Shelf(lambda: index), to_rtp_frame)
+
+    def _count(self, sent_bytes):
+        self.sent_bytes += sent_bytes
 
     def _open_stick(self, _session, user, may_control, send):
         if not may_control():

@@ -51,4 +51,4 @@ def seeds() -> list[bytes]:
     ]
 
 
-TARGET = Target("config", "pinhole.toml and secrets: whoever wrote the files.", check, seeds, max_bytes=16384)
+TARGET = Target("config", "pinhole.toml and secrets: whoever wrote the files.", check, seeds, max_bytes=32768)

@@ -1,0 +1,62 @@
+"""Exports by command: one at a time, in a thread, and found again by who fetches them."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from agent.model.command import CommandError
+from agent.model.export import Exported, ExportWanted
+from agent.record.export import About, Export, Exporter, ExportError, Seal
+from agent.record.index import Index
+
+
+class Exports:
+    """Of what a recorder keeps."""
+
+    def __init__(
+        self, read_index: Callable[[], Index | None], about: About, seal: Seal, min_free_bytes: int
+    ) -> None:
+        """`read_index` gives None while the recordings' folder cannot be used."""
+        self._read_index, self._about, self._seal = read_index, about, seal
+        self._min_free_bytes = min_free_bytes
+        self._turn = asyncio.Lock()
+
+    async def make(self, wanted: ExportWanted) -> Exported:
+        """Export a span. Raises CommandError."""
+        if self._turn.locked():
+            raise CommandError("busy", "another export is being made: try again when it is done")
+        async with self._turn:
+            exporter, is_wanted = self._exporter(), threading.Event()
+            is_wanted.set()
+            make = partial(exporter.make, wanted.stream, wanted.from_at, wanted.until_at, is_wanted.is_set)
+            try:
+                return _told(await asyncio.to_thread(make))
+            except ExportError as exc:
+                raise CommandError("not-exported", str(exc)) from exc
+            except (OSError, sqlite3.Error) as exc:
+                raise CommandError("disk", f"the recordings' disk fails: {exc}") from exc
+            finally:
+                is_wanted.clear()
+
+    def find(self, number: str) -> Path | None:
+        """Where an export is, while it is there."""
+        index = self._read_index()
+        return Exporter(index, self._about, self._seal, 0).find(number) if index else None
+
+    def _exporter(self) -> Exporter:
+        index = self._read_index()
+        if index is None:
+            raise CommandError("no-recordings", "nothing is recorded here: `record.mode` says whether it is")
+        exporter = Exporter(index, self._about, self._seal, self._min_free_bytes)
+        exporter.tidy()
+        return exporter
+
+
+def _told(export: Export) -> Exported:
+    parts = export.manifest.parts
+    return Exported(
+        export.id, export.size_bytes, export.sha256, parts[0].since, parts[-1].until, len(parts) - 1
+    )

@@ -1,0 +1,113 @@
+"""A file of the device to its viewer, over a data channel of its own: in chunks, and never in the way."""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from aiortc.rtcdatachannel import RTCDataChannel
+
+from agent.rtc.give_way import STEP_S, GiveWay, Link
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 16 * 1024
+"""What every browser takes as one message."""
+MAX_BUFFERED_BYTES = 64 * 1024
+READ_BYTES = 256 * 1024
+PATIENCE_S = 30.0
+"""A viewer that takes nothing for so long has gone, or does not want it."""
+NO_FILE = "there is no such file, or not any more, or you may not have it"
+
+
+class Download:
+    """One file. First comes `{"type": "file", "size_bytes"}`, then the bytes, then `{"type": "end"}`."""
+
+    def __init__(
+        self,
+        channel: RTCDataChannel,
+        find: Callable[[], Path | None],
+        offset: int,
+        read_link: Callable[[], Link],
+        on_sent: Callable[[int], None],
+    ) -> None:
+        """From `offset` on.
+
+        `find` gives the file while it is there and the viewer may have it; `read_link` tells how the live
+        picture fares; `on_sent` counts bytes.
+        """
+        self._channel, self._find, self._offset = channel, find, offset
+        self._read_link, self._on_sent = read_link, on_sent
+        self._taken = asyncio.Event()
+        channel.bufferedAmountLowThreshold = MAX_BUFFERED_BYTES // 2
+        channel.on("bufferedamountlow", self._taken.set)
+        self._give_way = GiveWay()
+        self._due_s = self._looked_s = 0.0
+
+    async def run(self) -> None:
+        """Until it is there; returns early where the viewer has gone, or takes nothing any more."""
+        try:
+            file = await asyncio.to_thread(self._find)
+            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC) if file else -1
+        except OSError:
+            descriptor = -1
+        if descriptor < 0:
+            fail(self._channel, "no-file", NO_FILE)
+            return
+        try:
+            size_bytes = os.fstat(descriptor).st_size
+            self._say({"type": "file", "size_bytes": size_bytes})
+            for at in range(self._offset, size_bytes, READ_BYTES):
+                if await asyncio.to_thread(self._find) is None:  # a right may go meanwhile
+                    fail(self._channel, "no-file", NO_FILE)
+                    return
+                block = await asyncio.to_thread(os.pread, descriptor, READ_BYTES, at)
+                for start in range(0, len(block), CHUNK_BYTES):
+                    await self._send(block[start : start + CHUNK_BYTES])
+            self._say({"type": "end"})
+        except (TimeoutError, ConnectionError) as exc:
+            log.info("a file was not fetched to its end: %s", exc or "its viewer takes nothing")
+        except OSError as exc:
+            fail(self._channel, "disk", f"the file cannot be read: {exc.strerror}")
+        finally:
+            os.close(descriptor)
+
+    async def _send(self, chunk: bytes) -> None:
+        await self._pace(len(chunk))
+        while self._is_open() and self._channel.bufferedAmount + len(chunk) > MAX_BUFFERED_BYTES:
+            self._taken.clear()
+            async with asyncio.timeout(PATIENCE_S):
+                await self._taken.wait()
+        if not self._is_open():
+            raise ConnectionError("its viewer has gone")
+        self._channel.send(chunk)
+        self._on_sent(len(chunk))
+
+    async def _pace(self, size_bytes: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._due_s = max(self._due_s, loop.time() - STEP_S)
+        while (left_s := self._due_s - loop.time()) > 0:
+            self._look(loop.time())
+            await asyncio.sleep(min(left_s, STEP_S))
+        self._look(loop.time())
+        self._due_s += size_bytes * 8 / self._give_way.rate_bps
+
+    def _look(self, now_s: float) -> None:
+        if now_s - self._looked_s >= STEP_S:
+            self._looked_s = now_s
+            self._give_way.look(self._read_link())
+
+    def _is_open(self) -> bool:
+        return bool(self._channel.readyState == "open")
+
+    def _say(self, message: dict[str, str | int]) -> None:
+        if self._is_open():
+            self._channel.send(json.dumps(message))
+
+
+def fail(channel: RTCDataChannel, code: str, words: str) -> None:
+    """Say why there is no file."""
+    if channel.readyState == "open":
+        channel.send(json.dumps({"type": "error", "code": code, "message": words}))
