@@ -8,7 +8,10 @@ import argparse
 import asyncio
 import contextlib
 import json
+import pickle
 import random
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -122,6 +125,16 @@ async def measure(mode, seconds, groups, folder):
     }
 
 
+def apart(mode, arguments, groups):
+    """In a process of its own, whose memory holds nothing else."""
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        known = Path(folder) / "groups"
+        known.write_bytes(pickle.dumps(groups))
+        words = [sys.executable, __file__, "--seconds", str(arguments.seconds), "--child", mode, folder]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
 def main(arguments):
     """Each mode in turn."""
     groups = {name: coded(*what) for name, what in STREAMS.items()}
@@ -129,8 +142,7 @@ def main(arguments):
     result = {"stream_bps": rates, "modes": {}}
     table = Table("mode", "% of a core", "memory, MB more", "GB a day")
     for mode in ("waiting", "event", "continuous"):
-        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            found = asyncio.run(measure(mode, arguments.seconds, groups, Path(folder)))
+        found = apart(mode, arguments, groups)
         found["gb_per_day"] = round(found["bytes_per_s"] * 86_400 / 1e9, 2)
         result["modes"][mode] = found
         table.add_row(mode, str(found["cpu_percent"]), str(found["rss_more_mb"]), str(found["gb_per_day"]))
@@ -147,4 +159,11 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=int, default=600, help="of pictures, for each mode")
     parser.add_argument("--folder", type=Path, help="on which disk; default: the one of temporary files")
     parser.add_argument("--json", type=Path)
-    main(parser.parse_args())
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        mode, folder = arguments.child
+        groups = pickle.loads((Path(folder) / "groups").read_bytes())  # our own
+        print(json.dumps(asyncio.run(measure(mode, arguments.seconds, groups, Path(folder)))))
+    else:
+        main(arguments)

@@ -1,0 +1,89 @@
+"""A real agent that records: by hand, listed and locked from a terminal, and after a kill."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from parts.mosquitto import mosquitto
+from parts.recordings import decoded
+from parts.stack import ROOT, running_stack
+
+PATIENCE_S = 90.0
+CAMERA = """source = "synthetic"
+width_px = 320
+height_px = 240
+fps = 10
+[record]
+mode = "event"
+pre_s = 2
+post_s = 1
+min_free_mb = 10
+keyframe_s = 1
+"""
+
+
+def until(seen):
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not (found := seen()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.2)
+    return found
+
+
+@pytest.fixture
+def stack():
+    with (
+        mosquitto() as broker,
+        running_stack(f'url = "{broker.settings().url}"', camera=CAMERA) as running,
+    ):
+        yield running
+
+
+def do(stack, *words):
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "do", "cam", *words, "--json", "--portal", stack.url, *stack.sign_in],
+        cwd=ROOT, env=stack.env, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    said = json.loads(done.stdout or "{}")
+    return said.get("value") if said.get("ok") else said
+
+
+def listed(stack, stream="main"):
+    said = do(stack, "recordings", f"stream={stream}")
+    return said and said.get("spans") and said
+
+
+def test_recorded_listed_locked_and_there_after_a_kill(stack):
+    until(lambda: "code" not in (do(stack, "record", "seconds=2") or {}))
+
+    def ended():
+        said = listed(stack)
+        return said and said["events"] and said["spans"][0]["end"] >= said["events"][0]["end"] and said
+
+    said = until(ended)
+    ((span,), (event,)) = said["spans"], said["events"]
+    assert event["cause"] == "command"
+    assert span["start"] <= event["start"] - 0.3, "it began before, as far as the camera had run"
+    assert until(lambda: listed(stack, "preview"))["spans"]
+    wanted = f"from_at={span['start']}", f"until_at={span['end']}"
+    locked = until(lambda: (said := do(stack, "lock", *wanted)) and said.get("files") and said)
+    assert locked["locked_bytes"] > 0
+    do(stack, "record", "seconds=600")
+    until(lambda: len(listed(stack)["spans"]) == 2)
+    stack.restart_agent()
+    again = until(lambda: listed(stack))
+    assert again["spans"][0]["start"] == span["start"]
+    assert again["locked"]
+    assert do(stack, "unlock", *wanted)["files"] == locked["files"]
+    files = sorted((stack.folder / "camera" / "recordings").glob("*/*.mp4"))
+    assert len(files) >= 4
+    assert all(decoded(file) for file in files)
+    stack.agent.kill()
+    stack.agent.wait()
+    config = stack.folder / "pinhole.toml"
+    config.write_text(config.read_text().replace('mode = "event"', 'mode = "off"'))
+    stack.start_agent()
+    said = until(lambda: (answer := do(stack, "recordings")).get("code") == "off" and answer)
+    assert "set record.mode=event" in said["message"]
