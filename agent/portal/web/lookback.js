@@ -30,6 +30,8 @@ export class LookBack extends EventTarget {
   /** Where it stands, as the camera last said; null while it is live. */
   #state = "";
   #speed = 1;
+  /** Whether it was told to go on. */
+  #isRunning = false;
   #wanted = null;
   /** Where to go on when the session is another. */
   #saidAt = 0;
@@ -192,6 +194,7 @@ export class LookBack extends EventTarget {
   }
 
   async #tell(name, wish = {}) {
+    this.#isRunning = Boolean(wish.speed);
     const told = await this.#viewer.command(name, wish);
     this.#saidAt = performance.now();
     setText(this.said, told.ok ? "" : told.message || told.code);
@@ -201,8 +204,7 @@ export class LookBack extends EventTarget {
 
   #playOrPause() {
     if (!this.isBack) return this.#go(now() - 1, 0); // stop the live picture
-    if (this.#state === "playing") return this.#tell("seek", { speed: 0 });
-    return this.#tell("seek", { speed: this.#speed });
+    return this.#tell("seek", { speed: this.#isRunning ? 0 : this.#speed });
   }
 
   #setSpeed(speed) {
@@ -245,8 +247,7 @@ export class LookBack extends EventTarget {
     setText(this.words, at === null ? "Live" : exactly(at));
     const event = at === null ? null : this.timeline.events.find(({ start, end }) => at >= start - 1 && at <= end);
     setText(this.what, state === "ended" ? "Nothing newer" : event ? (CAUSES[event.cause] ?? event.cause) : "");
-    const isPlaying = at === null || state === "playing" || state === "seeking";
-    const [name, label] = isPlaying ? ["pause", "Pause"] : ["play", "Play"];
+    const [name, label] = at === null || this.#isRunning ? ["pause", "Pause"] : ["play", "Play"];
     if (this.play.getAttribute("aria-label") !== label) {
       this.play.setAttribute("aria-label", label);
       this.play.title = `${label} (Space)`;

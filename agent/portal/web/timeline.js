@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 
 const KEYS = { ArrowLeft: -5, ArrowRight: 5, ArrowDown: -5, ArrowUp: 5, PageDown: -300, PageUp: 300 };
 const STEPS_S = [10, 30, 60, 300, 600, 1800, 3600, 7200, 10_800, 21_600];
-const LEAST_MARK_PX = 64;
+const LEAST_MARK_PX = 96;
 const WIDEST_S = 86_400;
 const NARROWEST_S = 120;
 

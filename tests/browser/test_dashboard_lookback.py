@@ -1,0 +1,136 @@
+"""Looking back on the dashboard: a real agent that records, and Chromium."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+from parts.axe import faults
+from parts.chromium import NO_PREVIEWS, chromium, screenshot
+from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE, enter_password, until_phase
+from parts.mosquitto import mosquitto
+from parts.stack import running_stack
+from playwright.async_api import expect
+
+from agent.config import load
+from agent.portal.accounts.desk import Desk
+
+RECORDING = '[record]\nmode = "continuous"\nkeyframe_s = 1.0\nmin_free_mb = 0\nmax_mb = 200\n'
+CAMERA = 'source = "synthetic"\nwidth_px = 640\nheight_px = 360\nfps = 15'
+SHOWN = "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
+PASSWORD_OF_BOB = "another-good-password"
+
+
+@asynccontextmanager
+async def recorded(seconds=8):
+    """A camera that has recorded so much, and how to open its page as somebody."""
+    with (
+        mosquitto() as broker,
+        running_stack(f'url = "{broker.settings().url}"', camera=CAMERA, portal=RECORDING) as stack,
+    ):
+        folder = stack.folder / "camera" / "recordings"
+        ends_s = time.monotonic() + PATIENCE_MS / 1000
+        while not any(file.stat().st_size > 20_000 for file in folder.glob("*/*-main.mp4")):
+            assert time.monotonic() < ends_s, stack.log("agent")
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(seconds)
+        async with chromium() as browser:
+
+            async def open_as(user="ann", password=None, viewport=DESKTOP):
+                page = await browser.new_page(viewport=viewport)
+                page.set_default_timeout(PATIENCE_MS)
+                await page.add_init_script(NO_PREVIEWS)
+                await page.goto(f"{stack.url}/#/camera/cam")
+                await enter_password(page, user, *([password] if password else []))
+                await until_phase(page, "playing")
+                return page
+
+            yield stack, open_as
+
+
+async def look_back(page, seconds):
+    """By keyboard alone, so many seconds from the live picture."""
+    await expect(page.get_by_role("button", name="Look back")).to_be_visible()
+    await page.keyboard.press("r")
+    slider = page.get_by_role("slider", name="Recorded time")
+    await expect(slider).to_be_focused()
+    for _ in range(seconds // 5):
+        await page.keyboard.press("ArrowLeft")
+    await expect(page.locator(".bar .badge")).to_have_text("Recorded")
+    return slider
+
+
+async def place_of(slider, at):
+    """Where on the page that time is."""
+    box = await slider.bounding_box()
+    least, most = [float(await slider.get_attribute(f"aria-value{end}")) for end in ("min", "max")]
+    return box["x"] + box["width"] * (at - least) / (most - least), box["y"] + 20
+
+
+async def until_it_moves(page, before):
+    async with asyncio.timeout(PATIENCE_MS / 1000):
+        while await page.evaluate(SHOWN) <= before:
+            await asyncio.sleep(0.1)
+
+
+async def test_somebody_looks_back_stops_goes_on_and_returns():
+    async with recorded() as (_, open_as):
+        page = await open_as()
+        slider = await look_back(page, 5)
+        await expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+        await until_it_moves(page, await page.evaluate(SHOWN))
+        before = float(await slider.get_attribute("aria-valuenow"))
+        assert time.time() - 30 < before < time.time() - 2
+
+        await page.keyboard.press(" ")
+        play = page.get_by_role("button", name="Play", exact=True)
+        await expect(play).to_be_visible()
+        await asyncio.sleep(3)  # longer than a live picture may stand still
+        await expect(page.locator('.stage[data-phase="playing"]')).to_be_visible()
+        stood = await page.evaluate(SHOWN)
+        await page.keyboard.press(".")
+        await until_it_moves(page, stood)
+        await play.click()
+        await until_it_moves(page, await page.evaluate(SHOWN) + 5)
+
+        bars = page.locator(".timeline-span")
+        assert await bars.count() >= 1
+        await page.get_by_label("Shown", exact=True).select_option("600")
+        await page.mouse.move(*await place_of(slider, time.time() - 3))
+        await page.mouse.down()
+        await page.mouse.move(*await place_of(slider, time.time() - 8), steps=4)
+        await page.mouse.up()
+        await until_it_moves(page, await page.evaluate(SHOWN))
+        await screenshot(page, "lookback-1440")
+        assert await faults(page) == []
+
+        await page.get_by_role("button", name="Live", exact=True).click()
+        await expect(page.locator(".bar .badge")).to_have_text("Live")
+        await until_it_moves(page, await page.evaluate(SHOWN) + 5)
+        audit = await page.evaluate("fetch('api/audit').then((answer) => answer.json())")
+        assert "play" in {entry["detail"] for entry in audit["entries"]}
+
+
+async def test_by_thumb_on_a_phone():
+    async with recorded() as (_, open_as):
+        page = await open_as(viewport=PHONE)
+        await page.get_by_role("button", name="Look back").click()
+        await page.get_by_label("Shown", exact=True).select_option("600")
+        slider = page.get_by_role("slider", name="Recorded time")
+        await page.mouse.click(*await place_of(slider, time.time() - 5))
+        await expect(page.locator(".bar .badge")).to_have_text("Recorded")
+        await until_it_moves(page, await page.evaluate(SHOWN))
+        await screenshot(page, "lookback-390")
+        assert await faults(page) == []
+        wide = await page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= PHONE["width"]
+
+
+async def test_who_may_only_watch_has_no_way_back():
+    async with recorded(0) as (stack, open_as):
+        with Desk.open(load(stack.folder / "pinhole.toml").portal) as desk:
+            desk.add_user("bob", "viewer", password=PASSWORD_OF_BOB)
+        page = await open_as("bob", PASSWORD_OF_BOB)
+        await until_it_moves(page, await page.evaluate(SHOWN) + 5)
+        await expect(page.get_by_role("button", name="Look back")).to_be_hidden()
+        await page.keyboard.press("r")
+        await expect(page.get_by_role("slider", name="Recorded time")).to_be_hidden()
