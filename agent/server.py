@@ -43,7 +43,7 @@ from agent.portal.metrics import PortalCounters, Scrape
 from agent.portal.names import adopt, shown
 from agent.portal.notify.carrier import Carrier
 from agent.portal.notify.notifier import Notifier
-from agent.portal.notify.outside import Outside
+from agent.portal.notify.ways import open_ways
 from agent.portal.pictures import Pictures
 from agent.portal.registry import Registry, device_revision, revoked_since
 from agent.portal.revocation import publish_revocations
@@ -104,9 +104,12 @@ class Portal:
             require_code_for=portal.require_code_for,
         )
         self.pictures = Pictures(portal.state_dir, self.gateway)
-        self.outside = Outside(allow_private=portal.notify.private_addresses)
+        self.ways = open_ways(self.store, self.accounts.seal, portal)
         self.notifier = Notifier(
-            self.store, Carrier(self.accounts.seal, self.outside), self._shown_names, portal.require_code_for
+            self.store,
+            Carrier(self.accounts.seal, self.ways, self.pictures.of_events.find),
+            self._shown_names,
+            portal.require_code_for,
         )
         token = read_secret(portal.metrics_token_file) if portal.metrics_token_file else None
         self.metrics = Metrics(self.accounts, self._scrape, token)
@@ -155,7 +158,7 @@ class Portal:
                 self.metrics,
                 self.signing.sign_bytes,
                 self.pictures,
-                Notifications(self.accounts, self.notifier, self.outside),
+                Notifications(self.accounts, self.notifier, self.ways),
                 listening.set_result,
             )
             group = [tasks.start(portal, name="portal")]
@@ -180,7 +183,7 @@ class Portal:
                 for task in group:
                     task.cancel()
                 await self.pictures.close()
-                await self.outside.close()
+                await self.ways.close()
 
     def _note_presence(self, device: str, is_online: bool, is_first: bool) -> None:
         self.events.on_presence(device, is_online=is_online, is_first=is_first)

@@ -11,13 +11,14 @@ import pytest
 from parts.notified import EVERYTHING, Told, receiver
 from parts.portal import PASSWORD, USER, portal, standing_clock
 
+from agent.config import PortalSettings
 from agent.portal.accounts import users
 from agent.portal.notify import deliveries, rulebook
 from agent.portal.notify.carrier import Carrier
 from agent.portal.notify.deliveries import LEASE_S, LIFETIME_S
 from agent.portal.notify.notifier import Notifier
-from agent.portal.notify.outside import Outside
 from agent.portal.notify.rules import Escalation
+from agent.portal.notify.ways import open_ways
 from agent.portal.store import Store
 
 NOW = 1_800_000_000.0
@@ -292,7 +293,8 @@ async def test_an_event_is_posted_signed_and_a_kill_between_changes_nothing(worl
     clock = {"now": NOW}
     async with receiver() as hook:
         told.rule(told.channel(url=f"{hook.url}/a", secret="shared"))
-        outside = Outside(allow_private=True)
+        settings = PortalSettings(notify={"private_addresses": True})
+        ways = open_ways(world.store, world.seal, settings)
         names = lambda: {"front": "Front door"}  # noqa: E731
         hangs = asyncio.Event()
 
@@ -301,7 +303,7 @@ async def test_an_event_is_posted_signed_and_a_kill_between_changes_nothing(worl
             await asyncio.sleep(3600)
 
         hook.answers = [hang]
-        first = Notifier(world.store, Carrier(world.seal, outside), names, clock=lambda: clock["now"])
+        first = Notifier(world.store, Carrier(world.seal, ways), names, clock=lambda: clock["now"])
         running = asyncio.create_task(first.run())
         told.happen(NOW)
         first.wake()
@@ -314,7 +316,7 @@ async def test_an_event_is_posted_signed_and_a_kill_between_changes_nothing(worl
         other_store = Store.open(database_url)
         other = Notifier(
             other_store,
-            Carrier(world.seal, outside, lambda: clock["now"]),
+            Carrier(world.seal, ways, clock=lambda: clock["now"]),
             names,
             clock=lambda: clock["now"],
         )
@@ -327,7 +329,7 @@ async def test_an_event_is_posted_signed_and_a_kill_between_changes_nothing(worl
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         other_store.close()
-        await outside.close()
+        await ways.close()
 
     (_, first_headers, _), (path, headers, body) = hook.got
     assert path == "/a"

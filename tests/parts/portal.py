@@ -26,7 +26,7 @@ from agent.portal.gateway import Gateway
 from agent.portal.metrics import PortalCounters, Scrape
 from agent.portal.notify.carrier import Carrier
 from agent.portal.notify.notifier import Notifier
-from agent.portal.notify.outside import Outside
+from agent.portal.notify.ways import open_ways
 from agent.portal.pictures import Pictures
 from agent.portal.store import Store
 from agent.portal.turn import IceServers
@@ -132,10 +132,8 @@ async def portal(
         )
         metrics = Metrics(accounts, lambda: Scrape(counters, gateway.known()), metrics_token)
         pictures = Pictures(folder / "state", gateway)
-        outside = Outside(allow_private=parsed.notify.private_addresses)
-        notifier = Notifier(
-            store, Carrier(accounts.seal, outside), dict, parsed.require_code_for, accounts.now
-        )
+        ways = open_ways(store, accounts.seal, parsed)
+        notifier = Notifier(store, Carrier(accounts.seal, ways), dict, parsed.require_code_for, accounts.now)
         run = run_portal(
             parsed,
             accounts,
@@ -144,7 +142,7 @@ async def portal(
             metrics,
             signing.sign_bytes,
             pictures,
-            Notifications(accounts, notifier, outside),
+            Notifications(accounts, notifier, ways),
             ready.set_result,
         )
         writing = asyncio.create_task(audit.run(), name="audit")
@@ -163,7 +161,7 @@ async def portal(
             writing.cancel()
             telling.cancel()
             await asyncio.gather(writing, telling, return_exceptions=True)
-            await outside.close()
+            await ways.close()
             passwords.close()
             if own:
                 store.close()

@@ -56,6 +56,9 @@ class Taken:
     """What the channel's secrets are sealed for."""
     owner: str
     """Whom the channel reaches."""
+    user_id: int
+    access: Access
+    """What that user may do now."""
     items: tuple[Item, ...]
     more: int
     zone: str
@@ -268,6 +271,8 @@ def _look_at(db: Session, row: NotifyDelivery, now: float, rule: CodeRule) -> Ta
         channel.sealed,
         bound_to(channel.key, channel.user_id),
         reader.name,
+        reader.id,
+        access,
         tuple(items),
         row.more,
         spec.zone,

@@ -111,4 +111,5 @@ def _item(event: Kept, skipped: int) -> Item:
         event.is_time_known,
         details,
         skipped,
+        has_picture=event.thumbnail is not None,
     )

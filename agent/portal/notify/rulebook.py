@@ -93,13 +93,21 @@ def snooze(db: Session, user_id: int, rule_id: int | None, until: float) -> None
 
 def put_channel(
     db: Session, seal: Seal, user_id: int, kind: str, name: str, shown: str, config: dict[str, Any],
-    identity: str, now: float, *, is_confirmed: bool = True,
+    identity: str, now: float, *, former: str = "",
 ) -> int:  # fmt: skip
     """Add a channel; `identity` tells it from all others. Returns its number. Raises AccountError.
 
     One that is there is brought up to date: a browser that comes again may have new keys, or another user.
+    `former` is what told it from all others before.
     """
-    key = hashlib.sha256(f"{kind} {identity}".encode()).hexdigest()
+    key = _key(kind, identity)
+    if former:
+        before = select(NotifyChannel).where(NotifyChannel.key == _key(kind, former))
+        moved = db.scalars(before.where(NotifyChannel.user_id == user_id)).one_or_none()
+        taken = db.scalar(select(NotifyChannel.id).where(NotifyChannel.key == key))
+        if moved is not None and taken is None:
+            moved.key = key
+            db.flush()
     sealed = seal.close_text(json.dumps(config), bound_to(key, user_id))
     row = db.scalars(select(NotifyChannel).where(NotifyChannel.key == key)).one_or_none()
     if row is not None and row.user_id != user_id:
@@ -111,7 +119,7 @@ def put_channel(
         if (db.scalar(count) or 0) >= MAX_CHANNELS:
             raise AccountError(f"You have {MAX_CHANNELS} channels already: remove some.")
         row = NotifyChannel(
-            user_id=user_id, kind=kind, key=key, created_at=now, is_confirmed=is_confirmed, is_open=False,
+            user_id=user_id, kind=kind, key=key, created_at=now, is_confirmed=True, is_open=False,
             error="",
         )  # fmt: skip
         db.add(row)
@@ -130,8 +138,8 @@ def remove_channel(db: Session, user_id: int, channel_id: int) -> NotifyChannel:
 
 def remove_by_identity(db: Session, user_id: int, kind: str, identity: str) -> NotifyChannel | None:
     """The same by what tells it from all others; None where there is none."""
-    key = hashlib.sha256(f"{kind} {identity}".encode()).hexdigest()
-    mine = select(NotifyChannel).where(NotifyChannel.key == key, NotifyChannel.user_id == user_id)
+    mine = select(NotifyChannel).where(NotifyChannel.key == _key(kind, identity))
+    mine = mine.where(NotifyChannel.user_id == user_id)
     row = db.scalars(mine).one_or_none()
     if row is not None:
         db.delete(row)
@@ -228,6 +236,10 @@ def _deliveries(db: Session, channels: list[int]) -> list[dict[str, Any]]:
         }
         for row, channel in db.execute(newest)
     ]
+
+
+def _key(kind: str, identity: str) -> str:
+    return hashlib.sha256(f"{kind} {identity}".encode()).hexdigest()
 
 
 def _clean(name: str) -> str:

@@ -30,6 +30,8 @@ class Item:
     details: dict[str, Any] = field(default_factory=dict)
     skipped: int = 0
     """How many of its kind were held back before it."""
+    has_picture: bool = False
+    """Whether its camera keeps one."""
 
 
 @dataclass(frozen=True, slots=True)

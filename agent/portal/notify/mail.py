@@ -1,0 +1,73 @@
+"""Mail, over the server that the settings name. The only module that imports aiosmtplib."""
+
+import ssl
+from email.message import EmailMessage
+from email.utils import format_datetime, formataddr, localtime
+from pathlib import Path
+
+import aiosmtplib
+
+from agent.config import MailSettings, read_secret
+from agent.portal.notify.outside import ChannelError
+from agent.portal.notify.words import Message
+
+TIMEOUT_S = 15.0
+_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+
+
+class Mail:
+    """One server."""
+
+    def __init__(self, settings: MailSettings) -> None:
+        """Raises ConfigError where the password cannot be read."""
+        self._settings = settings
+        self._password = read_secret(settings.password_file) if settings.password_file else None
+        ca_file: Path | None = settings.ca_file
+        self._tls = ssl.create_default_context(cafile=ca_file)
+
+    async def send(self, address: str, message: Message, picture: bytes | None = None) -> None:
+        """Raises ChannelError."""
+        settings = self._settings
+        try:
+            await aiosmtplib.send(
+                letter(settings.sender, address, message, picture),
+                hostname=settings.host,
+                port=settings.port or _PORTS[settings.security],
+                username=settings.user,
+                password=self._password,
+                use_tls=settings.security == "tls",
+                start_tls=settings.security == "starttls",
+                tls_context=None if settings.security == "none" else self._tls,
+                timeout=TIMEOUT_S,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as exc:
+            # 5yz is for good, 4yz for now (RFC 5321 section 4.2.1).
+            refusal = exc.recipients[0]
+            raise ChannelError(
+                f"The mail server refuses the address: {_words(refusal)}", is_final=refusal.code >= 500
+            ) from exc
+        except (aiosmtplib.SMTPException, OSError) as exc:
+            raise ChannelError(f"The mail server did not take it: {_words(exc)}") from exc
+
+
+def letter(sender: str, address: str, message: Message, picture: bytes | None) -> EmailMessage:
+    """The mail; doubles have the same id, by which mailboxes know them."""
+    mail = EmailMessage()
+    mail["From"] = formataddr(("Pinhole", sender))
+    mail["To"] = address
+    mail["Subject"] = " ".join(message.title.split())
+    mail["Date"] = format_datetime(localtime())
+    mail["Message-ID"] = f"<pinhole-{message.delivery}-{int(message.at)}@{sender.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's answering machine answers
+    if message.severity == "error":
+        mail["Importance"] = "high"
+    mail.set_content("\n\n".join(filter(None, (message.body, message.url))) + "\n")
+    if picture:
+        mail.add_attachment(picture, maintype="image", subtype="jpeg", filename="still.jpg")
+    return mail
+
+
+def _words(exc: BaseException) -> str:
+    said = getattr(exc, "message", "") or str(exc)
+    code = getattr(exc, "code", None)
+    return " ".join(f"{code or ''} {said}".split())[:250]
