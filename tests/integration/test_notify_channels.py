@@ -153,7 +153,8 @@ async def mail_server(folder):
     box = Mailbox()
 
     def check(_server, _session, _envelope, _mechanism, data):
-        return AuthResult(success=(data.login, data.password) == (b"cams", b"swordfish"))
+        is_right = (data.login, data.password) == (b"cams", b"swordfish")
+        return AuthResult(success=is_right, handled=False)
 
     loop = asyncio.get_running_loop()
 

@@ -15,6 +15,7 @@ from agent.model.event import KINDS
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.route import Body, Need, RowId, add, read, visitor
+from agent.portal.events import ENDED
 from agent.portal.guard import refusal
 from agent.portal.notify import deliveries, rulebook, webhook, webpush
 from agent.portal.notify.carrier import Ways
@@ -30,8 +31,6 @@ TEST_WAIT_S, TEST_POLL_S = 12.0, 0.2
 CODE_DIGITS, CODE_LIFETIME_S = 8, 86_400.0
 MAILS_PER_MINUTE, CODES_PER_MINUTE = 2, 5
 MAX_SNOOZE_S = 30 * 86_400.0
-ROOM = ("motion",)
-"""Kinds that rules may name though no camera of this release tells them yet."""
 
 
 class RuleBody(Body):
@@ -136,7 +135,7 @@ class Notifications:
         """All that this user's page shows."""
         user_id = _user(who)
         found = await self._accounts.store.run(lambda db: rulebook.views(db, user_id, who.access))
-        kinds = {kind: title_of(kind) for kind in sorted({*KINDS, *ROOM}, key=title_of)}
+        kinds = {kind: title_of(kind) for kind in sorted(KINDS.keys() - ENDED.keys(), key=title_of)}
         push_key = (await self._ways.keys.get()).public
         more = {
             "kinds": kinds,

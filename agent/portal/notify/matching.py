@@ -30,7 +30,8 @@ def judge_new(db: Session, now: float) -> int:
         return 0
     rules = _Rules(db, {event.device for event in found})
     for event in found:
-        rules.look_at(event, now)
+        if event.kind not in events.ENDED:  # an end without its beginning is no news
+            rules.look_at(event, now)
     return len(found)
 
 
