@@ -57,6 +57,8 @@ class _Session:
     """The highest that came in; a copy or a late one is not above it."""
     next_seq: int = 0
     open: bool = False
+    is_ended: bool = False
+    """The portal said so."""
     user: str = ""
     """Who opened it: nobody else may restart it, or have it renewed."""
     permissions: tuple[Permission, ...] = ()
@@ -294,6 +296,8 @@ class SignalingService:
         self, name: str, message: Offer | Candidate | Renew | Bye, now_unix_s: float, now_mono_s: float
     ) -> None:
         if not isinstance(message, Offer) and self._is_over(name, message):
+            if isinstance(message, Bye):
+                self._hand_on_bye(name, message)
             self._tell_over(name, message, now_unix_s)
             return
         session = self._remember(name) if isinstance(message, Offer) else self._known(name)
@@ -313,7 +317,14 @@ class SignalingService:
                 self._renew(session, message, now_mono_s)
             case Bye():
                 self.send_bye(name, message.reason)  # so that the portal need not say it again
-                self._handler.on_bye(name, message.reason)
+                self._hand_on_bye(name, message)
+
+    def _hand_on_bye(self, name: str, bye: Bye) -> None:
+        """Once, also where the viewer heard of it first, and hung up: it says why."""
+        session = self._sessions.get(name)
+        if session is not None and not session.is_ended:
+            session.is_ended = True
+            self._handler.on_bye(name, bye.reason)
 
     def _renew(self, session: _Session, renew: Renew, now_mono_s: float) -> None:
         if (renew.user, renew.permissions) != (session.user, session.permissions):
@@ -322,7 +333,11 @@ class SignalingService:
             session.lease.renew(renew.issued_at, renew.lease_s, now_mono_s)
 
     def _offer(self, name: str, session: _Session, offer: Offer, now_mono_s: float) -> None:
-        session.open, session.user = True, offer.user  # before the handler, which may end it at once
+        session.open, session.is_ended, session.user = (
+            True,
+            False,
+            offer.user,
+        )  # before the handler, which may end it at once
         self.has_sessions.set()
         session.permissions = offer.permissions
         lease_s = offer.lease_s

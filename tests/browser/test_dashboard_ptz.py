@@ -252,7 +252,7 @@ async def test_presets_and_a_click_that_centres(tmp_path):
 
 
 async def test_home_and_a_tour(tmp_path):
-    async with camera(tmp_path, more="home_preset = 7\n", answers=True) as (_, head, open_as):
+    async with camera(tmp_path, more="home_preset = 7\n", answers=True) as (stack, head, open_as):
         page = await open_as()
         head.presets[7] = (-20.0, 0.0, 0.0)  # by the head's own menu
         await page.get_by_role("button", name="Presets").click()
@@ -273,6 +273,16 @@ async def test_home_and_a_tour(tmp_path):
         end = menu.get_by_role("button", name="End the tour")
         await expect(end).to_have_attribute("aria-pressed", "true", timeout=PATIENCE_MS)
         await end.click()
+        await expect(tour).to_have_attribute("aria-pressed", "false", timeout=PATIENCE_MS)
+
+        with Desk.open(load(stack.folder / "pinhole.toml").portal) as desk:
+            desk.add_user("bob", "operator", password=PASSWORD)
+            bob = await open_as("bob")
+            await expect(bob.get_by_text("ann moves this camera")).to_be_hidden(timeout=PATIENCE_MS)
+            await bob.get_by_role("button", name="Presets").click()
+            await bob.locator("#presets").get_by_role("button", name="Tour").click()
+            await expect(end).to_be_visible(timeout=PATIENCE_MS)
+            desk.set_role("bob", "viewer")  # his page is closed by the portal: he has not just left
         await expect(tour).to_have_attribute("aria-pressed", "false", timeout=PATIENCE_MS)
 
 

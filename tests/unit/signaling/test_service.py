@@ -212,7 +212,7 @@ def test_a_candidate_of_an_unknown_session_is_counted_and_dropped(bench):
 
 
 @pytest.mark.parametrize("end", ["bye in", "bye out", "reject"])
-def test_after_its_end_a_session_hears_nothing_and_that_is_no_fault(bench, end, caplog):
+def test_after_its_end_a_session_hears_why_once_and_that_is_no_fault(bench, end, caplog):
     bench.receive(offer())
     if end == "bye in":
         bench.receive(Bye(1))
@@ -222,10 +222,12 @@ def test_after_its_end_a_session_hears_nothing_and_that_is_no_fault(bench, end, 
         bench.service.send_reject("s1", "busy", "8 viewers already", 5.0)
     bench.handler.heard.clear()
     bench.receive(Candidate(2, "candidate:1"))
-    bench.receive(Bye(3))
+    bench.receive(Bye(3, "the viewer may no longer come in"))
+    bench.receive(Bye(4, "the viewer may no longer come in"))
     assert not caplog.records, "both ends may leave at once"
     bench.receive(offer())
-    assert bench.handler.heard == []
+    told = [("bye", "s1", "the viewer may no longer come in")]
+    assert bench.handler.heard == ([] if end == "bye in" else told)
     assert bench.service.refused == {"duplicate": 1}
 
 
