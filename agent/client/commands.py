@@ -60,7 +60,7 @@ _ANSWER = TypeAdapter(SmsAnswer)
 def parse_arguments(pairs: list[str], kind: CommandKind | None = None) -> dict[str, Any]:
     """`key=value`, where a value is JSON if it can be, and else text; `1,2` is a list where `kind` takes one.
 
-    Raises PortalError.
+    So is `text; more text`, where it is no JSON. Raises PortalError.
     """
     lists = list_names(kind) if kind else ()
     made: dict[str, Any] = {}
@@ -73,7 +73,8 @@ def parse_arguments(pairs: list[str], kind: CommandKind | None = None) -> dict[s
         try:
             made[key] = json.loads(text)
         except ValueError:
-            made[key] = text
+            is_list = key in lists
+            made[key] = [each.strip() for each in text.strip("[]").split(";")] if is_list else text
         try:
             json.dumps(made[key], allow_nan=False)
         except ValueError as exc:

@@ -10,6 +10,7 @@ from agent.client.commands import do_command, parse_arguments
 from agent.client.session import SignIn
 from agent.errors import PortalError
 from agent.model.command import COMMANDS
+from agent.model.command import parse_arguments as parse_wish
 
 
 def test_values_are_json_where_they_can_be_and_else_text():
@@ -21,6 +22,14 @@ def test_a_list_is_what_commas_part_where_the_command_takes_one():
     tour = COMMANDS["ptz-tour"]
     for given, presets in {"1,2": [1, 2], "3": [3], "[1, 2]": [1, 2]}.items():
         assert parse_arguments([f"presets={given}"], tour) == {"presets": presets}
+    for given, polygons in {
+        "0,0 1,0 1,1": 1,
+        "0,0 1,0 1,1; 0,0 1,0 0,1": 2,
+        "": 0,
+        '["0,0 1,0 1,1"]': 1,
+    }.items():
+        wish = parse_arguments([f"polygons={given}"], COMMANDS["set-masks"])
+        assert len(parse_wish(COMMANDS["set-masks"], wish).polygons) == polygons
     assert parse_arguments(["device.name=1,2"], COMMANDS["set"]) == {"device.name": "1,2"}
 
 
