@@ -92,8 +92,13 @@ class Agent:
         around = Around(
             self._on_event, self._publish_state, lambda: self.capture, self._begin_anew, time.time
         )
-        has_head = settings.ptz.port is not None
-        self.privacy = Privacy(MaskFile(device.state_dir, key), settings.camera, around, has_head=has_head)
+        self.privacy = Privacy(
+            MaskFile(device.state_dir, key),
+            settings.camera,
+            around,
+            has_head=settings.ptz.port is not None,
+            name=device.display_name,
+        )
         self.capture = Capture(
             partial(open_camera, settings.camera, self.privacy.masking),
             settings.camera,

@@ -1,5 +1,6 @@
 """What is laid over a camera's pictures now: decided on the event loop, drawn by the camera's threads."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from av.video.reformatter import VideoReformatter
 from agent.camera import color, mask
 from agent.camera.luma import LumaTap
 from agent.camera.mask import Plane, Polygon, Runs
+from agent.camera.overlay import Overlay, label
 from agent.camera.pixels import Layout
 from agent.camera.upright import Chain
 
@@ -39,20 +41,21 @@ class Masking:
     thread of its camera alone.
     """
 
-    def __init__(self, cover: Cover = CLEAR) -> None:
+    def __init__(self, cover: Cover = CLEAR, overlay: Overlay | None = None) -> None:
         self.is_bypassed = False
         """The camera that runs hands on what it encodes by itself: a cover holds from its next start on."""
         self.luma = LumaTap()
         """Who looks at what is left of them, for motion."""
-        self._cover = cover
+        self._cover, self._overlay = cover, overlay
+        self._labels: dict[object, tuple[Runs, ...]] = {}
         self._known: dict[object, tuple[Runs, ...]] = {}
         self._reformatter = VideoReformatter()
         self._copier: Chain | None = None
 
     @property
     def is_clear(self) -> bool:
-        """Nothing is covered."""
-        return self._cover.is_clear
+        """Nothing is drawn: pictures may pass as they are."""
+        return self._overlay is None and self._cover.is_clear
 
     def show(self, cover: Cover) -> None:
         """From the next picture on."""
@@ -65,21 +68,28 @@ class Masking:
             for runs in self._runs(cover, layout.size, layout, layout.planes):
                 mask.paint(pixels, runs)
 
+    def write_pixels(self, layout: Layout, pixels: memoryview) -> None:
+        """The overlay: behind who looks at pictures, since its clock moves."""
+        for runs in self._label(layout.size, layout, layout.planes):
+            mask.paint(pixels, runs)
+
     def cover_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The picture itself where nothing is covered; else a copy as the encoders take it.
+        """The picture itself where nothing is drawn; else a copy as the encoders take it.
 
         A decoder still reads what it has given out, so nothing may be drawn there. Raises av.FFmpegError.
         """
         cover = self._cover
-        if cover.is_clear:
+        if cover.is_clear and self._overlay is None:
             return frame
         own = self._copy(frame)
-        size, strides = (own.width, own.height), tuple(plane.line_size for plane in own.planes)
-        for plane, runs in zip(
-            own.planes, self._runs(cover, size, strides, lambda: _planes(own)), strict=True
-        ):
-            mask.paint(memoryview(plane).cast("B"), runs)
+        if not cover.is_clear:
+            _paint(own, self._runs(cover, (own.width, own.height), _strides(own), lambda: _planes(own)))
         return own
+
+    def write_frame(self, own: av.VideoFrame) -> None:
+        """The overlay, into what `cover_frame` gave."""
+        if self._overlay:
+            _paint(own, self._label((own.width, own.height), _strides(own), lambda: _planes(own)))
 
     def _runs(
         self, cover: Cover, size: tuple[int, int], layout: object, planes: Callable[[], tuple[Plane, ...]]
@@ -92,6 +102,22 @@ class Masking:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[key] = found
+        return found
+
+    def _label(
+        self, size: tuple[int, int], layout: object, planes: Callable[[], tuple[Plane, ...]]
+    ) -> tuple[Runs, ...]:
+        if self._overlay is None:
+            return ()
+        text = self._overlay.line(time.time())
+        key = text, size, layout
+        found = self._labels.get(key)
+        if found is None:
+            made = label(text, self._overlay.corner, *size)
+            found = tuple(made.runs(plane) for plane in planes()) if made else ()
+            if len(self._labels) >= MAX_KNOWN:
+                self._labels.clear()
+            self._labels[key] = found
         return found
 
     def _copy(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -111,3 +137,12 @@ def _planes(frame: av.VideoFrame) -> tuple[Plane, ...]:
         Plane(plane.width, plane.height, plane.line_size, is_chroma=index > 0)
         for index, plane in enumerate(frame.planes)
     )
+
+
+def _strides(frame: av.VideoFrame) -> tuple[int, ...]:
+    return tuple(plane.line_size for plane in frame.planes)
+
+
+def _paint(own: av.VideoFrame, what: tuple[Runs, ...]) -> None:
+    for plane, runs in zip(own.planes, what, strict=False):  # a label for which there is no room is none
+        mask.paint(memoryview(plane).cast("B"), runs)

@@ -30,25 +30,25 @@ def make_pre_callback(
     silence: a failure is told instead, and a picture on which it failed never comes to an encoder.
     """
     has_failed = False
+    small = min(layouts, key=lambda name: layouts[name].width_px)
 
     def pre_callback(request: Any) -> None:
         nonlocal has_failed
         try:
-            if not masking.is_clear:
-                for name, layout in layouts.items():
-                    with (
-                        picamera2.MappedArray(request, name, reshape=False) as mapped,
-                        memoryview(mapped.array).cast("B") as pixels,
-                    ):
-                        masking.cover_pixels(layout, pixels)
-            setattr(request, _MARK, True)
-            if masking.luma.is_due(now_us()):
-                small = min(layouts, key=lambda name: layouts[name].width_px)
+            is_drawn, is_looked_at = not masking.is_clear, masking.luma.is_due(now_us())
+            for name, layout in layouts.items():
+                is_seen = is_looked_at and name == small
+                if not is_drawn and not is_seen:
+                    continue
                 with (
-                    picamera2.MappedArray(request, small, reshape=False, write=False) as mapped,
+                    picamera2.MappedArray(request, name, reshape=False, write=is_drawn) as mapped,
                     memoryview(mapped.array).cast("B") as pixels,
                 ):
-                    masking.luma.take_pixels(layouts[small], pixels)
+                    masking.cover_pixels(layout, pixels)
+                    if is_seen:
+                        masking.luma.take_pixels(layout, pixels)
+                    masking.write_pixels(layout, pixels)
+            setattr(request, _MARK, True)
         except Exception as exc:  # whatever it is: this picture must not be seen
             if not has_failed:
                 has_failed = True

@@ -8,6 +8,7 @@ from fractions import Fraction
 from agent.camera.capture import Capture
 from agent.camera.mask_file import KeptMasks, MaskFile, MaskFileError, View
 from agent.camera.masking import BLANK, Cover, Masking
+from agent.camera.overlay import Overlay
 from agent.config import CameraSettings
 from agent.errors import ConfigError
 from agent.model.command import CommandError, Order
@@ -69,10 +70,18 @@ class Around:
 class Privacy:
     """For the event loop's thread only. What it says holds from the camera's next picture on."""
 
-    def __init__(self, file: MaskFile, settings: CameraSettings, around: Around, *, has_head: bool) -> None:
-        """Read the disk: before the camera is opened, which takes `masking`."""
+    def __init__(
+        self,
+        file: MaskFile,
+        settings: CameraSettings,
+        around: Around,
+        *,
+        has_head: bool,
+        name: str = "",
+    ) -> None:
+        """Read the disk: before the camera is opened, which takes `masking`. `name` is for the overlay."""
         self._file, self._around = file, around
-        self.masking = Masking()
+        self.masking = Masking(overlay=Overlay.wanted(settings.overlay, name))
         self.handlers = {"masks": self.show, "set-masks": self.set}
         self._view, self._has_head = view_of(settings), has_head
         self._kept: KeptMasks | None = None

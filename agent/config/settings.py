@@ -222,6 +222,20 @@ class BrokerSettings(Section):
                     yield key, "needs TLS: an mqtts:// or wss:// url"
 
 
+class OverlaySettings(Section):
+    """Written into every picture, above the privacy masks: live, in stills and in recordings."""
+
+    settable = frozenset({"name", "time", "text", "corner"})
+    name: bool = Field(default=False, description="The device's name.")
+    time: bool = Field(default=False, description="Date and time, in the device's time zone.")
+    text: str = Field(
+        default="", max_length=60, description="A text of your own; letters beyond ASCII lose their accents."
+    )
+    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = Field(
+        default="bottom-left", description="Where it stands."
+    )
+
+
 class PreviewSettings(Section):
     """The small second stream: for grids, and for viewers whose link cannot carry the full picture."""
 
@@ -376,6 +390,7 @@ class CameraSettings(Section):
     )
     rotate: Literal[0, 180] = Field(default=0, description="Turn the picture: 0 or 180 degrees.")
     preview: PreviewSettings = Field(default_factory=PreviewSettings)
+    overlay: OverlaySettings = Field(default_factory=OverlaySettings)
     image: ImageSettings = Field(default_factory=ImageSettings)
 
     def _rules(self) -> Iterator[tuple[str, str]]:
