@@ -52,15 +52,19 @@ class Scene:
         self._layers.append(layer)
         return self
 
+    def picture(self, at_s: float) -> Image:
+        """Of this moment, with its noise."""
+        picture = self.ground.copy()
+        for layer in self._layers:
+            changed = layer(picture, at_s)
+            picture = picture if changed is None else changed
+        return picture + self.rng.normal(scale=self.noise, size=picture.shape)
+
     def play(self, seconds: float, begin_s: float = 0.0) -> Iterator[Luma]:
         """So many seconds, five samples each."""
         for index in range(round(seconds * RATE)):
             at_s = begin_s + index / RATE
-            picture = self.ground.copy()
-            for layer in self._layers:
-                changed = layer(picture, at_s)
-                picture = picture if changed is None else changed
-            picture = picture + self.rng.normal(scale=self.noise, size=picture.shape)
+            picture = self.picture(at_s)
             cells = np.clip(picture, 0, 255).reshape(ROWS, SCALE, COLUMNS, SCALE).mean(axis=(1, 3))
             yield Luma(np.rint(cells).astype(np.uint8).tobytes(), COLUMNS, ROWS, round(at_s * 1e6))
 
