@@ -226,9 +226,9 @@ COMMANDS: Mapping[str, CommandKind] = {
             "set-motion", "manage", "", "changed what counts as motion", Tuning, Tuning,
             about="Say how motion is looked for; at once, and without zones there are none",
         ),
-        # Five times a second, while somebody tunes it.
+        # Five times a second in a session, while somebody tunes it.
         CommandKind(
-            "motion-now", "manage", "", result=MotionNow, ways=("session",), about="Show which cells move"
+            "motion-now", "manage", "", result=MotionNow, about="Show which cells move"
         ),
         CommandKind("ptz-stop", "control", "", "stopped its head", about="Have its head stand still"),
         CommandKind(

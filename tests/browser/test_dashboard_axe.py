@@ -16,7 +16,19 @@ from agent.portal.messages import DeviceEvent
 
 HD = (StreamInfo("main", 1280, 720, 30, 2_000_000), StreamInfo("preview", 640, 360, 10, 500_000))
 FAULT = HealthFault("clock", "9 s behind the portal: offers look expired", "sudo timedatectl set-ntp true")
-PAGES = ("account", "events", "links", "releases", "tune", "masks", "cameras", "users", "groups", "audit")
+PAGES = (
+    "account",
+    "events",
+    "links",
+    "releases",
+    "tune",
+    "masks",
+    "motion",
+    "cameras",
+    "users",
+    "groups",
+    "audit",
+)
 LOOKS = [(DESKTOP, "dark", "light"), (PHONE, "light", "dark")]
 COLOURS = ["color-contrast", "link-in-text-block"]
 

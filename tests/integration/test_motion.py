@@ -1,4 +1,4 @@
-"""Motion through a real camera: a film is decoded, made small, looked at and told of; and hours of weather."""
+"""Motion through a real camera: a film is decoded, made small, looked at and told; and hours of weather."""
 
 import asyncio
 import contextlib

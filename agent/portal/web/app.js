@@ -13,6 +13,7 @@ import { clearPosters, lookForStill, posterOf } from "./posters.js";
 import { PAGE_NAMES, SettingsView } from "./settings.js";
 import { NoticeView, SignInView, WelcomeView } from "./signin.js";
 import { Signal } from "./signal.js";
+import { Viewer } from "./viewer.js";
 
 const AWAY_AFTER_MS = 1_000; // a reconnect that is quicker is nobody's business
 const TOAST_MS = 8_000;
@@ -89,7 +90,7 @@ function navigate() {
   if (next.name === "camera") openCamera(next.id);
   else if (isShared) location.reload(); // somebody left the shared camera: the page begins afresh
   else if (next.name === "grid") openGrid(from);
-  else show(new SettingsView(next.name, next.id, () => devices));
+  else show(new SettingsView(next.name, next.id, () => devices, (device, video) => new Viewer({ signal, device, video, iceServers: () => iceServers, stream: "preview" })));
 }
 
 function openGrid(from) {
