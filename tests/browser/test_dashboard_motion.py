@@ -83,7 +83,8 @@ async def test_what_moves_is_drawn_over_the_picture(opened):
             const found = {};
             for (let at = 0; at < data.length; at += 4)
                 if (data[at + 3])
-                    found[`${(at / 4) % canvas.width},${Math.floor(at / 4 / canvas.width)}`] = data[at + 1] > 128;
+                    found[`${(at / 4) % canvas.width},${Math.floor(at / 4 / canvas.width)}`] =
+                        data[at + 1] > 128;
             return found;
         }"""
     )
