@@ -533,9 +533,9 @@ class RecordSettings(Section):
     )
     folder: ConfigPath | None = Field(
         default=None,
-        description="Where recordings go; best a file system of its own, on an endurance card or a disk. "
-        "Default: recordings in device.state_dir.",
-        examples=["/srv/recordings"],
+        description="Where recordings go; best a file system of its own, on an endurance card or a disk, "
+        "mounted at /srv/pinhole. Default: recordings in device.state_dir.",
+        examples=["/srv/pinhole"],
     )
     own_partition: bool = Field(
         default=False,

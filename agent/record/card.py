@@ -291,6 +291,9 @@ def _words(exc: Exception, folder: Path) -> str:
     match exc:
         case PermissionError():
             return f"{folder}: {exc.strerror}: make it a folder of the user who runs the agent"
+        case OSError(errno=errno.EROFS):
+            may = "the service may write to its state folder and /srv/pinhole"
+            return f"{folder}: it is read-only: {may}; mount the card there, and see that it is writable"
         case OSError(strerror=str(reason)):
             return f"{folder}: {reason}"
         case sqlite3.Error():

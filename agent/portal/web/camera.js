@@ -93,6 +93,7 @@ export class CameraView {
     this.modem?.update(device);
     this.overlay.updateHealth(device?.sections.health);
     this.overlay.updatePlace(device?.sections.gnss);
+    this.overlay.updateRecording(device?.sections.record);
     this.ptz?.update(device?.sections.ptz);
     this.lookBack?.update(device?.sections.record);
     this.#onChange();

@@ -14,6 +14,8 @@ export const percent = (share) => (known(share) ? `${(share * 100).toFixed(share
 export const frameRate = (fps) => (known(fps) ? `${Math.round(fps)} fps` : NONE);
 export const size = (width, height) => (width && height ? `${width} × ${height}` : NONE);
 
+export const gigabytes = (bytes) => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
+
 export function duration(seconds) {
   if (!known(seconds)) return NONE;
   const [d, h, m] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];

@@ -3,7 +3,7 @@
 import { get, segment } from "./api.js";
 import { commandDevice } from "./commands.js";
 import { el, setText } from "./dom.js";
-import { bitrate, moment } from "./format.js";
+import { bitrate, gigabytes, moment } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [300, 40];
@@ -33,7 +33,6 @@ const LINES = [
 /** What is told, in which words, and the least range that a graph spans. */
 
 const isNumber = (value) => typeof value === "number";
-const gigabytes = (bytes) => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 
 /** One line: how good, by whom and which way. */
 export function signalWords(modem) {

@@ -2,10 +2,12 @@
 
 import { Sparkline, el, setText } from "./dom.js";
 import { RateGraph } from "./graph.js";
-import { bitrate, count, duration, frameRate, milliseconds, moment, percent, place, size } from "./format.js";
+import { bitrate, count, duration, frameRate, gigabytes, milliseconds, moment, percent, place, size } from "./format.js";
 import { NATS } from "./words.js";
 
 const PATHS = { host: "Direct, same network", srflx: "Direct, over the internet", relay: "Relayed by TURN" };
+
+const RECORDING = { recording: "Runs", waiting: "Waits for an event", failed: "Failed" };
 
 const ROWS = [
   ["path", "Path", (s) => (s.path ? [PATHS[s.path], `${s.path} · ${s.protocol ?? "?"}`] : ["–", ""])],
@@ -58,7 +60,8 @@ export class Overlay {
     }
     this.nat = said("nat", "Network");
     this.place = said("place", "Place");
-    list.append(this.nat.row, this.place.row);
+    this.record = said("record", "Recording");
+    list.append(this.nat.row, this.place.row, this.record.row);
     this.faults = el("ul", { class: "faults", "aria-label": "Faults of the camera", hidden: true });
     this.element = el("section", { class: "overlay", "aria-label": "Statistics", tabindex: "0", hidden: true }, el("h2", {}, "Statistics"), this.#graph.element, list, this.faults);
     this.update({}, false);
@@ -87,6 +90,17 @@ export class Overlay {
     setText(this.place.value, place(gnss));
     const words = { fix: satellites ? count(satellites, "satellite", "satellites") : "", searching: `no fix since ${moment(since)}`, absent: gnss.problem };
     setText(this.place.note, words[state] ?? state);
+  }
+
+  /** @param {object | undefined} record what the camera records; undefined for a guest, or an older camera. */
+  updateRecording(record) {
+    this.record.row.hidden = !record || record.state === "off";
+    if (this.record.row.hidden) return;
+    const { state, mode, cause, problem, used_bytes: used, cap_bytes: cap, oldest_at: oldest } = record;
+    setText(this.record.value, RECORDING[state] ?? state);
+    const why = state === "recording" ? cause.replaceAll(",", ", ") || mode : "";
+    const room = cap ? `${gigabytes(used)} of ${gigabytes(cap)}` : "";
+    setText(this.record.note, problem || [why, room, oldest ? `since ${moment(oldest)}` : ""].filter(Boolean).join(" · "));
   }
 
   update(stats, hasStamp) {
