@@ -1,6 +1,7 @@
 """Looking back on the dashboard: a real agent that records, and Chromium."""
 
 import asyncio
+import re
 import time
 from contextlib import asynccontextmanager
 
@@ -100,6 +101,12 @@ async def test_somebody_looks_back_stops_goes_on_and_returns():
         await page.mouse.move(*await place_of(slider, time.time() - 8), steps=4)
         await page.mouse.up()
         await until_it_moves(page, await page.evaluate(SHOWN))
+        x, y = await place_of(slider, time.time() - 8)
+        await expect(page.locator(".lookback-tile")).to_be_visible()
+        await page.mouse.move(x - 3, y)
+        await expect(page.locator(".lookback-tile")).to_have_css(
+            "background-image", re.compile("data:image/jpeg")
+        )
         await screenshot(page, "lookback-1440")
         assert await faults(page) == []
 

@@ -3,7 +3,7 @@
 import { nowMs } from "./stamp.js";
 
 const SAMPLES = 8;
-const MAX_TEXT = 16_384;
+const MAX_TEXT = 65_536; // a picture in base64
 const ANSWER_TIMEOUT_MS = 10_000;
 const MAX_WAITING = 32;
 

@@ -3,6 +3,7 @@
 import { get, segment } from "./api.js";
 import { commandDevice } from "./commands.js";
 import { announce, el, iconButton, setText, tool } from "./dom.js";
+import { Sheets } from "./sheets.js";
 import { Timeline, exactly } from "./timeline.js";
 
 const FIRST_S = 6 * 3600;
@@ -36,6 +37,7 @@ export class LookBack extends EventTarget {
   /** Where to go on when the session is another. */
   #saidAt = 0;
   #scrubbed = 0;
+  #pointed = null;
   #timers = [];
   #loaded = "";
 
@@ -44,6 +46,10 @@ export class LookBack extends EventTarget {
     this.#device = device;
     this.#viewer = viewer;
     this.timeline = new Timeline();
+    this.sheets = new Sheets((times, near) => viewer.command("sheet", { times, near_s: near }));
+    this.tile = el("div", { class: "lookback-tile", hidden: true, "aria-hidden": "true" });
+    this.tileTime = el("span", {});
+    this.tile.append(this.tileTime);
     this.button = tool("history", "Look back", () => this.#toggle(), { title: "What was recorded (r)", "aria-pressed": "false", hidden: true });
     this.words = el("output", { class: "lookback-time" }, "Live");
     this.what = el("span", { class: "lookback-what" });
@@ -65,8 +71,9 @@ export class LookBack extends EventTarget {
       this.live,
     );
     const top = el("div", { class: "lookback-top" }, this.words, this.what, buttons, el("div", { class: "lookback-range" }, this.day, this.width));
-    this.element = el("section", { class: "lookback", "aria-label": "Looking back", hidden: true }, top, this.said, this.timeline.element);
+    this.element = el("section", { class: "lookback", "aria-label": "Looking back", hidden: true }, top, this.said, this.timeline.element, this.tile);
     this.timeline.addEventListener("seek", ({ detail }) => this.#onSeek(detail));
+    this.timeline.addEventListener("hover", ({ detail }) => this.#onHover(detail));
     this.timeline.addEventListener("range", () => this.#load());
   }
 
@@ -172,6 +179,19 @@ export class LookBack extends EventTarget {
     if (!Number.isFinite(start)) return;
     this.width.value = String(DAY_S);
     this.timeline.show(start, start + DAY_S);
+  }
+
+  /** What was seen then, above the hand. */
+  #onHover(place) {
+    this.#pointed = place;
+    const { from, until, spans, element } = this.timeline;
+    const isRecorded = place && spans.some(({ start, end }) => place.at >= start && place.at <= end);
+    const tile = isRecorded ? this.sheets.tile(place.at, until - from, () => this.#pointed && this.#onHover(this.#pointed)) : null;
+    this.tile.hidden = !tile;
+    if (!tile) return;
+    const left = Math.min(element.clientWidth - tile.width, Math.max(0, place.x - tile.width / 2));
+    this.tile.style.cssText = `left:${element.offsetLeft + left}px;width:${tile.width}px;height:${tile.height}px;background:url("${tile.url}") -${tile.x}px -${tile.y}px`;
+    setText(this.tileTime, exactly(place.at));
   }
 
   #onSeek({ at, isDragged }) {
