@@ -141,3 +141,14 @@ async def test_who_may_only_watch_has_no_way_back():
         await expect(page.get_by_role("button", name="Look back")).to_be_hidden()
         await page.keyboard.press("r")
         await expect(page.get_by_role("slider", name="Recorded time")).to_be_hidden()
+
+
+async def test_a_link_leads_to_what_was_recorded_then():
+    async with recorded() as (stack, open_as):
+        page = await open_as()
+        at = int(time.time()) - 5
+        await page.goto(f"{stack.url}/?a#/camera/cam/{at}")
+        await expect(page.locator(".bar .badge")).to_have_text("Recorded")
+        slider = page.get_by_role("slider", name="Recorded time")
+        await until_it_moves(page, await page.evaluate(SHOWN))
+        assert at - 5 <= float(await slider.get_attribute("aria-valuenow")) <= at + 30

@@ -71,10 +71,10 @@ function show(next) {
 }
 
 function routeOf(hash) {
-  const [, name, id] = /^#\/([a-z]+)(?:\/([^/]+))?$/.exec(hash) ?? [];
+  const [, name, id, at] = /^#\/([a-z]+)(?:\/([^/]+)(?:\/(\d{1,12}))?)?$/.exec(hash) ?? [];
   try {
     if (PAGE_NAMES.includes(name)) return { name, id: id ? decodeURIComponent(id) : null };
-    return name === (isShared ? "shared" : "camera") && id ? { name: "camera", id: decodeURIComponent(id) } : { name: "grid", id: null };
+    return name === (isShared ? "shared" : "camera") && id ? { name: "camera", id: decodeURIComponent(id), at: at ? Number(at) : null } : { name: "grid", id: null };
   } catch {
     return { name: "grid", id: null }; // a damaged escape in the address
   }
@@ -84,10 +84,10 @@ function navigate() {
   if (SECRET_LINK.test(location.hash)) return location.reload(); // pasted where the dashboard was open
   if (route.name === "signin") return;
   const next = routeOf(location.hash);
-  if (view && next.name === route.name && next.id === route.id) return;
+  if (view && next.name === route.name && next.id === route.id) return next.at && view.lookAt?.(next.at);
   const from = route.id;
   route = next;
-  if (next.name === "camera") openCamera(next.id);
+  if (next.name === "camera") openCamera(next.id, next.at);
   else if (isShared) location.reload(); // somebody left the shared camera: the page begins afresh
   else if (next.name === "grid") openGrid(from);
   else show(new SettingsView(next.name, next.id, () => devices, (device, video) => new Viewer({ signal, device, video, iceServers: () => iceServers, stream: "preview" })));
@@ -106,9 +106,11 @@ function openGrid(from) {
   view.focus(from);
 }
 
-function openCamera(id) {
+/** @param {number | null} at of a link that leads to what was recorded then. */
+function openCamera(id, at) {
   show(new CameraView({ id, signal, iceServers: () => iceServers, poster: posterOf(id), showHelp, isShared }));
   const opened = view;
+  if (at) view.lookAt(at);
   lookForStill(id, () => opened.showPoster(posterOf(id)), isShared ? "api/share" : "api");
   if (devices) startCamera();
 }

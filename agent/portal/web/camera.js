@@ -99,6 +99,11 @@ export class CameraView {
     this.#onChange();
   }
 
+  /** What was recorded at that time, where this user may see it. */
+  lookAt(at) {
+    this.lookBack?.open(at);
+  }
+
   focus() {
     this.element.focus({ preventScroll: true });
   }

@@ -20,7 +20,7 @@ function row({ device, event_id: id, kind, severity, at, until, is_time_known: i
   if (!isKnown) time.append(el("span", { class: "visually-hidden" }, ` ${UNSURE}`));
   const symbol = icon(ICONS[kind] ?? ICONS[severity] ?? "alert");
   const image = thumbnail ? pictureOf(device, id) : null;
-  return el("li", { "data-severity": severity }, symbol, el("strong", {}, kinds[kind] ?? kind), time, place, words.length ? el("p", {}, words.join(" ")) : null, image);
+  return el("li", { "data-severity": severity }, symbol, el("strong", {}, kinds[kind] ?? kind), isKnown ? el("a", { href: `#/camera/${segment(device)}/${Math.floor(at)}`, title: "What was recorded then" }, time) : time, place, words.length ? el("p", {}, words.join(" ")) : null, image);
 }
 
 /** Fetched from the camera when it comes into sight; gone where there is none, or not any more. */

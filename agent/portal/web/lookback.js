@@ -38,6 +38,8 @@ export class LookBack extends EventTarget {
   #saidAt = 0;
   #scrubbed = 0;
   #pointed = null;
+  /** A time that a link asked for. */
+  #asked = null;
   #timers = [];
   #loaded = "";
 
@@ -92,12 +94,14 @@ export class LookBack extends EventTarget {
     const hasAny = Boolean(section) && (section.mode !== "off" || section.oldest_at > 0);
     if (hasAny && !this.#may && !this.#isAsking) this.#ask();
     this.button.hidden = !(hasAny && this.#may);
+    this.#openAsked();
     if (section?.problem) setText(this.said, section.problem);
   }
 
   /** Its session may be another, which begins with the live picture. */
   onViewer() {
     const { phase } = this.#viewer.state;
+    this.#openAsked();
     if (this.isBack && ["asking", "retrying"].includes(phase)) {
       this.#wanted = this.#at;
       this.#set(null, "");
@@ -108,12 +112,10 @@ export class LookBack extends EventTarget {
     }
   }
 
-  /** Open it there: from a link in a message, or an event. */
-  open(at = null) {
-    if (this.element.hidden) this.#toggle();
-    if (at === null) return;
-    this.timeline.show(at - FIRST_S / 2, at + FIRST_S / 2);
-    this.#go(at, 1);
+  /** Open it at an event, of which a message or the list of events told; once the picture is there. */
+  open(at) {
+    this.#asked = at;
+    this.#openAsked();
   }
 
   onKey(event) {
@@ -139,6 +141,17 @@ export class LookBack extends EventTarget {
     if (problem) return; // the next word of the camera asks again
     this.#may = commands.some(({ name }) => name === "recordings");
     this.button.hidden = !this.#may;
+    this.#openAsked();
+  }
+
+  #openAsked() {
+    const at = this.#asked;
+    if (at === null || this.button.hidden || this.#viewer.state.phase !== "playing") return;
+    this.#asked = null;
+    if (this.element.hidden) this.#toggle();
+    this.width.value = "3600";
+    this.timeline.show(at - 1800, at + 1800);
+    this.#go(at - EVENT_LEAD_S, 1);
   }
 
   #toggle() {
