@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections import OrderedDict, defaultdict
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from dataclasses import replace
 
 from agent.errors import MessageError
 from agent.model.command import Order
@@ -21,7 +21,6 @@ from agent.model.signal import (
     Command,
     FromDevice,
     Offer,
-    Permission,
     Reject,
     Renew,
     Restart,
@@ -35,12 +34,12 @@ from agent.signaling.fitting import what_fits
 from agent.signaling.handler import Publish, SessionHandler
 from agent.signaling.lease import Lease
 from agent.signaling.messages import Message, encode, parse_confirm, parse_keys, parse_look, parse_to_device
+from agent.signaling.session_table import Session, SessionTable
 from agent.signaling.trust import UNPROVEN, KeyRing, OfferJudge, SigningKey, open_sealed
 from agent.signaling.window import Window
 
 logger = logging.getLogger(__name__)
 
-MAX_SESSIONS = 256
 MAX_REJECTS_PER_S = 20
 """Answers to junk; more would push what viewers wait for out of the broker's queue."""
 
@@ -49,21 +48,6 @@ UNDERSTANDS = ("lease", "command", "recordings")
 UNRENEWED = "nobody renewed the right to watch"
 
 _UNANSWERED = UNPROVEN | {"duplicate", "unknown-session", "unknown-topic", "replayed"}
-
-
-@dataclass(slots=True)
-class _Session:
-    last_seq: int = -1
-    """The highest that came in; a copy or a late one is not above it."""
-    next_seq: int = 0
-    open: bool = False
-    is_ended: bool = False
-    """The portal said so."""
-    user: str = ""
-    """Who opened it: nobody else may restart it, or have it renewed."""
-    permissions: tuple[Permission, ...] = ()
-    lease: Lease | None = None
-    """None where the portal is of before there were leases, and ends sessions by `bye` alone."""
 
 
 class SignalingService:
@@ -98,7 +82,7 @@ class SignalingService:
         self._sections_seq = 0
         self._may_tell_sections = True
         """Until the broker refuses it; the next start asks again."""
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._sessions = SessionTable()
         self.has_sessions = asyncio.Event()
         self._reject_window = Window(MAX_REJECTS_PER_S)
         self.asked = AskedInSessions(handler, self.tell_asked, self._note_refusal)
@@ -166,7 +150,7 @@ class SignalingService:
     def send_bye(self, session: str, reason: str) -> None:
         """The session is over."""
         self._send(session, Bye(self._next_seq(session), clip(reason)))
-        self._close(session)
+        self._sessions.remember(session).open = False
 
     def send_result(self, session: str, result: Result) -> None:
         """What became of a command; in the session of its own, or of the viewer whose it was."""
@@ -189,7 +173,8 @@ class SignalingService:
     def on_refused(self, topic: str, words: str) -> None:
         """The broker will not take what was published on this topic: a viewer who waits for it is told."""
         parts = parse_topic(self._prefix, topic)
-        if parts.channel == "out" and self._is_open(parts.name):  # once: what tells it may be refused as well
+        # Once: what tells it may be refused as well.
+        if parts.channel == "out" and self._sessions.is_open(parts.name):
             self.send_reject(parts.name, "broker-refuses", words)
             self._handler.on_bye(parts.name, words)
         elif parts.channel == "sections":  # rules of an older portal; said again it may cost the connection
@@ -250,7 +235,7 @@ class SignalingService:
 
     def _reject(self, session: str, message: Reject) -> None:
         self._send(session, message)
-        self._close(session)
+        self._sessions.remember(session).open = False
 
     def _clock_fault(self) -> tuple[HealthFault, ...]:
         behind_s, ahead_s = self._judge.behind_s, self._judge.ahead_s
@@ -283,7 +268,7 @@ class SignalingService:
         self._handler.on_look()
 
     def _on_command(self, name: str, command: Command, now_unix_s: float, now_mono_s: float) -> None:
-        if self._is_open(name):
+        if self._sessions.is_open(name):
             raise MessageError("not-allowed", "a command has a session of its own")
         if (result := self._handler.answered(name)) is None:
             self._judge.check_command(command, now_unix_s, now_mono_s)
@@ -300,7 +285,7 @@ class SignalingService:
                 self._hand_on_bye(name, message)
             self._tell_over(name, message, now_unix_s)
             return
-        session = self._remember(name) if isinstance(message, Offer) else self._known(name)
+        session = self._sessions.remember(name) if isinstance(message, Offer) else self._known(name)
         if message.seq <= session.last_seq:
             raise MessageError("duplicate", f"seq {message.seq} after {session.last_seq}")
         if isinstance(message, Offer):
@@ -326,13 +311,13 @@ class SignalingService:
             session.is_ended = True
             self._handler.on_bye(name, bye.reason)
 
-    def _renew(self, session: _Session, renew: Renew, now_mono_s: float) -> None:
+    def _renew(self, session: Session, renew: Renew, now_mono_s: float) -> None:
         if (renew.user, renew.permissions) != (session.user, session.permissions):
             raise MessageError("not-allowed", "a session is renewed for who opened it, with the same rights")
         if session.lease is not None:
             session.lease.renew(renew.issued_at, renew.lease_s, now_mono_s)
 
-    def _offer(self, name: str, session: _Session, offer: Offer, now_mono_s: float) -> None:
+    def _offer(self, name: str, session: Session, offer: Offer, now_mono_s: float) -> None:
         session.open, session.is_ended, session.user = (
             True,
             False,
@@ -359,7 +344,7 @@ class SignalingService:
     ) -> None:
         self._note_refusal(error, now_unix_s, cause)
         # Junk on a session that plays must not end it, nor must a copy of the offer that began it.
-        if error.code in _UNANSWERED or not name or self._is_open(name):
+        if error.code in _UNANSWERED or not name or self._sessions.is_open(name):
             return
         if self._reject_window.admits(now_unix_s):
             words = clip(str(error))
@@ -375,36 +360,22 @@ class SignalingService:
         self._say(Topic(self._device, "out", name), message, is_urgent=is_urgent)
 
     def _next_seq(self, name: str) -> int:
-        session = self._remember(name)
+        session = self._sessions.remember(name)
         session.next_seq += 1
         return session.next_seq - 1
 
-    def _is_open(self, name: str) -> bool:
-        session = self._sessions.get(name)
-        return session is not None and session.open
-
     def _is_over(self, name: str, message: Candidate | Renew | Bye) -> bool:
         """Both ends may leave at once, and candidates of who has left may still be under way: no fault."""
-        return not self._is_open(name) and (name in self._sessions or not isinstance(message, Candidate))
+        return not self._sessions.is_open(name) and (
+            name in self._sessions or not isinstance(message, Candidate)
+        )
 
     def _tell_over(self, name: str, message: Candidate | Renew | Bye, now_unix_s: float) -> None:
         """Our own `bye` may have been lost: a portal that goes on with the session hears of its end again."""
         if not isinstance(message, Candidate) and self._reject_window.admits(now_unix_s):
             self.send_bye(name, "this session is over")
 
-    def _close(self, name: str) -> None:
-        self._remember(name).open = False
-
-    def _known(self, name: str) -> _Session:
-        if not self._is_open(name):
+    def _known(self, name: str) -> Session:
+        if not self._sessions.is_open(name):
             raise MessageError("unknown-session", f"no session {name}")
-        return self._remember(name)
-
-    def _remember(self, name: str) -> _Session:
-        session = self._sessions.setdefault(name, _Session())
-        self._sessions.move_to_end(name)
-        if len(self._sessions) > MAX_SESSIONS:
-            # The longest unused that is over; made-up ids must not push out who watches.
-            over = (other for other, kept in self._sessions.items() if not kept.open and other != name)
-            self._sessions.pop(next(over, next(iter(self._sessions))))
-        return session
+        return self._sessions.remember(name)

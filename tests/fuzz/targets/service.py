@@ -10,7 +10,8 @@ from agent.model.keys import KeySet, encode_public
 from agent.model.signal import Bye, Candidate, Command, Offer, Renew, Result
 from agent.model.topics import Topic, encode_topic, parse_topic
 from agent.signaling.messages import encode, parse_from_device
-from agent.signaling.service import MAX_REJECTS_PER_S, MAX_SESSIONS, SignalingService
+from agent.signaling.service import MAX_REJECTS_PER_S, SignalingService
+from agent.signaling.session_table import MAX_SESSIONS
 from agent.signaling.trust import SigningKey, make_signing_key, open_sealed
 
 NOW_S = 1_800_000_000.0

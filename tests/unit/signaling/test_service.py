@@ -24,10 +24,10 @@ from agent.signaling.messages import (
 )
 from agent.signaling.service import (
     MAX_REJECTS_PER_S,
-    MAX_SESSIONS,
     UNRENEWED,
     SignalingService,
 )
+from agent.signaling.session_table import MAX_SESSIONS
 from agent.signaling.trust import SKEW_S
 
 NOW_S = 1_800_000_000.0
