@@ -46,6 +46,14 @@ export function watchersOf({ sections: { viewers, portal } }) {
   return `${[...names, ...(unnamed ? [count(unnamed, "other", "others")] : [])].join(", ")} watching`;
 }
 
+/** What moves in its picture, or when something last did; empty where it does not look for that, or nothing has. */
+export function motionOf({ sections: { motion } }) {
+  if (!motion) return "";
+  const zones = motion.zones?.length ? ` in ${motion.zones.join(", ")}` : "";
+  if (motion.state === "moving") return `Motion${zones}`;
+  return motion.since ? `Last motion ${moment(motion.since)}` : "";
+}
+
 /** One line about a device, for its card. */
 export function lineOf(device) {
   const state = stateOf(device);
@@ -55,5 +63,5 @@ export function lineOf(device) {
   const stream = streamOf(device);
   const parts = stream ? [size(stream.width_px, stream.height_px), `${Math.round(stream.fps)} fps`] : [];
   if (state === "starting") return ["Starting the camera …", ...parts].join(" · ");
-  return [watchersOf(device), ...parts].filter(Boolean).join(" · ") || "Starts when you open it";
+  return [motionOf(device), watchersOf(device), ...parts].filter(Boolean).join(" · ") || "Starts when you open it";
 }

@@ -1,6 +1,6 @@
 // One camera, full screen.
 
-import { badge, sinceOf, stateOf, updateBadge, watchersOf } from "./badge.js";
+import { badge, motionOf, sinceOf, stateOf, updateBadge, watchersOf } from "./badge.js";
 import { CommandMenu } from "./commands.js";
 import { nameOf, streamOf } from "./device.js";
 import { announce, download, el, icon, setText, tool } from "./dom.js";
@@ -87,6 +87,7 @@ export class CameraView {
     const parts = [
       linkEnds ? `Your link ends ${moment(linkEnds)}` : "",
       device ? watchersOf(device) : "",
+      device ? motionOf(device) : "",
       stream ? `${size(stream.width_px, stream.height_px)} · ${Math.round(stream.fps)} fps` : "",
     ];
     setText(this.detail, parts.filter(Boolean).join(" · "));

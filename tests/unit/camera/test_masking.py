@@ -249,3 +249,24 @@ def test_what_a_decoder_gave_out_is_not_drawn_on() -> None:
     for _ in range(3):
         assert_black(masking.cover_frame(frame), EVERYTHING)
     assert [bytes(plane) for plane in frame.planes] == before
+
+
+@pytest.mark.parametrize("pixels", ["YUV420", "NV12"])
+@pytest.mark.parametrize("has_preview", [True, False])
+def test_who_looks_for_motion_sees_a_pis_picture_from_behind_the_mask(pi, pixels, has_preview) -> None:
+    if pixels == "NV12":
+        pi.encoders.H264Encoder = pi.encoders.LibavH264Encoder
+        pi.scene.agreed = {"format": "NV12"}
+    masking, seen, units = Masking(Cover(MASKS)), [], []
+    masking.luma.want(seen.append)
+    settings = CameraSettings(**SMALL | {"preview": {"width_px": 160, "enabled": has_preview}})
+    camera = PiCamera(settings, 0, "Raspberry Pi 4", masking)
+    idle = {stream: EncoderDemand(1_000_000, is_active=False) for stream in DEMANDS}
+    camera.start(idle, lambda *unit: units.append(unit), lambda error: pytest.fail(str(error)))
+    pi.scene.opened[-1].take(1)
+    camera.stop()
+    (luma,) = seen
+    assert (luma.width_px, luma.height_px) == (32, 18)
+    assert luma.data[5] < 4, "black"
+    assert luma.data[2 * 32 + 28] > 100
+    assert units == [], "nothing is encoded for it"
