@@ -1,5 +1,6 @@
 """What this device can do for a modem that hangs, before somebody has to drive out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.config import ModemSettings
@@ -17,12 +18,14 @@ class Means:
     """By root."""
     knows_interface: bool
     """Whether the modem's own interface can be told from another way out."""
+    has_second: bool
+    """Something besides the portal tells whether the modem leads anywhere."""
 
 
 def read_means(modem: ModemSettings) -> Means:
     """ModemManager's modem, and one on USB, is known by its place in /sys."""
     is_known = modem.backend != "at" or modem.interface is not None or _is_on_usb(modem.port)
-    return Means(installed(), is_known)
+    return Means(installed(), is_known, modem.recovery.second_address is not None)
 
 
 def _is_on_usb(port: str) -> bool:
@@ -30,15 +33,31 @@ def _is_on_usb(port: str) -> bool:
 
 
 def judge_recovery(means: Means) -> Finding:
-    """A warning where power cannot be cut: many modems come back by nothing less."""
-    steps = means.steps
-    if not means.knows_interface:
-        words = "the modem's own interface may be taken for another way out, and the modem is not reset then"
-        return Finding("recovery", "", "warning", words, "name it in modem.interface")
-    if "power-cycle" in steps:
+    """A warning where a modem would hang until somebody drives out; all that is missing at once."""
+    faults = list(_faults(means))
+    if not faults:
         return Finding("recovery", "", "good", "a modem that hangs is reset, and its power cut")
-    missing = "no power step" if "reauthorize-usb" in steps else "neither a power step nor a USB step"
-    return Finding(
-        "recovery", "", "warning", f"{missing}: a modem may hang until somebody cuts its power by hand",
-        "give the Ansible role modem its modem_power_hub or modem_power_gpio",
-    )  # fmt: skip
+    words, advice = zip(*faults, strict=True)
+    return Finding("recovery", "", "warning", "; ".join(words), "; ".join(advice))
+
+
+def _faults(means: Means) -> Iterator[tuple[str, str]]:
+    """What is wrong, and what to do."""
+    if not means.knows_interface:
+        yield (
+            "the modem's own interface may be taken for another way out, and the modem is not reset then",
+            "name it in modem.interface",
+        )
+    if "power-cycle" not in means.steps:
+        missing = (
+            "no power step" if "reauthorize-usb" in means.steps else "neither a power step nor a USB step"
+        )
+        yield (
+            f"{missing}: a modem may hang until somebody cuts its power by hand",
+            "give the Ansible role modem its modem_power_hub or modem_power_gpio",
+        )
+    if not means.has_second:
+        yield (
+            "a modem that says it is connected and leads nowhere is not reset: the portal alone may be away",
+            "set modem.recovery.second_address (modem_second_address of the role) to a host elsewhere",
+        )
