@@ -11,7 +11,9 @@ from agent.serial.gnss.nmea import Place
 
 HOST, PORT = "127.0.0.1", 2947
 WATCH = b'?WATCH={"enable":true,"json":true};\n'
-LIST = b"?DEVICES;\n"
+"""Also asks again what it reads, and has it open what it had to let go (`awaken` in its gpsd.c)."""
+SILENT_S = 30.0
+"""A receiver speaks each second, also without a fix."""
 MAX_LINE_BYTES = 16 * 1024
 """gpsd's own bound of one answer is 10240 (GPS_JSON_RESPONSE_MAX)."""
 MAX_DEVICES = 16
@@ -33,6 +35,7 @@ class Gpsd:
         """How often it has said which ports it reads."""
         self.devices: tuple[str, ...] = ()
         """Those of them that are ours."""
+        self._heard_s = -math.inf
         self._satellites = 0
         self._fix: Fix | None = None
         self._fixed_s = -math.inf
@@ -55,10 +58,21 @@ class Gpsd:
             case {"class": "DEVICES", "devices": list(devices)}:
                 self.devices = tuple(filter(self._is_ours, _paths(devices)))
                 self.lists += 1
-            case {"class": "SKY", "uSat": int(used)} if 0 <= used < 100 and not isinstance(used, bool):
-                self._satellites = used
+            case {"class": "SKY"}:
+                self._heard_s, used = now_s, said.get("uSat")
+                if isinstance(used, int) and not isinstance(used, bool) and 0 <= used < 100:
+                    self._satellites = used
             case {"class": "TPV"}:
+                self._heard_s = now_s
                 self._fix, self._fixed_s = self._fix_of(said), now_s
+
+    def begin(self, now_s: float) -> None:
+        """From now on silence counts."""
+        self._heard_s = now_s
+
+    def is_silent(self, now_s: float) -> bool:
+        """It hears nothing of ours, as where it holds on to a port that has hung up."""
+        return now_s - self._heard_s > SILENT_S
 
     def fix(self, now_s: float) -> Fix | None:
         """Where it is; None where it does not know, or has been silent for STALE_S."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import cycle
+from pathlib import Path
 
 from agent.config import GnssSettings
 from agent.model.clock import EARLIEST_UNIX_S
@@ -106,6 +107,7 @@ class Locator:
                     await _take_line(reader, said)
             if self._line and not said.devices:
                 return False
+            said.begin(_now_s())
             self._gpsd = said
             await self._follow(said, reader, writer)
         except (OSError, ValueError) as exc:  # ValueError: a line without an end
@@ -125,17 +127,33 @@ class Locator:
             log.info(words)
 
     async def _follow(self, said: Gpsd, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until our port is there and gpsd does not read it. Raises OSError where it has ended or hangs."""
+        """Until our port is there and gpsd does not read it. Raises OSError where it has ended or hangs.
+
+        One that lists the port, and has said nothing since that was plugged anew, holds on to the old one.
+        """
+        plugged = self._plugged()
         while said.devices or not os.access(self._settings.port, os.F_OK):
+            if not said.is_silent(_now_s()):
+                plugged = self._plugged() or plugged
+            elif self._plugged() not in (None, plugged):
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LIST_S):
                     while True:
                         await _take_line(reader, said)
             lists = said.lists
-            writer.write(gpsd.LIST)
+            writer.write(gpsd.WATCH)
             async with asyncio.timeout(ASK_S):
                 while said.lists == lists:
                     await _take_line(reader, said)
+
+    def _plugged(self) -> tuple[int, int] | None:
+        """Which plugging of the port this is: its device node is another one each time. None without any."""
+        try:
+            node = Path(self._settings.port).stat()
+        except OSError:
+            return None
+        return node.st_ino, node.st_ctime_ns
 
     def _is_ours(self, device: str) -> bool:
         port = self._settings.port
@@ -196,7 +214,10 @@ class Locator:
     def _problem(self) -> str:
         """Why nobody can say where we are; empty while somebody looks for satellites."""
         if self._gpsd:
-            return "" if self._gpsd.devices else "gpsd reads no receiver: name it in /etc/default/gpsd"
+            if not self._gpsd.devices:
+                return "gpsd reads no receiver: name it in /etc/default/gpsd"
+            is_silent = self._gpsd.is_silent(_now_s())
+            return "gpsd hears nothing of its receiver: has it power? else restart gpsd" if is_silent else ""
         if self._line is None:
             return "gpsd does not answer on this machine: start it, or name the receiver's port in [gnss]"
         if self._is_mute and self._line.state != "absent":

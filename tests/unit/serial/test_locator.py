@@ -210,7 +210,7 @@ async def test_a_gpsd_that_has_given_up_the_port_leaves_it_to_us(terminal):
     async with running(source=port(terminal)) as bench:
         stream = bench.gpsd = said(VERSION, DEVICES % bytes(terminal.link.readlink()), TPV)
         await bench.until_state("fix")
-        await bench.clock.until(lambda: b"?DEVICES;" in bench.writers[0].said)
+        await bench.clock.until(lambda: bench.writers[0].said.count(b"?WATCH") == 2)
         stream.feed_data(DEVICES.replace(b'{"class":"DEVICE","path":"%s"}', b""))
         await bench.clock.until(lambda: bench.line.state == "open")
 
@@ -229,13 +229,46 @@ async def test_a_receiver_that_is_unplugged_stays_gpsds(terminal):
         stream = bench.gpsd = said(VERSION, DEVICES % bytes(terminal.link.readlink()), TPV)
         await bench.until_state("fix")
         terminal.unplug()
-        await bench.clock.until(lambda: b"?DEVICES;" in bench.writers[0].said)
+        await bench.clock.until(lambda: bench.writers[0].said.count(b"?WATCH") == 2)
         stream.feed_data(DEVICES.replace(b'{"class":"DEVICE","path":"%s"}', b""))
         assert "reads no receiver" in (await bench.until_state("absent")).problem
         terminal.plug()
         stream.feed_data(DEVICES % bytes(terminal.link.readlink()) + TPV)
         await bench.until_state("fix")
         assert (bench.asked, bench.line.state) == (1, "absent")
+
+
+async def test_a_gpsd_that_holds_on_to_a_port_that_hung_up_leaves_the_new_one_to_us(terminal):
+    """As gpsd 3.22 does of a terminal: it lists it as active for ever, and says nothing more."""
+    async with running(source=port(terminal)) as bench:
+        listed = DEVICES % bytes(terminal.link)
+        stream = bench.gpsd = said(VERSION, listed, TPV)
+        await bench.until_state("fix")
+        terminal.unplug()
+        terminal.plug()
+        writer = bench.writers[0]
+        for asked in (2, 3):
+            await bench.clock.until(lambda: writer.is_closed or writer.said.count(b"?WATCH") == asked)  # noqa: B023
+            stream.feed_data(listed)
+        bench.gpsd = None
+        await bench.clock.until(lambda: bench.line.state == "open")
+        with speaking(bench, terminal, SECOND):
+            assert (await bench.until_state("fix")).source == "nmea"
+
+
+async def test_a_gpsd_whose_receiver_is_silent_keeps_it_and_that_is_told(terminal):
+    async with running(source=port(terminal)) as bench:
+        listed = DEVICES % bytes(terminal.link)
+        stream = bench.gpsd = said(VERSION, listed, TPV)
+        await bench.until_state("fix")
+        for asked in (2, 3, 4):
+            await bench.clock.until(lambda: bench.writers[0].said.count(b"?WATCH") == asked)  # noqa: B023
+            stream.feed_data(listed)
+        section = await bench.until_state("absent")
+        assert section.problem.startswith("gpsd hears nothing of its receiver")
+        assert (bench.asked, bench.line.state) == (1, "absent")
+        stream.feed_data(TPV)
+        await bench.until_state("fix")
 
 
 async def test_of_a_flood_of_gpsds_no_more_is_read_than_one_says():
