@@ -152,10 +152,16 @@ class SerialDevices:
     def _make_modem(self, count: "DataCount", helpers: "Helpers") -> tuple["Modem", Callable[[str], None]]:
         """And who gives its connection another access point name: itself, or NetworkManager by root."""
         if self._settings.modem.backend == "at":
+            from agent.serial.modem.routes import share_device  # noqa: PLC0415
             from agent.serial.modem.wire import WireModem  # noqa: PLC0415
 
             modem = WireModem(
-                self._settings.modem, count, self._on_change, self._on_event, on_sms=self._reader
+                self._settings.modem,
+                count,
+                self._on_change,
+                self._on_event,
+                on_sms=self._reader,
+                has_receiver=partial(share_device, self._settings.modem.port, self._settings.gnss.port),
             )
             return modem, modem.set_apn
         from agent.serial.modem.modem_manager import ManagedModem  # noqa: PLC0415

@@ -78,6 +78,9 @@ class SimModem:
     apn: str = "internet.example"
     needs_apn: str = ""
     """The only one by which there is data; empty where any does."""
+    receiver: str = ""
+    """The command by which its satellite receiver is switched on, such as `QGPS`; empty where it has none."""
+    is_receiver_on: bool = False
     _born_s: float = 0.0
     """There is a port from here on."""
     _radio_s: float | None = 0.0
@@ -237,6 +240,11 @@ class SimModem:
     def _is_kept(self, command: str) -> bool:
         """Whether it is of what a card or a modem keeps; then it was answered."""
         said = self.messages.answer(command)
+        if self.receiver and command == f"+{self.receiver}?":
+            said = [f"+{self.receiver}: {int(self.is_receiver_on)}", "OK"]
+        elif self.receiver and command == f"+{self.receiver}=1":
+            said = ["+CME ERROR: 504" if self.is_receiver_on else "OK"]
+            self.is_receiver_on = True
         if said == [">"]:
             self.enter_prompt()
         elif said is not None:
@@ -322,6 +330,7 @@ class SimModem:
         self.echo, self.first_cpsi_fails, self._is_data, self._rest = True, True, False, b""
         self._is_prompt = False
         self.messages.restart()
+        self.is_receiver_on = False
         self._out.clear()
         if self.fault is None:
             self._say("RDY")

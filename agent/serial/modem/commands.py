@@ -76,6 +76,12 @@ BAND_QUECTEL, HEAT_QUECTEL = _ask("AT+QNWINFO", "+QNWINFO:"), _ask("AT+QTEMP", "
 CELL_SIMCOM, HEAT_SIMCOM = _ask("AT+CPSI?", "+CPSI:"), _ask("AT+CPMUTEMP", "+CPMUTEMP:")
 CELL_TELIT, HEAT_TELIT = _ask("AT#RFSTS", "#RFSTS:"), _ask("AT#TEMPMON=1", "#TEMPMEAS:")
 CELL_SIERRA = Command("AT!GSTATUS?", re.compile(r"!GSTATUS:|[A-Z][\w() ./-]{2,}:"))
+RECEIVERS_QUECTEL = ((_ask("AT+QGPS?", "+QGPS:"), Command("AT+QGPS=1")),)
+RECEIVERS_SIMCOM = (
+    (_ask("AT+CGPS?", "+CGPS:"), Command("AT+CGPS=1")),
+    (_ask("AT+CGNSSPWR?", "+CGNSSPWR:"), Command("AT+CGNSSPWR=1")),
+)
+"""Whether the satellite receiver is on, and to switch it on until the modem starts anew: SIM7600, A76xx."""
 RADIO_OFF, RADIO_ON = Command("AT+CFUN=4", limit_s=RADIO_S), Command("AT+CFUN=1", limit_s=RADIO_S)
 RESET = Command("AT+CFUN=1,1", limit_s=RADIO_S)
 DETACH, ATTACH = Command("AT+CGATT=0", limit_s=DETACH_S), Command("AT+CGATT=1", limit_s=DETACH_S)
@@ -123,6 +129,7 @@ _FIXED = (
     OPERATOR_NAME, OPERATOR, ADDRESSES, CONTEXTS, ACCESS_POINTS, *REGISTRATIONS, *WITH_CAUSE, *WITHOUT_CAUSE,
     CELL_QUECTEL, BAND_QUECTEL, HEAT_QUECTEL, CELL_SIMCOM, HEAT_SIMCOM, CELL_TELIT, HEAT_TELIT, CELL_SIERRA,
     RADIO_OFF, RADIO_ON, RESET, DETACH, ATTACH, PDU_MODE, STORAGE, MESSAGE_NEWS, MESSAGES,
+    *(each for pair in (*RECEIVERS_QUECTEL, *RECEIVERS_SIMCOM) for each in pair),
 )  # fmt: skip
 _CONTEXT = r"([1-9]|1[0-6])"
 _ALLOWED = re.compile(

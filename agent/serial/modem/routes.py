@@ -37,6 +37,12 @@ def port_device(port: str, sys: Path = Path("/sys/class/tty")) -> Path:
     return sys / Path(port).resolve().name
 
 
+def share_device(port: str, other: str, sys: Path = Path("/sys/class/tty")) -> bool:
+    """Whether two serial ports are of one USB device, as a modem's for commands and for NMEA are."""
+    device = usb_device(port_device(port, sys))
+    return device is not None and device == usb_device(port_device(other, sys))
+
+
 def _default_4(file: Path) -> Iterator[str]:
     for name, target, _gateway, flags, _references, _uses, _metric, mask, *_ in _rows(file, 8):
         if int(target, 16) == int(mask, 16) == 0 and _is_up(flags):

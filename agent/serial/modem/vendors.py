@@ -26,6 +26,8 @@ class Vendor:
 
     polls: tuple[Command, ...] = ()
     readers: tuple[tuple[Command, Callable[[Answer], Reading]], ...] = ()
+    receivers: tuple[tuple[Command, Command], ...] = ()
+    """Of its kinds with a satellite receiver: asks whether that is on, and switches it on."""
 
     def read(self, answer: Answer) -> Reading:
         """What is said in an answer to one of `polls`."""
@@ -222,10 +224,12 @@ _VENDORS = {
             (commands.CELL_QUECTEL, _quectel_cell),
             (commands.HEAT_QUECTEL, _quectel_heat),
         ),
+        commands.RECEIVERS_QUECTEL,
     ),
     "simcom": Vendor(
         (commands.CELL_SIMCOM, commands.HEAT_SIMCOM),
         ((commands.CELL_SIMCOM, _simcom_cell), (commands.HEAT_SIMCOM, _one_heat)),
+        commands.RECEIVERS_SIMCOM,
     ),
     "telit": Vendor(
         (commands.CELL_TELIT, commands.HEAT_TELIT),

@@ -12,7 +12,7 @@ from agent.config import ModemSettings
 from agent.errors import LineError, ModemError
 from agent.model.tasks import TaskGroup
 from agent.serial.modem import commands
-from agent.serial.modem.answers import data_context, read_answer
+from agent.serial.modem.answers import data_context, read_answer, read_fields
 from agent.serial.modem.at import LEAVE_PROMPT, Answer, Channel, Event, News, Prompt, redact
 from agent.serial.modem.commands import Command
 from agent.serial.modem.data import DataCount, interface_traffic
@@ -59,8 +59,12 @@ class WireModem:
         open_port: OpenPort | None = None,
         *,
         on_sms: OnSms | None = None,
+        has_receiver: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`on_change` is called when its state has become another one; without `on_sms` none is read."""
+        """`on_change` is called when its state has become another one; without `on_sms` none is read.
+
+        `has_receiver`: somebody reads satellites by another port of it.
+        """
         self.line = Line(
             LineSettings("modem", settings.port, BAUD, dtr=True),  # without it SIM7600 and EC25 tell no news
             self._on_bytes,
@@ -75,6 +79,7 @@ class WireModem:
         self._turn = asyncio.Lock()
         self._answer: asyncio.Future[Answer | Prompt] | None = None
         self._inbox = WireInbox(on_sms, self._ask) if on_sms else None
+        self._has_receiver = has_receiver
         self._apn = ""
         """Wanted, and not yet set."""
         self._open, self._due = asyncio.Event(), asyncio.Event()
@@ -204,6 +209,19 @@ class WireModem:
             self._inbox.begin_anew()
         self._identity = merge(*map(read_answer, asked))
         self._vendor = vendor_of(self._identity.maker or "", self._identity.model or "")
+        if self._has_receiver():
+            await self._switch_receiver_on()
+
+    async def _switch_receiver_on(self) -> None:
+        """Until the modem starts anew; one that is on refuses to be switched on."""
+        for is_on, switch_on in self._vendor.receivers:
+            answer = await self._ask(is_on)
+            if not answer.is_ok:  # another kind of the maker's
+                continue
+            said = read_fields(answer.lines[0])[:1] if answer.lines else []
+            if said != ["1"] and not (await self._ask(switch_on)).is_ok:
+                log.warning(f"the modem's satellite receiver stays off: it refuses {switch_on.text}")
+            return
 
     async def _poll(self) -> None:
         """Ask for all that is told."""

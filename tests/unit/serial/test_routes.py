@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.serial.modem.routes import other_ways, port_device, usb_device
+from agent.serial.modem.routes import other_ways, port_device, share_device, usb_device
 
 HEAD = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
 ZERO = "0" * 32
@@ -111,3 +111,13 @@ def test_without_routes_or_ipv6_there_is_none(kernel):
     assert kernel.ways() == ""
     kernel.route("gone0")
     assert kernel.ways() == ""
+
+
+def test_a_receiver_on_the_modems_usb_device_is_the_modems(kernel):
+    for name, device in (("ttyUSB1", "1-1.2"), ("ttyUSB2", "1-1.2"), ("ttyUSB4", "1-1.3")):
+        kernel.link(name)
+        kernel.plug(name, device)
+    assert share_device("/dev/ttyUSB2", "/dev/ttyUSB1", kernel.sys)
+    for other in ("/dev/ttyUSB4", "/dev/ttyAMA0", ""):
+        assert not share_device("/dev/ttyUSB2", other, kernel.sys)
+    assert not share_device("/dev/ttyAMA0", "/dev/ttyAMA0", kernel.sys)

@@ -37,7 +37,7 @@ class Kept:
 class Bench:
     """A modem, its port, and the back end that talks with it."""
 
-    def __init__(self, folder, interface=None, on_sms=None, **modem):
+    def __init__(self, folder, interface=None, on_sms=None, has_receiver=bool, **modem):
         self.clock = LoopClock(is_busy)
         self.sim = SimModem(**(QUECTEL | modem))
         self.wire = SocketWire(folder / "pinhole-modem")
@@ -50,6 +50,7 @@ class Bench:
             lambda kind, *_: self.events.append(kind),
             self.wire.open_port,
             on_sms=on_sms,
+            has_receiver=has_receiver,
         )
 
     async def until(self, state):
@@ -63,8 +64,8 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def running(folder, interface=None, on_sms=None, **modem):
-    bench = Bench(folder, interface, on_sms, **modem)
+async def running(folder, interface=None, on_sms=None, has_receiver=bool, **modem):
+    bench = Bench(folder, interface, on_sms, has_receiver, **modem)
     now_s = bench.clock.now_s
     bench.sim.power_cycle(now_s - 60)
     tasks = [
@@ -335,6 +336,36 @@ async def test_a_prompt_that_never_comes_does_not_stop_the_rest(tmp_path):
         await it.clock.after(2 * POLL_S)
         assert it.sim.messages.sent == [("+4915140075573", "TWO")]
         assert (it.modem.status.state, it.events) == ("connected", [])
+
+
+RECEIVERS = [(QUECTEL, "QGPS"), (SIMCOM, "CGPS"), (SIMCOM, "CGNSSPWR")]
+
+
+@pytest.mark.parametrize(("maker", "receiver"), RECEIVERS)
+async def test_a_receiver_that_is_read_is_switched_on_after_each_start(tmp_path, maker, receiver, caplog):
+    async with running(tmp_path, has_receiver=lambda: True, receiver=receiver, **maker) as it:
+        await it.until("connected")
+        assert it.sim.is_receiver_on
+        it.sim.say("RDY")
+        await it.clock.after(10)
+        assert it.asked().count(f"AT+{receiver}=1") == 1, "it was on"
+        it.sim.power_cycle(it.clock.now_s)
+        await it.until("absent")
+        await it.until("connected")
+        assert it.sim.is_receiver_on
+    assert "stays off" not in caplog.text
+
+
+@pytest.mark.parametrize(("maker", "receiver"), RECEIVERS)
+async def test_one_that_nobody_reads_stays_off_and_a_modem_without_one_does_all_else(
+    tmp_path, maker, receiver
+):
+    async with running(tmp_path, receiver=receiver, **maker) as it:
+        await it.until("connected")
+        assert not it.sim.is_receiver_on
+    (folder := tmp_path / "other").mkdir()
+    async with running(folder, has_receiver=lambda: True, **maker) as it:
+        await it.until("connected")
 
 
 async def test_another_access_point_name_is_set_for_good_and_connects(tmp_path):
