@@ -9,8 +9,9 @@ from agent.model.command import CommandError, Order
 from agent.model.media import RtpFrame, StreamName, Unit
 from agent.model.signal import JsonObject
 from agent.record.index import Index
-from agent.record.player import Library, Player, Screen
+from agent.record.player import Player, Screen
 from agent.record.reader import Cursor
+from agent.record.tape import Library
 
 END_OF_TIME_US = 1 << 62
 

@@ -8,39 +8,33 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 from agent.errors import PinholeError
 from agent.model.command import CommandError
 from agent.model.media import RtpFrame, StreamName, Unit
 from agent.model.pacing import Room
-from agent.model.threads import call_in_thread
 from agent.record.playhead import IDR_SPEED, MIN_INTERVAL_US, Choice, Playhead
-from agent.record.reader import Cursor, RecordedUnit
+from agent.record.reader import RecordedUnit
+from agent.record.tape import MAX_GROUP, Library, Tape, in_thread
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
-DISK_S = 5.0
-"""A card that takes longer for a second of pictures is taken for broken."""
 MAX_QUEUE_MS = 120
 """No picture is handed over while more than this waits to leave: the pacer drops what waits twice as long."""
 POLL_S = 0.02
-AHEAD = 12
-"""Pictures in hand when the next are read."""
 EDGE_S = 0.5
 """Between two looks for more, where the recording goes on."""
 CATCH_UP_S = 0.5
 """From a keyframe up to the very picture that was asked for, where the link carries that in this time."""
+RIGHT_S = 0.5
+"""Between two looks at the right: pictures may be far apart."""
 JUDGE_S, REPAIR_S = 0.25, 1.0
 """Between two looks at the link, and between two times that the viewer is given a keyframe anew."""
-MAX_CATCH_UP = 600
-"""Pictures from a keyframe on: more are no group of pictures."""
 
 
 class Screen(Protocol):
@@ -53,14 +47,6 @@ class Screen(Protocol):
     def leave_live(self) -> None: ...
     def show(self, frame: RtpFrame) -> None: ...
     def go_live(self) -> None: ...
-
-
-class Library(Protocol):
-    """What is recorded. `has` never waits; the others may wait for the disk."""
-
-    def has(self, stream: StreamName) -> bool: ...
-    def cursor(self, stream: StreamName) -> Cursor: ...
-    def bitrate_bps(self, stream: StreamName, wall_us: int) -> int | None: ...
 
 
 State = Literal["seeking", "playing", "paused", "ended"]
@@ -103,14 +89,10 @@ class Player:
         may_play: Callable[[], bool],
     ) -> None:
         """`may_play` is asked all the time: who loses the right is shown the live picture within a second."""
-        self._library, self._screen, self._packetize, self._may_play = library, screen, packetize, may_play
+        self._library, self._tape = library, Tape(library)
+        self._screen, self._packetize, self._may_play = screen, packetize, may_play
         self._wish: Wish | None = None
         self._ordered = asyncio.Event()
-        self._cursor: Cursor | None = None
-        self._buffer: deque[RecordedUnit] = deque()
-        self._ahead: asyncio.Task[list[RecordedUnit]] | None = None
-        self._is_sparse = False
-        """Keyframes alone were shown last: a decoder lacks what stands between."""
         self._choice = Choice("main")
         self._main_bps: int | None = None
         self._state: State = "seeking"
@@ -176,17 +158,17 @@ class Player:
             self._wish = None
         finally:
             self._screen.go_live()
-            await self._put_away()
+            await self._tape.close()
 
     async def _follow(self, wish: Wish) -> None:
         """Until the next order, or until the right is gone."""
         if wish.small and self._library.has("preview"):
             await self._turn_to("preview")
-        if self._cursor is None:
+        if not self._tape.is_open:
             await self._open()
         if wish.at_us is not None:
             await self._seek(wish.at_us)
-        elif self._is_sparse:
+        elif self._tape.is_sparse:
             await self._catch_up(self._position_us)
         if wish.steps:
             await self._step(wish.steps)
@@ -207,7 +189,7 @@ class Player:
             if self._is_torn() or await self._has_turned(wish):
                 await self._catch_up(self._position_us)
                 head.slip(self._position_us, _now_us())
-            unit = await (self._next_keyframe(wish.speed) if is_by_keyframes else self._next())
+            unit = await (self._tape.next_keyframe(wish.speed) if is_by_keyframes else self._tape.next())
             if unit is None:
                 self._state = "ended"
                 if await self._is_ordered(EDGE_S):
@@ -219,7 +201,7 @@ class Player:
                 continue
             if await self._is_ordered((due_us - _now_us()) / 1e6):
                 if not is_by_keyframes:
-                    self._buffer.appendleft(unit)
+                    self._tape.put_back(unit)
                 return
             if await self._is_held_up():
                 head.slip(unit.wall_us, _now_us())
@@ -234,11 +216,11 @@ class Player:
         if not self._library.has(stream):
             stream = "preview" if stream == "main" else "main"
             self._choice = Choice(stream)
-        self._cursor = await self._call(lambda: self._library.cursor(stream))
+        await self._tape.open(stream)
 
     async def _turn_to(self, stream: StreamName) -> None:
         if stream != self._choice.stream:
-            await self._put_away()
+            await self._tape.close()
             self._choice = Choice(stream)
 
     async def _has_turned(self, wish: Wish) -> bool:
@@ -253,111 +235,41 @@ class Player:
             return False
         kbps = room.carries_bps // 1000
         log.info("a viewer whose link has %d kb/s is shown the recorded %s", kbps, self._choice.stream)
-        await self._put_away()
+        await self._tape.close()
         await self._open()
         return True
 
     async def _seek(self, wall_us: int) -> None:
         """Show the keyframe there at once, and go on to the very picture where the link carries that."""
-        cursor, library = self._cursor, self._library
-        assert cursor is not None
-        await self._drop()
-        self._main_bps = await self._call(lambda: library.bitrate_bps("main", wall_us))
-        if await self._call(lambda: cursor.seek(wall_us)) is None:
+        self._main_bps = await in_thread(partial(self._library.bitrate_bps, "main", wall_us))
+        if not await self._tape.seek(wall_us):
             raise PinholeError("nothing is recorded there any more")
         await self._show_up_to(wall_us, self._screen.room.carries_bps * CATCH_UP_S / 8)
 
     async def _catch_up(self, wall_us: int) -> None:
         """The keyframe before, and all from there up to this picture, at once."""
-        cursor = self._cursor
-        assert cursor is not None
         self._repaired_s = time.monotonic()
-        await self._drop()
-        if await self._call(lambda: cursor.seek(wall_us)) is not None:
+        if await self._tape.seek(wall_us):
             await self._show_up_to(wall_us, float("inf"))
 
     async def _show_up_to(self, wall_us: int, most_bytes: float) -> None:
         """The next picture, and those behind it up to this time where they are no more than so many bytes."""
-        for number in range(MAX_CATCH_UP):
-            if not self._buffer and not await self._fill():
+        for number in range(MAX_GROUP):
+            if (unit := await self._tape.next()) is None:
                 return
-            unit = self._buffer[0]
             most_bytes -= len(unit.data)
             if number and (unit.wall_us > wall_us or most_bytes < 0 or self._ordered.is_set()):
+                self._tape.put_back(unit)
                 return
             await self._is_held_up()
-            self._show(self._buffer.popleft(), _now_us())
+            self._show(unit, _now_us())
 
     async def _step(self, pictures: int) -> None:
         for _ in range(pictures):
-            if unit := await self._next():
+            if unit := await self._tape.next():
                 self._show(unit, _now_us())
-        if pictures < 0:
-            await self._step_back(-pictures)
-
-    async def _step_back(self, pictures: int) -> None:
-        """To a picture before: a decoder gets there from the keyframe before it."""
-        cursor, before_us = self._cursor, self._position_us - 1
-        assert cursor is not None
-        await self._drop()
-        times: list[int] = []
-        while len(times) < pictures:
-            start_us = await self._call(partial(cursor.seek, before_us))
-            if start_us is None or start_us > before_us:
-                break
-            group: list[int] = []
-            while len(group) < MAX_CATCH_UP and await self._fill():
-                units = list(self._buffer)
-                self._buffer.clear()
-                group += [unit.wall_us for unit in units if unit.wall_us <= before_us]
-                if units[-1].wall_us > before_us:
-                    break
-            times, before_us = [*group, *times], start_us - 1
-        await self._catch_up(times[-min(pictures, len(times))] if times else self._position_us)
-
-    async def _next(self) -> RecordedUnit | None:
-        if not self._buffer and not await self._fill():
-            return None
-        unit = self._buffer.popleft()
-        if len(self._buffer) <= AHEAD and self._ahead is None:
-            self._ahead = asyncio.create_task(self._read(), name="read ahead")
-        return unit
-
-    async def _next_keyframe(self, speed: float) -> RecordedUnit | None:
-        cursor = self._cursor
-        assert cursor is not None
-        await self._drop()
-        self._is_sparse = True
-        return await self._call(cursor.next_keyframe if speed > 0 else cursor.previous_keyframe)
-
-    async def _fill(self) -> bool:
-        """Whether there is a picture in hand."""
-        ahead, self._ahead = self._ahead, None
-        self._buffer.extend(await (ahead or self._read()))
-        return bool(self._buffer)
-
-    async def _read(self) -> list[RecordedUnit]:
-        cursor = self._cursor
-        assert cursor is not None
-        return await self._call(cursor.read)
-
-    async def _drop(self) -> None:
-        """Forget what was read ahead: the cursor goes elsewhere."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            with suppress(OSError, sqlite3.Error, PinholeError):
-                await ahead
-        self._buffer.clear()
-        self._is_sparse = False
-
-    async def _put_away(self) -> None:
-        await self._drop()
-        cursor, self._cursor = self._cursor, None
-        if cursor is not None:
-            cursor.close()
-
-    async def _call(self, work: Callable[[], T]) -> T:
-        return await call_in_thread("recordings", DISK_S, work)
+        if pictures < 0:  # a decoder gets there from the keyframe before it
+            await self._catch_up(await self._tape.time_before(self._position_us, -pictures))
 
     # ---- what it shows
 
@@ -382,14 +294,17 @@ class Player:
 
     async def _is_ordered(self, seconds: float) -> bool:
         """Wait for the next order; False where none came in so long."""
-        if not self._may_play() and self._wish is not None:
-            log.info("a viewer lost the right to look back")
-            self._order(None)
-        if seconds > 0 and not self._ordered.is_set():
+        ends_s = time.monotonic() + seconds
+        while True:
+            if self._wish is not None and not self._may_play():
+                log.info("a viewer lost the right to look back")
+                self._order(None)
+            left_s = ends_s - time.monotonic()
+            if left_s <= 0 or self._ordered.is_set():
+                return self._ordered.is_set()
             with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(min(left_s, RIGHT_S)):
                     await self._ordered.wait()
-        return self._ordered.is_set()
 
 
 def _now_us() -> int:

@@ -200,10 +200,12 @@ async def test_who_loses_the_right_sees_no_more_of_it(desk):
         assert one.player.standing is None
 
 
-async def test_a_right_that_goes_while_it_stands_ends_it_too(desk):
+@pytest.mark.parametrize(("speed", "state"), [(0.0, "paused"), (0.001, "playing")])
+async def test_a_right_that_goes_while_nothing_moves_ends_it_too(desk, speed, state):
     async with Play(desk) as one:
-        one.player.play(at(0), 0.0, small=False)
-        await one.until("paused")
+        one.player.play(at(0), speed, small=False)
+        await one.until(state)
+        await one.screen.until(lambda: one.screen.shown)
         one.may = False
         await one.screen.until(lambda: one.screen.is_live)
 
