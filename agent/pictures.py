@@ -3,8 +3,10 @@
 No logic of its own.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from agent.camera.capture import Capture
@@ -14,12 +16,14 @@ from agent.media.stream import Stream
 from agent.model.command import CommandError, Order
 from agent.model.media import StreamName
 from agent.model.still import Picture, Snapshot, Still, Thumbnail, ThumbnailOf, encode_jpeg_text
+from agent.record.lapse import Bounds, Lapse
 from agent.record.still import Stills
 from agent.record.thumbnails import Thumbnails
 
 Work = Callable[[Order, Any], Awaitable[Any]]
 Late = Callable[[Work], Handler]
 """A handler whose answer comes when its work is done."""
+MB = 1_000_000
 NOT_THROUGH_PORTAL = "no picture goes through the portal (stills.through_portal): watch it live instead"
 
 
@@ -45,6 +49,18 @@ class Pictures:
             settings.device.state_dir / "thumbnails", partial(self.stills.take, "thumbnail")
         )
 
+        self._lapse = self._make_lapse(settings)
+
+    def _make_lapse(self, settings: Settings) -> Lapse | None:
+        stills, record = settings.stills, settings.record
+        if not stills.every_s:
+            return None
+        folder = record.folder or settings.device.state_dir / "recordings"
+        bounds = Bounds(stills.every_s, stills.max_mb * MB, record.min_free_mb * MB)
+        take = partial(self.stills.take, stills.size)
+        is_usable = partial(_is_mounted, folder) if record.own_partition else lambda: True
+        return Lapse(folder / "lapse", bounds, take, is_usable)
+
     def handlers(self, late: Late) -> dict[str, Handler]:
         """What each command of the table does here."""
         return {
@@ -55,6 +71,8 @@ class Pictures:
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What runs as long as the agent."""
         yield "stills", self.stills.run()
+        if self._lapse:
+            yield "lapse", self._lapse.run()
 
     async def close(self) -> None:
         """Give up what is being made."""
@@ -80,6 +98,10 @@ class Pictures:
         if found := await self.thumbnails.find(wish.event):
             return found
         raise CommandError("no-picture", "the camera has no picture of this event, or not any more")
+
+
+def _is_mounted(folder: Path) -> bool:
+    return any(os.path.ismount(one) for one in (folder, *folder.parents[:-1]))
 
 
 def _picture(still: Still) -> Picture:

@@ -51,6 +51,7 @@ for _command in (
     programs.run,
     programs.demo,
     client.watch,
+    client.snapshot,
     client.sms,
     doctor.doctor,
     evidence.export,

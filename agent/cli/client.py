@@ -150,7 +150,7 @@ def do(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether you are sure.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Have a camera do something, and print what became of it.
+    """Have a camera do something, and print what became of it; a picture becomes a file here.
 
     Exit code 0 where it was done, 1 where it was refused or failed, 3 where the camera did not answer.
 
@@ -160,6 +160,7 @@ def do(
     """
     log_to_stderr("error")
     from agent.client.commands import NOT_KNOWN, Told, do_command, encode, parse_arguments
+    from agent.client.stills import file_name, has_picture, save
 
     kind = COMMANDS.get(name)
     if kind is not None and kind.question and not yes:
@@ -177,9 +178,62 @@ def do(
         )  # fmt: skip
 
     serve(ask())
-    typer.echo(encode(told) if as_json else printable(told.words))
+    if has_picture(told) and not as_json:
+        typer.echo(printable(save(told, file_name(device, told))))
+    else:
+        typer.echo(encode(told) if as_json else printable(told.words))
     if not told.ok:
         raise typer.Exit(3 if told.code in NOT_KNOWN else 1)
+
+
+def snapshot(
+    device: Annotated[
+        str, typer.Argument(metavar="DEVICE", help="The camera's id; `pinhole fleet` lists them.")
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE.jpg]", help="Default: named by camera and time, here.")
+    ] = None,
+    portal: PortalOption = None,
+    user: UserOption = None,
+    password_file: PasswordOption = None,
+    code: CodeOption = "",
+    full: Annotated[
+        bool, typer.Option("--full", help="The full picture: connects as `pinhole watch` does.")
+    ] = False,
+) -> None:
+    """Take a picture: a small one through the portal, of a camera that may rest; or the full one, live.
+
+    Small is at most 640 pixels wide and 40 kB, which is what a message carries. Exit code 0 where there is a
+    file, 1 where not, 3 where the camera did not answer.
+
+    Examples: [b]pinhole snapshot front-door[/]
+              [b]pinhole snapshot front-door now.jpg --full --portal https://cams.example.org --user ann[/]
+    """
+    log_to_stderr("error")
+    from agent.client.commands import NOT_KNOWN, Told, do_command
+    from agent.client.stills import file_name, save
+    from agent.client.watch import Wish, run_snapshot
+
+    url, sign_in = whom_to_ask(portal, user, password_file, code)
+    if full:
+        wanted = file or file_name(device, Told(""))
+        serve(run_snapshot(Wish(url, sign_in, device, seconds=0.1, stream="main", snapshot=wanted)))
+        typer.echo(str(wanted))
+        return
+    told = Told("")
+
+    async def ask() -> None:
+        nonlocal told
+        told = await do_command(
+            url, sign_in, device, "snapshot", {}, expires_s=None, is_confirmed=True,
+            say=lambda words: typer.echo(printable(words), err=True),
+        )  # fmt: skip
+
+    serve(ask())
+    if not told.ok:
+        typer.echo(printable(told.words), err=True)
+        raise typer.Exit(3 if told.code in NOT_KNOWN else 1)
+    typer.echo(printable(save(told, file or file_name(device, told))))
 
 
 def sms(

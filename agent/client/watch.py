@@ -89,6 +89,11 @@ async def run_watch(wish: Wish, *, json_wanted: bool) -> None:
             print(json.dumps(as_json(session.meter, device, path, errors, now)), flush=True)  # noqa: T201
 
 
+async def run_snapshot(wish: Wish) -> None:
+    """Watch without a word, for as long as the first picture takes. Raises PinholeError."""
+    await _watch(wish, Call())
+
+
 async def _watch(wish: Wish, session: Call) -> None:
     async with contextlib.AsyncExitStack() as stack:
         peer = await stack.enter_async_context(calling(wish, session))

@@ -497,10 +497,20 @@ class DataPlanSettings(Section):
 class StillsSettings(Section):
     """Single pictures: for the dashboard's grid, of events, and by the clock."""
 
-    settable = frozenset({"through_portal"})
+    settable = frozenset({"through_portal", "every_s", "size", "max_mb"})
     through_portal: bool = Field(
         default=True,
         description="Stills and pictures of events may go through broker and portal, which can see them.",
+    )
+    every_s: Literal[0] | Annotated[int, Field(ge=10, le=86_400)] = Field(
+        default=0,
+        description="A still is kept on the device, in `lapse` of the recordings' folder, every so many "
+        "seconds; 0: none.",
+        examples=[300],
+    )
+    size: Literal["small", "full"] = Field(default="full", description="Of these: 640 pixels wide, or all.")
+    max_mb: int = Field(
+        default=500, ge=1, le=1_000_000, description="What these may take, in MB (10^6); the oldest goes."
     )
 
 

@@ -1,0 +1,103 @@
+"""Stills by the clock: a time-lapse on the device, within so many bytes; the oldest goes."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.errors import CameraError
+from agent.model.disk import write_whole
+from agent.model.log_limit import LogLimit
+from agent.model.still import Still
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".jpg"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How often, and how much."""
+
+    every_s: float
+    max_bytes: int
+    min_free_bytes: int
+    """Of the file system; below it no still is written."""
+
+
+class Lapse:
+    """`<folder>/2026-11-29/101500.jpg`, in UTC. A disk that fails costs stills, and nothing else."""
+
+    def __init__(
+        self,
+        folder: Path,
+        bounds: Bounds,
+        take: Callable[[], Awaitable[Still]],
+        is_usable: Callable[[], bool] = lambda: True,
+        unix_s: Callable[[], float] = time.time,
+    ) -> None:
+        """`is_usable`: whether the folder is where it should be, as its partition may not be mounted."""
+        self._folder, self._bounds, self._take = folder, bounds, take
+        self._is_usable, self._unix_s = is_usable, unix_s
+        self._kept: deque[tuple[Path, int]] = deque()
+        """With their sizes in bytes, the oldest first."""
+        self._kept_bytes = 0
+        self._is_loaded = False
+        self._faults = LogLimit(600.0)
+
+    async def run(self) -> None:
+        """Until cancelled: one still each whole multiple of `every_s`, so that all of them lie evenly."""
+        while True:
+            every_s = self._bounds.every_s
+            await asyncio.sleep(every_s - self._unix_s() % every_s)
+            await self.take_one()
+
+    async def take_one(self) -> None:
+        """Take one now, and keep it."""
+        try:
+            still = await self._take()
+            await asyncio.to_thread(self._keep, still)
+        except CameraError as exc:
+            self._complain(f"no still was taken by the clock: {exc}")
+        except OSError as exc:
+            self._complain(f"stills by the clock are not kept: {self._folder}: {exc.strerror or exc}")
+
+    def _keep(self, still: Still) -> None:
+        if not self._is_usable():
+            raise OSError("its partition is not mounted")
+        if not self._is_loaded:
+            self._load()
+        at = datetime.fromtimestamp(still.taken_at, UTC)
+        file = self._folder / f"{at:%Y-%m-%d}" / f"{at:%H%M%S}{SUFFIX}"
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_room(len(still.jpeg))
+        space = os.statvfs(file.parent)
+        if space.f_bavail * space.f_frsize - len(still.jpeg) < self._bounds.min_free_bytes:
+            raise OSError("the disk has no room beside what is kept free")
+        write_whole(file, still.jpeg)
+        self._kept.append((file, len(still.jpeg)))
+        self._kept_bytes += len(still.jpeg)
+
+    def _load(self) -> None:
+        found = sorted(self._folder.glob(f"*/*{SUFFIX}"), key=lambda file: (file.parent.name, file.name))
+        self._kept = deque((file, file.stat().st_size) for file in found)
+        self._kept_bytes = sum(size for _, size in self._kept)
+        self._is_loaded = True
+
+    def _make_room(self, size_bytes: int) -> None:
+        while self._kept and self._kept_bytes + size_bytes > self._bounds.max_bytes:
+            file, of_it_bytes = self._kept.popleft()
+            self._kept_bytes -= of_it_bytes
+            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # there are more of that day
+                file.parent.rmdir()
+
+    def _complain(self, words: str) -> None:
+        if self._faults.note(time.monotonic()):
+            log.warning("%s", words)
