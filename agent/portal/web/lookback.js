@@ -3,6 +3,7 @@
 import { get, segment } from "./api.js";
 import { commandDevice } from "./commands.js";
 import { announce, el, iconButton, setText, tool } from "./dom.js";
+import { SaveClip } from "./export.js";
 import { Sheets } from "./sheets.js";
 import { Timeline, exactly } from "./timeline.js";
 
@@ -60,6 +61,7 @@ export class LookBack extends EventTarget {
     this.speed = el("select", { "aria-label": "Speed", onchange: () => this.#setSpeed(Number(this.speed.value)) }, ...SPEEDS.map((speed) => el("option", { value: speed, selected: speed === 1 }, speedName(speed))));
     this.width = el("select", { "aria-label": "Shown", onchange: () => this.timeline.zoom(Number(this.width.value)) }, ...WIDTHS.map(([seconds, name]) => el("option", { value: seconds, selected: seconds === String(FIRST_S) }, name)));
     this.day = el("input", { type: "date", "aria-label": "Day", onchange: () => this.#showDay() });
+    this.save = new SaveClip(device, viewer, () => this.#at);
     this.said = el("p", { class: "lookback-said", role: "status" });
     const buttons = el(
       "div",
@@ -73,7 +75,7 @@ export class LookBack extends EventTarget {
       this.live,
     );
     const top = el("div", { class: "lookback-top" }, this.words, this.what, buttons, el("div", { class: "lookback-range" }, this.day, this.width));
-    this.element = el("section", { class: "lookback", "aria-label": "Looking back", hidden: true }, top, this.said, this.timeline.element, this.tile);
+    this.element = el("section", { class: "lookback", "aria-label": "Looking back", hidden: true }, top, this.said, this.timeline.element, this.save.element, this.tile);
     this.timeline.addEventListener("seek", ({ detail }) => this.#onSeek(detail));
     this.timeline.addEventListener("hover", ({ detail }) => this.#onHover(detail));
     this.timeline.addEventListener("range", () => this.#load());

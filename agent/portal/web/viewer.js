@@ -100,6 +100,11 @@ export class Viewer extends EventTarget {
     return this.#stick;
   }
 
+  /** Another data channel of the session; null while there is none. */
+  openChannel(label, protocol) {
+    return this.#pc?.connectionState === "connected" ? this.#pc.createDataChannel(label, { protocol }) : null;
+  }
+
   /** What the device last said of this session, with when that came; null before. */
   get deviceStats() {
     return this.#control?.deviceStats ?? null;
