@@ -92,7 +92,7 @@ class Recordings:
         most_bps = self._capture.most_bps[name]
         wanted_bps = self._settings.record.unwatched_bitrate_bps if name == "main" else None
         bitrate_bps = min(most_bps, wanted_bps or most_bps)
-        return Source(stream.reading, partial(self._control.keeping, name, bitrate_bps), bitrate_bps)
+        return Source(stream.reading, partial(self._control.keeping, name, bitrate_bps), most_bps)
 
     def _page(self, wish: RecordingsWanted) -> RecordingsPage:
         return page_of(self._used_index(), wish)

@@ -73,7 +73,11 @@ def lock(index: Index, cap_bytes: int, wish: RecordedTime, *, is_locked: bool) -
                 f"no more than {LOCKED_SHARE:.0%} of the room for recordings can be locked, and"
                 f" {index.locked_bytes >> 20} MB are: unlock some, or save what you want to keep elsewhere",
             )
-    return Locked(index.lock(from_us, until_us, is_locked=is_locked), index.locked_bytes)
+    try:
+        count = index.lock(from_us, until_us, is_locked=is_locked)
+    except (OSError, sqlite3.Error) as exc:
+        raise CommandError("disk", f"the recordings' disk does not take it: {exc}") from exc
+    return Locked(count, index.locked_bytes)
 
 
 def _told(spans: list[tuple[int, int]], end_us: int) -> tuple[RecordedSpan, ...]:

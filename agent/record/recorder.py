@@ -31,6 +31,10 @@ LATE_US = 5_000_000
 """A trigger tells of what began up to so long ago: motion is found a while after it began."""
 MAX_RING_BYTES = 12 * 1024 * 1024
 LOOK_S = 1.0
+SETTLED_S = 60.0
+"""A card that fails again within this has not recovered: nobody is told each time."""
+GRACE_S = 15.0
+"""After a failure what is lost up to a keyframe belongs to it."""
 RARELY_S = 3600.0
 """Between two events that say the same."""
 
@@ -52,7 +56,8 @@ class Source:
     reading: Callable[[Reader], AbstractContextManager[None]]
     keeping: Callable[[], AbstractContextManager[None]]
     """Its encoder makes what the settings say while nobody watches, for the length of the block."""
-    bitrate_bps: int
+    most_bps: int
+    """The most that its encoder makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +91,16 @@ class Recorder:
         self._card: Card | None = None
         self._report = Report()
         self._lost_before = 0
-        self._locked_told_s = self._full_told_s = self._lost_told_s = -RARELY_S
+        self._is_failure_told = False
+        self._well_since_s = 0.0
+        self._locked_told_s = self._lost_told_s = -24 * RARELY_S
         self._faults = LogLimit(60.0)
         pre_us, keyframe_us = int(settings.pre_s * 1e6), int(settings.keyframe_s * 1e6)
         self._pre_us = pre_us
         self._tracks = {
             stream: Track(
                 stream,
-                Ring(pre_us + LATE_US, _ring_bytes(source, pre_us + LATE_US + keyframe_us)),
+                Ring(pre_us + LATE_US, _ring_bytes(source.most_bps, pre_us + LATE_US + keyframe_us)),
                 keyframe_us,
                 self._put,
                 lambda name: self._do(finish(name)),
@@ -168,6 +175,7 @@ class Recorder:
         if self._settings.mode == "off":
             await asyncio.Event().wait()
         loop = asyncio.get_running_loop()
+        self._is_base = False
         card = self._card = Card(
             self._place, self._read_clock, lambda report: call_soon(loop, self._take_report, report)
         )
@@ -208,6 +216,7 @@ class Recorder:
             self._on_change()
         for track in self._tracks.values():
             track.flush_stale(_now_us())
+        self._tell_recovery()
         self._tell_losses()
 
     def _calm_down(self) -> None:
@@ -247,14 +256,12 @@ class Recorder:
     def _take_report(self, report: Report) -> None:
         before, self._report = self._report, report
         now_s = time.monotonic()
-        if report.problem and report.problem != before.problem:
-            if not report.is_full:
-                self._on_event("record-failed", f"Nothing is recorded: {report.problem}", {})
-            elif now_s - self._full_told_s >= RARELY_S:
-                self._full_told_s = now_s
-                self._on_event("record-disk-full", f"Nothing is recorded: {report.problem}", {})
+        if report.problem and not self._is_failure_told:
+            self._is_failure_told = True
+            kind: EventKind = "record-disk-full" if report.is_full else "record-failed"
+            self._on_event(kind, f"Nothing is recorded: {report.problem}", {})
         elif before.problem and not report.problem:
-            self._on_event("record-recovered", "It is recorded again", {"lost": self._lost})
+            self._well_since_s = now_s
             self._keep(_now_us())  # the writers are new
         index = self.index
         is_near = index and report.cap_bytes and index.locked_bytes > LOCKED_WARN_SHARE * report.cap_bytes
@@ -266,10 +273,16 @@ class Recorder:
         if report.problem != before.problem:
             self._on_change()
 
+    def _tell_recovery(self) -> None:
+        is_well = not self._report.problem and time.monotonic() - self._well_since_s >= SETTLED_S
+        if self._is_failure_told and is_well:
+            self._is_failure_told = False
+            self._on_event("record-recovered", "It is recorded again", {"lost": self._lost})
+
     def _tell_losses(self) -> None:
         """A card that is too slow, at most once an hour; one that fails has told."""
         lost, now_s = self._lost, time.monotonic()
-        if self._report.problem:
+        if self._report.problem or now_s - self._well_since_s < GRACE_S:
             self._lost_before = lost
         elif lost > self._lost_before and now_s - self._lost_told_s >= RARELY_S:
             words = f"{lost - self._lost_before} pictures were not recorded: the card is too slow"
@@ -277,9 +290,9 @@ class Recorder:
             self._on_event("recordings-lost", words, {"lost": lost})
 
 
-def _ring_bytes(source: Source, span_us: int) -> int:
+def _ring_bytes(most_bps: int, span_us: int) -> int:
     """Twice what the stream takes in that time, since an encoder is not held to its rate by the second."""
-    return min(MAX_RING_BYTES, max(1 << 20, 2 * span_us * source.bitrate_bps // 8_000_000))
+    return min(MAX_RING_BYTES, max(1 << 20, 2 * span_us * most_bps // 8_000_000))
 
 
 def _now_us() -> int:

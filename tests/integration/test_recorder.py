@@ -203,6 +203,7 @@ async def test_keyframes_are_asked_for_so_that_a_clip_begins_in_time(tmp_path, c
 async def test_a_folder_that_cannot_be_used_is_said_and_taken_up_again(tmp_path, clock, monkeypatch):
     monkeypatch.setattr("agent.record.card.RETRY_S", 0.0)
     monkeypatch.setattr("agent.record.card.LOOK_S", 0.01)
+    monkeypatch.setattr(recorder_module, "SETTLED_S", 0.0)
     folder = tmp_path / "recordings"
     folder.write_text("no folder")
     camera = clock(Camera(folder, mode="continuous"))
@@ -216,10 +217,27 @@ async def test_a_folder_that_cannot_be_used_is_said_and_taken_up_again(tmp_path,
         await until(lambda: camera.recorder.section().state == "recording")
         camera.push(10)
         await until(lambda: camera.spans)
+        await until(lambda: len(camera.events) > 1)
         assert [kind for kind, _ in camera.events] == ["record-failed", "record-recovered"]
     finally:
         task.cancel()
         await asyncio.wait((task,))
+
+
+async def test_a_card_that_fails_again_and_again_is_told_of_once(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr("agent.record.card.RETRY_S", 0.0)
+    monkeypatch.setattr("agent.record.card.LOOK_S", 0.01)
+    async with clock(Camera(tmp_path, mode="continuous")).running() as camera:
+        seen = []
+
+        def fail(_opened):
+            seen.append(True)
+            raise OSError(5, "Input/output error")
+
+        for number in range(1, 6):
+            await until(lambda number=number: camera.recorder._card.do(fail) and len(seen) >= number)
+        assert [kind for kind, _ in camera.events] == ["record-failed"]
+        assert "Input/output error" in camera.events[0][1]
 
 
 async def test_a_card_without_a_file_system_is_refused_where_it_should_have_its_own(tmp_path, clock):
