@@ -21,7 +21,7 @@ MAX_WAITING_CHUNKS = 128
 """Parts of messages that are not complete; a browser's largest question is one chunk."""
 MAX_TSN_AHEAD = 1024
 """How far a TSN may be from the last one in order, in both directions of the association."""
-MAX_QUEUED_ANSWERS = 64
+MAX_QUEUED_ANSWERS, MAX_QUEUED_BYTES = 64, 256 * 1024
 MAX_PACKET_BYTES = 16 * 1024
 
 DATA, INIT, INIT_ACK, SACK, FORWARD_TSN = 0, 1, 2, 3, 192
@@ -67,7 +67,8 @@ class DataTransport(RTCSctpTransport):
 
     def _data_channel_send(self, channel: RTCDataChannel, data: bytes | str) -> None:
         # A viewer that asks and never takes the answers gets no more of them.
-        if len(self._data_channel_queue) < MAX_QUEUED_ANSWERS:
+        queued_bytes = sum(len(item[2]) for item in self._data_channel_queue)
+        if len(self._data_channel_queue) < MAX_QUEUED_ANSWERS and queued_bytes < MAX_QUEUED_BYTES:
             super()._data_channel_send(channel, data)
 
 
