@@ -107,7 +107,7 @@ export class MotionPage {
     this.board.element.dataset.state = state;
     const where = zones.length ? ` in ${zones.join(", ")}` : "";
     const words = state === "moving" ? `${STATES.moving}${where}.` : STATES[state] ?? state;
-    setText(this.now, [words, score ? `As clear as ${Math.round(score * 100)} %.` : "", isRaining ? "It rains or snows: what lights up for a moment is passed over." : ""].filter(Boolean).join(" "));
+    setText(this.now, [words, score ? `As clear as ${Math.round(score * 100)} %.` : "", isRaining ? "Much lights up for a moment alone, as in rain: that is passed over." : ""].filter(Boolean).join(" "));
     [this.cells.width, this.cells.height] = [columns, rows];
     const context = this.cells.getContext("2d");
     const image = context.createImageData(columns, rows);
