@@ -188,6 +188,17 @@ async def test_a_blank_picture_says_why_and_a_head_asks_for_a_preset():
         assert camera.saved == [{"polygons": [SQUARE], "preset": 3}]
 
 
+async def test_who_watches_is_told_why_the_picture_is_black():
+    async with open_page() as (part, page):
+        Camera(part, masks={"state": "blank", "problem": "masks.json is damaged", "version": 2})
+        part.desk.add_user("vera", None, cameras=["front"], password=PASSWORD)
+        await page.goto(f"{part.url}/#/camera/front")
+        await enter_password(page, "vera")
+        said = page.get_by_text("Blanked by its privacy masks")
+        await expect(said).to_be_visible()
+        await expect(said).to_have_attribute("title", "masks.json is damaged")
+
+
 async def test_who_may_not_manage_is_told_nothing_of_them():
     async with open_page() as (part, page):
         camera = Camera(part)

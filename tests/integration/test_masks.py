@@ -43,9 +43,9 @@ def test_a_mask_is_set_kept_spoilt_and_set_anew():
         masked = still()
         assert_black(masked, [POLYGON])
         assert_seen(masked, BARS[0])
-        told = do("set-masks", "polygons=0,0 1,1")
-        assert (told["ok"], told["code"]) == (False, "invalid")
-        assert "a mask has 3 to 24 corners, and this one 2" in told["message"]
+        refused = one.pinhole("do", "door", "set-masks", "polygons=0,0 1,1", *who, check=False)
+        assert refused.returncode == 1
+        assert "a mask has 3 to 24 corners, and this one 2" in " ".join(refused.stderr.split())
 
         one.stop_agent("door")
         one.start_agent("door")

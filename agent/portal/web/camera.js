@@ -84,13 +84,16 @@ export class CameraView {
     const stream = device && streamOf(device);
     this.smallButton.hidden = !device?.sections.streams?.preview;
     this.#viewer.fps = stream?.fps ?? 0;
+    const masks = device?.sections.masks;
     const parts = [
+      masks?.state === "blank" ? "Blanked by its privacy masks" : "",
       linkEnds ? `Your link ends ${moment(linkEnds)}` : "",
       device ? watchersOf(device) : "",
       device ? motionOf(device) : "",
       stream ? `${size(stream.width_px, stream.height_px)} · ${Math.round(stream.fps)} fps` : "",
     ];
     setText(this.detail, parts.filter(Boolean).join(" · "));
+    this.detail.title = masks?.problem ?? "";
     this.modem?.update(device);
     this.overlay.updateHealth(device?.sections.health);
     this.overlay.updatePlace(device?.sections.gnss);

@@ -3,10 +3,12 @@
 import random
 
 import pytest
-from fakes.ptz_rig import Rig
+from fakes.ptz_rig import Rig, Store
 
+from agent.config import PtzSettings
 from agent.serial.ptz.head import ORDER_S
 from agent.serial.ptz.motion import ForgetPreset, GoHome, GoPreset, KeepPreset, Pulse, Velocity
+from agent.serial.ptz.wiring import build
 
 PROTOCOLS = ["pelco-d", "pelco-p", "visca", "visca-ip"]
 
@@ -103,3 +105,33 @@ def test_it_never_moves_while_it_is_said_to_stand(protocol) -> None:
                 rested += 1
                 assert not rig.fake.is_moving
     assert rested > 100
+
+
+async def test_who_masks_the_picture_hears_of_a_motion_before_its_first_frame() -> None:
+    now_s, places = [100.0], []
+    ptz = build(
+        PtzSettings(port="/dev/head"),
+        Store(),
+        clock=lambda: now_s[0],
+        tell=lambda *_: None,
+        on_change=lambda: None,
+        on_event=lambda *_: None,
+        on_place=places.append,
+    )
+    head = ptz.runner._head
+
+    def pass_time(seconds: float) -> None:
+        ends_s = now_s[0] + seconds
+        while now_s[0] < ends_s:
+            ptz.runner._tick(now_s[0])
+            head.next_frame(now_s[0])
+            now_s[0] += 0.05
+
+    head.opened(now_s[0])
+    pass_time(5)
+    assert set(places) == {None}
+    head.order(KeepPreset(4), now_s=now_s[0])
+    pass_time(ORDER_S + 1)
+    assert places[-1] == 4
+    head.drive(Velocity(pan=1), now_s[0])
+    assert places[-1] is None
