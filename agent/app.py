@@ -117,6 +117,7 @@ class Agent:
             self._limits,
             lambda name, take: self.streams[name].reading_rtp(take),
             settings.webrtc.uplink_bps,
+            is_read=lambda name: self.streams[name].is_read,
         )
         self.recordings = Recordings(
             settings, self.capture, self.streams, self.control, self._on_event, self._publish_state

@@ -163,12 +163,19 @@ class Capture:
     def demand(self, stream: StreamName, bitrate_bps: int, fps_share: float, scale: float) -> None:
         """What a stream's encoder is to make, from the next picture on; see `EncoderDemand`."""
         outlet = self._outlets[stream]
-        wanted = EncoderDemand(bitrate_bps, False, fps_share, scale, outlet.demand.is_active)
+        wanted = dataclasses.replace(outlet.demand, bitrate_bps=bitrate_bps, fps_share=fps_share, scale=scale)
         if wanted != outlet.demand:
             outlet.demand = wanted
             self._note_fps()
             if self._running:
                 self._running.apply(stream, wanted)
+
+    def hold(self, stream: StreamName, *, is_held: bool) -> None:
+        """Whether the next pictures are left out before the encoder; for less than `Patience.silence_s`."""
+        outlet = self._outlets[stream]
+        outlet.hold(is_held=is_held)
+        if self._running:
+            self._running.apply(stream, outlet.demand)
 
     def made_bps(self, stream: StreamName) -> int | None:
         """What the encoder makes of its demand: less where the scene needs less; None while not known."""

@@ -107,6 +107,11 @@ class BandwidthEstimator:
         return self._loss.usual
 
     @property
+    def noise_ms(self) -> float:
+        """How much the link delays one report more than another, without a queue."""
+        return self._delay.noise_ms
+
+    @property
     def route_s(self) -> float:
         """The round trip without queues."""
         return self._least_rtt_ns / 1e9

@@ -1,10 +1,11 @@
 """One viewer's estimate and pacer as one thing: what its lane asks and tells. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agent.control.bandwidth import BandwidthEstimator
 from agent.control.demand import Viewer
 from agent.control.fec import Protection
+from agent.control.hold import patience_ns
 from agent.control.pacer import Pacer
 from agent.model.media import RtpFrame
 from agent.model.pacing import Departure
@@ -22,7 +23,13 @@ POLL_NS, IDLE_POLL_NS = 100_000_000, 250_000_000
 class LaneControl:
     """Decides when each packet to one viewer leaves. Times are `time.monotonic_ns()`."""
 
-    def __init__(self, start_bps: int, min_bps: int, max_bps: int) -> None:
+    def __init__(
+        self, start_bps: int, min_bps: int, max_bps: int, on_held_up: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_held_up` hears each change of `is_held_up`."""
+        self.is_held_up = False
+        """Whether another picture would only wait behind the last one."""
+        self._on_held_up = on_held_up
         self._estimator = BandwidthEstimator(start_bps, min_bps, max_bps)
         self._protection = Protection()
         self._pacer = Pacer(self._protection.repairs)
@@ -71,6 +78,7 @@ class LaneControl:
         self._has_lost_picture = self._has_lost_picture and not frame.is_keyframe
         self._follow(now_ns)  # also before the first `take`: what is late depends on the rate
         self._pacer.push(frame, now_ns)
+        self._note_held_up(now_ns)
 
     def resend(self, seq: int, size_bytes: int, now_ns: int) -> None:
         """The viewer misses this packet."""
@@ -86,12 +94,16 @@ class LaneControl:
         self._follow(now_ns)
         if probe := self._estimator.probe_due(now_ns):
             self._pacer.probe(probe)
-        return self._pacer.take(now_ns, self._estimator.allowance_bytes(now_ns))
+        departures = self._pacer.take(now_ns, self._estimator.allowance_bytes(now_ns))
+        self._note_held_up(now_ns)
+        return departures
 
     def next_ns(self, now_ns: int) -> int:
         """When to `take` again, unless a frame or a report comes before."""
-        due_ns = self._pacer.next_ns()
+        due_ns, overdue_ns = self._pacer.next_ns(), self._pacer.overdue_ns
         latest_ns = now_ns + (POLL_NS if self._pacer.is_waiting else IDLE_POLL_NS)
+        if overdue_ns is not None and not self.is_held_up:
+            latest_ns = min(latest_ns, overdue_ns + patience_ns(self._estimator.noise_ms))
         return latest_ns if due_ns is None else min(due_ns, latest_ns)
 
     def on_sent(self, transport_seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None) -> None:
@@ -106,6 +118,7 @@ class LaneControl:
         self._has_report = True
         self._estimator.on_feedback(arrivals, now_ns)
         self._protection.update(self._estimator.usual_loss, self._estimator.route_s)
+        self._note_held_up(now_ns)
 
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
         """An RTCP receiver report."""
@@ -126,6 +139,14 @@ class LaneControl:
             is_stalled=self._estimator.is_stalled(now_ns),
             wants_keyframe=self._pacer.wants_keyframe or self._has_lost_picture,
         )
+
+    def _note_held_up(self, now_ns: int) -> None:
+        overdue_ns = self._pacer.overdue_ns
+        is_late = overdue_ns is not None and now_ns - overdue_ns >= patience_ns(self._estimator.noise_ms)
+        is_held_up = is_late or self._estimator.is_stalled(now_ns)
+        if is_held_up != self.is_held_up:
+            self.is_held_up = is_held_up
+            self._on_held_up()
 
     def _follow(self, now_ns: int) -> None:
         if now_ns == self._followed_ns:  # a frame was pushed just now

@@ -21,6 +21,9 @@ MAX_QUEUE_MS = 250
 """Frames without keyframes, at the target: what waits longer is late for a live picture."""
 MAX_AGE_NS = 1_500_000_000
 """Whatever stands in front: a keyframe that took this long has been overtaken by events."""
+MAX_BLOCKED_QUEUE_MS, MAX_BLOCKED_AGE_NS = 160, 600_000_000
+"""The same while nothing may leave: where pictures are held before the encoder (`hold.py`) one or two wait,
+and to go on with them is quicker than a keyframe, which is five times as large."""
 MAX_LATE_NS = 40_000_000
 """A busy machine calls late by so much at most: what it owes then leaves at once, and waits for no queue."""
 PACKET_OVERHEAD_BYTES = 50
@@ -83,6 +86,15 @@ class Pacer:
     def wants_keyframe(self) -> bool:
         """The picture cannot go on without one, and the link would take it."""
         return self._needs_keyframe and not self._is_blocked
+
+    @property
+    def overdue_ns(self) -> int | None:
+        """From when on the picture that is next to leave waits; a keyframe takes its time at our own pace."""
+        if not self._frames:
+            return None
+        head = self._frames[0]
+        is_paced = head.frame.is_keyframe and not self._is_blocked
+        return head.at_ns + (_size(head.frame) * 8_000_000_000 // self._pacing_bps if is_paced else 0)
 
     @property
     def is_waiting(self) -> bool:
@@ -233,7 +245,8 @@ class Pacer:
     def _is_late(self, now_ns: int) -> bool:
         age_ns = now_ns - self._frames[0].at_ns
         if self._is_blocked:
-            return age_ns > MAX_QUEUE_MS * 1_000_000
+            is_much = self.queue_ms > MAX_BLOCKED_QUEUE_MS and age_ns > MAX_QUEUE_MS * 1_000_000
+            return is_much or age_ns > MAX_BLOCKED_AGE_NS
         limit_bytes = MAX_QUEUE_MS * self._target_bps // 8000 + self._slack_bytes
         return age_ns > MAX_AGE_NS or self._queued_bytes > limit_bytes
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from agent.control.demand import MIN_BITS_PER_PIXEL, OVERHEAD, Demand, Limits, Viewer, share_bps
 from agent.control.feed import Feed, Sink, Subscribe
+from agent.control.hold import Hold
 from agent.control.lane import LaneControl
 from agent.control.placement import Placement
 from agent.model.media import STREAMS, Need, RtpFrame, StreamName
@@ -38,6 +39,9 @@ class Encoders(Protocol):
     def demand(self, stream: StreamName, bitrate_bps: int, fps_share: float, scale: float) -> None:
         """From the next picture on."""
 
+    def hold(self, stream: StreamName, *, is_held: bool) -> None:
+        """Whether the next pictures are left out before the encoder."""
+
     def request_keyframe(self, stream: StreamName, need: Need) -> None:
         """As soon as there can be one for this need."""
 
@@ -54,7 +58,7 @@ class ViewerControl:
         feed: Feed,
         lane: LaneControl,
         on_begin: Callable[[], None],
-        on_frame: Callable[[], None],
+        on_frame: Callable[[StreamName], None],
     ) -> None:
         self.wanted: StreamName = wanted
         """May change at any time."""
@@ -99,7 +103,7 @@ class ViewerControl:
 
         def take(frame: RtpFrame) -> None:
             sink(frame)
-            self._on_frame()
+            self._on_frame(self.feed.stream)
 
         self.feed.begin(take)
         self.is_streaming = True
@@ -120,15 +124,19 @@ class StreamControl:
         limits: Callable[[], Mapping[StreamName, Limits]],
         subscribe: Subscribe,
         uplink_bps: int | None = None,
+        is_read: Callable[[StreamName], bool] = lambda _: False,
     ) -> None:
         """`limits` of each stream that there is, asked all the time, for the camera may come late.
 
-        `uplink_bps` is what all viewers together may take.
+        `uplink_bps` is what all viewers together may take. `is_read` says whether somebody else than viewers
+        wants every picture of a stream.
         """
         self._encoders = encoders
         self._limits = limits
         self._subscribe = subscribe
         self._uplink_bps = uplink_bps
+        self._is_read = is_read
+        self._holds: dict[StreamName, Hold] = {stream: Hold() for stream in STREAMS}
         self._viewers: list[ViewerControl] = []
         self._is_watched, self._is_due = asyncio.Event(), asyncio.Event()
         self._due_ns = 0
@@ -141,7 +149,8 @@ class StreamControl:
         """A viewer from its offer to its end; the stream it wants is encoded from now on."""
         limits = self._limits()
         most = limits.get(wanted) or limits["main"]
-        lane = LaneControl(min(START_BPS, most.max_bps), MIN_LANE_BPS, int(most.max_bps * HEADROOM))
+        most_bps = int(most.max_bps * HEADROOM)
+        lane = LaneControl(min(START_BPS, most.max_bps), MIN_LANE_BPS, most_bps, self._follow_holds)
         with Feed(self._subscribe, wanted if wanted in limits else "main") as feed:
             one = ViewerControl(wanted, feed, lane, partial(self._begin, feed), self._on_frame)
             self._viewers.append(one)
@@ -150,6 +159,7 @@ class StreamControl:
                 yield one
             finally:
                 self._viewers.remove(one)
+                self._follow_holds()
                 if not self._viewers:
                     self._is_watched.clear()
                     self._demands.clear()
@@ -201,10 +211,16 @@ class StreamControl:
             return
         now_ns = time.monotonic_ns()
         limits = self._within_uplink(self._limits())
-        states = {one: one.lane.viewer(now_ns) for one in streaming}
+        states = {one: self._state(one, now_ns) for one in streaming}
         self._place(states, limits, now_ns)
         for stream, of in limits.items():
             self._follow_stream(stream, of, states, limits, now_ns)
+        self._follow_holds()
+
+    def _state(self, one: ViewerControl, now_ns: int) -> Viewer:
+        """What waits while pictures are held is one or two, and no reason for smaller ones beside that."""
+        state = one.lane.viewer(now_ns)
+        return replace(state, queue_ms=0) if self._holds[one.stream].is_on else state
 
     async def run(self) -> None:
         """Follow until cancelled; nothing runs while nobody watches."""
@@ -217,9 +233,29 @@ class StreamControl:
                 async with asyncio.timeout(SILENT_S):
                     await self._is_due.wait()
 
-    def _on_frame(self) -> None:
-        if time.monotonic_ns() >= self._due_ns:
+    def _on_frame(self, stream: StreamName) -> None:
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._due_ns:
             self._is_due.set()
+        if self._holds[stream].is_wanted:
+            self._holds[stream].on_picture(now_ns)
+            self._follow_holds()
+
+    def _follow_holds(self) -> None:
+        """At once: the very next picture is to be left out, or not to be."""
+        now_ns = time.monotonic_ns()
+        for stream, hold in self._holds.items():
+            held_up = [
+                one.lane.is_held_up for one in self._viewers if one.is_streaming and one.stream == stream
+            ]
+            if (any(held_up) or hold.is_wanted) and not self._may_hold(stream):
+                held_up = []
+            if hold.update(held_up, now_ns):
+                self._encoders.hold(stream, is_held=hold.is_on)
+
+    def _may_hold(self, stream: StreamName) -> bool:
+        limits = self._limits().get(stream)
+        return limits is not None and limits.can_skip and not self._is_read(stream)
 
     def _place(
         self, states: Mapping[ViewerControl, Viewer], limits: Mapping[StreamName, Limits], now_ns: int

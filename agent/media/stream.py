@@ -106,15 +106,25 @@ class Stream:
         self._watching = watching
         self._request_keyframe = request_keyframe
         self._readers: list[Reader] = []
+        self._whole_readers = 0
         self._takers: list[TakeFrame] = []
         self._faults = LogLimit()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether somebody wants every unit, and not only what a viewer's link carries."""
+        return self._whole_readers > 0
 
     @contextmanager
     def reading(self, reader: Reader) -> Iterator[None]:
         """Units go to `reader` for the length of the block, from a keyframe on that is asked for."""
-        with self._watching(), _listed(self._readers, reader):
-            self._request_keyframe(Need.START)
-            yield
+        self._whole_readers += 1
+        try:
+            with self._watching(), _listed(self._readers, reader):
+                self._request_keyframe(Need.START)
+                yield
+        finally:
+            self._whole_readers -= 1
 
     @contextmanager
     def overhearing(self, reader: Reader) -> Iterator[None]:

@@ -90,3 +90,5 @@ class EncoderDemand:
     """Of each side of the stream's full picture."""
     is_active: bool = True
     """False: nobody watches, and nothing is encoded."""
+    is_held: bool = False
+    """True: the next pictures are left out, for the last one has not left yet."""

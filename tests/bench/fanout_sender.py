@@ -94,6 +94,9 @@ class Ours:
     def demand(self, *_):
         pass
 
+    def hold(self, *_, **__):
+        pass
+
     def made_bps(self, _stream):
         return None
 

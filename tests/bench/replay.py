@@ -102,6 +102,9 @@ class Encoders:
     def demand(self, *_):
         pass
 
+    def hold(self, *_, **__):
+        pass
+
     def made_bps(self, _stream):
         return None
 

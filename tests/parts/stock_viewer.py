@@ -130,6 +130,9 @@ class Device:
     def demand(self, stream, bitrate_bps, fps_share, scale):
         self.demands[stream] = (bitrate_bps, fps_share, scale)
 
+    def hold(self, *_, **__):
+        """Its viewers are on one machine."""
+
     def made_bps(self, _stream):
         return None
 

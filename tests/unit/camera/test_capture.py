@@ -465,6 +465,31 @@ async def test_a_share_of_the_pictures_and_a_smaller_size_reach_the_encoder(stag
             assert camera.asked["main"] == EncoderDemand(300_000, fps_share=0.5, scale=0.5)
 
 
+async def test_what_is_held_reaches_the_encoder_and_says_nothing_of_what_the_scene_needs(stage) -> None:
+    camera = FakeCamera()
+    async with stage(camera) as it:
+
+        async def made_bps() -> int | None:
+            for _ in range(40):
+                await it.clock.after(0.1)
+                camera.send()
+                await it.clock.after(0.02)
+            return it.capture.made_bps("main")
+
+        with it.capture.watching("main"):
+            await it.until(lambda: it.units)
+            it.capture.demand("main", 300_000, 0.5, 1.0)
+            assert await made_bps() is not None
+            it.capture.hold("main", is_held=True)
+            assert camera.asked["main"] == EncoderDemand(300_000, fps_share=0.5, is_held=True)
+            it.capture.demand("main", 200_000, 0.5, 1.0)
+            assert camera.asked["main"].is_held, "until it is told otherwise"
+            assert await made_bps() is None
+            it.capture.hold("main", is_held=False)
+            assert camera.asked["main"] == EncoderDemand(200_000, fps_share=0.5)
+            assert await made_bps() is not None
+
+
 async def test_the_rest_of_the_agent_sees_whether_it_is_watched_and_for_how_long_it_was_quiet(stage) -> None:
     camera = FakeCamera()
     async with stage(camera) as it:

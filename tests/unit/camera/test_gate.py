@@ -23,6 +23,15 @@ def test_no_more_and_no_less_than_the_share(share, count):
     assert number <= count * share + 1 + 1e-6
 
 
+def test_nothing_while_pictures_are_held_and_then_the_very_next():
+    gate = PictureGate(EncoderDemand(1, fps_share=0.25))
+    assert taken(gate, 2) == [True, False]
+    gate.apply(EncoderDemand(1, fps_share=0.25, is_held=True))
+    assert not any(taken(gate, 10))
+    gate.apply(EncoderDemand(1, fps_share=0.25))
+    assert taken(gate, 5) == [True, False, False, False, True]
+
+
 def test_nothing_while_nobody_watches_and_then_at_once():
     gate = PictureGate(EncoderDemand(1, fps_share=0.25, is_active=False))
     assert not any(taken(gate, 10))

@@ -16,6 +16,7 @@ from agent.control.bandwidth import BandwidthEstimator
 from agent.control.demand import Demand, Limits
 from agent.control.demand import Viewer as ViewerState
 from agent.control.fec import Protection
+from agent.control.hold import Hold, patience_ns
 from agent.control.pacer import PARITY_BYTES, Pacer
 from agent.model.media import RtpFrame
 from agent.model.pacing import Media, Padding, Repair, Resend
@@ -289,6 +290,7 @@ class Simulation:
         limits = Limits(min_bps, max_bps, 30.0, 1280 * 720, can_rescale=False, can_skip=True)
         self.demand = Demand(limits, start_bps)
         self.encoder = Encoder(self.rng, start_bps, max_bps, share=share)
+        self.hold = Hold()
         self.viewer = Viewer(return_ms * MS)
         self.result = Result(self.viewer.played, self.viewer.received_bytes, seconds=seconds)
         self.changes = sorted(changes, key=lambda change: change[0], reverse=True)
@@ -345,14 +347,28 @@ class Simulation:
                     self.resent_ns[seq] = self.now
                     self.pacer.resend(seq, self.history[seq][2], self.now, self.copies)
 
+    def is_held_up(self):
+        """As `LaneControl` has it."""
+        overdue_ns, patience = self.pacer.overdue_ns, patience_ns(self.estimator.noise_ms)
+        is_late = overdue_ns is not None and self.now - overdue_ns >= patience
+        return is_late or self.estimator.is_stalled(self.now)
+
+    def on_picture(self):
+        if self.now < self.frame_ns:
+            return
+        self.frame_ns += int(FRAME_NS / self.encoder.fps_share)
+        self.follow()
+        self.hold.update([self.is_held_up()], self.now)
+        if self.hold.is_on:
+            return
+        self.hold.on_picture(self.now)
+        frame = self.encoder.encode(self.now)
+        self.result.keyframes += frame.is_keyframe
+        self.picture_lost = self.picture_lost and not frame.is_keyframe
+        self.pacer.push(frame, self.now)
+
     def on_clock(self):
-        if self.now >= self.frame_ns:
-            self.frame_ns += int(FRAME_NS / self.encoder.fps_share)
-            self.follow()
-            frame = self.encoder.encode(self.now)
-            self.result.keyframes += frame.is_keyframe
-            self.picture_lost = self.picture_lost and not frame.is_keyframe
-            self.pacer.push(frame, self.now)
+        self.on_picture()
         if self.now >= self.tick_ns:
             self.tick_ns += 5 * MS
             for kind, what in self.viewer.tick(self.now, self.rtt_ns):
@@ -373,7 +389,12 @@ class Simulation:
         wants_keyframe = pacer.wants_keyframe or self.picture_lost
         stalled = estimator.is_stalled(now)
         viewer = ViewerState(
-            target_bps, estimator.loss, pacer.queue_ms, stalled, wants_keyframe, pacer.repair_share
+            target_bps,
+            estimator.loss,
+            0 if self.hold.is_on else pacer.queue_ms,  # as `StreamControl` has it
+            stalled,
+            wants_keyframe,
+            pacer.repair_share,
         )
         wanted = self.demand.update([viewer], now)
         self.encoder.bps, self.encoder.fps_share = wanted.bitrate_bps, wanted.fps_share

@@ -34,9 +34,9 @@ def test_a_policer_is_not_overrun_again_and_again(name):
 
 
 def test_bursts_of_loss_that_are_the_links_own_do_not_throttle():
-    done, used = run("bursty", 1)
-    assert used >= 0.75
-    assert done.freezes()[1] <= 10
+    runs = [run("bursty", seed) for seed in (1, 2, 3)]
+    assert sum(used for _, used in runs) / 3 >= 0.75
+    assert sum(done.freezes()[1] for done, _ in runs) / 3 <= 10
 
 
 @pytest.mark.parametrize(("name", "share", "frozen_s"), [("far", 0.8, 7), ("farther", 0.7, 8)])

@@ -50,6 +50,31 @@ def test_a_viewer_without_a_keyframe_asks_for_one_until_it_comes():
     assert not lane.viewer(START).wants_keyframe
 
 
+def test_a_picture_that_waits_holds_the_next_ones_up_until_it_has_left():
+    changes = []
+    lane = LaneControl(1_500_000, 100_000, 3_000_000, lambda: changes.append(lane.is_held_up))
+    lane.push(frame(0, key=True, packets=60), START)
+    now = START
+    while not media(lane.take(now)) or lane.is_waiting:
+        now = lane.next_ns(now)
+    assert not changes, "a keyframe takes its time"
+    lane.on_sent(0, [1100] * 60, now, None)
+    lane.on_feedback([(seq, now // 1000) for seq in range(10)], now)  # the rest is on its way
+    lane.push(frame(1, packets=60), now)
+    came = now
+    lane.take(now)
+    while not changes:
+        now = lane.next_ns(now)
+        lane.take(now)
+    assert changes == [True]
+    assert now - came <= 50 * MS, "although nothing may leave"
+    lane.on_feedback([(seq, now // 1000) for seq in range(10, 60)], now)
+    while lane.is_waiting:
+        lane.take(now)
+        now = lane.next_ns(now)
+    assert changes == [True, False]
+
+
 def test_there_is_always_a_next_time_to_look():
     lane = make()
     lane.take(START)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.control.pacer import MAX_QUEUE_MS, PACKET_OVERHEAD_BYTES, Pacer
+from agent.control.pacer import MAX_BLOCKED_AGE_NS, MAX_QUEUE_MS, PACKET_OVERHEAD_BYTES, Pacer
 from agent.control.probe import Probe
 from agent.model.media import RtpFrame
 from agent.model.pacing import Media, Padding, Repair, Resend
@@ -159,7 +159,7 @@ def test_a_large_keyframe_may_take_its_time_and_its_followers_too():
 
 def test_without_an_allowance_nothing_leaves_and_old_frames_are_dropped():
     pacer = pacer_at(1_000_000)
-    pacer.push(frame(0, 2, key=True), 0)
+    pacer.push(frame(0, 30, key=True), 0)
     assert pacer.take(1 * MS, 0) == []
     assert pacer.next_ns() is None
     assert pacer.take((MAX_QUEUE_MS + 1) * MS, 0) == []
@@ -167,6 +167,15 @@ def test_without_an_allowance_nothing_leaves_and_old_frames_are_dropped():
     assert not pacer.wants_keyframe  # it could not leave either
     pacer.take((MAX_QUEUE_MS + 2) * MS, OPEN)
     assert pacer.wants_keyframe
+
+
+def test_the_little_that_waits_where_pictures_are_held_is_cheaper_than_a_keyframe_for_a_while():
+    pacer = pacer_at(1_000_000)
+    pacer.push(frame(0, 2, key=True), 0)
+    pacer.take((MAX_QUEUE_MS + 1) * MS, 0)
+    assert pacer.dropped_frames == 0
+    pacer.take(MAX_BLOCKED_AGE_NS + MS, 0)
+    assert pacer.dropped_frames == 1
 
 
 def test_the_allowance_bounds_a_burst():

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -23,11 +23,16 @@ class Camera:
     limits: dict = field(default_factory=lambda: {"main": MAIN, "preview": PREVIEW})
     asked: dict = field(default_factory=dict)
     keyframes: list = field(default_factory=list)
+    held: dict = field(default_factory=dict)
+    read: set = field(default_factory=set)
     sinks: dict = field(default_factory=lambda: {"main": [], "preview": []})
     at: int = 0
 
     def demand(self, stream, bitrate_bps, _fps_share, _scale):
         self.asked[stream] = bitrate_bps
+
+    def hold(self, stream, *, is_held):
+        self.held[stream] = is_held
 
     def made_bps(self, _stream):
         return None
@@ -56,8 +61,10 @@ class Camera:
 class Lane:
     """A viewer's lane whose link the test sets."""
 
-    def __init__(self, *_):
+    def __init__(self, _start_bps, _min_bps, _max_bps, on_held_up):
+        self.on_held_up = on_held_up
         self.mbps, self.max_bps, self.is_stalled, self.wants_keyframe = 5.0, None, False, False
+        self.is_held_up = False
 
     def set_max_bps(self, max_bps):
         self.max_bps = max_bps
@@ -96,7 +103,9 @@ def watching(control, wanted="main", mbps=5.0):
 
 
 def make(camera, uplink_bps=None):
-    return StreamControl(camera, lambda: camera.limits, camera.subscribe, uplink_bps)
+    return StreamControl(
+        camera, lambda: camera.limits, camera.subscribe, uplink_bps, is_read=camera.read.__contains__
+    )
 
 
 def test_the_wish_decides_and_may_change(camera, play):
@@ -205,6 +214,63 @@ def test_who_would_spoil_it_for_all_is_refused(camera):
         assert control.refusal("preview") is None, "a small one fits"
         assert control.refusal("main") == "the camera's uplink of 1.5 Mb/s has no room for another viewer"
     assert make(camera).refusal("main") is None
+
+
+def hold_up(*viewers, is_held_up=True):
+    for one in viewers:
+        one.lane.is_held_up = is_held_up
+        one.lane.on_held_up()
+
+
+def test_pictures_are_held_at_once_while_one_waits_for_everybody(camera, play):
+    control = make(camera)
+    with watching(control) as one, watching(control) as other, watching(control, "preview"):
+        play(control, 1)
+        hold_up(one)
+        assert not any(camera.held.values()), "who is slow alone holds up nobody else"
+        hold_up(other)
+        assert camera.held == {"main": True}
+        hold_up(one, is_held_up=False)
+        assert camera.held == {"main": False}
+
+
+def test_a_picture_comes_through_each_second_so_that_the_camera_is_seen_to_live(camera, play):
+    control = make(camera)
+    with watching(control) as one:
+        play(control, 1)
+        hold_up(one)
+        play(control, 0.5)
+        assert camera.held["main"], "the pictures of `play` came from before"
+        ns = module.time.monotonic_ns() + S
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module.time, "monotonic_ns", lambda: ns)
+            control.follow()
+            assert not camera.held["main"]
+            camera.picture()
+            assert camera.held["main"]
+
+
+def test_who_leaves_holds_up_nobody(camera, play):
+    control = make(camera)
+    with watching(control) as one:
+        play(control, 1)
+        hold_up(one)
+    assert camera.held == {"main": False}
+
+
+def test_nothing_is_held_where_every_picture_is_wanted_or_none_can_be_left_out(camera, play):
+    control = make(camera)
+    with watching(control) as one:
+        camera.read.add("main")
+        hold_up(one)
+        assert not camera.held, "somebody records"
+        camera.read.clear()
+        camera.limits["main"] = replace(MAIN, can_skip=False)
+        play(control, 1)
+        assert not camera.held
+        camera.limits["main"] = MAIN
+        play(control, 0.1)
+        assert camera.held == {"main": True}
 
 
 async def test_nothing_is_followed_while_nobody_watches(camera, monkeypatch):

@@ -99,6 +99,15 @@ def test_the_camera_runs_while_somebody_reads(source):
     assert source.watchers == 0
 
 
+def test_a_viewer_or_who_only_overhears_does_without_a_picture_and_a_reader_does_not(source):
+    stream, queue = source.stream, UnitQueue("a listener", 1000)
+    with stream.reading_rtp(lambda _: None), stream.overhearing(queue):
+        assert not stream.is_read
+        with stream.reading(queue), stream.queue("a recorder", 1000):
+            assert stream.is_read
+        assert not stream.is_read
+
+
 async def test_a_reader_gets_units_in_order_from_a_keyframe_on(source):
     with source.stream.queue("recorder", 10 * SIZE) as queue:
         assert source.keyframes == [Need.START], "one is asked for, and those before it are not missed"
