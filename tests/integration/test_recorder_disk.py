@@ -77,7 +77,9 @@ def simulate(disk):
         one.opened.abandon()
 
 
-@pytest.mark.parametrize("minutes", [600, pytest.param(4 * DAY_MIN, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "minutes", [600, pytest.param(2 * DAY_MIN, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
 def test_a_long_time_on_a_small_disk(disk, simulate, minutes):
     """Of 1.6 MB each: the disk is written over dozens of times."""
     cap_bytes = 40_000_000

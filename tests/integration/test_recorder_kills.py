@@ -36,6 +36,7 @@ def test_a_few(words):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("words", [[], ["cut"]], ids=["killed", "power cut"])
 def test_a_thousand(words):
     found = killed(1000, 19, *words)
