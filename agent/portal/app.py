@@ -89,6 +89,8 @@ class _Routes:
             ("/api/share/ws", Need.LINK, self.websocket),
         ):
             add(app, self._accounts, "GET", path, need, serve)
+        for name in self._assets.fixed:
+            add(app, self._accounts, "GET", f"/{name}", Need.NOTHING, self.fixed)
 
     async def page(self, request: web.Request) -> web.Response:
         """The dashboard; it names the sessions of its browser, so that who has none signs in at once.
@@ -118,6 +120,10 @@ class _Routes:
         if asset is None or request.match_info["version"] != self._assets.version:
             return refusal(404, "not-found", "There is no such file in this release.")
         return _send(asset, "public, max-age=31536000, immutable")
+
+    async def fixed(self, request: web.Request) -> web.Response:
+        """What has an address that stays; a browser asks each time whether it has changed."""
+        return _send(self._assets.fixed[request.path[1:]], "no-cache")
 
     async def health(self, request: web.Request) -> web.Response:
         """What monitoring may know without a sign-in; a fault's words may name files."""

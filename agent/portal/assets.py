@@ -1,7 +1,7 @@
 """The dashboard's files: read once, named by their content so that browsers keep them for good."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.errors import PortalError
@@ -11,6 +11,7 @@ _TYPES = {
     ".css": "text/css",
     ".html": "text/html",
     ".js": "text/javascript",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
 }
@@ -36,15 +37,13 @@ class Assets:
     version: str
     page: Asset
     files: dict[str, Asset]
+    fixed: dict[str, Asset] = field(default_factory=dict)
+    """What browsers know by an address that stays: the service worker, the manifest and its icons."""
 
 
 def load_assets(folder: Path = WEB) -> Assets:
     """Raises PortalError where the dashboard is not installed."""
-    files = {
-        path.name: Asset(path.read_bytes(), _TYPES[path.suffix])
-        for path in sorted(folder.glob("*"))
-        if path.suffix in _TYPES
-    }
+    files = _read(folder)
     page = files.pop("index.html", None)
     if page is None:
         raise PortalError(f"{folder}: index.html is missing; install Pinhole again")
@@ -53,4 +52,12 @@ def load_assets(folder: Path = WEB) -> Assets:
         digest.update(name.encode() + b"\0" + asset.body)
     version = digest.hexdigest()[:16]
     body = page.body.replace(_VERSION_MARK, f"static/{version}/".encode())
-    return Assets(version, Asset(body, page.content_type), files)
+    return Assets(version, Asset(body, page.content_type), files, _read(folder / "root"))
+
+
+def _read(folder: Path) -> dict[str, Asset]:
+    return {
+        path.name: Asset(path.read_bytes(), _TYPES[path.suffix])
+        for path in sorted(folder.glob("*"))
+        if path.suffix in _TYPES
+    }

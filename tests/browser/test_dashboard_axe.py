@@ -19,6 +19,7 @@ FAULT = HealthFault("clock", "9 s behind the portal: offers look expired", "sudo
 PAGES = (
     "account",
     "events",
+    "notifications",
     "links",
     "releases",
     "tune",

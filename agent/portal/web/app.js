@@ -10,6 +10,8 @@ import { SecondFactorView } from "./factor.js";
 import { showHelp } from "./help.js";
 import { menu } from "./menu.js";
 import { clearPosters, lookForStill, posterOf } from "./posters.js";
+import { switchOff } from "./push.js";
+import { noteSeen } from "./seen.js";
 import { PAGE_NAMES, SettingsView } from "./settings.js";
 import { NoticeView, SignInView, WelcomeView } from "./signin.js";
 import { Signal } from "./signal.js";
@@ -70,6 +72,7 @@ function show(next) {
   root.replaceChildren(banner, view.element);
 }
 
+/** `at` is the time, in Unix seconds, that a notification's link is about. */
 function routeOf(hash) {
   const [, name, id, at] = /^#\/([a-z]+)(?:\/([^/]+)(?:\/(\d{1,12}))?)?$/.exec(hash) ?? [];
   try {
@@ -188,6 +191,7 @@ function enter() {
 }
 
 async function signOut() {
+  await switchOff(); // what is told here was for who signs out
   await post("api/logout");
   signal.stop();
   location.hash = "#/";
@@ -203,6 +207,7 @@ function forget() {
 const handlers = {
   hello(message) {
     const isFirst = devices === null;
+    if (isFirst && !isShared) noteSeen();
     devices = new Map(message.devices.map((device) => [device.id, readDevice(device)]));
     [iceServers, brokerConnected, linkEnds] = [message.ice_servers, message.broker, message.link_ends_at];
     if (isFirst && route.name === "camera") startCamera();
@@ -322,6 +327,10 @@ signal.addEventListener("down", () => {
 signal.addEventListener("signed-out", openSignIn);
 signal.addEventListener("second-factor-needed", openSecondFactor);
 window.addEventListener("hashchange", navigate);
+document.addEventListener("visibilitychange", () => devices && !isShared && noteSeen());
+navigator.serviceWorker?.addEventListener("message", ({ data }) => {
+  if (data?.type === "open") location.hash = data.path; // a notification was pressed
+});
 window.addEventListener("keydown", onKey);
 window.addEventListener("pagehide", () => view?.close());
 window.addEventListener("pageshow", (event) => event.persisted && location.reload());

@@ -11,6 +11,7 @@ import { GroupsPage } from "./groups.js";
 import { LinksPage } from "./links.js";
 import { MasksPage } from "./masks.js";
 import { MotionPage } from "./motion.js";
+import { NotificationsPage } from "./notifications.js";
 import { ReleasesPage } from "./releases.js";
 import { TunePage } from "./tune.js";
 import { UsersPage } from "./users.js";
@@ -18,6 +19,7 @@ import { UsersPage } from "./users.js";
 const PAGES = [
   { name: "account", title: "Account", page: AccountPage, may: () => true },
   { name: "events", title: "Events", page: EventsPage, may: () => true },
+  { name: "notifications", title: "Notifications", page: NotificationsPage, may: () => true },
   { name: "links", title: "Share links", page: LinksPage, may: (me) => me.operator },
   { name: "releases", title: "Releases", page: ReleasesPage, may: (me) => me.operator },
   { name: "tune", title: "Camera settings", page: TunePage, may: (me) => me.manages },

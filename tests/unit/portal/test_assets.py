@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -22,6 +23,17 @@ def test_every_file_that_the_page_names_is_served():
 def test_every_module_is_loaded_ahead_so_that_imports_cost_no_round_trips():
     named = set(re.findall(r"static/current/([a-z-]+\.js)", page()))
     assert named == {path.name for path in WEB.glob("*.js")}
+
+
+def test_what_has_an_address_that_stays_is_there_and_no_module_is_among_it():
+    fixed = load_assets().fixed
+    manifest = json.loads(fixed["manifest.webmanifest"].body)
+    assert {icon["src"] for icon in manifest["icons"]} <= fixed.keys()
+    named = set(re.findall(r'(?:rel="manifest"|rel="apple-touch-icon") href="([a-z0-9.-]+)"', page()))
+    assert named == {"manifest.webmanifest", "icon-180.png"}
+    worker = fixed["sw.js"].body.decode()
+    assert set(re.findall(r'"(icon-[a-z0-9]+\.png)"', worker)) <= fixed.keys()
+    assert named <= fixed.keys()
 
 
 def test_modules_import_only_each_other():
