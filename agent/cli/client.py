@@ -117,8 +117,8 @@ def look(
 def list_commands() -> str:
     """What `pinhole do` can ask for, as the end of its help."""
     kinds = [kind for kind in COMMANDS.values() if "broker" in kind.ways]
-    width = max(len(_usage(kind)) for kind in kinds)
-    lines = [f"[b]{_usage(kind):{width}}[/] {kind.label or kind.about} ({kind.permission})" for kind in kinds]
+    # Two lines each: a terminal of 80 columns has no room for both side by side.
+    lines = [f"[b]{_usage(kind)}[/] ({kind.permission})\n    {kind.label or kind.about}" for kind in kinds]
     return "\n".join(["Names, with what each takes and the permission that it needs:", *lines])
 
 
