@@ -24,6 +24,13 @@ from agent.portal.messages import DeviceEvent
 PUBLIC = {
     "GET /",
     "GET /static/{version}/{name}",
+    "GET /sw.js",
+    "GET /manifest.webmanifest",
+    "GET /icon-180.png",
+    "GET /icon-192.png",
+    "GET /icon-512.png",
+    "GET /icon-badge.png",
+    "GET /icon-maskable.png",
     "GET /healthz",
     "GET /metrics",  # for who shows its token, or from this machine alone
     "GET /api/ways",

@@ -129,7 +129,7 @@ class Notifications:
             ("POST", "/channels/test", self.test),
         ):
             add(app, self._accounts, method, f"/api/notify{path}", Need.USER, serve)
-        add(app, self._accounts, "POST", "/api/notify/service", Need.ADMIN, self.add_service)
+        add(app, self._accounts, "POST", "/api/notify/service", Need.CONFIRMED_ADMIN, self.add_service)
 
     async def page(self, _request: web.Request, who: Identity) -> web.Response:
         """All that this user's page shows."""
