@@ -103,7 +103,8 @@ class ViewerControl:
 
         def take(frame: RtpFrame) -> None:
             sink(frame)
-            self._on_frame(self.feed.stream)
+            if self.is_live:
+                self._on_frame(self.feed.stream)
 
         self.feed.begin(take)
         self.is_streaming = True
@@ -201,20 +202,23 @@ class StreamControl:
         """How many viewers want each stream."""
         return {stream: sum(one.wanted == stream for one in self._viewers) for stream in STREAMS}
 
-    def follow(self) -> None:
-        """Look at all viewers once."""
+    def follow(self, *, is_beginning: bool = False) -> None:
+        """Look at all viewers once; where one begins, its first keyframe is asked for besides."""
         streaming = [one for one in self._viewers if one.is_streaming and one.is_live]
         if not streaming:
             self._demands.clear()  # all look back, or are on their way
             for stream in STREAMS:
                 self._rest(stream)
+            self._follow_holds()
             return
         now_ns = time.monotonic_ns()
         limits = self._within_uplink(self._limits())
         states = {one: self._state(one, now_ns) for one in streaming}
         self._place(states, limits, now_ns)
         for stream, of in limits.items():
-            self._follow_stream(stream, of, states, limits, now_ns)
+            keyframe = self._follow_stream(stream, of, states, limits, now_ns)
+            if keyframe and not is_beginning:
+                self._encoders.request_keyframe(stream, keyframe)
         self._follow_holds()
 
     def _state(self, one: ViewerControl, now_ns: int) -> Viewer:
@@ -246,7 +250,9 @@ class StreamControl:
         now_ns = time.monotonic_ns()
         for stream, hold in self._holds.items():
             held_up = [
-                one.lane.is_held_up for one in self._viewers if one.is_streaming and one.stream == stream
+                one.lane.is_held_up
+                for one in self._viewers
+                if one.is_streaming and one.is_live and one.stream == stream
             ]
             if (any(held_up) or hold.is_wanted) and not self._may_hold(stream):
                 held_up = []
@@ -275,6 +281,8 @@ class StreamControl:
                 self._encoders.request_keyframe(stream, Need.START)
 
     def _begin(self, feed: Feed) -> None:
+        # At once: a keyframe at what a recorder is served, or held back for others, comes late.
+        self.follow(is_beginning=True)
         self._encoders.request_keyframe(feed.stream, Need.START)
 
     def _follow_stream(
@@ -284,7 +292,8 @@ class StreamControl:
         states: Mapping[ViewerControl, Viewer],
         all_limits: Mapping[StreamName, Limits],
         now_ns: int,
-    ) -> None:
+    ) -> Need | None:
+        """Ask for what its viewers carry; what they need a keyframe for."""
         voices = [
             state if one.stream == stream else replace(state, wants_keyframe=False)
             for one, state in states.items()
@@ -293,7 +302,7 @@ class StreamControl:
         if not voices:
             self._demands.pop(stream, None)
             self._rest(stream)
-            return
+            return None
         demand = self._demands.setdefault(stream, Demand(limits, START_BPS))
         demand.limits = limits
         preview = all_limits.get("preview") if stream == "main" else None
@@ -306,8 +315,7 @@ class StreamControl:
                 log.info("%s: %.3g fps at %.3g of its size, for %d kb/s", stream, rate, scale, kbps)
             self._asked[stream] = asked
             self._encoders.demand(stream, *asked)
-        if wanted.keyframe:
-            self._encoders.request_keyframe(stream, wanted.keyframe)
+        return wanted.keyframe
 
     def _rest(self, stream: StreamName) -> None:
         """Nobody watches it."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field, with_config
+from pydantic import AfterValidator, Field, with_config
 
 from agent.model.media import StreamName
 from agent.model.signal import STRICT, Text, UnixTime
@@ -13,6 +13,7 @@ MAX_PAGE = 200
 """Spans, and events, of one answer: it has to fit in a message of 64 KiB."""
 MAX_RECORD_S = 3600.0
 MAX_TILES = 12
+MIN_SPEED = 0.05
 EndOfTime = 2.0**40
 
 
@@ -93,7 +94,13 @@ class Locked:
     locked_bytes: Annotated[int, Field(ge=0)]
 
 
-Speed = Annotated[float, Field(ge=-60, le=60)]
+def _check_speed(speed: float) -> float:
+    if 0 < abs(speed) < MIN_SPEED:
+        raise ValueError(f"must be 0, or at least {MIN_SPEED}")
+    return speed
+
+
+Speed = Annotated[float, Field(ge=-60, le=60), AfterValidator(_check_speed)]
 """Seconds of the recording in one; 0 stands still."""
 
 

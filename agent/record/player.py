@@ -6,11 +6,10 @@ that a slow link makes the player slow, or has it show the small stream, and not
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Protocol
 
@@ -93,6 +92,8 @@ class Player:
         self._screen, self._packetize, self._may_play = screen, packetize, may_play
         self._wish: Wish | None = None
         self._ordered = asyncio.Event()
+        self._is_small = False
+        """By wish, and not for a link that carries no more."""
         self._choice = Choice("main")
         self._main_bps: int | None = None
         self._state: State = "seeking"
@@ -142,6 +143,9 @@ class Player:
             raise CommandError("is-live", "the live picture is shown: play something first")
 
     def _order(self, wish: Wish | None) -> None:
+        before = self._wish
+        if wish and before and self._ordered.is_set() and wish.at_us is None:
+            wish = replace(wish, at_us=before.at_us, small=before.small)  # which nobody has followed yet
         self._wish = wish
         if wish is not None and (wish.at_us is not None or wish.steps):
             self._state = "seeking"
@@ -153,8 +157,8 @@ class Player:
             while (wish := self._wish) is not None:
                 self._ordered.clear()
                 await self._follow(wish)
-        except (OSError, sqlite3.Error, PinholeError) as exc:
-            log.warning("a recording cannot be played: %s", exc)
+        except Exception as exc:  # of a hostile card, too: the viewer's session goes on
+            log.warning("a recording cannot be played: %r", exc, exc_info=not isinstance(exc, PinholeError))
             self._wish = None
         finally:
             self._screen.go_live()
@@ -162,13 +166,13 @@ class Player:
 
     async def _follow(self, wish: Wish) -> None:
         """Until the next order, or until the right is gone."""
-        if wish.small and self._library.has("preview"):
-            await self._turn_to("preview")
-        if not self._tape.is_open:
+        await self._turn(wish)
+        is_opened_anew = not self._tape.is_open
+        if is_opened_anew:
             await self._open()
         if wish.at_us is not None:
             await self._seek(wish.at_us)
-        elif self._tape.is_sparse:
+        elif is_opened_anew or self._tape.is_sparse:
             await self._catch_up(self._position_us)
         if wish.steps:
             await self._step(wish.steps)
@@ -217,6 +221,15 @@ class Player:
             stream = "preview" if stream == "main" else "main"
             self._choice = Choice(stream)
         await self._tape.open(stream)
+
+    async def _turn(self, wish: Wish) -> None:
+        """To the small stream and back, as it is wished."""
+        if wish.small and self._library.has("preview"):
+            await self._turn_to("preview")
+            self._is_small = True
+        elif self._is_small:
+            await self._turn_to(self._screen.stream)
+            self._is_small = False
 
     async def _turn_to(self, stream: StreamName) -> None:
         if stream != self._choice.stream:

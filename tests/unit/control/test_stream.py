@@ -258,6 +258,37 @@ def test_who_leaves_holds_up_nobody(camera, play):
     assert camera.held == {"main": False}
 
 
+def test_who_looks_back_holds_up_no_live_picture(camera, play):
+    control = make(camera)
+    with watching(control) as one:
+        play(control, 1)
+        hold_up(one)
+        assert camera.held == {"main": True}
+        one.leave_live()
+        play(control, 0.1)
+        assert camera.held == {"main": False}, "nobody who is live is left"
+        hold_up(one)
+        assert camera.held == {"main": False}
+        with watching(control) as other:
+            hold_up(other)
+            assert camera.held == {"main": True}, "and whose link is full decides alone"
+            hold_up(one, is_held_up=False)
+            assert camera.held == {"main": True}
+
+
+def test_the_first_keyframe_is_made_for_a_viewers_link_and_waits_for_nobody(camera, play):
+    control = make(camera)
+    with control.keeping("main", 2_000_000):
+        assert camera.asked["main"] == 2_000_000
+        with watching(control) as one:
+            assert camera.asked["main"] < 2_000_000, "before the keyframe is forced"
+            play(control, 1)
+            hold_up(one)
+            assert camera.held == {"main": True}
+            with watching(control):
+                assert camera.held == {"main": False}
+
+
 def test_nothing_is_held_where_every_picture_is_wanted_or_none_can_be_left_out(camera, play):
     control = make(camera)
     with watching(control) as one:
@@ -297,7 +328,7 @@ async def test_nothing_is_followed_while_nobody_watches(camera, monkeypatch):
 async def test_the_viewers_are_looked_at_right_after_a_picture(camera, monkeypatch):
     looks, control = [], StreamControl(camera, lambda: camera.limits, camera.subscribe)
     pictures, now_ns = [], 0
-    monkeypatch.setattr(control, "follow", lambda: looks.append(len(pictures)))
+    monkeypatch.setattr(control, "follow", lambda **_: looks.append(len(pictures)))
     monkeypatch.setattr(module, "SILENT_S", 60)
     monkeypatch.setattr(module.time, "monotonic_ns", lambda: now_ns)
     task = asyncio.create_task(control.run())
@@ -309,7 +340,7 @@ async def test_the_viewers_are_looked_at_right_after_a_picture(camera, monkeypat
             camera.picture()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-    assert (len(pictures), looks) == (7, [0, 2, 4, 6]), "every second one at 30 a second"
+    assert (len(pictures), looks) == (7, [0, 0, 2, 4, 6]), "at once, then every second at 30 a second"
     task.cancel()
     await asyncio.wait([task])
 
