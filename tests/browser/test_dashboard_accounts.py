@@ -294,7 +294,7 @@ async def test_who_is_no_administrator_sees_only_what_is_theirs():
         await expect(page.get_by_role("link")).to_have_count(1)
         await choose(page, "Account and settings")
         nav = page.get_by_role("navigation").get_by_role("link")
-        await expect(nav).to_have_text(["Account", "Events"])
+        await expect(nav).to_have_text(["Account", "Events", "Notifications"])
         part.desk.grant("bob", "operator", camera="gate", group=None)
         await page.goto(f"{part.url}/#/")
         await expect(page.get_by_role("link", name="Gate")).to_be_visible()
