@@ -106,7 +106,7 @@ def lab(tmp_path_factory):
         for suite in SUITES:
             put(lab, suite, "/root/agent", AGENT)
             install_programs(lab, suite, folder)
-        play(lab, folder, modem_power_hub="1-1", modem_power_hub_port=2)
+        play(lab, folder, modem_enabled=True, modem_power_hub="1-1", modem_power_hub_port=2)
         for suite in SUITES:
             lab.ssh(suite, SET_UP.replace("{AWAY_S}", str(AWAY_S)))
         lab.tests = folder

@@ -3,11 +3,12 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 from parts.need import need
-from parts.role import render
+from parts.role import following, render, tasks
 
 ROLE = Path(__file__).parents[3] / "ansible/roles/modem"
 USB = ROLE / "files/usb/usr/local/libexec/pinhole/modem-usb"
@@ -168,3 +169,39 @@ def test_the_agent_may_send_messages_only_where_the_role_says_so():
     assert "ModemManager1.Messaging" not in render("modem", rule, agent_settings={"sms": {"enabled": False}})
     assert "ModemManager1.Messaging" in render("modem", rule, modem_sms=True)
     assert "ModemManager1.Messaging" in render("modem", rule, agent_settings={"sms": {"enabled": True}})
+
+
+AT = {"agent_settings": {"modem": {"backend": "at", "interface": "usb0"}}}
+
+
+@pytest.mark.parametrize(
+    ("variables", "steps"),
+    [
+        ({}, None),
+        ({"agent_settings": {"modem": {"backend": "none"}}}, None),
+        ({"modem_enabled": True}, ["usb", "apn"]),
+        ({"modem_enabled": True, "modem_power_hub": "1-1"}, ["usb", "apn", "power"]),
+        (AT, ["usb"]),
+        (AT | {"modem_power_gpio": "GPIO26"}, ["usb", "power"]),
+        (AT | {"modem_power_gpio": "GPIO26", "modem_usb_vendors": []}, ["power"]),
+        ({"modem_power_hub": "1-1"}, ["usb", "power"]),
+    ],
+)
+def test_a_modem_that_the_agent_asks_alone_has_its_steps_by_root_too(variables, steps):
+    known = following("modem", **variables)
+    assert known["modem_is_recovered"] is (steps is not None)
+    if steps is not None:
+        assert known["modem_steps"] == steps
+    whens = [each.get("when") for each in tasks("modem") if "recovery.yml" in each.values()]
+    assert whens == ["modem_is_recovered"]
+
+
+@pytest.mark.parametrize("variables", [AT, {"modem_enabled": True}])
+def test_it_has_its_second_address_and_its_messages_too(variables):
+    variables = {"agent_device_id": "gate", "modem_second_address": "192.0.2.1:443", **variables}
+    said = tomllib.loads(render("agent", "pinhole.toml.j2", **variables, modem_sms=True))
+    backend = "at" if "agent_settings" in variables else "modemmanager"
+    assert said["modem"] | {"interface": ""} == {
+        "backend": backend, "interface": "", "recovery": {"second_address": "192.0.2.1:443"},
+    }  # fmt: skip
+    assert said["sms"] == {"enabled": True}
