@@ -165,8 +165,10 @@ class SerialDevices:
             )
             return modem, modem.set_apn
         from agent.serial.modem.modem_manager import ManagedModem  # noqa: PLC0415
+        from agent.serial.modem.routes import is_on_device  # noqa: PLC0415
 
-        return ManagedModem(count, on_sms=self._reader), helpers.set_apn
+        has_receiver = partial(is_on_device, self._settings.gnss.port)
+        return ManagedModem(count, on_sms=self._reader, has_receiver=has_receiver), helpers.set_apn
 
     @property
     def _reader(self) -> Callable[[str], str | None] | None:

@@ -16,6 +16,7 @@ from agent.serial.modem.status import ModemState, ModemStatus, Registration, Sim
 PREFIX = "org.freedesktop.ModemManager1"
 MODEM = f"{PREFIX}.Modem"
 _3GPP, _SIGNAL = f"{MODEM}.Modem3gpp", f"{MODEM}.Signal"
+LOCATION = f"{MODEM}.Location"
 
 Properties = Mapping[str, Any]
 Objects = Mapping[str, Mapping[str, Properties]]
@@ -39,6 +40,10 @@ _STATE_WORDS = {
     9: "its data connection ends",
     10: "its data connection is being made",
 }
+_ENABLED = 6
+# MMModemLocationSource
+_GPS_READ, _GPS_UNMANAGED = 1 << 1 | 1 << 2, 1 << 4
+"""ModemManager reads the NMEA port; or leaves it to somebody else, and only has the receiver on."""
 # MMModemStateFailedReason
 _SIM_MISSING, _SIM_ERROR, _NO_PROFILE = 2, 3, 5
 _FAILED_WORDS = {
@@ -119,6 +124,18 @@ def device_of(modem: Mapping[str, Properties]) -> Path | None:
     """Where the kernel has it, in /sys, unless a udev rule gave it a name instead."""
     place = _text(modem.get(MODEM, {}).get("Device"))
     return Path(place) if place.startswith("/sys/") else None
+
+
+def receiver_setup(modem: Mapping[str, Properties]) -> tuple[int, bool] | None:
+    """For `Location.Setup`, which ends what it is not told, to have the satellite receiver on for others.
+
+    None where it is on, where there is none or ModemManager reads it itself, and before the modem is enabled.
+    """
+    said, state = modem.get(LOCATION, {}), _int(modem.get(MODEM, {}).get("State")) or 0
+    able, enabled = _int(said.get("Capabilities")) or 0, _int(said.get("Enabled")) or 0
+    if state < _ENABLED or not able & _GPS_UNMANAGED or enabled & (_GPS_UNMANAGED | _GPS_READ):
+        return None
+    return enabled | _GPS_UNMANAGED, said.get("SignalsLocation") is True
 
 
 def apn_of(bearer: Properties) -> str:

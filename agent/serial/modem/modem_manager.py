@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from agent.serial.modem.bus import Bus, NobodyError, SlowError, UnsupportedError
 from agent.serial.modem.data import DataCount, interface_traffic
 from agent.serial.modem.inbox import Inbox
 from agent.serial.modem.managed import (
+    LOCATION,
     MODEM,
     PREFIX,
     apn_of,
@@ -25,6 +27,7 @@ from agent.serial.modem.managed import (
     device_of,
     interface_of,
     parse,
+    receiver_setup,
     traffic_of,
 )
 from agent.serial.modem.sms import OnSms
@@ -62,16 +65,27 @@ _NONE = ModemStatus(source="modemmanager")
 class ManagedModem:
     """One modem, the first of those that ModemManager has. All methods belong to the event loop's thread."""
 
-    def __init__(self, count: DataCount, address: str | None = None, *, on_sms: OnSms | None = None) -> None:
-        """`address` is another bus than the system's, for tests; without `on_sms` messages are left alone."""
+    def __init__(
+        self,
+        count: DataCount,
+        address: str | None = None,
+        *,
+        on_sms: OnSms | None = None,
+        has_receiver: Callable[[Path], bool] = lambda _: False,
+    ) -> None:
+        """`address` is another bus than the system's, for tests; without `on_sms` messages are left alone.
+
+        `has_receiver`: somebody reads satellites by a port of the modem that the kernel has there.
+        """
         self._count, self._address = count, address
+        self._has_receiver = has_receiver
         self._inbox = Inbox(on_sms) if on_sms else None
         self._bus: Bus | None = None
         self._path = ""
         self._changed = asyncio.Event()
         self._cells: Any = None
         self._cells_due_s: float | None = 0.0
-        self._has_warned = False
+        self._has_warned = self._has_warned_of_receiver = False
         self.status = replace(_NONE, reason="nobody has looked for it yet")
         self.device: Path | None = None
 
@@ -197,6 +211,7 @@ class ManagedModem:
         modem = objects[path]
         self.device = device_of(modem)
         await self._have_signal_told(bus, modem)
+        await self._have_receiver_on(bus, modem)
         if self._inbox:
             await self._inbox.take(bus, path, modem)
         await self._ask_for_cells(bus, path)
@@ -218,6 +233,18 @@ class ManagedModem:
             if not self._has_warned:
                 log.warning("the modem's signal is not told: %s", exc)
             self._has_warned = True
+
+    async def _have_receiver_on(self, bus: Bus, modem: dict[str, Any]) -> None:
+        """It is off after each start of the modem."""
+        wanted = receiver_setup(modem)
+        if wanted is None or self.device is None or not self._has_receiver(self.device):
+            return
+        try:
+            await bus.call(PREFIX, self._path, f"{LOCATION}.Setup", *wanted, signature="ub")
+        except ModemError as exc:
+            if not self._has_warned_of_receiver:
+                log.warning("the modem's satellite receiver stays off: %s", exc)
+            self._has_warned_of_receiver = True
 
     async def _ask_for_cells(self, bus: Bus, path: str) -> None:
         """Not every modem tells, and ModemManager does not before 1.20."""

@@ -43,6 +43,12 @@ def share_device(port: str, other: str, sys: Path = Path("/sys/class/tty")) -> b
     return device is not None and device == usb_device(port_device(other, sys))
 
 
+def is_on_device(port: str, place: Path, sys: Path = Path("/sys/class/tty")) -> bool:
+    """Whether a serial port is of the USB device that is at this place in /sys."""
+    device = usb_device(place)
+    return bool(port) and device is not None and device == usb_device(port_device(port, sys))
+
+
 def _default_4(file: Path) -> Iterator[str]:
     for name, target, _gateway, flags, _references, _uses, _metric, mask, *_ in _rows(file, 8):
         if int(target, 16) == int(mask, 16) == 0 and _is_up(flags):

@@ -178,6 +178,65 @@ async def test_where_it_hung_is_known_after_it_has_gone(monkeypatch):
     assert modem.device == Path("/sys/devices/usb1/1-1")
 
 
+RECEIVER = {"Capabilities": 1 | 2 | 4 | 16, "Enabled": 1, "SignalsLocation": False}
+
+
+@pytest.mark.parametrize(
+    ("said", "is_read", "asked"),
+    [
+        (RECEIVER, True, [("Setup", 1 | 16, False)]),
+        (RECEIVER | {"SignalsLocation": True}, True, [("Setup", 1 | 16, True)]),
+        (RECEIVER, False, []),
+        (RECEIVER | {"Enabled": 1 | 16}, True, []),
+        (RECEIVER | {"Enabled": 1 | 4}, True, []),  # ModemManager reads it for somebody else
+        (RECEIVER | {"Capabilities": 1}, True, []),
+        ({}, True, []),
+    ],
+)
+async def test_its_satellite_receiver_is_switched_on_for_who_reads_it(monkeypatch, said, is_read, asked):
+    own = {"Device": "/sys/devices/usb1/1-1", "State": 8}
+    modem, bus = modem_with(monkeypatch, {modem_manager.MODEM: own, modem_manager.LOCATION: said})
+    places = []
+    modem._has_receiver = lambda place: places.append(place) or is_read
+    for _ in range(2):  # as after a reset: ModemManager says anew that it is off
+        await modem._look(bus)
+    assert [call for call in bus.calls if call[0] == "Setup"] == 2 * asked
+    assert set(places) <= {Path("/sys/devices/usb1/1-1")}
+    own["State"] = 3
+    bus.calls.clear()
+    await modem._look(bus)
+    assert ("Setup", 1 | 16, False) not in bus.calls, "ModemManager refuses it before the modem is enabled"
+
+
+async def test_a_receiver_that_stays_off_is_told_once_and_costs_nothing_else(monkeypatch, caplog):
+    said = {
+        modem_manager.MODEM: {"Device": "/sys/devices/usb1/1-1", "State": 11},
+        modem_manager.LOCATION: RECEIVER,
+    }
+    modem, bus = modem_with(
+        monkeypatch, said, lambda member, *_: RefusedError("no") if member == "Setup" else None
+    )
+    modem._has_receiver = lambda _: True
+    for _ in range(2):
+        await modem._look(bus)
+    assert caplog.text.count("receiver stays off") == 1
+    assert modem.status.state == "connected"
+
+
+def modem_with(monkeypatch, interfaces, refuses=lambda *_: None):
+    """A modem of which ModemManager says this, and its bus."""
+
+    class Told(Asked):
+        async def call(self, *args, **rest):
+            await super().call(*args, **rest)
+            return {PATH: interfaces} if self.calls[-1] == ("GetManagedObjects",) else {}
+
+    bus = Told(refuses)
+    modem = managed(bus, monkeypatch)
+    modem._count = Count()
+    return modem, bus
+
+
 async def test_a_fault_of_our_own_leaves_nothing_of_it_to_be_believed(monkeypatch):
     async def fail(_bus):
         modem.status = ModemStatus("modemmanager", "connected")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.serial.modem.routes import other_ways, port_device, share_device, usb_device
+from agent.serial.modem.routes import is_on_device, other_ways, port_device, share_device, usb_device
 
 HEAD = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
 ZERO = "0" * 32
@@ -121,3 +121,8 @@ def test_a_receiver_on_the_modems_usb_device_is_the_modems(kernel):
     for other in ("/dev/ttyUSB4", "/dev/ttyAMA0", ""):
         assert not share_device("/dev/ttyUSB2", other, kernel.sys)
     assert not share_device("/dev/ttyAMA0", "/dev/ttyAMA0", kernel.sys)
+    modem = (kernel.sys / "ttyUSB1").resolve()
+    assert is_on_device("/dev/ttyUSB2", modem, kernel.sys)
+    for other in ("/dev/ttyUSB4", "/dev/ttyAMA0", ""):
+        assert not is_on_device(other, modem, kernel.sys)
+    assert not is_on_device("/dev/ttyUSB2", kernel.sys, kernel.sys), "no modem is there"
