@@ -203,6 +203,7 @@ class SerialDevices:
             reboots_a_day=settings.modem.recovery.reboots_a_day,
         )
         self._add("modem-recovery", recovery.run)
+        self._add("modem-supply", recovery.watch_supply)
         return recovery
 
     def _add_lifeline(

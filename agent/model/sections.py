@@ -243,7 +243,8 @@ class ModemSection:
     data_since: Text = ""
     """First day of the month in which the next two are counted, `YYYY-MM-DD`; empty where nobody counts."""
     received_bytes: int | None = None
-    """By the modem's own counters: all programs' data, and not this agent's alone."""
+    """All programs' data, and not this agent's alone: by the modem's own counters where ModemManager reads
+    them, else by the kernel's of the modem's interface."""
     sent_bytes: int | None = None
     resets: int = 0
     """Steps of recovery that were taken so far."""

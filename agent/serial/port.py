@@ -327,7 +327,7 @@ def open_serial(settings: LineSettings) -> Port:
         timeout=0,
         inter_byte_timeout=0,  # VMIN=1: with 0 a read of nothing gives b"", as a hang-up does (n_tty.c)
     )
-    # Before the open, which raises both otherwise.
+    # Before the open: the kernel raises both as it opens, and pyserial sets them so at once after.
     port.dtr, port.rts = settings.dtr, settings.rts
     if settings.rs485 == "kernel":
         port.rs485_mode = RS485Settings(rts_level_for_tx=True, rts_level_for_rx=False)

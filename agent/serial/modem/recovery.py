@@ -28,6 +28,11 @@ from agent.serial.modem.status import Modem, ModemStatus
 log = logging.getLogger(__name__)
 
 TICK_S = 5.0
+SUPPLY_S = 1.5
+"""So often the supply is asked: a dip shows for two seconds (agent/device/supply.py)."""
+CAUSE_S = 120.0
+"""An outage that begins so soon after a dip comes of it: MQTT notices a loss up to 45 s late, and a modem
+that restarts does not always find its network again."""
 ACT_S: Mapping[Step, float] = {"renew-bearer": 15.0, "cycle-radio": 30.0, "reset-modem": 15.0}
 """A back end that has not answered by then hangs with its modem. The radio is longest: who is cut off between
 off and on leaves it off."""
@@ -91,7 +96,7 @@ class World:
     has_media: Callable[[], bool]
     is_plan_spent: Callable[[], bool]
     is_voltage_low: Callable[[], bool]
-    """Lately."""
+    """Or was, within the last two seconds."""
     may_reboot: Callable[[], bool]
     reboot: Callable[[], None]
     """Raises MessageError."""
@@ -149,7 +154,7 @@ class _Outage:
     was_reset: bool = False
     """By a step of ours."""
     is_voltage_low: bool = False
-    """It was meanwhile."""
+    """It was meanwhile, or shortly before."""
 
     @property
     def words(self) -> str:
@@ -185,6 +190,8 @@ class Recovery:
         self._connected_s: float | None = None
         """Since when it says that it is connected."""
         self._had_card = False
+        self._low_s: float | None = None
+        """When the supply's voltage was too low, the last time."""
 
     def told(self, section: ModemSection) -> ModemSection:
         """A section of the state, with what was done for the modem."""
@@ -204,6 +211,17 @@ class Recovery:
         while True:
             await asyncio.sleep(TICK_S)
             await self.look()
+
+    async def watch_supply(self) -> None:
+        """Until cancelled, beside `run`, whose look may last for a step."""
+        while True:
+            self.look_at_supply()
+            await asyncio.sleep(SUPPLY_S)
+
+    def look_at_supply(self) -> None:
+        """Also while there is a path: what a dip does to a modem shows later, and the dip no more then."""
+        if self._world.is_voltage_low():
+            self._low_s = self._clock()
 
     async def look(self) -> None:
         """Once: is there a path, and what is to be done."""
@@ -279,7 +297,9 @@ class Recovery:
         elif not has_path:
             self._outage = self._outage or _Outage(self._clock())
             self._outage.held_by, self._outage.spared = held_by or self._outage.held_by, spared
-            self._outage.is_voltage_low |= self._world.is_voltage_low()
+            self._outage.is_voltage_low |= (
+                self._low_s is not None and self._outage.since_s - self._low_s <= CAUSE_S
+            )
 
     async def _take(self, step: Step) -> bool:
         """Whether it was done; told either way."""

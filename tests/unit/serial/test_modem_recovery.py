@@ -13,6 +13,7 @@ from agent.serial.modem.ladder import DAY_S, Memory, Taken
 from agent.serial.modem.recovery import (
     ACT_S,
     KEEP_S,
+    SUPPLY_S,
     TICK_S,
     UNDER_VOLTAGE,
     Helpers,
@@ -39,7 +40,7 @@ class Site:
             True,
         )
         self.status, self.fault, self.reached = ModemStatus("at", "connected"), None, 0
-        self.second, self.ways = True, ""
+        self.second, self.ways, self.sample = True, "", lambda: None
         for name in helpers:
             (folder / f"pinhole-{name}.path").touch()
         self.run, self.file = folder / "run", folder / "recovery.json"
@@ -55,7 +56,7 @@ class Site:
             other_ways=lambda: self.ways,
             has_media=lambda: self.media,
             is_plan_spent=lambda: self.spent,
-            is_voltage_low=lambda: self.low,
+            is_voltage_low=lambda: self.sample() or self.low,
             may_reboot=lambda: self.may,
             reboot=lambda: self._act("reboot"),
         )
@@ -96,6 +97,7 @@ class Site:
         ends_s = self.now_s + seconds
         while self.now_s < ends_s:
             self.now_s += TICK_S
+            self.recovery.look_at_supply()
             await self.recovery.look()
             for file in self.run.iterdir():
                 self.asked.append(file.name)
@@ -193,6 +195,37 @@ async def test_a_low_voltage_is_told_as_the_cause(site):
     assert site.section.recovery == f"last outage: {UNDER_VOLTAGE}", "nobody could read it before"
     site.now_s += DAY_S
     assert site.section.recovery == ""
+
+
+@pytest.mark.parametrize(("before_s", "is_cause"), [(40, True), (600, False)])
+async def test_a_dip_before_the_loss_is_noticed_is_its_cause_and_an_older_one_is_not(
+    tmp_path, before_s, is_cause
+):
+    site = Site(tmp_path)
+    await site.pass_time(3600)
+    site.low = True
+    await site.pass_time(TICK_S)
+    site.low = False
+    await site.pass_time(before_s)
+    site.link = False
+    await site.pass_time(60)
+    _, words, details = site.events[-1]
+    assert (details.get("cause") == "under-voltage", UNDER_VOLTAGE in words) == (is_cause, is_cause)
+    assert (site.section.recovery == UNDER_VOLTAGE) is is_cause
+
+
+async def test_the_supply_is_asked_while_there_is_a_path_and_as_often_as_a_dip_shows(site, monkeypatch):
+    assert SUPPLY_S < 2.0, "for so long the kernel shows it"
+    monkeypatch.setattr("agent.serial.modem.recovery.SUPPLY_S", 0.0)
+    asked, site.link = asyncio.Semaphore(0), True
+    site.sample = asked.release
+    running = asyncio.create_task(site.recovery.watch_supply())
+    async with asyncio.timeout(60):
+        for _ in range(3):
+            await asked.acquire()
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
 
 
 @pytest.mark.parametrize(

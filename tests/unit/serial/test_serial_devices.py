@@ -78,9 +78,9 @@ async def test_without_a_modem_there_is_no_history(build):
 
 
 async def test_a_modem_is_recovered_unless_the_settings_want_it_only_told(build):
-    assert parts(build(modem=ModemSettings(backend="at"))) >= {"modem", "modem-recovery"}
+    assert parts(build(modem=ModemSettings(backend="at"))) >= {"modem", "modem-recovery", "modem-supply"}
     told = build(modem=ModemSettings(backend="at", recovery=ModemRecoverySettings(enabled=False)))
-    assert "modem-recovery" not in parts(told)
+    assert not {"modem-recovery", "modem-supply"} & parts(told)
     assert told.sections["modem"]().recovery == ""
 
 
