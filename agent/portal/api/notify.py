@@ -19,9 +19,10 @@ from agent.portal.events import ENDED
 from agent.portal.guard import refusal
 from agent.portal.notify import deliveries, rulebook, webhook, webpush
 from agent.portal.notify.carrier import Ways
+from agent.portal.notify.mail import check_address
 from agent.portal.notify.notifier import Notifier
 from agent.portal.notify.outside import MAX_URL_CHARS
-from agent.portal.notify.rules import RuleSpec
+from agent.portal.notify.rules import RuleSpec, is_known_zone
 from agent.portal.notify.services import Services
 from agent.portal.notify.tables import NotifyDelivery
 from agent.portal.notify.words import title_of
@@ -189,7 +190,9 @@ class Notifications:
         body = await read(request, PushBody)
         host = self._ways.outside.check(body.endpoint)
         webpush.check_keys(body.p256dh, body.auth)
-        spec = RuleSpec(zone=body.zone)  # refuses one that there is not
+        spec = RuleSpec(zone=body.zone)
+        if not is_known_zone(spec.zone):
+            return refusal(400, "unknown-zone", "No time zone of this name is known here.")
 
         def after(db: Session, made: int) -> None:
             if body.with_rule:
@@ -216,6 +219,7 @@ class Notifications:
         body, user_id = await read(request, MailBody), _user(who)
         if self._ways.mail is None:
             return refusal(409, "no-mail", "The portal has no mail server: see portal.mail of its settings.")
+        check_address(body.address)
         if not self._mails.admits(user_id, time.monotonic()):
             return refusal(429, "too-many", "Wait a minute before you add another address.")
         code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"

@@ -15,7 +15,7 @@ from agent.portal import events
 from agent.portal.accounts.access import Access, CodeRule
 from agent.portal.accounts.factors import owns_factor
 from agent.portal.accounts.users import access_of
-from agent.portal.notify.rules import RuleSpec
+from agent.portal.notify.rules import read_spec
 from agent.portal.notify.tables import (
     ERROR_CHARS,
     NotifyChannel,
@@ -261,7 +261,7 @@ def _look_at(db: Session, row: NotifyDelivery, now: float, rule: CodeRule) -> Ta
             return "The camera was back in time." if seen else "Its reader may not watch the camera."
         if row.kind == "event":
             _remember_offline(db, made_by.id, items, now)
-    spec = RuleSpec.model_validate_json(made_by.spec) if made_by else RuleSpec()
+    spec = read_spec(made_by.spec, made_by.id) if made_by else None
     return Taken(
         row.id,
         "",
@@ -275,7 +275,7 @@ def _look_at(db: Session, row: NotifyDelivery, now: float, rule: CodeRule) -> Ta
         access,
         tuple(items),
         row.more,
-        spec.zone,
+        spec.zone if spec else "UTC",
         0,
         row.expires_at,
     )

@@ -1,6 +1,7 @@
 """Mail, over the server that the settings name. The only module that imports aiosmtplib."""
 
 import ssl
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, formataddr, localtime
 from pathlib import Path
@@ -28,9 +29,11 @@ class Mail:
     async def send(self, address: str, message: Message, picture: bytes | None = None) -> None:
         """Raises ChannelError."""
         settings = self._settings
+        check_address(address)
         try:
             await aiosmtplib.send(
                 letter(settings.sender, address, message, picture),
+                recipients=[address],
                 hostname=settings.host,
                 port=settings.port or _PORTS[settings.security],
                 username=settings.user,
@@ -50,11 +53,25 @@ class Mail:
             raise ChannelError(f"The mail server did not take it: {_words(exc)}") from exc
 
 
+def check_address(address: str) -> None:
+    """Whether it is one address as it stands, which no header reads otherwise. Raises ChannelError.
+
+    Encoded words, quotes and comments (RFC 5322) are refused: what is parsed anew on its way may come out as
+    another address, as several, or as none.
+    """
+    try:
+        is_good = Address(addr_spec=address).addr_spec == address
+    except Exception as exc:  # the parser meets text from outside with any error at all
+        raise ChannelError("That is no mail address.", is_final=True) from exc
+    if not is_good:
+        raise ChannelError("That is no mail address.", is_final=True)
+
+
 def letter(sender: str, address: str, message: Message, picture: bytes | None) -> EmailMessage:
     """The mail; doubles have the same id, by which mailboxes know them."""
     mail = EmailMessage()
     mail["From"] = formataddr(("Pinhole", sender))
-    mail["To"] = address
+    mail["To"] = Address(addr_spec=address)
     mail["Subject"] = " ".join(message.title.split())
     mail["Date"] = format_datetime(localtime())
     mail["Message-ID"] = f"<pinhole-{message.delivery}-{int(message.at)}@{sender.rpartition('@')[2]}>"

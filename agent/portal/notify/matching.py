@@ -10,7 +10,7 @@ from agent.portal.accounts.access import Access
 from agent.portal.accounts.users import access_of
 from agent.portal.events import Kept
 from agent.portal.notify import deliveries
-from agent.portal.notify.rules import Happening, Memory, RuleSpec, happening_of, judge
+from agent.portal.notify.rules import Happening, Memory, RuleSpec, happening_of, judge, read_spec
 from agent.portal.notify.tables import NotifyChannel, NotifyMemory, NotifyRule, NotifyState
 from agent.portal.notify.words import DETAILS, Item
 from agent.portal.tables import Group, GroupCamera, User
@@ -44,7 +44,8 @@ class _Rules:
             select(NotifyRule, User).join(User, User.id == NotifyRule.user_id)
             .where(NotifyRule.is_on.is_(True), User.disabled.is_(False)).order_by(NotifyRule.id)
         )  # fmt: skip
-        self._rules = [(rule, user, RuleSpec.model_validate_json(rule.spec)) for rule, user in rows]
+        read = [(rule, user, read_spec(rule.spec, rule.id)) for rule, user in rows]
+        self._rules = [(rule, user, spec) for rule, user, spec in read if spec is not None]
         self._groups: dict[str, set[str]] = {}
         members = select(GroupCamera.device, Group.name).join(Group, Group.id == GroupCamera.group_id)
         for device, name in db.execute(members.where(GroupCamera.device.in_(list(devices)))):

@@ -85,9 +85,9 @@ class Notifier:
             while await self._store.run(lambda db: judge_new(db, self._clock())) == BATCH:
                 pass
             due_at = await self._take(group)
-        except StoreError as exc:
+        except Exception as exc:  # noqa: BLE001  the portal serves all the same, and who is told waits
             if self._faults.note(time.monotonic()):
-                log.warning("nobody is told of anything for now: %s", exc)
+                _warn("nobody is told of anything for now", exc)
             return RETRY_S
         return None if due_at is None else max(SHORTEST_S, min(POLL_S, due_at - self._clock()))
 
@@ -139,21 +139,30 @@ class Notifier:
             log.info("a %s message to %s was not taken: %s", taken.channel_kind, taken.owner, outcome.error)
         try:
             await self._store.run(lambda db: deliveries.finish(db, taken, outcome, self._clock()))
-        except StoreError as exc:  # told again when the lease is over
-            log.warning("what became of a notification is not noted: %s", exc)
+        except Exception as exc:  # noqa: BLE001  told again when the lease is over
+            _warn("what became of a notification is not noted", exc)
         self.sent += not outcome.error
         self.failed += bool(outcome.error)
 
     async def _try(self, taken: Taken) -> Outcome:
         now = self._clock()
-        message = compose(
-            taken.id, taken.kind, taken.items, taken.more, self._names(), taken.zone, self.base, now
-        )
         try:
+            message = compose(
+                taken.id, taken.kind, taken.items, taken.more, self._names(), taken.zone, self.base, now
+            )
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await self._send(taken, message)
         except TimeoutError:
             return Outcome(f"It took longer than {SEND_TIMEOUT_S:g} s.")
         except ChannelError as exc:
             return Outcome(str(exc), exc.retry_after_s, exc.is_final, exc.is_gone)
+        except StoreError as exc:
+            return Outcome(f"The portal's database does not answer: {exc}")
+        except Exception as exc:  # noqa: BLE001  libraries meet an address with any error at all
+            _warn(f"a {taken.channel_kind} message to {taken.owner} cannot be sent", exc)
+            return Outcome("The portal cannot send it: its log says why.", is_final=True)
         return Outcome()
+
+
+def _warn(what: str, exc: Exception) -> None:
+    log.warning("%s: %s", what, exc, exc_info=None if isinstance(exc, StoreError) else exc)

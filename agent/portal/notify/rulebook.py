@@ -15,7 +15,7 @@ from agent.portal.accounts.access import Access
 from agent.portal.accounts.seal import Seal
 from agent.portal.accounts.users import AccountError, UnknownError
 from agent.portal.notify.deliveries import bound_to, items_of
-from agent.portal.notify.rules import RuleSpec
+from agent.portal.notify.rules import RuleSpec, is_known_zone, read_spec
 from agent.portal.notify.tables import NotifyChannel, NotifyDelivery, NotifyRule
 from agent.portal.notify.words import title_of
 from agent.portal.tables import NAME_CHARS, Grant, Group, User
@@ -171,7 +171,8 @@ def add_default_rule(
 ) -> None:
     """Errors and motion of all that this user may watch, where no rule of theirs has this channel."""
     rules = db.scalars(select(NotifyRule).where(NotifyRule.user_id == user_id).order_by(NotifyRule.id)).all()
-    specs = [(rule, RuleSpec.model_validate_json(rule.spec)) for rule in rules]
+    read = [(rule, read_spec(rule.spec, rule.id)) for rule in rules]
+    specs = [(rule, spec) for rule, spec in read if spec is not None]
     if any(channel_id in spec.channels for _, spec in specs):
         return
     known = set(db.scalars(select(NotifyChannel.id).where(NotifyChannel.user_id == user_id)))
@@ -185,6 +186,8 @@ def add_default_rule(
 
 
 def _check(db: Session, user_id: int, access: Access, spec: RuleSpec) -> None:
+    if not is_known_zone(spec.zone):
+        raise AccountError("No time zone of this name is known here.")
     if not all(access.may(camera, "watch") for camera in spec.cameras):
         raise UnknownError("There is no camera of this name here.")
     if not set(spec.groups) <= set(groups_of(db, user_id, access)):
@@ -210,9 +213,11 @@ def _channel(row: NotifyChannel) -> dict[str, Any]:
 
 
 def _rule(row: NotifyRule) -> dict[str, Any]:
-    spec = RuleSpec.model_validate_json(row.spec).model_dump(mode="json")
+    """One that cannot be read stands there as off, so that it can be set anew or removed."""
+    spec = read_spec(row.spec, row.id)
     return {
-        "id": row.id, "name": row.name, "is_on": row.is_on, "snoozed_until": row.snoozed_until, "spec": spec
+        "id": row.id, "name": row.name, "is_on": row.is_on and spec is not None,
+        "snoozed_until": row.snoozed_until, "spec": (spec or RuleSpec()).model_dump(mode="json"),
     }  # fmt: skip
 
 

@@ -15,9 +15,12 @@ from agent.portal.notify.rules import (
     Memory,
     RuleSpec,
     happening_of,
+    is_known_zone,
     is_within,
     judge,
     rank,
+    read_spec,
+    zone_of,
 )
 
 NOW = 1_800_000_000.0
@@ -152,7 +155,6 @@ def test_hours_and_those_of_the_other_half_of_the_day_are_never_both(hours, at):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"zone": "Mars/Olympus"},
         {"zone": "../../etc/passwd"},
         {"cameras": ["a/b"]},
         {"cooldown_s": -1},
@@ -188,6 +190,15 @@ def test_whatever_a_camera_puts_into_its_details_is_looked_at(details):
     happening = happening_of("front", "motion", "info", NOW, details, ())
     judge(RuleSpec(labels=("person",), zones=("Porch",)), happening, None, 0, NOW)
     judge(RuleSpec(), happening_of("front", "online", "info", NOW, details, ()), None, 0, NOW)
+
+
+def test_a_rule_whose_zone_is_unknown_here_is_read_and_what_is_no_rule_stands_in_nobodys_way():
+    assert not is_known_zone("Mars/Olympus")
+    assert is_known_zone("Europe/Paris")
+    spec = read_spec('{"zone":"Mars/Olympus"}', 1)
+    assert zone_of(spec.zone).key == "UTC"
+    assert read_spec('{"at_least":"doom"}', 1) is None
+    assert read_spec("{", 1) is None
 
 
 def test_zones_come_as_a_text_or_as_a_list():
