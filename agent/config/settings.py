@@ -714,7 +714,7 @@ class ModemSettings(Section):
         default=None,
         pattern=r"^[A-Za-z0-9_-]{1,15}$",
         description="The network interface that carries its data, where it looks like a cable: then it is "
-        "not taken for another way out. For at it is counted, too.",
+        "not taken for another way out. For at it is counted where the modem does not count.",
         examples=["usb0"],
     )
     recovery: ModemRecoverySettings = Field(default_factory=ModemRecoverySettings)

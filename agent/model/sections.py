@@ -204,6 +204,16 @@ class SettingsSection:
 
 @with_config(OPEN)
 @dataclass(frozen=True, slots=True)
+class InterfaceBytes:
+    """What one network interface carried since the machine started, or since it was plugged in."""
+
+    name: Text
+    received_bytes: int
+    sent_bytes: int
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
 class ModemSection:
     """The mobile modem, of a device that has one; see `agent/serial/modem/status.py`.
 
@@ -243,9 +253,11 @@ class ModemSection:
     data_since: Text = ""
     """First day of the month in which the next two are counted, `YYYY-MM-DD`; empty where nobody counts."""
     received_bytes: int | None = None
-    """All programs' data, and not this agent's alone: by the modem's own counters where ModemManager reads
-    them, else by the kernel's of the modem's interface."""
+    """By the modem's own counters, or the kernel's of its interface where it has none: all programs' data,
+    and not this agent's alone."""
     sent_bytes: int | None = None
+    interfaces: tuple[InterfaceBytes, ...] = ()
+    """By the kernel: the modem's, and beside it cable and Wi-Fi."""
     resets: int = 0
     """Steps of recovery that were taken so far."""
     last_step: Text = ""

@@ -81,6 +81,8 @@ class SimModem:
     receiver: str = ""
     """The command by which its satellite receiver is switched on, such as `QGPS`; empty where it has none."""
     is_receiver_on: bool = False
+    carried: tuple[int, int] | None = None
+    """Sent and received, as a Quectel that counts tells it."""
     _born_s: float = 0.0
     """There is a port from here on."""
     _radio_s: float | None = 0.0
@@ -286,6 +288,8 @@ class SimModem:
                 ],
                 "+QTEMP": ["+QTEMP: 36,34,33"],
             }
+            if self.carried:
+                answers["+QGDCNT?"] = ["+QGDCNT: {},{}".format(*self.carried)]
         else:
             answers |= {
                 "+CPSI?": [

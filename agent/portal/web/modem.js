@@ -48,6 +48,11 @@ export function dataWords({ modem, plan }) {
   return since && isNumber(sent) && isNumber(received) ? `used ${gigabytes(received + sent)} this month` : "";
 }
 
+/** Since the camera's start, what the kernel counted. */
+function interfaceWords(interfaces) {
+  return interfaces.map(({ name, received_bytes: received, sent_bytes: sent }) => `${name}: ${gigabytes(received)} in, ${gigabytes(sent)} out`).join(" · ");
+}
+
 /** As a telephone has them. */
 export function bars() {
   return el("span", { class: "bars", "aria-hidden": "true" }, ...Array.from({ length: BARS }, () => el("i")));
@@ -118,6 +123,7 @@ function factsOf({ modem, plan }) {
     ["State", STATES[modem.state] ?? modem.state],
     ["Signal", signal.filter(Boolean).join(" · ")],
     ["Data", dataWords({ modem, plan })],
+    ["By interface", interfaceWords(modem.interfaces ?? [])],
     ["Roaming", modem.roaming ? "yes" : ""],
     ["Refused", modem.reject_cause],
     ["Temperature", isNumber(modem.temperature_c) ? `${modem.temperature_c} °C` : ""],

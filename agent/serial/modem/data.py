@@ -8,12 +8,19 @@ from typing import Annotated, Protocol
 
 from pydantic import Field, with_config
 
+from agent.model.sections import InterfaceBytes
 from agent.model.signal import STRICT
 
 _INTERFACE = re.compile(r"[A-Za-z0-9_-]{1,15}")
 """A name of the kernel's (IFNAMSIZ) that is no path."""
 _KERNELS = "interface "
 """What the kernel counted since the machine started, of whatever went that way before."""
+MODEMS = "modem "
+"""What the modem counted since it started, of whatever it carried before."""
+_EARLIER = (_KERNELS, MODEMS)
+MAX_INTERFACES = 8
+_PPP = "512"
+"""linux/if_arp.h"""
 _MAX_LAST = 16
 Count = Annotated[int, Field(ge=0)]
 
@@ -23,7 +30,8 @@ class Traffic:
     """What one data connection has carried, by the modem's count."""
 
     bearer: str
-    """Which connection: the count of another one begins at 0; an interface's where it is first seen."""
+    """Which connection: the count of another one begins at 0; an interface's or a modem's where it is first
+    seen."""
     received_bytes: int
     sent_bytes: int
 
@@ -39,6 +47,27 @@ def interface_traffic(name: str, root: Path = Path("/sys/class/net")) -> Traffic
         except (OSError, ValueError):
             return None
     return Traffic(f"{_KERNELS}{name}", *counts)
+
+
+def interfaces(root: Path = Path("/sys/class/net")) -> tuple[InterfaceBytes, ...]:
+    """What the kernel counted of each network interface that a cable, an antenna or a modem is behind.
+
+    Not of tunnels and bridges, whose bytes go through another one too.
+    """
+    try:
+        names = sorted(each.name for each in root.iterdir() if _is_device(each))
+    except OSError:
+        return ()
+    counts = ((name, interface_traffic(name, root)) for name in names)
+    found = [InterfaceBytes(name, one.received_bytes, one.sent_bytes) for name, one in counts if one]
+    return tuple(found[:MAX_INTERFACES])
+
+
+def _is_device(folder: Path) -> bool:
+    try:
+        return (folder / "device").exists() or (folder / "type").read_text().strip() == _PPP
+    except OSError:
+        return False
 
 
 @with_config(STRICT)
@@ -116,7 +145,7 @@ def advance(
     received_bytes, sent_bytes = counted.received_bytes, counted.sent_bytes
     for one in traffic:
         now = (one.received_bytes, one.sent_bytes)
-        before = counted.last.get(one.bearer, now if one.bearer.startswith(_KERNELS) else (0, 0))
+        before = counted.last.get(one.bearer, now if one.bearer.startswith(_EARLIER) else (0, 0))
         if one.received_bytes < before[0] or one.sent_bytes < before[1]:
             before = (0, 0)
         received_bytes += one.received_bytes - before[0]

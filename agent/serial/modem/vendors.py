@@ -11,6 +11,7 @@ from agent.serial.modem import commands
 from agent.serial.modem.answers import number, read_fields
 from agent.serial.modem.at import Answer
 from agent.serial.modem.commands import Command
+from agent.serial.modem.data import MODEMS, Traffic
 from agent.serial.modem.reading import Reading, merge
 
 _HEX = re.compile(r"(0x)?[0-9A-Fa-f]{1,10}")
@@ -26,6 +27,8 @@ class Vendor:
 
     polls: tuple[Command, ...] = ()
     readers: tuple[tuple[Command, Callable[[Answer], Reading]], ...] = ()
+    counts: tuple[Command, ...] = ()
+    """Of its kinds that count what they carried: `counted` reads the answers."""
     receivers: tuple[tuple[Command, Command], ...] = ()
     """Of its kinds with a satellite receiver: asks whether that is on, and switches it on."""
 
@@ -33,6 +36,14 @@ class Vendor:
         """What is said in an answer to one of `polls`."""
         reader = {command.text: reader for command, reader in self.readers}.get(answer.command.text)
         return reader(answer) if reader and answer.is_ok else Reading()
+
+
+def counted(answer: Answer) -> Traffic | None:
+    """`+QGDCNT: <sent>,<received>`, in bytes; None where the modem has no such counter."""
+    said = read_fields(answer.lines[0]) if answer.is_ok and answer.lines else []
+    if len(said) != 2 or not all(re.fullmatch(r"\d{1,18}", each) for each in said):
+        return None
+    return Traffic(f"{MODEMS}{answer.command.text}", int(said[1]), int(said[0]))
 
 
 def _power(text: str) -> float | None:
@@ -224,12 +235,13 @@ _VENDORS = {
             (commands.CELL_QUECTEL, _quectel_cell),
             (commands.HEAT_QUECTEL, _quectel_heat),
         ),
+        (commands.COUNT_QUECTEL, commands.COUNT_5G_QUECTEL),
         commands.RECEIVERS_QUECTEL,
     ),
     "simcom": Vendor(
         (commands.CELL_SIMCOM, commands.HEAT_SIMCOM),
         ((commands.CELL_SIMCOM, _simcom_cell), (commands.HEAT_SIMCOM, _one_heat)),
-        commands.RECEIVERS_SIMCOM,
+        receivers=commands.RECEIVERS_SIMCOM,
     ),
     "telit": Vendor(
         (commands.CELL_TELIT, commands.HEAT_TELIT),

@@ -5,11 +5,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.model.event import EventKind
 from agent.model.modem_history import MAX_SAMPLES, SAMPLE_S, ModemHistory
 from agent.model.sections import ModemSection
+from agent.serial.modem.data import interfaces
 from agent.serial.modem.status import Modem, ModemStatus, section_of
 
 LOOK_S = 10.0
@@ -153,7 +154,7 @@ class ModemWatch:
 
     def section(self) -> ModemSection:
         """What the device's state says of it."""
-        return section_of(self._modem.status)
+        return replace(section_of(self._modem.status), interfaces=interfaces())
 
     def history(self) -> ModemHistory:
         """The answer to the command `modem-history`."""

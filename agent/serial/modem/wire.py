@@ -15,12 +15,12 @@ from agent.serial.modem import commands
 from agent.serial.modem.answers import data_context, read_answer, read_fields
 from agent.serial.modem.at import LEAVE_PROMPT, Answer, Channel, Event, News, Prompt, redact
 from agent.serial.modem.commands import Command
-from agent.serial.modem.data import DataCount, interface_traffic
+from agent.serial.modem.data import DataCount, Traffic, interface_traffic
 from agent.serial.modem.reading import Reading, best_registration, merge, status_of
 from agent.serial.modem.routes import port_device
 from agent.serial.modem.sms import OnSms
 from agent.serial.modem.status import ModemState, ModemStatus
-from agent.serial.modem.vendors import STANDARD, Vendor, vendor_of
+from agent.serial.modem.vendors import STANDARD, Vendor, counted, vendor_of
 from agent.serial.modem.wire_inbox import WireInbox
 from agent.serial.port import Line, LineSettings, OnLineEvent, OpenPort
 
@@ -89,6 +89,8 @@ class WireModem:
         """No answer to an earlier command can come any more."""
         self._misses = 0
         self._vendor: Vendor = STANDARD
+        self._has_counter = False
+        """Of its own."""
         self._identity = Reading()
         self._status = _UNASKED
 
@@ -230,12 +232,13 @@ class WireModem:
         found = [read_answer(await self._ask(each)) for each in commands.REGISTRATIONS]
         readings.append(best_registration(found))
         readings += [read_answer(await self._ask(each)) for each in commands.STANDARD]
+        traffic = await self._traffic()
         for command in self._vendor.polls:
             answer = await self._ask(command)
             if not answer.is_ok:  # as a SIM7600 says to the first AT+CPSI? after it has started
                 answer = await self._ask(command)
             readings.append(self._vendor.read(answer))
-        self._take(self._with_data(status_of(merge(*readings))))
+        self._take(self._with_data(status_of(merge(*readings)), traffic))
 
     async def _change_apn(self) -> None:
         """Of the context that is for data. A refusal ends it: whoever asked for it may ask again."""
@@ -250,18 +253,26 @@ class WireModem:
         except ModemError as exc:
             log.warning(f"there is no connection by the new access point name: {exc}")
 
-    def _with_data(self, status: ModemStatus) -> ModemStatus:
-        """As the kernel counts it; the modem's own counts begin anew with each connection."""
-        traffic = interface_traffic(self._interface) if self._interface else None
-        if traffic is None:
+    async def _traffic(self) -> list[Traffic]:
+        """By its own counters; of a modem that has none, and never had, by the kernel's of its interface."""
+        asked = [await self._ask(each) for each in self._vendor.counts]
+        own = [one for one in map(counted, asked) if one]
+        self._has_counter = self._has_counter or bool(own)
+        if self._has_counter or not self._interface:
+            return own
+        traffic = interface_traffic(self._interface)
+        return [traffic] if traffic else []
+
+    def _with_data(self, status: ModemStatus, traffic: list[Traffic]) -> ModemStatus:
+        if not traffic:
             return status
-        self._count.add([traffic], time.monotonic())
-        counted = self._count.counted
+        self._count.add(traffic, time.monotonic())
+        count = self._count.counted
         return replace(
             status,
-            data_since=counted.since,
-            received_bytes=counted.received_bytes,
-            sent_bytes=counted.sent_bytes,
+            data_since=count.since,
+            received_bytes=count.received_bytes,
+            sent_bytes=count.sent_bytes,
         )
 
     def _take(self, status: ModemStatus) -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from agent.serial.modem import commands
 from agent.serial.modem.answers import number, read_answer, read_fields
 from agent.serial.modem.at import Answer, Channel
+from agent.serial.modem.data import Traffic
 from agent.serial.modem.reading import Reading, best_registration, merge, status_of
-from agent.serial.modem.vendors import STANDARD, vendor_of
+from agent.serial.modem.vendors import STANDARD, counted, vendor_of
 
 TRANSCRIPTS = Path(__file__).parents[2] / "data/modem/transcripts.txt"
 VENDORS = {
@@ -91,6 +92,7 @@ EXPECTED = {
     '+QENG: "servingcell","SEARCH"': Reading(),
     '+QNWINFO: "FDD LTE"': Reading(band="B3"),
     "+QTEMP: 31": Reading(temperature_c=31),
+    "+QGDCNT:": Reading(),  # `counted` reads it
     '+QENG: "servingcell","NOCONN"|+QENG: "LTE","FDD",460,01': Reading(
         technology="5G NSA", band="n78", cell="460-01-DE10-5F00A15", rsrp_dbm=-71, rsrq_db=-11, sinr_db=13
     ),
@@ -146,6 +148,24 @@ def test_each_expectation_is_of_an_answer_and_each_command_that_is_not_ours_is_r
     refused = {command for command, _ in transcripts()} - COMMANDS.keys()
     assert refused == {"ATI", "AT+CREG?;+CGREG?;+CEREG?;+CCLK?;+CSQ"}
     assert not any(map(commands.is_allowed, refused))
+
+
+@pytest.mark.parametrize(
+    ("lines", "result", "sent_and_received"),
+    [
+        (("+QGDCNT: 237505722,614994307",), "OK", (237505722, 614994307)),
+        (("+QGDCNT: 0,0",), "OK", (0, 0)),
+        ((), "ERROR", None),
+        ((), "OK", None),
+        (("+QGDCNT: -1,5",), "OK", None),
+        (("+QGDCNT: 1",), "OK", None),
+        ((f"+QGDCNT: {'9' * 40},5",), "OK", None),
+    ],
+)
+def test_what_a_quectel_counts_is_sent_and_then_received(lines, result, sent_and_received):
+    found = counted(Answer(commands.COUNT_QUECTEL, lines, result))
+    sent, received = sent_and_received or (0, 0)
+    assert found == (Traffic("modem AT+QGDCNT?", received, sent) if sent_and_received else None)
 
 
 def test_every_command_that_is_asked_is_allowed():

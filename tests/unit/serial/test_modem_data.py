@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from agent.serial.modem.data import Counted, DataCount, Traffic, advance, interface_traffic
+from agent.model.sections import InterfaceBytes
+from agent.serial.modem.data import Counted, DataCount, Traffic, advance, interface_traffic, interfaces
 
 
 class Holds:
@@ -141,3 +142,30 @@ def test_the_kernel_counts_too(tmp_path):
     assert interface_traffic("wwan0", tmp_path) == Traffic("interface wwan0", 12, 34)
     assert interface_traffic("../wwan0", tmp_path) is None
     assert interface_traffic("", tmp_path) is None
+
+
+def test_bytes_are_told_by_interface_and_none_twice(tmp_path):
+    for number, (name, kind, is_device) in enumerate(
+        [
+            ("lo", 772, False),
+            ("wlan0", 1, True),
+            ("wg0", 65534, False),
+            ("ppp0", 512, False),
+            ("usb0", 1, True),
+        ]
+    ):
+        folder = tmp_path / name
+        (folder / "statistics").mkdir(parents=True)
+        (folder / "type").write_text(f"{kind}\n")
+        (folder / "statistics/rx_bytes").write_text(f"{number}000\n")
+        (folder / "statistics/tx_bytes").write_text(f"{number}\n")
+        if is_device:
+            (folder / "device").mkdir()
+    (tmp_path / "bonding_masters").write_text("\n")  # a file among them
+    told = (
+        InterfaceBytes("ppp0", 3000, 3),
+        InterfaceBytes("usb0", 4000, 4),
+        InterfaceBytes("wlan0", 1000, 1),
+    )
+    assert interfaces(tmp_path) == told
+    assert interfaces(tmp_path / "none") == ()

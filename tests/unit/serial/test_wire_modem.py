@@ -114,6 +114,21 @@ async def test_what_its_interface_carried_is_counted_by_month(tmp_path, monkeypa
     assert it.count._record.written == it.count.counted
 
 
+async def test_a_modem_that_counts_by_itself_is_believed_before_the_kernel(tmp_path, monkeypatch):
+    monkeypatch.setattr(wire, "interface_traffic", lambda name: Traffic(f"interface {name}", 1, 10**9))
+    async with running(tmp_path, interface="usb0", carried=(7000, 50_000)) as it:
+        await it.until("connected")
+        assert it.modem.status.received_bytes == 0, "what it carried before is of another month"
+        it.sim.carried = (7100, 50_500)
+        await it.clock.until(lambda: it.modem.status.received_bytes == 500)
+        assert it.modem.status.sent_bytes == 100
+        it.sim.carried = None
+        await it.clock.after(2 * POLL_S)
+        it.sim.carried = (30, 20)  # it has started anew meanwhile
+        await it.clock.until(lambda: it.modem.status.received_bytes == 520)
+        assert it.modem.status.sent_bytes == 130
+
+
 async def test_it_is_set_up_once_and_asked_each_minute(tmp_path):
     async with running(tmp_path) as it:
         await it.until("connected")
