@@ -145,4 +145,5 @@ async def test_who_only_watches_is_not_shown_releases():
         await page.goto(part.url)
         await enter_password(page, "bob")
         await choose(page, "Account and settings")
-        await expect(page.get_by_role("navigation").get_by_role("link")).to_have_text(["Account", "Events"])
+        pages = page.get_by_role("navigation").get_by_role("link")
+        await expect(pages).to_have_text(["Account", "Events", "Notifications"])
