@@ -1,5 +1,6 @@
 """The index's SQLite file: WAL, so that a reader waits for no writer, and anew where it is damaged."""
 
+import contextlib
 import logging
 import sqlite3
 from pathlib import Path
@@ -22,6 +23,27 @@ CREATE TABLE marks(
 """
 
 
+_ODD = """
+SELECT EXISTS(SELECT 1 FROM segments WHERE
+    id NOT BETWEEN 1 AND 1e15 OR stream NOT IN ('main', 'preview') OR typeof(stream) <> 'text'
+    OR typeof(boot) <> 'text' OR typeof(event) <> 'text'
+    OR typeof(keyframes) <> 'blob' OR length(keyframes) % 8
+    OR typeof(start_us) <> 'integer' OR start_us NOT BETWEEN 0 AND 1e18
+    OR typeof(wall_us) <> 'integer' OR wall_us NOT BETWEEN 0 AND 1e18
+    OR typeof(dur_us) <> 'integer' OR dur_us NOT BETWEEN 0 AND 1e18
+    OR typeof(bytes) <> 'integer' OR bytes NOT BETWEEN 0 AND 1e18
+    OR typeof(tier) <> 'integer' OR tier NOT BETWEEN 0 AND 2
+    OR clock NOT IN (0, 1) OR uploaded NOT IN (0, 1) OR locked NOT IN (0, 1) OR open NOT IN (0, 1))
+OR EXISTS(SELECT 1 FROM marks WHERE
+    typeof(cause) <> 'text' OR typeof(event) <> 'text' OR typeof(boot) <> 'text'
+    OR typeof(start_us) <> 'integer' OR start_us NOT BETWEEN -1e18 AND 1e18
+    OR typeof(wall_us) <> 'integer' OR wall_us NOT BETWEEN -1e18 AND 1e18
+    OR typeof(dur_us) <> 'integer' OR dur_us NOT BETWEEN -1e18 AND 1e18)
+OR EXISTS(SELECT 1 FROM garbage WHERE typeof(name) <> 'text')
+"""
+"""Whether there is what we never write: a card may come from anywhere, and its index with it."""
+
+
 def open_database(file: Path) -> sqlite3.Connection:
     """Open or make it. Raises sqlite3.Error where the disk does not let us."""
     try:
@@ -36,8 +58,11 @@ def open_database(file: Path) -> sqlite3.Connection:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
+    if file.is_symlink():  # SQLite would follow it
+        raise sqlite3.DatabaseError("a link")
     db = sqlite3.connect(file, timeout=10, check_same_thread=False)
     try:
+        db.execute("PRAGMA trusted_schema=OFF")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA journal_size_limit=1048576")
@@ -57,3 +82,17 @@ def _check(db: sqlite3.Connection) -> None:
         db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
     elif version != SCHEMA:
         raise sqlite3.DatabaseError(f"of another version, {version}")
+    if _schema(db) != _our_schema():  # a trigger or a view would do in our name what another wants
+        raise sqlite3.DatabaseError("of another shape")
+    if db.execute(_ODD).fetchone() != (0,):
+        raise sqlite3.DatabaseError("what it says is nothing that we write")
+
+
+def _our_schema() -> list[tuple[str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(_TABLES)
+        return _schema(db)
+
+
+def _schema(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    return db.execute("SELECT name, coalesce(sql, '') FROM sqlite_master ORDER BY name").fetchall()

@@ -15,6 +15,7 @@ from typing import Literal
 
 from agent.errors import PinholeError
 from agent.model.evidence import CHUNK_BYTES, MAX_PARTS, Manifest, Part, encode_box, encode_manifest
+from agent.model.inside import files_inside, is_inside, make_folder_inside, open_inside, remove_inside
 from agent.model.media import StreamName
 from agent.record.avc import BadStreamError, ParameterSets
 from agent.record.footage import Footage, Fragment
@@ -93,8 +94,9 @@ class Exporter:
 
     def tidy(self) -> None:
         """Remove what was left half done; not while one is made."""
-        for file in self._folder.glob(f"*{PART}"):
-            file.unlink(missing_ok=True)
+        for file, _ in files_inside(self._folder):
+            if file.suffix == PART:
+                remove_inside(file)
 
     def make(
         self, stream: StreamName, since: float, until: float, is_wanted: Callable[[], bool] = lambda: True
@@ -117,7 +119,7 @@ class Exporter:
         """The file of an export, while it is there."""
         file = self._folder / f"{number}.mp4"
         is_name = len(number) == 32 and set(number) <= set("0123456789abcdef")
-        return file if is_name and file.is_file() else None
+        return file if is_name and is_inside(file) else None
 
     def _plan(self, stream: StreamName, since_us: int, until_us: int) -> _Plan:
         plan = _Plan(Movie(), [], [])
@@ -177,7 +179,7 @@ class Exporter:
         is_wanted: Callable[[], bool],
     ) -> Export:  # fmt: skip
         made_at, made, size_bytes = self._unix_s(), hashlib.sha256(), 0
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = open_inside(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with os.fdopen(descriptor, "wb") as out:
             for chunk in self._bytes(plan, made_at):
                 if not is_wanted():
@@ -214,7 +216,7 @@ class Exporter:
                     if descriptor >= 0:
                         os.close(descriptor)
                     name, descriptor = place.name, -1
-                    descriptor = os.open(self._index.folder / name, os.O_RDONLY | os.O_CLOEXEC)
+                    descriptor = open_inside(self._index.folder / name)
                 for at in range(0, place.size_bytes, CHUNK_BYTES):
                     wanted = min(CHUNK_BYTES, place.size_bytes - at)
                     chunk = os.pread(descriptor, wanted, place.offset + at)
@@ -228,15 +230,16 @@ class Exporter:
                 os.close(descriptor)
 
     def _make_room(self, size_bytes: int) -> None:
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        kept = sorted(self._folder.glob("*.mp4"), key=lambda file: file.stat().st_mtime)
-        kept_bytes = sum(file.stat().st_size for file in kept)
-        for count, file in zip(range(len(kept), 0, -1), kept, strict=True):
-            is_old = self._unix_s() - file.stat().st_mtime > KEPT_S
+        make_folder_inside(self._folder)
+        files = [one for one in files_inside(self._folder) if one[0].suffix == ".mp4"]
+        kept = sorted(files, key=lambda one: one[1].st_mtime)
+        kept_bytes = sum(status.st_size for _, status in kept)
+        for count, (file, status) in zip(range(len(kept), 0, -1), kept, strict=True):
+            is_old = self._unix_s() - status.st_mtime > KEPT_S
             if not is_old and count < MAX_KEPT and kept_bytes + size_bytes <= MAX_KEPT_BYTES:
                 break
-            kept_bytes -= file.stat().st_size
-            file.unlink(missing_ok=True)
+            kept_bytes -= status.st_size
+            remove_inside(file)
         space = os.statvfs(self._folder)
         free_bytes = space.f_bavail * space.f_frsize
         if free_bytes - size_bytes < self._min_free_bytes:

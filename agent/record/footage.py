@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from agent.model.inside import open_inside
 from agent.model.media import STREAMS
 from agent.record.avc import BadStreamError, ParameterSets
 from agent.record.boxes import MARK_UUID, ORIGIN, ORIGIN_UUID, WALL_IS_RIGHT, Origin, from_ntp
@@ -20,6 +21,10 @@ MAX_MOOF_BYTES = 64 * 1024
 """Of 30 pictures it has 400."""
 MAX_FRAGMENT_BYTES = 64 * 1024 * 1024
 MAX_SAMPLES = 4096
+MAX_FILE_BYTES, MAX_FILE_US = 1 << 32, 1 << 32
+"""What the index has room for; a file is one of a minute."""
+MAX_US = 10**18
+"""Since 1970: the year 33658."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Footage:
 
     def __init__(self, file: Path) -> None:
         """Raises OSError."""
-        self._descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = open_inside(file)
         self._size_bytes = os.fstat(self._descriptor).st_size
 
     def __enter__(self) -> Self:
@@ -105,7 +110,7 @@ class Footage:
         while True:
             head = os.pread(self._descriptor, 8, position)
             found = _header(head, 0, 8, space=size_bytes - position)
-            if found is None:
+            if found is None or position >= MAX_FILE_BYTES:
                 break
             kind, _, length = found
             end = position + length
@@ -194,7 +199,7 @@ def _origin(data: bytes) -> Origin:
     if len(data) < ORIGIN.size:
         raise BadStreamError("our box is torn")
     version, stream, boot, start_us, wall_us, is_set = ORIGIN.unpack_from(data)
-    if version != 1 or stream >= len(STREAMS):
+    if version != 1 or stream >= len(STREAMS) or max(start_us, wall_us) > MAX_US:
         raise BadStreamError("a newer version has written this file")
     return Origin(STREAMS[stream], boot.hex(), start_us, wall_us, bool(is_set))
 
@@ -224,7 +229,7 @@ def _moof(body: bytes) -> tuple[int, int, tuple[tuple[int, int], ...], bool]:
     _, at_us = struct.unpack_from(">IQ", _child(traf, b"tfdt"))
     run = _child(traf, b"trun")
     _, count, data_offset, first = struct.unpack_from(">IIII", run)
-    if not 0 < count <= MAX_SAMPLES or len(run) != 16 + 8 * count:
+    if not 0 < count <= MAX_SAMPLES or len(run) != 16 + 8 * count or at_us >= MAX_FILE_US:
         raise BadStreamError("a fragment's table is torn")
     samples = tuple(struct.iter_unpack(">II", run[16:]))
     return at_us, data_offset, samples, not first & 0x10000

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import PinholeError
+from agent.model.inside import is_inside, remove_inside
 from agent.model.media import STREAMS, StreamName
 from agent.record.database import open_database
 from agent.record.repair import repair
@@ -23,6 +24,7 @@ from agent.record.segment import (
     Mark,
     Segment,
     Tier,
+    file_name,
     from_row,
     grown,
     number_of,
@@ -34,6 +36,8 @@ from agent.record.spans import Spans
 log = logging.getLogger(__name__)
 
 FILE = "index.db"
+MAX_NAME_CHARS = 40
+"""A longer number of a file is none that we would reach, and SQLite would not hold it."""
 
 
 class Index:
@@ -304,7 +308,7 @@ class Index:
 
     def _files(self) -> Iterator[Path]:
         for file in sorted(self.folder.glob("[0-9]*/*.mp4")):
-            if number_of(file) and not file.is_symlink() and file.is_file():
+            if _is_ours(str(file.relative_to(self.folder))) and is_inside(file):
                 yield file
 
     def _load(self) -> None:
@@ -345,9 +349,9 @@ class Index:
 
     def _empty_garbage(self) -> None:
         names = [name for (name,) in self._db.execute("SELECT name FROM garbage")]
-        for name in names:
+        for name in filter(_is_ours, names):  # a card may have been prepared to have others removed
             file = self.folder / name
-            file.unlink(missing_ok=True)
+            remove_inside(file)
             with contextlib.suppress(OSError):
                 file.parent.rmdir()  # where it was the last
         if names:
@@ -372,3 +376,9 @@ class Index:
         with self._memory:
             now = {one.id: one for one in self._open.values()}
         return [grown(one, now.get(one.id)) if one.is_open else one for one in found]
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a recording would have this name, from the folder."""
+    found = number_of(Path(name)) if len(name) <= MAX_NAME_CHARS else None
+    return found is not None and name == file_name(*found)

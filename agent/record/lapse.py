@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -13,12 +14,14 @@ from pathlib import Path
 
 from agent.errors import CameraError
 from agent.model.disk import write_whole
+from agent.model.inside import files_inside, make_folder_inside, remove_inside
 from agent.model.log_limit import LogLimit
 from agent.model.still import Still
 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".jpg"
+_OURS = re.compile(r"\d{4}-\d\d-\d\d/\d{6}\.jpg", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,12 @@ class Lapse:
     def _keep(self, still: Still) -> None:
         if not self._is_usable():
             raise OSError("its partition is not mounted")
+        make_folder_inside(self._folder)
         if not self._is_loaded:
             self._load()
         at = datetime.fromtimestamp(still.taken_at, UTC)
         file = self._folder / f"{at:%Y-%m-%d}" / f"{at:%H%M%S}{SUFFIX}"
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder_inside(file.parent)
         self._make_room(len(still.jpeg))
         space = os.statvfs(file.parent)
         if space.f_bavail * space.f_frsize - len(still.jpeg) < self._bounds.min_free_bytes:
@@ -85,8 +89,12 @@ class Lapse:
         self._kept_bytes += len(still.jpeg)
 
     def _load(self) -> None:
-        found = sorted(self._folder.glob(f"*/*{SUFFIX}"), key=lambda file: (file.parent.name, file.name))
-        self._kept = deque((file, file.stat().st_size) for file in found)
+        found = sorted(
+            (str(file.relative_to(self._folder)), status.st_size)
+            for day in self._folder.iterdir()
+            for file, status in files_inside(day)
+        )
+        self._kept = deque((self._folder / name, size) for name, size in found if _OURS.fullmatch(name))
         self._kept_bytes = sum(size for _, size in self._kept)
         self._is_loaded = True
 
@@ -94,7 +102,7 @@ class Lapse:
         while self._kept and self._kept_bytes + size_bytes > self._bounds.max_bytes:
             file, of_it_bytes = self._kept.popleft()
             self._kept_bytes -= of_it_bytes
-            file.unlink(missing_ok=True)
+            remove_inside(file)
             with contextlib.suppress(OSError):  # there are more of that day
                 file.parent.rmdir()
 

@@ -134,8 +134,8 @@ def parse_mark(text: str) -> tuple[Tier, str]:
     """The way back; the least where it is none."""
     try:
         said = json.loads(text)
-        return Tier(said["tier"]), str(said["event"])[:80]
-    except (ValueError, KeyError, TypeError):
+        return Tier(said["tier"]), str(said["event"])[:80].encode(errors="replace").decode()
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Tier.CONTINUOUS, ""
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from agent.model.disk import sync_folder
+from agent.model.inside import open_inside
 from agent.model.media import StreamName, Unit
 from agent.record.avc import ParameterSets, parameter_sets, to_sample
 from agent.record.boxes import Origin, Sample, encode_fragment, encode_mark, encode_start
@@ -143,8 +144,7 @@ class StreamWriter:
         file = self._index.folder / segment.name
         file.parent.mkdir(mode=0o700, exist_ok=True)
         self._index.begin(segment)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(file, flags, 0o600)
+        self._descriptor = open_inside(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         self._file, self._segment, self._sets, self._epoch = file, segment, sets, first.epoch
         self._number, self._synced_us, self._is_new = 0, first.capture_us, True
         self._written.files += 1

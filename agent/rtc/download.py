@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiortc.rtcdatachannel import RTCDataChannel
 
+from agent.model.inside import open_inside
 from agent.rtc.give_way import STEP_S, GiveWay, Link
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Download:
         """Until it is there; returns early where the viewer has gone, or takes nothing any more."""
         try:
             file = await asyncio.to_thread(self._find)
-            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC) if file else -1
+            descriptor = open_inside(file) if file else -1
         except OSError:
             descriptor = -1
         if descriptor < 0:

@@ -1,5 +1,6 @@
 """An export is one MP4 that any player shows, of what was recorded alone, and every bit of it is signed."""
 
+import os
 import random
 from dataclasses import replace
 
@@ -9,9 +10,10 @@ from parts.recordings import OFFSET_US, START_US, decoded, pictures
 
 from agent.model import evidence
 from agent.model.evidence import EvidenceError, verify
+from agent.model.inside import open_inside
 from agent.model.keys import encode_public
 from agent.record import export as export_module
-from agent.record.export import MAX_SPAN_S, About, Exporter, ExportError
+from agent.record.export import MAX_SPAN_S, PART, About, Exporter, ExportError
 from agent.signaling.trust import KeyRing, SigningKey, make_signing_key, open_sealed
 
 BEGAN_S = (START_US + OFFSET_US) / 1e6
@@ -241,3 +243,38 @@ def test_a_manifest_of_another_shape_is_told(desk, exporter, tmp_path):
         (tmp_path / "odd.mp4").write_bytes(body + evidence.encode_box(sealed))
         with pytest.raises(EvidenceError):
             check(tmp_path / "odd.mp4")
+
+
+def test_a_link_on_a_prepared_card_is_no_export(desk, exporter, tmp_path):
+    desk.record(pictures(4))
+    secret = tmp_path / "key.pem"
+    secret.write_text("secret")
+    folder = desk.folder / "exports"
+    folder.mkdir()
+    (folder / f"{'0a' * 16}.mp4").symlink_to(secret)
+    (folder / f"{'0b' * 16}.mp4").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / f"{'0c' * 16}.mp4")
+    for number in ("0a", "0b", "0c"):
+        assert exporter.find(number * 16) is None
+    made = export(exporter, 0, 4)
+    assert exporter.find(made.id) == made.file
+    with pytest.raises(OSError, match="is a link or no file at all"):
+        os.close(open_inside(folder / f"{'0a' * 16}.mp4"))
+    with pytest.raises(OSError, match="is a link or no file at all"):
+        os.close(open_inside(folder / f"{'0c' * 16}.mp4"))
+
+
+def test_a_folder_of_exports_that_is_a_link_leads_nowhere(desk, exporter, tmp_path):
+    desk.record(pictures(4))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    film, part = outside / f"{'0a' * 16}.mp4", outside / f"mine{PART}"
+    for file in (film, part):
+        file.touch()
+        os.utime(file, (1, 1))  # old enough to be removed
+    (desk.folder / "exports").symlink_to(outside)
+    assert exporter.find("0a" * 16) is None
+    exporter.tidy()
+    with pytest.raises(OSError, match="exports is a link or a file, and should be a folder: remove it"):
+        export(exporter, 0, 4)
+    assert sorted(outside.iterdir()) == sorted((film, part))

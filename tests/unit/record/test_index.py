@@ -6,8 +6,9 @@ import time
 import pytest
 from parts.recordings import OFFSET_US, START_US, RecordingsFolder, pictures
 
+from agent.record.boxes import ORIGIN, ORIGIN_UUID
 from agent.record.index import FILE, Index
-from agent.record.segment import Segment, Tier
+from agent.record.segment import Segment, Tier, parse_mark
 
 WALL_US = START_US + OFFSET_US
 ALWAYS = 0, 1 << 60
@@ -174,3 +175,107 @@ def test_a_month_is_listed_without_the_disk(desk):
     spans = desk.index.spans("main", *ALWAYS)
     assert len(spans) == 30 * 24 + 1
     assert time.process_time() - began < 0.5, "far from what a query over all rows takes"
+
+
+def put(desk, *statements):
+    """What another machine wrote to a card."""
+    desk.index.close()
+    db = sqlite3.connect(desk.folder / FILE)
+    with db:
+        for statement in statements:
+            db.execute(*statement)
+    db.close()
+    desk.index = Index(desk.folder)
+    desk.index.reconcile()
+
+
+@pytest.mark.parametrize("name", ["../masks.json", "{outside}", "000000/../../masks.json", "lock"])
+def test_a_prepared_card_has_nothing_else_removed(desk, tmp_path, name):
+    outside = tmp_path / "masks.json"
+    outside.write_text("{}")
+    (desk.folder / "lock").touch()
+    put(desk, ("INSERT INTO garbage VALUES(?)", (name.format(outside=outside),)))
+    assert outside.exists()
+    assert (desk.folder / "lock").exists()
+    assert not desk.index._db.execute("SELECT * FROM garbage").fetchall(), "and it is not tried again"
+
+
+def test_a_folder_that_is_a_link_leads_nowhere(desk, tmp_path):
+    other = RecordingsFolder(tmp_path / "other")
+    other.record(pictures(3))
+    (other.folder / "000000" / "000000002-main.mp4").write_bytes(b"no film")
+    other.index.close()
+    (desk.folder / "000000").symlink_to(other.folder / "000000")
+    put(desk)
+    assert all_of(desk.index) == []
+    with pytest.raises(OSError, match="is a link or a file, and should be a folder: remove it"):
+        desk.record(pictures(3))
+    put_garbage = ("INSERT INTO garbage VALUES(?)", ("000000/000000001-main.mp4",))
+    with pytest.raises(OSError, match="is a link"):
+        put(desk, put_garbage)
+    assert [file.name for file in other.files()] == ["000000001-main.mp4", "000000002-main.mp4"]
+
+
+def test_an_index_that_is_a_link_is_made_anew_where_it_should_be(desk, tmp_path):
+    desk.record(pictures(3))
+    desk.index.close()
+    outside = tmp_path / "empty.json"
+    outside.touch()
+    (desk.folder / FILE).unlink()
+    (desk.folder / FILE).symlink_to(outside)
+    desk.index = Index(desk.folder)
+    desk.index.reconcile()
+    assert outside.stat().st_size == 0
+    assert [one.id for one in all_of(desk.index)] == [1]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "UPDATE segments SET stream='/../../masks'",
+        "UPDATE segments SET tier=9",
+        "UPDATE segments SET wall_us='soon'",
+        "UPDATE segments SET bytes=9223372036854775807",
+        "UPDATE segments SET keyframes=x'00'",
+        "INSERT INTO marks VALUES(1,'motion','e','b',1,'soon',1)",
+        "INSERT INTO garbage VALUES(x'00')",
+        "CREATE TRIGGER t AFTER UPDATE ON segments BEGIN DELETE FROM segments; END",
+        "ALTER TABLE segments RENAME COLUMN wall_us TO at_us",
+    ],
+)
+def test_an_index_of_another_hand_is_made_anew(desk, odd, caplog):
+    desk.record(pictures(65))
+    put(desk, (odd,))
+    assert "made anew from the files" in caplog.text
+    assert [one.id for one in all_of(desk.index)] == [1, 2]
+    assert desk.index.spans("main", *ALWAYS) == [(WALL_US, WALL_US + 65_000_000)]
+
+
+def test_files_with_numbers_that_no_index_holds_do_no_harm(desk):
+    desk.record(pictures(3))
+    good = desk.files()[0].read_bytes()
+    box = good.index(ORIGIN_UUID) + 16
+    _, stream, boot, *_ = ORIGIN.unpack_from(good, box)
+    late = bytearray(good)
+    ORIGIN.pack_into(late, box, 1, stream, boot, 2**64 - 1, 2**64 - 1, 1)
+    long = bytearray(good)
+    at = long.rindex(b"tfdt") + 8
+    long[at : at + 8] = b"\xff" * 8
+    folder = desk.folder / "000000"
+    for number, data in ((2, late), (3, long)):
+        (folder / f"{number:09}-main.mp4").write_bytes(data)
+    large = desk.folder / ("9" * 20)
+    large.mkdir()
+    (large / f"{'9' * 23}-main.mp4").write_bytes(good)
+    again(desk)
+    assert [one.id for one in all_of(desk.index)] == [1, 3]
+    assert all_of(desk.index)[1].dur_us < all_of(desk.index)[0].dur_us, "up to there it is shown"
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 60_000, '{"tier": 2, "event": "\\ud800"}', '{"tier": 7, "event": ""}']
+)
+def test_why_a_file_is_kept_may_be_any_text(text):
+    tier, event = parse_mark(text)
+    assert tier in Tier
+    event.encode()

@@ -79,3 +79,24 @@ async def test_a_camera_or_a_disk_that_fails_costs_stills_alone(bench, tmp_path,
     full = Bench(tmp_path / "full", min_free_bytes=1 << 60)
     await full.take_each(NOON)
     assert full.names() == []
+
+
+@pytest.mark.parametrize("where", ["lapse", "lapse/2026-11-01"])
+async def test_a_link_on_a_prepared_card_leads_nowhere(tmp_path, where):
+    outside = tmp_path / "outside" / "2026-11-01"
+    outside.mkdir(parents=True)
+    (outside / "120000.jpg").write_bytes(bytes(SIZE))
+    link = tmp_path / where
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(outside if link.name != "lapse" else outside.parent)
+    bench = Bench(tmp_path / "lapse", max_bytes=SIZE)
+    await bench.take_each(NOON, NOON + 86_400)
+    assert [file.name for file in outside.iterdir()] == ["120000.jpg"]
+    assert [one.name for one in outside.parent.iterdir()] == ["2026-11-01"]
+
+
+async def test_only_stills_of_ours_are_removed(bench):
+    (bench.folder / "album").mkdir(parents=True)
+    (bench.folder / "album" / "cat.jpg").write_bytes(bytes(20 * SIZE))
+    await bench.take_each(NOON)
+    assert bench.names() == ["2026-11-29/120000.jpg", "album/cat.jpg"]
