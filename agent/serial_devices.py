@@ -166,9 +166,17 @@ class SerialDevices:
             return modem, modem.set_apn
         from agent.serial.modem.modem_manager import ManagedModem  # noqa: PLC0415
         from agent.serial.modem.routes import is_on_device  # noqa: PLC0415
+        from agent.serial.modem.second_port import SecondPort  # noqa: PLC0415
 
-        has_receiver = partial(is_on_device, self._settings.gnss.port)
-        return ManagedModem(count, on_sms=self._reader, has_receiver=has_receiver), helpers.set_apn
+        second = SecondPort(self._settings.modem.port)
+        self._add("modem-second-port", second.run)
+        managed = ManagedModem(
+            count,
+            on_sms=self._reader,
+            has_receiver=partial(is_on_device, self._settings.gnss.port),
+            temperature_c=lambda: second.temperature_c,
+        )
+        return managed, helpers.set_apn
 
     @property
     def _reader(self) -> Callable[[str], str | None] | None:

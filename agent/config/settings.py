@@ -707,7 +707,8 @@ class ModemSettings(Section):
     port: str = Field(
         default="/dev/pinhole-modem",
         pattern=r"^/[A-Za-z0-9._/:+@-]{1,200}$",
-        description="For at: the port that takes its commands.",
+        description="For at: the port that takes its commands. For modemmanager: its second AT port, which "
+        "tells how warm it is; it need not be there.",
         examples=["/dev/ttyAMA0"],
     )
     interface: str | None = Field(

@@ -1,7 +1,7 @@
 """A modem that ModemManager has: what it says over D-Bus, and what may be asked of it.
 
-ModemManager is looked at when it says that something changed, and now and then in any case. The modem's tty
-is never opened: two programs on one do not work.
+ModemManager is looked at when it says that something changed, and now and then in any case. None of the ttys
+that it has is ever opened: two programs on one do not work.
 """
 
 import asyncio
@@ -72,13 +72,15 @@ class ManagedModem:
         *,
         on_sms: OnSms | None = None,
         has_receiver: Callable[[Path], bool] = lambda _: False,
+        temperature_c: Callable[[], float | None] = lambda: None,
     ) -> None:
         """`address` is another bus than the system's, for tests; without `on_sms` messages are left alone.
 
         `has_receiver`: somebody reads satellites by a port of the modem that the kernel has there.
+        `temperature_c`: what the modem says beside ModemManager, which does not tell it.
         """
         self._count, self._address = count, address
-        self._has_receiver = has_receiver
+        self._has_receiver, self._temperature_c = has_receiver, temperature_c
         self._inbox = Inbox(on_sms) if on_sms else None
         self._bus: Bus | None = None
         self._path = ""
@@ -222,7 +224,7 @@ class ManagedModem:
         counts = (traffic_of(each, said) or interface_traffic(interface_of(said)) for each, said in bearers)
         self._count.add([one for one in counts if one], time.monotonic())
         apn = next((apn for _, said in bearers if (apn := apn_of(said))), "")
-        self._set(replace(parse(modem, self._cells), apn=apn))
+        self._set(replace(parse(modem, self._cells), apn=apn, temperature_c=self._temperature_c()))
 
     async def _have_signal_told(self, bus: Bus, modem: dict[str, Any]) -> None:
         if modem.get(f"{MODEM}.Signal", {}).get("Rate") != 0:

@@ -27,6 +27,8 @@ class Vendor:
 
     polls: tuple[Command, ...] = ()
     readers: tuple[tuple[Command, Callable[[Answer], Reading]], ...] = ()
+    heat: tuple[Command, ...] = ()
+    """Those of `polls` that tell the temperature."""
     counts: tuple[Command, ...] = ()
     """Of its kinds that count what they carried: `counted` reads the answers."""
     receivers: tuple[tuple[Command, Command], ...] = ()
@@ -235,19 +237,24 @@ _VENDORS = {
             (commands.CELL_QUECTEL, _quectel_cell),
             (commands.HEAT_QUECTEL, _quectel_heat),
         ),
-        (commands.COUNT_QUECTEL, commands.COUNT_5G_QUECTEL),
-        commands.RECEIVERS_QUECTEL,
+        heat=(commands.HEAT_QUECTEL,),
+        counts=(commands.COUNT_QUECTEL, commands.COUNT_5G_QUECTEL),
+        receivers=commands.RECEIVERS_QUECTEL,
     ),
     "simcom": Vendor(
         (commands.CELL_SIMCOM, commands.HEAT_SIMCOM),
         ((commands.CELL_SIMCOM, _simcom_cell), (commands.HEAT_SIMCOM, _one_heat)),
+        heat=(commands.HEAT_SIMCOM,),
         receivers=commands.RECEIVERS_SIMCOM,
     ),
     "telit": Vendor(
         (commands.CELL_TELIT, commands.HEAT_TELIT),
         ((commands.CELL_TELIT, _telit_cell), (commands.HEAT_TELIT, _one_heat)),
+        heat=(commands.HEAT_TELIT,),
     ),
-    "sierra": Vendor((commands.CELL_SIERRA,), ((commands.CELL_SIERRA, _sierra_state),)),
+    "sierra": Vendor(
+        (commands.CELL_SIERRA,), ((commands.CELL_SIERRA, _sierra_state),), heat=(commands.CELL_SIERRA,)
+    ),
 }
 
 

@@ -9,34 +9,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.config import ModemSettings
-from agent.errors import LineError, ModemError
+from agent.errors import ModemError
 from agent.model.tasks import TaskGroup
 from agent.serial.modem import commands
 from agent.serial.modem.answers import data_context, read_answer, read_fields
-from agent.serial.modem.at import LEAVE_PROMPT, Answer, Channel, Event, News, Prompt, redact
-from agent.serial.modem.commands import Command
 from agent.serial.modem.data import DataCount, Traffic, interface_traffic
 from agent.serial.modem.reading import Reading, best_registration, merge, status_of
 from agent.serial.modem.routes import port_device
 from agent.serial.modem.sms import OnSms
 from agent.serial.modem.status import ModemState, ModemStatus
+from agent.serial.modem.talk import Talk
 from agent.serial.modem.vendors import STANDARD, Vendor, counted, vendor_of
 from agent.serial.modem.wire_inbox import WireInbox
-from agent.serial.port import Line, LineSettings, OnLineEvent, OpenPort
+from agent.serial.port import OnLineEvent, OpenPort
 
 log = logging.getLogger(__name__)
 
-BAUD = 115200
-"""What modems that have a UART expect; one on USB takes any."""
 POLL_S, SOON_S = 60.0, 15.0
 """How often it is asked; and while it carries no data, of whose return modems tell no news."""
 NEWS_S = 3.0
 """News comes in bursts: RDY, CPIN, CEREG, PB DONE."""
 RETRY_S = 10.0
-MAX_MISSES = 3
-"""Commands in a row without an answer: the port is sick."""
-QUIET_S = 1.1
-"""Silence around `+++`, and before the first command after one that was missed."""
 RADIO_PAUSE_S = 2.0
 CUT_OFF_S = 4.0
 """What switching on may take where the agent ends meanwhile: well within its `STOP_TIMEOUT_S`."""
@@ -65,29 +58,25 @@ class WireModem:
 
         `has_receiver`: somebody reads satellites by another port of it.
         """
-        self.line = Line(
-            LineSettings("modem", settings.port, BAUD, dtr=True),  # without it SIM7600 and EC25 tell no news
-            self._on_bytes,
+        self._talk = Talk(
+            "modem",
+            settings.port,
+            on_event,
+            open_port,
             on_opened=self._on_opened,
             on_lost=self._on_lost,
-            on_event=on_event,
-            open_port=open_port,
+            on_news=self._on_news,
         )
+        self.line, self._ask, self._do = self._talk.line, self._talk.ask, self._talk.do
         self._interface, self._count = settings.interface, count
         self._on_change = on_change
-        self._channel = Channel()
-        self._turn = asyncio.Lock()
-        self._answer: asyncio.Future[Answer | Prompt] | None = None
         self._inbox = WireInbox(on_sms, self._ask) if on_sms else None
         self._has_receiver = has_receiver
         self._apn = ""
         """Wanted, and not yet set."""
-        self._open, self._due = asyncio.Event(), asyncio.Event()
+        self._due = asyncio.Event()
         self._is_fresh = True
         """It has yet to be set up."""
-        self._is_in_step = False
-        """No answer to an earlier command can come any more."""
-        self._misses = 0
         self._vendor: Vendor = STANDARD
         self._has_counter = False
         """Of its own."""
@@ -112,7 +101,7 @@ class WireModem:
         try:
             async with TaskGroup() as group:
                 group.create_task(self.line.run(), name="modem-line")
-                group.create_task(self._talk(), name="modem-talk")
+                group.create_task(self._serve(), name="modem-talk")
         finally:
             self._count.close()
 
@@ -148,7 +137,7 @@ class WireModem:
     async def reset_modem(self) -> None:
         """It may vanish before it has answered, but not before it was asked. Raises ModemError."""
         if self.line.state != "open":
-            raise ModemError(self._away)
+            raise ModemError(self._talk.away)
         try:
             await self._do(commands.RESET)
         except ModemError:
@@ -161,13 +150,9 @@ class WireModem:
         self._apn = apn
         self._due.set()
 
-    @property
-    def _away(self) -> str:
-        return self.line.problem or "the modem's port is not open"
-
-    async def _talk(self) -> None:
+    async def _serve(self) -> None:
         while True:
-            await self._open.wait()
+            await self._talk.opened.wait()
             self._due.clear()
             try:
                 if self._is_fresh:
@@ -282,111 +267,18 @@ class WireModem:
             log.info(f"modem: {status.state}{': ' if status.reason else ''}{status.reason}")
             self._on_change()
 
-    async def _do(self, command: Command) -> None:
-        """Raises ModemError where it is refused."""
-        answer = await self._ask(command)
-        if not answer.is_ok:
-            raise ModemError(f"the modem refuses {command.text}: {answer.result}")
+    def _on_news(self, line: str) -> None:
+        if line in _STARTED:
+            self._is_fresh = True
+            self._due.set()
+        elif line.startswith(_CHANGED):
+            self._due.set()
 
-    async def _ask(self, command: Command) -> Answer:
-        """One command after the other. Raises ModemError where nothing comes, or the port is away."""
-        async with self._turn:
-            if self.line.state != "open":
-                raise ModemError(self._away)
-            if not self._is_in_step:
-                await self._get_in_step()
-            return await self._exchange(command)
-
-    async def _get_in_step(self) -> None:
-        """Wait for what may still come of an earlier command; leave a prompt, and at last data mode."""
-        if self._channel.is_at_prompt:
-            self._channel.is_at_prompt = False
-            with contextlib.suppress(LineError):  # which the next command meets too
-                await self.line.write(LEAVE_PROMPT)
-        await asyncio.sleep(QUIET_S)
-        if self._misses == MAX_MISSES - 1:
-            with contextlib.suppress(ModemError):
-                await self._exchange(commands.ESCAPE, counts=False)
-                await asyncio.sleep(QUIET_S)
-                await self._exchange(commands.HANG_UP, counts=False)
-            with contextlib.suppress(ModemError):  # where it took the escape for the begin of a command
-                await self._exchange(commands.ATTENTION, counts=False)
-        await self._exchange(commands.FUNCTION)
-        self._is_in_step = True
-
-    async def _exchange(self, command: Command, *, counts: bool = True) -> Answer:
-        self._answer = asyncio.get_running_loop().create_future()
-        try:
-            await self._send(command)
-            async with asyncio.timeout(command.limit_s):
-                answer = await self._answered()
-        except TimeoutError as exc:
-            if counts:
-                self._note_miss(command)
-            raise ModemError(f"the modem does not answer {command.text}") from exc
-        except LineError as exc:
-            raise ModemError(str(exc)) from exc
-        finally:
-            self._answer = None
-            if self._channel.expire(float("inf")):  # by a time-out, or since who asked was cancelled
-                self._is_in_step = False
-        if self._channel.is_in_data_mode:
-            self._is_in_step, self._misses = False, MAX_MISSES - 1
-            raise ModemError("the modem's port carries data, not commands")
-        if counts:
-            self._misses = 0
-            self.line.confirm()
-        return answer
-
-    async def _answered(self) -> Answer:
-        """What was sent, or asked for by a prompt; two at most."""
-        assert self._answer
-        event = await self._answer
-        while isinstance(event, Prompt):
-            self._answer = asyncio.get_running_loop().create_future()
-            await self.line.write(event.body)
-            event = await self._answer
-        return event
-
-    async def _send(self, command: Command) -> None:
-        data = self._channel.send(command, asyncio.get_running_loop().time())
-        await self.line.write(data)
-
-    def _note_miss(self, command: Command) -> None:
-        self._misses += 1
-        log.debug(f"modem: {command.text} was not answered")
-        if self._misses >= MAX_MISSES:
-            self._misses = 0
-            self.line.reopen(f"{MAX_MISSES} commands in a row were not answered")
-
-    def _on_bytes(self, data: bytes) -> None:
-        for event in self._channel.feed(data):
-            self._on(event)
-
-    def _on(self, event: Event) -> None:
-        match event:
-            case Answer() | Prompt():
-                if self._answer and not self._answer.done():
-                    self._answer.set_result(event)
-            case News(line):
-                log.debug(f"modem: {redact(line)}")
-                if line in _STARTED:
-                    self._is_fresh = True
-                    self._due.set()
-                elif line.startswith(_CHANGED):
-                    self._due.set()
-
-    def _on_opened(self) -> bytes:
-        self._channel.reset()
-        self._is_fresh, self._is_in_step = True, False
-        self._open.set()
+    def _on_opened(self) -> None:
+        self._is_fresh = True
         self._due.set()
-        return b""
 
-    def _on_lost(self, why: str) -> None:
-        self._open.clear()
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(LineError(f"the modem's port was lost: {why}"))
+    def _on_lost(self) -> None:
         self._status = _UNASKED
         self._on_change()
 

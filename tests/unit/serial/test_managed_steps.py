@@ -178,6 +178,15 @@ async def test_where_it_hung_is_known_after_it_has_gone(monkeypatch):
     assert modem.device == Path("/sys/devices/usb1/1-1")
 
 
+async def test_how_warm_it_is_is_said_beside_modemmanager(monkeypatch):
+    modem, bus = modem_with(monkeypatch, {modem_manager.MODEM: {"State": 11}})
+    modem._temperature_c = lambda: 36.0
+    await modem._look(bus)
+    assert (modem.status.state, modem.status.temperature_c) == ("connected", 36.0)
+    modem._lose("it is gone")
+    assert modem.status.temperature_c is None
+
+
 RECEIVER = {"Capabilities": 1 | 2 | 4 | 16, "Enabled": 1, "SignalsLocation": False}
 
 

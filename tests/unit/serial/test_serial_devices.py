@@ -69,7 +69,7 @@ async def test_a_modem_is_asked_by_way_of_modemmanager(build):
     section = devices.sections["modem"]()
     assert (section.source, section.state, section.data_since) == ("modemmanager", "absent", "")
     assert devices.handlers["modem-history"](None, None).rsrp_dbm == ()
-    assert parts(devices) >= {"modem", "modem-watch"}
+    assert parts(devices) >= {"modem", "modem-watch", "modem-second-port"}
 
 
 async def test_without_a_modem_there_is_no_history(build):

@@ -13,7 +13,8 @@ from agent.errors import ModemError
 from agent.model.tasks import STOP_TIMEOUT_S
 from agent.serial.modem import commands, wire
 from agent.serial.modem.data import DataCount, Traffic
-from agent.serial.modem.wire import MAX_MISSES, POLL_S, WireModem
+from agent.serial.modem.talk import MAX_MISSES
+from agent.serial.modem.wire import POLL_S, WireModem
 
 QUECTEL = {"maker": "Quectel", "model": "EG25"}
 SIMCOM = {"maker": "SIMCOM INCORPORATED", "model": "SIMCOM_SIM7600E-H"}
@@ -193,7 +194,7 @@ async def test_three_commands_that_are_missed_make_a_sick_port_and_fewer_do_not(
     async with running(tmp_path) as it:
         await it.until("connected")
         it.sim.strike("silent", it.clock.now_s)
-        await it.clock.until(lambda: it.modem._misses == MAX_MISSES - 1)
+        await it.clock.until(lambda: it.modem._talk.misses == MAX_MISSES - 1)
         it.sim.until_s = it.clock.now_s
         await it.until("connected")
         await it.clock.after(30)
