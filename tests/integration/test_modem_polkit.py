@@ -34,7 +34,7 @@ start /usr/lib/polkit-1/polkitd --no-debug
 await ask org.freedesktop.PolicyKit1 /org/freedesktop/PolicyKit1/Authority \
     org.freedesktop.DBus.Peer Ping
 start "$PYTHON" "$FAKE" abstract:$SOCKET at.log 4321
-await grep -q "@$SOCKET" /proc/net/unix  # or ModemManager gives the modem up
+await grep -q "@abstract:$SOCKET" /proc/net/unix  # or ModemManager gives the modem up
 start /usr/sbin/ModemManager --test-enable
 await ask $NAME $ROOT $NAME.Test SetProfile ssas rover generic 1 abstract:$SOCKET
 await ask $NAME $ROOT/Modem/0 org.freedesktop.DBus.Properties Get ss $NAME.Modem State
