@@ -149,7 +149,7 @@ def _part(header: bytes) -> Part:
         element, size = octets.one(), octets.one()
         value = octets.take(size)
         left -= 2 + size
-        if _CONCATENATED.get(element, 0) == size - 2:
+        if element in _CONCATENATED and _CONCATENATED[element] == size - 2:
             part = Part(int.from_bytes(value[:-2]), value[-2], value[-1])
             if not 1 <= part.number <= part.total:
                 raise IndexError

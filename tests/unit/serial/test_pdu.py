@@ -45,6 +45,15 @@ def test_a_part_of_a_long_message_says_which():
     assert parse_deliver(bytes.fromhex(wide)) == Received("+31641600986", "Grüße", Part(0xA1B2, 3, 2))
 
 
+def test_what_else_a_header_holds_says_nothing_of_parts():
+    """Element 0x24 tells the language (TS 23.040 section 9.2.3.24.15), here in two bytes."""
+    for header in ("0424020201", "0424020305"):
+        pdu = deliver_pdu("Hi", "+31641600986", header=header, is_ucs2=True)
+        assert parse_deliver(bytes.fromhex(pdu)) == Received("+31641600986", "Hi")
+    pdu = deliver_pdu("Hi", "+31641600986", header="09240202010003A20201", is_ucs2=True)
+    assert parse_deliver(bytes.fromhex(pdu)).part == Part(0xA2, 2, 1)
+
+
 @pytest.mark.parametrize(("number", "total"), [(0, 2), (3, 2), (1, 0)])
 def test_a_part_that_cannot_be_is_none(number, total):
     pdu = deliver_pdu("x", "+31641600986", header=f"050003A2{total:02X}{number:02X}", is_ucs2=True)
