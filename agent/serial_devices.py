@@ -54,6 +54,7 @@ class Follower(Protocol):
     """What covers the picture, and has to know where the head stands."""
 
     def on_place(self, preset: int | None) -> None: ...
+    def on_other_preset(self, preset: int) -> None: ...
     def section(self) -> MasksSection: ...
 
 
@@ -278,6 +279,7 @@ class SerialDevices:
             on_change=self._on_change,
             on_event=self._on_event,
             on_place=lambda preset: around.privacy.on_place(preset),  # noqa: PLW0108  # built later
+            on_other=lambda preset: around.privacy.on_other_preset(preset),  # noqa: PLW0108
             pictures=(state_dir / "presets", scene),
         )
         self.sections["ptz"] = ptz.desk.section

@@ -57,6 +57,8 @@ class KeptMasks(_Strict):
     view: View
     set_at: float
     set_by: Annotated[str, Field(max_length=256)]
+    is_moved: bool = False
+    """Their preset was kept anew or forgotten since."""
 
 
 @dataclass(frozen=True, slots=True)

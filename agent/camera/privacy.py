@@ -49,6 +49,8 @@ def _misfit(kept: KeptMasks, view: View, *, has_head: bool) -> str:
         return "the camera has a head now, and its masks belong to no preset of it"
     if kept.preset and not has_head:
         return f"the masks belong to preset {kept.preset} of a head that the settings do not name"
+    if kept.is_moved:
+        return f"preset {kept.preset}, to which the masks belong, was kept anew or forgotten"
     return ""
 
 
@@ -112,6 +114,27 @@ class Privacy:
             if self.state != before:
                 self._around.on_change()
 
+    def on_other_preset(self, preset: int) -> None:
+        """It is another place from now on, or none. Raises CommandError where that cannot be kept."""
+        kept = self._kept
+        if kept is None or not kept.polygons or kept.preset != preset or kept.is_moved:
+            return
+        moved = kept.model_copy(update={"version": self._file.next_version(), "is_moved": True})
+        self._keep(moved)
+        self._kept, self._problem = (
+            moved,
+            self._problem or _misfit(moved, self._view, has_head=self._has_head),
+        )
+        self.masking.show(self._cover())
+        self._around.on_event("mask-failed", f"the picture is blank: {self._problem}", {})
+        self._around.on_change()
+
+    def _keep(self, masks: KeptMasks) -> None:
+        try:
+            self._file.keep(masks)
+        except ConfigError as exc:
+            raise CommandError("not-kept", f"nothing was changed: {exc}") from exc
+
     def show(self, _order: Order, _wish: object) -> ShownMasks:
         """The command `masks`."""
         kept = self._kept
@@ -136,7 +159,9 @@ class Privacy:
         if self._has_head and wish.polygons and wish.preset != self._place:
             raise CommandError(
                 "elsewhere",
-                f"the head does not stand at preset {wish.preset}: turn it there, and wait for it",
+                f"the head has not shown that it stands at preset {wish.preset}: turn it there, and wait for "
+                "it; where it never does, keep the preset anew, and set ptz.trust_presets for a head that "
+                "tells nothing",
             )
         if wish.preset and not self._has_head:
             raise CommandError("no-head", "this camera has no head, so its masks belong to no preset")
@@ -148,10 +173,7 @@ class Privacy:
             set_at=self._around.now(),
             set_by=order.user[:256],
         )
-        try:
-            self._file.keep(kept)
-        except ConfigError as exc:
-            raise CommandError("not-kept", f"nothing was changed: {exc}") from exc
+        self._keep(kept)
         self._kept, self._problem = kept, ""
         self.masking.show(self._cover())
         capture = self._around.capture()

@@ -675,6 +675,11 @@ class PtzSettings(Section):
         "has none.",
         examples=[1],
     )
+    trust_presets: bool = Field(
+        default=False,
+        description="Privacy masks believe a head that tells nothing that it is at the preset to which it "
+        "was sent: it may not have heard, and the picture then shows what is beside the masks.",
+    )
     idle_return_s: float = Field(
         default=0.0, ge=0, le=86400, description="It goes home so long after the last command; 0: never."
     )

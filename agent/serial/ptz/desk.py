@@ -85,6 +85,8 @@ class Desk:
         self._store, self.memory = store, store.load() or Memory()
         self._wake, self._tell = wake, tell
         self._on_change, self._on_fault, self._picture_at = on_change, on_fault, picture_at
+        head.at.where = lambda number: self.memory.where(number)  # noqa: PLW0108  # whatever the memory is then
+        head.at.on_kept = lambda number, position: self.remember(self.memory.locate(number, position))
         self.holder = Holder()
         self.routine = Routine(settings.idle_return_s, self.home)
         self._channels: list[Channel] = []

@@ -20,6 +20,8 @@ class Driver(Protocol):
     """How far the lens is in, 0 to 1; None where nobody knows."""
     is_full: bool
     """It refused for lack of room, which the next stop makes."""
+    has_taken: bool
+    """The head said that it took the last order, and not since that it gave it up."""
     answers: int
     """How many there were since the port was opened."""
 

@@ -15,7 +15,7 @@ from agent.serial.ptz.asking import COASTS_S, RESTING_S, Asking
 from agent.serial.ptz.bus import Bus
 from agent.serial.ptz.driver import Driver
 from agent.serial.ptz.motion import STILL, ForgetPreset, KeepPreset, Limits, Order, Position, Pulse, Velocity
-from agent.serial.ptz.place import bound_for
+from agent.serial.ptz.place import Place
 from agent.serial.ptz.stopping import STOPS, Stopping
 
 DEAD_MAN_S = 0.4
@@ -78,7 +78,7 @@ class Head:
         self._heard_s = 0.0
         """When a viewer last wanted a motion."""
         self._is_capped = False
-        self._bound_for: int | None = None  # the preset; also of one that is there
+        self.at = Place()
 
     @property
     def is_driven(self) -> bool:
@@ -90,8 +90,12 @@ class Head:
         return self._drive is not None or bool(self._orders) or self._is_ordered(now_s)
 
     def place(self, now_s: float) -> int | None:
-        """The preset at which it stands; None on any way, and where nobody knows."""
-        return None if self.is_moving(now_s) else self._bound_for
+        """The preset at which it stands, if it heard; None on any way, and where nobody knows."""
+        return None if self.is_moving(now_s) else self.at.preset
+
+    def proven_place(self, now_s: float) -> int | None:
+        """The preset at which it stands by its own word; never of a head that tells nothing."""
+        return None if self.is_moving(now_s) else self.at.proven(now_s)
 
     def opened(self, now_s: float) -> bytes:
         """The port was opened: the frame that goes out before all else, which stops."""
@@ -114,12 +118,14 @@ class Head:
     def feed(self, data: bytes, now_s: float) -> None:
         """What was read."""
         was_free, was_silent, position = self.driver.is_free, self.driver.is_silent, self.driver.position
-        answers = self.driver.answers
+        answers, proven = self.driver.answers, self.proven_place(now_s)
         if self.driver.feed(data, now_s) or (was_silent and not self.driver.is_silent):
             self._openings.clear()
             self._openings.extend(self.driver.opening())
+            self.at.leave()  # it was switched off, or another one is there
             self._stop(now_s)
         if self.driver.answers != answers:
+            self.at.hear(now_s)
             self._answer_s = min(self._answer_s, now_s + self._bus.gap_s)
             if self.driver.position is None:
                 self._asking.hurry(now_s)
@@ -130,8 +136,12 @@ class Head:
             self._stopping.due_s = now_s
         if not was_free and self.driver.is_free and not self._drive:
             self._end_order(now_s)
+        if self.driver.answers != answers:
+            self._note_place(now_s)
         if self._drive and self.driver.position != position:
             self._drive.is_dirty = True  # a limit may be reached
+        if self.proven_place(now_s) != proven:
+            self._on_change()
 
     def drive(self, velocity: Velocity, now_s: float) -> None:
         """A fresh word of who holds it: move so, for 400 ms at most."""
@@ -161,7 +171,7 @@ class Head:
         if self.is_moving(now_s):
             self._stop(now_s)
         if not all(isinstance(order, KeepPreset | ForgetPreset) for order in orders):
-            self._bound_for = None
+            self.at.leave()
         self._orders.clear()
         self._orders.extend(orders)
         self._on_change()
@@ -191,6 +201,7 @@ class Head:
         if not self.is_open:
             return None
         self.driver.wait(now_s)
+        self._confirm_place()
         self._end_drive(now_s)
         if now_s < self._free_s:
             return None
@@ -242,7 +253,7 @@ class Head:
         return SETTLES_S if self.driver.position is None else COASTS_S
 
     def _forget(self) -> None:
-        self._bound_for = None
+        self.at.leave()
         self._drive = self._stopping = None
         self._burst.clear()
         self._openings.clear()
@@ -272,9 +283,19 @@ class Head:
         if self._asking.has_arrived(turned_deg, now_s - self._ordered_s):
             self._end_order(now_s)
 
+    def _confirm_place(self) -> None:
+        if self.at.is_awaited and self.driver.confirms and self.driver.is_free and not self._queue:
+            self.at.confirm(is_taken=self.driver.has_taken)
+
+    def _note_place(self, now_s: float) -> None:
+        """Of a head that answered: whether it is where it should be, where that is the same for some time."""
+        self._confirm_place()
+        if self.driver.position and not self.is_moving(now_s) and now_s >= self._stopped_s + COASTS_S:
+            self.at.tell(self.driver.position, self.driver.zoom_share, self.driver.told)
+
     def _stop(self, now_s: float) -> None:
         if self.is_moving(now_s):
-            self._bound_for = None
+            self.at.leave()
         self._drive = None
         self._burst.clear()
         self._queue.clear()
@@ -289,7 +310,7 @@ class Head:
     def _begin_drive(self, drive: _Drive) -> None:
         """Where it points is asked from its first moment on, not when it is a resting head's turn."""
         self._drive = drive
-        self._bound_for = None
+        self.at.leave()
         self._asking.begin(drive.since_s)
 
     def _end_drive(self, now_s: float) -> None:
@@ -335,10 +356,13 @@ class Head:
             self._drive_s = now_s
             self._begin_drive(_Drive(order.velocity, now_s, now_s + order.seconds, is_pulse=True))
             return False
-        self._bound_for = bound_for(order, self._bound_for)
+        self._confirm_place()
+        self.at.begin(order, now_s)
         if not isinstance(order, KeepPreset | ForgetPreset):
             self._ordered_s = now_s
             self._asking.begin(now_s)
+        else:
+            self._asking.rest(now_s)  # where that is
         self._queue.extend(self.driver.order(order))
         return bool(self._queue)
 

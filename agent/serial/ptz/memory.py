@@ -7,6 +7,7 @@ from pydantic import Field
 
 from agent.model.command import CommandError, PresetNumber
 from agent.serial.ptz.aim import Calibration
+from agent.serial.ptz.motion import Position
 
 MAX_PRESETS = 32
 """A section of the state has no room for more."""
@@ -18,6 +19,16 @@ class Preset:
 
     number: PresetNumber
     name: str = ""
+    pan_deg: float | None = None
+    """Where the head said that it is; None of one that tells nothing, or did not yet."""
+    tilt_deg: float | None = None
+
+    @property
+    def position(self) -> Position | None:
+        """Both angles."""
+        if self.pan_deg is None or self.tilt_deg is None:
+            return None
+        return Position(self.pan_deg, self.tilt_deg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,22 @@ class Memory:
     def numbers(self) -> tuple[int, ...]:
         """Of its presets."""
         return tuple(preset.number for preset in self.presets)
+
+    def where(self, number: int) -> Position | None:
+        """Where that preset is, as far as the head has told."""
+        return next((each.position for each in self.presets if each.number == number), None)
+
+    def locate(self, number: int, position: Position) -> "Memory":
+        """With what the head told of one that is known."""
+        return replace(
+            self,
+            presets=tuple(
+                replace(each, pan_deg=position.pan_deg, tilt_deg=position.tilt_deg)
+                if each.number == number
+                else each
+                for each in self.presets
+            ),
+        )
 
     def keep(self, preset: Preset) -> "Memory":
         """With this one, whatever had its number before. Raises CommandError `too-many-presets`."""

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Axis = Literal["pan", "tilt"]
+Axis = Literal["pan", "tilt", "zoom"]
 DEAD_ZONE = 0.1
 """Of a stick, to each side of its middle: cheap ones never come to rest."""
 

@@ -33,7 +33,10 @@ class Orders:
     """Handlers of the table of commands; they raise CommandError."""
 
     def __init__(self, desk: Desk, on_other: Callable[[int], None] = lambda _: None) -> None:
-        """`on_other` hears of a preset that is another place from now on, or none."""
+        """`on_other` hears of a preset that is another place from now on, or none.
+
+        It may raise CommandError, and nothing is changed then.
+        """
         self._desk, self._on_other = desk, on_other
 
     def handlers(self) -> dict[str, Callable[[Order, Any], None]]:
@@ -70,13 +73,11 @@ class Orders:
     def _keep(self, order: Order, wish: PtzKeep) -> None:
         self._check(wish.number)
         memory = self._desk.memory.keep(Preset(wish.number, wish.name))
-        self._do(order, KeepPreset(wish.number))
-        self._on_other(wish.number)
+        self._change(order, KeepPreset(wish.number))
         self._desk.remember(memory)
 
     def _forget(self, order: Order, wish: PtzNumber) -> None:
-        self._do(order, ForgetPreset(wish.number))
-        self._on_other(wish.number)
+        self._change(order, ForgetPreset(wish.number))
         self._desk.remember(self._desk.memory.forget(wish.number))
 
     def _tour(self, order: Order, wish: PtzTour) -> None:
@@ -130,6 +131,12 @@ class Orders:
     def _check(self, *numbers: int) -> None:
         if self._desk.settings.protocol.startswith("visca") and max(numbers, default=0) > visca.MAX_PRESET:
             raise CommandError("unknown-preset", f"VISCA's presets are 1 to {visca.MAX_PRESET}")
+
+    def _change(self, order: Order, change: KeepPreset | ForgetPreset) -> None:
+        """Who relies on the preset hears of it first, and may refuse."""
+        self._desk.claim(_person(order), self._desk.clock())
+        self._on_other(change.number)
+        self._desk.head.order(change, now_s=self._desk.clock())
 
     def _do(self, order: Order, *orders: HeadOrder) -> None:
         now_s = self._desk.clock()

@@ -33,6 +33,7 @@ class PelcoHead:
     is_silent = False
     is_stopped = False
     is_free = True
+    has_taken = False
 
     def __init__(self, protocol: Literal["pelco-d", "pelco-p"], address: int, frame_s: float) -> None:
         """`frame_s` is how long a frame is on the wire."""

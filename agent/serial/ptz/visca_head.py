@@ -61,6 +61,7 @@ class ViscaHead:
         self._order: tuple[bytes, int] | None = None
         """What was ordered last, and how often it went out; until it is taken or given up."""
         self._is_due_again = False
+        self.has_taken = False
         self._to_stop = {self._pan_tilt_stop, self._zoom_stop}
         self.is_full = False
         self._last: dict[bool, bytes] = {}
@@ -110,6 +111,7 @@ class ViscaHead:
         """One frame each."""
         frame = self._encode(order)
         self._order, self._is_due_again = (frame, 0) if frame else None, False
+        self.has_taken = False
         return (frame,) if frame else ()
 
     def retry(self) -> tuple[bytes, ...]:
@@ -179,6 +181,7 @@ class ViscaHead:
             self._missed += 1
         for socket in [socket for socket, since_s in self._busy.items() if now_s - since_s >= DONE_S]:
             del self._busy[socket]
+            self.has_taken = False  # it counts as done, and nobody has said so
 
     def _take(self) -> None:
         """The oldest that waits was taken."""
@@ -187,7 +190,7 @@ class ViscaHead:
         frame = self._pop()
         self._to_stop.discard(frame)
         if self._order and self._order[0] == frame:
-            self._order = None
+            self._order, self.has_taken = None, True
 
     def _pop(self) -> bytes:
         self._overdue = max(0, self._overdue - 1)
@@ -201,6 +204,7 @@ class ViscaHead:
 
     def _refuse(self, socket: int, fault: visca.Fault) -> None:
         if fault in ("cancelled", "no-socket"):
+            self.has_taken = False
             self._busy.pop(socket, None)
         elif self._unanswered:
             frame = self._pop()
@@ -222,6 +226,7 @@ class ViscaHead:
             self.told |= {"pan", "tilt"}
         elif asked[0] == visca.ask_zoom(self._address) and len(values) == 1:
             self.zoom_share = max(0.0, min(1.0, values[0] / visca.ZOOM_TELE))
+            self.told.add("zoom")
 
     def _encode(self, order: Order) -> bytes:
         address, frame = self._address, b""

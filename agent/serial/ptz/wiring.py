@@ -51,11 +51,13 @@ def build(
     on_change: Callable[[], None],
     on_event: Callable[[EventKind, str, dict[str, Detail]], None],
     on_place: Callable[[int | None], None] = lambda _: None,
+    on_other: Callable[[int], None] = lambda _: None,
     pictures: tuple[Path, Scene] | None = None,
 ) -> Ptz:
     """From settings that name a port.
 
-    `on_place` is told the preset at which the head stands, or None: before a motion's first frame goes out.
+    `on_place` is told the preset at which the head has shown to stand, or None: before a motion's first frame
+    goes out. `on_other` hears of a preset before it is another place, or none, and may raise CommandError.
     `pictures` says where those of presets are kept, and of what.
     """
     woken = asyncio.Event()
@@ -63,10 +65,16 @@ def build(
     album = Album(*pictures, clock, woken.set) if pictures else None
 
     def place(now_s: float) -> None:
-        preset = head.place(now_s)
-        on_place(preset)
+        believed = head.place(now_s)
+        is_trusted = settings.trust_presets and not head.driver.answers
+        on_place(believed if is_trusted else head.proven_place(now_s))
+        if album:  # a small picture of another place does no harm
+            album.note(believed)
+
+    def other(number: int) -> None:
+        on_other(number)
         if album:
-            album.note(preset)
+            album.drop(number)
 
     def on_head() -> None:
         woken.set()
@@ -90,7 +98,7 @@ def build(
         picture_at=album.taken_at if album else lambda _: 0.0,
     )
     runner = Runner(head, partial(make_wire, settings, on_event=on_event), tick, clock, woken)
-    return Ptz(runner, desk, Orders(desk, album.drop if album else lambda _: None), album)
+    return Ptz(runner, desk, Orders(desk, other), album)
 
 
 def baud_of(settings: PtzSettings) -> int:

@@ -63,6 +63,10 @@ class Device:
         self.changes += 1
 
 
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+
 @pytest.fixture
 def device(tmp_path):
     return Device(tmp_path)
@@ -133,7 +137,7 @@ def test_a_head_needs_a_preset_and_away_from_it_the_picture_is_blank(device) -> 
     privacy = device.start(has_head=True)
     with pytest.raises(CommandError, match="name that \\(preset=NUMBER\\)"):
         device.set(WISH)
-    with pytest.raises(CommandError, match="does not stand at preset 3"):
+    with pytest.raises(CommandError, match="has not shown that it stands at preset 3"):
         device.set(WISH, preset=3)
     privacy.on_place(3)
     assert device.set(WISH, preset=3).state == "in-force"
@@ -152,6 +156,27 @@ def test_a_head_needs_a_preset_and_away_from_it_the_picture_is_blank(device) -> 
     assert "a head that the settings do not name" in device.privacy.section().problem
 
 
+def test_a_preset_that_is_another_place_takes_its_masks_along(device, monkeypatch) -> None:
+    privacy = device.start(has_head=True)
+    privacy.on_place(3)
+    device.set(WISH, preset=3)
+    privacy.on_other_preset(4)
+    assert privacy.state == "in-force"
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.model.disk.os.fsync", full)
+        with pytest.raises(CommandError, match="nothing was changed"):
+            privacy.on_other_preset(3)
+    assert privacy.state == "in-force", "and the preset is not kept anew"
+    privacy.on_other_preset(3)
+    assert device.cover == BLANK
+    assert "preset 3, to which the masks belong, was kept anew" in privacy.section().problem
+    privacy = device.start(has_head=True)
+    privacy.on_place(3)
+    assert privacy.state == "blank", "after a start too"
+    assert device.set(WISH, preset=3).state == "in-force"
+    assert device.start(has_head=True).section().version == 3
+
+
 def test_a_head_that_came_later_moves_what_was_covered(device) -> None:
     device.set(WISH)
     assert device.start(has_head=True).state == "blank"
@@ -166,10 +191,6 @@ def test_what_cannot_be_kept_is_refused_and_the_old_masks_stay(device, monkeypat
     device.set(WISH)
     device.folder.chmod(0o500)
     real = device.cover
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr("agent.model.disk.os.fsync", full)
     with pytest.raises(CommandError, match=r"nothing was changed: .*No space left"):
         device.set([])

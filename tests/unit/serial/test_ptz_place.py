@@ -3,11 +3,14 @@
 import random
 
 import pytest
+from fakes.ptz_head import PelcoHead
 from fakes.ptz_rig import Rig, Store
 
 from agent.config import PtzSettings
+from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
 from agent.serial.ptz.head import ORDER_S
 from agent.serial.ptz.motion import ForgetPreset, GoHome, GoPreset, KeepPreset, Pulse, Velocity
+from agent.serial.ptz.orders import Orders
 from agent.serial.ptz.wiring import build
 
 PROTOCOLS = ["pelco-d", "pelco-p", "visca", "visca-ip"]
@@ -107,10 +110,11 @@ def test_it_never_moves_while_it_is_said_to_stand(protocol) -> None:
     assert rested > 100
 
 
-async def test_who_masks_the_picture_hears_of_a_motion_before_its_first_frame() -> None:
+@pytest.mark.parametrize("is_trusted", [False, True])
+async def test_who_masks_the_picture_hears_of_a_motion_before_its_first_frame(is_trusted) -> None:
     now_s, places = [100.0], []
     ptz = build(
-        PtzSettings(port="/dev/head"),
+        PtzSettings(port="/dev/head", trust_presets=is_trusted),
         Store(),
         clock=lambda: now_s[0],
         tell=lambda *_: None,
@@ -132,6 +136,103 @@ async def test_who_masks_the_picture_hears_of_a_motion_before_its_first_frame() 
     assert set(places) == {None}
     head.order(KeepPreset(4), now_s=now_s[0])
     pass_time(ORDER_S + 1)
-    assert places[-1] == 4
+    assert places[-1] == (4 if is_trusted else None), "it tells nothing"
     head.drive(Velocity(pan=1), now_s[0])
     assert places[-1] is None
+
+
+@pytest.fixture(params=["pelco-d", "visca", "visca-ip"])
+def telling(request):
+    it = Rig(request.param, **({"fake": PelcoHead(answers=True)} if request.param == "pelco-d" else {}))
+    it.plug()
+    it.run_for(5)
+    keep(it)
+    return it
+
+
+def keep(rig):
+    order = Order("c1", "ptz-keep", {}, "ann", ("control",), "broker")
+    rig.orders["ptz-keep"](order, parse_arguments(COMMANDS["ptz-keep"], {"number": 2}))
+    rig.run_for(5)
+
+
+def proven(rig):
+    return rig.head.proven_place(rig.now_s)
+
+
+def turned_away(rig):
+    rig.fake.position[0] += 60
+    rig.fake.position[1] += 10
+
+
+@pytest.mark.parametrize("protocol", ["pelco-d", "pelco-p"])
+def test_a_head_that_tells_nothing_proves_no_place(protocol) -> None:
+    rig = Rig(protocol)
+    rig.plug()
+    rig.run_for(5)
+    at_preset(rig)
+    assert (place(rig), proven(rig)) == (2, None)
+
+
+def test_a_head_that_did_not_hear_is_not_believed_to_be_there(telling) -> None:
+    assert proven(telling) == 2
+    telling.head.drive(Velocity(pan=1), telling.now_s)
+    telling.run_for(3)
+    telling.fake.is_on = False
+    telling.head.order(GoPreset(2), now_s=telling.now_s)
+    telling.run_for(2)
+    telling.fake.is_on = True
+    for _ in range(30):
+        telling.run_for(1)
+        assert proven(telling) is None
+    telling.head.order(GoPreset(2), now_s=telling.now_s)
+    telling.run_for(ORDER_S + 1)
+    assert proven(telling) == 2
+
+
+def test_a_head_that_tells_it_was_turned_is_there_no_more(telling) -> None:
+    turned_away(telling)
+    telling.run_for(25)
+    assert proven(telling) is None
+    telling.run_for(60)
+    assert proven(telling) is None
+
+
+def test_a_head_that_was_switched_off_is_nowhere_until_it_was_sent_again(telling) -> None:
+    telling.fake.is_on = False
+    telling.run_for(60)
+    assert proven(telling) is None
+    telling.fake.is_on = True
+    telling.run_for(60)
+    assert proven(telling) is None, "its lens may be elsewhere"
+
+
+def test_where_a_preset_is_outlives_the_agent() -> None:
+    rig = Rig("pelco-d", fake=PelcoHead(answers=True))
+    rig.plug()
+    rig.run_for(5)
+    keep(rig)
+    assert proven(rig) == 2
+    rig.kill()
+    rig.plug()
+    rig.run_for(5)
+    rig.head.order(GoPreset(2), now_s=rig.now_s)
+    rig.run_for(ORDER_S + 1)
+    assert proven(rig) == 2
+    rig.fake.presets[2] = (90.0, 0.0, 0.0)  # by somebody else's controller
+    rig.head.order(GoPreset(2), now_s=rig.now_s)
+    rig.run_for(ORDER_S + 1)
+    assert proven(rig) is None
+
+
+def test_a_preset_that_somebody_relies_on_stays_where_that_one_refuses(telling) -> None:
+    def refuse(_number):
+        raise CommandError("not-kept", "the disk is full")
+
+    presets = dict(telling.fake.presets)
+    telling.fake.position[0] += 30
+    telling.orders = Orders(telling.desk, refuse).handlers()
+    with pytest.raises(CommandError, match="the disk is full"):
+        keep(telling)
+    telling.run_for(5)
+    assert telling.fake.presets == presets
