@@ -124,6 +124,8 @@ class MaskFile:
         try:
             sealed = json.loads(read_private(file))
             words, signature = sealed["signed"].encode(), base64.b64decode(sealed["signature"], validate=True)
+            if base64.b64encode(signature).decode() != sealed["signature"]:  # bits that nobody reads
+                raise ValueError
         except ConfigError as exc:
             raise MaskFileError(f"{file}: {exc}") from exc
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
