@@ -124,13 +124,12 @@ class MaskFile:
         try:
             sealed = json.loads(read_private(file))
             words, signature = sealed["signed"].encode(), base64.b64decode(sealed["signature"], validate=True)
-            if base64.b64encode(signature).decode() != sealed["signature"]:  # bits that nobody reads
-                raise ValueError
+            is_whole = base64.b64encode(signature).decode() == sealed["signature"]  # also bits nobody reads
         except ConfigError as exc:
             raise MaskFileError(f"{file}: {exc}") from exc
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
             raise MaskFileError(f"{file} is damaged") from exc
-        if not self._key.verifies(_PURPOSE + file.name.encode() + b"\n" + words, signature):
+        if not is_whole or not self._key.verifies(_PURPOSE + file.name.encode() + b"\n" + words, signature):
             raise MaskFileError(f"{file} was not signed by this device")
         try:
             return adapter.validate_json(words)
