@@ -31,7 +31,7 @@ from agent.record.segment import (
     segment_of,
     to_row,
 )
-from agent.record.spans import Spans
+from agent.record.spans import JOIN_US, Spans
 
 log = logging.getLogger(__name__)
 
@@ -194,10 +194,16 @@ class Index:
                 self._db.execute("INSERT OR IGNORE INTO garbage VALUES(?)", (segment.name,))
                 self._db.execute("DELETE FROM segments WHERE id=?", (segment.id,))
             self._empty_garbage()
+            # Spans are joined over what lies between two files, which goes with either of them.
+            near_us = segment.wall_us - JOIN_US, segment.end_us + JOIN_US
+            beside = self.segments(segment.stream, *near_us)
         with self._memory:
             self._used_bytes -= segment.size_bytes
             self._locked_bytes -= segment.size_bytes if segment.is_locked else 0
-            self._spans[segment.stream].remove(segment.wall_us, segment.end_us)
+            spans = self._spans[segment.stream]
+            spans.remove(*near_us)
+            for one in beside:
+                spans.add(one.wall_us, one.end_us)
         self._forget_marks()
 
     def flag(self, from_us: int, until_us: int, tier: Tier, event: str) -> None:
@@ -239,17 +245,22 @@ class Index:
             self._marks.append(Mark(made.lastrowid or 0, cause[:40], event[:80], wall_us, wall_us + dur_us))
 
     def set_clock(self, boot: str, offset_us: int) -> int:
-        """The clock became right: wall time is monotonic time and `offset_us`. How many rows that sets."""
+        """The clock became right: wall time is monotonic time and `offset_us`. How many rows that sets.
+
+        Marks say not whether the clock was set: they follow where files do.
+        """
         with self._lock:
             with self._db:
-                self._db.execute(
-                    "UPDATE marks SET wall_us=start_us+? WHERE boot=? AND abs(wall_us-start_us-?)>1000000",
-                    (offset_us, boot, offset_us),
-                )
                 set_now = self._db.execute(
                     "UPDATE segments SET wall_us=start_us+?, clock=1 WHERE boot=? AND clock=0",
                     (offset_us, boot),
                 ).rowcount
+                if set_now:
+                    self._db.execute(
+                        "UPDATE marks SET wall_us=start_us+?"
+                        " WHERE boot=? AND abs(wall_us-start_us-?)>1000000",
+                        (offset_us, boot, offset_us),
+                    )
             with self._memory:
                 for stream, one in self._open.items():
                     if not one.is_clock_set and one.boot == boot:
@@ -340,9 +351,9 @@ class Index:
         """Those of which nothing is left."""
         oldest_us = self.oldest_us
         with self._memory:
-            gone = [mark.id for mark in self._marks if oldest_us is None or mark.end_us < oldest_us]
+            gone = {mark.id for mark in self._marks if oldest_us is None or mark.end_us < oldest_us}
             if gone:
-                self._marks = [mark for mark in self._marks if mark.id not in set(gone)]
+                self._marks = [mark for mark in self._marks if mark.id not in gone]
         if gone:
             with self._lock, self._db:
                 self._db.executemany("DELETE FROM marks WHERE id=?", ((one,) for one in gone))

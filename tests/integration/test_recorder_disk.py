@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from itertools import pairwise
 
 import pytest
 from parts.need import need
@@ -11,11 +12,14 @@ from agent.record.card import Opened, Place
 from agent.record.cleaner import Bounds, NoRoomError, read_space
 from agent.record.fragmenter import Fragmenter
 from agent.record.segment import Tier
+from agent.record.spans import JOIN_US
 from agent.record.writer import Written
 
 SIZE_MIB, KEPT_FREE = 64, 4_000_000
 MINUTE_US = 60_000_000
 DAY_MIN = 24 * 60
+DRIFT_US = 3_000
+"""Each file reads the clock anew, which is slewed to and fro."""
 
 
 @pytest.fixture
@@ -38,7 +42,9 @@ class Simulated:
     def __init__(self, folder, bounds):
         self.now_us = START_US
         self.written = Written()
-        self.opened = Opened(Place(folder, True, bounds, BOOT), lambda: (OFFSET_US, True), self.written)
+        self.offset_us = OFFSET_US
+        place = Place(folder, True, bounds, BOOT)
+        self.opened = Opened(place, lambda: (self.offset_us, True), self.written)
         self.index, self.folder = self.opened.index, folder
         self.opened.make_room = self._make_room
         for writer in self.opened.writers.values():
@@ -58,6 +64,7 @@ class Simulated:
             if piece := self._cut.push(later):
                 self.opened.writers["main"].write(piece)
         self.now_us += MINUTE_US
+        self.offset_us = OFFSET_US + self.now_us // MINUTE_US % 2 * DRIFT_US
         used = sum(file.stat().st_size for file in self.folder.glob("*/*.mp4"))
         segments = self.index.segments("main", self.now_us + OFFSET_US - 2 * MINUTE_US, 1 << 60)
         self.most_segment = max(self.most_segment, *(one.size_bytes for one in segments))
@@ -100,6 +107,10 @@ def test_a_long_time_on_a_small_disk(disk, simulate, minutes):
     assert index.get(locked.id).is_locked, "it is the oldest of all, and still there"
     assert (disk / locked.name).stat().st_size >= locked.size_bytes
     assert index.used_bytes == sum(file.stat().st_size for file in disk.glob("*/*.mp4"))
+    there = index.segments("main", 0, 1 << 60)
+    assert index.oldest_us == there[0].wall_us
+    joints = sum(later.wall_us - one.end_us <= JOIN_US for one, later in pairwise(there))
+    assert len(index.spans("main", 0, 1 << 60)) == len(there) - joints
     motion = [one for one in index.segments("main", 0, 1 << 60) if one.tier == Tier.MOTION]
     assert len({one.event for one in motion}) >= min(6, minutes // 200), "what moved outlives what did not"
     assert simulated.opened.cleaner.removed > 500
