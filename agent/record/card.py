@@ -76,6 +76,7 @@ class Opened:
             raise
         self.cleaner = Cleaner(self.index, place.bounds)
         self.read_clock = read_clock
+        self._boot, self._has_set_clock = place.boot, False
         self.writers = {
             stream: StreamWriter(stream, self.index, place.boot, read_clock, self.make_room, written)
             for stream in STREAMS
@@ -85,6 +86,14 @@ class Opened:
         """For a file."""
         wall_us = time.monotonic_ns() // 1000 + self.read_clock()[0]
         self.cleaner.make_room(needed_bytes or FIRST_BYTES, wall_us)
+
+    def look_at_clock(self) -> None:
+        """Once it is right: what was recorded before that, since the machine's start, gets its wall time."""
+        if not self._has_set_clock:
+            offset_us, is_set = self.read_clock()
+            if is_set:
+                self.index.set_clock(self._boot, offset_us)
+                self._has_set_clock = True
 
     def close(self) -> None:
         """What is written is whole."""
@@ -209,6 +218,7 @@ class Card:
         if time.monotonic() >= self._look_s:
             if self._place.is_own_partition and not _is_mounted(self._place.folder):
                 raise PinholeError(_not_mounted(self._place.folder))
+            opened.look_at_clock()
             opened.make_room(1)
             self._tell("")
 
