@@ -93,6 +93,8 @@ class Track:
         if self._is_broken and not unit.is_keyframe:  # it needs what was lost just now
             self._cut.flush()
             self.lost += 1
+        if unit.is_keyframe:  # it needs nothing of what was lost before it
+            self._is_broken = False
 
     def _hand_on(self, piece: Piece | None) -> None:
         if piece and not self._write(piece):

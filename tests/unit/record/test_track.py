@@ -146,6 +146,20 @@ def test_what_is_lost_is_lost_up_to_a_keyframe_and_counted():
     assert all(unit.is_keyframe for unit in gaps)
 
 
+def test_what_is_refused_at_a_keyframe_costs_nothing_behind_it():
+    made, written = track()
+    units = pictures(6)
+    made.begin(0)
+    push(made, units[:GOP])
+    written.is_full = True
+    made.push(units[GOP])
+    written.is_full = False
+    push(made, units[GOP + 1 :])
+    made.stop()
+    assert made.lost == FPS, "the fragment that was refused"
+    assert written.times[FPS:] == [unit.capture_us - START_US for unit in units[GOP:]]
+
+
 def test_sound_is_not_recorded():
     made, written = track()
     made.begin(0)
