@@ -4,11 +4,14 @@ Everything here may wait for the disk: call it in a thread. A file that is remov
 its end; one that is still written is followed.
 """
 
+import contextlib
+import threading
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from agent.errors import PinholeError
 from agent.model.media import StreamName
 from agent.record.avc import BadStreamError, ParameterSets, to_annexb
 from agent.record.footage import Footage, Fragment
@@ -34,7 +37,10 @@ class RecordedUnit:
 
 
 class Cursor:
-    """A place in one stream's recordings. For one thread at a time; `close` it at the end."""
+    """A place in one stream's recordings. One call at a time works, others wait; `close` it at the end.
+
+    After that all raise PinholeError.
+    """
 
     def __init__(self, index: Index, stream: StreamName) -> None:
         self._index, self._stream = index, stream
@@ -48,6 +54,9 @@ class Cursor:
         """Something was damaged: what follows needs it, up to the next IDR."""
         self._media_us = 0
         """Of what was handed out last."""
+        self._turn = threading.Lock()
+        """Of whoever reads: a call that nobody waits for any more may still be in its thread."""
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -56,16 +65,19 @@ class Cursor:
         self.close()
 
     def close(self) -> None:
-        """Hold no file any more."""
-        if self._footage:
-            self._footage.close()
-        self._footage = None
+        """Hold no file any more: at once, or where a thread still reads it, at its end. Never waits."""
+        self._is_closed = True
+        self._let_go_if_closed()
 
     def seek(self, wall_us: int) -> int | None:
         """Go to the last IDR at or before this time, and say when that was; None where nothing is recorded.
 
         In a gap it is the first one behind it, and behind all that there is the last of all.
         """
+        with self._reading():
+            return self._seek(wall_us)
+
+    def _seek(self, wall_us: int) -> int | None:
         segment = self._index.at(self._stream, wall_us)
         if segment and wall_us >= segment.end_us:
             segment = self._index.after(segment) or segment
@@ -80,6 +92,10 @@ class Cursor:
 
     def read(self) -> list[RecordedUnit]:
         """The pictures of the next fragment, a second of them at most; none where there is no more yet."""
+        with self._reading():
+            return self._read()
+
+    def _read(self) -> list[RecordedUnit]:
         while self._segment:
             fragment = self._next_fragment()
             if fragment is None:
@@ -97,11 +113,36 @@ class Cursor:
 
     def next_keyframe(self) -> RecordedUnit | None:
         """The next IDR behind what was handed out last, alone; None where there is none yet."""
-        return self._keyframe_beside(1)
+        with self._reading():
+            return self._keyframe_beside(1)
 
     def previous_keyframe(self) -> RecordedUnit | None:
         """The last IDR before what was handed out last, alone; None at the beginning."""
-        return self._keyframe_beside(-1)
+        with self._reading():
+            return self._keyframe_beside(-1)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with self._turn:
+                if self._is_closed:
+                    raise PinholeError("these recordings are read no more")
+                yield
+        finally:
+            self._let_go_if_closed()
+
+    def _let_go_if_closed(self) -> None:
+        """Whoever has the turn does this after it, so that nobody closes a file under a reader."""
+        if self._is_closed and self._turn.acquire(blocking=False):
+            try:
+                self._let_go()
+            finally:
+                self._turn.release()
+
+    def _let_go(self) -> None:
+        footage, self._footage = self._footage, None
+        if footage:
+            footage.close()
 
     def _keyframe_beside(self, step: int) -> RecordedUnit | None:
         segment = self._segment and (self._index.get(self._segment.id) or self._segment)
@@ -132,7 +173,7 @@ class Cursor:
             except (OSError, BadStreamError):
                 footage.close()
                 return False
-            self.close()
+            self._let_go()
             self._footage, self._sets = footage, sets
         self._segment, self._offset = segment, offset
         return True

@@ -53,10 +53,10 @@ class Tape:
 
     async def close(self) -> None:
         """Hold no file any more."""
-        await self._drop()
         cursor, self._cursor = self._cursor, None
         if cursor is not None:
-            cursor.close()
+            cursor.close()  # first: who waits for what is read ahead may be cancelled
+        await self._drop()
 
     async def seek(self, wall_us: int) -> bool:
         """Go to the keyframe at or before that time; False where nothing is recorded."""

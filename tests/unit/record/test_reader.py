@@ -1,9 +1,14 @@
 """Recorded pictures, read back: what was taken, when, and across what is missing."""
 
-import av
-from parts.recordings import OFFSET_US, START_US, decoded, pictures
+import threading
 
+import av
+import pytest
+from parts.recordings import FPS, OFFSET_US, START_US, decoded, pictures
+
+from agent.errors import PinholeError
 from agent.record.avc import picture_size
+from agent.record.footage import Footage
 from agent.record.reader import Cursor
 
 WALL_US = START_US + OFFSET_US
@@ -136,6 +141,38 @@ def test_rotten_bytes_cost_what_follows_up_to_the_next_idr(desk):
     assert missing.is_keyframe
     assert missing.is_after_gap
     assert shown(units) == len(units) == 70
+
+
+def test_a_file_is_not_closed_under_a_thread_that_reads_it(desk, monkeypatch):
+    desk.record(pictures(4))
+    closed, is_reading, may_go_on = [], threading.Event(), threading.Event()
+    close = Footage.close
+    monkeypatch.setattr(Footage, "close", lambda footage: closed.append(footage) or close(footage))
+    samples = Footage.samples
+
+    def slow(footage, fragment):
+        is_reading.set()
+        assert may_go_on.wait(60)
+        return samples(footage, fragment)
+
+    monkeypatch.setattr(Footage, "samples", slow)
+    cursor, read = Cursor(desk.index, "main"), []
+    cursor.seek(WALL_US)
+    reader = threading.Thread(target=lambda: read.extend(cursor.read()))
+    reader.start()
+    try:
+        assert is_reading.wait(60)
+        cursor.close()
+        assert closed == [], "it is read"
+    finally:
+        may_go_on.set()
+        reader.join()
+    assert len(read) == FPS
+    assert len(closed) == 1
+    cursor.close()
+    with pytest.raises(PinholeError):
+        cursor.seek(WALL_US)
+    assert len(closed) == 1
 
 
 def test_another_size_is_another_file_and_said(desk):
