@@ -292,7 +292,7 @@ class Agent:
             **self.pictures.handlers(self.late.handler),
             **{name: self._brings(find) for name, find in self.serial.pictures.items()},
             **self.recordings.handlers(self.late.handler),
-            **self.attention.handlers,
+            **self.attention.handlers(self.late.handler),
             "export": self.late.handler(lambda _, wish: self.exports.make(wish)),
         }
 

@@ -13,6 +13,7 @@ from agent.camera.moment import now_us
 from agent.config import Settings
 from agent.device.commands import Handler
 from agent.device.journal import Journal
+from agent.device.late import Work
 from agent.device.ledger import Ledger
 from agent.model.command import CommandError, Order
 from agent.model.motion import Tuning
@@ -20,6 +21,8 @@ from agent.model.part import Part
 from agent.model.sections import ReadSection
 
 COMMANDS = "motion", "set-motion", "motion-now"
+MakeHandlers = Callable[[Callable[[Work], Handler]], dict[str, Handler]]
+"""Given what makes a handler of work that is answered when it is done."""
 
 
 class Attention:
@@ -38,7 +41,8 @@ class Attention:
     ) -> None:
         """`on_begun(event, at_us)` and `on_ended` are for who keeps pictures of it, by the camera's clock."""
         self.sections: dict[str, ReadSection] = {}
-        self.handlers: dict[str, Handler] = dict.fromkeys(COMMANDS, _not_enabled)
+        self.handlers: MakeHandlers = lambda _: dict.fromkeys(COMMANDS, _not_enabled)
+        """What each command of the table does here."""
         self._parts: list[Part] = []
         if not settings.motion.enabled:
             return
@@ -64,9 +68,9 @@ class Attention:
             world,
         )
         self.sections["motion"] = watch.section
-        self.handlers = {
+        self.handlers = lambda late: {
             "motion": lambda _, __: watch.tuning,
-            "set-motion": lambda _, tuning: watch.tune(tuning),
+            "set-motion": late(lambda _, tuning: watch.tune(tuning)),
             "motion-now": lambda _, __: watch.now(),
         }
         self._parts.append(Part("motion", watch.run, on_change))

@@ -52,6 +52,7 @@ class MotionWatch:
         """`tuning` holds until somebody has tuned it."""
         self.tuning = store.load() or tuning
         self._store, self._world = store, world
+        self._storing = asyncio.Lock()
         self._detector = Detector(self.tuning)
         self._episodes = Episodes(quiet_s, merge_s)
         self._motion = Motion(0)
@@ -81,11 +82,12 @@ class MotionWatch:
         self._luma, self._motion = luma, self._detector.on_picture(luma)
         self._turn(self._episodes.on(self._motion))
 
-    def tune(self, tuning: Tuning) -> Tuning:
+    async def tune(self, tuning: Tuning) -> Tuning:
         """From the next sample on, and after every restart."""
         self.tuning = tuning
         self._detector.tune(tuning)
-        self._store.write(tuning)
+        async with self._storing:  # in their order; a card may take a second for one
+            await asyncio.to_thread(self._store.write, tuning)
         return tuning
 
     def section(self) -> MotionSection:
