@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -53,14 +53,14 @@ class Recordings:
     ) -> None:
         record = settings.record
         self._settings, self._capture, self._control = settings, capture, control
-        names = STREAMS if record.streams == "both" else (record.streams,)
         self.recorder = Recorder(
             record,
             _place(settings),
-            {name: self._source(name, streams[name]) for name in names},
+            {name: self._source(name, streams[name]) for name in _streams(settings)},
             _read_clock,
             on_event,
             on_change,
+            lambda: wanted(settings, capture.expected_formats()),
         )
         self.section = self.recorder.section
         self.playbacks = Playbacks(Shelf(lambda: self.index), to_rtp_frame)
@@ -128,6 +128,17 @@ class Recordings:
         if (index := self.index) is None:
             raise CommandError("no-disk", problem or "the recordings are not read yet: ask again in a moment")
         return index
+
+
+def _streams(settings: Settings) -> tuple[StreamName, ...]:
+    """Those that may be recorded: of a camera without a preview main is, whatever was asked for."""
+    return ("main",) if settings.record.streams == "main" else STREAMS
+
+
+def wanted(settings: Settings, has: Collection[StreamName]) -> tuple[StreamName, ...]:
+    """Those that are."""
+    asked = settings.record.streams
+    return tuple(name for name in STREAMS if name in has and asked in (name, "both")) or ("main",)
 
 
 def _place(settings: Settings) -> Place:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Protocol
@@ -78,9 +78,14 @@ class Recorder:
         read_clock: ReadClock,
         on_event: OnEvent,
         on_change: Callable[[], None],
+        wanted: Callable[[], Collection[StreamName]] | None = None,
     ) -> None:
-        """`sources` are the streams to record; `on_change` says the section anew."""
+        """`sources` are the streams to record; `on_change` says the section anew.
+
+        `wanted`: which of them now, as a camera may have no preview, which is known once it has run.
+        """
         self._settings, self._sources = settings, sources
+        self._wanted = wanted or (lambda: tuple(sources))
         self._hours = [parse_hours(text) for text in settings.schedule]
         self._place, self._read_clock = place, read_clock
         self._on_event, self._on_change = on_event, on_change
@@ -97,7 +102,7 @@ class Recorder:
         self._faults = LogLimit(60.0)
         pre_us, keyframe_us = int(settings.pre_s * 1e6), int(settings.keyframe_s * 1e6)
         self._pre_us = pre_us
-        self._tracks = {
+        self._all_tracks = {
             stream: Track(
                 stream,
                 Ring(pre_us + LATE_US, _ring_bytes(source.most_bps, pre_us + LATE_US + keyframe_us)),
@@ -107,6 +112,9 @@ class Recorder:
             )
             for stream, source in sources.items()
         }
+        self._tracks = {stream: self._all_tracks[stream] for stream in self._wanted()}
+        """Of the streams that are recorded, or would be."""
+        self._attached: dict[StreamName, ExitStack] = {}
 
     @property
     def index(self) -> Index | None:
@@ -181,14 +189,13 @@ class Recorder:
         )
         card.start()
         try:
-            with ExitStack() as streams:
-                for stream, track in self._tracks.items():
-                    streams.enter_context(self._sources[stream].keeping())
-                    streams.enter_context(self._sources[stream].reading(track))
-                while True:
-                    self._follow()
-                    await asyncio.sleep(LOOK_S)
+            while True:
+                self._attach()
+                self._follow()
+                await asyncio.sleep(LOOK_S)
         finally:
+            for stream in tuple(self._attached):
+                self._attached.pop(stream).close()
             self._cancel_calm()
             for cause in tuple(self._causes):
                 self.end(cause, _now_us())
@@ -198,6 +205,27 @@ class Recorder:
             with contextlib.suppress(RuntimeError):
                 if not await asyncio.shield(loop.run_in_executor(None, card.close)):
                     log.warning("the recordings' disk hangs; what was last recorded may be torn")
+
+    def _attach(self) -> None:
+        """Read the streams that are wanted now, and no others."""
+        wanted = tuple(self._wanted())
+        gone = [stream for stream in self._attached if stream not in wanted]
+        for stream in wanted:
+            if stream not in self._attached:
+                track = self._all_tracks[stream]
+                reading = self._attached[stream] = ExitStack()
+                reading.enter_context(self._sources[stream].keeping())
+                reading.enter_context(self._sources[stream].reading(track))
+                if self._is_base or self._causes or self._calm:
+                    track.hurry(is_urgent=bool(self._causes))
+                    track.begin(_now_us())
+        for stream in gone:  # last, so that the camera goes on
+            self._attached.pop(stream).close()
+        if tuple(self._tracks) != wanted:
+            for stream in set(self._tracks) - set(wanted):
+                self._all_tracks[stream].stop()
+            self._tracks = {stream: self._all_tracks[stream] for stream in wanted}
+            self._on_change()
 
     def _follow(self) -> None:
         """What time alone brings."""
@@ -251,7 +279,7 @@ class Recorder:
 
     @property
     def _lost(self) -> int:
-        return sum(track.lost for track in self._tracks.values())
+        return sum(track.lost for track in self._all_tracks.values())
 
     def _take_report(self, report: Report) -> None:
         before, self._report = self._report, report

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import time
+from functools import partial
 
 import pytest
 from parts.recordings import BOOT, FPS, GOP, OFFSET_US, decoded, group
 
+from agent.config import Settings
 from agent.config.settings import RecordSettings
 from agent.model.media import Unit
 from agent.record import recorder as recorder_module
@@ -14,6 +16,7 @@ from agent.record.card import Place
 from agent.record.cleaner import Bounds
 from agent.record.recorder import Recorder, Source
 from agent.record.segment import Tier
+from agent.recordings import wanted
 
 ALWAYS = 0, 1 << 60
 NO_BOUNDS = Bounds(None, 0, None)
@@ -23,23 +26,28 @@ class Camera:
     """Pushes pictures to who reads, in a time of its own."""
 
     def __init__(self, folder, bounds=NO_BOUNDS, **settings):
-        self.readers, self.kept, self.events = [], [], []
+        self.readers, self.preview_readers, self.kept, self.events = [], [], [], []
+        self.wanted = ("main",)
         self.now_us = time.monotonic_ns() // 1000
         self._number = 0
         self.recorder = Recorder(
             RecordSettings(**{"mode": "event", "streams": "main", **settings}),
             Place(folder, False, bounds, BOOT),
-            {"main": Source(self.reading, self.keeping, 1_000_000)},
+            {
+                "main": Source(partial(self.reading, self.readers), self.keeping, 1_000_000),
+                "preview": Source(partial(self.reading, self.preview_readers), self.keeping, 500_000),
+            },
             lambda: (OFFSET_US, True),
             lambda kind, words, _: self.events.append((kind, words)),
             lambda: None,
+            lambda: self.wanted,
         )
 
     @contextlib.contextmanager
-    def reading(self, reader):
-        self.readers.append(reader)
+    def reading(self, readers, reader):
+        readers.append(reader)
         yield
-        self.readers.remove(reader)
+        readers.remove(reader)
 
     @contextlib.contextmanager
     def keeping(self):
@@ -61,7 +69,7 @@ class Camera:
     async def running(self):
         task = asyncio.ensure_future(self.recorder.run())
         try:
-            await until(lambda: self.readers and self.recorder.index)
+            await until(lambda: (self.readers or self.preview_readers) and self.recorder.index)
             yield self
         finally:
             task.cancel()
@@ -127,6 +135,38 @@ async def test_a_clip_begins_before_its_trigger_and_ends_after_it(tmp_path, cloc
         assert (mark.cause, mark.event, mark.start_us - OFFSET_US) == ("motion", "event-1", began_us)
         assert decoded(files(tmp_path)[0]) == round((end - start) / 1e6 * FPS)
         assert camera.recorder.section().state == "waiting"
+
+
+async def test_a_camera_that_turns_out_to_have_no_preview_is_recorded_by_main(tmp_path, clock):
+    camera = clock(Camera(tmp_path, pre_s=0, post_s=0))
+    camera.wanted = ("preview",)
+    async with camera.running():
+        assert camera.readers == []
+        camera.recorder.begin("motion", camera.now_us, "event-1")
+        camera.wanted = ("main",)
+        await until(lambda: camera.readers)
+        assert camera.preview_readers == []
+        camera.push(5)
+        camera.recorder.end("motion", camera.now_us)
+        await until(lambda: camera.recorder._calm is None)
+        camera.push(3)
+        await until(lambda: camera.recorder.index.marks(*ALWAYS) and camera.spans)
+        section = camera.recorder.section()
+        assert (section.streams, section.state) == ("main", "waiting")
+
+
+@pytest.mark.parametrize(
+    ("asked", "has", "recorded"),
+    [
+        ("preview", ("main", "preview"), ("preview",)),
+        ("preview", ("main",), ("main",)),
+        ("both", ("main", "preview"), ("main", "preview")),
+        ("both", ("main",), ("main",)),
+        ("main", ("main", "preview"), ("main",)),
+    ],
+)
+def test_what_the_camera_has_of_what_was_asked_for_is_recorded(asked, has, recorded):
+    assert wanted(Settings(record=RecordSettings(streams=asked)), has) == recorded
 
 
 async def test_a_trigger_that_tells_late_still_has_all_before_it(tmp_path, clock):
