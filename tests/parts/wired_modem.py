@@ -224,7 +224,7 @@ class Device:
             await self._stop()
             self._start()
         while (left_s := end_s - self._loop.now_s) > 0:
-            if self.modem.status.state == "connected" and not self.modem._turn.locked():
+            if self.modem.status.state == "connected" and not self.modem._talk.is_busy:
                 self._loop.now_s += min(left_s, NAP_S)
             await self._pass(10.0)
 

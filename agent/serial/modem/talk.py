@@ -60,6 +60,11 @@ class Talk:
         """Why nothing can be asked."""
         return self.line.problem or "the modem's port is not open"
 
+    @property
+    def is_busy(self) -> bool:
+        """A command has yet to be answered."""
+        return self._turn.locked()
+
     async def do(self, command: Command) -> None:
         """Raises ModemError where it is refused."""
         answer = await self.ask(command)
