@@ -14,6 +14,7 @@ from fakes.ptz_rig import Store
 from parts.mosquitto import mosquitto
 from parts.portal import USER
 from parts.stack import ROOT, running_stack
+from parts.terminal import Terminal
 from parts.wired_head import PATIENCE_S, WiredHead
 
 from agent.config import PtzSettings
@@ -26,6 +27,8 @@ from agent.serial.ptz.visca_ip import CONTROL, REPLY, Datagram, encode, parse
 from agent.serial.ptz.wiring import build
 
 STOP_FRAME = encode_d(1, STOP)
+MAX_HUNG_UP_SHARE = 0.05
+"""Of one core."""
 
 
 @contextlib.contextmanager
@@ -122,6 +125,25 @@ async def test_the_doctor_tells_a_head_that_answers_from_one_that_is_gone(tmp_pa
         wired.unplug()
         gone = judge_head(settings, await try_head(settings, 0.3))
         assert (gone.verdict, gone.advice) == ("warning", "is it plugged in?")
+
+
+async def test_a_port_that_hung_up_costs_next_to_no_cpu_time(tmp_path):
+    """Each look at one gives an end of file, for ever: whoever goes on to look does nothing else."""
+    terminal = Terminal(tmp_path / "pinhole-ptz")
+    nothing = {"tell": print, "on_change": lambda: None, "on_event": print}
+    settings = PtzSettings(port=str(terminal.link))
+    ptz = build(settings, Store(), clock=time.monotonic, **nothing)
+    running = asyncio.create_task(ptz.runner.run())
+    await until(lambda: ptz.desk.head.is_open)
+    terminal.unplug()
+    await until(lambda: not ptz.desk.head.is_open)
+    began_s, spent_s = time.monotonic(), time.process_time()
+    await asyncio.sleep(1)
+    share = (time.process_time() - spent_s) / (time.monotonic() - began_s)
+    assert not ptz.desk.head.is_open
+    running.cancel()
+    await asyncio.wait((running,))
+    assert share < MAX_HUNG_UP_SHARE
 
 
 class Network(asyncio.DatagramProtocol):
