@@ -21,14 +21,16 @@ FOR_NOTHING = {*GENTLE, "reset-modem"}
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(300, marks=pytest.mark.timeout(600)),
-        pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
+        pytest.param((300, False), id="300", marks=pytest.mark.timeout(600)),
+        pytest.param((10_000, False), id="10000", marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
+        pytest.param((300, True), id="300-on-a-pty", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )
 def life(request, tmp_path_factory):
-    """A device, what it suffered, and how many faults that was."""
-    device = Device(tmp_path_factory.mktemp("life"), seed=17)
-    return device, device.live(request.param), request.param
+    """A device, what it suffered, and how many faults that was; by pyserial where it is on a pty."""
+    faults, is_real = request.param
+    device = Device(tmp_path_factory.mktemp("life"), seed=17, is_real=is_real)
+    return device, device.live(faults), faults
 
 
 def test_what_a_step_can_cure_is_cured_within_five_minutes(life):
