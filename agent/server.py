@@ -10,7 +10,7 @@ from typing import Any
 
 from agent import __version__
 from agent.config import Settings, read_password, read_secret
-from agent.errors import PortalError
+from agent.errors import PinholeError, PortalError
 from agent.model import topics
 from agent.model.beat import next_beat
 from agent.model.ids import is_id
@@ -47,7 +47,7 @@ from agent.portal.notify.ways import open_ways
 from agent.portal.pictures import Pictures
 from agent.portal.registry import Registry, device_revision, revoked_since
 from agent.portal.revocation import publish_revocations
-from agent.portal.store import Store, open_store
+from agent.portal.store import Store, StoreError, open_store
 from agent.portal.turn import load_ice_servers
 from agent.signaling.portal import PortalSignaling
 from agent.signaling.signing import SigningFolder
@@ -210,9 +210,7 @@ class Portal:
         retry_s, retry_at_s = RETRY_S, 0.0
         kept_out: frozenset[str] = frozenset()
         # Whoever was revoked while no portal ran may be connected still.
-        owed: frozenset[str] | None = await self.store.run(
-            lambda db: revoked_since(db, time.time() - RECENT_S)
-        )
+        owed: frozenset[str] | None = await self._revoked_of_late()
         """Who is revoked and was not cut off yet; None where the broker knows all."""
         while True:
             self.signaling.tell_keys()
@@ -234,6 +232,15 @@ class Portal:
             revoked = await self._hear_of_devices()
             if revoked:
                 owed, retry_at_s = (owed or frozenset()) | revoked, 0.0
+
+    async def _revoked_of_late(self) -> frozenset[str]:
+        """As soon as the database says it."""
+        while True:
+            try:
+                return await self.store.run(lambda db: revoked_since(db, time.time() - RECENT_S))
+            except StoreError as exc:
+                log.warning("who was revoked is not known yet: %s", exc)
+                await asyncio.sleep(RETRY_S)
 
     async def _hear_of_devices(self) -> frozenset[str]:
         """Who was revoked since the last time, and is shut out here before anything is written."""
@@ -286,7 +293,7 @@ class Portal:
     async def _shut_out(self, devices: frozenset[str], kept_out: frozenset[str]) -> bool:
         try:
             await cut_off(self._settings, self.store, self.authority, devices, kept_out)
-        except PortalError as exc:
+        except PinholeError as exc:  # a ConfigError, too, where the broker's password cannot be read
             log.error("%s: %s", exc, _NOT_TOLD)  # noqa: TRY400  its words say it all
             return False
         for device in devices:

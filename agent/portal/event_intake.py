@@ -108,6 +108,11 @@ class EventIntake:
                     log.warning("events wait at the cameras: %s", exc)
                 await asyncio.sleep(RETRY_S)
                 continue
+            except Exception:  # the portal serves all the same
+                if self._faults.note(time.monotonic()):
+                    log.exception("events wait at the cameras, by a fault of ours")
+                await asyncio.sleep(RETRY_S)
+                continue
             await asyncio.sleep(PAUSE_S)
             if self._queue or self._presences:
                 continue

@@ -16,7 +16,7 @@ class Pictures:
     def __init__(self, state_dir: Path, gateway: Gateway) -> None:
         self._directory = gateway.directory
         ask = partial(ask_and_wait, gateway.commands)
-        self.stills = Stills(state_dir / "stills", ask, self._sections_of, self._covered_at)
+        self.stills = Stills(state_dir / "stills", ask, self._sections_of, self._masks_of)
         self.of_events = EventPictures(ask, lambda device: bool(self._directory.is_online(device)))
 
     async def close(self) -> None:
@@ -27,7 +27,7 @@ class Pictures:
     def _sections_of(self, device: str) -> Sections | None:
         return self._directory.get(device).sections if self._directory.is_online(device) else None
 
-    def _covered_at(self, device: str) -> float:
-        known = self._directory.is_online(device) is not None
-        masks = self._directory.get(device).sections.get("masks", {}) if known else {}
-        return float(masks.get("since", 0.0))
+    def _masks_of(self, device: str) -> int | None:
+        if self._directory.is_online(device) is None:
+            return None
+        return int(self._directory.get(device).sections.get("masks", {}).get("version", 0))

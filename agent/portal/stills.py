@@ -64,26 +64,27 @@ class Stills:
         folder: Path,
         ask: AskCamera,
         sections: ReadSections,
-        covered_at: Callable[[str], float] = lambda _: 0.0,
+        masks: Callable[[str], int | None] = lambda _: 0,
         unix_s: Callable[[], float] = time.time,
         mono_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`covered_at` says when a camera's masks were set, by its clock: no still from before is shown."""
+        """`masks` says the version of a camera's masks, None of one that is not known.
+
+        No still from behind others is shown, whatever any clock says.
+        """
         self._folder, self._ask, self._sections = folder, ask, sections
-        self._covered_at = covered_at
+        self._masks = masks
         self._unix_s, self._mono_s = unix_s, mono_s
-        self._not_before_s: OrderedDict[str, float] = OrderedDict()
-        """When a camera that was asked may be asked again."""
+        self._not_before_s: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        """When a camera that was asked may be asked again, while its masks are of this version."""
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._faults = LogLimit(60.0)
 
     async def find(self, device: str) -> KeptStill | None:
         """The newest that is known."""
-        kept = await asyncio.to_thread(self._read, device) if is_id(device) else None
-        if kept and kept.taken_at < self._covered_at(device):
-            await self.forget(device)
+        if not is_id(device) or (version := self._masks(device)) is None:
             return None
-        return kept
+        return await asyncio.to_thread(self._read, device, version)
 
     def want_newer(self, device: str, than: float, who: Identity) -> bool:
         """Somebody looks, and the newest was taken at `than`: whether another is on its way."""
@@ -92,21 +93,25 @@ class Stills:
         sections, now_s = self._sections(device), self._mono_s()
         if sections is None or len(self._asking) >= MAX_ASKED or not is_id(device):
             return False
+        if (version := self._masks(device)) is None:
+            return False
         plan = sections.get("plan") or {}
         stale_s = STALE_ON_PLAN_S if plan else STALE_S
         is_stale = abs(self._unix_s() - than) >= stale_s  # abs: a wrong clock's still is no newest for ever
-        if plan.get("is_exceeded") or not is_stale or now_s < self._not_before_s.get(device, now_s):
+        waits_for, until_s = self._not_before_s.get(device, (version, now_s))
+        if plan.get("is_exceeded") or not is_stale or (waits_for == version and now_s < until_s):
             return False
-        self._wait(device, now_s + stale_s)
-        task = self._asking[device] = asyncio.create_task(self._fetch(device, who), name=f"still of {device}")
+        self._wait(device, version, now_s + stale_s)
+        fetching = self._fetch(device, version, who)
+        task = self._asking[device] = asyncio.create_task(fetching, name=f"still of {device}")
         task.add_done_callback(lambda _: self._asking.pop(device, None))
         return True
 
     async def forget(self, device: str) -> None:
-        """It was revoked, and who enrols under its name is another camera; or it has masks now."""
+        """It was revoked, and who enrols under its name is another camera."""
         self._not_before_s.pop(device, None)
         if is_id(device):
-            await asyncio.to_thread(self._file(device).unlink, missing_ok=True)
+            await asyncio.to_thread(self._remove, device)
 
     async def close(self) -> None:
         """Wait for nobody any more."""
@@ -115,35 +120,47 @@ class Stills:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _wait(self, device: str, until_s: float) -> None:
-        self._not_before_s[device] = until_s
+    def _wait(self, device: str, version: int, until_s: float) -> None:
+        self._not_before_s[device] = version, until_s
         self._not_before_s.move_to_end(device)
         if len(self._not_before_s) > MAX_CAMERAS:
             self._not_before_s.popitem(last=False)
 
-    async def _fetch(self, device: str, who: Identity) -> None:
+    async def _fetch(self, device: str, version: int, who: Identity) -> None:
+        """`version` is that of the masks when it is asked: what we know is never newer than the camera's."""
         try:
             result = await self._ask(device, COMMANDS["snapshot"], {}, who, LIFE_S)
             if not result.ok:
                 if result.code in ("unknown-command", "switched-off"):
-                    self._wait(device, self._mono_s() + WITHOUT_S)
+                    self._wait(device, version, self._mono_s() + WITHOUT_S)
                 log.debug("camera %s made no still: %s: %s", device, result.code, result.message)
                 return
             jpeg = parse_jpeg(result.value.get("jpeg"), MAX_SMALL_BYTES)
             taken_at = result.value.get("taken_at")
             at = float(taken_at) if isinstance(taken_at, int | float) else self._unix_s()
-            await asyncio.to_thread(self._write, device, KeptStill(jpeg, min(at, self._unix_s())))
+            still = KeptStill(jpeg, min(at, self._unix_s()))
+            if self._masks(device) == version:
+                await asyncio.to_thread(self._write, device, version, still)
         except MessageError as exc:
             log.debug("camera %s made no still: %s", device, exc)
         except (OSError, ConfigError) as exc:
             self._complain(f"stills are not kept: {self._folder}: {exc}")
 
-    def _file(self, device: str) -> Path:
-        return self._folder / f"{device}{SUFFIX}"
+    def _file(self, device: str, version: int) -> Path:
+        return self._folder / f"{device}.{version}{SUFFIX}"  # no id has a dot
 
-    def _read(self, device: str) -> KeptStill | None:
+    def _remove(self, device: str, but: Path | None = None) -> None:
+        """All of a camera's, also what a release before this one kept."""
         try:
-            file = self._file(device)
+            for file in (self._folder / f"{device}{SUFFIX}", *self._folder.glob(f"{device}.*{SUFFIX}")):
+                if file != but:
+                    file.unlink(missing_ok=True)
+        except OSError as exc:
+            self._complain(f"a still cannot be removed: {self._folder}: {exc.strerror}")
+
+    def _read(self, device: str, version: int) -> KeptStill | None:
+        try:
+            file = self._file(device, version)
             return KeptStill(file.read_bytes(), file.stat().st_mtime)
         except FileNotFoundError:
             return None
@@ -151,11 +168,13 @@ class Stills:
             self._complain(f"a still cannot be read: {self._folder}: {exc.strerror}")
             return None
 
-    def _write(self, device: str, still: KeptStill) -> None:
+    def _write(self, device: str, version: int, still: KeptStill) -> None:
         make_private_folder(self._folder)
         self._make_room(len(still.jpeg))
-        write_whole(self._file(device), still.jpeg)
-        os.utime(self._file(device), (still.taken_at, still.taken_at))
+        file = self._file(device, version)
+        write_whole(file, still.jpeg)
+        os.utime(file, (still.taken_at, still.taken_at))
+        self._remove(device, but=file)
 
     def _make_room(self, size_bytes: int) -> None:
         with os.scandir(self._folder) as entries:

@@ -154,6 +154,10 @@ class Store:
                 self.disk_is_full = self._is_sqlite  # PostgreSQL's is its administrator's to watch
                 raise DiskFullError(f"the database's disk is full: {_reason(exc)}") from exc
             raise StoreError(f"the database failed: {_reason(exc)}") from exc
+        except SQLAlchemyError as exc:  # no connection is free; a row went while it was changed
+            raise StoreError(f"the database failed: {_reason(exc)}") from exc
+        except (OverflowError, UnicodeEncodeError) as exc:  # sqlite3, before the database sees it
+            raise ValueRefusedError(f"the database refuses a value: {exc}") from exc
 
     def version(self, *, sure: bool = False) -> int | None:
         """Another number after every change of a device, by whatever program; None where one has to ask.
@@ -196,7 +200,7 @@ class Store:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, tell)
-        except DBAPIError as exc:
+        except SQLAlchemyError as exc:
             raise StoreError(f"the database failed: {_reason(exc)}") from exc
 
     async def keep_room(self) -> None:

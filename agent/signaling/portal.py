@@ -104,6 +104,7 @@ class PortalSignaling:
         """How many such topics came since the last look."""
         self._waiting: dict[str, tuple[bytes | None, bytes]] = {}  # by topic: the key known then, the message
         self.quotas = Quotas()
+        self._faults = LogLimit(60.0)
         self._refusals: defaultdict[str, LogLimit] = defaultdict(LogLimit)
 
     @property
@@ -193,6 +194,10 @@ class PortalSignaling:
             self._refuse(topic, error, now_unix_s)
             if error.code == "unknown-key":
                 self._keep(topic, sealed)
+        except Exception as error:  # one camera's message must not end the portal for everybody
+            if self._faults.note(now_unix_s):
+                logger.exception("a message on %s brought about a fault of ours", ascii(topic)[:200])
+            self._refuse(topic, MessageError("internal", type(error).__name__), now_unix_s)
         else:
             self._waiting.pop(topic, None)
 

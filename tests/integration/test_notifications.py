@@ -418,3 +418,41 @@ async def test_a_webhook_of_a_private_address_is_refused_unless_the_settings_all
             status, answer = await ask(http, part, "/webhook", {"name": "Hook", "url": url})
             assert status == 400, url
             assert "address must" in answer["message"]
+
+
+async def test_two_users_have_a_webhook_each_at_one_address_and_tests_are_few_and_to_who_confirmed():
+    url = "https://hooks.example.org/a"
+    async with (
+        portal() as part,
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as bobs,
+    ):
+        told = Told(part.accounts.store, part.accounts.seal)
+        part.desk.add_user("bob", "viewer", password=PASSWORD)
+        for name, one in ((USER, http), ("bob", bobs)):
+            await one.post(f"{part.url}/api/login", json={"user": name, "password": PASSWORD})
+        before = told.channel(USER, url)  # as a release before this one told channels apart
+        status, own = await ask(http, part, "/webhook", {"name": "Hook", "url": url})
+        assert (status, own["id"]) == (200, before)
+        assert (await ask(bobs, part, "/webhook", {"name": "Hook", "url": url}))[0] == 200
+        assert [one["id"] for one in (await ask(http, part, ""))[1]["channels"]] == [before]
+        ann = told.user(USER)
+        told.store.run_here(lambda db: setattr(rulebook.own_channel(db, ann, before), "is_confirmed", False))
+        answers = [(await ask(http, part, "/channels/test", {"id": before}))[0] for _ in range(6)]
+        assert answers == [409] * 5 + [429]
+
+
+def test_what_is_unconfirmed_and_the_service_of_who_is_no_administrator_any_more_are_told_nothing(told):
+    for change in ({"is_confirmed": False}, {"kind": "service"}):
+        channel, bob = told.channel("bob"), told.user("bob")
+
+        def prepare(db, channel=channel, bob=bob, change=change):
+            for name, value in change.items():
+                setattr(rulebook.own_channel(db, bob, channel), name, value)
+            deliveries.put(db, channel, "test", [], NOW)
+
+        told.store.run_here(prepare)
+        assert told.take(NOW) == []
+        told.store.run_here(
+            lambda db, channel=channel: rulebook.remove_channel(db, told.user("bob"), channel)
+        )

@@ -143,8 +143,8 @@ class Audit:
             round(self._clock(), 3),
             printable(actor)[:NAME_CHARS],
             action,
-            device[:DEVICE_CHARS],
-            address[:64],
+            printable(device)[:DEVICE_CHARS],
+            printable(address)[:64],
             printable(detail)[:DETAIL_CHARS],
         )
         try:

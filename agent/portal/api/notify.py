@@ -30,7 +30,7 @@ from agent.portal.rate_limit import MinuteLimit
 
 TEST_WAIT_S, TEST_POLL_S = 12.0, 0.2
 CODE_DIGITS, CODE_LIFETIME_S = 8, 86_400.0
-MAILS_PER_MINUTE, CODES_PER_MINUTE = 2, 5
+MAILS_PER_MINUTE, CODES_PER_MINUTE, TESTS_PER_MINUTE = 2, 5, 5
 MAX_SNOOZE_S = 30 * 86_400.0
 
 
@@ -111,6 +111,7 @@ class Notifications:
         self._ways = ways
         self._mails = MinuteLimit(MAILS_PER_MINUTE)
         self._codes = MinuteLimit(CODES_PER_MINUTE)
+        self._tests = MinuteLimit(TESTS_PER_MINUTE)
 
     def add_to(self, app: web.Application) -> None:
         """Add every route of this file."""
@@ -182,7 +183,7 @@ class Notifications:
         body = await read(request, WebhookBody)
         host, secret = self._ways.outside.check(body.url), webhook.new_secret()
         config = {"url": body.url, "secret": secret}
-        made = await self._add(request, who, "webhook", body.name, host, config, body.url)
+        made = await self._add_address(request, who, "webhook", body, host, config)
         return web.json_response({"id": made, "secret": secret})
 
     async def add_push(self, request: web.Request, who: Identity) -> web.Response:
@@ -242,7 +243,7 @@ class Notifications:
         def work(db: Session) -> bool:
             row = rulebook.own_channel(db, user_id, body.id)
             config = rulebook.config_of(seal, row)
-            is_right = hmac.compare_digest(str(config.get("code", "")), body.code.strip())
+            is_right = hmac.compare_digest(str(config.get("code", "")).encode(), body.code.strip().encode())
             if not is_right or self._accounts.now() > config.get("until", 0.0):
                 return False
             row.is_confirmed = True
@@ -259,7 +260,7 @@ class Notifications:
         """Another service by its Apprise URL; for administrators, since it reaches whatever we do."""
         body = await read(request, WebhookBody)
         shown = await self._ways.services.check(body.url)
-        made = await self._add(request, who, "service", body.name, shown, {"url": body.url}, body.url)
+        made = await self._add_address(request, who, "service", body, shown, {"url": body.url})
         return web.json_response({"id": made})
 
     async def open_channel(self, request: web.Request, who: Identity) -> web.Response:
@@ -284,11 +285,17 @@ class Notifications:
         """Send a message by one's own channel, the way that all go, and say what became of it."""
         body, user_id = await read(request, Which), _user(who)
 
-        def work(db: Session) -> int:
-            rulebook.own_channel(db, user_id, body.id)
+        if not self._tests.admits(user_id, time.monotonic()):
+            return refusal(429, "too-many", "Wait a minute before you send another test.")
+
+        def work(db: Session) -> int | None:
+            if not rulebook.own_channel(db, user_id, body.id).is_confirmed:
+                return None
             return deliveries.put(db, body.id, "test", [], self._accounts.now())
 
         number = await self._accounts.store.run(work)
+        if number is None:
+            return refusal(409, "not-confirmed", "Enter the code that was mailed there first.")
         if not number:
             return refusal(429, "too-many", "Too many messages wait for this channel already.")
         state, words = await self._outcome(number)
@@ -311,6 +318,14 @@ class Notifications:
             if state != "waiting" or words:
                 break
         return state, words
+
+    async def _add_address(
+        self, request: web.Request, who: Identity, kind: str, body: WebhookBody, shown: str,
+        config: dict[str, Any],
+    ) -> int:  # fmt: skip
+        """Each user has a channel of their own there; the address alone once told one from all others."""
+        identity = f"{_user(who)} {body.url}"
+        return await self._add(request, who, kind, body.name, shown, config, identity, former=body.url)
 
     async def _add(
         self,

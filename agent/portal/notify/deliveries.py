@@ -251,6 +251,10 @@ def _look_at(db: Session, row: NotifyDelivery, now: float, rule: CodeRule) -> Ta
     access = _access_of(db, reader, rule)
     if access is None:
         return "Its reader may not sign in."
+    if row.kind != "confirm" and not channel.is_confirmed:
+        return "The address was not confirmed."
+    if channel.kind == "service" and not access.is_admin:
+        return "Its owner is no administrator any more."  # it reaches whatever the portal reaches
     items = _ITEMS.validate_json(row.items)
     if made_by is not None:
         if why := _rests(db, row, channel, made_by, now):
@@ -283,8 +287,6 @@ def _look_at(db: Session, row: NotifyDelivery, now: float, rule: CodeRule) -> Ta
 
 def _rests(db: Session, row: NotifyDelivery, channel: NotifyChannel, rule: NotifyRule, now: float) -> str:
     """Why a rule has nothing told by a channel now; empty where it has."""
-    if not channel.is_confirmed:
-        return "The address was not confirmed."
     if channel.user_id != rule.user_id and not channel.is_open:
         return "The channel's owner takes nothing of others any more."
     if now < rule.snoozed_until or not rule.is_on:

@@ -24,6 +24,10 @@ MAX_URL_CHARS = 2000
 MAX_WORDS_BYTES = 300
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """RFC 6052: an IPv4 address in the last four bytes."""
+_GLOBAL = ipaddress.ip_network("2000::/3")
+"""All that is assigned (RFC 4291 section 2.4); Python calls public what it does not know to be special."""
+_SPECIAL = tuple(map(ipaddress.ip_network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
+"""Of these: Teredo and others (RFC 2928), documentation (RFC 3849, RFC 9637), 6to4 (RFC 7526: ended)."""
 _RETRY_MOST_S = 3600.0
 
 
@@ -59,11 +63,13 @@ def is_public(text: str) -> bool:
     except ValueError:
         return False
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
+        inner = address.ipv4_mapped
         if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner:
             return is_public(str(inner))
+        if address not in _GLOBAL or any(address in special for special in _SPECIAL):
+            return False
     return address.is_global and not address.is_multicast
 
 

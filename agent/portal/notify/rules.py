@@ -54,6 +54,10 @@ Words = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f]{1,64}$")]
 GroupName = Annotated[str, StringConstraints(max_length=128)]
 
 
+ChannelId = Annotated[int, Field(ge=0, lt=2**31)]
+"""What the database's integer holds."""
+
+
 class _Part(BaseModel):
     # What a newer portal has written beside is left alone.
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
@@ -74,7 +78,7 @@ class Escalation(_Part):
     """Whom to tell beside, where nobody looks."""
 
     after_s: Annotated[int, Field(ge=60, le=DAY_S)] = 600
-    channel: int
+    channel: ChannelId
 
 
 class RuleSpec(_Part):
@@ -98,7 +102,7 @@ class RuleSpec(_Part):
     """So long events are gathered into one message; 0 tells each at once."""
     offline_for_s: Annotated[int, Field(ge=0, le=DAY_S)] = 120
     """A camera that is back sooner never went offline."""
-    channels: tuple[int, ...] = Field(default=(), max_length=MAX_CHANNELS)
+    channels: tuple[ChannelId, ...] = Field(default=(), max_length=MAX_CHANNELS)
     escalation: Escalation | None = None
 
 

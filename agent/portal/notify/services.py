@@ -24,7 +24,10 @@ SERVICES = frozenset(
         "slack", "tgram", "twilio", "wxteams", "zulip",
     }
 )  # fmt: skip
-_READS_FILES = frozenset({"template", "attach", "attachment", "config", "include", "avatar_url"})
+_REFUSED = frozenset(
+    {"template", "attach", "attachment", "config", "include", "avatar_url", "rto", "cto", "retry", "wait"}
+)
+"""What has files read, and what keeps a thread for longer than Apprise's own timeouts."""
 _TYPES = {"error": "failure", "warning": "warning"}
 
 
@@ -84,8 +87,10 @@ def _parse(url: str) -> Any:
         asked = {key.lower().strip(" +-:") for key, _ in parse_qsl(urlsplit(url).query)}
     except ValueError:
         asked = {"template"}
-    if asked & _READS_FILES:
-        raise ChannelError("The address must not have files read.", is_final=True)
+    if asked & _REFUSED:
+        raise ChannelError(
+            "The address must neither have files read nor say how long or how often to try.", is_final=True
+        )
     try:
         import apprise  # noqa: PLC0415  an extra, and slow to load
     except ModuleNotFoundError as exc:

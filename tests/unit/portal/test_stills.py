@@ -30,12 +30,12 @@ class Fleet:
 
     def __init__(self, folder):
         self.mono_s, self.asked, self.sections = 1000.0, [], {}
-        self.covered_at = {}
+        self.masks = {}
         self.gate, self.answer = asyncio.Event(), None
         self.gate.set()
         self.stills = Stills(
             folder, self.ask, lambda device: self.sections.get(device, {}),
-            lambda device: self.covered_at.get(device, 0.0),
+            lambda device: self.masks.get(device, 0),
             unix_s=lambda: NOW + self.mono_s, mono_s=lambda: self.mono_s,
         )  # fmt: skip
 
@@ -135,16 +135,38 @@ async def test_a_revoked_camera_leaves_none(fleet):
     await fleet.stills.forget("never-seen")
 
 
-async def test_a_still_from_before_a_mask_is_not_shown_and_another_is_asked_for_at_once(fleet):
+async def test_a_still_from_behind_other_masks_is_not_shown_and_another_is_asked_for_at_once(fleet):
     await fleet.look()
     fleet.mono_s += 5
-    fleet.covered_at["front"] = NOW + fleet.mono_s - 1
+    fleet.masks["front"] = 1
     fleet.sections = {"front": None}
     assert await fleet.stills.find("front") is None, "nor of a camera that is away"
     fleet.sections = {}
     assert await fleet.look()
     assert (await fleet.stills.find("front")).taken_at == NOW + fleet.mono_s
     assert len(fleet.asked) == 2
+    assert not await fleet.look(), "once: no clock has it thrown away again"
+    fleet.masks["front"] = None
+    assert await fleet.stills.find("front") is None, "of a camera that is not known here"
+    fleet.masks["front"] = 0
+    assert await fleet.stills.find("front") is None, "the former is gone"
+
+
+async def test_a_still_that_comes_after_the_masks_have_changed_is_not_kept(fleet):
+    fleet.gate.clear()
+    fleet.stills.want_newer("front", 0.0, ANN)
+    await asyncio.sleep(0)
+    fleet.masks["front"] = 1
+    fleet.gate.set()
+    await asyncio.gather(*fleet.stills._asking.values())
+    fleet.masks["front"] = 0
+    assert await fleet.stills.find("front") is None
+
+
+async def test_a_still_that_cannot_be_removed_ends_nothing(fleet, caplog, tmp_path):
+    (tmp_path / "stills" / "front.0.jpg").mkdir(parents=True)
+    await fleet.stills.forget("front")
+    assert "cannot be removed" in caplog.text
 
 
 async def test_the_oldest_goes_where_there_are_too_many(fleet, monkeypatch, tmp_path):
@@ -152,7 +174,7 @@ async def test_the_oldest_goes_where_there_are_too_many(fleet, monkeypatch, tmp_
     for number in range(4):
         fleet.mono_s += 1
         await fleet.look(f"c{number}")
-    assert sorted(file.name for file in (tmp_path / "stills").iterdir()) == ["c2.jpg", "c3.jpg"]
+    assert sorted(file.name for file in (tmp_path / "stills").iterdir()) == ["c2.0.jpg", "c3.0.jpg"]
 
 
 async def test_a_full_disk_costs_stills_alone(fleet, monkeypatch, caplog):

@@ -53,6 +53,20 @@ def world():
     return World()
 
 
+def test_a_fault_that_one_message_brings_about_is_counted_and_ends_nothing(world, monkeypatch, caplog):
+    def fail(*_):
+        raise ValueError("a fault of ours")
+
+    world.keys["cam"] = DEVICE.public
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "on_state", fail)
+        world.says("cam", "b1")
+    assert world.signaling.refused == {"internal": 1}
+    assert "a fault of ours" in caplog.text
+    world.says("cam", "b2")
+    assert world.seen == [("cam", "b2")]
+
+
 def test_a_state_that_came_before_the_enrolment_was_known_counts_then(world):
     world.says("cam", "b1")
     world.signaling.on_keys(NOW_S)

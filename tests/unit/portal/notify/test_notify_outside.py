@@ -7,7 +7,9 @@ import pytest
 from agent.portal.notify.outside import Answer, ChannelError, Outside, _PublicResolver, is_public, refused
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34"])
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34", "64:ff9b::5db8:d822"]
+)
 def test_public_addresses_are_let_through(address):
     assert is_public(address)
 
@@ -18,7 +20,8 @@ def test_public_addresses_are_let_through(address):
         "127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.9", "169.254.169.254", "100.64.0.1", "0.0.0.0",
         "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "2002:a00:1::1", "64:ff9b::a00:1",
-        "64:ff9b::7f00:1", "no address", "",
+        "64:ff9b::7f00:1", "64:ff9b:1::7f00:1", "fec0::1", "::127.0.0.1", "::ffff:0:7f00:1", "3fff::1",
+        "2001:db8::1", "2001::1", "4000::1", "no address", "",
     ],
 )  # fmt: skip
 def test_no_private_address_passes_however_it_is_written(address):

@@ -165,6 +165,8 @@ def test_hours_and_those_of_the_other_half_of_the_day_are_never_both(hours, at):
         {"hours": {"begins": 1440}},
         {"hours": {"days": [7]}},
         {"escalation": {"channel": 1, "after_s": 1}},
+        {"escalation": {"channel": 10**30}},
+        {"channels": [10**30]},
         {"cooldown_s": float("nan")},
     ],
 )

@@ -15,6 +15,7 @@ from agent.portal.notify.services import SERVICES, _parse, _shown, _Words
         "windows://", "dbus://", "xml://10.0.0.1", "form://10.0.0.1", "smtp://x", "", "ntfy", "memory://x",
         "slack://a/b/c?template=/etc/passwd", "discord://1/a?Template=file:///etc/passwd",
         "ntfy://host/topic?attach=file:///etc/passwd", "ntfy://host/topic?+template=x", "ntfy://h\n/t",
+        "ntfy://host/topic?rto=1e9", "ntfy://host/topic?CTO=600", "ntfy://host/topic?retry=9&wait=9",
         "ntfy://host/" + "x" * 2000,
     ],
 )  # fmt: skip
