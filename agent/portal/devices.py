@@ -157,6 +157,9 @@ class Directory:
                 section = merged(made.get(name, {}), said)
                 if name not in _OURS and is_sound(name, section):
                     made[name] = section
+        elif beyond is not None and is_sound("masks", masks := beyond.sections.get("masks", {})) and masks:
+            # They outlive a start of the agent, whose state comes before the rest: the version still holds.
+            made["masks"] = {"state": "", "version": masks.get("version", 0)}
         if verdict := entry.sections.get("health"):
             made["health"] = verdict
         entry.sections = made

@@ -31,7 +31,7 @@ async def test_a_camera_that_rests_shows_its_still_with_its_age_and_is_asked_onc
         folder = part.folder / "state" / "stills"
         folder.mkdir(mode=0o700)
         for device, age_s in (("yard", 600), ("barn", 3 * 3600 + 60)):
-            file = folder / f"{device}.jpg"
+            file = folder / f"{device}.0.jpg"
             file.write_bytes(front.jpeg)
             os.utime(file, (time.time() - age_s,) * 2)
         part.gateway.on_state("barn", state(name="Barn", online=False, since=time.time() - 3 * 3600))

@@ -176,3 +176,13 @@ def test_sections_are_kept_of_so_many_devices():
         directory.apply_sections(f"d{number}", beyond(modem=MODEM))
     directory.apply(f"d{MAX_DEVICES}", state(), 0.0)
     assert directory.get(f"d{MAX_DEVICES}").sections.get("modem") is None
+
+
+def test_the_version_of_the_masks_holds_while_a_new_start_has_said_nothing_but_its_state():
+    directory = Directory()
+    directory.apply("yard", state(boot_id="boot-1"), 1.0)
+    directory.apply_sections("yard", beyond(masks={"state": "in-force", "version": 3}))
+    directory.apply("yard", state(boot_id="boot-2"), 2.0)
+    assert shown(directory, "masks") == {"state": "", "version": 3}
+    directory.apply_sections("yard", beyond(boot_id="boot-2", masks={"state": "none", "version": 4}))
+    assert shown(directory, "masks")["version"] == 4
