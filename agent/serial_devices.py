@@ -7,7 +7,7 @@ logged.
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -144,11 +144,13 @@ class SerialDevices:
         if settings.sms.enabled:
             self._lifeline = self._add_lifeline(modem, recovery, set_apn)
         watch = ModemWatch(modem, lambda kind, words: self._on_event(kind, words, {}), self._on_change)
-        section = watch.section if recovery is None else lambda: recovery.told(watch.section())
+        tellers = [one.told for one in (recovery, self._lifeline) if one is not None]
         self.handlers["modem-history"] = lambda _, __: watch.history()
         self._add("modem", modem.run)
         self._add("modem-watch", watch.run)
-        self.sections["modem"] = partial(told, section, tuple(self._parts[first:]))
+        self.sections["modem"] = partial(
+            told, lambda: reduce(lambda said, tell: tell(said), tellers, watch.section()), self._parts[first:]
+        )
 
     def _make_modem(self, count: "DataCount", helpers: "Helpers") -> tuple["Modem", Callable[[str], None]]:
         """And who gives its connection another access point name: itself, or NetworkManager by root."""
@@ -251,7 +253,12 @@ class SerialDevices:
         return self._around.service.is_portals(signed, signature)
 
     def _on_sms(self, text: str) -> str | None:
-        return self._lifeline.on_sms(text) if self._lifeline else None
+        if (lifeline := self._lifeline) is None:
+            return None
+        before, answer = lifeline.heard, lifeline.on_sms(text)
+        if lifeline.heard is not before:
+            self._on_change()
+        return answer
 
     def _add_gnss(self) -> None:
         from agent.serial.gnss.locator import Locator  # noqa: PLC0415

@@ -264,6 +264,10 @@ class ModemSection:
     """The last of them."""
     recovery: Text = ""
     """Of an outage that is, or was within a day: why no step helped, and what is taken for its cause."""
+    sms_done: int = 0
+    """Commands by SMS that were done so far."""
+    sms_refused: int = 0
+    """And that were not: of another's hand, too old, done already, damaged, or they failed."""
 
 
 @with_config(OPEN)

@@ -128,6 +128,7 @@ function factsOf({ modem, plan }) {
     ["Refused", modem.reject_cause],
     ["Temperature", isNumber(modem.temperature_c) ? `${modem.temperature_c} °C` : ""],
     ["Recovery", modem.resets ? `${modem.resets} steps, the last: ${modem.last_step}` : ""],
+    ["SMS", modem.sms_done || modem.sms_refused ? `${modem.sms_done ?? 0} done, ${modem.sms_refused ?? 0} refused` : ""],
     ["Cell", modem.cell],
     ["Model", modem.model],
   ].filter(([, value]) => value);

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import ConfigDict, Field, StringConstraints, with_config
 
 from agent.errors import MessageError, ModemError
+from agent.model.sections import ModemSection
 from agent.model.sms import MAX_CHARS, SmsCommand, Verb, is_command, parse_command
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,11 @@ class Lifeline:
     def heard(self) -> Heard:
         """What was done and what was refused so far."""
         return self._heard
+
+    def told(self, section: ModemSection) -> ModemSection:
+        """A section of the state, with how many messages did something, and how many did not."""
+        done, refused = self._heard.done, sum(self._heard.refused.values())
+        return replace(section, sms_done=min(done, MOST), sms_refused=min(refused, MOST))
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -37,6 +37,7 @@ SETTINGS = {
 MODEM = {
     "state": "connected", "signal_bars": 3, "rsrp_dbm": -97.0, "rsrq_db": -11.0, "sinr_db": 8.4,
     "temperature_c": 41.0, "received_bytes": 5, "sent_bytes": 70, "resets": 2,
+    "sms_done": 1, "sms_refused": 3,
 }  # fmt: skip
 
 LOGARITHMS = ("decibels", "dbm")
@@ -101,6 +102,8 @@ def test_each_section_and_the_portals_counters_are_told():
         'pinhole_modem_received_bytes_total{device="door"}': 5,
         'pinhole_modem_sent_bytes_total{device="door"}': 70,
         'pinhole_modem_resets_total{device="door"}': 2,
+        'pinhole_modem_sms_done_total{device="door"}': 1,
+        'pinhole_modem_sms_refused_total{device="door"}': 3,
         'pinhole_settings_version{device="door"}': 3,
         'pinhole_settings_on_trial{device="door"}': 0,
         'pinhole_settings_rollback_timestamp_seconds{device="door"}': 7,

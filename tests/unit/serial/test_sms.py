@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from agent.device.ledger import Ledger
 from agent.errors import MessageError, ModemError
+from agent.model.sections import ModemSection
 from agent.model.sms import MAX_CHARS, VERBS, is_command, make_command, parse_command
 from agent.serial.modem.sms import MAX_AGE_S, MAX_USED, SKEW_S, Heard, Lifeline, Now
 from agent.signaling.trust import KeyRing, SigningKey, make_signing_key
@@ -87,6 +88,7 @@ def test_who_it_is_for_and_who_it_is_of_counts(camera):
     for message in (text(device="gate"), text(key=OTHER)):
         assert camera.get(message) is None
     assert (camera.done, camera.refused) == ([], {"forged": 2})
+    assert camera.line.told(ModemSection(state="connected")) == ModemSection("", "connected", sms_refused=2)
 
 
 def test_nothing_in_it_can_be_changed(camera):
