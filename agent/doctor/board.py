@@ -14,7 +14,7 @@ SINCE_BOOT_SHIFT = 16
 
 @dataclass(frozen=True, slots=True)
 class BoardFacts:
-    """`throttled` is None where there is no vcgencmd."""
+    """`throttled` is None where there is no vcgencmd, or it may not be asked."""
 
     model: str
     throttled: int | None
@@ -35,6 +35,12 @@ async def read_board(
 def judge_board(facts: BoardFacts) -> Finding:
     """Warnings only: a throttled board serves, slowly."""
     model = facts.model or "no Raspberry Pi"
+    if facts.throttled is None and facts.model.startswith("Raspberry Pi"):
+        return Finding(
+            "board", "", "unknown", f"{model}: whether its supply and cooling suffice is not known",
+            "vcgencmd answers root and the group video alone: run this by sudo",
+            details={"model": facts.model},
+        )  # fmt: skip
     if facts.throttled is None:
         return Finding("board", "", "good", model, details={"model": facts.model})
     details: dict[str, Detail] = {"model": facts.model, "throttled": facts.throttled}

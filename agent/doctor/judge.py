@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agent.camera.trial import Trial
 from agent.doctor.clock import PortalDate, Synchronisation
-from agent.doctor.holder import Holder
+from agent.doctor.holder import Holder, not_looked_at
 from agent.doctor.portal import PortalVisit
 from agent.doctor.report import Finding
 from agent.model.health import NatKind
@@ -227,6 +227,8 @@ def _is_carrier(behaviour: Behaviour, addresses: Sequence[LocalAddress]) -> bool
 def judge_camera(trial: Trial | Holder) -> Finding:
     """A camera that delivers, or that the agent has."""
     if isinstance(trial, Holder):
+        if not trial.is_certain:
+            return not_looked_at("camera", "", trial)
         return Finding(
             "camera", "", "good", f"the running agent (process {trial.pid}) holds it: not tried",
             details={"holder_pid": trial.pid},

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from agent.config import Settings
-from agent.doctor.holder import is_agent
+from agent.doctor.holder import AS_ROOT, is_agent, target_of
 from agent.doctor.report import Finding
 
 AGENT, GPSD = "pinhole", "gpsd"
@@ -28,7 +28,9 @@ class PortFacts:
     """The device that the path leads to; empty where there is none."""
     may_use: bool = True
     holders: tuple[tuple[int, str], ...] = ()
-    """Process and program, of all who have it open and whom we may see."""
+    """Process and program, of all who have it open and whom we may see, and of whose terminal it is."""
+    sees_all: bool = True
+    """False where some processes' open files are closed to us: other users' show to root alone."""
     is_console: bool = False
     """The kernel writes its log on it."""
     lasting: str = ""
@@ -64,12 +66,15 @@ def read_port(
     usb = (root / "sys/class/tty" / target.name / "device").resolve()
     # The adapter is two above its port: device/interface/ttyUSB0.
     has_number = not target.name.startswith("ttyUSB") or (usb.parent.parent / "serial").exists()
+    number = _tty_number(_text(root / "sys/class/tty" / target.name / "dev"))
+    holders, sees_all = _holders(target, number, root / "proc")
     return PortFacts(
         name,
         path,
         device,
         may_use=os.access(target, os.R_OK | os.W_OK),
-        holders=tuple(_holders(target, root / "proc")),
+        holders=holders,
+        sees_all=sees_all,
         is_console=any(re.fullmatch(rf"(console=)?{target.name}(,.*)?", each) for each in consoles),
         lasting=_lasting(root, target, has_number=has_number) if _PASSING.fullmatch(path) else "",
         has_number=has_number,
@@ -95,6 +100,9 @@ def judge_port(facts: PortFacts) -> Finding:
         return Finding("serial", facts.name, "warning", message, advice)
     holder = "gpsd" if _is_gpsds(facts) else "the agent"
     used = f", and {holder} has it open" if facts.holders else ""
+    if not facts.sees_all:
+        words = f"{facts.path} is {facts.target}{used}; whether another program has it is not known"
+        return Finding("serial", facts.name, "unknown", words, f"only root sees that: {AS_ROOT}")
     return Finding("serial", facts.name, "good", f"{facts.path} is {facts.target}{used}")
 
 
@@ -155,20 +163,38 @@ def _how_to_get(facts: PortFacts) -> str:
     return "put enable_uart=1 and dtoverlay=disable-bt into /boot/firmware/config.txt, and reboot"
 
 
-def _holders(target: Path, proc: Path) -> list[tuple[int, str]]:
-    """Other users' processes show their files to root alone."""
-    found = []
+def _tty_number(said: str) -> int:
+    """From `major:minor` of /sys as /proc/PID/stat tells it (new_encode_dev, linux/kdev_t.h); 0 for none."""
+    if not (numbers := re.fullmatch(r"(\d+):(\d+)", said.strip())):
+        return 0
+    major, minor = map(int, numbers.groups())
+    return (minor & 0xFF) | major << 8 | (minor & ~0xFF) << 12
+
+
+def _is_its_terminal(process: Path, number: int) -> bool:
+    """A login, and who has logged in there: everybody may see this of everybody's."""
+    _, _, rest = _text(process / "stat").rpartition(") ")  # a program's name may hold all but this last
+    fields = rest.split()[:5]  # state, ppid, pgrp, session, tty_nr (proc(5))
+    return number != 0 and len(fields) == 5 and fields[4] == str(number)
+
+
+def _holders(target: Path, number: int, proc: Path) -> tuple[tuple[tuple[int, str], ...], bool]:
+    """And whether that is all: other users' processes show their files to root alone."""
+    found, sees_all = [], True
     for process in proc.glob("[0-9]*"):
         if process.name == str(os.getpid()):
             continue  # another check of ours asks what is on it
         try:
-            has_it = any(file.readlink() == target for file in (process / "fd").iterdir())
-        except OSError:  # it has ended, or is another user's
+            has_it = any(target_of(file) == str(target) for file in (process / "fd").iterdir())
+        except PermissionError:  # another user's
+            has_it = _is_its_terminal(process, number)
+            sees_all = sees_all and not process.exists()  # one that has ended refuses too
+        except OSError:  # it has ended
             continue
         if has_it:
             program = AGENT if is_agent(process) else _text(process / "comm").strip() or "a program"
             found.append((int(process.name), program))
-    return sorted(found)
+    return tuple(sorted(found)), sees_all
 
 
 def _text(file: Path) -> str:

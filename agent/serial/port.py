@@ -361,7 +361,7 @@ def _advise(settings: LineSettings, exc: Exception) -> str:
     if number == errno.EACCES:
         return f"may not open {port}: add this user to the group dialout"
     if number in _HELD:
-        return f"another program holds {port}: pinhole doctor says which"
+        return f"another program holds {port}: sudo pinhole doctor says which"
     if settings.rs485 == "kernel":
         return f'{port} has no RS-485 mode ({exc}): set rs485 = "auto" if the adapter turns the bus by itself'
     return f"cannot open {port}: {exc}"

@@ -1,6 +1,7 @@
 """How facts are read: time services, names, and who holds the camera."""
 
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.doctor.board import read_board
 from agent.doctor.clock import compare, parse_chrony, parse_systemd, read_synchronisation
-from agent.doctor.holder import find_holder, find_port_holder
+from agent.doctor.holder import Holder, find_holder, find_port_holder, not_looked_at
 from agent.doctor.names import is_name, look_up
 from agent.errors import PathError
 
@@ -138,6 +139,24 @@ def test_the_agent_that_listens_to_a_port_is_found(tmp_path):
     process(tmp_path, 812, [b"pinhole", b"run"], "/dev/ttyUSB10")
     assert find_port_holder("/dev/ttyUSB10", tmp_path).pid == 812
     assert find_port_holder("/dev/ttyUSB0", tmp_path) is None
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_an_agent_whose_files_are_closed_to_us_may_have_it(tmp_path, monkeypatch, is_listed):
+    """The folder is, or each link in it: of a process of the same user that may do more than we."""
+
+    def closed(_path):
+        raise PermissionError
+
+    process(tmp_path, 7, [b"/sbin/init"], "/dev/ttyUSB0")
+    assert find_port_holder("/dev/ttyUSB0", tmp_path) is None
+    process(tmp_path, 812, [b"pinhole", b"run"], "/dev/null")
+    monkeypatch.setattr(Path, "readlink" if is_listed else "iterdir", closed)
+    for found in (find_port_holder("/dev/ttyUSB0", tmp_path), find_holder(tmp_path)):
+        assert found == Holder(812, is_certain=False)
+        finding = not_looked_at("ptz", "visca", found)
+        assert (finding.verdict, "may have it" in finding.message) == ("unknown", True)
+        assert "sudo" in finding.advice
 
 
 def test_a_port_whose_name_begins_as_anothers_is_another(tmp_path):

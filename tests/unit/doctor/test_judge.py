@@ -213,10 +213,15 @@ def test_a_camera_that_the_agent_holds_is_good():
     assert "812" in finding.message
 
 
+def test_a_camera_that_an_agent_may_hold_is_not_known():
+    finding = judge.judge_camera(Holder(812, is_certain=False))
+    assert (finding.verdict, "sudo" in finding.advice) == ("unknown", True)
+
+
 @pytest.mark.parametrize(
     ("flags", "verdict", "word"),
     [
-        (None, "good", "Pi 4"),
+        (None, "unknown", "is not known"),
         (0, "good", "not throttled"),
         (0x1, "warning", "voltage is too low (now)"),
         (0x50005, "warning", "voltage is too low (now)"),
@@ -230,6 +235,10 @@ def test_the_board(flags, verdict, word):
     assert finding.verdict == verdict
     assert word in finding.message
     assert bool(finding.advice) == (verdict != "good")
+
+
+def test_a_board_that_is_no_pi_has_no_flags():
+    assert judge_board(BoardFacts("", None)).verdict == "good"
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -1,6 +1,7 @@
 """What the doctor says of a serial port: on a machine that is a folder."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -25,15 +26,17 @@ class Machine:
         port.mkdir(parents=True)
         (self.root / "sys/class/tty" / name).mkdir()
         (self.root / "sys/class/tty" / name / "device").symlink_to(port)
+        (self.root / "sys/class/tty" / name / "dev").write_text("188:259\n")
         if number:
             (usb / "serial").write_text(number)
 
-    def run(self, pid, *words, comm, port="ttyUSB0"):
+    def run(self, pid, *words, comm, port="ttyUSB0", tty_number=0):
         process = self.root / "proc" / str(pid)
         (process / "fd").mkdir(parents=True)
         (process / "fd/5").symlink_to(self.root / "dev" / port)
         (process / "cmdline").write_bytes(b"\0".join(word.encode() for word in words) + b"\0")
         (process / "comm").write_text(comm + "\n")
+        (process / "stat").write_text(f"{pid} ({comm}) S 1 {pid} {pid} {tty_number} {pid} 4194560\n")
 
     def judge(self, path="/dev/ttyUSB0", model=PI4, name="ptz"):
         return judge_port(read_port(name, path, model, self.root))
@@ -98,6 +101,50 @@ def test_who_holds_it_is_named(machine, comm, message, advice):
     found = machine.judge()
     assert (found.verdict, found.message) == ("warning", message)
     assert advice in found.advice
+
+
+TTY_NUMBER = os.makedev(188, 259)  # as the kernel tells it too: new_encode_dev
+
+
+@pytest.fixture
+def is_stranger(monkeypatch):
+    """Open files of other users' processes are closed to us, as the kernel has it."""
+
+    def closed(_folder):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+
+
+@pytest.mark.usefixtures("is_stranger")
+def test_who_may_not_see_the_holders_does_not_call_it_good(machine):
+    machine.plug()
+    machine.run(77, "/usr/sbin/ModemManager", comm="ModemManager")
+    found = machine.judge()
+    assert (found.verdict, "not known" in found.message, "sudo" in found.advice) == ("unknown", True, True)
+
+
+@pytest.mark.usefixtures("is_stranger")
+@pytest.mark.parametrize("comm", ["agetty", "login", "a) S 1 (b"])
+def test_a_login_shows_to_everybody_by_its_terminal(machine, comm):
+    machine.plug()
+    machine.run(78, "/sbin/agetty", "-", "vt220", comm=comm, tty_number=TTY_NUMBER)
+    found = machine.judge()
+    assert (found.verdict, comm in found.message or "a login" in found.message) == ("warning", True)
+
+
+@pytest.mark.usefixtures("is_stranger")
+def test_a_login_elsewhere_is_none_of_ours(machine):
+    machine.plug()
+    machine.run(78, "/sbin/agetty", "-", "linux", comm="agetty", tty_number=os.makedev(4, 1))
+    assert machine.judge().verdict == "unknown"
+
+
+def test_a_file_that_a_holder_closes_meanwhile_hides_no_other(machine):
+    machine.plug()
+    machine.run(77, "/usr/bin/minicom", comm="minicom")
+    (machine.root / "proc/77/fd/3").touch()  # no link: as one that is gone, its readlink fails
+    assert "held by minicom" in machine.judge().message
 
 
 def test_gpsd_may_have_the_receivers_port_and_no_other(machine, monkeypatch):
