@@ -253,8 +253,7 @@ class ModemSection:
     data_since: Text = ""
     """First day of the month in which the next two are counted, `YYYY-MM-DD`; empty where nobody counts."""
     received_bytes: int | None = None
-    """By the modem's own counters, or the kernel's of its interface where it has none: all programs' data,
-    and not this agent's alone."""
+    """Of all programs: by the modem's own counters, or the kernel's of its interface where it has none."""
     sent_bytes: int | None = None
     interfaces: tuple[InterfaceBytes, ...] = ()
     """By the kernel: the modem's, and beside it cable and Wi-Fi."""
@@ -265,9 +264,8 @@ class ModemSection:
     recovery: Text = ""
     """Of an outage that is, or was within a day: why no step helped, and what is taken for its cause."""
     sms_done: int = 0
-    """Commands by SMS that were done so far."""
     sms_refused: int = 0
-    """And that were not: of another's hand, too old, done already, damaged, or they failed."""
+    """Commands by SMS so far; refused are forged, old, repeated and damaged ones, and those that failed."""
 
 
 @with_config(OPEN)
