@@ -33,6 +33,8 @@ PRE_S, QUIET_S, EVENT_S = 2, 5, 7
 SECOND_US = 1_000_000
 RUN_US = 3600 * SECOND_US
 """Each child's time begins so much later."""
+MOST_LINES = 600
+"""That a child tells until it is killed: some three events, however slow the machine is."""
 
 
 class Child:
@@ -98,10 +100,10 @@ class Child:
         yield
 
 
-def told(pipe, synced):
+def told(data, synced):
     """What a child had to tell."""
     events, last_us = [], 0
-    for line in pipe.read().decode().splitlines():
+    for line in data.decode().splitlines():
         match line.split():
             case ["B", at_us]:
                 events.append([int(at_us), None])
@@ -187,12 +189,11 @@ def main(rounds, seed, *, is_cut):
                     os._exit(1)
             os.close(writing)
             with os.fdopen(reading, "rb") as pipe:
-                head = pipe.peek(1)  # it has begun
-                assert head, "the child could not begin"
-                time.sleep(chance.uniform(0, 0.25))
+                lines = [pipe.readline() for _ in range(chance.randint(1, MOST_LINES))]
+                assert all(lines), "the child has ended by itself"
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-                events, last_us = told(pipe, synced)
+                events, last_us = told(b"".join(lines) + pipe.read(), synced)
             if is_cut:
                 cut_power(folder, synced, chance)
             look(folder, events, last_us, found)
