@@ -29,7 +29,7 @@ def rows_of(width_px: int, height_px: int) -> int:
 
 
 class LumaTap:
-    """One camera's. `want` is called before it starts, the rest by its own thread."""
+    """One camera's. `want` is called from the event loop at any time, the rest by the camera's thread."""
 
     def __init__(self) -> None:
         self._on_luma: Callable[[Luma], None] | None = None

@@ -58,8 +58,12 @@ class Lapse:
         """Until cancelled: one still each whole multiple of `every_s`, so that all of them lie evenly."""
         while True:
             every_s = self._bounds.every_s
-            await asyncio.sleep(every_s - self._unix_s() % every_s)
-            await self.take_one()
+            due_s = (self._unix_s() // every_s + 1) * every_s
+            # The loop's clock is another: where the wall clock is set meanwhile, or runs slower, sleep again.
+            while 0 < (left_s := due_s - self._unix_s()) <= every_s:  # noqa: ASYNC110  # a clock tells nobody
+                await asyncio.sleep(left_s)
+            if left_s <= 0:
+                await self.take_one()
 
     async def take_one(self) -> None:
         """Take one now, and keep it."""

@@ -279,7 +279,8 @@ class Recorder:
 
     @property
     def _lost(self) -> int:
-        return sum(track.lost for track in self._all_tracks.values())
+        written = self._card.written.lost if self._card else 0
+        return written + sum(track.lost for track in self._all_tracks.values())
 
     def _take_report(self, report: Report) -> None:
         before, self._report = self._report, report

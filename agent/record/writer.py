@@ -34,6 +34,8 @@ class Written:
         self.size_bytes = 0
         self.syncs = 0
         self.files = 0
+        self.lost = 0
+        """Pictures of which nothing could be shown: a keyframe was missing before them."""
 
 
 class StreamWriter:
@@ -74,6 +76,7 @@ class StreamWriter:
             self.close()
         if self._segment is None:
             if not (first.is_keyframe and sets):
+                self._written.lost += len(piece.units)
                 return  # nothing can show it
             self._open(first, sets)
         self._append(piece)

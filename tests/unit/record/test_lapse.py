@@ -59,6 +59,22 @@ async def test_they_come_at_whole_multiples(bench):
     assert came_s == pytest.approx([53, 113], abs=0.1)
 
 
+async def test_none_is_taken_before_its_time_where_the_clock_is_slewed(bench):
+    clock = LoopClock()
+    began_s = clock.now_s
+    bench.lapse._unix_s = lambda: NOON + 7 + (clock.now_s - began_s) * 0.99
+    came_s = []
+
+    async def take_one():
+        came_s.append(bench.lapse._unix_s() - NOON)
+
+    bench.lapse.take_one = take_one
+    running = asyncio.create_task(bench.lapse.run())
+    await clock.until(lambda: len(came_s) == 2)
+    running.cancel()
+    assert came_s == pytest.approx([60, 120], abs=0.1)
+
+
 async def test_the_oldest_goes_with_its_day_and_a_new_start_knows_them(bench, tmp_path):
     await bench.take_each(NOON, NOON + 86_400)
     again = Bench(tmp_path / "lapse", max_bytes=2 * SIZE)

@@ -1,7 +1,7 @@
 """The card's side of the disk, without its thread."""
 
 import pytest
-from parts.recordings import BOOT, OFFSET_US, START_US, pictures
+from parts.recordings import BOOT, GOP, OFFSET_US, START_US, pictures
 
 from agent.record import card
 from agent.record.card import Card, Place
@@ -62,6 +62,14 @@ def test_a_clip_from_before_the_clock_was_right_gets_its_time(open_desk):
     (mark,) = desk.index.marks(*ALWAYS)
     assert mark.start_us == WALL_US + 1_000_000
     assert all(segment.is_clock_set for segment in desk.index.segments("main", *ALWAYS))
+
+
+def test_what_nothing_could_show_is_counted_as_lost(open_desk):
+    desk = open_desk()
+    units = pictures(4)
+    desk.record(units[5:])
+    assert desk.card.written.lost == GOP - 5
+    assert desk.index.spans("main", *ALWAYS) == [(WALL_US + 2_000_000, WALL_US + 4_000_000)]
 
 
 def test_a_clock_that_is_set_again_moves_nothing(open_desk):
