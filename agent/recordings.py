@@ -64,7 +64,7 @@ class Recordings:
         )
         self.section = self.recorder.section
         self.playbacks = Playbacks(Shelf(lambda: self.index), to_rtp_frame)
-        self._sheets = asyncio.Lock()
+        self._sheets, self._locking = asyncio.Lock(), asyncio.Lock()
         self._part = Part("recorder", self.recorder.run, on_change)
         self._by_hand: asyncio.TimerHandle | None = None
 
@@ -114,7 +114,9 @@ class Recordings:
 
     async def _lock(self, wish: RecordedTime, *, is_locked: bool) -> Locked:
         index, cap_bytes = self._used_index(), self.section().cap_bytes
-        return await call_in_thread("lock", LOCK_S, lambda: lock(index, cap_bytes, wish, is_locked=is_locked))
+        work = partial(lock, index, cap_bytes, wish, is_locked=is_locked)
+        async with self._locking:  # each counts what the one before it has locked
+            return await call_in_thread("lock", LOCK_S, work)
 
     async def _sheet(self, wish: SheetWanted) -> ShownSheet:
         index = self._used_index()

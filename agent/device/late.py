@@ -13,8 +13,8 @@ from agent.model.text import clip
 
 log = logging.getLogger(__name__)
 
-MAX_AT_WORK = 16
-"""Of all viewers and portals together."""
+MAX_AT_WORK, MAX_OF_A_SESSION = 16, 4
+"""Of all viewers and portals together, and of one viewer, who cannot keep the others out."""
 
 Work = Callable[[Order, Any], Awaitable[Any]]
 """`work(order, arguments)` returns the table's result, or raises CommandError or another PinholeError."""
@@ -27,17 +27,18 @@ class LateCommands:
         """`answer` brings the result to who asked."""
         self._answer = answer
         self._at_work: dict[str, asyncio.Task[None]] = {}
+        self._sessions: dict[str, str] = {}
+        """Whose each is."""
 
     def handler(self, work: Work) -> Handler:
         """A handler that has the work done."""
 
         def handle(order: Order, arguments: Any) -> object:
             if order.id not in self._at_work:
-                if len(self._at_work) >= MAX_AT_WORK:
-                    raise CommandError("busy", "the camera has much to do: try again in a moment")
+                self._check_room(order.session)
                 task = asyncio.create_task(self._do(work, order, arguments), name=f"command {order.name}")
-                self._at_work[order.id] = task
-                task.add_done_callback(lambda _: self._at_work.pop(order.id, None))
+                self._at_work[order.id], self._sessions[order.id] = task, order.session
+                task.add_done_callback(lambda _: self._forget(order.id))
             return LATER
 
         return handle
@@ -48,6 +49,16 @@ class LateCommands:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _check_room(self, session: str) -> None:
+        if len(self._at_work) >= MAX_AT_WORK:
+            raise CommandError("busy", "the camera has much to do: try again in a moment")
+        if session and list(self._sessions.values()).count(session) >= MAX_OF_A_SESSION:
+            raise CommandError("busy", "the camera still does what you asked before: try again in a moment")
+
+    def _forget(self, command: str) -> None:
+        self._at_work.pop(command, None)
+        self._sessions.pop(command, None)
 
     async def _do(self, work: Work, order: Order, arguments: Any) -> None:
         kind = COMMANDS[order.name]

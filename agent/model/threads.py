@@ -3,12 +3,18 @@
 import asyncio
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from agent.errors import PinholeError
 
 T = TypeVar("T")
+
+MAX_LEFT = 8
+"""Threads of one name that may be left behind: who tries again meets what is whole again, within a bound."""
+_left: Counter[str] = Counter()
+_lock = threading.Lock()
 
 
 class HungCallError(PinholeError):
@@ -18,8 +24,14 @@ class HungCallError(PinholeError):
 async def call_in_thread(name: str, limit_s: float, call: Callable[[], T]) -> T:
     """Run a call that may block in a daemon thread, so that one that hangs does not keep the process.
 
-    Raises HungCallError after `limit_s`, and what the call raises.
+    Raises HungCallError after `limit_s`, and at once while `MAX_LEFT` of that name hang; and what the call
+    raises.
     """
+    if _left[name] >= MAX_LEFT:
+        raise HungCallError(
+            f"{name}: {MAX_LEFT} calls have not returned, so no more are tried until one does"
+        )
+    is_over = is_left = False
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -32,11 +44,15 @@ async def call_in_thread(name: str, limit_s: float, call: Callable[[], T]) -> T:
             done.set_result(result)  # type: ignore[arg-type]  # T may be None
 
     def body() -> None:
+        nonlocal is_over
         result, error = None, None
         try:
             result = call()
         except BaseException as exc:  # noqa: BLE001  # it is raised in the loop
             error = exc
+        with _lock:
+            is_over = True
+            _left[name] -= is_left
         call_soon(loop, settle, result, error)
 
     threading.Thread(target=body, name=name, daemon=True).start()
@@ -46,6 +62,9 @@ async def call_in_thread(name: str, limit_s: float, call: Callable[[], T]) -> T:
     except TimeoutError as exc:
         if done.done() and not done.cancelled():
             raise
+        with _lock:
+            is_left = not is_over
+            _left[name] += is_left
         raise HungCallError(f"{name} did not return within {limit_s:g} s") from exc
 
 

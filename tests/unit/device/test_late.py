@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.device.late import MAX_AT_WORK, LateCommands
+from agent.device.late import MAX_AT_WORK, MAX_OF_A_SESSION, LateCommands
 from agent.errors import CameraError
 from agent.model.command import LATER, CommandError, Order
 from agent.model.still import Picture, Snapshot
@@ -12,8 +12,8 @@ from agent.model.still import Picture, Snapshot
 PICTURE = Picture("/9g=", 1.5, 640, 360)
 
 
-def order(command="c1", way="broker"):
-    return Order(command, "snapshot", {}, "ann", ("watch",), way)
+def order(command="c1", way="broker", session=""):
+    return Order(command, "snapshot", {}, "ann", ("watch",), way, session)
 
 
 class Bench:
@@ -87,6 +87,21 @@ async def test_many_at_a_time_are_refused_and_there_is_room_again(bench):
     assert caught.value.code == "busy"
     await bench.finish()
     assert bench.ask("later") is LATER
+    await bench.late.close()
+
+
+async def test_one_viewer_does_not_keep_the_others_out(bench):
+    for number in range(MAX_OF_A_SESSION):
+        bench.ask(f"c{number}", "session", "ann's")
+    with pytest.raises(CommandError, match="what you asked before") as caught:
+        bench.ask("one-more", "session", "ann's")
+    assert caught.value.code == "busy"
+    assert bench.ask("c0", "session", "ann's") is LATER, "it is worked on"
+    assert bench.ask("b0", "session", "bob's") is LATER
+    for number in range(MAX_OF_A_SESSION + 1):
+        assert bench.ask(f"p{number}") is LATER, "portals are not counted by sessions"
+    await bench.finish()
+    assert bench.ask("later", "session", "ann's") is LATER
     await bench.late.close()
 
 
