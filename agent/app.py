@@ -140,7 +140,8 @@ class Agent:
         about = About(device.id, device.display_name, __version__, encode_public(identity.key.public))
         seal = partial(identity.key.seal, evidence.TOPIC)
         min_free_bytes = settings.record.min_free_mb * 1_000_000
-        self.exports = Exports(lambda: self.recordings.index, about, seal, min_free_bytes)
+        max_bytes = None if settings.record.max_mb is None else settings.record.max_mb * 1_000_000
+        self.exports = Exports(lambda: self.recordings.index, about, seal, min_free_bytes, max_bytes)
         self.late = LateCommands(self._answer_late)
         self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
         self.service = SignalingService(

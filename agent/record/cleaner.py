@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import PinholeError
+from agent.record.export import Exporter
 from agent.record.index import Index
 
 AT_ONCE = 60
@@ -53,7 +54,9 @@ class Cleaner:
         """The most that there may be: by the settings, or by the file system. Raises OSError."""
         space = self._read(self._index.folder)
         room = max(0, space.free_bytes + self._index.used_bytes - self._bounds.min_free_bytes)
-        return room if self._bounds.max_bytes is None else min(room, self._bounds.max_bytes)
+        if self._bounds.max_bytes is None:
+            return room
+        return min(room, max(0, self._bounds.max_bytes - Exporter.used_bytes(self._index.folder)))
 
     def make_room(self, needed_bytes: int, wall_us: int) -> None:
         """Remove what is too old, and what must go for so much more. Raises NoRoomError, OSError."""

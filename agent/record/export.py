@@ -27,6 +27,8 @@ MAX_SPAN_S = 4 * 3600.0
 MAX_FILE_BYTES = 1_500_000_000
 MAX_KEPT, MAX_KEPT_BYTES, KEPT_S = 8, 2_000_000_000, 24 * 3600.0
 """Exports that wait to be fetched; the oldest goes."""
+SHARE = 0.25
+"""Of `record.max_mb`: they are within it, and push recordings out."""
 FOLDER = "exports"
 PART = ".part"
 
@@ -87,8 +89,13 @@ class Exporter:
         seal: Seal,
         min_free_bytes: int,
         unix_s: Callable[[], float] = time.time,
+        max_bytes: int | None = None,
     ) -> None:
+        """`max_bytes`: what recordings may take, and exports of it, where a setting says so."""
         self._index, self._about, self._seal = index, about, seal
+        self._most_bytes = (
+            MAX_KEPT_BYTES if max_bytes is None else min(MAX_KEPT_BYTES, int(max_bytes * SHARE))
+        )
         self._min_free_bytes, self._unix_s = min_free_bytes, unix_s
         self._folder = index.folder / FOLDER
 
@@ -114,6 +121,11 @@ class Exporter:
         finally:
             part.unlink(missing_ok=True)
         return export
+
+    @staticmethod
+    def used_bytes(folder: Path) -> int:
+        """What exports take of a folder of recordings. Raises OSError."""
+        return sum(status.st_size for _, status in files_inside(folder / FOLDER))
 
     def find(self, number: str) -> Path | None:
         """The file of an export, while it is there."""
@@ -230,13 +242,16 @@ class Exporter:
                 os.close(descriptor)
 
     def _make_room(self, size_bytes: int) -> None:
+        if size_bytes > self._most_bytes:
+            most = f"exports may take {self._most_bytes / 1e6:.0f} MB, {SHARE:.0%} of record.max_mb"
+            raise ExportError(f"it takes {size_bytes / 1e6:.0f} MB, and {most}: export less, or of preview")
         make_folder_inside(self._folder)
         files = [one for one in files_inside(self._folder) if one[0].suffix == ".mp4"]
         kept = sorted(files, key=lambda one: one[1].st_mtime)
         kept_bytes = sum(status.st_size for _, status in kept)
         for count, (file, status) in zip(range(len(kept), 0, -1), kept, strict=True):
             is_old = self._unix_s() - status.st_mtime > KEPT_S
-            if not is_old and count < MAX_KEPT and kept_bytes + size_bytes <= MAX_KEPT_BYTES:
+            if not is_old and count < MAX_KEPT and kept_bytes + size_bytes <= self._most_bytes:
                 break
             kept_bytes -= status.st_size
             remove_inside(file)

@@ -17,11 +17,16 @@ class Exports:
     """Of what a recorder keeps."""
 
     def __init__(
-        self, read_index: Callable[[], Index | None], about: About, seal: Seal, min_free_bytes: int
+        self,
+        read_index: Callable[[], Index | None],
+        about: About,
+        seal: Seal,
+        min_free_bytes: int,
+        max_bytes: int | None = None,
     ) -> None:
         """`read_index` gives None while the recordings' folder cannot be used."""
         self._read_index, self._about, self._seal = read_index, about, seal
-        self._min_free_bytes = min_free_bytes
+        self._min_free_bytes, self._max_bytes = min_free_bytes, max_bytes
         self._turn = asyncio.Lock()
 
     async def make(self, wanted: ExportWanted) -> Exported:
@@ -50,7 +55,7 @@ class Exports:
         index = self._read_index()
         if index is None:
             raise CommandError("no-recordings", "nothing is recorded here: `record.mode` says whether it is")
-        exporter = Exporter(index, self._about, self._seal, self._min_free_bytes)
+        exporter = Exporter(index, self._about, self._seal, self._min_free_bytes, max_bytes=self._max_bytes)
         exporter.tidy()
         return exporter
 

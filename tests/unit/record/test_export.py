@@ -13,6 +13,7 @@ from agent.model.evidence import EvidenceError, verify
 from agent.model.inside import open_inside
 from agent.model.keys import encode_public
 from agent.record import export as export_module
+from agent.record.cleaner import Bounds, Cleaner, Space
 from agent.record.export import MAX_SPAN_S, PART, About, Exporter, ExportError
 from agent.signaling.trust import KeyRing, SigningKey, make_signing_key, open_sealed
 
@@ -278,3 +279,19 @@ def test_a_folder_of_exports_that_is_a_link_leads_nowhere(desk, exporter, tmp_pa
     with pytest.raises(OSError, match="exports is a link or a file, and should be a folder: remove it"):
         export(exporter, 0, 4)
     assert sorted(outside.iterdir()) == sorted((film, part))
+
+
+def test_exports_are_within_what_recordings_may_take(desk, exporter):
+    desk.record(pictures(130))
+    used_bytes = desk.index.used_bytes
+    narrow = Exporter(desk.index, exporter._about, exporter._seal, 0, max_bytes=used_bytes)
+    with pytest.raises(ExportError, match=r"25% of record\.max_mb"):
+        export(narrow, 0, 130)
+    first = export(narrow, 0, 22)
+    second = export(narrow, 0, 20)
+    assert [one.is_file() for one in (first.file, second.file)] == [False, True], "the older one goes"
+    disk = Space(1 << 40, 1 << 40)
+    cleaner = Cleaner(desk.index, Bounds(used_bytes, 0, None), lambda _: disk)
+    assert cleaner.cap_bytes == used_bytes - second.size_bytes
+    cleaner.make_room(0, 0)
+    assert desk.index.used_bytes + second.size_bytes <= used_bytes
