@@ -186,7 +186,7 @@ class Line:
         port: Port | None = None
         self.state = "opening"
         try:
-            port = await call_in_thread(f"{self.settings.name} open", OPEN_S, opening.run)
+            port = await call_in_thread("serial-open", OPEN_S, opening.run)
         except (LineError, HungCallError) as exc:
             self._set_away("failed", str(exc))
             return str(exc)
@@ -263,7 +263,7 @@ class Line:
 
     async def _close(self, port: Port, *, is_lost: bool) -> None:
         try:
-            await call_in_thread(f"{self.settings.name} close", CLOSE_S, lambda: port.close(is_lost=is_lost))
+            await call_in_thread("serial-close", CLOSE_S, lambda: port.close(is_lost=is_lost))
         except (HungCallError, OSError) as exc:
             log.warning(f"{self.settings.name}: {self.settings.port} does not close: {exc}")
 

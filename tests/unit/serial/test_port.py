@@ -260,7 +260,7 @@ async def test_an_open_that_hangs_is_left_and_closed_when_it_returns(terminal):
 
     async with running(terminal.link, open_port=hang) as it:
         await it.clock.until(lambda: it.line.state == "failed")
-        assert it.line.problem == "ptz open did not return within 6 s"
+        assert it.line.problem == "serial-open did not return within 6 s"
         terminal.unplug()
         go.set()
         assert closed.wait(30)
