@@ -25,7 +25,11 @@ def sentence(body):
     return f"${body}*{reduce(lambda sum_, char: sum_ ^ ord(char), body, 0):02X}\r\n".encode()
 
 
-def second():
+HERE, THERE = "4722.61472", "4752.61472"
+"""Latitudes as NMEA has them: degrees and minutes."""
+
+
+def second(latitude):
     """What a receiver with a fix says each second."""
     now = time.gmtime()
     at, day = time.strftime("%H%M%S.00", now), time.strftime("%d%m%y", now)
@@ -33,9 +37,9 @@ def second():
         map(
             sentence,
             (
-                f"GPGGA,{at},4722.61472,N,00832.50404,E,1,08,1.0,408.1,M,47.0,M,,",
+                f"GPGGA,{at},{latitude},N,00832.50404,E,1,08,1.0,408.1,M,47.0,M,,",
                 "GPGSA,A,3,01,02,03,04,05,06,07,08,,,,,1.8,1.0,1.5",
-                f"GPRMC,{at},A,4722.61472,N,00832.50404,E,0.0,0.0,{day},,,A",
+                f"GPRMC,{at},A,{latitude},N,00832.50404,E,0.0,0.0,{day},,,A",
             ),
         )
     )
@@ -45,6 +49,7 @@ class Receiver:
     """On a wire of that name, which gpsd may read whoever it runs as."""
 
     def __init__(self, link):
+        self.latitude = HERE
         self.terminal = Terminal(link)
         self.may_read()
 
@@ -55,7 +60,7 @@ class Receiver:
         while True:
             if self.terminal.device >= 0:
                 with contextlib.suppress(OSError):  # full, while nobody reads it
-                    self.terminal.say(second())
+                    self.terminal.say(second(self.latitude))
             await asyncio.sleep(0.5)
 
     def plug_anew(self):
@@ -133,6 +138,6 @@ async def test_what_gpsd_hears_is_told_and_a_receiver_that_was_plugged_anew_is_h
     await until(lambda: located.section().state == "fix")
     section = located.section()
     assert (section.source, section.latitude_deg, section.longitude_deg) == ("gpsd", 47.377, 8.542)
+    receiver.latitude = THERE
     receiver.plug_anew()
-    await until(lambda: located.section().state != "fix")
-    await until(lambda: located.section().state == "fix")
+    await until(lambda: located.section().latitude_deg == 47.877)
