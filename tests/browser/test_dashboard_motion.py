@@ -1,12 +1,13 @@
 """The tuner of motion: what moves over the picture, zones by mouse, finger and keyboard; all at once."""
 
+import asyncio
 import time
 
 import pytest
 from fakes.bus import state
 from parts.axe import faults
 from parts.chromium import screenshots
-from parts.dashboard import PHONE, open_page, sign_in
+from parts.dashboard import PATIENCE_MS, PHONE, open_page, sign_in
 from playwright.async_api import expect
 
 from agent.model.command import COMMANDS, parse_arguments
@@ -25,12 +26,12 @@ def mask(cells):
 class Camera:
     """It keeps how it looks for motion, and sees something move."""
 
-    def __init__(self, part, name="front"):
+    def __init__(self, part, name="front", title="Front door", sensitivity=50):
         self.part, self.name, self.saved, self.refusal = part, name, [], None
-        self.tuning = {"sensitivity": 50, "min_size_percent": 0.3, "zones": []}
+        self.tuning = {"sensitivity": sensitivity, "min_size_percent": 0.3, "zones": []}
         self.state, self.asked = "moving", 0
         part.bus.devices[name] = self._do
-        part.gateway.on_state(name, state(name="Front door", understands=("lease", "command")))
+        part.gateway.on_state(name, state(name=title, understands=("lease", "command")))
         said = {"motion": {"state": "idle", "since": 0.0, "zones": []}}
         part.gateway.on_sections(name, SectionsMessage("boot-1", 1, said))
 
@@ -176,6 +177,48 @@ async def test_what_cannot_be_is_not_sent_and_what_is_refused_is_said(opened):
     camera.refusal = "not-kept", "no space left on device"
     await page.get_by_label("Name", exact=True).fill("Gate")
     await expect(page.get_by_text("Not in force: no space left on device")).to_be_visible()
+
+
+MEANWHILE = """(act) => {
+    const field = document.querySelector("[name=motion-sensitivity]");
+    field.value = 85;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    const whom = document.querySelector("[name=motion-camera]");
+    if (!act) return (location.hash = "#/account");
+    whom.value = act;
+    whom.dispatchEvent(new Event("change", { bubbles: true }));
+}"""
+"""A change, and at once another camera or none."""
+
+
+async def until(condition):
+    async with asyncio.timeout(PATIENCE_MS / 1000):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_what_was_changed_is_told_the_camera_of_which_it_was(opened):
+    front, page = opened
+    await page.get_by_role("button", name="Add a zone").click()
+    await in_force(page)
+    yard = Camera(front.part, "yard", "Yard", 30)
+    await page.reload()
+    sensitivity = page.get_by_label("Sensitivity", exact=True)
+    await expect(sensitivity).to_have_value("50")
+    box = await corner(page, "Zone 1", 1).bounding_box()
+    await page.mouse.move(box["x"] + 5, box["y"] + 5)
+    await page.mouse.down()
+    await page.evaluate(MEANWHILE, "yard")
+    await expect(sensitivity).to_have_value("30")
+    await until(lambda: front.saved[-1]["sensitivity"] == 85)
+    await page.mouse.move(box["x"] + 50, box["y"] + 50, steps=3)
+    await page.mouse.up()
+    await expect(page.locator(".mask-handle")).to_have_count(0)
+    await page.evaluate(MEANWHILE, None)
+    await until(lambda: yard.saved)
+    assert [one["sensitivity"] for one in yard.saved] == [85], "what was changed last is told by who leaves"
+    assert yard.saved[0]["zones"] == []
+    assert len(front.saved) == 2
 
 
 async def test_without_a_camera_that_looks_it_says_how_to_have_one():

@@ -14,6 +14,8 @@ export class Board {
   #nameOf;
   #onChange;
   #chosen = [0, 0];
+  /** Ends a drag, with whether what it changed counts. */
+  #letGo = () => {};
 
   /**
    * @param {string} noun what one is called, as in "Zone".
@@ -36,7 +38,9 @@ export class Board {
     return this.#chosen[0];
   }
 
+  /** Others; a drag of those before ends, or it would go on among these. */
   show(polygons) {
+    this.#letGo(false);
     this.polygons = polygons;
     this.draw();
   }
@@ -130,23 +134,28 @@ export class Board {
   #drag(event, at, corner) {
     if (event.button) return;
     event.preventDefault();
+    this.#letGo(true); // of another finger
     const before = this.polygons[at];
     const bounds = this.element.getBoundingClientRect();
     const place = (one) => [(one.clientX - bounds.left) / bounds.width, (one.clientY - bounds.top) / bounds.height];
     const [x, y] = place(event);
     this.choose(at, corner ?? 0);
+    const { pointerId } = event;
     const onmove = (one) => {
+      if (one.pointerId !== pointerId) return;
       const [nowX, nowY] = place(one);
       this.polygons[at] = corner === null ? placed(before, nowX - x, nowY - y) : moved(before, corner, nowX - x, nowY - y);
       this.draw();
     };
-    const end = () => {
-      window.removeEventListener("pointermove", onmove);
-      for (const type of ["pointerup", "pointercancel"]) window.removeEventListener(type, end);
-      if (encode([before]) !== encode([this.polygons[at]])) this.#onChange();
+    const held = new AbortController();
+    this.#letGo = (counts) => {
+      this.#letGo = () => {};
+      held.abort();
+      if (counts && encode([before]) !== encode([this.polygons[at]])) this.#onChange();
     };
-    window.addEventListener("pointermove", onmove);
-    for (const type of ["pointerup", "pointercancel"]) window.addEventListener(type, end);
+    const end = (one) => one.pointerId === pointerId && this.#letGo(true);
+    window.addEventListener("pointermove", onmove, { signal: held.signal });
+    for (const type of ["pointerup", "pointercancel"]) window.addEventListener(type, end, { signal: held.signal });
   }
 }
 

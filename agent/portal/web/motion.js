@@ -16,11 +16,17 @@ export class MotionPage {
   #cameras;
   #live;
   #device = "";
+  /** Grows with each question about a camera: who finds another one here after waiting is not wanted any more. */
+  #turn = 0;
   #zones = [];
   #viewer = null;
   #poll = 0;
   #send = 0;
-  #isClosed = false;
+  /** The camera whose tuning was changed and is yet to be told so; null where nothing is. */
+  #changing = null;
+  /** By camera: the newest tuning that waits for the answer to the one before, and that answer. */
+  #unsent = new Map();
+  #telling = new Map();
 
   /** @param {(device: string, video: HTMLVideoElement) => Viewer} live shows a camera's small picture. */
   constructor({ about, cameras, live }) {
@@ -55,9 +61,9 @@ export class MotionPage {
   }
 
   close() {
-    this.#isClosed = true;
+    this.#flush();
+    this.#turn++;
     clearTimeout(this.#poll);
-    clearTimeout(this.#send);
     this.#viewer?.stop();
   }
 
@@ -66,21 +72,31 @@ export class MotionPage {
   }
 
   async #ask() {
+    this.#flush(); // of the camera that was chosen until now
+    const turn = ++this.#turn;
     const device = (this.#device = this.whom.input.value);
     clearTimeout(this.#poll);
     this.#viewer?.stop();
     this.#viewer = null;
     this.editor.hidden = true;
+    for (const words of [this.said, this.now]) setText(words, "");
+    this.cells.width = this.cells.height = 1;
     setText(this.state, "Asking …");
+    await this.#telling.get(device); // or it would tell of what was before
+    if (turn !== this.#turn) return;
     const told = await commandDevice(device, "motion", { expires_s: 10 });
-    if (device !== this.#device || this.#isClosed) return;
+    if (turn !== this.#turn) return;
     if (!told.ok) return setText(this.state, told.problem ?? (told.message || told.code));
     setText(this.state, "");
     this.#take(told.value);
     this.editor.hidden = false;
     this.#viewer = this.#live(device, this.video);
     this.#viewer.start();
-    return this.#look();
+    return this.#look(turn);
+  }
+
+  #nameOf(device) {
+    return this.#cameras().find(({ id }) => id === device)?.name ?? device;
   }
 
   #take({ sensitivity, min_size_percent: size, zones }) {
@@ -92,15 +108,15 @@ export class MotionPage {
   }
 
   /** What the camera sees now: within the session while there is one, else by the portal. */
-  async #look() {
+  async #look(turn) {
     const device = this.#device;
     const isLive = this.#viewer.state.phase === "playing";
     const began = performance.now();
     const told = isLive ? await this.#viewer.command("motion-now") : await commandDevice(device, "motion-now", { expires_s: 5 });
-    if (device !== this.#device || this.#isClosed) return;
+    if (turn !== this.#turn) return;
     if (told.ok) this.#show(told.value);
     else setText(this.now, told.problem ?? (told.message || told.code));
-    this.#poll = setTimeout(() => this.#look(), Math.max(50, (isLive ? LIVE_MS : BY_BROKER_MS) - (performance.now() - began)));
+    this.#poll = setTimeout(() => this.#look(turn), Math.max(50, (isLive ? LIVE_MS : BY_BROKER_MS) - (performance.now() - began)));
   }
 
   #show({ columns, rows, differing, moving, state, score, zones, is_raining: isRaining }) {
@@ -173,23 +189,43 @@ export class MotionPage {
     );
   }
 
-  /** Once nothing has changed for a moment. */
+  /** It is told once nothing has changed for a moment. */
   #changed() {
+    if (this.editor.hidden) return; // a drag that outlasts its camera's turn
+    this.#changing = this.#device;
     setText(this.said, "");
     clearTimeout(this.#send);
-    this.#send = setTimeout(() => this.#save(), SETTLE_MS);
+    this.#send = setTimeout(() => this.#flush(), SETTLE_MS);
   }
 
-  async #save() {
-    const device = this.#device;
+  /** Tell the camera now what was changed, while the fields are still of that camera. */
+  #flush() {
+    clearTimeout(this.#send);
+    const device = this.#changing;
+    if (device === null) return null;
+    this.#changing = null;
     const fault = [...this.editor.querySelectorAll("input")].find((input) => !input.checkValidity());
     if (fault) return setText(this.said, `Not in force: ${fault.labels[0].textContent}: ${fault.validationMessage}`);
     const round = (share) => Number(share.toFixed(4));
     const zones = this.#zones.map((zone, at) => ({ ...zone, points: this.board.polygons[at].map((point) => point.map(round)) }));
-    const tuning = { sensitivity: this.sensitivity.input.valueAsNumber, min_size_percent: this.size.input.valueAsNumber, zones };
     setText(this.said, "Telling the camera …");
-    const told = await commandDevice(device, "set-motion", { arguments: tuning });
-    if (device === this.#device) setText(this.said, told.ok ? "In force." : `Not in force: ${told.problem ?? (told.message || told.code)}`);
+    this.#unsent.set(device, { sensitivity: this.sensitivity.input.valueAsNumber, min_size_percent: this.size.input.valueAsNumber, zones });
+    if (!this.#telling.has(device)) this.#telling.set(device, this.#tell(device));
+    return null;
+  }
+
+  /** One after the other, and of those that wait the newest alone: the last one holds, whatever the network does. */
+  async #tell(device) {
+    let told = {};
+    while (this.#unsent.has(device)) {
+      const tuning = this.#unsent.get(device);
+      this.#unsent.delete(device);
+      told = await commandDevice(device, "set-motion", { arguments: tuning });
+    }
+    this.#telling.delete(device);
+    const problem = told.ok ? "" : `Not in force: ${told.problem ?? (told.message || told.code)}`;
+    if (device !== this.#device) return problem && setText(this.said, `${this.#nameOf(device)}: ${problem}`);
+    return this.#changing === null && setText(this.said, problem || "In force.");
   }
 }
 
