@@ -24,8 +24,9 @@ SQUARE = "0.35,0.35 0.65,0.35 0.65,0.65 0.35,0.65"
 class Camera:
     """It keeps its masks."""
 
-    def __init__(self, part, name="front", **sections):
+    def __init__(self, part, name="front", title="Front door", **sections):
         self.part, self.name, self.saved, self.refusal = part, name, [], None
+        self.is_dark = False
         self.masks = {
             "state": "none", "problem": "", "polygons": [],
             "preset": 0, "version": 0, "set_at": 0, "set_by": "",
@@ -33,14 +34,16 @@ class Camera:
         picture = TestPicture(640, 360, 30).draw(0, 1_800_000_000_000)
         self.jpeg, *_ = make_jpeg(picture, 640, MAX_SMALL_BYTES)
         part.bus.devices[name] = self._do
-        part.gateway.on_state(name, state(name="Front door", understands=("lease", "command")))
+        part.gateway.on_state(name, state(name=title, understands=("lease", "command")))
         said = {"masks": {"state": "none", "problem": "", "version": 0}} | sections
         part.gateway.on_sections(name, SectionsMessage("boot-1", 1, said))
 
     def _do(self, session, message):
         assert isinstance(message, Command)
         value, code, words = {}, "done", ""
-        if message.name == "snapshot":
+        if message.name == "snapshot" and self.is_dark:
+            code, words = "no-picture", "the camera gives no picture"
+        elif message.name == "snapshot":
             jpeg = base64.b64encode(self.jpeg).decode()
             value = {"jpeg": jpeg, "taken_at": time.time(), "width_px": 640, "height_px": 360}
         elif message.name == "set-masks" and self.refusal:
@@ -172,6 +175,29 @@ async def test_what_the_camera_refuses_is_said_and_what_was_drawn_stays(opened):
     await expect(page.get_by_role("alert")).to_have_text("nothing was changed: no space left on device")
     await expect(corner(page, 1, 4)).to_be_visible()
     await expect(page.get_by_text("Not saved yet")).to_be_visible()
+
+
+async def test_what_was_drawn_and_not_saved_is_there_again_when_its_camera_is(opened):
+    front, page = opened
+    yard = Camera(front.part, "yard", "Yard")
+    yard.is_dark = True
+    await page.reload()
+    picture = page.locator(".mask-board img")
+    await expect(picture).to_be_visible()
+    await page.get_by_role("button", name="Add a mask").click()
+    whom = page.get_by_label("Camera", exact=True)
+    await whom.select_option("yard")
+    kept = page.get_by_text("Not saved yet, and kept while this page is open: the masks of Front door.")
+    await expect(kept).to_be_visible()
+    await expect(page.get_by_text("No picture: the camera gives no picture.")).to_be_visible()
+    await expect(picture).to_be_hidden()
+    await expect(page.locator(".mask-handle")).to_have_count(0)
+    await whom.select_option("front")
+    await expect(corner(page, 1, 4)).to_be_visible()
+    await expect(page.get_by_text("Not saved yet: what")).to_be_visible()
+    await expect(kept).to_be_hidden()
+    await save(page)
+    assert (front.saved, yard.saved) == ([{"polygons": [SQUARE], "preset": 0}], [])
 
 
 async def test_a_blank_picture_says_why_and_a_head_asks_for_a_preset():

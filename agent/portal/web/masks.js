@@ -14,6 +14,11 @@ export class MasksPage {
   #about;
   #cameras;
   #device = "";
+  /** Grows with each question about a camera: who finds another one here after waiting is not wanted any more. */
+  #turn = 0;
+  /** By camera: masks that were drawn, and not saved before another one was chosen. */
+  #drafts = new Map();
+  #letGo = () => {};
   #masks = [];
   #kept = "[]";
   #chosen = [0, 0];
@@ -25,6 +30,7 @@ export class MasksPage {
     this.whom = choice("Camera", "masks-camera", []);
     this.whom.input.addEventListener("change", () => this.#ask());
     this.state = el("p", { class: "hint", role: "status" });
+    this.unsaved = el("p", { class: "hint", role: "status" });
     this.picture = el("img", { alt: "", hidden: true });
     this.taken = el("p", { class: "hint" });
     this.shapes = document.createElementNS(SVG, "svg");
@@ -41,7 +47,7 @@ export class MasksPage {
     this.form = form("Save", () => this.#save(), this.preset, this.changed);
     const words = "What a mask covers is black before anything is encoded: live, in stills and in recordings from then on. Under a mask that is in force the picture is black here, too. Drag a corner, or choose it and move it by the arrow keys (with Shift further); + adds a corner behind it, Delete takes it away.";
     this.editor = el("div", { class: "mask-editor", hidden: true }, this.board, this.taken, el("div", { class: "mask-tools" }, this.add, this.look), this.list, this.form);
-    this.element = el("div", { class: "masks" }, this.whom, this.state, el("p", { class: "hint" }, words), this.editor);
+    this.element = el("div", { class: "masks" }, this.whom, this.unsaved, this.state, el("p", { class: "hint" }, words), this.editor);
   }
 
   async load() {
@@ -53,22 +59,50 @@ export class MasksPage {
     return this.#ask();
   }
 
+  close() {
+    this.#turn++;
+    this.#letGo();
+    URL.revokeObjectURL(this.#image);
+  }
+
   /** What is in force, and what the camera sees. */
   async #ask() {
+    this.#keepDraft();
+    const turn = ++this.#turn;
     const device = (this.#device = this.whom.input.value);
     this.editor.hidden = true;
+    this.picture.hidden = true; // it is another camera's
+    setText(this.form.error, "");
     setText(this.state, "Asking …");
     const said = await commandDevice(device, "masks", { expires_s: 10 });
-    if (device !== this.#device) return; // somebody chose another one meanwhile
+    if (turn !== this.#turn) return; // somebody chose another one meanwhile
     if (!said.ok) return setText(this.state, said.problem ?? (said.message || said.code));
-    this.#take(said.value);
+    this.#take(said.value, this.#drafts.get(device));
+    this.#drafts.delete(device);
+    this.#nameDrafts();
     this.editor.hidden = false;
     await this.#look();
   }
 
-  #take(value) {
-    this.#masks = value.polygons.map(parse);
-    this.#kept = encode(this.#masks);
+  /** What was drawn of this camera is there again when it is chosen again. */
+  #keepDraft() {
+    this.#letGo();
+    if (this.editor.hidden || encode(this.#masks) === this.#kept) return;
+    this.#drafts.set(this.#device, this.#masks);
+    this.#nameDrafts();
+  }
+
+  #nameDrafts() {
+    const names = this.#cameras().filter(({ id }) => this.#drafts.has(id)).map(({ name }) => name);
+    setText(this.unsaved, names.length ? `Not saved yet, and kept while this page is open: the masks of ${names.join(", ")}.` : "");
+  }
+
+  /** @param {number[][][]} drawn what is shown where that is not what is in force. */
+  #take(value, drawn = null) {
+    const inForce = value.polygons.map(parse);
+    this.#kept = encode(inForce);
+    this.#letGo();
+    this.#masks = drawn ?? inForce;
     this.#chosen = [0, 0];
     const head = this.#cameras().find(({ id }) => id === this.#device)?.sections.ptz;
     this.preset.hidden = !head;
@@ -80,12 +114,12 @@ export class MasksPage {
   }
 
   async #look() {
-    const device = this.#device;
+    const turn = this.#turn;
     this.look.disabled = true;
     setText(this.taken, "Taking a picture …");
-    const said = await commandDevice(device, "snapshot", { expires_s: 30 });
+    const said = await commandDevice(this.#device, "snapshot", { expires_s: 30 });
+    if (turn !== this.#turn) return;
     this.look.disabled = false;
-    if (device !== this.#device) return;
     if (!said.ok) return setText(this.taken, `No picture: ${said.problem ?? (said.message || said.code)}. Masks can be drawn all the same.`);
     const { jpeg, taken_at, width_px, height_px } = said.value;
     URL.revokeObjectURL(this.#image);
@@ -104,6 +138,7 @@ export class MasksPage {
   }
 
   #remove(mask) {
+    this.#letGo();
     this.#masks.splice(mask, 1);
     announce(`Mask ${mask + 1} removed`);
     this.#chosen = [0, 0];
@@ -152,22 +187,24 @@ export class MasksPage {
   #drag(event, mask, corner) {
     if (event.button) return;
     event.preventDefault();
+    this.#letGo(); // of another finger
     const before = this.#masks[mask];
     const bounds = this.board.getBoundingClientRect();
     const place = (one) => [(one.clientX - bounds.left) / bounds.width, (one.clientY - bounds.top) / bounds.height];
     const [x, y] = place(event);
     this.#choose(mask, corner ?? 0);
+    const { pointerId } = event;
     const onmove = (one) => {
+      if (one.pointerId !== pointerId) return;
       const [nowX, nowY] = place(one);
       this.#masks[mask] = corner === null ? placed(before, nowX - x, nowY - y) : moved(before, corner, nowX - x, nowY - y);
       this.#draw();
     };
-    const end = () => {
-      window.removeEventListener("pointermove", onmove);
-      for (const type of ["pointerup", "pointercancel"]) window.removeEventListener(type, end);
-    };
-    window.addEventListener("pointermove", onmove);
-    for (const type of ["pointerup", "pointercancel"]) window.addEventListener(type, end);
+    const held = new AbortController();
+    this.#letGo = () => held.abort();
+    const end = (one) => one.pointerId === pointerId && held.abort();
+    window.addEventListener("pointermove", onmove, { signal: held.signal });
+    for (const type of ["pointerup", "pointercancel"]) window.addEventListener(type, end, { signal: held.signal });
   }
 
   #draw() {
@@ -225,13 +262,18 @@ export class MasksPage {
   }
 
   async #save() {
-    const device = this.#device;
+    const [turn, device, drawn] = [this.#turn, this.#device, encode(this.#masks)];
     const polygons = this.#masks.map((corners) => encode([corners]));
     const preset = this.preset.hidden || !polygons.length ? 0 : Number(this.preset.input.value);
     const said = await commandDevice(device, "set-masks", { arguments: { polygons, preset } });
-    if (device !== this.#device) return null;
+    const isSame = (masks) => encode(masks) === drawn;
+    if (turn !== this.#turn) {
+      if (said.ok && isSame(this.#drafts.get(device) ?? [])) this.#drafts.delete(device);
+      this.#nameDrafts();
+      return null;
+    }
     if (!said.ok) return said.problem ?? (said.message || said.code);
-    this.#take(said.value);
+    this.#take(said.value, isSame(this.#masks) ? null : this.#masks); // somebody may have drawn on meanwhile
     await this.#look();
     return null;
   }
