@@ -143,6 +143,21 @@ async def test_who_may_only_watch_has_no_way_back():
         await expect(page.get_by_role("slider", name="Recorded time")).to_be_hidden()
 
 
+async def test_a_day_that_could_not_be_asked_for_is_asked_for_again():
+    async with recorded(0) as (_, open_as):
+        page = await open_as()
+        await expect(page.get_by_role("button", name="Look back")).to_be_visible(timeout=PATIENCE_MS)
+        await page.keyboard.press("r")
+        await page.route("**/commands/recordings", lambda route: route.abort())
+        day = page.get_by_label("Day", exact=True)
+        await day.fill("2020-01-02")
+        await expect(page.get_by_text("The portal cannot be reached.")).to_be_visible(timeout=PATIENCE_MS)
+        await page.unroute("**/commands/recordings")
+        await day.fill("2020-01-02")
+        said = page.get_by_text("Nothing is recorded of this time.")
+        await expect(said).to_be_visible(timeout=PATIENCE_MS)
+
+
 async def test_a_link_leads_to_what_was_recorded_then():
     async with recorded() as (stack, open_as):
         page = await open_as()

@@ -42,6 +42,8 @@ export class LookBack extends EventTarget {
   /** A time that a link asked for. */
   #asked = null;
   #timers = [];
+  /** The stretch that is asked for, and the one that is shown: as from and until. */
+  #loading = "";
   #loaded = "";
 
   constructor(device, viewer) {
@@ -94,7 +96,7 @@ export class LookBack extends EventTarget {
   /** @param {object | undefined} section what the camera says of its recordings. */
   update(section) {
     const hasAny = Boolean(section) && (section.mode !== "off" || section.oldest_at > 0);
-    if (hasAny && !this.#may && !this.#isAsking) this.#ask();
+    if (hasAny && this.#may === null && !this.#isAsking) this.#ask();
     this.button.hidden = !(hasAny && this.#may);
     this.#openAsked();
     if (section?.problem) setText(this.said, section.problem);
@@ -172,20 +174,27 @@ export class LookBack extends EventTarget {
   async #load(isAgain = false) {
     const { from, until } = this.timeline;
     const asked = `${Math.floor(from)} ${Math.ceil(until)}`;
-    if (asked === this.#loaded && !(isAgain && until > now() - 60)) return;
-    this.#loaded = asked;
+    if (asked === this.#loading) return;
+    this.#loading = ""; // what is still to come is of another stretch
+    const isNew = asked !== this.#loaded;
+    if (!isNew && !(isAgain && until > now() - 60)) return;
+    this.#loading = asked;
     this.day.value = isoDay(this.#at ?? Math.min(until, now()) - 1);
     const [spans, events] = [[], []];
     let next = Math.max(0, from);
     for (let page = 0; page < MAX_PAGES && next !== null; page += 1) {
       const told = await commandDevice(this.#device, "recordings", { arguments: { from_at: next, until_at: until, limit: 200, stream: "main" } });
-      if (asked !== this.#loaded) return; // another stretch is shown by now
-      if (!told.ok) return setText(this.said, told.problem ?? told.message ?? told.code);
+      if (asked !== this.#loading) return; // another stretch is shown by now
+      if (!told.ok) {
+        this.#loading = this.#loaded = ""; // it is asked for again
+        return setText(this.said, told.problem ?? told.message ?? told.code);
+      }
       spans.push(...told.value.spans);
       events.push(...told.value.events);
       next = told.value.more_from ?? null;
     }
-    if (!isAgain) setText(this.said, spans.length ? "" : "Nothing is recorded of this time.");
+    [this.#loading, this.#loaded] = ["", asked];
+    if (isNew) setText(this.said, spans.length ? "" : "Nothing is recorded of this time.");
     this.timeline.fill(spans, events);
   }
 
