@@ -140,7 +140,9 @@ async def test_a_box_by_a_finger_fills_the_picture_and_two_fingers_zoom(tmp_path
             await fingers("touchStart", places[0][0])
             await fingers("touchStart", *places[0])
             await fingers("touchMove", *places[1])
-            await page.wait_for_timeout(400)  # they stay apart: the lens goes on
+            zoom_deg = head.position[2]
+            # They stay apart, and the lens goes on.
+            await until(lambda: abs(head.position[2] - zoom_deg) > 0.5, "two fingers do not move the lens")
             await fingers("touchEnd")
 
         position = head.position[:2]

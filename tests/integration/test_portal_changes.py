@@ -110,11 +110,16 @@ async def test_while_somebody_watches_no_lost_notification_hides_a_change(store,
         assert await registry.refresh(sure=True) == {"front"}
 
 
-async def test_another_ones_change_that_is_undone_is_none(store, database_url):
+async def test_another_ones_change_that_is_undone_is_none(store, database_url, monkeypatch):
+    """The next one, of which is told behind it, is one step."""
+    monkeypatch.setattr(changes, "PROOF_S", 1e9)  # a proof counts what it finds changed, too
+    change = text("UPDATE device_revision SET number = number + 1")
     async with portal_at_rest(database_url) as (own, _):
         before = own.version()
         with store.engine.connect() as connection, connection.begin() as begun:
-            connection.execute(text("UPDATE device_revision SET number = number + 1"))
+            connection.execute(change)
             begun.rollback()
-        await asyncio.sleep(0)
         assert own.version() == before
+        store.run_here(lambda db: db.execute(change))
+        await until(lambda: own.version() != before)
+        assert own.version() == before + 1

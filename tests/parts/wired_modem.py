@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -38,8 +39,8 @@ USUAL_REST_S = 5 * 3600.0
 NAP_S = 2 * 3600.0
 """While all is well the time leaps so far."""
 LATENCIES_S = (0.002, 0.01, 0.05, 0.3)
-LOST_S = 1.0
-"""By the real clock: what a pseudo terminal has not brought by then was flushed."""
+LOST_S = 10.0
+"""By the real clock: what a pseudo terminal has not brought by then was flushed; a busy machine is slow."""
 SHARES: dict[Fault, tuple[float, tuple[float, float]]] = {
     "bearer": (0.12, (0, 0)),
     "detached": (0.10, (0, 0)),
@@ -79,6 +80,8 @@ class Wire:
         self.is_real = is_real
         self.to_device = self.to_port = 0
         """Bytes that were written, and not read yet."""
+        self.is_heard: Callable[[], bool] = bool
+        """The agent has it open: what the modem says else, the next open flushes."""
         self._stale_s = 0.0
 
     def open_port(self, settings: LineSettings) -> Port:
@@ -105,6 +108,8 @@ class Wire:
         """Something is under way."""
         if time.monotonic() > self._stale_s or not self.ends.is_plugged:
             self.forget()
+        if not self.is_heard():
+            self.to_port = 0
         return self.to_device > 0 or self.to_port > 0
 
 
@@ -250,6 +255,7 @@ class Device:
             self.wire.open_port,
         )
         line = self.modem.line
+        self.wire.is_heard = lambda: line.state == "open"
         write, on_bytes = line.write, line._on_bytes
 
         async def written(data: bytes) -> None:
