@@ -157,12 +157,16 @@ class Album:
         try:
             make_private_folder(self._folder)
             with os.scandir(self._folder) as entries:
-                names = [each for each in entries if _NAME.fullmatch(each.name)]
-                found = sorted((each.stat().st_mtime, each.name) for each in names)
+                names = [(each, match) for each in entries if (match := _NAME.fullmatch(each.name))]
+                # Of one preset the newest stays, but rather the one from behind the masks of now.
+                found = sorted(
+                    (int(match[2]) == self._scene.masks(), each.stat().st_mtime, each.name)
+                    for each, match in names
+                )
         except (OSError, ConfigError) as exc:
             self._complain(f"presets get no picture: {self._folder}: {exc}")
             return
-        for taken_at, name in found:
+        for _, taken_at, name in found:
             number, masks = map(int, name.removesuffix(".jpg").split("-"))
             if before := self._kept.get(number):
                 _unlink([self._file(number, before.masks)])

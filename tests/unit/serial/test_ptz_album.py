@@ -178,7 +178,7 @@ async def test_only_presets_that_are_kept_have_one_on_disk(camera):
     (camera.folder / "notes.txt").write_text("somebody else's")
     camera.begin()
     await camera.look(8)
-    assert len(camera.files()) == 2
+    assert camera.files() == ["8-3.jpg", "notes.txt"]
 
 
 async def test_a_still_that_fails_is_tried_again_after_a_while(camera, caplog):
