@@ -365,6 +365,7 @@ class Agent:
         self.streams[name].push(unit)
 
     def _on_camera_state(self, _state: CameraState, _problem: str) -> None:
+        self.privacy.look()
         self._publish_state()
 
     def _on_event(self, kind: EventKind, message: str, details: Details) -> None:

@@ -57,6 +57,8 @@ class KeptMasks(_Strict):
     view: View
     set_at: float
     set_by: Annotated[str, Field(max_length=256)]
+    sight: Annotated[str, Field(max_length=1024)] = ""
+    """Which camera they were drawn for, and what it showed of its sensor; empty where that was not kept."""
     is_moved: bool = False
     """Their preset was kept anew or forgotten since."""
 

@@ -25,6 +25,8 @@ class Cover:
     polygons: tuple[Polygon, ...] = ()
     is_blank: bool = False
     """The whole picture."""
+    sight: str = ""
+    """Of what the polygons are drawn: which camera, and what it shows of its sensor. Empty for anything."""
 
     @property
     def is_clear(self) -> bool:
@@ -47,6 +49,8 @@ class Masking:
         self.luma = LumaTap()
         """Who looks at what is left of them, for motion."""
         self._cover, self._overlay = cover, overlay
+        self.sight = ""
+        """What the camera shows that runs, or ran last; empty before its first start."""
         self._labels: dict[object, tuple[Runs, ...]] = {}
         self._known: dict[object, tuple[Runs, ...]] = {}
         self._reformatter = VideoReformatter()
@@ -61,9 +65,18 @@ class Masking:
         """From the next picture on."""
         self._cover = cover
 
+    def begin(self, sight: str) -> None:
+        """A camera starts that shows this: before its first picture."""
+        self.sight = sight
+
+    @property
+    def _now(self) -> Cover:
+        cover = self._cover
+        return BLANK if cover.sight and cover.sight != self.sight else cover
+
     def cover_pixels(self, layout: Layout, pixels: memoryview) -> None:
         """Draw into a buffer of libcamera's. Raises ValueError where it is too short."""
-        cover = self._cover
+        cover = self._now
         if not cover.is_clear:
             for runs in self._runs(cover, layout.size, layout, layout.planes):
                 mask.paint(pixels, runs)
@@ -78,7 +91,7 @@ class Masking:
 
         A decoder still reads what it has given out, so nothing may be drawn there. Raises av.FFmpegError.
         """
-        cover = self._cover
+        cover = self._now
         if cover.is_clear and self._overlay is None:
             return frame
         own = self._copy(frame)

@@ -7,6 +7,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from types import ModuleType
 from typing import Any
 
@@ -67,6 +68,9 @@ class PiCamera:
         self._modes: list[SensorMode] | None = None
         """Of the sensor, once they were read: it takes the camera a moment."""
         self._has_sensor_hdr = False
+        self._mode: SensorMode | None = None
+        self._id = ""
+        """Libcamera's name of it, by where it is connected, and its model."""
 
     def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
         picamera2 = _import()
@@ -107,7 +111,9 @@ class PiCamera:
             raise CameraError(
                 f"there is no Pi camera {self._index}: check its cable, and `rpicam-hello --list-cameras`"
             )
-        self._set_sensor_hdr(picamera2, str(cameras[self._index].get("Id")))
+        listed = cameras[self._index]
+        self._id = f"{listed.get('Model')}, {listed.get('Id')}"
+        self._set_sensor_hdr(picamera2, str(listed.get("Id")))
         return picamera2.Picamera2(self._index)
 
     def _set_sensor_hdr(self, picamera2: ModuleType, camera_id: str) -> None:
@@ -132,6 +138,7 @@ class PiCamera:
         fps = self._settings.fps or self._board.fps
         formats: Formats = {}
         layouts = self._configure(picamera2, fps)
+        self._masking.begin(self._sight(layouts["main"], fps))
         named = {LIBCAMERA_NAMES[stream]: layout for stream, layout in layouts.items()}
         self._picam.pre_callback = make_pre_callback(picamera2, self._masking, named, on_failure)
         for stream, layout in layouts.items():
@@ -163,7 +170,7 @@ class PiCamera:
         # As libx264 encodes them, so that nothing is converted; for the hardware picamera2 knows best.
         colours = libcamera.ColorSpace.Smpte170m() if is_software(picamera2) else None
         turned = self._settings.rotate == 180
-        mode = self._sensor_mode(wanted["main"], fps)
+        mode = self._mode = self._sensor_mode(wanted["main"], fps)
         sensor = {"output_size": (mode.width_px, mode.height_px), "bit_depth": mode.bit_depth} if mode else {}
         given, missing = controls(
             self._settings.image, fps, self._picam.camera_controls, has_sensor_hdr=self._has_sensor_hdr
@@ -187,6 +194,15 @@ class PiCamera:
             stream: agree(agreed[LIBCAMERA_NAMES[stream]], size, formats, str(agreed["colour_space"]))
             for stream, size in wanted.items()
         }
+
+    def _sight(self, main: Layout, fps: float) -> str:
+        """What is seen of which sensor: its mode's crop, by libcamera, cut to the picture's shape."""
+        crop = self._picam.camera_properties.get("ScalerCropMaximum")
+        if crop is None:  # what it depends on
+            crop = (
+                f"{self._mode or self._settings.image.sensor_mode}, {fps:g} fps, {self._settings.image.hdr}"
+            )
+        return f"{self._id}, {crop}, {Fraction(main.width_px, main.height_px)}"
 
     def _sizes(self) -> dict[StreamName, tuple[int, int]]:
         """What is asked for."""

@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 
 SET_AGAIN = "set the masks anew: on the camera's page under Privacy masks, or by the command set-masks"
 
+OTHER_SIGHT = (
+    "another camera runs than the masks' one, "
+    "or it shows another part of its sensor, as after a change of fps"
+)
+
 
 def view_of(settings: CameraSettings) -> View:
     """What the masks are drawn for."""
@@ -45,6 +50,8 @@ def read(file: MaskFile, view: View, *, has_head: bool) -> tuple[KeptMasks | Non
 def _misfit(kept: KeptMasks, view: View, *, has_head: bool) -> str:
     if kept.view != view:
         return "the settings show another view (source, rotate, size or sensor_mode) than the masks' one"
+    if not kept.sight:
+        return "the masks are of another release, which did not keep of which camera they are"
     if has_head and not kept.preset:
         return "the camera has a head now, and its masks belong to no preset of it"
     if kept.preset and not has_head:
@@ -89,6 +96,7 @@ class Privacy:
         self._kept: KeptMasks | None = None
         self._problem = ""
         self._place: int | None = None
+        self._told_sight = ""
         self._kept, self._problem = read(file, self._view, has_head=has_head)
         self.masking.show(self._cover())
         if self._problem:
@@ -99,7 +107,7 @@ class Privacy:
     def state(self) -> MaskState:
         """For people."""
         cover = self._cover()
-        return "blank" if cover.is_blank else "in-force" if cover.polygons else "none"
+        return "blank" if cover.is_blank or self._is_other_sight else "in-force" if cover.polygons else "none"
 
     def section(self) -> MasksSection:
         """For the state: everybody may know that a picture is blank, and nobody here what is covered."""
@@ -113,6 +121,16 @@ class Privacy:
             self.masking.show(self._cover())
             if self.state != before:
                 self._around.on_change()
+
+    def look(self) -> None:
+        """The camera has started, or stopped: where it shows something else, that is told once."""
+        sight = self.masking.sight
+        if self._is_other_sight and not self._problem and sight != self._told_sight:
+            self._told_sight = sight
+            log.error(
+                f"masks: {self._words()}; the masks are of {self._kept and self._kept.sight}; now: {sight}"
+            )
+            self._around.on_event("mask-failed", f"the picture is blank: {OTHER_SIGHT}", {})
 
     def on_other_preset(self, preset: int) -> None:
         """It is another place from now on, or none. Raises CommandError where that cannot be kept."""
@@ -165,6 +183,12 @@ class Privacy:
             )
         if wish.preset and not self._has_head:
             raise CommandError("no-head", "this camera has no head, so its masks belong to no preset")
+        if wish.polygons and not self.masking.sight:
+            raise CommandError(
+                "not-seen",
+                "the camera has not run since the agent started, so nobody knows what it shows: watch its "
+                "picture, or have a snapshot taken, and set the masks then",
+            )
         kept = KeptMasks(
             version=self._file.next_version(),
             polygons=wish.polygons,
@@ -172,6 +196,7 @@ class Privacy:
             view=self._view,
             set_at=self._around.now(),
             set_by=order.user[:256],
+            sight=self.masking.sight,
         )
         self._keep(kept)
         self._kept, self._problem = kept, ""
@@ -188,6 +213,8 @@ class Privacy:
     def _words(self) -> str:
         if self._problem:
             return f"{self._problem}: {SET_AGAIN}"
+        if self._is_other_sight:
+            return f"{OTHER_SIGHT}: {SET_AGAIN}"
         if self._is_elsewhere:
             return f"the head is not at preset {self._kept.preset if self._kept else 0}, where its masks fit"
         return ""
@@ -197,7 +224,15 @@ class Privacy:
         kept = self._kept
         return kept is not None and bool(kept.polygons and kept.preset) and kept.preset != self._place
 
+    @property
+    def _is_other_sight(self) -> bool:
+        """As `masking` finds by itself, before the first picture; nothing is wrong while no camera ran."""
+        kept, sight = self._kept, self.masking.sight
+        return kept is not None and bool(kept.polygons and sight) and kept.sight != sight
+
     def _cover(self) -> Cover:
         if self._problem or self._is_elsewhere:
             return BLANK
-        return Cover(tuple(map(parse_polygon, self._kept.polygons))) if self._kept else Cover()
+        if self._kept is None or not self._kept.polygons:
+            return Cover()
+        return Cover(tuple(map(parse_polygon, self._kept.polygons)), sight=self._kept.sight)

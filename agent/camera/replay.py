@@ -60,6 +60,7 @@ class ReplayCamera:
         most_fps = settings.fps or film.MAX_FPS
         width, height = fit(facts.width_px, facts.height_px)
         width, height = settings.width_px or width, settings.height_px or height
+        self._masking.begin(f"{self._path}, {facts.width_px}x{facts.height_px}, as {width}x{height}")
         duo = Duo(settings, width, height, min(facts.fps, most_fps), demands, self._masking)
         losses = self._losses = Losses(DAMAGED_IN_A_ROW)
         transcoder = Transcoder(duo, losses, facts.matrix, settings.rotate)

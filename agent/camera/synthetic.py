@@ -35,6 +35,7 @@ class SyntheticCamera:
 
     def start(self, demands: Demands, on_unit: OnUnit, on_failure: Callable[[Exception], None]) -> Formats:
         fps, picture = self._fps, self._picture
+        self._masking.begin("test picture")
         duo = Duo(self._settings, self._width, self._height, fps, demands, self._masking)
 
         def show(stopping: threading.Event) -> None:

@@ -191,6 +191,8 @@ class V4l2Camera:
         self._chain: Decoded | PassThrough | None = None
         self._worker: Worker | None = None
         self._losses = Losses(1)
+        self._name = ""
+        """Its model and the port to which it is plugged: numbers of /dev/video change."""
         self._must_decode = settings.rotate != 0
         """Its own H.264 cannot be handed on."""
 
@@ -235,6 +237,7 @@ class V4l2Camera:
             raise CameraError(
                 f"{self._path} ({device.card}) is no camera that we can read: it offers {offers}"
             )
+        self._name = f"{device.card}, {device.bus}"
         log.info(f"camera: reading {format_name} from {device.card} at {self._path}")
         return format_name
 
@@ -251,6 +254,7 @@ class V4l2Camera:
     def _build(self, stream: Any, format_name: str, demands: Demands) -> Decoded | PassThrough:
         fps = float(stream.average_rate or self._settings.fps or FPS)
         given = stream.codec_context
+        self._masking.begin(f"{self._name}, {given.width}x{given.height}")  # cameras crop in some sizes
         # About a second of nothing but damage is a failure, and not one that silence explains.
         losses = self._losses = Losses(max(MIN_DAMAGED_IN_A_ROW, round(fps)))
         is_ours = self._must_decode or not self._masking.is_clear or self._masking.luma.is_wanted

@@ -60,6 +60,7 @@ class Picamera2:
         self.camera_config: dict[str, Any] = {}
         self.camera_controls = dict.fromkeys(scene.controls, (0, 0, 0))
         self.sensor_modes = scene.modes
+        self.camera_properties: dict[str, Any] = {}
         self.started = self.closed = False
         self.pre_callback = None
         self._encoders: set[encoders.Encoder] = set()
@@ -94,6 +95,9 @@ class Picamera2:
         if scene.no_memory:
             raise OSError(12, "Cannot allocate memory")
         self.camera_config = dict(camera_config)
+        chosen = camera_config["sensor"].get("output_size")
+        crops = [mode["crop_limits"] for mode in scene.modes or () if mode["size"] == chosen]
+        self.camera_properties = {"ScalerCropMaximum": crops[0]} if crops else {}  # anew each time
         for name in ("main", "lores"):
             if camera_config[name] is not None:
                 width, height = camera_config[name]["size"]

@@ -166,6 +166,45 @@ def pi_units(picamera2, masking):
     return camera, picamera2.scene.opened[-1], units
 
 
+MODES = [
+    {"size": (4608, 2592), "bit_depth": 10, "fps": 14.35, "crop_limits": (0, 0, 4608, 2592)},
+    {"size": (2304, 1296), "bit_depth": 10, "fps": 56.03, "crop_limits": (0, 0, 4608, 2592)},
+    {"size": (1536, 864), "bit_depth": 10, "fps": 120.13, "crop_limits": (768, 432, 3072, 1728)},
+]
+"""Of an IMX708."""
+
+
+def sight(**settings):
+    masking = Masking()
+    camera = PiCamera(CameraSettings(**SMALL | settings), 0, "Raspberry Pi 4", masking)
+    camera.start(DEMANDS, lambda *_: None, lambda _: None)
+    camera.stop()
+    return masking.sight
+
+
+def test_a_pis_camera_says_which_it_is_and_what_it_shows(pi) -> None:
+    pi.scene.modes = MODES
+    usual = sight(fps=30)
+    assert sight(fps=10) == usual, "binned or not, the same is seen"
+    assert sight(fps=60) != usual, "the middle alone"
+    assert sight(fps=30, height_px=240) != usual
+    pi.scene.cameras[0]["Id"] = "/base/soc/i2c0mux/i2c@0/imx708@1a"
+    assert sight(fps=30) != usual, "the other connector"
+
+
+def test_a_usb_camera_says_which_it_is() -> None:
+    masking = Masking()
+    camera = usb(film("mjpeg", "yuvj420p"), "MJPG", masking)
+    watch(camera, 1)
+    assert masking.sight.startswith("Webcam, usb-1, ")
+
+
+def test_pictures_of_another_sight_are_blank() -> None:
+    masking = Masking(Cover(MASKS, sight="another"))
+    units = watch(SyntheticCamera(CameraSettings(**SMALL), masking), 1)
+    assert_black(decoded(units["main"])[0], [[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]])
+
+
 @pytest.mark.parametrize("board", ["VC4", "Pi 5", "Pi 5 with NV12"])
 def test_in_both_streams_of_a_pis_camera(pi, board) -> None:
     if board != "VC4":

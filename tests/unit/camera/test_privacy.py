@@ -31,7 +31,7 @@ class Device:
         (folder / KEY_FILE).chmod(0o600)
         own = SigningKey((folder / KEY_FILE).read_bytes())
         self.key = Key(own.sign_bytes, own.verify_key.verifies_bytes)
-        self.events, self.changes, self.asked = [], 0, []
+        self.events, self.changes, self.asked, self.sight = [], 0, [], "imx708, whole"
         self.start()
 
     def start(self, *, has_head=False, **camera) -> Privacy:
@@ -48,7 +48,13 @@ class Device:
             lambda: 99.0,
         )
         self.privacy = Privacy(MaskFile(self.folder, self.key), self.settings, around, has_head=has_head)
+        self.run()
         return self.privacy
+
+    def run(self):
+        """The camera starts."""
+        self.privacy.masking.begin(self.sight)
+        self.privacy.look()
 
     def set(self, polygons, **arguments):
         wish = parse_arguments(COMMANDS["set-masks"], {"polygons": polygons, **arguments})
@@ -57,7 +63,7 @@ class Device:
 
     @property
     def cover(self):
-        return self.privacy.masking._cover
+        return self.privacy.masking._now
 
     def _changed(self):
         self.changes += 1
@@ -82,7 +88,7 @@ def test_what_is_set_is_in_force_at_once_and_after_a_start(device) -> None:
     shown = device.set(WISH)
     assert (shown.state, shown.polygons, shown.version, shown.set_by) == ("in-force", tuple(WISH), 1, "ann")
     for _ in range(2):
-        assert device.cover == Cover(tuple(map(parse_polygon, WISH)))
+        assert device.cover == Cover(tuple(map(parse_polygon, WISH)), sight="imx708, whole")
         device.start()
     assert device.set([]).state == "none"
     assert device.start().section().version == 2
@@ -131,6 +137,35 @@ def test_masks_of_another_view_make_it_blank_too(device, change) -> None:
     assert "another view" in device.privacy.section().problem
     device.set([])
     assert device.start().state == "none", "no masks are of no view"
+
+
+def test_a_camera_that_shows_something_else_is_blank_from_its_first_picture_on(device) -> None:
+    device.set(WISH)
+    device.sight = "imx708, its middle"
+    device.start(fps=60)
+    assert (device.cover, device.privacy.state) == (BLANK, "blank")
+    assert "shows another part of its sensor" in device.privacy.section().problem
+    device.run()
+    assert [kind for kind, _ in device.events] == ["mask-failed"], "once"
+    device.sight = "imx708, whole"
+    device.run()
+    assert device.privacy.state == "in-force"
+    device.sight = "another, whole"
+    device.run()
+    assert device.set(WISH).state == "in-force", "set anew"
+
+
+def test_nobody_knows_what_a_camera_shows_that_never_ran(device) -> None:
+    device.sight = ""
+    device.start()
+    with pytest.raises(CommandError, match="watch its picture"):
+        device.set(WISH)
+    device.sight = "imx708, whole"
+    device.run()
+    device.set(WISH)
+    device.sight = ""
+    assert device.start().state == "in-force", "nothing is shown"
+    assert device.cover == BLANK, "and nothing would be"
 
 
 def test_a_head_needs_a_preset_and_away_from_it_the_picture_is_blank(device) -> None:
