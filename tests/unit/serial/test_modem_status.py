@@ -69,5 +69,5 @@ def test_all_that_is_known_goes_into_the_section():
     }
     assert made == known | {
         "signal": "fair", "signal_bars": 3, "roaming": True, "resets": 0, "last_step": "", "recovery": "",
-        "interfaces": [],
+        "interfaces": [], "sms_done": 0, "sms_refused": 0,
     }  # fmt: skip
