@@ -526,7 +526,6 @@ class RecordSettings(Section):
         {
             "mode",
             "streams",
-            "schedule",
             "pre_s",
             "post_s",
             "keyframe_s",

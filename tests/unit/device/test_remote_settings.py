@@ -13,7 +13,7 @@ from agent.config import Settings
 from agent.config.changes import settable, with_changes
 from agent.device.changes import KILLED, TRIAL_S, Proof, RemoteSettings
 from agent.errors import ConfigError
-from agent.model.command import LATER, CommandError, Order
+from agent.model.command import COMMANDS, LATER, CommandError, Order, check_result, encode_result
 from agent.model.remote_settings import MAX_VERSIONS
 
 FILE = Settings.model_validate({"device": {"id": "door"}, "camera": {"fps": 20, "bitrate_bps": 1_000_000}})
@@ -250,3 +250,11 @@ def test_a_full_disk_changes_nothing(device, monkeypatch):
     with pytest.raises(CommandError) as caught:
         device.set(camera__fps=10.0)
     assert (caught.value.code, device.restarts) == ("disk", 0)
+
+
+def test_all_that_can_be_set_is_shown_as_the_commands_result_says(tmp_path):
+    """A list among them is none of its values, and the portal then refuses the whole answer."""
+    remote = RemoteSettings(tmp_path / "settings.json", Settings())
+    remote.apply()
+    kind = COMMANDS["settings"]
+    assert check_result(kind, encode_result(kind, remote.shown()))["settings"]
