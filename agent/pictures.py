@@ -3,10 +3,8 @@
 No logic of its own.
 """
 
-import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from agent.camera.capture import Capture
@@ -14,6 +12,7 @@ from agent.config import Settings
 from agent.device.commands import Handler
 from agent.media.stream import Stream
 from agent.model.command import CommandError, Order
+from agent.model.disk import is_mounted
 from agent.model.media import StreamName
 from agent.model.still import Picture, Snapshot, Still, Thumbnail, ThumbnailOf, encode_jpeg_text
 from agent.record.lapse import Bounds, Lapse
@@ -55,10 +54,10 @@ class Pictures:
         stills, record = settings.stills, settings.record
         if not stills.every_s:
             return None
-        folder = record.folder or settings.device.state_dir / "recordings"
+        folder = settings.recordings_folder
         bounds = Bounds(stills.every_s, stills.max_mb * MB, record.min_free_mb * MB)
         take = partial(self.stills.take, stills.size)
-        is_usable = partial(_is_mounted, folder) if record.own_partition else lambda: True
+        is_usable = partial(is_mounted, folder) if record.own_partition else lambda: True
         return Lapse(folder / "lapse", bounds, take, is_usable)
 
     def handlers(self, late: Late) -> dict[str, Handler]:
@@ -98,10 +97,6 @@ class Pictures:
         if found := await self.thumbnails.find(wish.event):
             return found
         raise CommandError("no-picture", "the camera has no picture of this event, or not any more")
-
-
-def _is_mounted(folder: Path) -> bool:
-    return any(os.path.ismount(one) for one in (folder, *folder.parents[:-1]))
 
 
 def _picture(still: Still) -> Picture:

@@ -150,7 +150,7 @@ def _place(settings: Settings) -> Place:
         record.min_free_mb * MB,
         record.max_days * DAY_US or None,
     )
-    folder = record.folder or settings.device.state_dir / "recordings"
+    folder = settings.recordings_folder
     boot = "".join(char for char in read_moment().machine_start if char in "0123456789abcdef")[:32].zfill(32)
     return Place(folder.absolute(), record.own_partition, bounds, boot)
 

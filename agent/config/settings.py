@@ -1069,6 +1069,11 @@ class Settings(Section):
     motion: MotionSettings = Field(default_factory=MotionSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
+    @property
+    def recordings_folder(self) -> Path:
+        """Where recordings, exports and stills by the clock go."""
+        return self.record.folder or self.device.state_dir / "recordings"
+
     def _rules(self) -> Iterator[tuple[str, str]]:
         if self.sms.enabled and self.modem.backend == "none":
             yield "sms.enabled", "needs modem.backend, modemmanager or at: by it messages are read"

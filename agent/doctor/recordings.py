@@ -8,6 +8,7 @@ from pathlib import Path
 from agent.config import Settings
 from agent.config.settings import RecordSettings
 from agent.doctor.report import Finding
+from agent.model.disk import is_mounted
 from agent.model.signal import Detail
 from agent.model.threads import call_in_thread
 
@@ -36,15 +37,10 @@ class FolderFacts:
     """None where the card does not tell, as most do not."""
 
 
-def folder_of(settings: Settings) -> Path:
-    """Where they go."""
-    return settings.record.folder or settings.device.state_dir / "recordings"
-
-
 async def see_folder(settings: Settings) -> FolderFacts:
     """Look, without writing anything."""
     return await call_in_thread(
-        "recordings", LOOK_S, lambda: read_folder(folder_of(settings), settings.record)
+        "recordings", LOOK_S, lambda: read_folder(settings.recordings_folder, settings.record)
     )
 
 
@@ -53,7 +49,7 @@ def read_folder(folder: Path, record: RecordSettings, sys: Path = Path("/sys")) 
     place = next(one for one in (folder, *folder.parents) if one.exists())
     if not folder.is_dir() and folder.exists():
         return FolderFacts(str(folder), fault="it is no folder")
-    if record.own_partition and not any(os.path.ismount(one) for one in (folder, *folder.parents[:-1])):
+    if record.own_partition and not is_mounted(folder):
         return FolderFacts(str(folder), fault="no file system is mounted there")
     if not os.access(place, os.W_OK | os.X_OK):
         return FolderFacts(str(folder), fault=f"this user may not write to {place}")

@@ -20,7 +20,7 @@ from agent.doctor.masks import see_masks
 from agent.doctor.modem import judge_modem, try_modem
 from agent.doctor.portal import visit_portal
 from agent.doctor.ptz import judge_head, try_head
-from agent.doctor.recordings import folder_of, judge_folder, see_folder
+from agent.doctor.recordings import judge_folder, see_folder
 from agent.doctor.report import Finding, Report, make_report
 from agent.doctor.surroundings import checks, outside
 from agent.doctor.visit import Check, Progress
@@ -98,7 +98,7 @@ def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
         yield Check("modem", backend, MODEM_S, modem, judge_state, "see [modem]", failure="warning")
     if settings.record.mode != "off":
         see, judge_room = partial(see_folder, settings), partial(judge_folder, settings)
-        yield Check("record", str(folder_of(settings)), RECORD_S, see, judge_room, "look at the disk")
+        yield Check("record", str(settings.recordings_folder), RECORD_S, see, judge_room, "look at the disk")
     if wish.with_camera:
         camera = partial(_try_camera, settings.camera)
         yield Check(

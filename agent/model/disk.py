@@ -266,3 +266,8 @@ def _user(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def is_mounted(folder: Path) -> bool:
+    """Whether another file system begins there, or at a folder above it that is not the root."""
+    return any(os.path.ismount(one) for one in (folder, *folder.parents[:-1]))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import PinholeError
+from agent.model.disk import is_mounted
 from agent.model.media import STREAMS, StreamName
 from agent.record.cleaner import Bounds, Cleaner, NoRoomError, read_space
 from agent.record.fragmenter import Piece
@@ -216,7 +217,7 @@ class Card:
         elif job is not None:
             job(opened)
         if time.monotonic() >= self._look_s:
-            if self._place.is_own_partition and not _is_mounted(self._place.folder):
+            if self._place.is_own_partition and not is_mounted(self._place.folder):
                 raise PinholeError(_not_mounted(self._place.folder))
             opened.look_at_clock()
             opened.make_room(1)
@@ -276,7 +277,7 @@ def _ends(opened: Opened) -> bool:
 
 def _take(place: Place) -> int:
     """The folder's lock: two programs would remove each other's files. Raises OSError, PinholeError."""
-    if place.is_own_partition and not _is_mounted(place.folder):
+    if place.is_own_partition and not is_mounted(place.folder):
         raise PinholeError(_not_mounted(place.folder))
     place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(place.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -286,11 +287,6 @@ def _take(place: Place) -> int:
         os.close(descriptor)
         raise PinholeError(f"another program records to {place.folder}") from exc
     return descriptor
-
-
-def _is_mounted(folder: Path) -> bool:
-    """Whether another file system begins there, or at a folder above it that is not the root."""
-    return any(os.path.ismount(one) for one in (folder, *folder.parents[:-1]))
 
 
 def _not_mounted(folder: Path) -> str:

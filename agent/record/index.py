@@ -270,11 +270,6 @@ class Index:
                 self._load()
         return set_now
 
-    def open_segment(self, stream: StreamName) -> Segment | None:
-        """What is written now. Memory alone."""
-        with self._memory:
-            return self._open.get(stream)
-
     # At the start.
 
     def reconcile(self) -> int:

@@ -53,13 +53,3 @@ class Spans:
     def oldest_us(self) -> int | None:
         """When it begins."""
         return self._starts[0] if self._starts else None
-
-    @property
-    def newest_us(self) -> int | None:
-        """When it ends."""
-        return self._ends[-1] if self._ends else None
-
-    @property
-    def total_us(self) -> int:
-        """How much that is."""
-        return sum(self._ends) - sum(self._starts)

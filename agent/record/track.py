@@ -34,11 +34,6 @@ class Track:
         """Whether the last one is so long ago that a clip would begin too early, or a seek take too long."""
         return self._last_us - self._keyframe_at_us >= self._keyframe_us
 
-    @property
-    def held_us(self) -> int:
-        """How far back the ring reaches."""
-        return self._ring.held_us
-
     def push(self, unit: Unit) -> None:
         """The next picture; what is no picture is not kept."""
         if unit.medium != "video":
