@@ -13,7 +13,7 @@ from agent.device.commands import Handler
 from agent.device.journal import read_moment
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
-from agent.model.command import CommandError
+from agent.model.command import CommandError, Order
 from agent.model.media import STREAMS, StreamName
 from agent.model.part import Part
 from agent.model.recording import (
@@ -82,6 +82,8 @@ class Recordings:
             "sheet": late(lambda _, wish: self._sheet(wish)),
             **self.playbacks.handlers,
             "unlock": late(lambda _, wish: self._lock(wish, is_locked=False)),
+            "upload": _no_upload,
+            "uploaded": _no_upload,
         }
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
@@ -130,6 +132,10 @@ class Recordings:
         if (index := self.index) is None:
             raise CommandError("no-disk", problem or "the recordings are not read yet: ask again in a moment")
         return index
+
+
+def _no_upload(_order: Order, _wish: object) -> None:
+    raise CommandError("unknown-file", "this camera offers no file")
 
 
 def _streams(settings: Settings) -> tuple[StreamName, ...]:

@@ -32,13 +32,15 @@ from agent.model.recording import (
 from agent.model.remote_settings import MAX_LINE_CHARS, Applied, Changes, ShownSettings
 from agent.model.signal import STRICT, JsonObject, Permission, Result
 from agent.model.still import Picture, Snapshot, Thumbnail, ThumbnailOf
+from agent.model.upload import Upload, Uploaded
 
 MAX_BLINK_S = 60.0
 LATER = object()
 """What a handler returns whose answer comes when it is known."""
 
-Way = Literal["broker", "session"]
-"""From the portal by MQTT, or from a viewer over the data channel."""
+Way = Literal["broker", "session", "portal"]
+"""From a user of the portal by MQTT; from a viewer over the data channel; from the portal itself by MQTT, in
+nobody's name: then `Command.user` is empty."""
 
 
 @with_config(STRICT)
@@ -220,6 +222,14 @@ COMMANDS: Mapping[str, CommandKind] = {
         CommandKind(
             "unlock", "recordings", "", "unlocked recordings", RecordedTime, Locked,
             about="Let recordings be removed again when their time has come",
+        ),
+        # Not audited: the portal gives them itself, and a URL is a secret.
+        CommandKind(
+            "upload", "manage", "", arguments=Upload, ways=("portal",),
+            about="Send these parts of a file to the store",
+        ),
+        CommandKind(
+            "uploaded", "manage", "", arguments=Uploaded, ways=("portal",), about="The store has this file"
         ),
         CommandKind("motion", "manage", "", result=Tuning, about="Show how motion is looked for"),
         CommandKind(

@@ -8,10 +8,10 @@ them.
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import Field, with_config
 
 from agent.model.ids import Id
-from agent.model.signal import STRICT, VERSION, Code, Detail, DetailName, Text, UnixTime, Version
+from agent.model.signal import OPEN, STRICT, VERSION, Code, Detail, DetailName, Text, UnixTime, Version
 
 Severity = Literal["info", "warning", "error"]
 Clock = Literal["running", "set", "unset"]
@@ -93,7 +93,7 @@ KINDS: dict[EventKind, Description] = {
 }
 
 
-@with_config(ConfigDict(extra="ignore", strict=True, allow_inf_nan=False))
+@with_config(OPEN)
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event."""

@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, with_config
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, with_config
 
 from agent.model.ids import Id
 from agent.model.signal import (
+    OPEN,
     STRICT,
     VERSION,
     CameraState,
@@ -26,6 +27,7 @@ from agent.model.signal import (
     Version,
 )
 from agent.model.text import clip
+from agent.model.upload import UploadSection
 
 MAX_SECTIONS_BYTES = 8 * 1024
 """Of one device. A portal keeps them for 4096, and one message takes them and the rest to a browser."""
@@ -39,9 +41,6 @@ Sections = dict[str, dict[str, Any]]
 """As they were said, in the shapes of `SectionsMessage.sections`."""
 ReadSection = Callable[[], object | None]
 """Gives a room's section, one of the dataclasses below; None where there is nothing to say."""
-
-OPEN = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
-"""A newer device's section may hold more."""
 
 
 @with_config(STRICT)
@@ -350,6 +349,7 @@ _KNOWN = {
     "settings": SettingsSection,
     "gnss": GnssSection,
     "motion": MotionSection,
+    "upload": UploadSection,
 }
 
 

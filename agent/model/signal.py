@@ -63,6 +63,8 @@ Version = Literal[1]
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 """No key too many, no "1" for 1, no NaN."""
+OPEN = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+"""What a newer device says may hold more."""
 
 
 def _is_none(value: object) -> bool:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from agent.errors import MessageError
-from agent.model.command import Order
+from agent.model.command import Order, Way
 from agent.model.event import Event, Events
 from agent.model.flat import offline
 from agent.model.health import MAX_FAULTS, Health, HealthFault
@@ -272,7 +272,8 @@ class SignalingService:
             raise MessageError("not-allowed", "a command has a session of its own")
         if (result := self._handler.answered(name)) is None:
             self._judge.check_command(command, now_unix_s, now_mono_s)
-            order = Order(name, command.name, command.arguments, command.user, command.permissions, "broker")
+            way: Way = "broker" if command.user else "portal"
+            order = Order(name, command.name, command.arguments, command.user, command.permissions, way)
             result = self._handler.on_command(order)
         if result is not None:
             self.send_result(name, result)

@@ -135,6 +135,49 @@ def test_a_keyframe_is_a_viewers_alone(device):
     assert caught.value.code == "wrong-way"
 
 
+FILE = {"file": "000000/000000001-main.mp4", "bytes": 7}
+
+
+@pytest.mark.parametrize("way", ["broker", "session"])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("upload", FILE | {"expires_unix_s": 1.0}), ("uploaded", FILE)]
+)
+def test_no_user_can_have_recordings_sent_away_or_called_sent(device, name, arguments, way):
+    with pytest.raises(MessageError) as caught:
+        device.commands.run(order(name, arguments=arguments, way=way))
+    assert (caught.value.code, device.done) == ("wrong-way", [])
+    assert device.commands.run(order(name, arguments=arguments, way="portal")).ok
+
+
+def test_the_portal_does_in_nobodys_name_nothing_that_is_a_users(device):
+    with pytest.raises(MessageError) as caught:
+        device.commands.run(order("reboot", way="portal"))
+    assert (caught.value.code, device.done) == ("wrong-way", [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"file": "../../etc/shadow"},
+        {"file": "000000/../../000000001-main.mp4"},
+        {"file": "000000/000000001-main.mp4\n"},
+        {"bytes": 0},
+        {"bytes": 2**50},
+        {"parts": [{"number": 0, "url": "https://store.example/1"}]},
+        {"parts": [{"number": 1, "url": "file:///etc/shadow"}]},
+        {"parts": [{"number": 1, "url": "https://store.example/1\r\nHost: lan"}]},
+        {"parts": [{"number": 1, "url": "https://store.example/" + "a" * 4000}]},
+        {"parts": [{"number": 1, "url": "https://store.example/1"}] * 9},
+        {"have": [0]},
+    ],
+)
+def test_an_upload_that_names_no_file_or_no_place_is_refused(device, changes):
+    asked = order("upload", arguments=FILE | {"expires_unix_s": 1.0} | changes, way="portal")
+    with pytest.raises(MessageError) as caught:
+        device.commands.run(asked)
+    assert (caught.value.code, device.done) == ("invalid", [])
+
+
 def test_a_failure_is_an_answer_and_is_repeated(device):
     device.fault = CommandError("no-led", "there is none")
     result = device.commands.run(order("identify"))

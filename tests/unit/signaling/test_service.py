@@ -531,6 +531,11 @@ def test_a_command_is_done_once_and_answered_each_time(bench):
     assert not bench.service.refused
 
 
+def test_what_is_said_in_nobodys_name_comes_from_the_portal_itself(bench):
+    bench.receive(command(user=""), "c1")
+    assert bench.handler.heard == [("command", "identify", "portal")]
+
+
 @pytest.mark.parametrize(
     ("changes", "late_s", "code"),
     [
