@@ -21,6 +21,7 @@ from agent.config.settings import (
     Settings,
     SmsSettings,
     TurnSettings,
+    UploadSettings,
     WebrtcSettings,
     parse_source,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Settings",
     "SmsSettings",
     "TurnSettings",
+    "UploadSettings",
     "WebrtcSettings",
     "load",
     "parse_source",

@@ -890,6 +890,70 @@ class MailSettings(Section):
             yield "security", "none sends passwords and pictures in the clear: for a server here alone"
 
 
+def _store_url(value: str) -> str:
+    parts = urlsplit(_without_spaces(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be https:// and a host")
+    if parts.username or parts.password:
+        raise ValueError("must not carry credentials: use access_key and secret_file")
+    return value.rstrip("/")
+
+
+class UploadSettings(Section):
+    """An S3 store that takes what cameras record, where `record.upload` of a camera says so."""
+
+    endpoint: Annotated[str, AfterValidator(_store_url)] | None = Field(
+        default=None,
+        description="Where portal, cameras and browsers reach it; by http only on a network of your own. "
+        "Default: Amazon's, of the region.",
+        examples=["https://s3.example.org"],
+    )
+    region: str = Field(
+        default="us-east-1", pattern=r"^[a-z0-9-]{1,40}$", description="As the store's operator names it."
+    )
+    bucket: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="It has to be there already.",
+        examples=["recordings"],
+    )
+    prefix: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}(/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}){0,3})?$",
+        description="Folder in the bucket, of this fleet alone: names with / between. Default: none.",
+        examples=["pinhole"],
+    )
+    path_style: bool = Field(
+        default=False,
+        description="The bucket stands in the path, and not before the host's name: for a store without "
+        "a wildcard name.",
+    )
+    access_key: str | None = Field(
+        default=None,
+        pattern=r"^[!-~]{1,128}$",
+        description="The key's id. Default: as Amazon's tools find one: in AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY, in ~/.aws, or by the machine's role.",
+        examples=["AKIAIOSFODNN7EXAMPLE"],
+    )
+    secret_file: ConfigPath | None = Field(
+        default=None, description="File that holds the key's secret.", examples=["upload-secret"]
+    )
+    url_life_s: int = Field(
+        default=3600,
+        ge=60,
+        le=86_400,
+        description="How long a camera may send by a URL; it gets others when these end.",
+    )
+    mb_a_day: int = Field(
+        default=20_000,
+        ge=1,
+        le=10_000_000,
+        description="One camera may send no more between two midnights (UTC); the rest waits.",
+    )
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        yield from _both(self.access_key, "access_key", self.secret_file, "secret_file")
+
+
 class PortalSettings(Section):
     """The web server: dashboard, sign-in, signaling gateway."""
 
@@ -975,6 +1039,7 @@ class PortalSettings(Section):
     oidc: OidcSettings | None = Field(default=None, description="Sign-in with company accounts.")
     notify: NotifySettings = Field(default_factory=NotifySettings)
     mail: MailSettings | None = Field(default=None, description="Notifications by mail.")
+    upload: UploadSettings | None = Field(default=None, description="Recordings in an S3 store.")
 
     def _rules(self) -> Iterator[tuple[str, str]]:
         yield from _both(self.cert_file, "cert_file", self.key_file, "key_file")

@@ -249,3 +249,43 @@ def test_a_port_has_one_owner(write):
         "modem.port: is ptz.port too: a port has one owner",
         "gnss.source: is ptz.port too: a port has one owner",
     ]
+
+
+UPLOAD = '[portal.upload]\nbucket = "recordings"\n'
+
+
+def test_no_store_is_set_by_default(write):
+    assert load(write("")).portal.upload is None
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('endpoint = "ftp://s3.example.org"', "endpoint"),
+        ('endpoint = "https://user:secret@s3.example.org"', "endpoint"),
+        ('endpoint = "https://s3.example.org?x=1"', "endpoint"),
+        ('access_key = "AKIA"', "access_key"),
+        ('secret_file = "secret"', "secret_file"),
+        ('prefix = "/cams"', "prefix"),
+        ('prefix = "cams/../other"', "prefix"),
+        ('prefix = "cams/"', "prefix"),
+        ("url_life_s = 59", "url_life_s"),
+        ("mb_a_day = 0", "mb_a_day"),
+    ],
+)
+def test_what_a_store_cannot_be_is_named(write, line, key):
+    (fault,) = faults(write(UPLOAD + line + "\n"))
+    assert fault.startswith(f"portal.upload.{key}")
+    assert "user:secret" not in fault
+
+
+def test_a_bucket_needs_a_name_that_is_one(write):
+    (fault,) = faults(write('[portal.upload]\nbucket = "My_Recordings"\n'))
+    assert fault.startswith("portal.upload.bucket")
+
+
+def test_a_store_in_a_folder_of_a_bucket(write):
+    text = UPLOAD + 'endpoint = "https://s3.example.org/"\nprefix = "cams/north-1"\n'
+    upload = load(write(text)).portal.upload
+    assert upload is not None
+    assert (upload.endpoint, upload.prefix) == ("https://s3.example.org", "cams/north-1")

@@ -37,6 +37,7 @@ FOREIGN = {
         "doctor/portal.py",
         "demo/supervisor.py",
     ),
+    "aiobotocore": "portal/upload/bucket.py",
     "aioice": "rtc/",
     "aiomqtt": "mqtt/broker.py",
     "aiortc": ("rtc/", "client/peer.py"),
@@ -47,6 +48,7 @@ FOREIGN = {
     "argon2": ("portal/accounts/passwords.py", "portal/accounts/desk.py"),
     "authlib": "portal/accounts/company.py",
     "av": ("camera/", "client/", "record/"),
+    "botocore": "portal/upload/bucket.py",
     "cryptography": (
         "signaling/trust.py",
         "portal/authority.py",

@@ -1,0 +1,1 @@
+"""Recordings in an S3 store: URLs with which cameras send them, and what is there."""

@@ -1,0 +1,180 @@
+"""The S3 store. The only module that imports aiobotocore; see pyproject.toml for why that one.
+
+It may be away or slow, so that each call has a bound. What goes wrong is told without a URL: whoever reads
+one may do what it was signed for.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiobotocore.session import get_session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from agent.config import UploadSettings, read_secret
+from agent.errors import PortalError
+
+TIMEOUT_S = 20.0
+"""Of one call, tries and all."""
+CONNECT_S, READ_S = 5.0, 10.0
+CONNECTIONS = 16
+LINK_LIFE_S = 300
+"""How long a link for a browser is good to begin with."""
+PAGE = 1000
+"""The most that S3 tells at once: of parts, uploads and objects."""
+_GONE = frozenset({"NoSuchUpload", "NoSuchKey", "NotFound", "404"})
+
+
+class BucketError(PortalError):
+    """The store was not reached, or did not do it; in words without a URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One that the store has."""
+
+    number: int
+    bytes: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One object."""
+
+    key: str
+    bytes: int
+
+
+class Bucket:
+    """Belongs to one event loop; see `open_bucket`."""
+
+    def __init__(self, client: Any, settings: UploadSettings) -> None:
+        self._client = client
+        self._bucket = settings.bucket
+        self._life_s = settings.url_life_s
+
+    async def size(self, key: str) -> int | None:
+        """Of an object that is there as a whole; None where there is none."""
+        found = await self._ask(self._client.head_object(Bucket=self._bucket, Key=key))
+        return None if found is None else int(found["ContentLength"])
+
+    async def begun(self, key: str) -> list[str]:
+        """Uploads of this object that are neither complete nor aborted, the oldest first."""
+        return [upload for each, upload in await self.unfinished(key) if each == key]
+
+    async def unfinished(self, prefix: str) -> list[tuple[str, str]]:
+        """Key and upload of those that are, the oldest first; MinIO knows whole keys alone."""
+        found = await self._ask(
+            self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix, MaxUploads=PAGE)
+        )
+        uploads = (found or {}).get("Uploads", [])
+        uploads.sort(key=lambda each: (each["Initiated"], each["UploadId"]))
+        return [(each["Key"], each["UploadId"]) for each in uploads]
+
+    async def begin(self, key: str, kind: str) -> str:
+        """A new upload, of this media type."""
+        made = await self._ask(
+            self._client.create_multipart_upload(Bucket=self._bucket, Key=key, ContentType=kind)
+        )
+        if made is None:
+            raise BucketError("there is no such bucket")
+        return str(made["UploadId"])
+
+    async def parts(self, key: str, upload: str) -> list[Part]:
+        """Those that the store has of an upload; none where that is over."""
+        found = await self._ask(
+            self._client.list_parts(Bucket=self._bucket, Key=key, UploadId=upload, MaxParts=PAGE)
+        )
+        parts = (found or {}).get("Parts", [])
+        return [Part(each["PartNumber"], each["Size"], each["ETag"]) for each in parts]
+
+    async def complete(self, key: str, upload: str, parts: list[Part]) -> None:
+        """Make an object of them. Where the upload is over already nothing is done."""
+        told = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+        await self._ask(
+            self._client.complete_multipart_upload(
+                Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": told}
+            )
+        )
+
+    async def abort(self, key: str, upload: str) -> None:
+        """Have the store forget what came; nothing is done where the upload is over already."""
+        await self._ask(self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload))
+
+    async def objects(self, prefix: str, after: str = "") -> list[Stored]:
+        """A page of what is there, in the order of its keys."""
+        since = {"StartAfter": after} if after else {}
+        found = await self._ask(
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=PAGE, **since)
+        )
+        return [Stored(each["Key"], each["Size"]) for each in (found or {}).get("Contents", [])]
+
+    async def part_url(self, key: str, upload: str, number: int, size_bytes: int) -> str:
+        """With it whoever has it may send this one part, of so many bytes and no others, for a while."""
+        return await self._sign(
+            "upload_part",
+            self._life_s,
+            Key=key,
+            UploadId=upload,
+            PartNumber=number,
+            ContentLength=size_bytes,
+        )
+
+    async def link(self, key: str, name: str) -> str:
+        """With it a browser saves this object under this name."""
+        said = f'attachment; filename="{name}"'
+        return await self._sign("get_object", LINK_LIFE_S, Key=key, ResponseContentDisposition=said)
+
+    async def _sign(self, operation: str, life_s: int, **params: object) -> str:
+        made = await self._ask(
+            self._client.generate_presigned_url(
+                operation, Params={"Bucket": self._bucket} | params, ExpiresIn=life_s
+            )
+        )
+        return str(made)
+
+    async def _ask(self, call: Awaitable[Any]) -> Any:
+        """None where what was asked for is not there. Raises BucketError."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await call
+        except ClientError as exc:
+            code = str(exc.response.get("Error", {}).get("Code", ""))
+            if code in _GONE:
+                return None
+            raise BucketError(f"the store says {code[:60] or 'no'}") from exc
+        except TimeoutError as exc:
+            raise BucketError("the store does not answer") from exc
+        except (BotoCoreError, OSError, ValueError) as exc:
+            raise BucketError(f"the store cannot be asked: {type(exc).__name__}") from exc
+
+
+@asynccontextmanager
+async def open_bucket(settings: UploadSettings) -> AsyncIterator[Bucket]:
+    """Asks the store for nothing yet. Raises ConfigError where the secret cannot be read."""
+    secret = read_secret(settings.secret_file) if settings.secret_file else None
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if settings.path_style else "virtual"},
+        connect_timeout=CONNECT_S,
+        read_timeout=READ_S,
+        max_pool_connections=CONNECTIONS,
+        retries={"total_max_attempts": 2, "mode": "standard"},
+        # Cameras send parts without a checksum that the upload then would ask for; and few stores know it.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    opened = get_session().create_client(
+        "s3",
+        region_name=settings.region,
+        endpoint_url=settings.endpoint,
+        aws_access_key_id=settings.access_key,
+        aws_secret_access_key=secret,
+        config=config,
+    )
+    async with opened as client:
+        yield Bucket(client, settings)
