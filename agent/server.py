@@ -171,7 +171,7 @@ class Portal:
                     tasks.start(self.events.run(), name="events"),
                     tasks.start(self._keep_trust(), name="trust"),
                     tasks.start(self.store.keep_room(), name="room"),
-                    tasks.start(self.store.listen(device_revision()), name="changes"),
+                    tasks.start(self.store.listen(device_revision(), self.notifier.wake), name="changes"),
                     tasks.start(self.notifier.run(), name="notifications"),
                 ]
                 on_ready(url)

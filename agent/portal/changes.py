@@ -19,6 +19,8 @@ PROOF_S = 30.0
 PROOF_TIMEOUT_S = 5.0
 """... and as much later as a notification may take."""
 RETRY_S = 5.0
+EVENT = "event"
+"""What is said where something happened at a camera, which is no change of a device."""
 
 Tell = Callable[[str], Awaitable[int | None]]
 """Says a channel's name on it; returns the revision, which grows with each change. Raises PortalError."""
@@ -53,21 +55,23 @@ class Changes:
         self._count = 0
         self._revision: int | None = None
         self._is_proven = self._was_warned = False
+        self._on_event: Callable[[], None] = lambda: None
         self._lost, self._heard = asyncio.Event(), asyncio.Event()
 
     def version(self) -> int | None:
         """Another number after a change; None while it is not known whether there was one."""
         return self._count if self._is_proven else None
 
-    async def run(self, tell: Tell) -> None:
-        """Listen until cancelled."""
+    async def run(self, tell: Tell, on_event: Callable[[], None] = lambda: None) -> None:
+        """Listen until cancelled. `on_event()`: there is one, or one may have been missed, or may be now."""
+        self._on_event = on_event
         while True:
             try:
                 listener = await self._open(self._token)
                 try:
                     await self._prove_while_open(listener, tell)
                 finally:
-                    self._is_proven = False
+                    self._set_proven(is_proven=False)
                     listener.close()
             except PortalError as exc:
                 log.log(
@@ -104,10 +108,16 @@ class Changes:
             raise ListenError("no notification comes through") from None
         if self._lost.is_set():
             return
-        self._is_proven, self._was_warned = True, False
+        self._set_proven(is_proven=True)
+        self._was_warned = False
         if revision != self._revision:  # also where its notification was lost
             self._revision = revision
             self._count += 1
+
+    def _set_proven(self, *, is_proven: bool) -> None:
+        was_proven, self._is_proven = self._is_proven, is_proven
+        if was_proven != is_proven:
+            self._on_event()
 
     def _take(self, listener: Listener) -> None:
         try:
@@ -115,12 +125,14 @@ class Changes:
         except ListenError as exc:
             log.debug("%s", exc)
             asyncio.get_running_loop().remove_reader(listener.fileno)
-            self._is_proven = False
+            self._set_proven(is_proven=False)
             self._lost.set()
             self._heard.set()
             return
         for word in said:
             if word == self._token:
                 self._heard.set()
+            elif word == EVENT:
+                self._on_event()
             else:
                 self._count += 1

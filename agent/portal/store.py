@@ -56,7 +56,7 @@ ROOM_INTERVAL_S = 10.0
 _MIGRATION_LOCK = 0x70696E68
 """PostgreSQL's advisory lock while one portal migrates: any number that nobody else takes."""
 _CHANNEL = "pinhole"
-"""Its notifications begin with this; see the migration `devices_5`."""
+"""Its notifications begin with this; see the migrations `devices_5` and `notify_2`."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -178,11 +178,19 @@ class Store:
             return None
         return found
 
-    async def listen(self, revision: Select[int]) -> None:
-        """Hear of changes, until cancelled; `revision` finds the number that grows with each."""
-        await (
-            asyncio.Event().wait() if self._is_sqlite else self._changes.run(partial(self._tell, revision))
-        )
+    @property
+    def hears(self) -> bool:
+        """Whether `listen` tells of each event: where not, ask."""
+        return self._changes.version() is not None
+
+    async def listen(self, revision: Select[int], on_event: Callable[[], None] = lambda: None) -> None:
+        """Hear of changes, until cancelled; `revision` finds the number that grows with each.
+
+        `on_event()` is called for each event that any portal keeps, and when `hears` becomes another.
+        """
+        if self._is_sqlite:
+            await asyncio.Event().wait()
+        await self._changes.run(partial(self._tell, revision), on_event)
 
     async def _open_listener(self, channel: str) -> Listener:
         open_one = partial(_Listener, self.engine, channel)

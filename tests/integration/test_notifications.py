@@ -1,9 +1,11 @@
 """Telling people, on both kinds of database: once, to who may watch, by whichever portal, whatever dies."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
@@ -13,12 +15,13 @@ from parts.portal import PASSWORD, USER, portal, standing_clock
 
 from agent.config import PortalSettings
 from agent.portal.accounts import users
-from agent.portal.notify import deliveries, rulebook
+from agent.portal.notify import deliveries, notifier, rulebook
 from agent.portal.notify.carrier import Carrier
 from agent.portal.notify.deliveries import LEASE_S, LIFETIME_S
 from agent.portal.notify.notifier import Notifier
 from agent.portal.notify.rules import Escalation
 from agent.portal.notify.ways import open_ways
+from agent.portal.registry import device_revision
 from agent.portal.store import Store
 
 NOW = 1_800_000_000.0
@@ -343,6 +346,44 @@ async def test_an_event_is_posted_signed_and_a_kill_between_changes_nothing(worl
     assert said["user"] == USER
     assert said["url"].startswith("https://cams.example.org/#/camera/front/")
     assert [one["event_id"] for one in said["events"]] == ["e-0"]
+
+
+@contextlib.asynccontextmanager
+async def portal_at_rest(world, database_url, monkeypatch):
+    """One that has looked, and has nothing to tell; PostgreSQL tells of events, SQLite's file is read."""
+    tells = database_url.startswith("postgresql")
+    monkeypatch.setattr(notifier, "POLL_S", 1e6 if tells else 0.1)
+    monkeypatch.setattr(notifier, "SAFETY_POLL_S", 1e6)
+    store = Store.open(database_url)
+    ways = open_ways(store, world.seal, PortalSettings(notify={"private_addresses": True}))
+    rests = Notifier(store, Carrier(world.seal, ways), dict)
+    tasks = [asyncio.create_task(store.listen(device_revision(), rests.wake))]
+    try:
+        async with asyncio.timeout(60):
+            while store.hears != tells:
+                await asyncio.sleep(0.02)
+        tasks.append(asyncio.create_task(rests.run()))
+        yield store
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        store.close()
+        await ways.close()
+
+
+async def test_what_a_portal_kept_and_left_is_told_by_another_at_rest(world, told, database_url, monkeypatch):
+    """At once, and what gathers when it is due."""
+    async with receiver() as hook:
+        told.rule(told.channel(url=f"{hook.url}/now"), kinds=("motion",), cooldown_s=0)
+        told.rule(told.channel(url=f"{hook.url}/later"), kinds=("camera-failed",), digest_s=1, name="B")
+        async with portal_at_rest(world, database_url, monkeypatch):
+            for count in (1, 2):
+                told.happen(time.time())
+                await hook.until(count)
+            told.happen(time.time(), kind="camera-failed")
+            await hook.until(3)
+    assert [path for path, _, _ in hook.got] == ["/now", "/now", "/later"]
 
 
 async def ask(http, part, path, body=None):

@@ -25,7 +25,9 @@ AT_ONCE = 8
 """Messages under way; of one channel, one."""
 SEND_TIMEOUT_S = LEASE_S / 2
 POLL_S = 10.0
-"""How often to look for what another portal has left; where the database tells of changes, after those."""
+"""How often to look for what another portal has left, where the database tells of nothing, ..."""
+SAFETY_POLL_S = 300.0
+"""... and where it tells: of its word alone, or if the clock was set anew."""
 SHORTEST_S = 0.2
 RETRY_S = 5.0
 PRUNE_EVERY_S = 3600.0
@@ -73,13 +75,15 @@ class Notifier:
         async with TaskGroup() as group:
             try:
                 while True:
-                    await self._rest(await self._look(group))
+                    # Before the look: what comes in between is seen next time.
+                    version = self._store.version(sure=True)
+                    await self._rest(await self._look(group), version)
             finally:
                 for task in self._busy.values():
                     task.cancel()
 
-    async def _look(self, group: TaskGroup) -> float | None:
-        """Judge and take; returns for how many seconds there is nothing to do, None where nothing waits."""
+    async def _look(self, group: TaskGroup) -> float:
+        """Judge and take; returns for how many seconds there is nothing to do."""
         self._wake.clear()
         try:
             while await self._store.run(lambda db: judge_new(db, self._clock())) == BATCH:
@@ -89,7 +93,8 @@ class Notifier:
             if self._faults.note(time.monotonic()):
                 _warn("nobody is told of anything for now", exc)
             return RETRY_S
-        return None if due_at is None else max(SHORTEST_S, min(POLL_S, due_at - self._clock()))
+        due_s = SAFETY_POLL_S if due_at is None else due_at - self._clock()
+        return max(SHORTEST_S, min(SAFETY_POLL_S, due_s))
 
     async def _take(self, group: TaskGroup) -> float | None:
         prune = time.monotonic() >= self._prune_at_s
@@ -116,17 +121,19 @@ class Notifier:
             task.add_done_callback(partial(self._on_told, one.channel))
         return due_at
 
-    async def _rest(self, seconds: float | None) -> None:
-        """Until somebody wakes us, something is due, or another program has changed the database."""
-        version = self._store.version(sure=True)
+    async def _rest(self, seconds: float, version: int | None) -> None:
+        """Until somebody wakes us, something is due, or another program may have brought something about."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + seconds
         while True:
+            is_told, left_s = self._store.hears, end_s - loop.time()
             # In step with all else that looks around now and then.
-            wait_s = POLL_S - asyncio.get_running_loop().time() % POLL_S if seconds is None else seconds
+            wait_s = left_s if is_told else min(left_s, POLL_S - loop.time() % POLL_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
-            is_quiet = seconds is None and version is not None and self._store.version(sure=True) == version
-            if self._wake.is_set() or not is_quiet:
+            is_quiet = is_told or (version is not None and self._store.version(sure=True) == version)
+            if self._wake.is_set() or not is_quiet or loop.time() >= end_s:
                 return
 
     def _on_told(self, channel: int, _task: object) -> None:

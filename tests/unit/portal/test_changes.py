@@ -78,9 +78,9 @@ def server():
 
 
 @contextlib.asynccontextmanager
-async def listening(server):
+async def listening(server, on_event=lambda: None):
     heard, clock = Changes(server.open), LoopClock()
-    task = asyncio.create_task(heard.run(server.tell))
+    task = asyncio.create_task(heard.run(server.tell, on_event))
     try:
         yield heard, clock
     finally:
@@ -141,6 +141,22 @@ async def test_a_change_whose_notification_alone_was_lost_is_seen_at_the_next_pr
         server.revision += 1
         await clock.after(changes.PROOF_S + 0.1)
         assert heard.version() not in (None, before)
+
+
+async def test_an_event_is_no_change_and_is_told_of_and_so_is_when_one_may_be_missed(server):
+    heard_it = []
+    async with listening(server, lambda: heard_it.append(None)) as (heard, clock):
+        before = await clock.until(heard.version)
+        assert len(heard_it) == 1, "now it hears"
+        server.say(changes.EVENT)
+        await clock.after(0.1)
+        assert len(heard_it) == 2
+        assert heard.version() == before
+        server.kill()
+        await clock.after(0.1)
+        assert len(heard_it) == 3, "now it does not"
+        await clock.until(heard.version)
+        assert len(heard_it) == 4
 
 
 async def test_what_does_not_come_through_is_said_once(server, caplog):

@@ -40,6 +40,8 @@ async def test_the_notifier_outlives_whatever_a_look_meets(error, monkeypatch, c
     looks = asyncio.Queue()
 
     class Broken:
+        hears = False
+
         async def run(self, _work):
             looks.put_nowait(None)
             raise error
