@@ -9,12 +9,12 @@ from pydantic import TypeAdapter
 
 from agent.camera.capture import Capture
 from agent.camera.luma import LumaTap
-from agent.camera.moment import now_us
 from agent.config import Settings
 from agent.device.commands import Handler
 from agent.device.journal import Journal
 from agent.device.late import Work
 from agent.device.ledger import Ledger
+from agent.model.clock import now_us
 from agent.model.command import CommandError, Order
 from agent.model.motion import Tuning
 from agent.model.part import Part

@@ -1,7 +1,6 @@
 """Builds the recorder, and hands `app.py` its commands, its work and its section."""
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from agent.device.commands import Handler
 from agent.device.journal import read_moment
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
+from agent.model.clock import now_us
 from agent.model.command import CommandError, Order
 from agent.model.media import STREAMS, StreamName
 from agent.model.part import Part
@@ -107,12 +107,12 @@ class Recordings:
         if not wish.seconds:
             self._end_by_hand()
             return
-        self.recorder.begin(BY_HAND, _now_us())
+        self.recorder.begin(BY_HAND, now_us())
         self._by_hand = asyncio.get_running_loop().call_later(wish.seconds, self._end_by_hand)
 
     def _end_by_hand(self) -> None:
         self._by_hand = None
-        self.recorder.end(BY_HAND, _now_us())
+        self.recorder.end(BY_HAND, now_us())
 
     async def _lock(self, wish: RecordedTime, *, is_locked: bool) -> Locked:
         index, cap_bytes = self._used_index(), self.section().cap_bytes
@@ -163,8 +163,4 @@ def _place(settings: Settings) -> Place:
 
 def _read_clock() -> tuple[int, bool]:
     moment = read_moment()
-    return int(moment.unix_s * 1e6) - _now_us(), moment.is_clock_set
-
-
-def _now_us() -> int:
-    return time.monotonic_ns() // 1000
+    return int(moment.unix_s * 1e6) - now_us(), moment.is_clock_set

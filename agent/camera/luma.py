@@ -9,9 +9,9 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from agent.camera.color import LIMITED
-from agent.camera.moment import now_us
 from agent.camera.pixels import Layout
 from agent.errors import CameraError
+from agent.model.clock import now_us
 from agent.model.motion import Luma
 
 INTERVAL_US = 200_000

@@ -1,12 +1,6 @@
 """When a picture was taken, on the monotonic clock."""
 
-import time
-
 CLOCK_SLACK_US = 1_000_000
-
-
-def now_us() -> int:
-    return time.monotonic_ns() // 1000
 
 
 def capture_time_us(stamp_us: int | None, at_us: int) -> int:

@@ -9,9 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from agent.camera.masking import Masking
-from agent.camera.moment import now_us
 from agent.camera.pixels import Layout
 from agent.errors import CameraError
+from agent.model.clock import now_us
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from agent.camera.duo import preview_size
 from agent.camera.exposure import controls
 from agent.camera.hdr import set_sensor_hdr
 from agent.camera.masking import Masking
-from agent.camera.moment import capture_time_us, now_us
+from agent.camera.moment import capture_time_us
 from agent.camera.pi_encoders import Steered, is_software, make_output, pixel_formats, steer
 from agent.camera.pi_masking import make_pre_callback
 from agent.camera.pixels import Layout, agree
@@ -25,6 +25,7 @@ from agent.camera.sensor import RATE_SLACK, SensorMode, choose_mode, parse_modes
 from agent.camera.source import Demands, Formats, OnUnit
 from agent.config import CameraSettings
 from agent.errors import CameraError
+from agent.model.clock import now_us
 from agent.model.media import EncoderDemand, StreamName
 
 log = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable
 
 from agent.camera.duo import Duo
-from agent.camera.moment import now_us
 from agent.camera.source import Formats
 from agent.camera.worker import Worker
+from agent.model.clock import now_us
 from agent.model.media import EncoderDemand, StreamName
 
 

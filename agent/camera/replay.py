@@ -13,13 +13,13 @@ from agent.camera import film
 from agent.camera.duo import Duo
 from agent.camera.losses import Losses
 from agent.camera.masking import Masking
-from agent.camera.moment import now_us
 from agent.camera.pace import Stamps
 from agent.camera.projector import Projector, seconds_to
 from agent.camera.source import Demands, Formats, OnUnit
 from agent.camera.transcoder import Transcoder
 from agent.config import CameraSettings
 from agent.errors import CameraError
+from agent.model.clock import now_us
 
 MAX_WIDTH_PX, MAX_HEIGHT_PX = 1920, 1080
 HOLD_S = 1 / film.MIN_FPS

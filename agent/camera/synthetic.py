@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from agent.camera.duo import Duo
 from agent.camera.masking import Masking
-from agent.camera.moment import now_us
 from agent.camera.pace import Pace
 from agent.camera.picture import TestPicture
 from agent.camera.projector import Projector, seconds_to
 from agent.camera.source import Demands, Formats, OnUnit
 from agent.config import CameraSettings
+from agent.model.clock import now_us
 
 WIDTH_PX, HEIGHT_PX, FPS = 1280, 720, 30.0
 

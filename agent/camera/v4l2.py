@@ -17,13 +17,14 @@ from agent.camera.annexb import UnitMaker
 from agent.camera.duo import Duo
 from agent.camera.losses import Losses
 from agent.camera.masking import Masking
-from agent.camera.moment import capture_time_us, now_us
+from agent.camera.moment import capture_time_us
 from agent.camera.source import Demands, Formats, OnUnit
 from agent.camera.transcoder import Transcoder
 from agent.camera.vui import name_colors
 from agent.camera.worker import Worker
 from agent.config import CameraSettings
 from agent.errors import CameraError
+from agent.model.clock import now_us
 from agent.model.media import EncoderDemand, StreamFormat, StreamName, Unit
 
 log = logging.getLogger(__name__)

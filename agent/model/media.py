@@ -34,7 +34,7 @@ class Unit:
     data: bytes
     """A picture is an access unit in H.264 Annex B; SPS and PPS stand before each IDR."""
     capture_us: int
-    """`time.monotonic_ns() // 1000` when it was taken."""
+    """By `clock.now_us`, when it was taken."""
     epoch: int
     """Counts up by one for each start of the encoder; references never cross it."""
     is_keyframe: bool

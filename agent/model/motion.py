@@ -21,7 +21,7 @@ class Luma:
     width_px: int
     height_px: int
     capture_us: int
-    """`time.monotonic_ns() // 1000` when it was taken."""
+    """By `clock.now_us`, when it was taken."""
 
 
 def _check_name(name: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import PinholeError
+from agent.model.clock import now_us
 from agent.model.disk import is_mounted
 from agent.model.media import STREAMS, StreamName
 from agent.record.cleaner import Bounds, Cleaner, NoRoomError, read_space
@@ -85,7 +86,7 @@ class Opened:
 
     def make_room(self, needed_bytes: int) -> None:
         """For a file."""
-        wall_us = time.monotonic_ns() // 1000 + self.read_clock()[0]
+        wall_us = now_us() + self.read_clock()[0]
         self.cleaner.make_room(needed_bytes or FIRST_BYTES, wall_us)
 
     def look_at_clock(self) -> None:

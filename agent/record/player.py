@@ -14,6 +14,7 @@ from functools import partial
 from typing import Literal, Protocol
 
 from agent.errors import PinholeError
+from agent.model.clock import now_us
 from agent.model.command import CommandError
 from agent.model.media import RtpFrame, StreamName, Unit
 from agent.model.pacing import Room
@@ -186,13 +187,13 @@ class Player:
                 await self._catch_up(self._position_us)
 
     async def _play(self, wish: Wish) -> None:
-        head = Playhead(self._position_us, wish.speed, _now_us())
+        head = Playhead(self._position_us, wish.speed, now_us())
         is_by_keyframes = wish.speed > IDR_SPEED or wish.speed < 0
         shown_us = 0
         while not self._ordered.is_set():
             if self._is_torn() or await self._has_turned(wish):
                 await self._catch_up(self._position_us)
-                head.slip(self._position_us, _now_us())
+                head.slip(self._position_us, now_us())
             unit = await (self._tape.next_keyframe(wish.speed) if is_by_keyframes else self._tape.next())
             if unit is None:
                 self._state = "ended"
@@ -200,15 +201,15 @@ class Player:
                     return
                 continue
             self._state = "playing"
-            due_us = head.due_us(unit.wall_us, _now_us(), is_after_gap=unit.is_after_gap)
+            due_us = head.due_us(unit.wall_us, now_us(), is_after_gap=unit.is_after_gap)
             if is_by_keyframes and due_us - shown_us < MIN_INTERVAL_US:
                 continue
-            if await self._is_ordered((due_us - _now_us()) / 1e6):
+            if await self._is_ordered((due_us - now_us()) / 1e6):
                 if not is_by_keyframes:
                     self._tape.put_back(unit)
                 return
             if await self._is_held_up():
-                head.slip(unit.wall_us, _now_us())
+                head.slip(unit.wall_us, now_us())
             self._show(unit, due_us)
             shown_us = due_us
 
@@ -244,7 +245,7 @@ class Player:
         if not self._library.has("preview" if before == "main" else "main"):
             return False
         self._judged_s, room = now_s, self._screen.room
-        if room.is_stalled or self._choice.update(room.carries_bps, self._main_bps, _now_us()) == before:
+        if room.is_stalled or self._choice.update(room.carries_bps, self._main_bps, now_us()) == before:
             return False
         kbps = room.carries_bps // 1000
         log.info("a viewer whose link has %d kb/s is shown the recorded %s", kbps, self._choice.stream)
@@ -275,12 +276,12 @@ class Player:
                 self._tape.put_back(unit)
                 return
             await self._is_held_up()
-            self._show(unit, _now_us())
+            self._show(unit, now_us())
 
     async def _step(self, pictures: int) -> None:
         for _ in range(pictures):
             if unit := await self._tape.next():
-                self._show(unit, _now_us())
+                self._show(unit, now_us())
         if pictures < 0:  # a decoder gets there from the keyframe before it
             await self._catch_up(await self._tape.time_before(self._position_us, -pictures))
 
@@ -318,7 +319,3 @@ class Player:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, RIGHT_S)):
                     await self._ordered.wait()
-
-
-def _now_us() -> int:
-    return time.monotonic_ns() // 1000

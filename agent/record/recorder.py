@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.config.settings import RecordSettings
+from agent.model.clock import now_us
 from agent.model.event import EventKind
 from agent.model.hours import parse_hours
 from agent.model.log_limit import LogLimit
@@ -174,7 +175,7 @@ class Recorder:
             )
         )
         if not self._causes:
-            left_s = self._settings.post_s - (_now_us() - at_us) / 1e6
+            left_s = self._settings.post_s - (now_us() - at_us) / 1e6
             self._calm = asyncio.get_running_loop().call_later(max(0.0, left_s), self._calm_down)
         self._on_change()
 
@@ -198,7 +199,7 @@ class Recorder:
                 self._attached.pop(stream).close()
             self._cancel_calm()
             for cause in tuple(self._causes):
-                self.end(cause, _now_us())
+                self.end(cause, now_us())
             self._cancel_calm()
             for track in self._tracks.values():
                 track.stop()
@@ -218,7 +219,7 @@ class Recorder:
                 reading.enter_context(self._sources[stream].reading(track))
                 if self._is_base or self._causes or self._calm:
                     track.hurry(is_urgent=bool(self._causes))
-                    track.begin(_now_us())
+                    track.begin(now_us())
         for stream in gone:  # last, so that the camera goes on
             self._attached.pop(stream).close()
         if tuple(self._tracks) != wanted:
@@ -238,12 +239,12 @@ class Recorder:
             self._is_base = is_base
             for track in self._tracks.values():
                 if is_base:
-                    track.begin(_now_us())
+                    track.begin(now_us())
                 elif not self._causes and not self._calm:
                     track.end()
             self._on_change()
         for track in self._tracks.values():
-            track.flush_stale(_now_us())
+            track.flush_stale(now_us())
         self._tell_recovery()
         self._tell_losses()
 
@@ -268,7 +269,7 @@ class Recorder:
             return
         worth = max(self._causes.values(), key=lambda one: (one.tier, one.at_us))
         event = next((one.event for one in reversed(self._causes.values()) if one.event), "")
-        self._do(keep_for(worth.tier, event, since_us, _now_us()))
+        self._do(keep_for(worth.tier, event, since_us, now_us()))
 
     def _put(self, piece: Piece) -> bool:
         return self._card is not None and self._card.put(piece)
@@ -291,7 +292,7 @@ class Recorder:
             self._on_event(kind, f"Nothing is recorded: {report.problem}", {})
         elif before.problem and not report.problem:
             self._well_since_s = now_s
-            self._keep(_now_us())  # the writers are new
+            self._keep(now_us())  # the writers are new
         index = self.index
         is_near = index and report.cap_bytes and index.locked_bytes > LOCKED_WARN_SHARE * report.cap_bytes
         if index and is_near and now_s - self._locked_told_s >= 24 * RARELY_S:
@@ -322,7 +323,3 @@ class Recorder:
 def _ring_bytes(most_bps: int, span_us: int) -> int:
     """Twice what the stream takes in that time, since an encoder is not held to its rate by the second."""
     return min(MAX_RING_BYTES, max(1 << 20, 2 * span_us * most_bps // 8_000_000))
-
-
-def _now_us() -> int:
-    return time.monotonic_ns() // 1000

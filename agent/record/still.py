@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from agent.errors import CameraError
+from agent.model.clock import now_us
 from agent.model.media import StreamName, Unit
 from agent.model.still import (
     ICON_WIDTH_PX,
@@ -116,7 +117,7 @@ class Stills:
         has_preview: Callable[[], bool],
         kind: Callable[[], str],
         problem: Callable[[], str],
-        now_us: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
+        now_us: Callable[[], int] = now_us,
     ) -> None:
         """`has_preview`, `kind` and `problem` are those of the camera, the last one empty while it works."""
         self._streams = streams

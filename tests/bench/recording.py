@@ -87,7 +87,7 @@ class Camera:
 async def measure(mode, seconds, groups, folder):
     """CPU share of a core, bytes of memory more, bytes to the disk a second."""
     camera = Camera(groups)
-    recorder._now_us = lambda: camera.now_us
+    recorder.now_us = lambda: camera.now_us
     rss_before = rss_bytes()
     it = recorder.Recorder(
         RecordSettings(mode="off" if mode == "off" else "event" if mode != "continuous" else mode),

@@ -94,7 +94,7 @@ def clock(monkeypatch):
     """The recorder's time is the camera's."""
 
     def follow(camera):
-        monkeypatch.setattr(recorder_module, "_now_us", lambda: camera.now_us)
+        monkeypatch.setattr(recorder_module, "now_us", lambda: camera.now_us)
         return camera
 
     return follow
