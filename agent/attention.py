@@ -70,7 +70,7 @@ class Attention:
         self.sections["motion"] = watch.section
         self.handlers = lambda late: {
             "motion": lambda _, __: watch.tuning,
-            "set-motion": late(lambda _, tuning: watch.tune(tuning)),
+            "set-motion": late(lambda _, wish: watch.tune(wish)),
             "motion-now": lambda _, __: watch.now(),
         }
         self._parts.append(Part("motion", watch.run, on_change))

@@ -19,6 +19,7 @@ from agent.control.allowance import DataAllowance
 from agent.control.budget import month_of
 from agent.device.commands import Handler
 from agent.device.journal import read_moment
+from agent.device.late import Work
 from agent.device.ledger import Ledger
 from agent.device.power import PAUSE_S, Power
 from agent.device.release import ReleaseDesk
@@ -54,7 +55,7 @@ class Follower(Protocol):
     """What covers the picture, and has to know where the head stands."""
 
     def on_place(self, preset: int | None) -> None: ...
-    def on_other_preset(self, preset: int) -> None: ...
+    async def on_other_preset(self, preset: int) -> None: ...
     def section(self) -> MasksSection: ...
 
 
@@ -98,6 +99,8 @@ class SerialDevices:
         """By command of the table in `agent/model/command.py`."""
         self.pictures: dict[str, Callable[[Any], Awaitable[Thumbnail]]] = {}
         """By command as well: what brings a picture, and takes a moment."""
+        self.works: dict[str, Work] = {}
+        """By command too: what is answered when it is done."""
         self._parts: list[Part] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self._lifeline: Lifeline | None = None
@@ -291,6 +294,7 @@ class SerialDevices:
         )
         self.sections["ptz"] = ptz.desk.section
         self.handlers |= ptz.orders.handlers()
+        self.works |= ptz.orders.works()
         self.open_stick, self.on_right_lost = ptz.desk.open, ptz.desk.on_right_lost
         self.is_head_moving = lambda: ptz.desk.head.is_moving(time.monotonic())
         self._add("ptz", ptz.runner.run)

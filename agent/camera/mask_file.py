@@ -10,6 +10,7 @@ against him nothing here helps. It tells what broke, what was edited, and what c
 import base64
 import json
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ class MaskFile:
         self._key = key
         self._highest = 0
         """Of the versions that could be read: the next one is above it."""
+        self._writing = threading.Lock()
 
     def load(self) -> KeptMasks | None:
         """What was kept last; None where nothing ever was. Raises MaskFileError that says what is wrong."""
@@ -105,10 +107,16 @@ class MaskFile:
         return self._highest + 1
 
     def keep(self, masks: KeptMasks) -> None:
-        """Instead of whatever is there. Raises ConfigError, with what was there still in force."""
-        self._write(self._masks, TypeAdapter(KeptMasks), masks)
-        self._highest = max(self._highest, masks.version)
-        self._write_count(masks.version)
+        """Instead of whatever is there. Raises ConfigError, with what was there still in force.
+
+        In any thread, and in the order of their versions: one that a disk held up never replaces a later one.
+        """
+        with self._writing:
+            if masks.version <= self._highest:
+                raise ConfigError(f"{self._masks}: other masks were kept there meanwhile")
+            self._write(self._masks, TypeAdapter(KeptMasks), masks)
+            self._highest = masks.version
+            self._write_count(masks.version)
 
     def _write_count(self, version: int) -> None:
         try:

@@ -1,9 +1,11 @@
 """Which masks are in force: from the disk, by command, and what becomes of the picture in a doubt."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 from agent.camera.capture import Capture
 from agent.camera.mask_file import KeptMasks, MaskFile, MaskFileError, View
@@ -16,10 +18,15 @@ from agent.model.event import EventKind
 from agent.model.masks import MaskState, SetMasks, ShownMasks, parse_polygon
 from agent.model.media import STREAMS, Need
 from agent.model.sections import MasksSection
+from agent.model.threads import HungCallError, call_in_thread
 
 log = logging.getLogger(__name__)
 
 SET_AGAIN = "set the masks anew: on the camera's page under Privacy masks, or by the command set-masks"
+
+KEEP_S = 10.0
+"""A card may take a second for the masks, and one that fails may never answer."""
+UNSURE = "the disk did not answer when masks were set, so that nobody knows which ones it has"
 
 OTHER_SIGHT = (
     "another camera runs than the masks' one, "
@@ -91,7 +98,7 @@ class Privacy:
         """Read the disk: before the camera is opened, which takes `masking`. `name` is for the overlay."""
         self._file, self._around = file, around
         self.masking = Masking(overlay=Overlay.wanted(settings.overlay, name))
-        self.handlers = {"masks": self.show, "set-masks": self.set}
+        self._changing = asyncio.Lock()
         self._view, self._has_head = view_of(settings), has_head
         self._kept: KeptMasks | None = None
         self._problem = ""
@@ -132,26 +139,32 @@ class Privacy:
             )
             self._around.on_event("mask-failed", f"the picture is blank: {OTHER_SIGHT}", {})
 
-    def on_other_preset(self, preset: int) -> None:
+    async def on_other_preset(self, preset: int) -> None:
         """It is another place from now on, or none. Raises CommandError where that cannot be kept."""
-        kept = self._kept
-        if kept is None or not kept.polygons or kept.preset != preset or kept.is_moved:
-            return
-        moved = kept.model_copy(update={"version": self._file.next_version(), "is_moved": True})
-        self._keep(moved)
-        self._kept, self._problem = (
-            moved,
-            self._problem or _misfit(moved, self._view, has_head=self._has_head),
-        )
-        self.masking.show(self._cover())
-        self._around.on_event("mask-failed", f"the picture is blank: {self._problem}", {})
-        self._around.on_change()
+        async with self._changing:
+            kept = self._kept
+            if kept is None or not kept.polygons or kept.preset != preset or kept.is_moved:
+                return
+            moved = kept.model_copy(update={"version": self._file.next_version(), "is_moved": True})
+            await self._keep(moved)
+            self._kept = moved
+            self._blank(self._problem or _misfit(moved, self._view, has_head=self._has_head))
 
-    def _keep(self, masks: KeptMasks) -> None:
+    async def _keep(self, masks: KeptMasks) -> None:
+        """On disk; until then what was in force stays so."""
         try:
-            self._file.keep(masks)
+            await call_in_thread("masks", KEEP_S, partial(self._file.keep, masks))
         except ConfigError as exc:
             raise CommandError("not-kept", f"nothing was changed: {exc}") from exc
+        except HungCallError as exc:
+            self._blank(UNSURE)
+            raise CommandError("not-kept", f"the picture is blank now: {UNSURE}; {SET_AGAIN}") from exc
+
+    def _blank(self, problem: str) -> None:
+        self._problem = problem
+        self.masking.show(self._cover())
+        self._around.on_event("mask-failed", f"the picture is blank: {problem}", {})
+        self._around.on_change()
 
     def show(self, _order: Order, _wish: object) -> ShownMasks:
         """The command `masks`."""
@@ -166,8 +179,36 @@ class Privacy:
             set_by=kept.set_by if kept else "",
         )
 
-    def set(self, order: Order, wish: SetMasks) -> ShownMasks:
-        """The command `set-masks`; what it answers is in force. Raises CommandError."""
+    async def set(self, order: Order, wish: SetMasks) -> ShownMasks:
+        """The command `set-masks`, one after the other; what it answers is in force. Raises CommandError."""
+        async with self._changing:
+            await self._set(order, wish)
+            return self.show(order, wish)
+
+    async def _set(self, order: Order, wish: SetMasks) -> None:
+        self._check(wish)
+        kept = KeptMasks(
+            version=self._file.next_version(),
+            polygons=wish.polygons,
+            preset=wish.preset,
+            view=self._view,
+            set_at=self._around.now(),
+            set_by=order.user[:256],
+            sight=self.masking.sight,
+        )
+        await self._keep(kept)
+        self._kept, self._problem = kept, ""
+        self.masking.show(self._cover())
+        capture = self._around.capture()
+        if self.masking.is_bypassed and not self.masking.is_clear:
+            capture.restart()
+        self._around.on_covered()
+        for stream in STREAMS:  # or what was seen before shines through for a while
+            capture.request_keyframe(stream, Need.START)
+        self._around.on_change()
+
+    def _check(self, wish: SetMasks) -> None:
+        """Whether it fits what the camera shows now. Raises CommandError."""
         if self._has_head and wish.polygons and not wish.preset:
             raise CommandError(
                 "needs-preset",
@@ -189,26 +230,6 @@ class Privacy:
                 "the camera has not run since the agent started, so nobody knows what it shows: watch its "
                 "picture, or have a snapshot taken, and set the masks then",
             )
-        kept = KeptMasks(
-            version=self._file.next_version(),
-            polygons=wish.polygons,
-            preset=wish.preset,
-            view=self._view,
-            set_at=self._around.now(),
-            set_by=order.user[:256],
-            sight=self.masking.sight,
-        )
-        self._keep(kept)
-        self._kept, self._problem = kept, ""
-        self.masking.show(self._cover())
-        capture = self._around.capture()
-        if self.masking.is_bypassed and not self.masking.is_clear:
-            capture.restart()
-        self._around.on_covered()
-        for stream in STREAMS:  # or what was seen before shines through for a while
-            capture.request_keyframe(stream, Need.START)
-        self._around.on_change()
-        return self.show(order, wish)
 
     def _words(self) -> str:
         if self._problem:

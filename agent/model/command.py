@@ -16,7 +16,7 @@ from agent.errors import MessageError
 from agent.model.export import Exported, ExportWanted
 from agent.model.masks import SetMasks, ShownMasks
 from agent.model.modem_history import ModemHistory
-from agent.model.motion import MotionNow, Tuning
+from agent.model.motion import MotionNow, Retuning, Tuning
 from agent.model.recording import (
     Locked,
     Play,
@@ -233,8 +233,8 @@ COMMANDS: Mapping[str, CommandKind] = {
         ),
         CommandKind("motion", "manage", "", result=Tuning, about="Show how motion is looked for"),
         CommandKind(
-            "set-motion", "manage", "", "changed what counts as motion", Tuning, Tuning,
-            about="Say how motion is looked for; at once, and without zones there are none",
+            "set-motion", "manage", "", "changed what counts as motion", Retuning, Tuning,
+            about="Say how motion is looked for, at once; what is not named stays",
         ),
         # Five times a second in a session, while somebody tunes it.
         CommandKind(

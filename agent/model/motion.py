@@ -90,3 +90,22 @@ class Tuning:
     """Smaller things are no motion, in percent of the picture."""
     zones: Annotated[tuple[Zone, ...], Field(max_length=MAX_ZONES)] = ()
     """The whole picture where there is none but those that are ignored."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Retuning:
+    """What of the tuning shall be another; the rest stays."""
+
+    sensitivity: Sensitivity | None = None
+    min_size_percent: MinSize | None = None
+    zones: Annotated[tuple[Zone, ...], Field(max_length=MAX_ZONES)] | None = None
+    """All of them, where any is another."""
+
+    def of(self, before: Tuning) -> Tuning:
+        """The whole tuning from now on."""
+        return Tuning(
+            before.sensitivity if self.sensitivity is None else self.sensitivity,
+            before.min_size_percent if self.min_size_percent is None else self.min_size_percent,
+            before.zones if self.zones is None else self.zones,
+        )

@@ -4,16 +4,21 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from agent.model.motion import Luma, MotionNow, Tuning
+from agent.model.command import CommandError
+from agent.model.motion import Luma, MotionNow, Retuning, Tuning
 from agent.model.sections import MotionSection
+from agent.model.threads import HungCallError, call_in_thread
 from agent.motion.detector import Detector, Motion
 from agent.motion.episodes import Episode, Episodes, Phase, Turn
 
 TICK_S = 1.0
 """How soon it is noticed that no picture comes."""
 AWAY_S = 3.0
+STORE_S = 10.0
+"""A card may take a second to keep a tuning."""
 
 OnLuma = Callable[[Luma], None]
 
@@ -82,12 +87,16 @@ class MotionWatch:
         self._luma, self._motion = luma, self._detector.on_picture(luma)
         self._turn(self._episodes.on(self._motion))
 
-    async def tune(self, tuning: Tuning) -> Tuning:
-        """From the next sample on, and after every restart."""
-        self.tuning = tuning
+    async def tune(self, wish: Retuning) -> Tuning:
+        """From the next sample on, and after every restart. Raises CommandError."""
+        self.tuning = tuning = wish.of(self.tuning)
         self._detector.tune(tuning)
-        async with self._storing:  # in their order; a card may take a second for one
-            await asyncio.to_thread(self._store.write, tuning)
+        async with self._storing:  # in their order
+            try:
+                await call_in_thread("tuning", STORE_S, partial(self._store.write, tuning))
+            except HungCallError as exc:
+                words = "it is in force, but the disk does not answer: after a restart it may be as before"
+                raise CommandError("not-kept", words) from exc
         return tuning
 
     def section(self) -> MotionSection:

@@ -1,6 +1,6 @@
 """What each `ptz-` command of the table does with a head."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agent.model.command import (
@@ -29,10 +29,14 @@ from agent.serial.ptz.motion import (
 from agent.serial.ptz.motion import Order as HeadOrder
 
 
+async def leave_alone(_preset: int) -> None:
+    """Nobody relies on presets."""
+
+
 class Orders:
     """Handlers of the table of commands; they raise CommandError."""
 
-    def __init__(self, desk: Desk, on_other: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, desk: Desk, on_other: Callable[[int], Awaitable[None]] = leave_alone) -> None:
         """`on_other` hears of a preset that is another place from now on, or none.
 
         It may raise CommandError, and nothing is changed then.
@@ -46,12 +50,14 @@ class Orders:
             "ptz-take": self._take,
             "ptz-home": self._home,
             "ptz-go": self._go,
-            "ptz-keep": self._keep,
-            "ptz-forget": self._forget,
             "ptz-tour": self._tour,
             "ptz-move": self._move,
             "ptz-calibrate": self._calibrate,
         }
+
+    def works(self) -> dict[str, Callable[[Order, Any], Awaitable[None]]]:
+        """By name as well: they wait for who relies on a preset, and for his disk."""
+        return {"ptz-keep": self._keep, "ptz-forget": self._forget}
 
     def _stop(self, _: Order, __: object) -> None:
         """Whoever holds it: to stop is never wrong."""
@@ -70,14 +76,15 @@ class Orders:
         self._check(wish.number)
         self._do(order, GoPreset(wish.number))
 
-    def _keep(self, order: Order, wish: PtzKeep) -> None:
+    async def _keep(self, order: Order, wish: PtzKeep) -> None:
         self._check(wish.number)
-        memory = self._desk.memory.keep(Preset(wish.number, wish.name))
-        self._change(order, KeepPreset(wish.number))
-        self._desk.remember(memory)
+        preset = Preset(wish.number, wish.name)
+        self._desk.memory.keep(preset)  # where there is no room nothing is changed
+        await self._change(order, KeepPreset(wish.number))
+        self._desk.remember(self._desk.memory.keep(preset))
 
-    def _forget(self, order: Order, wish: PtzNumber) -> None:
-        self._change(order, ForgetPreset(wish.number))
+    async def _forget(self, order: Order, wish: PtzNumber) -> None:
+        await self._change(order, ForgetPreset(wish.number))
         self._desk.remember(self._desk.memory.forget(wish.number))
 
     def _tour(self, order: Order, wish: PtzTour) -> None:
@@ -132,11 +139,11 @@ class Orders:
         if self._desk.settings.protocol.startswith("visca") and max(numbers, default=0) > visca.MAX_PRESET:
             raise CommandError("unknown-preset", f"VISCA's presets are 1 to {visca.MAX_PRESET}")
 
-    def _change(self, order: Order, change: KeepPreset | ForgetPreset) -> None:
+    async def _change(self, order: Order, change: KeepPreset | ForgetPreset) -> None:
         """Who relies on the preset hears of it first, and may refuse."""
         self._desk.claim(_person(order), self._desk.clock())
-        self._on_other(change.number)
-        self._desk.head.order(change, now_s=self._desk.clock())
+        await self._on_other(change.number)
+        self._do(order, change)  # unless somebody else took the head meanwhile
 
     def _do(self, order: Order, *orders: HeadOrder) -> None:
         now_s = self._desk.clock()

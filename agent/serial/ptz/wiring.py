@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from agent.serial.ptz.driver import Driver
 from agent.serial.ptz.head import Head
 from agent.serial.ptz.memory import Store
 from agent.serial.ptz.motion import Limits
-from agent.serial.ptz.orders import Orders
+from agent.serial.ptz.orders import Orders, leave_alone
 from agent.serial.ptz.pelco_head import PelcoHead
 from agent.serial.ptz.runner import Runner, Wire
 from agent.serial.ptz.udp import UdpWire
@@ -51,7 +51,7 @@ def build(
     on_change: Callable[[], None],
     on_event: Callable[[EventKind, str, dict[str, Detail]], None],
     on_place: Callable[[int | None], None] = lambda _: None,
-    on_other: Callable[[int], None] = lambda _: None,
+    on_other: Callable[[int], Awaitable[None]] = leave_alone,
     pictures: tuple[Path, Scene] | None = None,
 ) -> Ptz:
     """From settings that name a port.
@@ -71,8 +71,8 @@ def build(
         if album:  # a small picture of another place does no harm
             album.note(believed)
 
-    def other(number: int) -> None:
-        on_other(number)
+    async def other(number: int) -> None:
+        await on_other(number)
         if album:
             album.drop(number)
 

@@ -1,6 +1,8 @@
 """Which masks are in force, and that a doubt blackens the picture instead of showing it."""
 
+import asyncio
 import re
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -59,7 +61,10 @@ class Device:
     def set(self, polygons, **arguments):
         wish = parse_arguments(COMMANDS["set-masks"], {"polygons": polygons, **arguments})
         order = Order("c1", "set-masks", {}, "ann", ("manage",), "broker")
-        return self.privacy.handlers["set-masks"](order, wish)
+        return asyncio.run(self.privacy.set(order, wish))
+
+    def on_other_preset(self, preset):
+        asyncio.run(self.privacy.on_other_preset(preset))
 
     @property
     def cover(self):
@@ -195,14 +200,14 @@ def test_a_preset_that_is_another_place_takes_its_masks_along(device, monkeypatc
     privacy = device.start(has_head=True)
     privacy.on_place(3)
     device.set(WISH, preset=3)
-    privacy.on_other_preset(4)
+    device.on_other_preset(4)
     assert privacy.state == "in-force"
     with monkeypatch.context() as patch:
         patch.setattr("agent.model.disk.os.fsync", full)
         with pytest.raises(CommandError, match="nothing was changed"):
-            privacy.on_other_preset(3)
+            device.on_other_preset(3)
     assert privacy.state == "in-force", "and the preset is not kept anew"
-    privacy.on_other_preset(3)
+    device.on_other_preset(3)
     assert device.cover == BLANK
     assert "preset 3, to which the masks belong, was kept anew" in privacy.section().problem
     privacy = device.start(has_head=True)
@@ -215,11 +220,9 @@ def test_a_preset_that_is_another_place_takes_its_masks_along(device, monkeypatc
 def test_a_head_that_came_later_moves_what_was_covered(device) -> None:
     device.set(WISH)
     assert device.start(has_head=True).state == "blank"
+    device.start()
     with pytest.raises(CommandError, match="has no head"):
-        device.start().handlers["set-masks"](
-            Order("c1", "set-masks", {}, "ann", ("manage",), "broker"),
-            parse_arguments(COMMANDS["set-masks"], {"polygons": WISH, "preset": 1}),
-        )
+        device.set(WISH, preset=1)
 
 
 def test_what_cannot_be_kept_is_refused_and_the_old_masks_stay(device, monkeypatch) -> None:
@@ -231,6 +234,68 @@ def test_what_cannot_be_kept_is_refused_and_the_old_masks_stay(device, monkeypat
         device.set([])
     device.folder.chmod(0o700)
     assert device.cover == real
+
+
+class SlowDisk:
+    """Takes what is written when it is told to, or never; nobody else waits for it."""
+
+    def __init__(self, device, monkeypatch) -> None:
+        self._keep, self.may_go, self.kept = MaskFile.keep, threading.Semaphore(0), []
+        monkeypatch.setattr(MaskFile, "keep", lambda file, masks: self.keep(file, masks))  # noqa: PLW0108  # of the class
+        self._device = device
+
+    def keep(self, file, masks) -> None:
+        assert threading.current_thread() is not threading.main_thread(), "the event loop waits for no disk"
+        self.kept.append(masks.polygons)
+        assert self.may_go.acquire(timeout=20)
+        self._keep(file, masks)
+
+    def set(self, polygons):
+        wish = parse_arguments(COMMANDS["set-masks"], {"polygons": polygons})
+        order = Order("c1", "set-masks", {}, "ann", ("manage",), "broker")
+        return asyncio.create_task(self._device.privacy.set(order, wish))
+
+
+async def until(holds) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0)
+
+
+async def test_while_a_disk_takes_its_time_the_masks_of_before_hold_and_who_comes_second_waits(
+    device, monkeypatch
+) -> None:
+    disk = SlowDisk(device, monkeypatch)
+    first, second = disk.set(WISH), disk.set(WISH[:1])
+    await until(lambda: disk.kept)
+    assert (device.cover, first.done(), second.done()) == (CLEAR, False, False)
+    disk.may_go.release()
+    assert (await first).polygons == tuple(WISH)
+    assert len(device.cover.polygons) == 2
+    await until(lambda: len(disk.kept) == 2)
+    disk.may_go.release()
+    assert (await second).version == 2
+    assert len(device.cover.polygons) == 1
+    assert device.start().section().version == 2
+    assert len(device.cover.polygons) == 1, "on the disk as well"
+
+
+async def test_a_disk_that_never_answers_makes_the_picture_blank_until_masks_are_set_anew(
+    device, monkeypatch
+) -> None:
+    disk = SlowDisk(device, monkeypatch)
+    monkeypatch.setattr("agent.camera.privacy.KEEP_S", 0.0)
+    with pytest.raises(CommandError, match="the picture is blank now: the disk did not answer"):
+        await disk.set(WISH)
+    assert (device.cover, device.privacy.state) == (BLANK, "blank")
+    assert [kind for kind, _ in device.events] == ["mask-failed"]
+    monkeypatch.undo()
+    later = disk.set([])
+    assert (await later).state == "none"
+    assert device.cover == CLEAR
+    disk.may_go.release()  # the disk answers at last: what was set later stays
+    await until(lambda: not [one for one in threading.enumerate() if one.name == "masks"])
+    assert device.start().state == "none"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 from parts import clips
 
-from agent.model.motion import Luma, Tuning, Zone
+from agent.model.command import CommandError
+from agent.model.motion import Luma, Retuning, Tuning, Zone
 from agent.motion.events import Events
 from agent.motion.watch import MotionWatch, World
 
@@ -131,12 +132,33 @@ def test_its_head_that_turns_is_no_motion():
 async def test_what_was_tuned_counts_at_once_and_after_a_restart():
     it = Stage()
     it.play(clips.Scene(1), 16)
-    tuned = Tuning(sensitivity=80, zones=(Zone("Sky", EVERYWHERE, is_ignored=True),))
-    assert await it.watch.tune(tuned) == tuned
+    sky = (Zone("Sky", EVERYWHERE, is_ignored=True),)
+    tuned = Tuning(sensitivity=80, zones=sky)
+    assert await it.watch.tune(Retuning(sensitivity=80, zones=sky)) == tuned
     assert it.store.writer != threading.get_ident(), "a card may take a second for it"
     it.play(clips.Scene(1).add(WALK), 5, 16)
     assert it.events == []
     assert Stage(Tuning(sensitivity=10), it.store).watch.tuning == tuned
+
+
+async def test_what_is_not_named_stays_also_where_two_tune_at_once():
+    it = Stage(Tuning(20, 1.5, (Zone("Door", EVERYWHERE),)))
+    await asyncio.gather(
+        it.watch.tune(Retuning(sensitivity=80)), it.watch.tune(Retuning(min_size_percent=2.5))
+    )
+    assert it.watch.tuning == it.store.tuning == Tuning(80, 2.5, (Zone("Door", EVERYWHERE),))
+    await it.watch.tune(Retuning(zones=()))
+    assert it.watch.tuning == Tuning(80, 2.5)
+
+
+async def test_a_disk_that_never_answers_is_said_and_what_was_tuned_counts_all_the_same(monkeypatch):
+    it, may_go = Stage(), threading.Event()
+    monkeypatch.setattr("agent.motion.watch.STORE_S", 0.0)
+    monkeypatch.setattr(it.store, "write", lambda _: may_go.wait(20))
+    with pytest.raises(CommandError, match="in force, but the disk does not answer"):
+        await it.watch.tune(Retuning(sensitivity=80))
+    may_go.set()
+    assert it.watch.tuning.sensitivity == 80
 
 
 def test_the_tuner_sees_the_cells_that_move():

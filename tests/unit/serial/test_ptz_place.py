@@ -4,7 +4,7 @@ import random
 
 import pytest
 from fakes.ptz_head import PelcoHead
-from fakes.ptz_rig import Rig, Store
+from fakes.ptz_rig import Rig, Store, orders_at_once
 
 from agent.config import PtzSettings
 from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
@@ -226,12 +226,12 @@ def test_where_a_preset_is_outlives_the_agent() -> None:
 
 
 def test_a_preset_that_somebody_relies_on_stays_where_that_one_refuses(telling) -> None:
-    def refuse(_number):
+    async def refuse(_number):
         raise CommandError("not-kept", "the disk is full")
 
     presets = dict(telling.fake.presets)
     telling.fake.position[0] += 30
-    telling.orders = Orders(telling.desk, refuse).handlers()
+    telling.orders = orders_at_once(Orders(telling.desk, refuse))
     with pytest.raises(CommandError, match="the disk is full"):
         keep(telling)
     telling.run_for(5)
