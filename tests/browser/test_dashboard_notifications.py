@@ -112,6 +112,46 @@ async def test_a_webhook_and_a_rule_are_made_by_keyboard_alone():
         await expect(page.get_by_text("There is no rule yet, so nothing is told.")).to_be_visible()
 
 
+async def test_a_rule_that_is_edited_outlives_what_else_is_done_on_the_page():
+    async with page_of_notifications() as (_, page, service, _browser):
+
+        async def add_webhook(name):
+            box = page.locator("section", has_text="Webhook")
+            await box.get_by_label("Name").fill(name)
+            await box.get_by_label("Address").fill(f"{service.url}/hook")
+            await box.get_by_role("button", name="Add the webhook").press("Enter")
+            await expect(page.get_by_role("list", name="Channels").get_by_text(name)).to_be_visible()
+
+        rows = page.get_by_role("list", name="Rules").get_by_role("listitem")
+        await page.get_by_role("button", name="Add a rule").press("Enter")
+        await page.keyboard.type("Nights")
+        await rows.get_by_label("Motion", exact=True).press("Space")
+        await add_webhook("First")
+        await expect(rows.get_by_label("Name")).to_have_value("Nights")
+        await expect(rows.get_by_label("Motion", exact=True)).not_to_be_checked()
+        await expect(rows.get_by_label("First", exact=True)).to_be_checked()
+        await rows.get_by_role("button", name="Save").press("Enter")
+        await expect(rows.locator("summary").get_by_text("Nights")).to_be_visible()
+        await expect(rows).to_have_count(1)
+
+        await rows.locator("summary").press("Enter")
+        await rows.get_by_label("From").fill("22:00")
+        await rows.get_by_label("Back yard").press("Space")
+        await rows.get_by_label("Told", exact=True).select_option("900")
+        await add_webhook("Second")
+        await expect(rows.get_by_label("From")).to_have_value("22:00")
+        await expect(rows.get_by_label("Told", exact=True)).to_have_value("900")
+        await expect(rows.get_by_label("Back yard")).to_be_checked()
+        await page.get_by_label("Snooze all rules").select_option("3600")
+        await expect(rows.get_by_text("snoozed until")).to_be_visible()
+        await expect(rows.get_by_label("From")).to_have_value("22:00")
+        await rows.get_by_role("button", name="Save").press("Enter")
+        await page.reload()
+        await rows.locator("summary").press("Enter")
+        await expect(rows.get_by_label("From")).to_have_value("22:00")
+        await expect(rows.get_by_label("Back yard")).to_be_checked()
+
+
 async def test_the_service_worker_shows_what_is_pushed_and_opens_what_it_is_about():
     async with page_of_notifications() as (part, page, _service, _browser):
         ready = "navigator.serviceWorker.register('sw.js').then(() => navigator.serviceWorker.ready)"

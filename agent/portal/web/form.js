@@ -95,6 +95,19 @@ export function secrets(list, words, file) {
   return el("div", { class: "secret-link", role: "status" }, icon("link"), el("p", {}, words), items, el("div", { class: "copy-row" }, copy, save));
 }
 
+/** What was typed and chosen in a form goes over to one that was made anew, where that still has such a field. */
+export function carryOver(before, after) {
+  const nameOf = ({ name, type, value }) => (type === "checkbox" ? `${name} ${value}` : name);
+  const fields = (form) => [...form.querySelectorAll("input[name], select[name]")];
+  const was = new Map(fields(before).map((one) => [nameOf(one), one]));
+  for (const one of fields(after)) {
+    const old = was.get(nameOf(one));
+    if (!old) continue;
+    if (one.type === "checkbox") one.checked = old.checked;
+    else if (one.tagName !== "SELECT" || [...one.options].some(({ value }) => value === old.value)) one.value = old.value;
+  }
+}
+
 /** The address of a view of this dashboard. */
 export function addressOf(hash) {
   return `${location.origin}${location.pathname}${hash}`;

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { announce, el, icon, refill, setText } from "./dom.js";
-import { choice, confirmed, field, form, secret } from "./form.js";
+import { carryOver, choice, confirmed, field, form, secret } from "./form.js";
 import { count, moment } from "./format.js";
 import { hindrance, ownSubscription, switchOff, switchOn } from "./push.js";
 import { ruleRow } from "./rules.js";
@@ -13,7 +13,6 @@ const KINDS = { push: "Browser", mail: "Mail", webhook: "Webhook", service: "Ser
 
 export class NotificationsPage {
   #own = null;
-  #isAdding = false;
 
   constructor({ cameras }) {
     this.cameras = cameras;
@@ -26,10 +25,10 @@ export class NotificationsPage {
     this.snooze = choice("Snooze all rules", "snooze-all", SNOOZES);
     this.snooze.input.addEventListener("change", () => this.#act("snooze", { seconds: Number(this.snooze.input.value) }));
     this.told = el("ol", { class: "event-list", "aria-label": "Told of late" });
-    const add = el("button", { type: "button", class: "button", onclick: () => this.#addRule() }, "Add a rule");
+    this.add = el("button", { type: "button", class: "button", hidden: true, onclick: () => this.#addRule() }, "Add a rule");
     this.element = el(
       "div", { class: "panels wide notifications" }, this.problem, this.here,
-      el("h2", {}, "Rules"), this.rules, el("div", { class: "acts" }, add, this.snooze),
+      el("h2", {}, "Rules"), this.rules, el("div", { class: "acts" }, this.add, this.snooze),
       el("h2", {}, "Other channels"), this.channels, this.said, this.adding,
       el("h2", {}, "Told of late"), this.told,
     );
@@ -42,13 +41,16 @@ export class NotificationsPage {
     this.page = page;
     this.#own = page.channels.find((one) => one.key === own?.key) ?? null;
     this.#showHere();
-    refill(this.channels, page.channels.map((one) => this.#channel(one)));
+    const channels = page.channels.map((one) => this.#channel(one));
+    carryOver(this.channels, el("div", {}, ...channels)); // a code that is half typed
+    refill(this.channels, channels);
     if (!page.channels.length) this.channels.replaceChildren(el("li", { class: "hint row-line" }, "There is none yet."));
     if (!this.adding.childElementCount) this.adding.replaceChildren(...this.#forms());
     this.#showRules();
     const rests = Math.min(...page.rules.map((one) => one.snoozed_until), Infinity) - page.now;
     if (!(rests > 0)) this.snooze.input.value = "0";
     this.snooze.hidden = !page.rules.length;
+    this.add.hidden = false;
     refill(this.told, page.deliveries.map((one) => this.#delivery(one)));
     if (!page.deliveries.length) this.told.replaceChildren(el("li", { class: "hint" }, "Nothing was told yet."));
   }
@@ -112,7 +114,7 @@ export class NotificationsPage {
       setText(said, problem ? "" : "Sent.");
     });
     const remove = () => this.#act("channels/remove", { id: one.id });
-    const open = el("input", { type: "checkbox", checked: one.is_open });
+    const open = el("input", { type: "checkbox", id: `open-${one.id}`, checked: one.is_open });
     open.addEventListener("change", () => this.#act("channels/open", { id: one.id, is_open: open.checked }));
     const state = one.sent_at ? `last told ${moment(one.sent_at)}` : "nothing told yet";
     const words = el("div", {}, el("strong", {}, one.name), el("p", { class: "hint" }, `${KINDS[one.kind] ?? one.kind} · ${one.shown} · ${state}`), one.is_confirmed ? null : this.#code(one), el("label", { class: "check" }, open, "Others may have me told here where nobody looks"), error, said);
@@ -148,13 +150,20 @@ export class NotificationsPage {
     ].filter(Boolean);
   }
 
-  #showRules(isNew = false) {
-    this.#isAdding = isNew;
+  /** What is edited and not saved stays as it is: anything else on the page may have it shown anew. */
+  #showRules(isAdding = false) {
     const about = { ...this.page, cameras: this.cameras() };
-    const open = new Set([...this.rules.querySelectorAll("details[open]")].map((one) => one.dataset.rule));
-    const rows = this.page.rules.map((rule) => ruleRow(rule, about, () => this.load(), open.has(String(rule.id))));
-    this.page.rules.forEach((rule, i) => (rows[i].querySelector("details").dataset.rule = rule.id));
-    if (isNew) rows.push(ruleRow(this.#newRule(), about, () => this.load(), true));
+    const before = new Map([...this.rules.querySelectorAll("[data-rule]")].map((row) => [row.dataset.rule, row]));
+    const isNew = isAdding || before.get("new")?.dataset.edited !== undefined;
+    const rows = [...this.page.rules, ...(isNew ? [this.#newRule()] : [])].map((rule) => {
+      const old = before.get(String(rule.id ?? "new"));
+      const row = ruleRow(rule, about, () => this.load(), old ? old.querySelector("details").open : rule.id === null);
+      if (old?.dataset.edited !== undefined) {
+        carryOver(old, row);
+        row.dataset.edited = "";
+      }
+      return row;
+    });
     refill(this.rules, rows.length ? rows : [el("li", { class: "hint row-line" }, "There is no rule yet, so nothing is told.")]);
   }
 
@@ -165,8 +174,8 @@ export class NotificationsPage {
   }
 
   #addRule() {
-    if (!this.#isAdding) this.#showRules(true);
-    this.rules.querySelector("li:last-child input")?.focus();
+    this.#showRules(true);
+    this.rules.querySelector("[data-rule=new] input")?.focus();
   }
 
   #delivery({ kind, state, channel, events, more, created_at: at, error, attempts }) {

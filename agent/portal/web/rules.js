@@ -21,9 +21,9 @@ const minutesOf = (text) => {
 const listOf = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);
 
 /** Boxes to tick, under one heading; `.values()` are those that are ticked. */
-function checks(legend, options, chosen, hint = null) {
+function checks(legend, name, options, chosen, hint = null) {
   const boxes = options.map(([value, words]) => {
-    const input = el("input", { type: "checkbox", checked: chosen.includes(value) });
+    const input = el("input", { type: "checkbox", id: `${name}-${value}`, name, value, checked: chosen.includes(value) });
     return { value, input, label: el("label", { class: "check" }, input, words) };
   });
   const group = el("fieldset", { class: "rule-part" }, el("legend", {}, legend), hint && el("p", { class: "hint" }, hint), el("div", { class: "checks" }, ...boxes.map(({ label }) => label)));
@@ -38,26 +38,26 @@ function selected(label, name, options, value) {
   return row;
 }
 
-/** @param rule what the portal has, or a new one without an id; `about` is what it may be made of. */
+/** @param rule what the portal has, or a new one without an id; `about` is what it may be made of. `data-edited` marks what is not saved. */
 export function ruleRow(rule, about, reload, isOpen) {
   const { spec } = rule;
   const id = rule.id ?? "new";
   const isSnoozed = rule.snoozed_until > Date.now() / 1000;
   const name = field("Name", { name: `rule-name-${id}`, value: rule.name, maxlength: "60", required: true, autocomplete: "off" });
-  const isOn = el("input", { type: "checkbox", checked: rule.is_on });
-  const cameras = checks("Cameras", about.cameras.map((one) => [one.id, one.name]), spec.cameras, "None ticked: every camera that you may watch.");
-  const groups = checks("Groups of cameras", about.groups.map((one) => [one, one]), spec.groups);
-  const kinds = checks("Events", Object.entries(about.kinds), spec.kinds);
+  const isOn = el("input", { type: "checkbox", id: `rule-on-${id}`, name: `rule-on-${id}`, checked: rule.is_on });
+  const cameras = checks("Cameras", `rule-cameras-${id}`, about.cameras.map((one) => [one.id, one.name]), spec.cameras, "None ticked: every camera that you may watch.");
+  const groups = checks("Groups of cameras", `rule-groups-${id}`, about.groups.map((one) => [one, one]), spec.groups);
+  const kinds = checks("Events", `rule-kinds-${id}`, Object.entries(about.kinds), spec.kinds);
   const atLeast = selected("And of all others", `rule-least-${id}`, SEVERITIES, spec.at_least ?? "");
   const labels = field("Motion only of (person, vehicle …)", { name: `rule-labels-${id}`, value: spec.labels.join(", "), autocomplete: "off" });
   const zones = field("Motion only in these zones", { name: `rule-zones-${id}`, value: spec.zones.join(", "), autocomplete: "off" });
-  const days = checks("Days", DAYS.map((words, day) => [day, words]), spec.hours?.days ?? [0, 1, 2, 3, 4, 5, 6]);
+  const days = checks("Days", `rule-days-${id}`, DAYS.map((words, day) => [day, words]), spec.hours?.days ?? [0, 1, 2, 3, 4, 5, 6]);
   const begins = field("From", { name: `rule-from-${id}`, type: "time", value: clock(spec.hours?.begins ?? 0) });
   const ends = field("Until", { name: `rule-until-${id}`, type: "time", value: clock(spec.hours?.ends ?? 0) });
   const cooldown = selected("The same again", `rule-cooldown-${id}`, COOLDOWNS, spec.cooldown_s);
   const digest = selected("Told", `rule-digest-${id}`, DIGESTS, spec.digest_s);
   const away = selected("A camera that is offline", `rule-away-${id}`, AWAY, spec.offline_for_s);
-  const channels = checks("Told where", about.channels.map((one) => [one.id, one.name]), spec.channels);
+  const channels = checks("Told where", `rule-channels-${id}`, about.channels.map((one) => [one.id, one.name]), spec.channels);
   const others = [...about.channels.map((one) => [one.id, one.name]), ...about.others.map((one) => [one.id, `${one.user}: ${one.name}`])];
   const escalate = selected("Where nobody looks", `rule-escalate-${id}`, [["", "Nobody else is told"], ...others.map(([value, words]) => [value, `Tell ${words}`])], spec.escalation?.channel ?? "");
   const after = selected("After", `rule-after-${id}`, ESCALATIONS, spec.escalation?.after_s ?? 600);
@@ -73,8 +73,10 @@ export function ruleRow(rule, about, reload, isOpen) {
     };
     const body = { name: name.input.value, is_on: isOn.checked, spec: next, ...(rule.id ? { id: rule.id } : {}) };
     const { problem } = await post("api/notify/rules", body);
-    if (!problem) await reload();
-    return problem;
+    if (problem) return problem;
+    delete row.dataset.edited;
+    await reload();
+    return null;
   };
   const act = async (path, body) => {
     await post(`api/notify/${path}`, { id: rule.id, ...body });
@@ -90,7 +92,9 @@ export function ruleRow(rule, about, reload, isOpen) {
   );
   const state = isSnoozed ? `snoozed until ${moment(rule.snoozed_until)}` : rule.is_on ? inWords(spec, about) : "off";
   const summary = el("summary", {}, el("strong", {}, rule.name || "A new rule"), el("span", { class: "hint" }, state));
-  return el("li", {}, el("details", { open: isOpen }, summary, el("div", { class: "editor rule" }, el("p", { class: "hint" }, `Times are of ${spec.zone}. Until before From is the next day.`), editor, acts)));
+  const row = el("li", { "data-rule": id, "data-edited": rule.id ? null : "" }, el("details", { open: isOpen }, summary, el("div", { class: "editor rule" }, el("p", { class: "hint" }, `Times are of ${spec.zone}. Until before From is the next day.`), editor, acts)));
+  editor.addEventListener("input", () => (row.dataset.edited = ""));
+  return row;
 }
 
 function inWords({ kinds, at_least: atLeast, cameras, groups, channels }, about) {
