@@ -120,7 +120,13 @@ class Agent:
             is_read=lambda name: self.streams[name].is_read,
         )
         self.recordings = Recordings(
-            settings, self.capture, self.streams, self.control, self._on_event, self._publish_state
+            settings,
+            self.capture,
+            self.streams,
+            self.control,
+            self._on_event,
+            self._publish_state,
+            self._tell_asked,
         )
         self.serial = SerialDevices(settings, self._on_event, self._publish_state, self._tell_asked, self)
         self.led = Led(device.state_dir / "led.json")
@@ -260,6 +266,7 @@ class Agent:
         self.sessions.on_candidate(session, candidate)
 
     def on_bye(self, session: str, reason: str) -> None:
+        self.recordings.playbacks.tell_over(session)
         self.sessions.on_bye(session, reason)
 
     def on_portal_keys(self, keys: KeySet) -> None:

@@ -25,6 +25,7 @@ from agent.model.recording import (
     SheetWanted,
     ShownSheet,
 )
+from agent.model.signal import Result
 from agent.model.threads import call_in_thread
 from agent.pictures import Late
 from agent.record.card import Place
@@ -50,7 +51,9 @@ class Recordings:
         control: StreamControl,
         on_event: OnEvent,
         on_change: Callable[[], None],
+        tell: Callable[[str, Result], None],
     ) -> None:
+        """`tell` has the portal note what a viewer did."""
         record = settings.record
         self._settings, self._capture, self._control = settings, capture, control
         self.recorder = Recorder(
@@ -63,7 +66,7 @@ class Recordings:
             lambda: wanted(settings, capture.expected_formats()),
         )
         self.section = self.recorder.section
-        self.playbacks = Playbacks(Shelf(lambda: self.index), to_rtp_frame)
+        self.playbacks = Playbacks(Shelf(lambda: self.index), to_rtp_frame, tell)
         self._sheets, self._locking = asyncio.Lock(), asyncio.Lock()
         self._part = Part("recorder", self.recorder.run, on_change)
         self._by_hand: asyncio.TimerHandle | None = None

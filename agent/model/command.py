@@ -351,7 +351,9 @@ def is_audited(result: Result) -> bool:
 
 def outcome(result: Result) -> str:
     """What became of a command, as the audit log holds it."""
-    return result.name if result.ok else f"{result.name}: {result.code}: {result.message}"
+    if result.ok:
+        return f"{result.name}: {result.message}" if result.message else result.name
+    return f"{result.name}: {result.code}: {result.message}"
 
 
 def check_result(kind: CommandKind, value: JsonObject) -> JsonObject:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from agent.errors import MessageError
-from agent.model.command import COMMANDS
+from agent.model.command import COMMANDS, outcome
 from agent.model.sections import known_part
 from agent.model.signal import Permission, Result
 from agent.portal.client import Client
 from agent.portal.commands import CommandAct, act_of
 from agent.portal.messages import Device
 from agent.portal.rate_limit import MinuteLimit
+from agent.portal.session_table import Session
 
 WatchAct = Literal["watch", "watch-end", "watch-refused", "preview"]
 NoteWatching = Callable[[Client, str, WatchAct | CommandAct, str], None]
@@ -82,11 +83,13 @@ class ResultLog:
     def __init__(self) -> None:
         self._limit = MinuteLimit(RESULTS_PER_MINUTE)
 
-    def act(self, client: Client, device: str, session: str, result: Result, now_s: float) -> CommandAct:
-        """What the audit log calls it. Raises MessageError where no viewer may have it done, or too fast."""
-        kind, act = COMMANDS.get(result.name), act_of(result)
-        if result.ok and kind and not client.identity.access.may(device, kind.permission):
-            raise MessageError("not-allowed", f"{device} did what its viewer may not have it do")
-        if result.ok and not self._limit.admits(session, now_s):
+    def note(self, session: Session, result: Result, now_s: float, tell: NoteWatching) -> None:
+        """For the audit log. Raises MessageError where no viewer may have it done, or too fast."""
+        kind, device, access = COMMANDS.get(result.name), session.device, session.client.identity.access
+        if result.ok and kind and result.name not in session.done:
+            if not access.may(device, kind.permission):
+                raise MessageError("not-allowed", f"{device} did what its viewer may not have it do")
+            session.done.add(result.name)
+        if result.ok and not self._limit.admits(session.id, now_s):
             raise MessageError("too-fast", f"{device} says too much of what it was told to do")
-        return act
+        tell(session.client, device, act_of(result), outcome(result))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from agent.model.signal import Bye, FromDevice, Reject, ToDevice
+from agent.model.signal import Bye, FromDevice, Reject, Result, ToDevice
 from agent.portal.session_table import Session
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
@@ -45,10 +45,20 @@ class Farewells:
             del self._open[next(iter(self._open))]
         self._say_if_due(self._open[session.id], now_s)
 
-    def on_said(self, device: str, session: str, message: FromDevice) -> None:
-        """A device speaks in a session that is over here: perhaps it has ended it, too."""
-        if self.waits_on(device, session) and isinstance(message, Bye | Reject):
+    def on_said(self, device: str, session: str, message: FromDevice) -> Session | None:
+        """A device speaks in a session that is over here: perhaps it has ended it, too.
+
+        Returns the session where it says first what was done in it, as what was watched until its end.
+        """
+        if not self.waits_on(device, session):
+            return None
+        ended = self._open[session].session
+        if isinstance(message, Bye | Reject):
             del self._open[session]
+        if not isinstance(message, Result) or message.seq <= ended.seq_in:
+            return None
+        ended.seq_in = message.seq
+        return ended
 
     def waits_on(self, device: str, session: str) -> bool:
         """Whether this device has yet to say that this session is over."""

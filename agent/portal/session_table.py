@@ -48,6 +48,9 @@ class Session:
     """At the latest: an offer may have been under way for long."""
     seq_out: int = -1
     seq_in: int = -1
+    done: set[str] = field(default_factory=set)
+    """Commands that its viewer had done, and was allowed to: what the device says of them later, as of a
+    playback that a lost right has ended, is no lie."""
 
     def may_go_to(self, client: Client, device: str) -> bool:
         """Whether it is this camera's, of the same user or link, and of no newer WebSocket.

@@ -9,7 +9,6 @@ from itertools import chain
 from typing import Protocol
 
 from agent.errors import MessageError
-from agent.model.command import outcome
 from agent.model.signal import (
     OFFER_LIFETIME_S,
     VIEWER_LEFT,
@@ -219,7 +218,7 @@ class PortalSessions:
         """
         session = self.table.get(session_id)
         if session is None:
-            self.farewells.on_said(device, session_id, message)
+            self._note_result(self.farewells.on_said(device, session_id, message), message)
             return False
         if session.device != device or message.seq <= session.seq_in:
             return False  # of a wrong device, or a duplicate
@@ -242,10 +241,12 @@ class PortalSessions:
                 self._forget(session)
                 session.client.tell(SessionBye(session_id, message.reason))
             case Result():
-                client, now_s = session.client, self._clock.mono_s()
-                act = self._results.act(client, device, session_id, message, now_s)
-                self._around.note_watching(client, device, act, outcome(message))
+                self._note_result(session, message)
         return False
+
+    def _note_result(self, session: Session | None, message: FromDevice) -> None:
+        if session is not None and isinstance(message, Result):
+            self._results.note(session, message, self._clock.mono_s(), self._around.note_watching)
 
     def _on_answer(self, session: Session, message: Answer) -> None:
         if message.offer != session.nonce:

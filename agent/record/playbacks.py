@@ -1,13 +1,15 @@
 """The players of all viewers, by session; and what they find in the index."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from agent.errors import PinholeError
 from agent.model.command import CommandError, Order
 from agent.model.media import RtpFrame, StreamName, Unit
-from agent.model.signal import JsonObject
+from agent.model.signal import JsonObject, Result
 from agent.record.index import Index
 from agent.record.player import Player, Screen
 from agent.record.reader import Cursor
@@ -44,13 +46,30 @@ class Shelf:
 class Playbacks:
     """Who looks back."""
 
-    def __init__(self, library: Library, packetize: Callable[[Unit], RtpFrame | None]) -> None:
-        self._library, self._packetize = library, packetize
+    def __init__(
+        self,
+        library: Library,
+        packetize: Callable[[Unit], RtpFrame | None],
+        tell: Callable[[str, Result], None] = lambda _, __: None,
+    ) -> None:
+        """`tell(session, result)` has the portal note what a viewer watched."""
+        self._library, self._packetize, self._tell = library, packetize, tell
         self._players: dict[str, Player] = {}
 
     def open(self, session: str, screen: Screen, may_play: Callable[[], bool]) -> "Playback":
         """For a viewer that has come."""
-        return Playback(self._players, session, Player(self._library, screen, self._packetize, may_play))
+        on_over = partial(self._note, session)
+        player = Player(self._library, screen, self._packetize, may_play, on_over)
+        return Playback(self._players, session, player)
+
+    def tell_over(self, session: str) -> None:
+        """The session ends now: what its viewer watched is said while it can be."""
+        if player := self._players.get(session):
+            player.tell_over()
+
+    def _note(self, session: str, words: str) -> None:
+        """As another answer to `play`, which older portals note too, without the words."""
+        self._tell(session, Result(0, secrets.token_hex(16), "play", ok=True, code="done", message=words))
 
     @property
     def handlers(self) -> dict[str, Callable[[Order, Any], object]]:

@@ -21,6 +21,7 @@ from agent.model.pacing import Room
 from agent.record.playhead import IDR_SPEED, MIN_INTERVAL_US, Choice, Playhead
 from agent.record.reader import RecordedUnit
 from agent.record.tape import MAX_GROUP, Library, Tape, in_thread
+from agent.record.watched import Watched
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +88,12 @@ class Player:
         screen: Screen,
         packetize: Callable[[Unit], RtpFrame | None],
         may_play: Callable[[], bool],
+        on_over: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`may_play` is asked all the time: who loses the right is shown the live picture within a second."""
+        """`may_play` is asked all the time: who loses the right is shown the live picture within a second.
+
+        `on_over` hears in words what was watched, at the end of each playback.
+        """
         self._library, self._tape = library, Tape(library)
         self._screen, self._packetize, self._may_play = screen, packetize, may_play
         self._wish: Wish | None = None
@@ -100,6 +105,9 @@ class Player:
         self._state: State = "seeking"
         self._position_us = 0
         self._repaired_s = self._judged_s = 0.0
+        self._on_over = on_over
+        self._watched: Watched | None = None
+        """While something is played."""
 
     @property
     def standing(self) -> Standing | None:
@@ -131,6 +139,12 @@ class Player:
         """Back to what the camera sees now."""
         self._order(None)
 
+    def tell_over(self) -> None:
+        """Say what was watched, where something is."""
+        if (watched := self._watched) is not None:
+            self._watched = None
+            self._on_over(watched.words(time.monotonic()))
+
     async def run(self) -> None:
         """Follow the orders until cancelled."""
         while True:
@@ -154,6 +168,7 @@ class Player:
 
     async def _show_until_live(self) -> None:
         self._screen.leave_live()
+        self._watched = Watched(self._position_us, time.monotonic())
         try:
             while (wish := self._wish) is not None:
                 self._ordered.clear()
@@ -163,6 +178,7 @@ class Player:
             self._wish = None
         finally:
             self._screen.go_live()
+            self.tell_over()
             await self._tape.close()
 
     async def _follow(self, wish: Wish) -> None:
@@ -290,6 +306,8 @@ class Player:
     def _show(self, unit: RecordedUnit, due_us: int) -> None:
         frame = self._packetize(Unit(unit.data, due_us, 0, unit.is_keyframe))
         self._position_us = unit.wall_us
+        if self._watched is not None:
+            self._watched.note(unit.wall_us)
         if frame is not None:
             self._screen.show(frame)
 

@@ -165,8 +165,8 @@ class SignalingService:
         for name, session in list(self._sessions.items()):
             if session.open and session.lease is not None and now_mono_s >= session.lease.ends_s:
                 logger.warning("session %s ends: %s", name, UNRENEWED)
-                self.send_bye(name, UNRENEWED)
                 self._handler.on_bye(name, UNRENEWED)
+                self.send_bye(name, UNRENEWED)
         if not any(session.open for session in self._sessions.values()):
             self.has_sessions.clear()
 
@@ -302,8 +302,8 @@ class SignalingService:
             case Renew():
                 self._renew(session, message, now_mono_s)
             case Bye():
+                self._hand_on_bye(name, message)  # first: what there is still to say comes before our own
                 self.send_bye(name, message.reason)  # so that the portal need not say it again
-                self._hand_on_bye(name, message)
 
     def _hand_on_bye(self, name: str, bye: Bye) -> None:
         """Once, also where the viewer heard of it first, and hung up: it says why."""

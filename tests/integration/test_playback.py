@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from parts.flip_book import FPS, GOP, MOST, START_US, number_of, pages
@@ -34,6 +36,10 @@ def desk(tmp_path):
 def at(number):
     """When the picture of this number was taken, since 1970."""
     return START_S + number / FPS
+
+
+def said(unix_s):
+    return datetime.fromtimestamp(int(unix_s + 1e-6), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 class LookingBack:
@@ -183,9 +189,13 @@ class Play:
     """A player of this folder, with a right that may go."""
 
     def __init__(self, desk, index=None):
-        self.screen, self.may = Screen(), True
+        self.screen, self.may, self.told = Screen(), True, []
         self.player = Player(
-            Shelf(index or (lambda: desk.index)), self.screen, to_rtp_frame, lambda: self.may
+            Shelf(index or (lambda: desk.index)),
+            self.screen,
+            to_rtp_frame,
+            lambda: self.may,
+            self.told.append,
         )
         self._task = asyncio.create_task(self.player.run(), name="player")
 
@@ -207,9 +217,27 @@ async def test_who_loses_the_right_sees_no_more_of_it(desk):
     async with Play(desk) as one:
         one.player.play(at(0), 1.0, small=False)
         await one.screen.until(lambda: len(one.screen.shown) > 3)
+        assert one.told == [], "while it goes on"
         one.may = False
         await one.screen.until(lambda: one.screen.is_live)
         assert one.player.standing is None
+        [words] = one.told
+        assert words.startswith(f"from {said(at(0))} on; saw {said(at(0))} to ")
+
+
+async def test_what_was_watched_is_told_once_with_all_that_was_sought_in_it(desk):
+    async with Play(desk) as one:
+        one.player.play(at(60), 0.0, small=False)
+        await one.until("paused")
+        one.player.seek(at(0), 0.0, small=False)
+        await one.screen.until(lambda: abs(one.player.standing.at - at(0)) < 0.01)
+        one.player.seek(at(120), 0.0, small=False)
+        await one.screen.until(lambda: abs(one.player.standing.at - at(120)) < 0.01)
+        one.player.tell_over()  # its session ends
+        one.player.go_live()
+        await one.screen.until(lambda: one.screen.is_live)
+        [words] = one.told
+        assert re.fullmatch(rf"from {said(at(60))} on; saw {said(at(0))} to {said(at(120))}, in \d+ s", words)
 
 
 @pytest.mark.parametrize(("speed", "state"), [(0.0, "paused"), (0.001, "playing")])

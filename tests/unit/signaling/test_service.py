@@ -130,6 +130,14 @@ def test_a_session_reaches_the_handler_in_order(bench):
     assert not bench.service.refused
 
 
+def test_what_is_still_to_say_of_a_session_comes_before_its_end(bench):
+    done = Result(0, "c1", "play", ok=True, code="done", message="saw all")
+    bench.handler.on_bye = lambda session, _: bench.service.tell_asked(session, done)
+    for message in (offer(), Bye(1, "closed")):
+        bench.receive(message)
+    assert [(type(sent), sent.seq) for _, sent in bench.sent] == [(Result, 0), (Bye, 1)]
+
+
 def test_what_is_sent_is_numbered_by_session_and_expires(bench):
     bench.service.send_answer("s1", NONCE, "v=0")
     bench.service.send_candidate("s1", "candidate:1")

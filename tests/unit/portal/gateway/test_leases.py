@@ -4,9 +4,9 @@ import json
 
 import pytest
 from fakes.bus import state
-from parts.gateway import TURN, Browser, World, resume
+from parts.gateway import TURN, Browser, World, identity, resume
 
-from agent.model.signal import Bye, Candidate, Offer, Renew, Restart
+from agent.model.signal import Bye, Candidate, Offer, Renew, Restart, Result
 from agent.portal import farewells
 from agent.portal.accounts.access import Access
 from agent.portal.farewells import LONGEST_PAUSE_S
@@ -37,6 +37,32 @@ async def test_a_renewal_says_what_this_viewer_may_do_and_when_by_the_portals_cl
     [renewal] = leasing.renewals()
     assert (renewal.user, renewal.permissions) == ("ann", ("watch", "control"))
     assert 0 <= leasing.now + 5e8 - renewal.issued_at <= 1.5
+
+
+async def test_what_was_watched_is_noted_also_of_who_has_gone_or_may_no_longer(leasing):
+    notes, session = [], "a" * 32
+    leasing.gateway.note_watching = lambda client, _, act, detail: notes.append((client.user, act, detail))
+    admin = Browser(leasing.gateway, "ann", Access("admin"))
+    admin.offer(session)
+    leasing.answer(session, 0, "v=0")
+
+    def say(seq, message=""):
+        played = Result(seq, f"c{seq}", "play", ok=True, code="done", message=message)
+        leasing.gateway.on_signal("front", session, played)
+
+    say(1)
+    admin.client.identity = identity("ann", Access("viewer"))
+    say(2, "from noon on; saw nothing, in 3 s")
+    admin.say(type="bye", session=session)
+    say(3, "from one on; saw all, in 60 s")
+    say(3, "from one on; saw all, in 60 s")
+    leasing.gateway.on_signal("front", session, Bye(4, "closed"))
+    say(5, "after its end")
+    assert [note for note in notes if note[1] == "command-done"] == [
+        ("ann", "command-done", "play"),
+        ("ann", "command-done", "play: from noon on; saw nothing, in 3 s"),
+        ("ann", "command-done", "play: from one on; saw all, in 60 s"),
+    ]
 
 
 @pytest.mark.parametrize("knows", [True, False])
