@@ -9,6 +9,9 @@ from typing import Any
 GLANCE_S = 0.002
 """How long, by the real clock, a thread's or the kernel's work is waited for before it is looked at again."""
 FIRST_S = 1000.0
+BEYOND_S = 1e-6
+"""A leap goes so far past the timer: asyncio's own allowance of a nanosecond is less than a float can tell
+above 2**24 s, where a timer that is due to the second would never be called."""
 
 
 class LeapingLoop(asyncio.SelectorEventLoop):
@@ -40,7 +43,7 @@ class _Selector(selectors.DefaultSelector):
                 return events
             if not is_busy:
                 assert timeout is not None, "everybody waits for what nobody brings"
-                self._loop.now_s += timeout
+                self._loop.now_s += timeout + BEYOND_S
                 return []
 
 
