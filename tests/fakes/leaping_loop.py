@@ -9,9 +9,9 @@ from typing import Any
 GLANCE_S = 0.002
 """How long, by the real clock, a thread's or the kernel's work is waited for before it is looked at again."""
 FIRST_S = 1000.0
-BEYOND_S = 1e-6
-"""A leap goes so far past the timer: asyncio's own allowance of a nanosecond is less than a float can tell
-above 2**24 s, where a timer that is due to the second would never be called."""
+RESOLUTION_S = 1e-6
+"""Of the clock: asyncio's nanosecond is less than a float can tell above 2**24 s, where a timer that is due
+this very moment would never be called."""
 
 
 class LeapingLoop(asyncio.SelectorEventLoop):
@@ -21,6 +21,7 @@ class LeapingLoop(asyncio.SelectorEventLoop):
         """While `is_busy`, a thread or the kernel is at work, and the time stands still."""
         self.now_s = FIRST_S
         super().__init__(_Selector(self, is_busy))
+        self._clock_resolution = RESOLUTION_S
         self.set_default_executor(_AtOnce(1))
 
     def time(self) -> float:
@@ -43,7 +44,7 @@ class _Selector(selectors.DefaultSelector):
                 return events
             if not is_busy:
                 assert timeout is not None, "everybody waits for what nobody brings"
-                self._loop.now_s += timeout + BEYOND_S
+                self._loop.now_s += timeout
                 return []
 
 
