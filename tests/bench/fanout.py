@@ -3,6 +3,9 @@
 The receivers run in this process, each sender in one of its own that measures its CPU time. Both senders get
 the same encoded pictures, and feedback as Chromium sends it for what each negotiates: ours transport-wide
 reports, which its congestion control reads meanwhile, stock REMB.
+
+With --peer-url and --peer-feed another server on this machine is measured beside them, such as MediaMTX.
+It is given the same pictures by RTSP and asked for them by WHEP; its CPU time holds both.
 """
 
 import argparse
@@ -14,11 +17,17 @@ import pickle
 import random
 import sys
 import tempfile
+import threading
 import time
+from fractions import Fraction
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import aiohttp
 import av
-from fanout_receiver import Receiver
+import psutil
+from bench.fanout_receiver import Receiver
+from bench.programs import usage
 from parts.coturn import SECRET, coturn
 from rich.console import Console
 from rich.table import Table
@@ -53,7 +62,7 @@ def encode():
 
 
 class Sender:
-    """The other process."""
+    """Ours or stock, in the other process."""
 
     def __init__(self, process):
         self._process = process
@@ -62,6 +71,20 @@ class Sender:
         self._replies = asyncio.Queue()
         self._task = asyncio.create_task(self._read())
 
+    @classmethod
+    async def start(cls, kind, frames):
+        """Of this kind, with the pictures in this file."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(SENDER),
+            kind,
+            str(frames),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=1 << 20,
+        )
+        return cls(process)
+
     async def connect(self, receiver, servers):
         self._receivers[receiver.session] = receiver
         self._answers[receiver.session] = asyncio.get_running_loop().create_future()
@@ -69,6 +92,10 @@ class Sender:
         self._order(do="answer", session=receiver.session, sdp=sdp, ice_servers=servers)
         reply = await asyncio.wait_for(self._answers[receiver.session], 20)
         await asyncio.wait_for(receiver.accept(reply["sdp"]), 20)
+
+    async def clock(self):
+        """What it used and made so far."""
+        return await self.ask("clock")
 
     async def ask(self, what):
         self._order(do=what)
@@ -100,31 +127,95 @@ class Sender:
                 self._replies.put_nowait(reply)
 
 
-async def measure(kind, viewers, servers, frames, options):
+class Feed:
+    """The pictures by RTSP, in a thread of its own, for the length of the block."""
+
+    def __init__(self, url, units):
+        self._url, self._units = url, units
+        self._ends, self._error = threading.Event(), None
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self.frames = self.bytes = 0
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ends.set()
+        self._thread.join(10)
+
+    def made(self):
+        """How many pictures and bytes it has given so far."""
+        if self._error is not None:
+            raise SystemExit(f"the peer takes nothing at {self._url}: {self._error}")
+        return {"frames": self.frames, "bytes": self.bytes}
+
+    def _run(self):
+        try:
+            with av.open(self._url, "w", format="rtsp", options={"rtsp_transport": "tcp"}) as output:
+                track = output.add_mux_stream("h264", rate=FPS, width=WIDTH_PX, height=HEIGHT_PX)
+                start_s = time.monotonic()
+                while not self._ends.wait(max(0.0, start_s + self.frames / FPS - time.monotonic())):
+                    data, is_keyframe = self._units[self.frames % len(self._units)]
+                    packet = av.Packet(data)
+                    packet.stream, packet.time_base = track, Fraction(1, FPS)
+                    packet.pts = packet.dts = self.frames
+                    packet.is_keyframe = is_keyframe
+                    output.mux(packet)
+                    self.frames, self.bytes = self.frames + 1, self.bytes + len(data)
+        except av.FFmpegError as exc:
+            self._error = exc
+
+
+class Peer:
+    """Another server on this machine, asked by WHEP (draft-ietf-wish-whep)."""
+
+    def __init__(self, url, feed):
+        self._url, self._feed = url, feed
+        self._pid = listener(urlsplit(url).port)
+        self._client = aiohttp.ClientSession()
+
+    async def connect(self, receiver, _servers):
+        offer, content = await receiver.offer(), {"Content-Type": "application/sdp"}
+        async with self._client.post(self._url, data=offer, headers=content) as answer:
+            sdp = await answer.text()
+            if answer.status != 201:
+                raise SystemExit(f"the peer answers {answer.status} to a viewer: {sdp[:200]}")
+        await asyncio.wait_for(receiver.accept(sdp), 20)
+
+    async def clock(self):
+        used = usage(self._pid)
+        times = psutil.Process(self._pid).cpu_times()
+        clock = {"cpu_s": used.cpu_s, "at_s": used.at_s, "wakes": used.wakeups, "system_s": times.system}
+        return clock | self._feed.made()
+
+    async def close(self):
+        await self._client.close()
+
+
+def listener(port):
+    """The process that listens on this TCP port."""
+    for one in psutil.net_connections("tcp"):
+        if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid:
+            return one.pid
+    raise SystemExit(f"nothing of ours listens on port {port}: the peer must run on this machine")
+
+
+async def measure(kind, viewers, servers, sender, options):
     """One row: CPU share of a core, µs a packet, packets a second and viewer; and a profile."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(SENDER),
-        kind,
-        str(frames),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=1 << 20,
-    )
-    sender = Sender(process)
     receivers = [Receiver() for _ in range(viewers)]
     try:
         for receiver in receivers:
             await sender.connect(receiver, servers)
         await asyncio.sleep(options.settle)
-        before = await sender.ask("clock")
+        before = await sender.clock()
         packets, size = sum(r.packets for r in receivers), sum(r.bytes for r in receivers)
         await asyncio.sleep(options.seconds)
-        after = await sender.ask("clock")
+        after = await sender.clock()
         packets = sum(r.packets for r in receivers) - packets
         size = sum(r.bytes for r in receivers) - size
         profile = ""
-        if options.profile:
+        if options.profile and kind != "peer":
             sender.tell("profile")
             await asyncio.sleep(min(5, options.seconds))
             profile = (await sender.ask("profiled"))["profile"]
@@ -132,12 +223,8 @@ async def measure(kind, viewers, servers, frames, options):
         await asyncio.gather(*(receiver.close() for receiver in receivers))
         await sender.close()
     made = {name: after[name] - before[name] for name in ("frames", "bytes")}
-    if made["frames"] < SENT * FPS * options.seconds or size < SENT * made["bytes"] * viewers:
-        due_mb, sent_mb = made["bytes"] * viewers / 1e6, size / 1e6
-        raise SystemExit(
-            f"{kind}, {viewers} viewers: {sent_mb:.1f} of {due_mb:.1f} MB in {made['frames']} pictures: "
-            "the machine is too busy, or the sender holds back. Measure again when nothing else runs."
-        )
+    if fault := shortfall(made, size, viewers, options.seconds):
+        raise SystemExit(f"{kind}, {viewers} viewers: {fault}")
     cpu_s, wall_s = after["cpu_s"] - before["cpu_s"], after["at_s"] - before["at_s"]
     row = {
         "cpu_percent": round(100 * cpu_s / wall_s, 2),
@@ -148,6 +235,17 @@ async def measure(kind, viewers, servers, frames, options):
         "system_share": round((after["system_s"] - before["system_s"]) / cpu_s, 2),
     }
     return row, profile
+
+
+def shortfall(made, arrived_bytes, viewers, seconds):
+    """What is missing of the pictures that were due and of what arrived of them; None where it counts."""
+    due_bytes = made["bytes"] * viewers
+    if made["frames"] >= SENT * FPS * seconds and arrived_bytes >= SENT * due_bytes:
+        return None
+    return (
+        f"{arrived_bytes / 1e6:.1f} of {due_bytes / 1e6:.1f} MB in {made['frames']} pictures: "
+        "the machine is too busy, or the sender holds back. Measure again when nothing else runs."
+    )
 
 
 def line_of(rows):
@@ -171,7 +269,9 @@ async def main(options):
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pinhole-fanout-")))
         frames = folder / "frames"
-        frames.write_bytes(pickle.dumps(encode()))
+        units = encode()
+        frames.write_bytes(pickle.dumps(units))
+        feed = stack.enter_context(Feed(options.peer_feed, units)) if options.peer_url else None
         for path in options.paths:
             servers = []
             if path == "turn":
@@ -179,8 +279,11 @@ async def main(options):
                 username, credential = rest_credential(SECRET, "bench", int(time.time()) + 3600)
                 servers = [{"urls": server.url("udp"), "username": username, "credential": credential}]
             for count in options.viewers:
-                for kind in ("stock", "ours"):
-                    row, profile = await measure(kind, count, servers, frames, options)
+                for kind in ("stock", "ours", "peer") if feed and path == "direct" else ("stock", "ours"):
+                    sender = (
+                        Peer(options.peer_url, feed) if kind == "peer" else await Sender.start(kind, frames)
+                    )
+                    row, profile = await measure(kind, count, servers, sender, options)
                     result.setdefault(path, {}).setdefault(kind, {})[count] = row
                     if profile and count == max(options.viewers):
                         profiles[f"{path}, {kind}, {count} viewers"] = profile
@@ -195,15 +298,20 @@ async def main(options):
 def show(console, result, viewers):
     """The table, and what it says of an added viewer; both go into the result too."""
     table = Table(
-        "path", "viewers", "stock: core", "µs a packet", "ours: core", "µs a packet", "ours / stock"
+        *("path", "viewers", "stock: core", "µs a packet", "ours: core", "µs a packet", "ours / stock"),
+        *("peer: core", "µs a packet", "ours / peer"),
     )
     for path, kinds in result.items():
         for count in viewers:
             stock, ours = kinds["stock"][count], kinds["ours"][count]
             ours["of_stock"] = round(ours["us_a_packet"] / stock["us_a_packet"], 3)
             cells = [f"{row['cpu_percent']} %|{row['us_a_packet']}".split("|") for row in (stock, ours)]
-            table.add_row(path, str(count), *cells[0], *cells[1], str(ours["of_stock"]))
-        kinds["line"] = {kind: line_of(kinds[kind]) for kind in ("stock", "ours")}
+            others = []
+            if peer := kinds.get("peer", {}).get(count):
+                ours["of_peer"] = round(ours["us_a_packet"] / peer["us_a_packet"], 3)
+                others = [f"{peer['cpu_percent']} %", str(peer["us_a_packet"]), str(ours["of_peer"])]
+            table.add_row(path, str(count), *cells[0], *cells[1], str(ours["of_stock"]), *others)
+        kinds["line"] = {kind: line_of(rows) for kind, rows in kinds.items()}
     console.print(table)
     for path, kinds in result.items():
         console.print(f"{path}: an added viewer costs {kinds['line']}")
@@ -216,5 +324,10 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=6, help="of each measurement")
     parser.add_argument("--settle", type=float, default=5, help="seconds before it: the estimate climbs")
     parser.add_argument("--profile", action="store_true", help="of the largest number of viewers")
+    parser.add_argument("--peer-url", metavar="URL", help="where another server answers WHEP")
+    parser.add_argument("--peer-feed", metavar="URL", help="where it takes pictures: rtsp://…")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    asyncio.run(main(parser.parse_args()))
+    arguments = parser.parse_args()
+    if bool(arguments.peer_url) != bool(arguments.peer_feed):
+        parser.error("--peer-url and --peer-feed go together")
+    asyncio.run(main(arguments))
