@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from agent.errors import PinholeError
 from agent.model.clock import now_us
 from agent.model.disk import is_mounted
 from agent.model.media import STREAMS, StreamName
-from agent.record.cleaner import Bounds, Cleaner, NoRoomError, read_space
+from agent.record.cleaner import Bounds, Cleaner, NoRoomError, Unsent, read_space
 from agent.record.fragmenter import Piece
 from agent.record.index import Index
 from agent.record.segment import Tier
@@ -66,7 +66,9 @@ class Report:
 class Opened:
     """A folder while it can be used."""
 
-    def __init__(self, place: Place, read_clock: ReadClock, written: Written) -> None:
+    def __init__(
+        self, place: Place, read_clock: ReadClock, written: Written, unsent: Unsent | None = None
+    ) -> None:
         """Raises OSError, sqlite3.Error, PinholeError."""
         self._descriptor = _take(place)
         try:
@@ -76,7 +78,7 @@ class Opened:
         except BaseException:
             os.close(self._descriptor)
             raise
-        self.cleaner = Cleaner(self.index, place.bounds)
+        self.cleaner = Cleaner(self.index, place.bounds, unsent=unsent)
         self.read_clock = read_clock
         self._boot, self._has_set_clock = place.boot, False
         self.writers = {
@@ -121,6 +123,8 @@ class Card:
     def __init__(self, place: Place, read_clock: ReadClock, on_report: Callable[[Report], None]) -> None:
         """`on_report` is called from the thread."""
         self.written = Written()
+        self.unsent: Unsent = Counter()
+        """Files that were removed before they were uploaded."""
         self.opened: Opened | None = None
         """Its index may be read from any thread."""
         self._place, self._read_clock, self._on_report = place, read_clock, on_report
@@ -205,7 +209,7 @@ class Card:
         if self._is_closing or time.monotonic() < self._retry_s:
             return False
         if self.opened is None:
-            self.opened = Opened(self._place, self._read_clock, self.written)
+            self.opened = Opened(self._place, self._read_clock, self.written, self.unsent)
         self.opened.make_room(0)
         self._tell("")
         return True

@@ -1,18 +1,24 @@
 """Keeps recordings within their bounds: before each file the least worth goes. Blocks: for a thread."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import PinholeError
+from agent.model.media import StreamName
 from agent.record.export import Exporter
 from agent.record.index import Index
+from agent.record.segment import Segment, Tier
 
 AT_ONCE = 60
 """Files that are removed for their age before one is begun: a card that lay for long is cleared in steps."""
 LOCKED_SHARE, LOCKED_WARN_SHARE = 0.5, 0.2
 """Of all that there may be: no more can be locked, and from the second on an event tells."""
+
+
+Unsent = Counter[tuple[StreamName, Tier]]
 
 
 class NoRoomError(PinholeError):
@@ -45,8 +51,16 @@ def read_space(folder: Path) -> Space:
 class Cleaner:
     """Of one index."""
 
-    def __init__(self, index: Index, bounds: Bounds, read: Callable[[Path], Space] = read_space) -> None:
+    def __init__(
+        self,
+        index: Index,
+        bounds: Bounds,
+        read: Callable[[Path], Space] = read_space,
+        unsent: Unsent | None = None,
+    ) -> None:
+        """`unsent` counts what was not uploaded when it was removed."""
         self.removed = 0
+        self._unsent: Unsent = Counter() if unsent is None else unsent
         self._index, self._bounds, self._read = index, bounds, read
 
     @property
@@ -62,14 +76,18 @@ class Cleaner:
         """Remove what is too old, and what must go for so much more. Raises NoRoomError, OSError."""
         if self._bounds.max_age_us is not None:
             for segment in self._index.older_than(wall_us - self._bounds.max_age_us, AT_ONCE):
-                self._index.remove(segment)
-                self.removed += 1
+                self._remove(segment)
         while self._index.used_bytes + needed_bytes > (cap_bytes := self.cap_bytes):
             least = self._index.least_worth(1)
             if not least:
                 raise NoRoomError(self._words(cap_bytes))
-            self._index.remove(least[0])
-            self.removed += 1
+            self._remove(least[0])
+
+    def _remove(self, segment: Segment) -> None:
+        self._index.remove(segment)
+        self.removed += 1
+        if not segment.is_uploaded:
+            self._unsent[segment.stream, segment.tier] += 1
 
     def _words(self, cap_bytes: int) -> str:
         locked, used = self._index.locked_bytes, self._index.used_bytes

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sqlite3
+from collections.abc import Collection
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,16 @@ OR EXISTS(SELECT 1 FROM marks WHERE
 OR EXISTS(SELECT 1 FROM garbage WHERE typeof(name) <> 'text')
 """
 """Whether there is what we never write: a card may come from anywhere, and its index with it."""
+
+
+def where_unsent(
+    streams: Collection[str], tiers: Collection[int], but: Collection[int] = ()
+) -> tuple[str, tuple[int | str, ...]]:
+    """What is to be uploaded, but for some; in words that let `by_worth` find it."""
+    marks = [",".join("?" * len(each)) for each in (tiers, streams, but)]
+    where = "WHERE locked IN (0,1) AND open=0 AND uploaded=0 AND bytes>0"
+    where += " AND tier IN ({}) AND stream IN ({}) AND id NOT IN ({})".format(*marks)
+    return where, (*tiers, *streams, *but)
 
 
 def open_database(file: Path) -> sqlite3.Connection:

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,16 @@ from typing import Any
 from agent.errors import PinholeError
 from agent.model.inside import is_inside, remove_inside
 from agent.model.media import STREAMS, StreamName
-from agent.record.database import open_database
+from agent.record.database import open_database, where_unsent
 from agent.record.repair import repair
 from agent.record.segment import (
     COLUMNS,
     Mark,
     Segment,
     Tier,
-    file_name,
     from_row,
     grown,
+    is_ours,
     number_of,
     segment_of,
     to_row,
@@ -36,8 +36,6 @@ from agent.record.spans import JOIN_US, Spans
 log = logging.getLogger(__name__)
 
 FILE = "index.db"
-MAX_NAME_CHARS = 40
-"""A longer number of a file is none that we would reach, and SQLite would not hold it."""
 
 
 class Index:
@@ -144,7 +142,7 @@ class Index:
         return self._all(f"WHERE locked=0 AND open=0 ORDER BY uploaded DESC, tier, wall_us LIMIT {limit:d}")
 
     def older_than(self, wall_us: int, limit: int) -> list[Segment]:
-        """What ended before that, and is not locked.
+        """What ended before that, and is not locked; what is nowhere else comes last.
 
         A clock that was never set tells no age, beside others that were: then what was recorded before
         something that is too old is too old.
@@ -154,8 +152,25 @@ class Index:
             (last,) = self._db.execute(
                 "SELECT max(id) FROM segments WHERE clock=1 AND wall_us+dur_us<?", (wall_us,)
             ).fetchone()
-        where = "WHERE locked=0 AND open=0 AND wall_us+dur_us<? AND (clock=1 OR ?=0 OR id<?) ORDER BY wall_us"
+        where = "WHERE locked=0 AND open=0 AND wall_us+dur_us<? AND (clock=1 OR ?=0 OR id<?)"
+        where += " ORDER BY uploaded DESC, wall_us"
         return self._all(f"{where} LIMIT {limit:d}", wall_us, known, last or 0)
+
+    def unsent(
+        self, streams: Collection[StreamName], tiers: Collection[Tier], but: Collection[int] = ()
+    ) -> Segment | None:
+        """What is to be uploaded next: of what happened the newest, then of the rest the oldest."""
+        where, values = where_unsent(streams, tiers, but)
+        order = "tier>0 DESC, clock DESC, CASE tier WHEN 0 THEN wall_us ELSE -wall_us END"
+        return self._one(f"{where} ORDER BY {order}", *values)
+
+    def count_unsent(self, streams: Collection[StreamName], tiers: Collection[Tier]) -> tuple[int, int]:
+        """How many files are to be uploaded, and their bytes."""
+        where, values = where_unsent(streams, tiers)
+        with self._lock:
+            query = f"SELECT count(*), coalesce(sum(bytes),0) FROM segments {where}"  # noqa: S608
+            count, size_bytes = self._db.execute(query, values).fetchone()
+        return int(count), int(size_bytes)
 
     # Writing.
 
@@ -314,7 +329,7 @@ class Index:
 
     def _files(self) -> Iterator[Path]:
         for file in sorted(self.folder.glob("[0-9]*/*.mp4")):
-            if _is_ours(str(file.relative_to(self.folder))) and is_inside(file):
+            if is_ours(str(file.relative_to(self.folder))) and is_inside(file):
                 yield file
 
     def _load(self) -> None:
@@ -355,7 +370,7 @@ class Index:
 
     def _empty_garbage(self) -> None:
         names = [name for (name,) in self._db.execute("SELECT name FROM garbage")]
-        for name in filter(_is_ours, names):  # a card may have been prepared to have others removed
+        for name in filter(is_ours, names):  # a card may have been prepared to have others removed
             file = self.folder / name
             remove_inside(file)
             with contextlib.suppress(OSError):
@@ -382,9 +397,3 @@ class Index:
         with self._memory:
             now = {one.id: one for one in self._open.values()}
         return [grown(one, now.get(one.id)) if one.is_open else one for one in found]
-
-
-def _is_ours(name: str) -> bool:
-    """Whether a recording would have this name, from the folder."""
-    found = number_of(Path(name)) if len(name) <= MAX_NAME_CHARS else None
-    return found is not None and name == file_name(*found)

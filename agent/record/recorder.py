@@ -124,6 +124,11 @@ class Recorder:
         return opened.index if opened else None
 
     @property
+    def unsent(self) -> Mapping[tuple[StreamName, Tier], int]:
+        """Files that were removed before they were uploaded, since the start."""
+        return self._card.unsent if self._card else {}
+
+    @property
     def is_recording(self) -> bool:
         """Whether anything goes to the card."""
         return not self._report.problem and any(track.is_recording for track in self._tracks.values())

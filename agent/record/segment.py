@@ -11,6 +11,8 @@ from agent.model.media import StreamName
 from agent.record.footage import Walk
 
 FILES_A_FOLDER = 1000
+MAX_NAME_CHARS = 40
+"""A longer number of a file is none that we would reach, and SQLite would not hold it."""
 COLUMNS = "id,stream,boot,start_us,wall_us,clock,dur_us,bytes,keyframes,tier,event,uploaded,locked,open"
 """Of the table `segments`."""
 _KEYFRAME = struct.Struct(">II")
@@ -94,6 +96,12 @@ def number_of(file: Path) -> tuple[int, str] | None:
     ):
         return None
     return int(number), stream
+
+
+def is_ours(name: str) -> bool:
+    """Whether a recording would have this name, from the recordings' folder."""
+    found = number_of(Path(name)) if len(name) <= MAX_NAME_CHARS else None
+    return found is not None and name == file_name(*found)
 
 
 def segment_of(number: int, walk: Walk, *, is_locked: bool = False) -> Segment:

@@ -1,5 +1,7 @@
 """What goes for room, and in which order."""
 
+from collections import Counter
+
 import pytest
 from parts.recordings import OFFSET_US, START_US, pictures
 
@@ -45,6 +47,22 @@ def test_the_order(desk):
     with pytest.raises(NoRoomError, match="locked"):
         cleaner(desk, desk.index.used_bytes).make_room(1, WALL_US)
     assert left(desk) == [7]
+
+
+def test_of_what_is_too_old_what_is_nowhere_else_goes_last(desk, monkeypatch):
+    monkeypatch.setattr("agent.record.cleaner.AT_ONCE", 2)
+    for number in range(5):
+        record(desk, number, Tier.EVENT)
+    for number in (2, 4):
+        desk.index.note_uploaded(number)
+    unsent, disk = Counter(), Space(1 << 40, 1 << 40)
+    one = Cleaner(desk.index, Bounds(None, 0, DAY_US), lambda _: disk, unsent)
+    one.make_room(1, WALL_US + 2 * DAY_US)
+    assert left(desk) == [1, 3, 5]
+    assert not unsent
+    one.make_room(1, WALL_US + 2 * DAY_US)
+    assert left(desk) == [5], "age counts all the same"
+    assert unsent == {("main", Tier.EVENT): 2}
 
 
 def test_no_more_goes_than_must(desk):

@@ -194,6 +194,34 @@ def test_the_least_worth_goes_first(desk):
     assert [one.id for one in desk.index.least_worth(9)] == [1, 3, 2]
 
 
+def test_of_what_happened_the_newest_is_uploaded_first_then_of_the_rest_the_oldest(desk):
+    tiers = [Tier.CONTINUOUS, Tier.EVENT, Tier.MOTION, Tier.CONTINUOUS, Tier.EVENT]
+    for number, tier in enumerate(tiers):
+        writer = desk.writer()
+        writer.keep_for(tier, "")
+        desk.record(pictures(2, START_US + number * 60_000_000), writer=writer)
+    desk.record(pictures(2), "preview")
+    sizes = {one.id: one.size_bytes for one in desk.index.segments("main", *ALWAYS)}
+
+    def in_turn(tiers):
+        found = []
+        while one := desk.index.unsent(("main",), tiers, found):
+            found.append(one.id)
+        return found
+
+    assert in_turn(tuple(Tier)) == [5, 3, 2, 1, 4]
+    assert in_turn((Tier.MOTION, Tier.EVENT)) == [5, 3, 2]
+    desk.index.note_uploaded(3)
+    assert in_turn((Tier.MOTION, Tier.EVENT)) == [5, 2]
+    assert desk.index.count_unsent(("main",), (Tier.MOTION, Tier.EVENT)) == (2, sizes[5] + sizes[2])
+    assert desk.index.count_unsent(("main", "preview"), tuple(Tier))[0] == 5
+
+
+def test_what_is_still_written_is_not_uploaded(desk):
+    desk.record(pictures(2), close=False)
+    assert desk.index.unsent(("main",), tuple(Tier)) is None
+
+
 def test_a_month_is_listed_without_the_disk(desk):
     month = 30 * 24 * 60
     with desk.index._lock, desk.index._db:
