@@ -65,6 +65,7 @@ from agent.signaling.enrolment import broker_settings, keep_fresh
 from agent.signaling.identity import load_identity, save_portal_keys
 from agent.signaling.service import UNDERSTANDS, SignalingService
 from agent.signaling.telling import Telling
+from agent.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,15 @@ class Agent:
             on_ended=lambda _, at_us: self.recordings.recorder.end("motion", at_us),
             on_change=self._publish_state,
         )
+        self.uploads = Uploads(
+            settings,
+            self.recordings,
+            self.allowance,
+            self._viewers,
+            self.serial.read_modem,
+            self._on_event,
+            self._publish_state,
+        )
         about = About(device.id, device.display_name, __version__, encode_public(identity.key.public))
         seal = partial(identity.key.seal, evidence.TOPIC)
         min_free_bytes = settings.record.min_free_mb * 1_000_000
@@ -165,7 +175,7 @@ class Agent:
             viewing=self.control.viewer,
             describe=self._describe,
             command=lambda order, later: self.service.asked.run(order, time.time(), later),
-            on_change=self._publish_state,
+            on_change=self._on_viewers,
             refusal=self.control.refusal,
             on_sent=self._on_sent,
             open_stick=self.serial.open_stick,
@@ -183,6 +193,7 @@ class Agent:
             "plan": lambda: self.allowance and self.allowance.section(),
             "settings": remote.section,
             "record": self.recordings.section,
+            "upload": self.uploads.section,
             **self.serial.sections,
             **self.attention.sections,
         }
@@ -252,6 +263,7 @@ class Agent:
         yield from self.serial.work()
         yield from self.pictures.work()
         yield from self.recordings.work()
+        yield from self.uploads.work()
         yield from self.attention.work()
         yield "settings", self._remote.run(self._proof, self._again.set, self._tell_outcome)
         yield "leases", lease.keep(self.service.end_unrenewed, self.service.has_sessions)
@@ -302,6 +314,7 @@ class Agent:
             **{name: self.late.handler(work) for name, work in self.serial.works.items()},
             **{name: self._brings(find) for name, find in self.serial.pictures.items()},
             **self.recordings.handlers(self.late.handler),
+            **self.uploads.handlers,
             **self.attention.handlers(self.late.handler),
             "export": self.late.handler(lambda _, wish: self.exports.make(wish)),
         }
@@ -438,6 +451,13 @@ class Agent:
             Ledger(state_dir / "data-usage.json", TypeAdapter(Usage), in_background),
             lambda kind, message: self._on_event(kind, message, {}),
         )
+
+    def _viewers(self) -> int:
+        return len(self.sessions)
+
+    def _on_viewers(self) -> None:
+        self.uploads.on_viewers()
+        self._publish_state()
 
     def _limits(self) -> dict[StreamName, Limits]:
         ceiling_bps = self.allowance.ceiling_bps if self.allowance else None

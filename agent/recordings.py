@@ -13,7 +13,7 @@ from agent.device.journal import read_moment
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
 from agent.model.clock import now_us
-from agent.model.command import CommandError, Order
+from agent.model.command import CommandError
 from agent.model.media import STREAMS, StreamName
 from agent.model.part import Part
 from agent.model.recording import (
@@ -85,8 +85,6 @@ class Recordings:
             "sheet": late(lambda _, wish: self._sheet(wish)),
             **self.playbacks.handlers,
             "unlock": late(lambda _, wish: self._lock(wish, is_locked=False)),
-            "upload": _no_upload,
-            "uploaded": _no_upload,
         }
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
@@ -135,10 +133,6 @@ class Recordings:
         if (index := self.index) is None:
             raise CommandError("no-disk", problem or "the recordings are not read yet: ask again in a moment")
         return index
-
-
-def _no_upload(_order: Order, _wish: object) -> None:
-    raise CommandError("unknown-file", "this camera offers no file")
 
 
 def _streams(settings: Settings) -> tuple[StreamName, ...]:

@@ -28,7 +28,7 @@ from agent.model.clock import EARLIEST_UNIX_S
 from agent.model.command import CommandError, Order
 from agent.model.event import EventKind
 from agent.model.part import Part, told
-from agent.model.sections import MasksSection, ReadSection
+from agent.model.sections import MasksSection, ModemSection, ReadSection
 from agent.model.signal import Detail, Result
 from agent.model.still import Still, Thumbnail
 from agent.model.threads import in_background
@@ -126,6 +126,11 @@ class SerialDevices:
         """What moves stands still, before anything else of the agent ends; each part has a deadline."""
         for stop in self._stops:
             await stop()
+
+    def read_modem(self) -> ModemSection | None:
+        """What is known of the modem; None where there is none."""
+        said = self.sections["modem"]() if "modem" in self.sections else None
+        return said if isinstance(said, ModemSection) else None
 
     def _add(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._parts.append(Part(name, run, self._on_change))

@@ -519,6 +519,42 @@ def _hours(value: str) -> str:
     return value
 
 
+class RecordUploadSettings(Section):
+    """Sends recordings to the portal's store, while nobody watches; no key of it is on the device."""
+
+    settable = frozenset({"what", "signal", "plan_percent", "max_bps"})
+    what: Literal["off", "events", "all"] = Field(
+        default="off", description="events, what was recorded for one; all, whatever was."
+    )
+    hours: list[Annotated[str, AfterValidator(_hours)]] = Field(
+        default=[],
+        max_length=20,
+        description="Days and hours in which they are sent, in the device's local time. Default: at any.",
+        examples=[["mon-sun 01:00-05:00"]],
+    )
+    signal: Literal["any", "weak", "fair", "good"] = Field(
+        default="any", description="The least signal of a mobile modem with which they are sent."
+    )
+    plan_percent: int = Field(
+        default=50,
+        ge=1,
+        le=100,
+        description="They wait once so much of data_plan.monthly_cap_mb is used in a month, by whatever.",
+    )
+    max_bps: int | None = Field(
+        default=None,
+        ge=64_000,
+        le=1_000_000_000,
+        description="The most that they take of the link, in bits a second. Default: what makes its queue no "
+        "longer, 8 Mb/s at most.",
+        examples=[1_000_000],
+    )
+    allow_http: bool = Field(
+        default=False,
+        description="A store may be reached without TLS: whoever is on the way then sees the recordings.",
+    )
+
+
 class RecordSettings(Section):
     """Recording on the device. Where it is on, the camera runs all the time."""
 
@@ -599,6 +635,7 @@ class RecordSettings(Section):
         description="Recordings that are older are removed, but for locked ones; 0: only for room. In public "
         "view law may ask for few: 72 hours are a common bound.",
     )
+    upload: RecordUploadSettings = Field(default_factory=RecordUploadSettings)
 
     def _rules(self) -> Iterator[tuple[str, str]]:
         if self.mode == "schedule" and not self.schedule:

@@ -14,8 +14,8 @@ A file of the recorder becomes one object, by a multipart upload (S3's, which ot
 5. The next file is offered; the one before it is the first to go once the device needs room.
 
 Neither command is a user's: the portal gives them itself, in nobody's name (the way `portal`). A device that
-may not send for now (`waiting`, and `why`) offers nothing, and refuses `upload` with `unknown-file`, as it
-does of a file that is no longer offered. Both commands may be said again: nothing is done twice by that.
+may not send for now (`waiting`, and `why`) offers nothing. Of a file that it has not under way it refuses
+both with `unknown-file`. They may be said again: nothing is done twice by that.
 
 A portal of before there was upload leaves the section unanswered, and a device of before has none. A URL is a
 secret: whoever has it can write that part; so it stands in no log, no audit and no words of an error.
@@ -70,8 +70,9 @@ class UploadNext:
 class UploadSection:
     """What a device would send; see this module."""
 
-    state: Text = "off"
-    """`off`, `idle`: nothing is left to send, `waiting` or `sending`; or what a newer device says."""
+    state: Text = "idle"
+    """`idle`: nothing is left to send; `waiting`, or `sending`; or what a newer device says. One that shall
+    send nothing has no section."""
     why: Text = ""
     """What it waits for: `hours`, `signal`, `plan`, `viewer`, `clock`, `disk`, or `store`: the portal gives
     no URL, or the store takes nothing."""

@@ -7,23 +7,23 @@ from typing import TypeVar
 T = TypeVar("T")
 
 STEP_S = 0.02
-MOST_S = 600.0
+MOST_STEPS = 30_000
 """Whoever waits for longer waits for what never comes."""
 
 
 class LoopClock:
     """Stands in for the running loop's clock, and so for all its timers and time-outs."""
 
-    def __init__(self, is_busy: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, is_busy: Callable[[], bool] = lambda: False, step_s: float = STEP_S) -> None:
         """While `is_busy`, a thread is at work, and the time stands still."""
         self.now_s = 1000.0
-        self._is_busy = is_busy
+        self._is_busy, self._step_s = is_busy, step_s
         loop = asyncio.get_running_loop()
         loop.time = lambda: self.now_s  # type: ignore[method-assign]
 
     async def until(self, condition: Callable[[], T]) -> T:
         """Let time pass until the condition holds; returns what it is then."""
-        ends_s = self.now_s + MOST_S
+        ends_s = self.now_s + MOST_STEPS * self._step_s
         while not (found := condition()):
             assert self.now_s < ends_s, "what is waited for does not come"
             await self._step()
@@ -39,4 +39,4 @@ class LoopClock:
         for _ in range(3):  # a timer wakes a task, which wakes another
             await asyncio.sleep(0)
         if not self._is_busy():
-            self.now_s += STEP_S
+            self.now_s += self._step_s

@@ -23,6 +23,7 @@ from agent.pictures import Pictures
 from agent.record.playbacks import Playbacks, Shelf
 from agent.recordings import Recordings
 from agent.serial_devices import SerialDevices
+from agent.uploads import Uploads
 
 UNIT = Path(__file__).parents[3] / "firmware-config/rootfs/usr/lib/systemd/system/pinhole.service"
 ALL = ("watch", "control", "manage")
@@ -65,6 +66,7 @@ def agent(tmp_path):
         MaskFile(tmp_path, Key(bytes, lambda *_: True)), settings.camera, None, has_head=False
     )
     it.recordings = Recordings.__new__(Recordings)
+    it.uploads = Uploads(settings, it.recordings, None, *[None] * 4)
     it.attention = Attention(settings, None, None, None, *[None] * 4)
     it.recordings.playbacks = Playbacks(Shelf(lambda: None), to_rtp_frame)
     it.pictures, it.late = Pictures.__new__(Pictures), LateCommands(lambda *_: None)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "agent"
 ROOMS = {
     "camera", "client", "control", "device", "media", "motion", "mqtt", "portal", "record", "rtc", "serial",
-    "signaling",
+    "signaling", "upload",
 }  # fmt: skip
 FOLDERS = {".ci", "agent", "ansible", "firmware-config", "release", "scripts", "tests"}
 MAX_LINES = 400
@@ -155,10 +155,31 @@ ALLOWED = {
     },
     "attention": {"motion", "camera", "device", "config", "errors", "model"},
     "app": ROOMS
-    | {"attention", "doctor", "pictures", "recordings", "serial_devices", "config", "errors", "model"},
+    | {
+        "attention",
+        "doctor",
+        "pictures",
+        "recordings",
+        "serial_devices",
+        "uploads",
+        "config",
+        "errors",
+        "model",
+    },
     "recordings": {"camera", "control", "device", "media", "pictures", "record", "config", "errors", "model"},
     "pictures": {"camera", "device", "media", "record", "config", "errors", "model"},
     "serial_devices": (ROOMS - {"portal", "client", "camera", "media"}) | {"config", "errors", "model"},
+    "uploads": {
+        "control",
+        "device",
+        "record",
+        "recordings",
+        "rtc",
+        "upload",
+        "config",
+        "errors",
+        "model",
+    },
     "server": {"portal", "mqtt", "signaling", "config", "errors", "model"},
     "demo": {"portal", "signaling", "config", "errors", "model"},
     "doctor": ROOMS | {"config", "errors", "model"},
