@@ -44,6 +44,7 @@ from agent.portal.names import adopt, shown
 from agent.portal.notify.carrier import Carrier
 from agent.portal.notify.notifier import Notifier
 from agent.portal.notify.ways import open_ways
+from agent.portal.overture import await_store
 from agent.portal.pictures import Pictures
 from agent.portal.registry import Registry, device_revision, revoked_since
 from agent.portal.revocation import publish_revocations
@@ -69,7 +70,8 @@ _NOT_TOLD = "revoked cameras may still reach the broker; it is tried again until
 class Portal:
     """The parts of the portal, wired."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: Store) -> None:
+        """It closes the store at its end."""
         self._settings = settings
         broker, portal = settings.broker, settings.portal
         self.gateway = Gateway(
@@ -80,7 +82,7 @@ class Portal:
             ask_to_look=self._ask_to_look,
             note_presence=self._note_presence,
         )
-        self.store = open_store(portal)
+        self.store = store
         self.events = EventIntake(self.store, self._confirm, self._show_event, on_written=self._on_written)
         self.registry = Registry(self.store)
         self.signing = signing = SigningFolder(portal.state_dir)
@@ -359,4 +361,4 @@ async def revoke_device(settings: Settings, device: str) -> None:
 
 async def run_portal(settings: Settings, on_ready: Callable[[str], None]) -> None:
     """`pinhole portal`; `on_ready` gets the dashboard's URL."""
-    await Portal(settings).run(on_ready)
+    await Portal(settings, await await_store(settings.portal)).run(on_ready)

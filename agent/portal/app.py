@@ -3,18 +3,13 @@
 import asyncio
 import contextlib
 import logging
-import os
-import ssl
 import time
 from collections.abc import Callable
-from typing import cast
 
 from aiohttp import WSMsgType, web
 
 from agent.config import PortalSettings
-from agent.errors import PortalError
 from agent.model.beat import next_beat
-from agent.model.disk import check_file
 from agent.model.tasks import TaskGroup
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
@@ -37,14 +32,7 @@ from agent.portal.api.signin import SignIn
 from agent.portal.api.sms import Sign, SmsTexts
 from agent.portal.assets import Asset, Assets, load_assets
 from agent.portal.client import Client
-from agent.portal.door import (
-    BACKLOG,
-    KEEPALIVE_S,
-    Door,
-    http_log,
-    make_door,
-    refuse_compressed_bodies,
-)
+from agent.portal.door import Door, make_door, refuse_compressed_bodies
 from agent.portal.gateway import Gateway
 from agent.portal.guard import (
     PROXIES,
@@ -54,6 +42,7 @@ from agent.portal.guard import (
     refusal,
     refuse_foreign_origins,
 )
+from agent.portal.listener import CLOSE_TIMEOUT_S, listening
 from agent.portal.messages import MAX_MESSAGE_BYTES
 from agent.portal.pictures import Pictures
 from agent.portal.store import StoreError
@@ -64,8 +53,6 @@ SEND_TIMEOUT_S = 10.0
 HEARTBEAT_S = 20.0
 TICK_S, REST_S = 0.5, 1.0
 """How often the portal looks around: while somebody is here, and else."""
-CLOSE_TIMEOUT_S = 1.0
-STOP_TIMEOUT_S = 2.0
 
 _SESSIONS = (("user", Need.USER), ("link", Need.LINK))
 
@@ -215,47 +202,13 @@ async def run_portal(
 
     `on_ready` gets the dashboard's URL. Raises PortalError where the address or certificate cannot be used.
     """
-    tls = _tls(settings)
     door = make_door()
     app = create_app(
         settings, gateway, accounts, load_assets(), devices, metrics, sign, pictures, notifications, door
     )
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        logger=http_log,
-        handle_signals=False,
-        shutdown_timeout=CLOSE_TIMEOUT_S,
-        keepalive_timeout=KEEPALIVE_S,
-        auto_decompress=False,
-    )
-    await runner.setup()
-    try:
-        try:
-            server = await asyncio.get_running_loop().create_server(
-                door.guard(cast(Callable[[], asyncio.Protocol], runner.server), tls),
-                settings.host,
-                settings.port,
-                backlog=BACKLOG,
-            )
-        except OSError as exc:
-            where = f"portal.host {settings.host}, portal.port {settings.port}"
-            # asyncio's own words repeat the address.
-            words = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc
-            raise PortalError(f"{where}: cannot listen: {words}") from exc
-        own_url = _url(settings.host, server.sockets[0].getsockname()[1], tls is not None)
-        on_ready(settings.public_url or own_url)
-        try:
-            await _tick(gateway, accounts)
-        finally:
-            server.close()
-    finally:
-        gateway.close()
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await runner.cleanup()
-        except TimeoutError:
-            log.warning("the portal did not close in %s s", STOP_TIMEOUT_S)
+    async with listening(app, settings, door, gateway.close) as url:
+        on_ready(settings.public_url or url)
+        await _tick(gateway, accounts)
 
 
 async def _tick(gateway: Gateway, accounts: Accounts) -> None:
@@ -327,25 +280,3 @@ def _send(asset: Asset, cache_control: str) -> web.Response:
     )
     response.enable_compression()  # public files, so a compressed length tells nobody anything
     return response
-
-
-def _tls(settings: PortalSettings) -> ssl.SSLContext | None:
-    if settings.cert_file is None and settings.key_file is None:
-        return None
-    if settings.cert_file is None or settings.key_file is None:
-        raise PortalError("portal.cert_file and portal.key_file: https needs both")
-    for file in (settings.cert_file, settings.key_file):
-        check_file(file, trusted_owner=False)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-    except (OSError, ssl.SSLError) as exc:
-        raise PortalError(f"portal.cert_file {settings.cert_file}, portal.key_file: {exc}") from exc
-    return context
-
-
-def _url(host: str, port: int, secure: bool) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(  # noqa: S104 - recognised, not bound
-        host, f"[{host}]" if ":" in host else host
-    )
-    return f"{'https' if secure else 'http'}://{shown}:{port}"

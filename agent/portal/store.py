@@ -35,7 +35,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from agent.config import PortalSettings, read_secret
@@ -81,6 +81,10 @@ class StoreError(PortalError):
     """The database cannot be opened, reached or used."""
 
 
+class StoreAwayError(StoreError):
+    """The database cannot be opened, and may be later: no server answers, or another program has it."""
+
+
 class DiskFullError(StoreError):
     """There is no room for what was to be written; what is there can be read."""
 
@@ -110,7 +114,7 @@ class Store:
     def open(cls, url: str, password: str | None = None) -> Self:
         """Open `sqlite:///FILE` or `postgresql://USER@HOST/NAME`, and bring its tables up to date.
 
-        Blocks; safe to call from several portals at once. Raises StoreError.
+        Blocks; safe to call from several portals at once. Raises StoreError, StoreAwayError among them.
         """
         parsed = make_url(url)
         engine = _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed, password)
@@ -122,7 +126,8 @@ class Store:
         except (SQLAlchemyError, sqlite3.Error, OSError) as exc:
             engine.dispose()
             full = ": its disk is full: make room" if _is_on_full_disk(parsed) else ""
-            raise StoreError(f"portal.database_url {_shown(parsed)}: {_reason(exc)}{full}") from exc
+            kind = StoreAwayError if _is_away(exc) and not full else StoreError
+            raise kind(f"portal.database_url {_shown(parsed)}: {_reason(exc)}{full}") from exc
         return cls(engine)
 
     async def run(self, work: Callable[[Session], T]) -> T:
@@ -381,6 +386,19 @@ def _is_full(exc: DBAPIError) -> bool:
         getattr(origin, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         or getattr(origin, "sqlstate", None) == "53100"
     )
+
+
+def _is_away(exc: BaseException) -> bool:
+    """Whether it may be there later, by SQLite's primary result code or PostgreSQL's SQLSTATE.
+
+    What a server says before there is a connection, "starting up" and "no such user" alike, has no SQLSTATE
+    here: it is waited for, and the log holds its words.
+    """
+    origin = exc.orig if isinstance(exc, DBAPIError) else exc
+    if (code := getattr(origin, "sqlite_errorcode", None)) is not None:
+        return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR)
+    state = getattr(origin, "sqlstate", None)
+    return isinstance(exc, OperationalError) and (state is None or state[:2] in ("08", "53", "57"))
 
 
 def _is_on_full_disk(url: URL) -> bool:

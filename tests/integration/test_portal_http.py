@@ -13,7 +13,7 @@ from parts.portal import PASSWORD, USER, portal, standing_clock
 from agent.errors import PortalError
 from agent.portal import app as portal_app
 from agent.portal.accounts.attempts import FREE_FAILURES
-from agent.portal.app import STOP_TIMEOUT_S
+from agent.portal.listener import STOP_TIMEOUT_S
 
 JSON = {"Content-Type": "application/json"}
 OFFER = {"type": "offer", "session": "a" * 32, "device": "front", "sdp": "v=0"}

@@ -8,14 +8,15 @@ from fakes.bus import state
 from agent import server
 from agent.config import load
 from agent.portal.registry import add_device, revoke_device
-from agent.portal.store import StoreError
+from agent.portal.store import StoreError, open_store
 
 
 @pytest.fixture
 def portal(tmp_path):
     config = tmp_path / "pinhole.toml"
     config.write_text('[portal]\nstate_dir = "state"\ndatabase_url = "sqlite:///portal.db"\n')
-    portal = server.Portal(load(config))
+    settings = load(config)
+    portal = server.Portal(settings, open_store(settings.portal))
     yield portal
     portal.accounts.passwords.close()
     portal.store.close()
