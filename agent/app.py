@@ -180,7 +180,7 @@ class Agent:
             on_sent=self._on_sent,
             open_stick=self.serial.open_stick,
             open_playback=self.recordings.playbacks.open,
-            find_file=self.exports.find,
+            find_file=lambda number: self.exports.find(number) or self.pictures.find_film(number),
             on_right_lost=self.serial.on_right_lost,
         )
         self._sections: dict[str, ReadSection] = {
@@ -194,6 +194,7 @@ class Agent:
             "settings": remote.section,
             "record": self.recordings.section,
             "upload": self.uploads.section,
+            "lapse": self.pictures.lapse_section,
             **self.serial.sections,
             **self.attention.sections,
         }

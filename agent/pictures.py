@@ -5,7 +5,8 @@ No logic of its own.
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from agent.camera.capture import Capture
 from agent.config import Settings
@@ -13,11 +14,16 @@ from agent.device.commands import Handler
 from agent.media.stream import Stream
 from agent.model.command import CommandError, Order
 from agent.model.disk import is_mounted
+from agent.model.lapse import LapseFilm, LapseWanted
 from agent.model.media import StreamName
+from agent.model.sections import LapseSection
 from agent.model.still import Picture, Snapshot, Still, Thumbnail, ThumbnailOf, encode_jpeg_text
 from agent.record.lapse import Bounds, Lapse
 from agent.record.still import Stills
 from agent.record.thumbnails import Thumbnails
+
+if TYPE_CHECKING:
+    from agent.record.lapse_film import Films
 
 Work = Callable[[Order, Any], Awaitable[Any]]
 Late = Callable[[Work], Handler]
@@ -49,6 +55,7 @@ class Pictures:
         )
 
         self._lapse = self._make_lapse(settings)
+        self._films = self._make_films(settings)
 
     def _make_lapse(self, settings: Settings) -> Lapse | None:
         stills, record = settings.stills, settings.record
@@ -60,12 +67,28 @@ class Pictures:
         is_usable = partial(is_mounted, folder) if record.own_partition else lambda: True
         return Lapse(folder / "lapse", bounds, take, is_usable)
 
+    def _make_films(self, settings: Settings) -> "Films | None":
+        if self._lapse is None:
+            return None
+        from agent.record.lapse_film import Films  # noqa: PLC0415
+
+        return Films(self._lapse, settings.record.min_free_mb * MB)
+
     def handlers(self, late: Late) -> dict[str, Handler]:
         """What each command of the table does here."""
         return {
             "snapshot": late(self.through(self._snapshot)),
             "thumbnail": late(self.through(self._thumbnail)),
+            "lapse-film": late(lambda _, wish: self._film(wish)),
         }
+
+    def lapse_section(self) -> LapseSection | None:
+        """None where none is taken by the clock."""
+        return self._lapse.section() if self._lapse else None
+
+    def find_film(self, number: str) -> Path | None:
+        """Of a time-lapse, while it is there."""
+        return self._films.find(number) if self._films else None
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What runs as long as the agent."""
@@ -89,6 +112,12 @@ class Pictures:
             return made
 
         return do
+
+    async def _film(self, wish: LapseWanted) -> LapseFilm:
+        if self._films is None:
+            words = "this camera takes no stills by the clock: set stills.every_s, here or in its settings"
+            raise CommandError("not-enabled", words)
+        return await self._films.make(wish)
 
     async def _snapshot(self, wish: Snapshot) -> Picture:
         return _picture(await self.stills.take(wish.size))

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_c
 
 from agent.errors import MessageError
 from agent.model.export import Exported, ExportWanted
+from agent.model.lapse import LapseFilm, LapseWanted
 from agent.model.masks import SetMasks, ShownMasks
 from agent.model.modem_history import ModemHistory
 from agent.model.motion import MotionNow, Retuning, Tuning
@@ -214,6 +215,10 @@ COMMANDS: Mapping[str, CommandKind] = {
         CommandKind(
             "export", "recordings", "", "exported a recording", ExportWanted, Exported,
             answers_late=True, life_s=300.0, about="Make one signed MP4 of a time that was recorded",
+        ),
+        CommandKind(
+            "lapse-film", "recordings", "", "made a film of its time-lapse", LapseWanted, LapseFilm,
+            answers_late=True, life_s=300.0, about="Make one MP4 of the stills by the clock of a day",
         ),
         CommandKind(
             "lock", "recordings", "", "locked recordings", RecordedTime, Locked,

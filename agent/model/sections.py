@@ -336,6 +336,16 @@ class MotionSection:
     """Names of those in which something moves."""
 
 
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class LapseSection:
+    """Stills by the clock, of a camera that takes some; see `agent/record`."""
+
+    every_s: float = 0.0
+    oldest_at: UnixTime = 0.0
+    """The day, in UTC, of the oldest; 0 while there is none."""
+
+
 _KNOWN = {
     "agent": AgentSection,
     "camera": CameraSection,
@@ -349,6 +359,7 @@ _KNOWN = {
     "settings": SettingsSection,
     "gnss": GnssSection,
     "motion": MotionSection,
+    "lapse": LapseSection,
     "upload": UploadSection,
 }
 

@@ -20,6 +20,7 @@ PAGES = (
     "account",
     "events",
     "notifications",
+    "lapse",
     "links",
     "releases",
     "tune",

@@ -35,6 +35,7 @@ export class CommandMenu {
     if (commands.some(({ name }) => name === "set")) buttons.push(el("a", { class: "tool", href: `#/tune/${segment(this.#device)}` }, "Settings"));
     if (commands.some(({ name }) => name === "set-masks")) buttons.push(el("a", { class: "tool", href: `#/masks/${segment(this.#device)}` }, "Privacy masks"));
     if (commands.some(({ name }) => name === "set-motion")) buttons.push(el("a", { class: "tool", href: `#/motion/${segment(this.#device)}` }, "Motion"));
+    if (commands.some(({ name }) => name === "lapse-film")) buttons.push(el("a", { class: "tool", href: `#/lapse/${segment(this.#device)}` }, "Time-lapse"));
     this.items.replaceChildren(...buttons);
     if (!buttons.length) setText(this.said, problem ?? "Only operators can have this camera do something.");
   }

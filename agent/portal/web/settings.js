@@ -8,6 +8,7 @@ import { el, icon } from "./dom.js";
 import { EnrolledPage } from "./enrolled.js";
 import { EventsPage } from "./events.js";
 import { GroupsPage } from "./groups.js";
+import { LapsePage } from "./lapse.js";
 import { LinksPage } from "./links.js";
 import { MasksPage } from "./masks.js";
 import { MotionPage } from "./motion.js";
@@ -20,6 +21,7 @@ const PAGES = [
   { name: "account", title: "Account", page: AccountPage, may: () => true },
   { name: "events", title: "Events", page: EventsPage, may: () => true },
   { name: "notifications", title: "Notifications", page: NotificationsPage, may: () => true },
+  { name: "lapse", title: "Time-lapse", page: LapsePage, may: (me) => me.operator },
   { name: "links", title: "Share links", page: LinksPage, may: (me) => me.operator },
   { name: "releases", title: "Releases", page: ReleasesPage, may: (me) => me.operator },
   { name: "tune", title: "Camera settings", page: TunePage, may: (me) => me.manages },
