@@ -42,7 +42,13 @@ export class Board {
   show(polygons) {
     this.#letGo(false);
     this.polygons = polygons;
+    this.#chosen = [0, 0];
     this.draw();
+  }
+
+  /** What is dragged stays where it is now. */
+  letGo() {
+    this.#letGo(true);
   }
 
   /** One more in the middle; false where there are too many. */

@@ -47,6 +47,7 @@ export class LapsePage {
     this.whom.input.replaceChildren(...cameras.map(({ id, name }) => el("option", { value: id }, name)));
     if (cameras.some(({ id }) => id === this.#about)) this.whom.input.value = this.#about;
     this.form.hidden = !cameras.length;
+    this.none.hidden = cameras.length > 0;
     if (!cameras.length) return setText(this.none, "No camera takes stills by the clock: set stills.every_s in its settings.");
     return this.#choose();
   }

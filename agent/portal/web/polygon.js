@@ -1,8 +1,5 @@
 // Polygons in parts of a picture's sides, as the camera takes them: `0.1,0.2 0.5,0.2 0.3,0.6`. Pure.
 
-/** As in agent/model/masks.py. */
-export const MAX_MASKS = 16;
-export const MAX_CORNERS = 24;
 /** A new one, in the middle. */
 export const START = [[0.35, 0.35], [0.65, 0.35], [0.65, 0.65], [0.35, 0.65]];
 
