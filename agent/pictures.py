@@ -14,9 +14,8 @@ from agent.device.commands import Handler
 from agent.media.stream import Stream
 from agent.model.command import CommandError, Order
 from agent.model.disk import is_mounted
-from agent.model.lapse import LapseFilm, LapseWanted
+from agent.model.lapse import LapseFilm, LapseSection, LapseWanted
 from agent.model.media import StreamName
-from agent.model.sections import LapseSection
 from agent.model.still import Picture, Snapshot, Still, Thumbnail, ThumbnailOf, encode_jpeg_text
 from agent.record.lapse import Bounds, Lapse
 from agent.record.still import Stills

@@ -1,4 +1,4 @@
-"""The command that makes a film of the stills by the clock."""
+"""Stills by the clock: what a camera says of them, and the command that makes a film of some."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, with_config
 
 from agent.model.evidence import Count
-from agent.model.signal import STRICT, UnixTime
+from agent.model.signal import OPEN, STRICT, UnixTime
 
 MAX_PICTURES = 1500
 """One a minute, for a day; of more some are left out, evenly."""
@@ -38,3 +38,13 @@ class LapseFilm:
     """... and each of them, after that. `FPS` of them are shown in a second."""
     left_out: Annotated[int, Field(ge=0)] = 0
     """Of the stills of that time."""
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class LapseSection:
+    """Stills by the clock, of a camera that takes some; see `agent/record`."""
+
+    every_s: float = 0.0
+    oldest_at: UnixTime = 0.0
+    """The day, in UTC, of the oldest; 0 while there is none."""

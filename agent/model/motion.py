@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, with_config
 
-from agent.model.signal import STRICT, Text, UnixTime
+from agent.model.signal import OPEN, STRICT, Text, UnixTime
 
 MAX_ZONES, MAX_POINTS = 8, 16
 """A command with all of them fits a message of the data channel (4 KB)."""
@@ -109,3 +109,17 @@ class Retuning:
             before.min_size_percent if self.min_size_percent is None else self.min_size_percent,
             before.zones if self.zones is None else self.zones,
         )
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class MotionSection:
+    """What moves, of a camera that looks for it; see `agent/motion`."""
+
+    state: Text = ""
+    """`idle`, `moving`, `learning` after a start or a turn of the head, `away` while no picture comes; or
+    what a newer device says."""
+    since: UnixTime = 0.0
+    """When it last began to be `moving`, or ceased to; 0 for never."""
+    zones: tuple[Text, ...] = ()
+    """Names of those in which something moves."""

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, with_config
 
 from agent.model.ids import Id
+from agent.model.lapse import LapseSection
+from agent.model.motion import MotionSection
 from agent.model.signal import (
     OPEN,
     STRICT,
@@ -320,30 +322,6 @@ class GnssSection:
     latitude_deg: float | None = None
     """WGS 84, rounded; the last that was known. None where the settings do not let it out."""
     longitude_deg: float | None = None
-
-
-@with_config(OPEN)
-@dataclass(frozen=True, slots=True)
-class MotionSection:
-    """What moves, of a camera that looks for it; see `agent/motion`."""
-
-    state: Text = ""
-    """`idle`, `moving`, `learning` after a start or a turn of the head, `away` while no picture comes; or
-    what a newer device says."""
-    since: UnixTime = 0.0
-    """When it last began to be `moving`, or ceased to; 0 for never."""
-    zones: tuple[Text, ...] = ()
-    """Names of those in which something moves."""
-
-
-@with_config(OPEN)
-@dataclass(frozen=True, slots=True)
-class LapseSection:
-    """Stills by the clock, of a camera that takes some; see `agent/record`."""
-
-    every_s: float = 0.0
-    oldest_at: UnixTime = 0.0
-    """The day, in UTC, of the oldest; 0 while there is none."""
 
 
 _KNOWN = {

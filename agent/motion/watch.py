@@ -8,8 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from agent.model.command import CommandError
-from agent.model.motion import Luma, MotionNow, Retuning, Tuning
-from agent.model.sections import MotionSection
+from agent.model.motion import Luma, MotionNow, MotionSection, Retuning, Tuning
 from agent.model.threads import HungCallError, call_in_thread
 from agent.motion.detector import Detector, Motion
 from agent.motion.episodes import Episode, Episodes, Phase, Turn

@@ -35,7 +35,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from agent.config import PortalSettings, read_secret
@@ -44,6 +44,7 @@ from agent.model.beat import next_beat
 from agent.model.disk import check_file
 from agent.portal.changes import Changes, Listener, ListenError
 from agent.portal.outsiders import Outsiders
+from agent.portal.store_faults import is_away, is_full, reason
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 THREADS = 4
@@ -126,8 +127,8 @@ class Store:
         except (SQLAlchemyError, sqlite3.Error, OSError) as exc:
             engine.dispose()
             full = ": its disk is full: make room" if _is_on_full_disk(parsed) else ""
-            kind = StoreAwayError if _is_away(exc) and not full else StoreError
-            raise kind(f"portal.database_url {_shown(parsed)}: {_reason(exc)}{full}") from exc
+            kind = StoreAwayError if is_away(exc) and not full else StoreError
+            raise kind(f"portal.database_url {_shown(parsed)}: {reason(exc)}{full}") from exc
         return cls(engine)
 
     async def run(self, work: Callable[[Session], T]) -> T:
@@ -153,14 +154,14 @@ class Store:
             with Session(self.engine, expire_on_commit=False) as db, db.begin():
                 return work(db)
         except DataError as exc:
-            raise ValueRefusedError(f"the database refuses a value: {_reason(exc)}") from exc
+            raise ValueRefusedError(f"the database refuses a value: {reason(exc)}") from exc
         except DBAPIError as exc:
-            if _is_full(exc):
+            if is_full(exc):
                 self.disk_is_full = self._is_sqlite  # PostgreSQL's is its administrator's to watch
-                raise DiskFullError(f"the database's disk is full: {_reason(exc)}") from exc
-            raise StoreError(f"the database failed: {_reason(exc)}") from exc
+                raise DiskFullError(f"the database's disk is full: {reason(exc)}") from exc
+            raise StoreError(f"the database failed: {reason(exc)}") from exc
         except SQLAlchemyError as exc:  # no connection is free; a row went while it was changed
-            raise StoreError(f"the database failed: {_reason(exc)}") from exc
+            raise StoreError(f"the database failed: {reason(exc)}") from exc
         except (OverflowError, UnicodeEncodeError) as exc:  # sqlite3, before the database sees it
             raise ValueRefusedError(f"the database refuses a value: {exc}") from exc
 
@@ -214,24 +215,24 @@ class Store:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, tell)
         except SQLAlchemyError as exc:
-            raise StoreError(f"the database failed: {_reason(exc)}") from exc
+            raise StoreError(f"the database failed: {reason(exc)}") from exc
 
     async def keep_room(self) -> None:
         """Look every few seconds whether the disk is full, and keep room for when it is; until cancelled."""
         while self._is_sqlite:
             try:
-                is_full = await asyncio.get_running_loop().run_in_executor(self._threads, self._see_room)
+                has_none = await asyncio.get_running_loop().run_in_executor(self._threads, self._see_room)
             except (SQLAlchemyError, OSError) as exc:
                 log.debug("no room is kept: %s", exc)
-                is_full = isinstance(exc, DBAPIError) and _is_full(exc)
-            if is_full != self.disk_is_full:
+                has_none = isinstance(exc, DBAPIError) and is_full(exc)
+            if has_none != self.disk_is_full:
                 log.log(
-                    logging.ERROR if is_full else logging.INFO,
+                    logging.ERROR if has_none else logging.INFO,
                     "the database's disk is full: sign-ins go on for a while, the audit log waits: make room"
-                    if is_full
+                    if has_none
                     else "the database's disk has room again",
                 )
-            self.disk_is_full = is_full
+            self.disk_is_full = has_none
             await next_beat(ROOM_INTERVAL_S)
         await asyncio.Event().wait()  # a PostgreSQL server's disk is its administrator's to watch
 
@@ -300,13 +301,13 @@ class _Listener:
             self.fileno: int = self._connection.fileno()
         except (SQLAlchemyError, self._error) as exc:
             self.close()
-            raise ListenError(_reason(exc)) from exc
+            raise ListenError(reason(exc)) from exc
 
     def take(self) -> list[str]:
         try:
             return [said.payload for said in self._connection.notifies(timeout=0)]
         except self._error as exc:
-            raise ListenError(_reason(exc)) from exc
+            raise ListenError(reason(exc)) from exc
 
     def close(self) -> None:
         if self._connection is not None:
@@ -379,28 +380,6 @@ def _migrate(engine: Engine) -> None:
         command.upgrade(config, "heads")
 
 
-def _is_full(exc: DBAPIError) -> bool:
-    """SQLite's SQLITE_FULL, or PostgreSQL's disk_full (SQLSTATE 53100)."""
-    origin = exc.orig
-    return (
-        getattr(origin, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        or getattr(origin, "sqlstate", None) == "53100"
-    )
-
-
-def _is_away(exc: BaseException) -> bool:
-    """Whether it may be there later, by SQLite's primary result code or PostgreSQL's SQLSTATE.
-
-    What a server says before there is a connection, "starting up" and "no such user" alike, has no SQLSTATE
-    here: it is waited for, and the log holds its words.
-    """
-    origin = exc.orig if isinstance(exc, DBAPIError) else exc
-    if (code := getattr(origin, "sqlite_errorcode", None)) is not None:
-        return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR)
-    state = getattr(origin, "sqlstate", None)
-    return isinstance(exc, OperationalError) and (state is None or state[:2] in ("08", "53", "57"))
-
-
 def _is_on_full_disk(url: URL) -> bool:
     """SQLite calls it an I/O error where it cannot make the files beside the database."""
     if url.get_backend_name() != "sqlite" or not url.database:
@@ -410,9 +389,3 @@ def _is_on_full_disk(url: URL) -> bool:
 
 def _shown(url: URL) -> str:
     return url.render_as_string(hide_password=True)
-
-
-def _reason(exc: BaseException) -> str:
-    """The database's own words on one line."""
-    origin = exc.orig if isinstance(exc, DBAPIError) and exc.orig else exc
-    return " ".join(str(origin).split())

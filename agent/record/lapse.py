@@ -16,8 +16,8 @@ from pathlib import Path
 from agent.errors import CameraError
 from agent.model.disk import write_whole
 from agent.model.inside import files_inside, make_folder_inside, remove_inside
+from agent.model.lapse import LapseSection
 from agent.model.log_limit import LogLimit
-from agent.model.sections import LapseSection
 from agent.model.still import Still
 
 log = logging.getLogger(__name__)
