@@ -46,7 +46,7 @@ class Looker:
         """With every rule, as wide as a phone and a desk; in the other theme with those about colours."""
         for viewport, theme, other in LOOKS:
             await self._page.set_viewport_size(viewport)
-            await self._page.emulate_media(color_scheme=theme)
+            await self._page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # nothing half faded
             lines = await faults(self._page)
             await self._page.emulate_media(color_scheme=other)
             lines += await faults(self._page, COLOURS)
