@@ -7,18 +7,22 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from agent.config import Settings
 from agent.config.settings import RecordUploadSettings
 from agent.control.allowance import DataAllowance
 from agent.device.commands import Handler
 from agent.device.journal import read_moment
+from agent.device.ledger import Ledger
 from agent.model.clock import EARLIEST_UNIX_S
 from agent.model.command import CommandError, Order
 from agent.model.hours import parse_hours
 from agent.model.media import STREAMS, StreamName
 from agent.model.part import Part
 from agent.model.sections import ModemSection
-from agent.model.upload import UploadSection
+from agent.model.threads import in_background
+from agent.model.upload import NOTE, UploadNote, UploadSection
 from agent.record.index import Index
 from agent.record.segment import Segment, Tier
 from agent.recordings import Recordings
@@ -58,6 +62,8 @@ class Uploads:
         )
         self.handlers: dict[str, Handler] = {"upload": _no_upload, "uploaded": _no_upload}
         """What each command of the table does here."""
+        self._origin = ""
+        self._ledger = Ledger(settings.device.state_dir / NOTE, TypeAdapter(UploadNote), in_background)
         self._uploader: Uploader | None = None
         if wanted.what != "off":
             self._uploader = self._begin(wanted, on_event, on_change)
@@ -94,10 +100,15 @@ class Uploads:
             self._allowance.on_sent if self._allowance else lambda _: None,
             on_event,
             on_change,
+            self._keep_note,
         )
-        uploader = Uploader(means, allow_http=wanted.allow_http)
+        uploader = Uploader(means, allow_http=wanted.allow_http, known=self._ledger.load())
         self.handlers = {"upload": uploader.take, "uploaded": uploader.finish}
         return uploader
+
+    def _keep_note(self, note: UploadNote) -> None:
+        is_news, self._origin = note.origin != self._origin, note.origin
+        self._ledger.keep(note, time.monotonic(), is_urgent=is_news)
 
     def _missed(self) -> int:
         unsent = self._recordings.recorder.unsent

@@ -23,6 +23,7 @@ from agent.doctor.ptz import judge_head, try_head
 from agent.doctor.recordings import judge_folder, see_folder
 from agent.doctor.report import Finding, Report, make_report
 from agent.doctor.surroundings import checks, outside
+from agent.doctor.upload import judge_store, visit_store
 from agent.doctor.visit import Check, Progress
 from agent.errors import ConfigError, PinholeError
 from agent.model.signal import IceServer
@@ -33,7 +34,7 @@ from agent.portal.turn import load_ice_servers
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
 
-BROKER_S, CAMERA_S, GNSS_S, PTZ_S, MODEM_S, RECORD_S = 12.0, 15.0, 14.0, 14.0, 13.0, 10.0
+BROKER_S, CAMERA_S, GNSS_S, PTZ_S, MODEM_S, RECORD_S, STORE_S = 12.0, 15.0, 14.0, 14.0, 13.0, 10.0, 10.0
 CAMERA_TRIAL_S = 2.0
 
 
@@ -99,6 +100,9 @@ def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
     if settings.record.mode != "off":
         see, judge_room = partial(see_folder, settings), partial(judge_folder, settings)
         yield Check("record", str(settings.recordings_folder), RECORD_S, see, judge_room, "look at the disk")
+    if settings.record.upload.what != "off":
+        visit_it, judge_it = partial(visit_store, settings), partial(judge_store, settings)
+        yield Check("upload", "", STORE_S, visit_it, judge_it, "see [record.upload]", failure="warning")
     if wish.with_camera:
         camera = partial(_try_camera, settings.camera)
         yield Check(

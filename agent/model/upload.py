@@ -37,6 +37,8 @@ MAX_PART_BYTES = 5 * 1024**3
 MAX_PARTS = 1000
 """Of one file: a minute of video has some dozens."""
 MAX_URL_CHARS = 4000
+NOTE = "upload.json"
+"""The file of an `UploadNote`, in the state folder."""
 
 FileName = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{6,17}/[0-9]{9,20}-(main|preview)\.mp4$", max_length=60)
@@ -88,6 +90,20 @@ class UploadSection:
     next: UploadNext | None = None
     want: Annotated[tuple[PartNumber, ...], Field(max_length=MAX_WANTED)] = ()
     """Beside `next`, since nothing in a section is nested deeper."""
+
+
+@with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class UploadNote:
+    """What an agent leaves on its disk for `pinhole doctor`."""
+
+    why: Text = ""
+    problem: Text = ""
+    waiting: int = 0
+    origin: Text = ""
+    """Scheme, host and port of the newest URL, and nothing of what makes it a secret."""
+    sent_at: UnixTime = 0.0
+    """When the store last had a whole file; 0 for never."""
 
 
 @with_config(STRICT)

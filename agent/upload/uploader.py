@@ -20,7 +20,7 @@ from agent.model.network_fault import network_fault
 from agent.model.pauses import Pauses
 from agent.model.signal import Detail
 from agent.model.threads import HungCallError, call_in_thread
-from agent.model.upload import Upload, Uploaded, UploadSection
+from agent.model.upload import Upload, Uploaded, UploadNote, UploadSection
 from agent.upload.conditions import Why
 from agent.upload.parcel import MARGIN_S, Kept, Parcel, Part
 from agent.upload.sending import LIMIT_S, Answer, FileGoneError, HaltedError, Pace, Sending, parse_url
@@ -84,6 +84,7 @@ class Means:
     on_event: OnEvent
     on_change: Callable[[], None]
     """Says the section anew."""
+    keep_note: Callable[[UploadNote], None]
 
 
 class Uploader:
@@ -94,10 +95,12 @@ class Uploader:
         means: Means,
         *,
         allow_http: bool,
+        known: UploadNote | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._means, self._allow_http, self._clock, self._jitter = means, allow_http, clock, jitter
+        self._origin, self._sent_at = (known.origin, known.sent_at) if known else ("", 0.0)
         self._parcel: Parcel | None = None
         self._sending: Sending | None = None
         self._done: Kept | None = None
@@ -151,10 +154,11 @@ class Uploader:
             raise CommandError("unknown-part", "this file has fewer parts")
         for part in wish.parts:
             try:
-                scheme = parse_url(part.url).scheme
+                url = parse_url(part.url)
             except ValueError as exc:
                 raise CommandError("bad-url", str(exc)) from None
-            if scheme != "https" and not self._allow_http:
+            self._origin = f"{url.scheme}://{url.netloc}"[:500]
+            if url.scheme != "https" and not self._allow_http:
                 raise CommandError("not-https", "this camera sends by https alone: record.upload.allow_http")
         life_s = wish.expires_unix_s - time.time()
         if life_s <= MARGIN_S and wish.parts:
@@ -171,6 +175,10 @@ class Uploader:
             self._sending.halt()
         self._woken.set()
 
+    def _note(self) -> UploadNote:
+        said = self.section()
+        return UploadNote(said.why, said.problem, said.waiting, self._origin, self._sent_at)
+
     async def run(self) -> None:
         """Until cancelled."""
         self._turned_s = self._clock()
@@ -180,6 +188,7 @@ class Uploader:
                 pause_s = await self._turn()
                 self._tell_missed()
                 self._tell()
+                self._means.keep_note(self._note())
                 if pause_s > 0:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(pause_s):
@@ -309,7 +318,7 @@ class Uploader:
         if done := self._done:
             await _in_thread(partial(shelf.note_uploaded, done.id))
             self._sent += 1
-            self._done = None
+            self._done, self._sent_at = None, time.time()
             self._counted_s = -RARELY_S
             self._be_well()
 

@@ -23,7 +23,9 @@ from agent.config.settings import (
     RecordUploadSettings,
     Settings,
 )
+from agent.doctor.upload import judge_store, visit_store
 from agent.model.media import EncoderDemand, Unit
+from agent.model.upload import NOTE
 from agent.record.cleaner import Bounds, Cleaner
 from agent.record.segment import Segment, Tier
 from agent.rtc import give_way
@@ -75,7 +77,7 @@ class Camera:
 
     @contextlib.asynccontextmanager
     async def start(self, store, **wanted):
-        settings = Settings(
+        self.settings = settings = Settings(
             device=DeviceSettings(state_dir=self.index.folder),
             data_plan=DataPlanSettings(monthly_cap_mb=1000),
             record=RecordSettings(
@@ -141,6 +143,21 @@ async def test_events_reach_the_store_the_newest_first_and_nothing_else_does(sto
     Cleaner(camera.index, Bounds(size_bytes, 0, None)).make_room(1, 0)
     assert not old.exists(), "what the store has goes first, beside what happened and what did not"
     assert camera.index.get(3)
+
+
+async def test_the_doctor_finds_the_store_by_what_the_agent_noted(store, camera):
+    camera.add(1000, 1)
+    async with camera.start(store):
+        await until(lambda: camera.section.state == "idle")
+        settings = camera.settings
+        file = settings.device.state_dir / NOTE
+        await until(lambda: file.exists() and "127.0.0.1" in file.read_text())
+    assert "Signature" not in file.read_text()
+    found = judge_store(settings, await visit_store(settings))
+    assert (found.verdict, found.subject) == ("good", f"http://127.0.0.1:{store.link.port}")
+    store.link.close()
+    found = judge_store(settings, await visit_store(settings))
+    assert (found.verdict, found.message) == ("warning", "the store cannot be reached: Connection refused")
 
 
 async def test_all_of_it_where_that_is_wanted_the_oldest_first(store, camera):

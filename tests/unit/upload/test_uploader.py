@@ -39,7 +39,7 @@ class Device:
         self.answers, self.puts, self.events, self.told, self.counted = [], [], [], [], []
         means = Means(
             lambda: self if self.is_open else None, lambda: self.why, lambda: self.missed, lambda: None,
-            self.counted.append, lambda *event: self.events.append(event), self.note,
+            self.counted.append, lambda *event: self.events.append(event), self.note, lambda _: None,
         )  # fmt: skip
         self.clock = LoopClock(step_s=STEP_S)
         self.until, self.after = self.clock.until, self.clock.after
