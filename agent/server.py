@@ -29,6 +29,7 @@ from agent.portal.accounts.users import first_link
 from agent.portal.api.enroll import Devices
 from agent.portal.api.metrics import Metrics
 from agent.portal.api.notify import Notifications
+from agent.portal.api.stored import StoredFiles
 from agent.portal.app import run_portal as serve_portal
 from agent.portal.audience import WatchAct
 from agent.portal.authority import PORTAL_NAME, Authority, open_authority
@@ -50,6 +51,8 @@ from agent.portal.registry import Registry, device_revision, revoked_since
 from agent.portal.revocation import publish_revocations
 from agent.portal.store import Store, StoreError, open_store
 from agent.portal.turn import load_ice_servers
+from agent.portal.upload.intake import UploadIntake
+from agent.portal.upload.opening import open_bucket
 from agent.signaling.portal import PortalSignaling
 from agent.signaling.signing import SigningFolder
 
@@ -81,6 +84,7 @@ class Portal:
             note_watching=self._note_watching,
             ask_to_look=self._ask_to_look,
             note_presence=self._note_presence,
+            note_change=self._note_change,
         )
         self.store = store
         self.events = EventIntake(self.store, self._confirm, self._show_event, on_written=self._on_written)
@@ -113,6 +117,14 @@ class Portal:
             self._shown_names,
             portal.require_code_for,
         )
+        self.uploads: UploadIntake | None = None
+        self.stored = StoredFiles(self.accounts, None)
+        if portal.upload:
+            bucket, directory = open_bucket(portal.upload), self.gateway.directory
+            self.uploads = UploadIntake(
+                portal.upload, bucket, self.store, directory, self.gateway.commands.tell
+            )
+            self.stored = StoredFiles(self.accounts, bucket, portal.upload.prefix)
         token = read_secret(portal.metrics_token_file) if portal.metrics_token_file else None
         self.metrics = Metrics(self.accounts, self._scrape, token)
         self.devices = Devices(self.accounts, self.authority, signing.key_set, portal, broker)
@@ -161,6 +173,7 @@ class Portal:
                 self.signing.sign_bytes,
                 self.pictures,
                 Notifications(self.accounts, self.notifier, self.ways),
+                self.stored,
                 listening.set_result,
             )
             group = [tasks.start(portal, name="portal")]
@@ -176,6 +189,8 @@ class Portal:
                     tasks.start(self.store.listen(device_revision(), self.notifier.wake), name="changes"),
                     tasks.start(self.notifier.run(), name="notifications"),
                 ]
+                if self.uploads:
+                    group.append(tasks.start(self.uploads.run(), name="uploads"))
                 on_ready(url)
                 if first:
                     link = f"{url}/#/welcome/{first}"
@@ -186,6 +201,10 @@ class Portal:
                     task.cancel()
                 await self.pictures.close()
                 await self.ways.close()
+
+    def _note_change(self, device: str) -> None:
+        if self.uploads:
+            self.uploads.on_change(device)
 
     def _note_presence(self, device: str, is_online: bool, is_first: bool) -> None:
         self.events.on_presence(device, is_online=is_online, is_first=is_first)
@@ -254,6 +273,8 @@ class Portal:
             for device in revoked:
                 log.warning("camera %s is shut out", device)
                 self.gateway.on_revoked(device)
+                if self.uploads:
+                    self.uploads.on_revoked(device)
                 await self.pictures.stills.forget(device)
             if self.registry.names is not before:
                 self.gateway.on_names(self.registry.names)
@@ -290,6 +311,7 @@ class Portal:
             for device, count in quotas.loud(now_s).items()
         ]
         words += [f"camera {device} is kept out for a while: it said too much" for device in kept_out]
+        words += [self.uploads.problem] if self.uploads and self.uploads.problem else []
         return "; ".join(words)[:MAX_PROBLEM_CHARS]
 
     async def _shut_out(self, devices: frozenset[str], kept_out: frozenset[str]) -> bool:

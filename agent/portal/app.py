@@ -30,6 +30,7 @@ from agent.portal.api.route import Need, add, read_cookie
 from agent.portal.api.shares import Shares
 from agent.portal.api.signin import SignIn
 from agent.portal.api.sms import Sign, SmsTexts
+from agent.portal.api.stored import StoredFiles
 from agent.portal.assets import Asset, Assets, load_assets
 from agent.portal.client import Client
 from agent.portal.door import Door, make_door, refuse_compressed_bodies
@@ -158,6 +159,7 @@ def create_app(
     sign: Sign,
     pictures: Pictures,
     notifications: Notifications,
+    stored: StoredFiles,
     door: Door,
 ) -> web.Application:
     """Build the application; it starts no task of its own."""
@@ -184,6 +186,7 @@ def create_app(
     devices.add_to(app)
     metrics.add_to(app)
     notifications.add_to(app)
+    stored.add_to(app)
     return app
 
 
@@ -196,6 +199,7 @@ async def run_portal(
     sign: Sign,
     pictures: Pictures,
     notifications: Notifications,
+    stored: StoredFiles,
     on_ready: Callable[[str], None],
 ) -> None:
     """Serve until cancelled, then close every WebSocket with 1001 and end within 2 s.
@@ -204,7 +208,17 @@ async def run_portal(
     """
     door = make_door()
     app = create_app(
-        settings, gateway, accounts, load_assets(), devices, metrics, sign, pictures, notifications, door
+        settings,
+        gateway,
+        accounts,
+        load_assets(),
+        devices,
+        metrics,
+        sign,
+        pictures,
+        notifications,
+        stored,
+        door,
     )
     async with listening(app, settings, door, gateway.close) as url:
         on_ready(settings.public_url or url)

@@ -31,8 +31,9 @@ _OF_GUESTS = ("portal", "agent", "camera", "streams", "viewers", "release", "hea
 _FIELDS_OF: tuple[tuple[Permission, str, str], ...] = (
     ("manage", "modem", "cell"),
     ("control", "ptz", "holder"),
+    ("recordings", "upload", "next"),
 )
-"""Who may not do this does not see that section's field: where it stands, and who moves it."""
+"""Who may not do this does not see that section's field: where it stands, who moves it, what it recorded."""
 
 
 def seen_by(client: Client, device: Device, watchers: Collection[Client]) -> Device:

@@ -5,6 +5,7 @@ once, by its id, also where the device began anew in between and the command was
 """
 
 import asyncio
+import math
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Literal
 from agent.errors import MessageError
 from agent.model.command import COMMANDS, CommandKind, check_result
 from agent.model.signal import Command, FromDevice, JsonObject, Reject, Result
-from agent.portal.accounts.access import Identity
+from agent.portal.accounts.access import Access, Identity
 from agent.portal.client import Clock
 from agent.portal.devices import Directory
 from agent.portal.farewells import SendToDevice
@@ -33,6 +34,9 @@ _OLD = "This camera's software does not know this command: update it first."
 _AWAY = "The camera was away until the command expired: it was not done."
 _SILENT = "The camera was told, and did not answer: it may have been done."
 _LOST_RIGHT = "Who asked for it may no longer do this, or is signed out."
+
+NOBODY = Identity("", "", Access("admin"), math.inf)
+"""In whose name the portal itself gives commands: no user's is empty, nor the key of a session."""
 
 AskToLook = Callable[[str], bool]
 CommandAct = Literal["command-done", "command-failed", "command-refused"]
@@ -99,9 +103,14 @@ class Commands:
         self._tell_if_due(one, now_s)
         return one
 
+    def tell(self, device: str, name: str, arguments: JsonObject) -> None:
+        """What the portal asks for itself, where nobody waits for the answer. Raises as `ask`."""
+        kind = COMMANDS[name]
+        self.ask(secrets.token_hex(16), device, kind, arguments, NOBODY, kind.life_s)
+
     def sessions(self) -> set[str]:
         """Keys of the sign-ins whose commands wait."""
-        return {one.who.session for one in self._all.values() if one.result is None}
+        return {one.who.session for one in self._open() if one.who is not NOBODY}
 
     def apply(self, identities: Mapping[str, Identity], asked: set[str]) -> None:
         """What somebody may no longer do is not said to a device that comes back."""

@@ -81,6 +81,7 @@ class Gateway:
         note_watching: NoteWatching = lambda *_: None,
         ask_to_look: AskToLook = lambda *_: False,
         note_presence: NotePresence = lambda *_: None,
+        note_change: Callable[[str], None] = lambda _: None,
         lease_s: float = LEASE_S,
     ) -> None:
         self.version = version
@@ -89,7 +90,7 @@ class Gateway:
         """What else is wrong with the portal, in words; it serves all the same."""
         self.note_watching = note_watching
         self._ask_to_look = ask_to_look
-        self._note_presence = note_presence
+        self._note_presence, self._note_change = note_presence, note_change
         self._ice = ice
         self._clock = clock = clock or Clock()
         self.directory = Directory()
@@ -297,6 +298,7 @@ class Gateway:
 
     def show(self, device: str) -> None:
         """Tell who may watch a device what is known of it."""
+        self._note_change(device)
         for client in self._watchers(device):
             client.outbox.put_device(device)
 

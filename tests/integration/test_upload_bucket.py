@@ -1,13 +1,16 @@
 """What the portal asks of an S3 store, and what the URLs that it signs are good for."""
 
 import asyncio
+import logging
+from contextlib import asynccontextmanager
 from urllib.request import urlopen
 
 import pytest
 from parts.s3 import SECRET, s3_server
 
 from agent.config import UploadSettings
-from agent.portal.upload.bucket import BucketError, Part, open_bucket
+from agent.portal.upload.bucket import Bucket
+from agent.portal.upload.objects import BucketError, Part
 
 FULL = 5 * 1024 * 1024
 """S3 takes no smaller part but the last."""
@@ -26,6 +29,13 @@ def settings(server, tmp_path):
     file.write_text(SECRET)
     file.chmod(0o600)
     return lambda **more: UploadSettings(**server.settings(file, **more))
+
+
+@asynccontextmanager
+async def open_bucket(settings):
+    bucket = Bucket(settings)
+    async with bucket.opened():
+        yield bucket
 
 
 async def put(server, url, data):
@@ -156,3 +166,18 @@ async def test_a_bucket_may_be_a_part_of_the_hosts_name(settings):
     assert url.startswith(f"https://recordings.s3.example.org/{KEY}?")
     assert "X-Amz-SignedHeaders=content-length%3Bhost" in url
     assert SECRET not in url
+
+
+async def test_no_signature_is_logged(server, settings, caplog):
+    caplog.set_level(logging.DEBUG)
+    async with open_bucket(settings()) as bucket:
+        upload = await bucket.begin(KEY, "video/mp4")
+        url = await bucket.part_url(KEY, upload, 1, 4)
+        assert await put(server, url, b"1234") == 200
+    assert "Signature" not in caplog.text
+    assert SECRET not in caplog.text
+
+
+async def test_a_store_is_asked_while_it_is_open_alone(settings):
+    with pytest.raises(BucketError):
+        await Bucket(settings()).size(KEY)

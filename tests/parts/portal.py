@@ -20,6 +20,7 @@ from agent.portal.accounts.service import Accounts
 from agent.portal.api.enroll import Devices
 from agent.portal.api.metrics import Metrics
 from agent.portal.api.notify import Notifications
+from agent.portal.api.stored import StoredFiles
 from agent.portal.app import run_portal
 from agent.portal.authority import Authority
 from agent.portal.gateway import Gateway
@@ -84,6 +85,8 @@ async def portal(
     clock=None,
     oidc_secret=None,
     metrics_token=None,
+    bucket=None,
+    prefix="",
     **settings,
 ):
     """Yield a portal whose broker is there, with the user `ann`; keywords go into PortalSettings."""
@@ -132,7 +135,7 @@ async def portal(
         )
         metrics = Metrics(accounts, lambda: Scrape(counters, gateway.known()), metrics_token)
         pictures = Pictures(folder / "state", gateway)
-        ways = open_ways(store, accounts.seal, parsed)
+        ways, stored = open_ways(store, accounts.seal, parsed), StoredFiles(accounts, bucket, prefix)
         notifier = Notifier(store, Carrier(accounts.seal, ways), dict, parsed.require_code_for, accounts.now)
         run = run_portal(
             parsed,
@@ -143,6 +146,7 @@ async def portal(
             signing.sign_bytes,
             pictures,
             Notifications(accounts, notifier, ways),
+            stored,
             ready.set_result,
         )
         writing = asyncio.create_task(audit.run(), name="audit")

@@ -9,6 +9,7 @@ from agent.config import BrokerSettings, PortalSettings
 from agent.portal.api.enroll import Devices
 from agent.portal.api.metrics import Metrics
 from agent.portal.api.notify import Notifications
+from agent.portal.api.stored import StoredFiles
 from agent.portal.app import create_app
 from agent.portal.assets import load_assets
 from agent.portal.door import Door
@@ -34,6 +35,7 @@ def routes():
         bytes,
         pictures,
         Notifications(None, None, None),
+        StoredFiles(None, None),
         Door(1),
     )
     return [

@@ -46,7 +46,7 @@ Topic = Literal[
     "refusals",
 ]
 TOPICS: dict[Topic, tuple[str, ...]] = {
-    "watching": ("watch", "watch-end"),
+    "watching": ("watch", "watch-end", "recording-saved"),
     "previews": ("preview",),
     "sign-in": (
         "sign-in",

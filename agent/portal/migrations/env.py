@@ -6,7 +6,8 @@ import agent.portal.claims
 import agent.portal.events
 import agent.portal.notify.tables
 import agent.portal.registry
-import agent.portal.tables  # noqa: F401 - what a comparison with the database needs to know
+import agent.portal.tables
+import agent.portal.upload.ledger  # noqa: F401 - what a comparison with the database needs to know
 from agent.portal.store import Table
 
 context.configure(

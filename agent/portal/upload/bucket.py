@@ -5,9 +5,9 @@ one may do what it was signed for.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from aiobotocore.session import get_session
@@ -15,7 +15,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from agent.config import UploadSettings, read_secret
-from agent.errors import PortalError
+from agent.model.text import printable
+from agent.portal.upload.objects import PAGE, BucketError, Part, Stored
 
 TIMEOUT_S = 20.0
 """Of one call, tries and all."""
@@ -23,39 +24,55 @@ CONNECT_S, READ_S = 5.0, 10.0
 CONNECTIONS = 16
 LINK_LIFE_S = 300
 """How long a link for a browser is good to begin with."""
-PAGE = 1000
-"""The most that S3 tells at once: of parts, uploads and objects."""
 _GONE = frozenset({"NoSuchUpload", "NoSuchKey", "NotFound", "404"})
 
 
-class BucketError(PortalError):
-    """The store was not reached, or did not do it; in words without a URL."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One that the store has."""
-
-    number: int
-    bytes: int
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One object."""
-
-    key: str
-    bytes: int
-
-
 class Bucket:
-    """Belongs to one event loop; see `open_bucket`."""
+    """Belongs to one event loop, and answers while it is open."""
 
-    def __init__(self, client: Any, settings: UploadSettings) -> None:
-        self._client = client
+    def __init__(self, settings: UploadSettings) -> None:
+        """Raises ConfigError where the secret cannot be read."""
+        self._settings = settings
         self._bucket = settings.bucket
-        self._life_s = settings.url_life_s
+        self._secret = read_secret(settings.secret_file) if settings.secret_file else None
+        self._opened: Any = None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Within it the store may be asked; it is asked for nothing yet."""
+        for name in ("botocore", "aiobotocore"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # beneath, they tell signatures
+        config = Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path" if self._settings.path_style else "virtual"},
+            connect_timeout=CONNECT_S,
+            read_timeout=READ_S,
+            max_pool_connections=CONNECTIONS,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+            # Cameras send parts without a checksum, which the upload would then ask for; few stores know it.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        opened = get_session().create_client(
+            "s3",
+            region_name=self._settings.region,
+            endpoint_url=self._settings.endpoint,
+            aws_access_key_id=self._settings.access_key,
+            aws_secret_access_key=self._secret,
+            config=config,
+        )
+        async with opened as client:
+            self._opened = client
+            try:
+                yield
+            finally:
+                self._opened = None
+
+    @property
+    def _client(self) -> Any:
+        if self._opened is None:
+            raise BucketError("the portal begins or ends")
+        return self._opened
 
     async def size(self, key: str) -> int | None:
         """Of an object that is there as a whole; None where there is none."""
@@ -117,7 +134,7 @@ class Bucket:
         """With it whoever has it may send this one part, of so many bytes and no others, for a while."""
         return await self._sign(
             "upload_part",
-            self._life_s,
+            self._settings.url_life_s,
             Key=key,
             UploadId=upload,
             PartNumber=number,
@@ -146,35 +163,10 @@ class Bucket:
             code = str(exc.response.get("Error", {}).get("Code", ""))
             if code in _GONE:
                 return None
-            raise BucketError(f"the store says {code[:60] or 'no'}") from exc
+            status = int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+            is_down = status >= 500 or status == 403 or code == "NoSuchBucket"
+            raise BucketError(f"the store says {printable(code)[:60] or status}", is_down=is_down) from exc
         except TimeoutError as exc:
             raise BucketError("the store does not answer") from exc
         except (BotoCoreError, OSError, ValueError) as exc:
             raise BucketError(f"the store cannot be asked: {type(exc).__name__}") from exc
-
-
-@asynccontextmanager
-async def open_bucket(settings: UploadSettings) -> AsyncIterator[Bucket]:
-    """Asks the store for nothing yet. Raises ConfigError where the secret cannot be read."""
-    secret = read_secret(settings.secret_file) if settings.secret_file else None
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path" if settings.path_style else "virtual"},
-        connect_timeout=CONNECT_S,
-        read_timeout=READ_S,
-        max_pool_connections=CONNECTIONS,
-        retries={"total_max_attempts": 2, "mode": "standard"},
-        # Cameras send parts without a checksum that the upload then would ask for; and few stores know it.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    opened = get_session().create_client(
-        "s3",
-        region_name=settings.region,
-        endpoint_url=settings.endpoint,
-        aws_access_key_id=settings.access_key,
-        aws_secret_access_key=secret,
-        config=config,
-    )
-    async with opened as client:
-        yield Bucket(client, settings)

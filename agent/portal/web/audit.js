@@ -55,6 +55,7 @@ const WORDS = {
   renamed: "renamed a camera",
   revoked: "shut a camera out",
   "look-asked": "had cameras look for a release",
+  "recording-saved": "saved a recording from the store",
   "sms-made": "made a command to send by SMS",
   commanded: "told a camera",
   "command-done": "had a camera do",

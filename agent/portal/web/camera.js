@@ -99,7 +99,7 @@ export class CameraView {
     this.overlay.updatePlace(device?.sections.gnss);
     this.overlay.updateRecording(device?.sections.record);
     this.ptz?.update(device?.sections.ptz);
-    this.lookBack?.update(device?.sections.record);
+    this.lookBack?.update(device?.sections.record, device?.sections.upload);
     this.#onChange();
   }
 

@@ -5,6 +5,7 @@ import { commandDevice } from "./commands.js";
 import { announce, el, iconButton, setText, tool } from "./dom.js";
 import { SaveClip } from "./export.js";
 import { Sheets } from "./sheets.js";
+import { Stored } from "./stored.js";
 import { Timeline, exactly } from "./timeline.js";
 
 const FIRST_S = 6 * 3600;
@@ -64,6 +65,7 @@ export class LookBack extends EventTarget {
     this.width = el("select", { "aria-label": "Shown", onchange: () => this.timeline.zoom(Number(this.width.value)) }, ...WIDTHS.map(([seconds, name]) => el("option", { value: seconds, selected: seconds === String(FIRST_S) }, name)));
     this.day = el("input", { type: "date", "aria-label": "Day", onchange: () => this.#showDay() });
     this.save = new SaveClip(device, viewer, () => this.#at);
+    this.stored = new Stored(device, this.timeline);
     this.said = el("p", { class: "lookback-said", role: "status" });
     const buttons = el(
       "div",
@@ -77,7 +79,7 @@ export class LookBack extends EventTarget {
       this.live,
     );
     const top = el("div", { class: "lookback-top" }, this.words, this.what, buttons, el("div", { class: "lookback-range" }, this.day, this.width));
-    this.element = el("section", { class: "lookback", "aria-label": "Looking back", hidden: true }, top, this.said, this.timeline.element, this.save.element, this.tile);
+    this.element = el("section", { class: "lookback", "aria-label": "Looking back", hidden: true }, top, this.said, this.timeline.element, this.save.element, this.stored.element, this.tile);
     this.timeline.addEventListener("seek", ({ detail }) => this.#onSeek(detail));
     this.timeline.addEventListener("hover", ({ detail }) => this.#onHover(detail));
     this.timeline.addEventListener("range", () => this.#load());
@@ -93,9 +95,10 @@ export class LookBack extends EventTarget {
     return this.isBack && (this.#state !== "playing" || this.#speed > 2 || this.#speed < 0);
   }
 
-  /** @param {object | undefined} section what the camera says of its recordings. */
-  update(section) {
+  /** @param {object | undefined} section what the camera says of its recordings, and of what it sends to the store. */
+  update(section, upload) {
     const hasAny = Boolean(section) && (section.mode !== "off" || section.oldest_at > 0);
+    this.stored.update(upload);
     if (hasAny && this.#may === null && !this.#isAsking) this.#ask();
     this.button.hidden = !(hasAny && this.#may);
     this.#openAsked();
@@ -173,6 +176,7 @@ export class LookBack extends EventTarget {
   /** What there is in the stretch that is shown. */
   async #load(isAgain = false) {
     const { from, until } = this.timeline;
+    this.stored.load(from, until); // which needs no camera
     const asked = `${Math.floor(from)} ${Math.ceil(until)}`;
     if (asked === this.#loading) return;
     this.#loading = ""; // what is still to come is of another stretch
@@ -288,6 +292,7 @@ export class LookBack extends EventTarget {
     const wasBack = this.isBack;
     [this.#at, this.#state] = [at, state];
     this.timeline.point(at);
+    this.stored.point(at);
     setText(this.words, at === null ? "Live" : exactly(at));
     const event = at === null ? null : this.timeline.events.find(({ start, end }) => at >= start - 1 && at <= end);
     setText(this.what, state === "ended" ? "Nothing newer" : event ? (CAUSES[event.cause] ?? event.cause) : "");

@@ -25,6 +25,7 @@ export class Timeline extends EventTarget {
   until = 1;
   #spans = [];
   #events = [];
+  #stored = [];
   #at = null;
   #dragged = null;
 
@@ -79,6 +80,12 @@ export class Timeline extends EventTarget {
     this.#draw();
   }
 
+  /** What of it is elsewhere as well, which no card can lose. */
+  keep(stretches) {
+    this.#stored = stretches;
+    this.#draw();
+  }
+
   /** @param {number | null} at null while the live picture is shown. */
   point(at) {
     this.#at = at;
@@ -94,7 +101,7 @@ export class Timeline extends EventTarget {
       element.style.cssText = place(one);
       return element;
     };
-    this.bars.replaceChildren(...this.#spans.filter(seen).map(bar("timeline-span")), ...this.#events.filter(seen).map(bar("timeline-event")));
+    this.bars.replaceChildren(...this.#spans.filter(seen).map(bar("timeline-span")), ...this.#events.filter(seen).map(bar("timeline-event")), ...this.#stored.filter(seen).map(bar("timeline-stored")));
     this.element.setAttribute("aria-valuemin", Math.floor(this.from));
     this.element.setAttribute("aria-valuemax", Math.ceil(this.until));
     this.#drawMarks();
@@ -122,7 +129,8 @@ export class Timeline extends EventTarget {
     this.head.style.left = `${(share * 100).toFixed(3)}%`;
     this.head.classList.toggle("live", at === null);
     this.element.setAttribute("aria-valuenow", Math.round(Math.min(this.until, Math.max(this.from, shown))));
-    this.element.setAttribute("aria-valuetext", at === null ? "Live" : exactly(at));
+    const isStored = this.#stored.some(({ start, end }) => at >= start && at <= end);
+    this.element.setAttribute("aria-valuetext", at === null ? "Live" : `${exactly(at)}${isStored ? ", in the store" : ""}`);
   }
 
   #timeAt({ clientX }) {

@@ -247,3 +247,21 @@ def test_what_was_answered_takes_nobodys_room(world, monkeypatch):
         world.ask("look", f"{number:032x}")
     with pytest.raises(MessageError):
         world.ask("look", "ff" * 16)
+
+
+def test_what_the_portal_asks_itself_is_in_nobodys_name(world):
+    world.device()
+    wish = {"file": "000000/000000001-main.mp4", "bytes": 5}
+    world.gateway.commands.tell("front", "uploaded", wish)
+    [(_, _, message)] = world.bus.sent
+    assert (message.user, message.name, message.arguments) == ("", "uploaded", wish)
+    assert "manage" in message.permissions
+
+
+def test_what_the_portal_asks_itself_ends_with_nobodys_session(world):
+    world.device(online=False)
+    world.gateway.commands.tell("front", "uploaded", {"file": "000000/000000001-main.mp4", "bytes": 5})
+    assert world.gateway.live_sessions() == set()
+    world.gateway.apply({}, {"session of ann"})
+    world.device()
+    assert [name for _, name in world.said] == ["uploaded"]

@@ -500,3 +500,16 @@ async def test_who_only_watches_a_camera_does_not_read_who_moves_it(world):
 
     assert await seen("viewer") == {"state": "ready"}
     assert await seen("operator") == ptz
+
+
+async def test_who_may_not_look_back_does_not_read_what_a_camera_uploads(world):
+    offered = {"file": "000000/000000001-main.mp4", "bytes": 5, "start_unix_s": 1e9, "stream": "main"}
+    upload = {"state": "sending", "waiting": 1, "next": offered | {"part_bytes": 5 * 2**20}}
+    world.gateway.on_sections("front", SectionsMessage("boot-1", 0, {"upload": upload}))
+
+    async def seen(role):
+        client = world.gateway.join(Identity(role, role, Access(role), FOREVER), reads_sections=True)
+        return (await devices_of(client))[0]["sections"]["upload"]
+
+    assert await seen("viewer") == {"state": "sending", "waiting": 1}
+    assert await seen("operator") == upload
