@@ -14,6 +14,7 @@ from release.formats import FileInfo, Installed, Manifest
 from release.machine import Paths, ReleaseError, Settings, command, current_version, write_atomically
 from release.manifest import check_serial, wheels_of
 from release.state import installed, load_state, save_state
+from release.symbols import drop_symbols
 
 
 def missing(paths: Paths, settings: Settings, manifest: Manifest) -> list[str]:
@@ -93,6 +94,7 @@ def build(paths: Paths, settings: Settings, manifest: Manifest, folder: Path) ->
         raise ReleaseError(f"{lacking[0]} cannot be taken from an older release: send it again")
     if new:
         pip_install(folder, new)
+        drop_symbols(folder / "bin/python", site)
     # The agent cannot write its own folder. Unchecked and with the path of `current`, the same source gives
     # the same bytes in every release; what was linked has come with them, and compileall would make it anew.
     sources = [str(file) for file in site.rglob("*.py") if not Path(cache_from_source(str(file))).exists()]
