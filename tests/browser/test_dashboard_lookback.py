@@ -130,6 +130,8 @@ async def test_by_thumb_on_a_phone():
         assert await faults(page) == []
         wide = await page.evaluate("document.documentElement.scrollWidth")
         assert wide <= PHONE["width"]
+        await page.get_by_role("button", name="Look back").click()  # nothing lies over it
+        await expect(slider).to_be_hidden()
 
 
 async def test_who_may_only_watch_has_no_way_back():

@@ -17,6 +17,10 @@ MODEM = {
     "source": "modemmanager", "state": "connected", "model": "EG25-G", "operator": "Net", "technology": "LTE",
     "band": "B20", "cell": "262-02-2B6C-01A2D003", "rsrp_dbm": -97.0, "rsrq_db": -11.0, "sinr_db": 8.4,
     "signal": "fair", "signal_bars": 3, "sim": "ready", "resets": 2, "last_step": "reset-modem",
+    "sms_done": 3, "sms_refused": 12, "interfaces": [
+        {"name": "wwan0", "received_bytes": 31_000_000_000, "sent_bytes": 120_000_000_000},
+        {"name": "wlan0", "received_bytes": 1_000_000, "sent_bytes": 2_000_000},
+    ],
 }  # fmt: skip
 PLAN = {"since": "2027-01-01", "used_bytes": 3_100_000_000, "cap_bytes": 10_000_000_000, "is_exceeded": False}
 DAY = range(288)
@@ -68,6 +72,9 @@ async def test_a_camera_shows_its_modem_and_a_day_of_its_signal():
         await expect(panel).to_contain_text("-97 dBm · 8.4 dB above noise · RSRQ -11 dB")
         await expect(panel).to_contain_text("262-02-2B6C-01A2D003")
         await expect(panel).to_contain_text("2 steps, the last: reset-modem")
+        await expect(panel).to_contain_text("3 done, 12 refused")
+        lines = panel.locator("dd > span")
+        await expect(lines).to_have_text(["wwan0: 31.0 GB in, 120.0 GB out", "wlan0: 1 MB in, 2 MB out"])
         await expect(panel.get_by_role("group", name="Power (RSRP): -105 to -89 dBm")).to_be_visible()
         await expect(panel.get_by_role("group", name="Sent: 0 kb/s to 900 kb/s")).to_be_visible()
         assert await panel.locator("svg").first.locator("polyline").count() == 2, "a gap is a gap"

@@ -7,6 +7,7 @@ import { bitrate, gigabytes, moment } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [300, 40];
+const NO_BREAK = "\u00a0";
 const BARS = 5;
 const STATES = {
   connected: "Connected",
@@ -48,9 +49,9 @@ export function dataWords({ modem, plan }) {
   return since && isNumber(sent) && isNumber(received) ? `used ${gigabytes(received + sent)} this month` : "";
 }
 
-/** Since the camera's start, what the kernel counted. */
-function interfaceWords(interfaces) {
-  return interfaces.map(({ name, received_bytes: received, sent_bytes: sent }) => `${name}: ${gigabytes(received)} in, ${gigabytes(sent)} out`).join(" · ");
+/** Since the camera's start, what the kernel counted: a line each. */
+function interfaceLines(interfaces) {
+  return interfaces.map(({ name, received_bytes: received, sent_bytes: sent }) => el("span", {}, `${name}: ${gigabytes(received)} in, ${gigabytes(sent)} out`));
 }
 
 /** As a telephone has them. */
@@ -91,7 +92,7 @@ export class ModemMenu {
     this.button.title = words;
     setText(this.heading, words);
     setText(this.advice, modem.reason || SIGNALS[modem.signal]?.[1] || "");
-    const facts = factsOf(device.sections).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]);
+    const facts = factsOf(device.sections).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, ...[value].flat())]);
     this.facts.replaceChildren(...facts);
   }
 
@@ -121,9 +122,9 @@ function factsOf({ modem, plan }) {
   ];
   return [
     ["State", STATES[modem.state] ?? modem.state],
-    ["Signal", signal.filter(Boolean).join(" · ")],
+    ["Signal", signal.filter(Boolean).map((one) => one.replaceAll(" ", NO_BREAK)).join(" · ")],
     ["Data", dataWords({ modem, plan })],
-    ["By interface", interfaceWords(modem.interfaces ?? [])],
+    ["By interface", interfaceLines(modem.interfaces ?? [])],
     ["Roaming", modem.roaming ? "yes" : ""],
     ["Refused", modem.reject_cause],
     ["Temperature", isNumber(modem.temperature_c) ? `${modem.temperature_c} °C` : ""],
@@ -131,7 +132,7 @@ function factsOf({ modem, plan }) {
     ["SMS", modem.sms_done || modem.sms_refused ? `${modem.sms_done ?? 0} done, ${modem.sms_refused ?? 0} refused` : ""],
     ["Cell", modem.cell],
     ["Model", modem.model],
-  ].filter(([, value]) => value);
+  ].filter(([, value]) => value?.length);
 }
 
 function spanOf({ until, interval_s: interval, rsrp_dbm: { length } }) {
