@@ -4,16 +4,20 @@ import asyncio
 import contextlib
 import json
 import logging
+from functools import partial
 from pathlib import Path
 
 from agent.model.command import CommandError
 from agent.model.disk import write_whole
+from agent.model.threads import HungCallError, call_in_thread
 
 log = logging.getLogger(__name__)
 
 LEDS = tuple(Path("/sys/class/leds") / name for name in ("ACT", "led0"))
 """As current kernels call it, and older ones."""
 HALF_S = 0.25
+NOTE_S = 5.0
+"""A card may take a second for it."""
 MAX_BYTES = 4096
 
 
@@ -57,8 +61,9 @@ class Led:
         level = (led / "brightness").read_text()[:MAX_BYTES].strip()
         self._before = {"trigger": trigger, "brightness": level}
         try:
-            write_whole(self._note, json.dumps(self._before).encode())
-        except OSError as exc:
+            note = json.dumps(self._before).encode()
+            await call_in_thread("led", NOTE_S, partial(write_whole, self._note, note))
+        except (OSError, HungCallError) as exc:
             log.warning(f"the LED stays dark or lit if the agent is killed now: {exc}")
         (led / "trigger").write_text("none")
         is_lit = False

@@ -290,7 +290,7 @@ async def test_the_led_blinks_and_is_then_as_it_was(led, tmp_path, monkeypatch):
     lamp.blink(60)
     monkeypatch.setattr("agent.device.led._pause", pause)
     task = asyncio.create_task(lamp.run())
-    while lamp._wanted.is_set() or (tmp_path / "led.json").exists():
+    while len(seen) < 4 or (tmp_path / "led.json").exists():
         await asyncio.sleep(0)
     task.cancel()
     assert seen == [("none", "1"), ("none", "0")] * 2
