@@ -33,7 +33,8 @@ LOOK_S = 0.05
 """Between two looks whether it is to end: so it gives way within 200 ms, whatever the link does."""
 STEP_S = 0.1
 """Between two looks at the link."""
-CHUNK_BYTES = 16 * 1024
+CHUNK_S, MIN_CHUNK_BYTES, MAX_CHUNK_BYTES = 0.02, 2048, 16 * 1024
+"""Of the rate, at once: 16 KiB would by themselves make the queue of a thin link long."""
 SOCKET_BYTES = 64 * 1024
 """What may wait in the kernel: more would only make the link's own queue longer."""
 MAX_ANSWER_BYTES = 4096
@@ -130,7 +131,9 @@ class Sending:
         sock.settimeout(LOOK_S)
         at, end = self._part.offset, self._part.offset + self._part.size_bytes
         while at < end:
-            chunk = _read(descriptor, min(CHUNK_BYTES, end - at), at)
+            self._look(sock, time.monotonic())
+            wanted_bytes = min(MAX_CHUNK_BYTES, max(MIN_CHUNK_BYTES, int(self._rate_bps * CHUNK_S / 8)))
+            chunk = _read(descriptor, min(wanted_bytes, end - at), at)
             at += len(chunk)
             self._wait_for_turn(sock, len(chunk))
             left, moved_s = memoryview(chunk), time.monotonic()
@@ -153,7 +156,6 @@ class Sending:
             self._is_halted.wait(min(left_s, LOOK_S))
             self._check()
             now_s = time.monotonic()
-        self._look(sock, now_s)
         self._due_s += size_bytes * 8 / self._rate_bps
 
     def _look(self, sock: socket.socket, now_s: float) -> None:
