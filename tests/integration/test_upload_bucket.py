@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from urllib.request import urlopen
 
 import pytest
-from parts.s3 import SECRET, s3_server
+from parts.s3 import ACCESS_KEY, SECRET, s3_server
 
 from agent.config import UploadSettings
+from agent.errors import ConfigError
 from agent.portal.upload.bucket import Bucket
 from agent.portal.upload.objects import BucketError, Part
 
@@ -181,3 +182,22 @@ async def test_no_signature_is_logged(server, settings, caplog):
 async def test_a_store_is_asked_while_it_is_open_alone(settings):
     with pytest.raises(BucketError):
         await Bucket(settings()).size(KEY)
+
+
+async def test_without_a_key_in_the_settings_amazons_own_places_are_read(server, monkeypatch, tmp_path):
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    found = server.settings(None) | {"access_key": None}
+    async with open_bucket(UploadSettings(**found)) as bucket:
+        upload = await bucket.begin(KEY, "video/mp4")
+        assert await put(server, await bucket.part_url(KEY, upload, 1, 4), b"1234") == 200
+
+
+async def test_a_broken_file_of_amazons_tools_is_told(server, monkeypatch, tmp_path):
+    (tmp_path / "config").write_text("no section")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(ConfigError, match=r"portal\.upload"):
+        async with open_bucket(UploadSettings(**server.settings(None) | {"access_key": None})):
+            pass

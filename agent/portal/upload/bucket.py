@@ -7,7 +7,7 @@ one may do what it was signed for.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from aiobotocore.session import get_session
@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from agent.config import UploadSettings, read_secret
+from agent.errors import ConfigError
 from agent.model.text import printable
 from agent.portal.upload.objects import PAGE, BucketError, Part, Stored
 
@@ -39,7 +40,7 @@ class Bucket:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Within it the store may be asked; it is asked for nothing yet."""
+        """Within it the store may be asked; it is asked for nothing yet. Raises ConfigError."""
         for name in ("botocore", "aiobotocore"):
             logging.getLogger(name).setLevel(logging.WARNING)  # beneath, they tell signatures
         config = Config(
@@ -61,8 +62,11 @@ class Bucket:
             aws_secret_access_key=self._secret,
             config=config,
         )
-        async with opened as client:
-            self._opened = client
+        async with AsyncExitStack() as stack:
+            try:
+                self._opened = await stack.enter_async_context(opened)
+            except BotoCoreError as exc:  # of the files that Amazon's tools read
+                raise ConfigError(f"portal.upload: {exc}") from exc
             try:
                 yield
             finally:
