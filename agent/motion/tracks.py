@@ -12,15 +12,17 @@ REACH_CELLS, REACH_IN_RAIN_CELLS = 2, 1
 """So much may lie between a thing and where it was a sample ago: a run across the picture in two seconds."""
 LOST_S = 0.9
 """A thing that is not seen for so long, behind a pole, is another one."""
-SPANS = (5, 9, 18)
-"""Samples over which a way is judged: who runs is told of within a second, and who strolls at all."""
+SPANS = (5, 7, 9, 11, 13, 15, 18)
+"""Samples over which a way is judged: who runs is told of within a second, who strolls once that is far."""
 WAY_CELLS = 2.0
 """It must have come so far; a twentieth of the picture, and a bit."""
 GROWTH_CELLS = 1.5
 """By so much the side must grow of a square that is as large as it."""
-RESTLESS_SPAN = SPANS[1]
+RESTLESS_SPAN = 9
 ASTRAY = 0.15
 """So far, in ways, may it be from the straight line in the mean; what jumps about is 0.3 off."""
+STRAIGHT_CELLS, STRAIGHT = 1.5, 0.08
+"""A way so much straighter need not be as long."""
 RESTLESS_FACTOR = 2.0
 """In cells that often change a thing must come so much further."""
 
@@ -84,10 +86,11 @@ def _goes_somewhere(blobs: list[Blob]) -> bool:
     is_restless = sum(blob.is_restless for blob in blobs) * 2 > count
     if is_restless and count < RESTLESS_SPAN:
         return False
-    needed = WAY_CELLS * (RESTLESS_FACTOR if is_restless else 1.0)
     xs, ys = _line([blob.x for blob in blobs]), _line([blob.y for blob in blobs])
-    way = math.hypot(xs[0], ys[0])
-    return way >= needed and math.hypot(xs[1], ys[1]) <= ASTRAY * way
+    way, off = math.hypot(xs[0], ys[0]), math.hypot(xs[1], ys[1])
+    if is_restless:
+        return way >= RESTLESS_FACTOR * WAY_CELLS and off <= ASTRAY * way
+    return (way >= WAY_CELLS and off <= ASTRAY * way) or (way >= STRAIGHT_CELLS and off <= STRAIGHT * way)
 
 
 def _line(places: list[float]) -> tuple[float, float]:
