@@ -35,6 +35,9 @@ RETRY_S = 15.0
 LOOK_S = 5.0
 """Between two looks at the room there is."""
 CLOSE_S = 4.0
+HUNG_S, OPENING_S = 10.0, 300.0
+"""A disk that takes longer for one thing is said to hang, and one whose files are all looked at. What is seen
+meanwhile waits within its bound."""
 FIRST_BYTES = 1 << 20
 """What a file may take, before one has told."""
 
@@ -134,6 +137,7 @@ class Card:
         self._is_closing = False
         self._report = Report()
         self._retry_s = self._look_s = 0.0
+        self._job_since_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
@@ -162,17 +166,26 @@ class Card:
             self._changed.notify()
         return True
 
-    def close(self) -> bool:
-        """Write what waits, and end; False where the disk hangs, and the thread is left behind. Blocks."""
+    def hung(self) -> str:
+        """In words, that the disk does not answer; empty while it does."""
+        since_s, limit_s = self._job_since_s, HUNG_S if self.opened else OPENING_S
+        if since_s is None or time.monotonic() - since_s < limit_s:
+            return ""
+        return f"{self._place.folder}: its disk has not answered for {limit_s:g} s: look at the card"
+
+    def close(self) -> None:
+        """Write what waits, and end; where the disk hangs, the thread is left behind. Blocks."""
         with self._changed:
             self._is_closing = True
             self._changed.notify()
         self._thread.join(CLOSE_S)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():  # said here, as who waits for us may be cancelled once more
+            log.warning("the recordings' disk hangs; what was last recorded may be torn")
 
     def _run(self) -> None:
         while True:
             job, is_closing = self._next()
+            self._job_since_s = time.monotonic()
             try:
                 if self._is_usable():
                     self._perform(job)
@@ -181,6 +194,7 @@ class Card:
             except Exception as exc:  # a fault of ours costs a recording, and not the next ones
                 log.exception("the recorder has failed")
                 self._fail(exc)
+            self._job_since_s = None
             if job is None and is_closing:
                 break
         if self.opened:

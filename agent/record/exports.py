@@ -9,8 +9,12 @@ from pathlib import Path
 
 from agent.model.command import CommandError
 from agent.model.export import Exported, ExportWanted
+from agent.model.threads import call_in_thread
 from agent.record.export import About, Export, Exporter, ExportError, Seal
 from agent.record.index import Index
+
+MOST_S = 900.0
+"""Three times what a slow card takes to read and to write the most that there may be."""
 
 
 class Exports:
@@ -36,9 +40,9 @@ class Exports:
         async with self._turn:
             exporter, is_wanted = self._exporter(), threading.Event()
             is_wanted.set()
-            make = partial(exporter.make, wanted.stream, wanted.from_at, wanted.until_at, is_wanted.is_set)
+            make = partial(_make, exporter, wanted, is_wanted.is_set)
             try:
-                return _told(await asyncio.to_thread(make))
+                return _told(await call_in_thread("export", MOST_S, make))
             except ExportError as exc:
                 raise CommandError("not-exported", str(exc)) from exc
             except (OSError, sqlite3.Error) as exc:
@@ -55,9 +59,12 @@ class Exports:
         index = self._read_index()
         if index is None:
             raise CommandError("no-recordings", "nothing is recorded here: `record.mode` says whether it is")
-        exporter = Exporter(index, self._about, self._seal, self._min_free_bytes, max_bytes=self._max_bytes)
-        exporter.tidy()
-        return exporter
+        return Exporter(index, self._about, self._seal, self._min_free_bytes, max_bytes=self._max_bytes)
+
+
+def _make(exporter: Exporter, wanted: ExportWanted, is_wanted: Callable[[], bool]) -> Export:
+    exporter.tidy()
+    return exporter.make(wanted.stream, wanted.from_at, wanted.until_at, is_wanted)
 
 
 def _told(export: Export) -> Exported:

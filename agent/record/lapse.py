@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from agent.errors import CameraError
@@ -19,10 +20,13 @@ from agent.model.inside import files_inside, make_folder_inside, remove_inside
 from agent.model.lapse import LapseSection
 from agent.model.log_limit import LogLimit
 from agent.model.still import Still
+from agent.model.threads import HungCallError, call_in_thread
 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".jpg"
+DISK_S = 20.0
+"""A disk that takes longer for a still hangs."""
 _OURS = re.compile(r"\d{4}-\d\d-\d\d/\d{6}\.jpg", re.ASCII)
 
 
@@ -70,8 +74,9 @@ class Lapse:
 
     async def run(self) -> None:
         """Until cancelled: one still each whole multiple of `every_s`, so that all of them lie evenly."""
-        with contextlib.suppress(OSError):  # which is told when one is to be kept
-            await asyncio.to_thread(self.taken, 0.0, 0.0)  # so that the section knows the oldest
+        with contextlib.suppress(OSError, HungCallError):  # which is told when one is to be kept
+            # So that the section knows the oldest.
+            await call_in_thread("lapse", DISK_S, partial(self.taken, 0.0, 0.0))
         while True:
             every_s = self._bounds.every_s
             due_s = (self._unix_s() // every_s + 1) * every_s
@@ -101,7 +106,9 @@ class Lapse:
         """Take one now, and keep it."""
         try:
             still = await self._take()
-            await asyncio.to_thread(self._keep, still)
+            await call_in_thread("lapse", DISK_S, partial(self._keep, still))
+        except HungCallError:
+            self._complain(f"stills by the clock are not kept: {self.folder}: the disk does not answer")
         except CameraError as exc:
             self._complain(f"no still was taken by the clock: {exc}")
         except OSError as exc:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.config.settings import RecordSettings
@@ -209,8 +209,7 @@ class Recorder:
             for track in self._tracks.values():
                 track.stop()
             with contextlib.suppress(RuntimeError):
-                if not await asyncio.shield(loop.run_in_executor(None, card.close)):
-                    log.warning("the recordings' disk hangs; what was last recorded may be torn")
+                await asyncio.shield(loop.run_in_executor(None, card.close))
 
     def _attach(self) -> None:
         """Read the streams that are wanted now, and no others."""
@@ -250,6 +249,7 @@ class Recorder:
             self._on_change()
         for track in self._tracks.values():
             track.flush_stale(now_us())
+        self._tell_hung()
         self._tell_recovery()
         self._tell_losses()
 
@@ -307,6 +307,13 @@ class Recorder:
             self._on_event("recordings-near-full", words, {"locked_mb": index.locked_bytes >> 20})
         if report.problem != before.problem:
             self._on_change()
+
+    def _tell_hung(self) -> None:
+        """Its thread, which says what fails, waits for the disk; once that answers, it says so."""
+        words = self._card.hung() if self._card else ""
+        if words and not self._report.problem:
+            log.warning("nothing is recorded: %s", words)
+            self._take_report(replace(self._report, problem=words))
 
     def _tell_recovery(self) -> None:
         is_well = not self._report.problem and time.monotonic() - self._well_since_s >= SETTLED_S

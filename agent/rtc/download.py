@@ -5,11 +5,14 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from aiortc.rtcdatachannel import RTCDataChannel
 
 from agent.model.inside import open_inside
+from agent.model.threads import HungCallError, call_in_thread
 from agent.rtc.give_way import STEP_S, GiveWay, Link
 
 log = logging.getLogger(__name__)
@@ -20,7 +23,11 @@ MAX_BUFFERED_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
 PATIENCE_S = 30.0
 """A viewer that takes nothing for so long has gone, or does not want it."""
+DISK_S = 10.0
+"""A disk that takes longer for a piece hangs."""
 NO_FILE = "there is no such file, or not any more, or you may not have it"
+
+T = TypeVar("T")
 
 
 class Download:
@@ -50,9 +57,8 @@ class Download:
     async def run(self) -> None:
         """Until it is there; returns early where the viewer has gone, or takes nothing any more."""
         try:
-            file = await asyncio.to_thread(self._find)
-            descriptor = open_inside(file) if file else -1
-        except OSError:
+            descriptor = await _on_disk(self._open)
+        except (OSError, HungCallError):
             descriptor = -1
         if descriptor < 0:
             fail(self._channel, "no-file", NO_FILE)
@@ -61,10 +67,10 @@ class Download:
             size_bytes = os.fstat(descriptor).st_size
             self._say({"type": "file", "size_bytes": size_bytes})
             for at in range(self._offset, size_bytes, READ_BYTES):
-                if await asyncio.to_thread(self._find) is None:  # a right may go meanwhile
+                if await _on_disk(self._find) is None:  # a right may go meanwhile
                     fail(self._channel, "no-file", NO_FILE)
                     return
-                block = await asyncio.to_thread(os.pread, descriptor, READ_BYTES, at)
+                block = await _on_disk(partial(os.pread, descriptor, READ_BYTES, at))
                 for start in range(0, len(block), CHUNK_BYTES):
                     await self._send(block[start : start + CHUNK_BYTES])
             self._say({"type": "end"})
@@ -72,8 +78,14 @@ class Download:
             log.info("a file was not fetched to its end: %s", exc or "its viewer takes nothing")
         except OSError as exc:
             fail(self._channel, "disk", f"the file cannot be read: {exc.strerror}")
+        except HungCallError:
+            fail(self._channel, "disk", "the file cannot be read: its disk does not answer")
         finally:
             os.close(descriptor)
+
+    def _open(self) -> int:
+        file = self._find()
+        return open_inside(file) if file else -1
 
     async def _send(self, chunk: bytes) -> None:
         await self._pace(len(chunk))
@@ -112,3 +124,8 @@ def fail(channel: RTCDataChannel, code: str, words: str) -> None:
     """Say why there is no file."""
     if channel.readyState == "open":
         channel.send(json.dumps({"type": "error", "code": code, "message": words}))
+
+
+async def _on_disk(work: Callable[[], T]) -> T:
+    """What may wait for the disk. Raises OSError, HungCallError."""
+    return await call_in_thread("download", DISK_S, work)

@@ -317,6 +317,26 @@ async def test_a_slow_card_costs_recordings_and_holds_nobody_up(tmp_path, clock,
     assert all(decoded(file) for file in files(tmp_path)), "what is left is whole"
 
 
+async def test_a_card_that_does_not_answer_is_told_of_and_nothing_is_lost_once_it_does(
+    tmp_path, clock, monkeypatch
+):
+    monkeypatch.setattr("agent.record.card.HUNG_S", 0.05)
+    monkeypatch.setattr("agent.record.card.LOOK_S", 0.05)
+    stuck, loop = asyncio.Event(), asyncio.get_running_loop()
+    async with clock(Camera(tmp_path, mode="continuous")).running() as camera:
+        await until(lambda: camera.recorder._is_base)
+        camera.recorder._card.do(lambda _: asyncio.run_coroutine_threadsafe(stuck.wait(), loop).result(60))
+        await until(lambda: camera.recorder.section().state == "failed")
+        assert "has not answered" in camera.recorder.section().problem
+        camera.push(10)
+        stuck.set()
+        await until(lambda: camera.recorder.section().state == "recording")
+        camera.push(10)
+    assert [kind for kind, _ in camera.events] == ["record-failed"]
+    assert camera.recorder.section().lost == 0
+    assert sum(decoded(file) for file in files(tmp_path)) == 20 * FPS
+
+
 async def test_off_does_nothing(tmp_path):
     camera = Camera(tmp_path / "x", mode="off")
     task = asyncio.ensure_future(camera.recorder.run())
