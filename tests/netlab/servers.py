@@ -22,7 +22,7 @@ from parts.stack import SHORT_LEASE
 from agent.config import load
 from agent.demo.enrolment import enroll_here
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 PORTAL_PORT, TURN_PORT, TURNS_PORT, BROKER_PORT = 8080, 3478, 5349, 1883
 RELAY_PORTS = (49152, 65535)
 REALM = "turn.test"
@@ -61,10 +61,14 @@ def start_service(
     ttl_s: int = 3600,
     relay_ips: Sequence[str] = (SERVER_IP, SERVER_IP6),
     lease_s: float | None = None,
+    portal: str = "",
+    portal_program: Sequence[str] = ("-m", "agent"),
 ) -> Service:
-    """Start all of it and wait until the device is online; ends with the lab. `camera` is TOML.
+    """Start all of it and wait until the device is online; ends with the lab.
 
-    `program` is what Python runs on the device; the path of its settings follows.
+    `camera` and `portal` are TOML; that comes after the portal's own keys, so that it may open tables.
+    `program` is what Python runs on the device, and the path of its settings follows; `portal_program` takes
+    Pinhole's arguments.
 
     Portal and agent are told of a STUN server and of TURN over `transports`, with credentials that live for
     `ttl_s`; with `has_more_turn` of a second TURN server, and of one that is dead. TURN relays at those
@@ -78,12 +82,13 @@ def start_service(
     common = f'[broker]\nurl = "mqtt://broker.test:{BROKER_PORT}"\n'
     hosts = (TURN_HOST, *MORE_TURN_HOSTS) if has_more_turn else (TURN_HOST,)
     urls = [url for host in hosts for url in turn_urls(host, transports)]
-    portal_program = ("-m", "agent") if lease_s is None else (str(SHORT_LEASE), str(lease_s))
-    portal = _start_portal(lab, common, urls, ttl_s, secret, portal_program)
+    if lease_s is not None:
+        portal_program = (str(SHORT_LEASE), str(lease_s))
+    serving = _start_portal(lab, common, urls, ttl_s, secret, portal, portal_program)
     agent = _start_agent(lab, common, camera, program)
-    for process in (portal, agent):
+    for process in (serving, agent):
         _await(process, r"connected to \S+")
-    return Service(lab, broker, turn, portal, agent, f"http://portal.test:{PORTAL_PORT}", second_turn)
+    return Service(lab, broker, turn, serving, agent, f"http://portal.test:{PORTAL_PORT}", second_turn)
 
 
 def turn_urls(host: str, transports: Sequence[Transport]) -> list[str]:
@@ -168,8 +173,9 @@ verbose
 
 
 def _start_portal(
-    lab: Internet, common: str, turn_urls: Sequence[str], ttl_s: int, secret: str, program: Sequence[str]
-) -> Process:
+    lab: Internet, common: str, turn_urls: Sequence[str], ttl_s: int, secret: str, more: str,
+    program: Sequence[str],
+) -> Process:  # fmt: skip
     folder = lab.spaces.folder
     for name, text in (("turn-secret", secret), ("portal-password", PASSWORD)):
         (folder / name).touch(mode=0o600)
@@ -180,7 +186,7 @@ def _start_portal(
     file.write_text(
         f'{common}[portal]\nhost = "{host}"\nport = {PORTAL_PORT}\n'
         f'[[portal.ice_servers]]\nurls = ["stun:turn.test:{TURN_PORT}"]\n'
-        f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\nttl_s = {ttl_s}\n'
+        f'[portal.turn]\nurls = [{urls}]\nsecret_file = "turn-secret"\nttl_s = {ttl_s}\n{more}'
     )
     add_user(file)
     command = [sys.executable, *program, "portal", "--config", str(file)]
