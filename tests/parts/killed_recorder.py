@@ -42,7 +42,7 @@ class Child:
 
     def __init__(self, folder, begin_us, pipe):
         self.now_us, self._pipe, self._number, self._readers = begin_us, pipe, 0, []
-        recorder._now_us = lambda: self.now_us
+        recorder.now_us = lambda: self.now_us
         real_sync = os.fdatasync
 
         def sync(descriptor):
