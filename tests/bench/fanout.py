@@ -176,6 +176,7 @@ class Peer:
         self._client = aiohttp.ClientSession()
 
     async def connect(self, receiver, _servers):
+        self._feed.made()  # a feed that failed says why
         offer, content = await receiver.offer(), {"Content-Type": "application/sdp"}
         async with self._client.post(self._url, data=offer, headers=content) as answer:
             sdp = await answer.text()
