@@ -20,6 +20,7 @@ from agent.camera.masking import Masking
 from agent.camera.moment import capture_time_us
 from agent.camera.pi_encoders import Steered, is_software, make_output, pixel_formats, steer
 from agent.camera.pi_masking import make_pre_callback
+from agent.camera.pi_rate import SensorRate
 from agent.camera.pixels import Layout, agree
 from agent.camera.sensor import RATE_SLACK, SensorMode, choose_mode, parse_modes
 from agent.camera.source import Demands, Formats, OnUnit
@@ -66,6 +67,7 @@ class PiCamera:
         self._board: Board = board_of(read_model() if model is None else model)
         self._picam: Any = None
         self._streams: dict[StreamName, Steered] = {}
+        self._rate: SensorRate | None = None
         self._modes: list[SensorMode] | None = None
         """Of the sensor, once they were read: it takes the camera a moment."""
         self._has_sensor_hdr = False
@@ -86,10 +88,12 @@ class PiCamera:
     def apply(self, stream: StreamName, demand: EncoderDemand) -> None:
         if steered := self._streams.get(stream):
             steered.apply(demand)
+            if self._rate:
+                self._rate.note(stream, is_active=demand.is_active)
 
     def stop(self) -> None:
         picam, encoders = self._picam, [steered.encoder for steered in self._streams.values()]
-        self._picam, self._streams = None, {}
+        self._picam, self._streams, self._rate = None, {}, None
         if picam is None:
             return
         done = threading.Event()
@@ -139,6 +143,8 @@ class PiCamera:
         fps = self._settings.fps or self._board.fps
         formats: Formats = {}
         layouts = self._configure(picamera2, fps)
+        given = self._picam.camera_configuration()["controls"]
+        rate = self._rate = SensorRate(given, self._picam.camera_controls, self._picam.set_controls)
         self._masking.begin(self._sight(layouts["main"], fps))
         named = {LIBCAMERA_NAMES[stream]: layout for stream, layout in layouts.items()}
         self._picam.pre_callback = make_pre_callback(picamera2, self._masking, named, on_failure)
@@ -147,6 +153,7 @@ class PiCamera:
             self._streams[stream], formats[stream] = steered, steered.format
             output = make_output(picamera2, self._on_frame(stream, steered, on_unit))
             self._picam.start_encoder(steered.encoder, output, name=LIBCAMERA_NAMES[stream])
+            rate.note(stream, is_active=demands[stream].is_active)
         self._picam.start()
         return formats
 

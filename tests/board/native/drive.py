@@ -121,6 +121,49 @@ def rate(**more):
     return {"whole": whole, "half": half, "high_bps": high_bps, "low_bps": low_bps}
 
 
+def rests(**more):
+    """Looked at for motion alone, then watched, then looked at again: the rate of each, and what it costs."""
+    samples, units, failures = [], [], []
+    masking = Masking()
+    masking.luma.want(samples.append)
+    camera = PiCamera(settings(preview={"enabled": False}, **more), 0, MODEL, masking)
+    demand = EncoderDemand(2_000_000, is_active=False)
+    taken, seconds = [0], 1.5
+
+    def counted():
+        began_s, before, looked = time.process_time(), taken[0], len(samples)
+        time.sleep(seconds)
+        cpu = (time.process_time() - began_s) / seconds
+        return {"fps": (taken[0] - before) / seconds, "looks": len(samples) - looked, "cpu": cpu}
+
+    def on_unit(_stream, unit):
+        units.append((time.monotonic(), unit.is_keyframe))
+
+    camera.start({"main": demand, "preview": demand}, on_unit, failures.append)
+    mask = camera._picam.pre_callback
+
+    def pre_callback(request):
+        taken[0] += 1
+        mask(request)
+
+    camera._picam.pre_callback = pre_callback
+    time.sleep(0.5)
+    rest = counted()
+    wanted_s = time.monotonic()
+    camera.apply("main", EncoderDemand(2_000_000, keyframe=True))
+    time.sleep(1.5)
+    full = counted()
+    first_s = units[0][0] - wanted_s
+    camera.apply("main", demand)
+    time.sleep(1)
+    again = counted()
+    camera.stop()
+    return {
+        "rest": rest, "full": full, "again": again, "first_s": first_s,
+        "first_is_keyframe": units[0][1], "failures": [str(error) for error in failures],
+    }  # fmt: skip
+
+
 async def stall(file: Path):
     """Its states while it stalls and comes back, watched all the time."""
     states = []
@@ -158,7 +201,9 @@ def main():
         if what == "stall":
             seen = asyncio.run(stall(Path(os.environ["PINHOLE_STALL"])))
         else:
-            seen = {"camera": run_camera, "masked": masked, "rate": rate}[what](**json.loads(*words))
+            seen = {"camera": run_camera, "masked": masked, "rate": rate, "rests": rests}[what](
+                **json.loads(*words)
+            )
     except CameraError as exc:
         seen = {"error": str(exc)}
     print("SEEN " + json.dumps(seen))

@@ -80,6 +80,15 @@ def test_the_rate_follows_its_demand(newest):
     assert seen["low_bps"] < seen["high_bps"] / 2
 
 
+def test_it_rests_at_a_third_of_its_rate_and_is_back_with_who_watches(board):
+    seen = board.drive("rests")
+    assert seen["failures"] == []
+    assert seen["rest"]["fps"] < 0.6 * seen["full"]["fps"]
+    assert seen["rest"]["looks"] >= 5, "motion sees as much as ever"
+    assert seen["again"]["fps"] < 0.6 * seen["full"]["fps"]
+    assert seen["first_is_keyframe"]
+
+
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_rows_with_padding_are_read_right(heap, version):
     seen = Board(version, heap).drive("camera", PINHOLE_LAYOUT="YUV420:708")

@@ -23,6 +23,7 @@ OURS = {"Picamera2": {"take"}}
 USED = {
     ("Picamera2", "create_video_configuration"):
         {"main", "lores", "transform", "buffer_count", "controls", "sensor"},
+    ("Picamera2", "set_controls"): {"controls"},
     ("Picamera2", "start_encoder"): {"encoder", "output", "name"},
     ("H264Encoder", "__init__"):
         {"bitrate", "repeat", "iperiod", "framerate", "enable_sps_framerate", "profile"},
@@ -40,6 +41,8 @@ TOUCHED = {
         "def sensor_modes(",
         "def camera_controls(",
         "_cm = CameraManager()",
+        "self.controls = Controls(self, controls=self.camera_config['controls'])",
+        "controls = self.controls.get_libcamera_controls()",
     ),
 }
 

@@ -58,6 +58,7 @@ class Picamera2:
             cause = RuntimeError("Failed to acquire camera: Device or resource busy")
             raise RuntimeError("Camera __init__ sequence did not complete.") from cause
         self.camera_config: dict[str, Any] = {}
+        self.controls: dict[str, Any] = {}
         self.camera_controls = dict.fromkeys(scene.controls, (0, 0, 0))
         self.sensor_modes = scene.modes
         self.camera_properties: dict[str, Any] = {}
@@ -95,6 +96,7 @@ class Picamera2:
         if scene.no_memory:
             raise OSError(12, "Cannot allocate memory")
         self.camera_config = dict(camera_config)
+        self.controls = dict(camera_config["controls"])
         chosen = camera_config["sensor"].get("output_size")
         crops = [mode["crop_limits"] for mode in scene.modes or () if mode["size"] == chosen]
         self.camera_properties = {"ScalerCropMaximum": crops[0]} if crops else {}  # anew each time
@@ -107,6 +109,12 @@ class Picamera2:
 
     def camera_configuration(self):
         return self.camera_config
+
+    def set_controls(self, controls) -> None:
+        unknown = controls.keys() - self.camera_controls.keys()
+        if unknown:
+            raise RuntimeError(f"Control {unknown.pop()} is not advertised by libcamera")
+        self.controls |= controls
 
     def start_encoder(self, encoder=None, output=None, pts=None, quality=None, name=None):
         if not self.camera_config:
@@ -140,7 +148,7 @@ class Picamera2:
 
     def take(self, pictures: int = 1) -> None:
         """The sensor takes pictures."""
-        interval_us = self.camera_config["controls"]["FrameDurationLimits"][0]
+        interval_us = self.controls["FrameDurationLimits"][0]
         for _ in range(pictures):
             scene.sensor_us += interval_us
             if self.started and not scene.frontend_timeout:

@@ -376,3 +376,62 @@ def test_a_small_board_has_one_stream_unless_it_is_told_otherwise(picamera2) -> 
     film = Film(picamera2, model=small, preview={"enabled": True})
     assert set(film.formats) == {"main", "preview"}
     film.camera.stop()
+
+
+def test_while_nothing_is_encoded_the_sensor_takes_ten_pictures_a_second(picamera2) -> None:
+    film = Film(picamera2, **SMALL, demand=PAUSED)
+    assert film.picam.controls["FrameDurationLimits"] == (100_000, 100_000)
+    film.picam.take(3)
+    assert film.units == []
+    film.camera.stop()
+
+
+@pytest.mark.parametrize("stream", ["main", "preview"])
+def test_the_full_rate_is_back_with_the_first_who_watches_any_stream(picamera2, stream) -> None:
+    film = Film(picamera2, **SMALL, preview={"enabled": True, "width_px": 160}, demand=PAUSED)
+    film.camera.apply(stream, EncoderDemand(1_000_000))
+    assert film.picam.controls["FrameDurationLimits"] == (33_333, 33_333)
+    film.picam.take()
+    first = film.units if stream == "main" else film.previews
+    assert [unit.is_keyframe for unit in first] == [True], "the very next picture, at whatever rate"
+    film.camera.apply(stream, PAUSED)
+    assert film.picam.controls["FrameDurationLimits"] == (100_000, 100_000)
+    film.camera.stop()
+
+
+def test_it_keeps_the_full_rate_until_the_last_stream_is_watched_no_more(picamera2) -> None:
+    film = Film(picamera2, **SMALL, preview={"enabled": True, "width_px": 160}, preview_demand=DEMAND)
+    film.camera.apply("main", PAUSED)
+    assert film.picam.controls["FrameDurationLimits"] == (33_333, 33_333)
+    film.camera.apply("preview", PAUSED)
+    assert film.picam.controls["FrameDurationLimits"] == (100_000, 100_000)
+    film.camera.stop()
+
+
+@pytest.mark.parametrize(
+    ("settings", "limits", "rest"),
+    [
+        ({"fps": 30}, (10_000, 60_000, 33_333), (60_000, 60_000)),
+        ({"fps": 5}, (10_000, 900_000, 33_333), (200_000, 200_000)),
+        ({"fps": 30, "image": {"night_fps": 5}}, (10_000, 900_000, 33_333), (100_000, 200_000)),
+    ],
+    ids=["a mode that goes no slower", "slower already", "at night slower still"],
+)
+def test_its_slow_rate_is_what_the_sensor_can_and_never_a_faster_one(picamera2, settings, limits, rest):
+    class Limited(picamera2.Picamera2):
+        def configure(self, camera_config=None):
+            super().configure(camera_config)
+            self.camera_controls |= {"FrameDurationLimits": limits}
+
+    picamera2.Picamera2 = Limited
+    film = Film(picamera2, **SMALL, **settings, demand=PAUSED)
+    assert film.picam.controls["FrameDurationLimits"] == rest
+    film.camera.stop()
+
+
+def test_a_camera_whose_rate_cannot_be_set_keeps_it(picamera2) -> None:
+    picamera2.scene.controls = ("NoiseReductionMode",)
+    film = Film(picamera2, **SMALL, demand=PAUSED)
+    film.camera.apply("main", DEMAND)
+    assert "FrameDurationLimits" not in film.picam.controls
+    film.camera.stop()

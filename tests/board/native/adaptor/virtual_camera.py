@@ -1,9 +1,9 @@
 """What libcamera's virtual camera lacks of a Pi's.
 
 It has no raw stream, delivers NV12 alone, takes its own buffers alone, leaves the status of a picture
-unwritten, and has the next one ready at once. The environment says what board it is: PINHOLE_LAYOUT, as in
-YUV420:704, makes the pictures come in that format, in rows of so many bytes for each 640 pixels; while the
-file PINHOLE_STALL is there, no picture comes and `stop` hangs.
+unwritten, has the next one ready at once, and takes pictures at whatever rate. The environment says what
+board it is: PINHOLE_LAYOUT, as in YUV420:704, makes the pictures come in that format, in rows of so many
+bytes for each 640 pixels; while the file PINHOLE_STALL is there, no picture comes and `stop` hangs.
 """
 
 import os
@@ -16,6 +16,8 @@ MODES = [
     {"bit_depth": 10, "size": (2304, 1296), "fps": 56.03, "crop_limits": (0, 0, 4608, 2592)},
     {"bit_depth": 10, "size": (4608, 2592), "fps": 14.35, "crop_limits": (0, 0, 4608, 2592)},
 ]
+SENSOR_DELAY = 3
+"""Pictures until a sensor follows; libcamera's helpers of the Pi's sensors say 2 or 3."""
 FORMAT, _, STRIDE = os.environ.get("PINHOLE_LAYOUT", "").partition(":")
 STALL = os.environ.get("PINHOLE_STALL", "")
 
@@ -54,6 +56,7 @@ def patch_camera(module):
     def configure_(self, *arguments, **more):
         self.allocator = LibcameraAllocator(self.camera)
         done = configure(self, *arguments, **more)
+        self.pace = Pace(self.camera_config["controls"])
         for name in ("main", "lores"):
             if FORMAT and self.camera_config[name]:
                 _lay_out(self.camera_config[name])
@@ -75,11 +78,44 @@ def patch_camera(module):
             self._requests = later + self._requests
         if later:
             os.write(self.notifyme_w, b"\0")
-        interval_s = self.camera_config["controls"]["FrameDurationLimits"][0] / 1e6
+        interval_s = self.pace.next_s()
         self.due_s = max(self.due_s + interval_s, time.monotonic() - interval_s)
         time.sleep(max(0.0, self.due_s - time.monotonic()))
 
     camera.configure_, camera.process_requests, camera.start_ = configure_, process_requests, start_
+    patch_rate(camera)
+
+
+class Pace:
+    """When the next picture comes, as a sensor and what libcamera holds let a change of the rate through."""
+
+    def __init__(self, controls):
+        self._interval_s = controls["FrameDurationLimits"][0] / 1e6
+        self._coming = []
+
+    def change(self, limits, pictures):
+        """In so many pictures."""
+        self._coming.append([pictures, limits[0] / 1e6])
+
+    def next_s(self):
+        for change in self._coming:
+            change[0] -= 1
+        while self._coming and self._coming[0][0] < 0:
+            self._interval_s = self._coming.pop(0)[1]
+        return self._interval_s
+
+
+def patch_rate(camera):
+    """A rate that was set is kept."""
+    set_controls = camera.set_controls
+
+    def set_controls_(self, controls):
+        set_controls(self, controls)
+        if "FrameDurationLimits" in controls:
+            held = self.camera_config["buffer_count"] + SENSOR_DELAY if self.started else 0
+            self.pace.change(controls["FrameDurationLimits"], held)
+
+    camera.set_controls = set_controls_
 
 
 def patch_request(module):
