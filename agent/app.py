@@ -141,6 +141,7 @@ class Agent:
             self.journal,
             is_turning=self.serial.is_head_moving,
             on_begun=self._on_motion_begun,
+            on_seen=self.pictures.thumbnails.begin,
             on_ended=lambda _, at_us: self.recordings.recorder.end("motion", at_us),
             on_change=self._publish_state,
         )

@@ -36,10 +36,14 @@ class Attention:
         journal: Journal,
         is_turning: Callable[[], bool],
         on_begun: Callable[[str, int], None],
+        on_seen: Callable[[str], None],
         on_ended: Callable[[str, int], None],
         on_change: Callable[[], None],
     ) -> None:
-        """`on_begun(event, at_us)` and `on_ended` are for who keeps pictures of it, by the camera's clock."""
+        """For who keeps pictures of it: `on_begun(event, at_us)` and `on_ended`, by the camera's clock.
+
+        `on_seen(event)` is for who takes one of what is seen now.
+        """
         self.sections: dict[str, ReadSection] = {}
         self.handlers: MakeHandlers = lambda _: dict.fromkeys(COMMANDS, _not_enabled)
         """What each command of the table does here."""
@@ -49,13 +53,14 @@ class Attention:
         from agent.motion.events import Events  # noqa: PLC0415
         from agent.motion.watch import MotionWatch, World  # noqa: PLC0415
 
-        events = Events(journal.note, on_begun, on_ended)
+        events = Events(journal.note, on_begun, on_seen, on_ended)
         world = World(
             look=partial(capture.looking, tap),
             clock=time.time,
             monotonic_us=now_us,
             is_turning=is_turning,
             on_begun=events.begin,
+            on_seen=events.see,
             on_ended=events.end,
             on_change=on_change,
         )

@@ -41,6 +41,7 @@ EventKind = Literal[
     "settings-given-back",
     "motion",
     "motion-ended",
+    "motion-seen",
     "ptz-fault",
     "modem-absent",
     "sim-missing",
@@ -89,6 +90,9 @@ KINDS: dict[EventKind, Description] = {
     "motion": Description("Motion", "info", "motion"),
     # Says of the `motion` that its detail `begun` names when it was over; a portal makes one of both.
     "motion-ended": Description("Motion is over", "info", "motion"),
+    # Says what was seen of it since: another label, or another zone. What was known before stands beside it
+    # (`known_label`, `known_zones`), so that a rule which answered then does not answer again.
+    "motion-seen": Description("Motion, seen more of", "info", "motion"),
     "ptz-fault": Description("The camera's head does not answer", "warning", "ptz"),
     "modem-absent": Description("No modem", "error", "modem"),
     "sim-missing": Description("No SIM card", "error", "modem"),

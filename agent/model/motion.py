@@ -123,3 +123,7 @@ class MotionSection:
     """When it last began to be `moving`, or ceased to; 0 for never."""
     zones: tuple[Text, ...] = ()
     """Names of those in which something moves."""
+    labels: tuple[Text, ...] = ()
+    """What moves, as far as that is known: `person`, `vehicle`, `animal`; or what a newer device says."""
+    problem: Text = ""
+    """Why nothing is labelled, though the settings ask for it."""

@@ -8,10 +8,12 @@ from functools import partial
 from typing import Protocol
 
 from agent.model.command import CommandError
+from agent.model.labels import Sightings
 from agent.model.motion import Luma, MotionNow, MotionSection, Retuning, Tuning
 from agent.model.threads import HungCallError, call_in_thread
 from agent.motion.detector import Detector, Motion
 from agent.motion.episodes import Episode, Episodes, Phase, Turn
+from agent.motion.labels import Labels
 
 TICK_S = 1.0
 """How soon it is noticed that no picture comes."""
@@ -43,6 +45,8 @@ class World:
     """The camera's own head moves."""
     on_begun: Callable[[Episode, float], None]
     """Something began to move, at this Unix time, ..."""
+    on_seen: Callable[[Episode, float, int], None]
+    """... more of it was seen at this one, which is the third by the clock of the samples, ..."""
     on_ended: Callable[[Episode, float], None]
     """... and was last seen to at this one."""
     on_change: Callable[[], None]
@@ -59,6 +63,8 @@ class MotionWatch:
         self._storing = asyncio.Lock()
         self._detector = Detector(self.tuning)
         self._episodes = Episodes(quiet_s, merge_s)
+        self._labels = Labels()
+        self._problem = ""
         self._motion = Motion(0)
         self._luma: Luma | None = None
         self._is_turning = False
@@ -84,7 +90,15 @@ class MotionWatch:
             self._is_turning = is_turning
             self._detector.on_moving(is_moving=is_turning, now_us=luma.capture_us)
         self._luma, self._motion = luma, self._detector.on_picture(luma)
-        self._turn(self._episodes.on(self._motion))
+        self._labels.move(self._motion, luma.width_px, luma.height_px)
+        self._turn(self._episodes.on(self._motion, self._labels.sure(luma.capture_us)))
+
+    def on_sightings(self, sightings: Sightings) -> None:
+        """Take what was labelled in a picture, of now or of a while ago."""
+        self._problem = sightings.problem
+        self._labels.see(sightings)
+        now_us = self._world.monotonic_us()
+        self._turn(self._episodes.label(self._labels.sure(now_us), now_us))
 
     async def tune(self, wish: Retuning) -> Tuning:
         """From the next sample on, and after every restart. Raises CommandError."""
@@ -123,17 +137,24 @@ class MotionWatch:
             self._world.on_ended(turn.ended, self._unix(turn.ended.last_us))
         if turn.begun:
             self._world.on_begun(turn.begun, self._unix(turn.begun.begun_us))
+        if turn.seen:
+            now_us = self._world.monotonic_us()
+            self._world.on_seen(turn.seen, self._unix(now_us), now_us)
         self._tell()
 
     def _tell(self) -> None:
         state, told = self._state(), self._told
         # Zones are said when it begins: a new state for each that somebody walks through helps nobody.
-        zones = self._motion.zones if state == "moving" else ()
-        if state == told.state:
+        is_moving = state == "moving"
+        labels = tuple(sorted(self._episodes.labels)) if is_moving else ()
+        if (state, labels, self._problem) == (told.state, told.labels, told.problem):
             return
-        if "moving" in (state, told.state):
-            self._since = self._world.clock()
-        self._told = MotionSection(state, self._since, zones)
+        zones = told.zones
+        if state != told.state:
+            zones = self._motion.zones if is_moving else ()
+            if "moving" in (state, told.state):
+                self._since = self._world.clock()
+        self._told = MotionSection(state, self._since, zones, labels, self._problem)
         self._world.on_change()
 
     def _state(self) -> str:

@@ -181,7 +181,7 @@ class EventIntake:
             self._confirm(told.device, told.confirm)
         for event in told.events:
             key = event.device, event.event_id
-            is_news = event.kind not in events.ENDED and event.received_at - event.at < NEWS_S
+            is_news = event.kind != events.ENDED and event.received_at - event.at < NEWS_S
             if key not in self._seen and is_news:
                 self._show(event)
             self._seen[key] = None

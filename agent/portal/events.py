@@ -34,8 +34,12 @@ KEPT_OF_DEVICE, KEPT_S = 2000, 90 * 86400.0
 CLOCKS_AGREE_S = 120.0
 """As long as a message may wait at the broker. A clock that is further off is set right by ours."""
 _CODE_CHARS, _ID_CHARS, _TEXT_CHARS = 40, 80, 512
-ENDED = {"motion-ended": "motion"}
-"""Kinds that say when one of another kind was over, which their detail `begun` names."""
+SEEN, ENDED = "motion-seen", "motion-ended"
+FOLLOWS = {SEEN: "motion", ENDED: "motion"}
+"""Kinds that say more of one of another kind, which their detail `begun` names: what was seen of it since,
+and when it was over."""
+_OF_FOLLOWING = frozenset({"begun", "seconds", "known_label", "known_zones"})
+"""Details that are no part of what they follow."""
 _OWN = "portal:"
 """Begins the ids of the portal's own events; no id of a device has a colon."""
 _BARE = "bare:"
@@ -158,32 +162,48 @@ def kept_bare(device: str, event: BareEvent, digest: str, now: float) -> Kept:
 def add(db: Session, new: Iterable[Kept]) -> set[tuple[str, str]]:
     """Take events in, in their order; returns device and id of those that were not there.
 
-    What says that another is over becomes a part of that, where it is here.
+    What says more of another becomes a part of that, where it is here. Where rules have looked at that
+    before, what was seen since stays for them as an event of its own, which no page shows.
     """
     new = list(new)
-    added = _insert(db, [event for event in new if event.kind not in ENDED])
-    over = [event for event in new if event.kind in ENDED]
-    return added | _insert(db, [event for event in over if not _end(db, event)])
+    added = _insert(db, [event for event in new if event.kind not in FOLLOWS])
+    for event in new:
+        if event.kind in FOLLOWS:
+            added |= _follow(db, event)
+    return added
 
 
-def _end(db: Session, over: Kept) -> bool:
-    """Give an event its end, and what was learned of it since; False where it is not here.
+def _follow(db: Session, event: Kept) -> set[tuple[str, str]]:
+    named = EventRow.device == event.device, EventRow.event_id == str(event.details.get("begun"))
+    asked = select(EventRow).where(*named, EventRow.kind == FOLLOWS[event.kind])
+    # Locked: no portal's rules look at it meanwhile.
+    row = db.scalars(asked.with_for_update().execution_options(populate_existing=True)).first()
+    if row is None:
+        return _insert(db, [event])
+    if event.kind == ENDED:
+        if row.until is None:  # told again, it changes nothing
+            row.until = max(row.at, event.at)
+            _learn(db, row, event)
+        return set()
+    added = _insert(db, [event], judged_at=event.received_at if row.judged_at is None else None)
+    if added and row.until is None:
+        row.message = event.message
+        _learn(db, row, event)
+    return added
 
-    Told again, it changes nothing.
-    """
-    named = EventRow.device == over.device, EventRow.event_id == str(over.details.get("begun"))
-    row = db.scalars(select(EventRow).where(*named, EventRow.kind == ENDED[over.kind])).first()
-    if row is not None and row.until is None:
-        row.until = max(row.at, over.at)
-        learned = {name: value for name, value in over.details.items() if name not in ("begun", "seconds")}
-        row.details = json.dumps(json.loads(row.details) | learned)
-        db.flush()
-    return row is not None
+
+def _learn(db: Session, row: EventRow, event: Kept) -> None:
+    learned = {name: value for name, value in event.details.items() if name not in _OF_FOLLOWING}
+    row.details = json.dumps(json.loads(row.details) | learned)
+    db.flush()
 
 
-def _insert(db: Session, new: Iterable[Kept]) -> set[tuple[str, str]]:
+def _insert(db: Session, new: Iterable[Kept], judged_at: float | None = None) -> set[tuple[str, str]]:
+    changed = {"judged_at": judged_at}
     rows = [
-        {name: getattr(event, name) for name in Kept.__slots__} | {"details": json.dumps(event.details)}
+        {name: getattr(event, name) for name in Kept.__slots__}
+        | {"details": json.dumps(event.details)}
+        | changed
         for event in new
     ]
     if not rows:
@@ -234,8 +254,7 @@ def find(db: Session, wanted: Filter) -> list[tuple[int, Kept]]:
     query = select(EventRow).order_by(EventRow.at.desc(), EventRow.id.desc()).limit(wanted.limit)
     if wanted.devices is not None:
         query = query.where(EventRow.device.in_(wanted.devices))
-    if wanted.kind:
-        query = query.where(EventRow.kind == wanted.kind)
+    query = query.where(EventRow.kind == wanted.kind if wanted.kind else EventRow.kind != SEEN)
     if wanted.since is not None:
         query = query.where(EventRow.at >= wanted.since)
     if wanted.until is not None:

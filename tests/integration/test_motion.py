@@ -70,6 +70,7 @@ async def run(film, folder, masking, until, *, is_enabled=True):
         journal,
         is_turning=lambda: False,
         on_begun=lambda event, at_us: told.append(("begun", event, at_us)),
+        on_seen=lambda event: told.append(("seen", event)),
         on_ended=lambda event, at_us: told.append(("ended", event, at_us)),
         on_change=lambda: None,
     )

@@ -50,6 +50,41 @@ def test_each_event_is_told_once_however_many_portals_look(told, database_url):
         store.close()
 
 
+def test_a_rule_for_persons_tells_as_soon_as_one_is_seen_and_another_is_not_told_twice(told):
+    persons, porch, all_motion = (told.channel(url=f"https://hooks.example.org/{name}") for name in "pza")
+    told.rule(persons, name="Persons", labels=("person",), cooldown_s=0)
+    told.rule(porch, name="Porch", zones=("Porch",), cooldown_s=0)
+    told.rule(all_motion, cooldown_s=0)
+    begun = told.happen(NOW, zones="Yard")
+    assert told.told(NOW) == [(all_motion, ["motion"])]
+    more = {"begun": begun, "label": "person", "zones": "Yard", "known_zones": "Yard"}
+    told.happen(NOW + 2, kind="motion-seen", **more)
+    assert told.told(NOW + 2) == [(persons, ["motion"])]
+    more |= {"zones": "Porch, Yard", "known_label": "person"}
+    told.happen(NOW + 5, kind="motion-seen", **more)
+    assert told.told(NOW + 5) == [(porch, ["motion"])]
+    told.happen(NOW + 9, kind="motion-ended", begun=begun, label="person", zones="Porch, Yard")
+    assert told.told(NOW + 9) == []
+
+
+def test_a_person_in_a_motion_that_goes_on_for_hours_is_news(told):
+    channel = told.channel()
+    told.rule(channel, labels=("person",))
+    begun = told.happen(NOW)
+    assert told.told(NOW) == []
+    told.happen(NOW + 7200, kind="motion-seen", begun=begun, label="person")
+    assert told.told(NOW + 7200) == [(channel, ["motion"])]
+
+
+def test_what_comes_in_one_message_after_an_outage_is_told_once(told):
+    channel = told.channel()
+    told.rule(channel, labels=("person",), cooldown_s=0)
+    begun = told.happen(NOW)
+    told.happen(NOW, kind="motion-seen", begun=begun, label="person")
+    told.happen(NOW, kind="motion-ended", begun=begun, label="person")
+    assert told.told(NOW) == [(channel, ["motion"])]
+
+
 def test_who_may_not_watch_is_told_nothing_from_that_moment_on(told, world):
     world.desk.add_user("dan", None, cameras=["front", "yard"], password=PASSWORD)
     channel = told.channel("dan")

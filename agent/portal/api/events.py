@@ -55,7 +55,7 @@ class EventLog:
             {
                 "events": [asdict(event) for _, event in page],
                 "next": f"{page[-1][1].at!r}:{page[-1][0]}" if more else None,
-                "kinds": {kind: about.title for kind, about in KINDS.items()},
+                "kinds": {kind: about.title for kind, about in KINDS.items() if kind != events.SEEN},
             }
         )
 

@@ -15,7 +15,7 @@ from agent.model.event import KINDS
 from agent.portal.accounts.access import Identity
 from agent.portal.accounts.service import Accounts
 from agent.portal.api.route import Body, Need, RowId, add, read, visitor
-from agent.portal.events import ENDED
+from agent.portal.events import FOLLOWS
 from agent.portal.guard import refusal
 from agent.portal.notify import deliveries, rulebook, webhook, webpush
 from agent.portal.notify.carrier import Ways
@@ -137,7 +137,7 @@ class Notifications:
         """All that this user's page shows."""
         user_id = _user(who)
         found = await self._accounts.store.run(lambda db: rulebook.views(db, user_id, who.access))
-        kinds = {kind: title_of(kind) for kind in sorted(KINDS.keys() - ENDED.keys(), key=title_of)}
+        kinds = {kind: title_of(kind) for kind in sorted(KINDS.keys() - FOLLOWS.keys(), key=title_of)}
         push_key = (await self._ways.keys.get()).public
         more = {
             "kinds": kinds,

@@ -10,7 +10,16 @@ from agent.portal.accounts.access import Access
 from agent.portal.accounts.users import access_of
 from agent.portal.events import Kept
 from agent.portal.notify import deliveries
-from agent.portal.notify.rules import Happening, Memory, RuleSpec, happening_of, judge, read_spec
+from agent.portal.notify.rules import (
+    Happening,
+    Memory,
+    RuleSpec,
+    happening_of,
+    judge,
+    known_of,
+    read_spec,
+    wants,
+)
 from agent.portal.notify.tables import NotifyChannel, NotifyMemory, NotifyRule, NotifyState
 from agent.portal.notify.words import DETAILS, Item
 from agent.portal.tables import Group, GroupCamera, User
@@ -30,7 +39,7 @@ def judge_new(db: Session, now: float) -> int:
         return 0
     rules = _Rules(db, {event.device for event in found})
     for event in found:
-        if event.kind not in events.ENDED:  # an end without its beginning is no news
+        if event.kind != events.ENDED:  # an end without its beginning is no news
             rules.look_at(event, now)
     return len(found)
 
@@ -56,21 +65,25 @@ class _Rules:
     def look_at(self, event: Kept, now: float) -> None:
         """Have told what somebody wants to know of it."""
         groups = self._groups.get(event.device, set())
-        happening = happening_of(event.device, event.kind, event.severity, event.at, event.details, groups)
+        kind = events.FOLLOWS.get(event.kind, event.kind)
+        happening = happening_of(event.device, kind, event.severity, event.at, event.details, groups)
+        before = known_of(happening, event.details) if kind != event.kind else None
         for rule, user, spec in self._rules:
+            if before and wants(spec, before):
+                continue  # it was for this rule when it began
             # Without a memory first: most rules are for something else, and the store need not be asked.
             if judge(spec, happening, None, rule.snoozed_until, now).tells and self._may_watch(user, event):
                 self._tell(rule, spec, happening, event, now)
 
     def _tell(self, rule: NotifyRule, spec: RuleSpec, happening: Happening, event: Kept, now: float) -> None:
-        row = self._db.get(NotifyMemory, (rule.id, event.device, event.kind))
+        row = self._db.get(NotifyMemory, (rule.id, event.device, happening.kind))
         memory = Memory(row.told_at, row.skipped) if row else None
         verdict = judge(spec, happening, memory, rule.snoozed_until, now)
         if not verdict.tells:
             if row is not None and verdict.reason == "cooldown":
                 row.skipped += 1
             return
-        item = _item(event, memory.skipped if memory else 0)
+        item = _item(event, happening.kind, memory.skipped if memory else 0)
         for channel in spec.channels:
             if not self._is_own(channel, rule):
                 continue
@@ -84,7 +97,7 @@ class _Rules:
                 self._db, spec.escalation.channel, "escalation", [item], now, rule=rule.id, wait_s=wait_s
             )
         if event.kind != "offline" or spec.digest_s:
-            deliveries.remember(self._db, rule.id, event.device, event.kind, now)
+            deliveries.remember(self._db, rule.id, event.device, happening.kind, now)
 
     def _may_watch(self, user: User, event: Kept) -> bool:
         if user.id not in self._access:
@@ -101,12 +114,12 @@ class _Rules:
         return found is not None and found.user_id == rule.user_id
 
 
-def _item(event: Kept, skipped: int) -> Item:
+def _item(event: Kept, kind: str, skipped: int) -> Item:
     details = {name: event.details[name] for name in DETAILS if name in event.details}
     return Item(
         event.device,
         event.event_id,
-        event.kind,
+        kind,
         event.severity,
         event.at,
         event.message,

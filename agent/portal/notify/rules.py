@@ -6,7 +6,7 @@ may still watch is asked when something is sent: see `deliveries.py`.
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -131,7 +131,7 @@ class Happening:
     at: float
     groups: Collection[str] = frozenset()
     """Of which the camera is."""
-    label: str = ""
+    labels: Collection[str] = frozenset()
     zones: Collection[str] = frozenset()
     away_s: float | None = None
     """Of `online`: how long it was away."""
@@ -168,18 +168,27 @@ def happening_of(
     device: str, kind: str, severity: str, at: float, details: dict[str, Any], groups: Collection[str]
 ) -> Happening:
     """What cameras put into details, as far as it has the shape that it ought to have."""
-    label, zones, away_s = (details.get(name) for name in ("label", "zones", "away_s"))
-    names = zones if isinstance(zones, list) else str(zones or "").split(",")
+    away_s = details.get("away_s")
     return Happening(
         device,
         kind,
         severity,
         at,
         groups,
-        label if isinstance(label, str) else "",
-        frozenset(str(name).strip() for name in names if str(name).strip()),
+        _names(details.get("label")),
+        _names(details.get("zones")),
         float(away_s) if isinstance(away_s, int | float) else None,
     )
+
+
+def known_of(event: Happening, details: dict[str, Any]) -> Happening:
+    """The same as it was told before more was seen of it."""
+    return replace(event, labels=_names(details.get("known_label")), zones=_names(details.get("known_zones")))
+
+
+def _names(said: Any) -> frozenset[str]:
+    names = said if isinstance(said, list) else str(said or "").split(",")
+    return frozenset(str(name).strip() for name in names if str(name).strip())
 
 
 def covers(rule: RuleSpec, event: Happening) -> bool:
@@ -236,6 +245,6 @@ def _reason(rule: RuleSpec, event: Happening, snoozed_until: float, now: float) 
 
 
 def _is_seen_where(rule: RuleSpec, event: Happening) -> bool:
-    if rule.labels and event.label not in rule.labels:
+    if rule.labels and not any(label in event.labels for label in rule.labels):
         return False
     return not rule.zones or any(zone in event.zones for zone in rule.zones)

@@ -109,7 +109,7 @@ def _cameras(devices: set[str], names: Mapping[str, str]) -> str:
 def _words(item: Item) -> str:
     found = [item.message] if item.message else []
     label, zones, away_s = (item.details.get(name) for name in ("label", "zones", "away_s"))
-    if isinstance(label, str) and label and label not in item.message:
+    if isinstance(label, str) and label and label.lower() not in item.message.lower():
         found.append(label)
     if isinstance(zones, list):
         zones = ", ".join(map(str, zones))

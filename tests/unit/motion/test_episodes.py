@@ -1,7 +1,7 @@
 """Begin, go on, be over: by the time of the samples."""
 
 from agent.motion.detector import Motion
-from agent.motion.episodes import Episodes, Phase
+from agent.motion.episodes import MAX_NEWS, Episodes, Phase
 
 
 def at(seconds: float, *zones: str, score: float = 0.5) -> Motion:
@@ -60,3 +60,57 @@ def test_nothing_ends_where_nothing_began():
     episodes = Episodes(quiet_s=5, merge_s=10)
     assert episodes.on(still(1)).has_changed is False
     assert episodes.end().ended is None
+
+
+def test_a_label_is_told_as_soon_as_it_is_sure_and_once():
+    episodes = Episodes(quiet_s=5, merge_s=10)
+    begun = episodes.on(at(1)).begun
+    begun.note_told(1_000_000)
+    turn = episodes.label({"person"}, 1_200_000)
+    assert turn.seen is begun
+    assert turn.has_changed
+    begun.note_told(1_200_000)
+    assert episodes.label({"person"}, 1_400_000).seen is None
+    assert episodes.on(at(1.6), {"person", "animal"}).seen is begun
+    assert begun.labels == {"person", "animal"}
+
+
+def test_a_label_that_comes_after_the_motion_is_of_it_and_after_its_end_of_none():
+    episodes = Episodes(quiet_s=5, merge_s=10)
+    begun = episodes.on(at(1)).begun
+    begun.note_told(1_000_000)
+    episodes.on(still(7))
+    assert episodes.phase is Phase.ENDING
+    assert episodes.label({"vehicle"}, 7_500_000).seen is begun
+    episodes.on(still(11))
+    assert episodes.label({"person"}, 11_200_000).seen is None
+
+
+def test_what_is_labelled_when_it_begins_is_told_with_it():
+    episodes = Episodes(quiet_s=5, merge_s=10)
+    begun = episodes.on(at(1), {"person"}).begun
+    assert begun.labels == {"person"}
+    begun.note_told(1_000_000)
+    assert episodes.on(at(1.2), {"person"}).seen is None
+
+
+def test_a_zone_that_is_walked_into_later_is_told_a_second_after_the_last():
+    episodes = Episodes(quiet_s=5, merge_s=10)
+    begun = episodes.on(at(1, "yard")).begun
+    begun.note_told(1_000_000)
+    assert episodes.on(at(1.2, "yard", "door")).seen is None
+    assert episodes.on(at(2.0, "door")).seen is begun
+    begun.note_told(2_000_000)
+    assert episodes.on(at(4.0, "door")).seen is None
+
+
+def test_of_one_motion_so_much_is_told_and_no_more():
+    episodes = Episodes(quiet_s=5, merge_s=10)
+    begun = episodes.on(at(1)).begun
+    begun.note_told(1_000_000)
+    told = 0
+    for second in range(2, 40):
+        if (seen := episodes.on(at(second, f"zone {second}")).seen) is not None:
+            seen.note_told(second * 1_000_000)
+            told += 1
+    assert told == MAX_NEWS - 1

@@ -9,6 +9,7 @@ import pytest
 from parts import clips
 
 from agent.model.command import CommandError
+from agent.model.labels import Area, Sighting, Sightings
 from agent.model.motion import Luma, Retuning, Tuning, Zone
 from agent.motion.events import Events
 from agent.motion.watch import MotionWatch, World
@@ -43,11 +44,13 @@ class Stage:
     events: list = field(default_factory=list)
     told: list = field(default_factory=list)
     states: list = field(default_factory=list)
+    sections: list = field(default_factory=list)
 
     def __post_init__(self) -> None:
         events = Events(
             self._note,
             lambda event, at_us: self.told.append(("begun", event, at_us)),
+            lambda event: self.told.append(("seen", event)),
             lambda event, at_us: self.told.append(("ended", event, at_us)),
         )
         world = World(
@@ -56,10 +59,16 @@ class Stage:
             monotonic_us=lambda: self.at_us,
             is_turning=lambda: self.is_turning,
             on_begun=events.begin,
+            on_seen=events.see,
             on_ended=events.end,
-            on_change=lambda: self.states.append(self.watch.section().state),
+            on_change=self._on_change,
         )
         self.watch = MotionWatch(self.tuning, self.store, 5.0, 10.0, world)
+
+    def _on_change(self):
+        section = self.watch.section()
+        self.states.append(section.state)
+        self.sections.append((section.state, section.labels))
 
     @contextlib.contextmanager
     def _look(self, _on_luma):
@@ -189,3 +198,57 @@ def test_a_picture_of_one_size_after_another_is_no_fault():
     it.play(clips.Scene(1), 5)
     it.watch.on_luma(Luma(bytes(32 * 24), 32, 24, 5_200_000))
     assert it.watch.now().rows == 24
+
+
+def walker(at_us):
+    """Of the walk, at this moment, as a network on the sensor labels it."""
+    middle = WALK.x + WALK.dx * (at_us / 1e6 - WALK.begin_s) / WALK.seconds
+    area = Area(middle - 0.05, WALK.y - WALK.height, middle + 0.05, WALK.y)
+    return Sightings(at_us, (Sighting("person", 0.9, area),))
+
+
+def test_a_person_is_told_as_soon_as_it_is_sure_and_not_at_the_end():
+    stage = Stage()
+    for luma in clips.Scene(5).add(WALK).play(40):
+        stage.at_us = luma.capture_us
+        stage.watch.on_luma(luma)
+        if (
+            "motion" in [kind for kind, *_ in stage.events]
+            and WALK.begin_s < luma.capture_us / 1e6 < WALK.end_s
+        ):
+            stage.watch.on_sightings(walker(luma.capture_us))
+    (kind, words, details, at, _), *_, (last, _, ended, over_at, _) = stage.events
+    assert (kind, last) == ("motion", "motion-ended")
+    assert words == "Motion"
+    assert "label" not in details
+    (seen,) = [event for event in stage.events if event[0] == "motion-seen"]
+    assert seen[1] == "Person"
+    assert seen[2]["label"] == "person"
+    assert seen[2]["begun"] == "e1"
+    assert "known_label" not in seen[2]
+    assert at < seen[3] < at + 1.0 < over_at
+    assert seen[4], "with a picture of who was seen"
+    assert ended["label"] == "person"
+    assert ("seen", "e2") in stage.told
+
+
+def test_who_is_labelled_before_it_counts_as_motion_is_told_with_it():
+    stage = Stage()
+    for luma in clips.Scene(5).add(WALK).play(24):
+        stage.at_us = luma.capture_us
+        if WALK.begin_s < luma.capture_us / 1e6 < WALK.end_s:
+            stage.watch.on_sightings(walker(luma.capture_us))
+        stage.watch.on_luma(luma)
+    kinds = [(kind, words) for kind, words, *_ in stage.events]
+    assert kinds[0] == ("motion", "Person")
+    assert "motion-seen" not in [kind for kind, _ in kinds]
+    assert ("moving", ("person",)) in stage.sections
+
+
+def test_why_nothing_is_labelled_is_said():
+    stage = Stage()
+    stage.play(clips.Scene(5), 3)
+    stage.watch.on_sightings(Sightings(stage.at_us, problem="the network was not read"))
+    assert stage.watch.section().problem == "the network was not read"
+    stage.watch.on_sightings(Sightings(stage.at_us))
+    assert stage.watch.section().problem == ""

@@ -261,3 +261,38 @@ async def test_an_end_whose_beginning_is_not_here_is_an_event_by_itself(store, o
     await portal.settle()
     assert found(store, devices=["front"]) == ["b-2", "b-3"]
     assert found(store, devices=["side"]) == ["b-7"]
+
+
+def seen(number, of, at, message="Person", **details):
+    return Event(f"b-{number}", "motion-seen", "info", "motion", at, message, "running",
+                 details={"begun": f"b-{of}", **details})  # fmt: skip
+
+
+async def test_what_is_seen_of_a_motion_later_is_a_part_of_it_and_is_shown_once(store):
+    portal = Portal(store)
+    portal.intake.on_events("front", Events(NOW, (motion(1, NOW - 20, details={"zones": "Yard"}),)))
+    await portal.settle()
+    store.run_here(lambda db: events.take_unjudged(db, 9, NOW))
+    later = [
+        seen(2, 1, NOW - 18, label="person", zones="Yard", known_zones="Yard"),
+        seen(3, 1, NOW - 15, "Person in Door, Yard", label="person", zones="Door, Yard", known_zones="Yard"),
+    ]
+    portal.intake.on_events("front", Events(NOW, tuple(later)))
+    await portal.settle()
+    portal.intake.on_events("front", Events(NOW, (later[0], over(4, 1, NOW - 9, label="person"))))
+    await portal.settle()
+    ((_, one),) = store.run_here(lambda db: events.find(db, Filter()))
+    assert (one.event_id, one.at, one.until) == ("b-1", NOW - 20, NOW - 9)
+    assert one.message == "Person in Door, Yard"
+    assert one.details == {"label": "person", "zones": "Door, Yard"}, "what is told again changes nothing"
+    assert [shown.event_id for shown in portal.shown] == ["b-1", "b-2", "b-3"], "who looks hears of it"
+    judged = store.run_here(lambda db: events.take_unjudged(db, 9, NOW))
+    assert [event.event_id for event in judged] == ["b-2", "b-3"], "and so do rules, once"
+
+
+async def test_what_is_seen_before_any_rule_has_looked_is_judged_with_the_motion(store):
+    portal = Portal(store)
+    portal.intake.on_events("front", Events(NOW, (motion(1, NOW - 20), seen(2, 1, NOW - 18, label="person"))))
+    await portal.settle()
+    judged = store.run_here(lambda db: events.take_unjudged(db, 9, NOW))
+    assert [(event.event_id, event.details.get("label")) for event in judged] == [("b-1", "person")]

@@ -18,6 +18,7 @@ from agent.portal.notify.rules import (
     is_known_zone,
     is_within,
     judge,
+    known_of,
     rank,
     read_spec,
     zone_of,
@@ -56,7 +57,7 @@ def told(rule, happening, memory=None, snoozed_until=0.0, now=NOW):
     ],
 )
 def test_a_rule_says_which_events_it_is_for(rule, reason):
-    happening = event(groups={"Doors"}, label="person", zones={"Porch"})
+    happening = event(groups={"Doors"}, labels={"person"}, zones={"Porch"})
     assert told(rule, happening) == reason
 
 
@@ -207,4 +208,19 @@ def test_zones_come_as_a_text_or_as_a_list():
     for zones in ("Porch, Drive", ["Porch", "Drive"]):
         found = happening_of("front", "motion", "info", NOW, {"zones": zones, "label": "person"}, ())
         assert found.zones == {"Porch", "Drive"}
-        assert found.label == "person"
+        assert found.labels == {"person"}
+
+
+def test_of_several_labels_one_suffices_and_what_was_known_before_is_told_apart():
+    details = {
+        "label": "animal, person",
+        "zones": "Porch, Yard",
+        "known_label": "animal",
+        "known_zones": "Yard",
+    }
+    now = happening_of("front", "motion", "info", NOW, details, ())
+    before = known_of(now, details)
+    assert told(RuleSpec(labels=("person",)), now) == ""
+    assert told(RuleSpec(labels=("person",)), before) == "other"
+    assert told(RuleSpec(labels=("animal",), zones=("Yard",)), before) == ""
+    assert told(RuleSpec(zones=("Porch",)), before) == "other"
