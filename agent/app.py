@@ -17,7 +17,7 @@ from agent.attention import Attention
 from agent.camera.capture import Capture, Details
 from agent.camera.mask_file import Key, MaskFile
 from agent.camera.privacy import Around, Privacy
-from agent.camera.select import open_camera
+from agent.camera.select import network_of, open_camera, patience_of
 from agent.config import Settings, read_password
 from agent.control.allowance import DataAllowance
 from agent.control.budget import Plan, Usage
@@ -100,12 +100,14 @@ class Agent:
             has_head=settings.ptz.port is not None,
             name=device.display_name,
         )
+        network = network_of(settings)
         self.capture = Capture(
-            partial(open_camera, settings.camera, self.privacy.masking),
+            partial(open_camera, settings.camera, self.privacy.masking, network),
             settings.camera,
             on_unit=self._on_unit,
             on_state=self._on_camera_state,
             on_event=self._on_event,
+            patience=patience_of(network),
         )
         proof = partial(self.capture.watching, "main")
         self._proof = Proof(proof, lambda: self.capture.frames)
@@ -422,6 +424,7 @@ class Agent:
                 problem=capture.problem,
                 is_watched=capture.is_watched,
                 quiet_s=capture.quiet_s,
+                start_s=capture.start_s,
                 viewers=len(self.sessions),
                 now_unix_s=time.time(),
             )

@@ -16,6 +16,7 @@ from agent.camera.supervision import Patience, Phase, Signal, Supervisor
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.event import EventKind
+from agent.model.labels import Sightings
 from agent.model.media import STREAMS, EncoderDemand, Need, StreamFormat, StreamName
 from agent.model.motion import Luma
 from agent.model.sections import CameraSection, StreamSection, StreamsSection
@@ -61,7 +62,7 @@ class Capture:
             stream: Outlet(EncoderDemand(self.most_bps[stream], is_active=False)) for stream in STREAMS
         }
         self._supervisor = Supervisor(patience, settings.linger_s, _jitter)
-        self._stop_s = patience.stop_s
+        self._patience = patience
         self._work: dict[Phase, Callable[[], Awaitable[None]]] = {
             Phase.PROBING: self._probe,
             Phase.RESTING: self._wait,
@@ -131,6 +132,11 @@ class Capture:
         """Since the last picture, and since this supervisor last did something."""
         return self._supervisor.quiet_s(_now_s())
 
+    @property
+    def start_s(self) -> float:
+        """How long it may take until its first picture."""
+        return self._patience.start_s + self._patience.first_s
+
     def expected_formats(self) -> Formats:
         """Those of the running camera or of its last run; before the first one, a guess."""
         if self.formats:
@@ -150,9 +156,15 @@ class Capture:
             self._watch(stream, -1)
 
     @contextlib.contextmanager
-    def looking(self, tap: LumaTap, on_luma: Callable[[Luma], None]) -> Iterator[None]:
+    def looking(
+        self,
+        tap: LumaTap,
+        on_luma: Callable[[Luma], None],
+        on_sightings: Callable[[Sightings], None] = lambda _: None,
+    ) -> Iterator[None]:
         """Keep the camera running inside the block, and look at its pictures; nothing is encoded for it."""
-        tap.want(partial(call_soon, asyncio.get_running_loop(), self._note_luma, on_luma))
+        loop = asyncio.get_running_loop()
+        tap.want(partial(call_soon, loop, self._note_luma, on_luma), partial(call_soon, loop, on_sightings))
         self._look(1)
         try:
             yield
@@ -203,7 +215,7 @@ class Capture:
             while supervisor.phase is not Phase.ENDED:
                 await self._work[supervisor.phase]()
         finally:
-            await self._release(self._stop_s)
+            await self._release(self._patience.stop_s)
         restarts = supervisor.silences - 1
         raise CameraError(f"{restarts} restarts did not help: {supervisor.error}") from supervisor.error
 

@@ -12,6 +12,7 @@ from agent.camera.color import LIMITED
 from agent.camera.pixels import Layout
 from agent.errors import CameraError
 from agent.model.clock import now_us
+from agent.model.labels import Sightings
 from agent.model.motion import Luma
 
 INTERVAL_US = 200_000
@@ -33,6 +34,7 @@ class LumaTap:
 
     def __init__(self) -> None:
         self._on_luma: Callable[[Luma], None] | None = None
+        self._on_sightings: Callable[[Sightings], None] = lambda _: None
         self._due_us = 0
         self._reformatter = VideoReformatter()
         self._buffer: av.VideoFrame | None = None
@@ -42,9 +44,20 @@ class LumaTap:
         """Somebody looks."""
         return self._on_luma is not None
 
-    def want(self, on_luma: Callable[[Luma], None] | None) -> None:
-        """Who looks, called from the camera's thread; None for nobody any more."""
-        self._on_luma = on_luma
+    def want(
+        self,
+        on_luma: Callable[[Luma], None] | None,
+        on_sightings: Callable[[Sightings], None] = lambda _: None,
+    ) -> None:
+        """Who looks, called from the camera's thread; None for nobody any more.
+
+        `on_sightings` takes what the sensor's own network saw in a picture that is looked at.
+        """
+        self._on_luma, self._on_sightings = on_luma, on_sightings
+
+    def take_sightings(self, sightings: Sightings) -> None:
+        """Of a picture that was due."""
+        self._on_sightings(sightings)
 
     def is_due(self, at_us: int) -> bool:
         """Whether the picture of this moment is looked at."""

@@ -1,5 +1,6 @@
 """What is laid over a camera's pictures now: decided on the event loop, drawn by the camera's threads."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,12 @@ from agent.camera.mask import Plane, Polygon, Runs
 from agent.camera.overlay import Overlay, label
 from agent.camera.pixels import Layout
 from agent.camera.upright import Chain
+from agent.model.labels import Area
 
+COARSE = 64
+"""Cells across and down, by which it is asked whether something lies behind a mask."""
+HIDDEN_SHARE = 0.25
+"""A sensor's network sees through the masks: of what it names more than this share must not be covered."""
 MAX_KNOWN = 8
 """Sizes for which a cover is kept ready: main and preview, and what a film changes to."""
 
@@ -53,6 +59,7 @@ class Masking:
         """What the camera shows that runs, or ran last; empty before its first start."""
         self._labels: dict[object, tuple[Runs, ...]] = {}
         self._known: dict[object, tuple[Runs, ...]] = {}
+        self._coarsely: tuple[Cover, mask.Spans] | None = None
         self._reformatter = VideoReformatter()
         self._copier: Chain | None = None
 
@@ -73,6 +80,28 @@ class Masking:
     def _now(self) -> Cover:
         cover = self._cover
         return BLANK if cover.sight and cover.sight != self.sight else cover
+
+    def hides(self, area: Area) -> bool:
+        """Whether so much of this is covered that what is in it may be behind the masks."""
+        cover = self._now
+        if cover.is_clear or cover.is_blank:
+            return cover.is_blank
+        spans = self._coarse(cover)
+        left, right = (
+            int(area.left * COARSE),
+            max(int(area.left * COARSE) + 1, math.ceil(area.right * COARSE)),
+        )
+        top, bottom = int(area.top * COARSE), max(int(area.top * COARSE) + 1, math.ceil(area.bottom * COARSE))
+        covered = sum(
+            max(0, min(right, last) - max(left, first)) for row in spans[top:bottom] for first, last in row
+        )
+        return covered > HIDDEN_SHARE * (right - left) * (bottom - top)
+
+    def _coarse(self, cover: Cover) -> mask.Spans:
+        known = self._coarsely
+        if known is None or known[0] is not cover:
+            known = self._coarsely = cover, mask.rasterize(cover.polygons, COARSE, COARSE, margin_px=0)
+        return known[1]
 
     def cover_pixels(self, layout: Layout, pixels: memoryview) -> None:
         """Draw into a buffer of libcamera's. Raises ValueError where it is too short."""

@@ -23,11 +23,13 @@ def make_pre_callback(
     masking: Masking,
     layouts: Mapping[str, Layout],
     on_failure: Callable[[Exception], None],
+    label: Callable[[Any], None],
 ) -> Callable[[Any], None]:
     """What picamera2 calls for each picture, in its thread and under its lock, before it hands any out.
 
     `layouts` are by libcamera's names. What it raised would end that thread, and so the camera with it, in
     silence: a failure is told instead, and a picture on which it failed never comes to an encoder.
+    `label` is called for a picture that is looked at, once it is masked.
     """
     has_failed = False
     small = min(layouts, key=lambda name: layouts[name].width_px)
@@ -49,6 +51,8 @@ def make_pre_callback(
                         masking.luma.take_pixels(layout, pixels)
                     masking.write_pixels(layout, pixels)
             setattr(request, _MARK, True)
+            if is_looked_at:
+                label(request)
         except Exception as exc:  # whatever it is: this picture must not be seen
             if not has_failed:
                 has_failed = True

@@ -7,7 +7,9 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +18,7 @@ from agent.camera.board import Board, board_of, read_model
 from agent.camera.duo import preview_size
 from agent.camera.exposure import controls
 from agent.camera.hdr import set_sensor_hdr
+from agent.camera.imx500 import MODEL, SensorNetwork
 from agent.camera.masking import Masking
 from agent.camera.moment import capture_time_us
 from agent.camera.pi_encoders import Steered, is_software, make_output, pixel_formats, steer
@@ -27,6 +30,7 @@ from agent.camera.source import Demands, Formats, OnUnit
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.clock import now_us
+from agent.model.labels import Sightings
 from agent.model.media import EncoderDemand, StreamName
 
 log = logging.getLogger(__name__)
@@ -36,6 +40,14 @@ STOP_S = 2.5
 RELEASE = "picamera-release"
 """The thread that gives a camera back."""
 LIBCAMERA_NAMES: dict[StreamName, str] = {"main": "main", "preview": "lores"}
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One for a sensor that runs it."""
+
+    file: Path
+    min_score: float
 
 
 def attached() -> list[str]:
@@ -59,10 +71,17 @@ class PiCamera:
         index: int,
         model: str | None = None,
         masking: Masking | None = None,
+        network: Network | None = None,
     ) -> None:
-        """`index` counts libcamera's cameras; `model` is the board's, by default this one's."""
+        """`index` counts libcamera's cameras; `model` is the board's, by default this one's.
+
+        `network` is one for the sensor, which says what is in the pictures.
+        """
         self._settings = settings
         self._masking = masking or Masking()
+        self._wanted = network
+        self._network: SensorNetwork | None = None
+        self._network_problem = ""
         self._index = index
         self._board: Board = board_of(read_model() if model is None else model)
         self._picam: Any = None
@@ -94,6 +113,7 @@ class PiCamera:
     def stop(self) -> None:
         picam, encoders = self._picam, [steered.encoder for steered in self._streams.values()]
         self._picam, self._streams, self._rate = None, {}, None
+        self._network, self._network_problem = None, ""
         if picam is None:
             return
         done = threading.Event()
@@ -119,7 +139,37 @@ class PiCamera:
         listed = cameras[self._index]
         self._id = f"{listed.get('Model')}, {listed.get('Id')}"
         self._set_sensor_hdr(picamera2, str(listed.get("Id")))
+        self._load_network(listed)
         return picamera2.Picamera2(self._index)
+
+    def _load_network(self, listed: Mapping[str, Any]) -> None:
+        """Without it the camera serves all the same, and why is told with each picture that is looked at."""
+        if self._wanted is None:
+            return
+        if listed.get("Model") != MODEL:
+            self._network_problem = (
+                f"the sensor {listed.get('Model')} runs no network: an AI Camera does ({MODEL})"
+            )
+        else:
+            file, least = self._wanted.file, self._wanted.min_score
+            try:
+                self._network = SensorNetwork(_import_devices(), file, str(listed.get("Id")), least)
+            except CameraError as exc:
+                self._network_problem = str(exc)
+        if self._network_problem:
+            log.warning(f"camera: nothing is labelled: {self._network_problem}")
+
+    def _label(self, request: Any) -> None:
+        """What the sensor's network says of a picture, to who looks at it."""
+        if self._wanted is None:
+            return
+        network, picam, at_us = self._network, self._picam, now_us()
+        if network is None or picam is None:
+            said: Sightings | None = Sightings(at_us, problem=self._network_problem)
+        else:
+            said = network.sightings(request.get_metadata(), picam, self._masking.hides, at_us)
+        if said:
+            self._masking.luma.take_sightings(said)
 
     def _set_sensor_hdr(self, picamera2: ModuleType, camera_id: str) -> None:
         try:
@@ -147,7 +197,7 @@ class PiCamera:
         rate = self._rate = SensorRate(given, self._picam.camera_controls, self._picam.set_controls)
         self._masking.begin(self._sight(layouts["main"], fps))
         named = {LIBCAMERA_NAMES[stream]: layout for stream, layout in layouts.items()}
-        self._picam.pre_callback = make_pre_callback(picamera2, self._masking, named, on_failure)
+        self._picam.pre_callback = make_pre_callback(picamera2, self._masking, named, on_failure, self._label)
         for stream, layout in layouts.items():
             steered = steer(picamera2, self._settings, stream, layout, fps, demands[stream], on_failure)
             self._streams[stream], formats[stream] = steered, steered.format
@@ -155,6 +205,8 @@ class PiCamera:
             self._picam.start_encoder(steered.encoder, output, name=LIBCAMERA_NAMES[stream])
             rate.note(stream, is_active=demands[stream].is_active)
         self._picam.start()
+        if self._network:
+            self._network.begin()
         return formats
 
     @staticmethod
@@ -286,6 +338,17 @@ def _import() -> ModuleType:
     except Exception as exc:
         raise _unusable(exc) from exc
     return picamera2  # type: ignore[no-any-return]
+
+
+def _import_devices() -> ModuleType:
+    try:
+        import picamera2.devices.imx500  # noqa: PLC0415  # with all that it needs, for who asks for it alone
+    except Exception as exc:
+        raise CameraError(
+            f"picamera2's part for this sensor does not import: {type(exc).__name__}: {exc}",
+            "sudo apt install imx500-all python3-opencv",
+        ) from exc
+    return picamera2.devices  # type: ignore[no-any-return]
 
 
 def _unusable(exc: Exception) -> CameraError:

@@ -114,6 +114,8 @@ class Patience:
 
     start_s: float = 10
     """For an open, and for a start."""
+    first_s: float = 3
+    """Until its first picture."""
     stop_s: float = 3
     silence_s: float = 3
     silence_frames: int = 5
@@ -155,7 +157,7 @@ class Supervisor:
 
     @property
     def silence_s(self) -> float:
-        """How long it may be silent."""
+        """How long it may be silent, once it has given a picture."""
         return max(self._patience.silence_s, self._patience.silence_frames / self.fps)
 
     def quiet_s(self, now_s: float) -> float:
@@ -188,7 +190,8 @@ class Supervisor:
             case Phase.STOPPING | Phase.CLEARING:
                 yield self._step_s + patience.stop_s, Signal.HUNG
             case Phase.AWAITING | Phase.LIVE:
-                yield max(self._step_s, self._picture_s) + self.silence_s, Signal.SILENT
+                least_s = patience.first_s if self.phase is Phase.AWAITING else 0.0
+                yield max(self._step_s, self._picture_s) + max(self.silence_s, least_s), Signal.SILENT
                 if not self._is_watched:
                     yield self._unwatched_since_s + self._linger_s, Signal.UNWANTED
             case Phase.ENDED:

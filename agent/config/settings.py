@@ -1124,7 +1124,9 @@ class GnssSettings(Section):
 class MotionSettings(Section):
     """Notices what moves. The camera then runs all the time; nothing is encoded for it."""
 
-    settable = frozenset({"enabled", "sensitivity", "min_size_percent", "quiet_s", "merge_gap_s"})
+    settable = frozenset(
+        {"enabled", "sensitivity", "min_size_percent", "quiet_s", "merge_gap_s", "min_score"}
+    )
     enabled: bool = Field(default=False, description="Without, nothing of it runs.")
     sensitivity: int = Field(
         default=50,
@@ -1142,6 +1144,25 @@ class MotionSettings(Section):
     merge_gap_s: float = Field(
         default=10.0, ge=0, le=3600, description="What moves again within so long is the same event."
     )
+    network: ConfigPath | None = Field(
+        default=None,
+        description="Says whether a person, a vehicle or an animal moves: a .rpk for the sensor of an AI "
+        "Camera (IMX500), or a .tflite for the CPU, see agent/motion. Default: nothing is labelled.",
+    )
+    classes: ConfigPath | None = Field(
+        default=None, description="What a .tflite knows, a name a line, in its order. A .rpk brings its own."
+    )
+    min_score: float = Field(
+        default=0.55, ge=0.05, le=1, description="What the network is less sure of is left out."
+    )
+
+    def _rules(self) -> Iterator[tuple[str, str]]:
+        if self.network is None:
+            return
+        if self.network.suffix not in (".rpk", ".tflite"):
+            yield "network", "must be a .rpk or a .tflite"
+        elif self.network.suffix == ".tflite" and self.classes is None:
+            yield "classes", "is needed for a .tflite"
 
 
 class LogSettings(Section):
@@ -1179,7 +1200,15 @@ class Settings(Section):
     def _rules(self) -> Iterator[tuple[str, str]]:
         if self.sms.enabled and self.modem.backend == "none":
             yield "sms.enabled", "needs modem.backend, modemmanager or at: by it messages are read"
+        if self.motion.network and self.motion.network.suffix == ".rpk":
+            yield from self._sensor_faults()
         yield from self._port_faults()
+
+    def _sensor_faults(self) -> Iterator[tuple[str, str]]:
+        if self.camera.source.partition(":")[0] not in ("auto", "picamera"):
+            yield "motion.network", f"a .rpk is for the sensor of a picamera, not for {self.camera.source}"
+        if self.camera.rotate:  # whether the sensor turns what it shows its network is not told
+            yield "motion.network", "a .rpk is for a camera that is not turned by camera.rotate"
 
     def _port_faults(self) -> Iterator[tuple[str, str]]:
         owners: dict[str, str] = {}

@@ -27,6 +27,8 @@ class Vitals:
     is_watched: bool
     quiet_s: float
     """Since the last picture, and since the camera's supervisor last did something."""
+    start_s: float
+    """How long the camera may take until its first picture."""
     viewers: int
     now_unix_s: float
 
@@ -68,5 +70,9 @@ def _words(vitals: Vitals) -> str:
 
 def _is_stuck(vitals: Vitals) -> bool:
     if vitals.camera in ("live", "starting"):
-        return vitals.quiet_s > (LIVE_SILENCE_S if vitals.camera == "live" else STEP_S)
-    return vitals.is_watched and vitals.quiet_s > STEP_S
+        return vitals.quiet_s > (LIVE_SILENCE_S if vitals.camera == "live" else _step_s(vitals))
+    return vitals.is_watched and vitals.quiet_s > _step_s(vitals)
+
+
+def _step_s(vitals: Vitals) -> float:
+    return max(STEP_S, 2 * vitals.start_s)

@@ -22,6 +22,7 @@ STORE_S = 10.0
 """A card may take a second to keep a tuning."""
 
 OnLuma = Callable[[Luma], None]
+OnSightings = Callable[[Sightings], None]
 
 
 class Store(Protocol):
@@ -35,8 +36,8 @@ class Store(Protocol):
 class World:
     """What the rest of the agent gives, and is told."""
 
-    look: Callable[[OnLuma], AbstractContextManager[None]]
-    """Keeps the camera on, and calls with each sample, in the event loop."""
+    look: Callable[[OnLuma, OnSightings], AbstractContextManager[None]]
+    """Keeps the camera on, and calls with each sample, and with what its sensor labels, in the event loop."""
     clock: Callable[[], float]
     """Unix time."""
     monotonic_us: Callable[[], int]
@@ -74,7 +75,7 @@ class MotionWatch:
     async def run(self) -> None:
         """Look until cancelled; then what still moves is said to be over."""
         try:
-            with self._world.look(self.on_luma):
+            with self._world.look(self.on_luma, self.on_sightings):
                 while True:
                     await asyncio.sleep(TICK_S)
                     self._turn(self._episodes.tick(self._world.monotonic_us()))

@@ -50,7 +50,8 @@ export function watchersOf({ sections: { viewers, portal } }) {
 export function motionOf({ sections: { motion } }) {
   if (!motion) return "";
   const zones = motion.zones?.length ? ` in ${motion.zones.join(", ")}` : "";
-  if (motion.state === "moving") return `Motion${zones}`;
+  const what = motion.labels?.join(", ") || "motion";
+  if (motion.state === "moving") return `${what[0].toUpperCase()}${what.slice(1)}${zones}`;
   return motion.since ? `Last motion ${moment(motion.since)}` : "";
 }
 

@@ -199,7 +199,17 @@ export class LookBack extends EventTarget {
     }
     [this.#loading, this.#loaded] = ["", asked];
     if (isNew) setText(this.said, spans.length ? "" : "Nothing is recorded of this time.");
+    for (const event of events) event.words = CAUSES[event.cause] ?? event.cause;
     this.timeline.fill(spans, events);
+    const words = await this.#wordsOf(from, until);
+    for (const event of events) event.words = words.get(event.event) ?? event.words;
+  }
+
+  /** What was seen, as the portal knows it, by the events' ids: a camera's list of recordings has the ids alone. */
+  async #wordsOf(from, until) {
+    const asked = { device: this.#device, kind: "motion", since: Math.max(0, from), until, limit: 200 };
+    const { events } = await get(`api/events?${new URLSearchParams(asked)}`);
+    return new Map((events ?? []).map(({ event_id: id, message }) => [id, message]));
   }
 
   #showDay() {
@@ -295,7 +305,7 @@ export class LookBack extends EventTarget {
     this.stored.point(at);
     setText(this.words, at === null ? "Live" : exactly(at));
     const event = at === null ? null : this.timeline.events.find(({ start, end }) => at >= start - 1 && at <= end);
-    setText(this.what, state === "ended" ? "Nothing newer" : event ? (CAUSES[event.cause] ?? event.cause) : "");
+    setText(this.what, state === "ended" ? "Nothing newer" : event ? event.words : "");
     const [name, label] = at === null || this.#isRunning ? ["pause", "Pause"] : ["play", "Play"];
     if (this.play.getAttribute("aria-label") !== label) {
       this.play.setAttribute("aria-label", label);

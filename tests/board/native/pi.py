@@ -33,6 +33,20 @@ def picamera2(version: str) -> Layer:
     )
 
 
+IMX500 = Layer(
+    "imx500",
+    """
+    apt-get update -q
+    apt-get install -qy --no-install-recommends libarchive13t64
+    python3 -m venv /tmp/venv
+    /tmp/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \\
+        --require-hashes --target /usr/lib/python3/dist-packages -r /srv/lock
+    rm -rf /tmp/venv /root/.cache /var/lib/apt/lists /var/cache/apt
+    """,
+    {"/srv/lock": HERE / "imx500.lock"},
+    (HERE / "imx500.lock").read_text(),
+)
+"""What picamera2's part for the AI Camera needs beside."""
 ENVIRONMENT = trixie.environment(picamera2(NEWEST))
 """Made where apt's picamera2 stands, and so with the system's packages, as on a Pi."""
 
@@ -62,12 +76,13 @@ class Board:
         timeout_s: float = 90,
         env: Mapping[str, str] | None = None,
         folders: Mapping[str, Path] | None = None,
+        more: tuple[Layer, ...] = (),
     ) -> str:
         """What a command prints. Fails with that where it fails."""
         return trixie.run(
             *argv,
             timeout_s=timeout_s,
-            layers=(ENVIRONMENT, picamera2(self.version)),
+            layers=(ENVIRONMENT, *more, picamera2(self.version)),
             folders={
                 "/srv/board": HERE,
                 "/srv/pinhole/agent": trixie.ROOT / "agent",
@@ -86,6 +101,16 @@ class Board:
 
     def drive(self, what: str, settings: Mapping[str, Any] | None = None, **env: str) -> dict[str, Any]:
         """What `drive.py` saw; `settings` are those of the camera, besides its own."""
-        said = self.run(PYTHON, "/srv/board/drive.py", what, json.dumps(settings or {}), env=env)
-        (seen,) = [line for line in said.splitlines() if line.startswith("SEEN ")]
-        return dict(json.loads(seen.removeprefix("SEEN ")))
+        return _seen(self.run(PYTHON, "/srv/board/drive.py", what, json.dumps(settings or {}), env=env))
+
+    def label(self, what: str) -> dict[str, Any]:
+        """What `drive_imx500.py` saw, on an AI Camera."""
+        yaml = self.heap.parent / "imx500.yaml"
+        yaml.write_text((HERE / "virtual.yaml").read_text().replace("imx708", "imx500"))
+        folders = {"/usr/share/libcamera/pipeline/virtual/virtual.yaml": yaml}
+        return _seen(self.run(PYTHON, "/srv/board/drive_imx500.py", what, folders=folders, more=(IMX500,)))
+
+
+def _seen(said: str) -> dict[str, Any]:
+    (seen,) = [line for line in said.splitlines() if line.startswith("SEEN ")]
+    return dict(json.loads(seen.removeprefix("SEEN ")))

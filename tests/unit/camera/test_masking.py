@@ -17,6 +17,7 @@ from agent.camera.replay import ReplayCamera
 from agent.camera.synthetic import SyntheticCamera
 from agent.camera.v4l2 import V4l2Camera
 from agent.config import CameraSettings
+from agent.model.labels import Area
 from agent.model.media import EncoderDemand
 
 MASKS = (
@@ -309,3 +310,21 @@ def test_who_looks_for_motion_sees_a_pis_picture_from_behind_the_mask(pi, pixels
     assert luma.data[5] < 4, "black"
     assert luma.data[2 * 32 + 28] > 100
     assert units == [], "nothing is encoded for it"
+
+
+@pytest.mark.parametrize(("area", "is_hidden"), [
+    (Area(0.1, 0.1, 0.2, 0.3), True), (Area(0.6, 0.1, 0.9, 0.9), False),
+    (Area(0.47, 0.2, 0.67, 0.8), False), (Area(0.4, 0.2, 0.6, 0.8), True),
+    (Area(0.499, 0.2, 0.4991, 0.2001), True), (Area(0.99, 0.99, 1.0, 1.0), False),
+])  # fmt: skip
+def test_what_lies_behind_a_mask_by_more_than_a_quarter_is_hidden(area, is_hidden):
+    assert Masking(Cover((((0, 0), (0.5, 0), (0.5, 1), (0, 1)),))).hides(area) is is_hidden
+
+
+def test_a_blank_picture_hides_all_and_one_without_masks_nothing():
+    area, masking = Area(0.4, 0.4, 0.6, 0.6), Masking(BLANK)
+    assert masking.hides(area)
+    masking.show(CLEAR)
+    assert not masking.hides(area)
+    masking.show(Cover((((0.9, 0.9), (1, 0.9), (1, 1)),), sight="another camera"))
+    assert masking.hides(area), "masks of another camera make it blank"

@@ -2,14 +2,17 @@ import logging
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from parts.one_stream import start
 
 from agent.camera import picamera, select, videodev
+from agent.camera.imx500 import SensorNetwork
+from agent.camera.masking import Masking
 from agent.camera.pi_encoders import hardware_bitrate_bps
-from agent.camera.picamera import PiCamera
+from agent.camera.picamera import Network, PiCamera
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.media import EncoderDemand, StreamFormat, Unit
@@ -435,3 +438,37 @@ def test_a_camera_whose_rate_cannot_be_set_keeps_it(picamera2) -> None:
     film.camera.apply("main", DEMAND)
     assert "FrameDurationLimits" not in film.picam.controls
     film.camera.stop()
+
+
+def test_a_network_for_another_sensor_is_told_with_each_picture_that_is_looked_at(picamera2) -> None:
+    masking, told = Masking(), []
+    masking.luma.want(lambda _: None, told.append)
+    network = Network(Path("/usr/share/network.rpk"), 0.5)
+    camera = PiCamera(CameraSettings(**SMALL), 0, "Raspberry Pi 5", masking, network)
+    units = []
+    camera.start({"main": DEMAND, "preview": PAUSED}, lambda _, unit: units.append(unit), lambda _: None)
+    picamera2.scene.opened[-1].take(2)
+    assert len(units) == 2, "the camera serves"
+    assert {sightings.problem for sightings in told} == {
+        "the sensor imx708 runs no network: an AI Camera does (imx500)"
+    }
+    camera.stop()
+
+
+def test_without_what_the_sensor_needs_it_says_what_to_install(picamera2) -> None:
+    picamera2.scene.cameras[0]["Model"] = "imx500"
+    masking, told = Masking(), []
+    masking.luma.want(lambda _: None, told.append)
+    camera = PiCamera(CameraSettings(**SMALL), 0, "Raspberry Pi 5", masking, Network(Path("n.rpk"), 0.5))
+    camera.start({"main": DEMAND, "preview": PAUSED}, lambda *_: None, lambda _: None)
+    picamera2.scene.opened[-1].take()
+    assert "sudo apt install imx500-all python3-opencv" in told[0].problem
+    camera.stop()
+
+
+def test_an_older_picamera2_that_lets_root_alone_load_a_network_is_named() -> None:
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/sys/kernel/debug/imx500-fw:10-001a/fw_progress")
+
+    with pytest.raises(CameraError, match=r"picamera2 before 0\.3\.35 lets root alone"):
+        SensorNetwork(SimpleNamespace(IMX500=refuse), Path("n.rpk"), "id", 0.5)

@@ -315,3 +315,13 @@ def test_a_viewer_does_not_hide_a_picture_that_is_late():
     watch.now_s += 2
     watch.watched(False).watched()
     assert watch.it.quiet_s(watch.now_s) == 2
+
+
+def test_a_first_picture_may_take_as_long_as_the_camera_needs_and_the_next_as_ever():
+    watch = ready(first_s=300, start_s=300).watched()
+    assert watch.after(0) is Signal.WANTED
+    watch.say(*RUN)
+    assert watch.after(299) is None
+    watch.say(Signal.PICTURE)
+    assert watch.after(2.9) is None
+    assert watch.after(0.2) is Signal.SILENT

@@ -89,6 +89,13 @@ def test_an_unknown_key_names_the_one_that_was_meant(write, text, fault):
         ("[camera]\nwidth_px=640\n", "camera.width_px = 640: needs height_px too"),
         ("[camera]\nsource='synthetic'\nrotate=180\n", "camera.rotate = 180: the test picture is not turned"),
         ("[camera]\nsource='demo'\nrotate=180\n", "camera.rotate = 180: the test picture is not turned"),
+        ("[motion]\nnetwork='n.bin'\n", 'motion.network = "n.bin": must be a .rpk or a .tflite'),
+        ("[motion]\nnetwork='n.tflite'\n", "motion.classes: is needed for a .tflite"),
+        ("[motion]\nnetwork='n.rpk'\n[camera]\nrotate=180\n", "for a camera that is not turned by camera"),
+        (
+            "[motion]\nnetwork='n.rpk'\n[camera]\nsource='v4l2:/dev/video0'\n",
+            "a .rpk is for the sensor of a picamera, not for v4l2:/dev/video0",
+        ),
         ("[portal]\ncert_file='c'\n", 'portal.cert_file = "c": needs key_file too'),
         ("[[portal.ice_servers]]\nurls=['turn:h']\n", "turn and turns need username and credential_file"),
         ("[portal.turn]\nurls=['stun:h']\nsecret_file='s'\n", "must be turn: or turns: URLs"),

@@ -17,6 +17,7 @@ def vitals(**changes) -> Vitals:
         "problem": "",
         "is_watched": False,
         "quiet_s": 0.0,
+        "start_s": 13.0,
         "viewers": 0,
         "now_unix_s": 1.8e9,
     }
@@ -61,3 +62,9 @@ def test_a_clock_that_is_not_set_degrades_and_is_named():
     words = judge(vitals(now_unix_s=86_400.0)).words
     assert words.startswith("degraded; ")
     assert words.endswith("; the clock is not set: it says 1970-01-02")
+
+
+def test_a_camera_that_loads_its_network_for_minutes_is_alive():
+    assert judge(vitals(camera="starting", quiet_s=500.0, start_s=600.0)).is_alive
+    assert not judge(vitals(camera="starting", quiet_s=1300.0, start_s=600.0)).is_alive
+    assert not judge(vitals(camera="live", quiet_s=11.0, start_s=600.0)).is_alive

@@ -71,7 +71,7 @@ class Stage:
         self.sections.append((section.state, section.labels))
 
     @contextlib.contextmanager
-    def _look(self, _on_luma):
+    def _look(self, _on_luma, _on_sightings):
         self.is_looking = True
         try:
             yield
