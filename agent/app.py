@@ -424,7 +424,7 @@ class Agent:
                 problem=capture.problem,
                 is_watched=capture.is_watched,
                 quiet_s=capture.quiet_s,
-                start_s=capture.start_s,
+                start_s=capture.first_picture_s,
                 viewers=len(self.sessions),
                 now_unix_s=time.time(),
             )

@@ -1,5 +1,6 @@
 """Builds what notices motion, where the settings ask for it, and wires it. No logic of its own."""
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
@@ -10,15 +11,18 @@ from pydantic import TypeAdapter
 from agent.camera.capture import Capture
 from agent.camera.luma import LumaTap
 from agent.config import Settings
+from agent.config.settings import MotionSettings
 from agent.device.commands import Handler
 from agent.device.journal import Journal
 from agent.device.late import Work
 from agent.device.ledger import Ledger
 from agent.model.clock import now_us
 from agent.model.command import CommandError, Order
+from agent.model.labels import Area, Crop, Sightings
 from agent.model.motion import Tuning
 from agent.model.part import Part
 from agent.model.sections import ReadSection
+from agent.model.threads import call_soon
 
 COMMANDS = "motion", "set-motion", "motion-now"
 MakeHandlers = Callable[[Callable[[Work], Handler]], dict[str, Handler]]
@@ -50,10 +54,18 @@ class Attention:
         self._parts: list[Part] = []
         if not settings.motion.enabled:
             return
+        from agent.motion.asking import Asking  # noqa: PLC0415
         from agent.motion.events import Events  # noqa: PLC0415
         from agent.motion.watch import MotionWatch, World  # noqa: PLC0415
 
         events = Events(journal.note, on_begun, on_seen, on_ended)
+        asked, load = settings.motion, _network_of(settings.motion)
+        want = partial(_want_crop, tap)
+
+        def on_sightings(sightings: Sightings) -> None:
+            watch.on_sightings(sightings)
+
+        asking = Asking(load, want, on_sightings) if load else None
         world = World(
             look=partial(capture.looking, tap),
             clock=time.time,
@@ -62,9 +74,9 @@ class Attention:
             on_begun=events.begin,
             on_seen=events.see,
             on_ended=events.end,
+            on_motion=asking.on_motion if asking else lambda *_: None,
             on_change=on_change,
         )
-        asked = settings.motion
         watch = MotionWatch(
             Tuning(asked.sensitivity, asked.min_size_percent),
             Ledger(settings.device.state_dir / "motion.json", TypeAdapter(Tuning)),
@@ -79,11 +91,27 @@ class Attention:
             "motion-now": lambda _, __: watch.now(),
         }
         self._parts.append(Part("motion", watch.run, on_change))
+        if asking:
+            self._parts.append(Part("labels", asking.run, on_change))
 
     def work(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What runs beside the camera, each until cancelled, and by name."""
         for part in self._parts:
             yield part.name, part.run()
+
+
+def _network_of(asked: MotionSettings) -> Callable[[], Any] | None:
+    """What loads a network for the CPU; one for the sensor is the camera's."""
+    if asked.network is None or asked.network.suffix != ".tflite":
+        return None
+    from agent.motion.litert import LiteRt  # noqa: PLC0415
+
+    assert asked.classes is not None, "the settings were checked"
+    return partial(LiteRt, asked.network, asked.classes, asked.min_score)
+
+
+def _want_crop(tap: LumaTap, area: Area, size: tuple[int, int], on_crop: Callable[[Crop], None]) -> None:
+    tap.want_crop(area, size, partial(call_soon, asyncio.get_running_loop(), on_crop))
 
 
 def _not_enabled(_order: Order, _arguments: object) -> object:

@@ -18,6 +18,10 @@ class CameraError(PinholeError):
         self.words, self.advice = words, advice
 
 
+class ClassifierError(PinholeError):
+    """What labels pictures cannot be used, or did not answer in time."""
+
+
 class ModemError(PinholeError):
     """The modem is absent, silent, or refused what it was asked to do."""
 

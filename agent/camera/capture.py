@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
-from agent.camera.luma import LumaTap
+from agent.camera.luma import LumaTap, OnLuma, OnSightings, ignore
 from agent.camera.outlet import Outlet
 from agent.camera.run import HungError, Run, call_in_thread
 from agent.camera.source import Camera, Formats, OnUnit
@@ -16,7 +16,6 @@ from agent.camera.supervision import Patience, Phase, Signal, Supervisor
 from agent.config import CameraSettings
 from agent.errors import CameraError
 from agent.model.event import EventKind
-from agent.model.labels import Sightings
 from agent.model.media import STREAMS, EncoderDemand, Need, StreamFormat, StreamName
 from agent.model.motion import Luma
 from agent.model.sections import CameraSection, StreamSection, StreamsSection
@@ -62,7 +61,7 @@ class Capture:
             stream: Outlet(EncoderDemand(self.most_bps[stream], is_active=False)) for stream in STREAMS
         }
         self._supervisor = Supervisor(patience, settings.linger_s, _jitter)
-        self._patience = patience
+        self._stop_s, self.first_picture_s = patience.stop_s, patience.start_s + patience.first_s
         self._work: dict[Phase, Callable[[], Awaitable[None]]] = {
             Phase.PROBING: self._probe,
             Phase.RESTING: self._wait,
@@ -132,11 +131,6 @@ class Capture:
         """Since the last picture, and since this supervisor last did something."""
         return self._supervisor.quiet_s(_now_s())
 
-    @property
-    def start_s(self) -> float:
-        """How long it may take until its first picture."""
-        return self._patience.start_s + self._patience.first_s
-
     def expected_formats(self) -> Formats:
         """Those of the running camera or of its last run; before the first one, a guess."""
         if self.formats:
@@ -156,21 +150,18 @@ class Capture:
             self._watch(stream, -1)
 
     @contextlib.contextmanager
-    def looking(
-        self,
-        tap: LumaTap,
-        on_luma: Callable[[Luma], None],
-        on_sightings: Callable[[Sightings], None] = lambda _: None,
-    ) -> Iterator[None]:
+    def looking(self, tap: LumaTap, on_luma: OnLuma, on_sightings: OnSightings = ignore) -> Iterator[None]:
         """Keep the camera running inside the block, and look at its pictures; nothing is encoded for it."""
-        loop = asyncio.get_running_loop()
-        tap.want(partial(call_soon, loop, self._note_luma, on_luma), partial(call_soon, loop, on_sightings))
-        self._look(1)
+        soon = partial(call_soon, asyncio.get_running_loop())
+        tap.want(partial(soon, self._note_luma, on_luma), partial(soon, on_sightings))
+        self._lookers += 1
+        self._note_wanted()
         try:
             yield
         finally:
             tap.want(None)
-            self._look(-1)
+            self._lookers -= 1
+            self._note_wanted()
 
     def demand(self, stream: StreamName, bitrate_bps: int, fps_share: float, scale: float) -> None:
         """What a stream's encoder is to make, from the next picture on; see `EncoderDemand`."""
@@ -215,7 +206,7 @@ class Capture:
             while supervisor.phase is not Phase.ENDED:
                 await self._work[supervisor.phase]()
         finally:
-            await self._release(self._patience.stop_s)
+            await self._release(self._stop_s)
         restarts = supervisor.silences - 1
         raise CameraError(f"{restarts} restarts did not help: {supervisor.error}") from supervisor.error
 
@@ -332,12 +323,9 @@ class Capture:
 
     def _watch(self, stream: StreamName, change: int) -> None:
         self._outlets[stream].watchers += change
-        self._supervisor.watch(is_watched=self.is_watched, now_s=_now_s())
-        self._activate()
-        self._changed.set()
+        self._note_wanted()
 
-    def _look(self, change: int) -> None:
-        self._lookers += change
+    def _note_wanted(self) -> None:
         self._supervisor.watch(is_watched=self.is_watched, now_s=_now_s())
         self._activate()
         self._changed.set()

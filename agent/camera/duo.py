@@ -68,6 +68,7 @@ class Duo:
             frame = self._masking.cover_frame(frame)
         if is_looked_at:
             luma.take_frame(frame, capture_us)
+            luma.crop_frame(frame, capture_us)
         if wanted:
             self._masking.write_frame(frame)
         for stream, encoder in wanted:

@@ -10,11 +10,14 @@ from av.video.reformatter import VideoReformatter
 
 from agent.camera.color import LIMITED
 from agent.camera.pixels import Layout
+from agent.camera.upright import Chain
 from agent.errors import CameraError
 from agent.model.clock import now_us
-from agent.model.labels import Sightings
+from agent.model.labels import Area, Crop, Sightings
 from agent.model.motion import Luma
 
+OnLuma = Callable[[Luma], None]
+OnSightings = Callable[[Sightings], None]
 INTERVAL_US = 200_000
 """Five a second: somebody who runs is in four samples of a fifth of the picture."""
 EARLY_US = 20_000
@@ -29,12 +32,17 @@ def rows_of(width_px: int, height_px: int) -> int:
     return max(MIN_ROWS, min(MAX_ROWS, round(COLUMNS * height_px / width_px)))
 
 
+def ignore(_: Sightings) -> None:
+    """Nobody wants to know what a sensor sees."""
+
+
 class LumaTap:
     """One camera's. `want` is called from the event loop at any time, the rest by the camera's thread."""
 
     def __init__(self) -> None:
-        self._on_luma: Callable[[Luma], None] | None = None
-        self._on_sightings: Callable[[Sightings], None] = lambda _: None
+        self._on_luma: OnLuma | None = None
+        self._on_sightings: OnSightings = ignore
+        self._crop: tuple[Area, tuple[int, int], Callable[[Crop], None]] | None = None
         self._due_us = 0
         self._reformatter = VideoReformatter()
         self._buffer: av.VideoFrame | None = None
@@ -44,11 +52,7 @@ class LumaTap:
         """Somebody looks."""
         return self._on_luma is not None
 
-    def want(
-        self,
-        on_luma: Callable[[Luma], None] | None,
-        on_sightings: Callable[[Sightings], None] = lambda _: None,
-    ) -> None:
+    def want(self, on_luma: OnLuma | None, on_sightings: OnSightings = ignore) -> None:
         """Who looks, called from the camera's thread; None for nobody any more.
 
         `on_sightings` takes what the sensor's own network saw in a picture that is looked at.
@@ -58,6 +62,39 @@ class LumaTap:
     def take_sightings(self, sightings: Sightings) -> None:
         """Of a picture that was due."""
         self._on_sightings(sightings)
+
+    def want_crop(self, area: Area, size: tuple[int, int], on_crop: Callable[[Crop], None]) -> None:
+        """A part of the next picture that is looked at, made to this size; `on_crop` as `on_luma`.
+
+        There is one wish at a time: the last.
+        """
+        self._crop = area, size, on_crop
+
+    @property
+    def is_crop_wanted(self) -> bool:
+        """Of the picture that is looked at now."""
+        return self._crop is not None
+
+    def crop_frame(self, frame: av.VideoFrame, capture_us: int) -> None:
+        """Give who wants it a part of a picture, masked already. Raises av.FFmpegError."""
+        wish, self._crop = self._crop, None
+        if wish is None:
+            return
+        area, (width, height), on_crop = wish
+        left, top = int(area.left * frame.width) & ~1, int(area.top * frame.height) & ~1
+        across = max(2, min(frame.width - left, round((area.right - area.left) * frame.width)) & ~1)
+        down = max(2, min(frame.height - top, round((area.bottom - area.top) * frame.height)) & ~1)
+        filters = f"crop={across}:{down}:{left}:{top},scale={width}:{height},format=rgb24"
+        plane = Chain(frame, filters).make(frame).planes[0]
+        pixels, stride = memoryview(plane).cast("B"), plane.line_size
+        rgb = b"".join(pixels[row * stride : row * stride + 3 * width] for row in range(height))
+        shown = Area(
+            left / frame.width,
+            top / frame.height,
+            (left + across) / frame.width,
+            (top + down) / frame.height,
+        )
+        on_crop(Crop(rgb, width, height, shown, capture_us))
 
     def is_due(self, at_us: int) -> bool:
         """Whether the picture of this moment is looked at."""

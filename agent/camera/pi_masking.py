@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from agent.camera.masking import Masking
-from agent.camera.pixels import Layout
+from agent.camera.pixels import Layout, video_frame
 from agent.errors import CameraError
 from agent.model.clock import now_us
 
@@ -33,6 +33,7 @@ def make_pre_callback(
     """
     has_failed = False
     small = min(layouts, key=lambda name: layouts[name].width_px)
+    large = max(layouts, key=lambda name: layouts[name].width_px)
 
     def pre_callback(request: Any) -> None:
         nonlocal has_failed
@@ -40,7 +41,8 @@ def make_pre_callback(
             is_drawn, is_looked_at = not masking.is_clear, masking.luma.is_due(now_us())
             for name, layout in layouts.items():
                 is_seen = is_looked_at and name == small
-                if not is_drawn and not is_seen:
+                is_cropped = is_looked_at and name == large and masking.luma.is_crop_wanted
+                if not is_drawn and not is_seen and not is_cropped:
                     continue
                 with (
                     picamera2.MappedArray(request, name, reshape=False, write=is_drawn) as mapped,
@@ -49,6 +51,8 @@ def make_pre_callback(
                     masking.cover_pixels(layout, pixels)
                     if is_seen:
                         masking.luma.take_pixels(layout, pixels)
+                    if is_cropped:
+                        masking.luma.crop_frame(video_frame(layout, pixels), now_us())
                     masking.write_pixels(layout, pixels)
             setattr(request, _MARK, True)
             if is_looked_at:

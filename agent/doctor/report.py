@@ -13,7 +13,7 @@ from agent.model.signal import Detail
 CheckName = Literal[
     "clock", "names", "network", "broker", "portal", "ice", "nat", "camera", "board", "config", "identity",
     "release", "gnss", "serial", "ptz", "modem", "recovery", "masks",
-    "record", "upload",
+    "record", "upload", "labels",
 ]  # fmt: skip
 Verdict = Literal["good", "warning", "fault", "unknown"]
 """A fault keeps the device from serving; a warning costs some viewers, or will cost more later; what is

@@ -16,6 +16,7 @@ from agent.doctor.examination import Examination, Outside
 from agent.doctor.gnss import judge_receiver, try_receiver
 from agent.doctor.holder import Holder, find_holder
 from agent.doctor.judge import judge_broker, judge_camera
+from agent.doctor.labels import judge_network, try_network
 from agent.doctor.masks import see_masks
 from agent.doctor.modem import judge_modem, try_modem
 from agent.doctor.portal import visit_portal
@@ -35,6 +36,7 @@ from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
 
 BROKER_S, CAMERA_S, GNSS_S, PTZ_S, MODEM_S, RECORD_S, STORE_S = 12.0, 15.0, 14.0, 14.0, 13.0, 10.0, 10.0
+LABELS_S = 14.0
 CAMERA_TRIAL_S = 2.0
 
 
@@ -103,6 +105,10 @@ def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
     if settings.record.upload.what != "off":
         visit_it, judge_it = partial(visit_store, settings), partial(judge_store, settings)
         yield Check("upload", "", STORE_S, visit_it, judge_it, "see [record.upload]", failure="warning")
+    if settings.motion.network and settings.motion.enabled:
+        network, judge_it = partial(try_network, settings.motion), partial(judge_network, settings.motion)
+        file = str(settings.motion.network)
+        yield Check("labels", file, LABELS_S, network, judge_it, "see [motion]", "warning")
     if wish.with_camera:
         camera = partial(_try_camera, settings.camera)
         yield Check(

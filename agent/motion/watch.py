@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +51,8 @@ class World:
     """... more of it was seen at this one, which is the third by the clock of the samples, ..."""
     on_ended: Callable[[Episode, float], None]
     """... and was last seen to at this one."""
+    on_motion: Callable[[Motion, int, int, AbstractSet[str]], None]
+    """What a sample of so many cells showed, and what is known of it: for who labels it."""
     on_change: Callable[[], None]
     """The section says something else."""
 
@@ -93,6 +96,7 @@ class MotionWatch:
         self._luma, self._motion = luma, self._detector.on_picture(luma)
         self._labels.move(self._motion, luma.width_px, luma.height_px)
         self._turn(self._episodes.on(self._motion, self._labels.sure(luma.capture_us)))
+        self._world.on_motion(self._motion, luma.width_px, luma.height_px, self._episodes.labels)
 
     def on_sightings(self, sightings: Sightings) -> None:
         """Take what was labelled in a picture, of now or of a while ago."""

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from parts import clips
+from parts.tflite import write_detector
 
 from agent.attention import Attention
 from agent.camera.capture import Capture
@@ -46,13 +47,13 @@ def film(tmp_path_factory):
     return path
 
 
-async def run(film, folder, masking, until, *, is_enabled=True):
+async def run(film, folder, masking, until, *, is_enabled=True, **motion):
     """An agent's camera and what looks at it, until something is so; all that was told."""
     camera = CameraSettings(source=f"replay:{film}", linger_s=0)
     settings = Settings(
         camera=camera,
         device=DeviceSettings(state_dir=folder),
-        motion=MotionSettings(enabled=is_enabled, merge_gap_s=0, quiet_s=3),
+        motion=MotionSettings(enabled=is_enabled, merge_gap_s=0, quiet_s=3, **motion),
     )
     units, told = [], []
     capture = Capture(
@@ -89,7 +90,7 @@ async def run(film, folder, masking, until, *, is_enabled=True):
 
 async def until_told(_capture, told):
     async with asyncio.timeout(ENOUGH_S):
-        while [what for what, *_ in told][:2] != ["begun", "ended"]:
+        while [what for what, *_ in told if what != "seen"][:2] != ["begun", "ended"]:
             await asyncio.sleep(0.1)
 
 
@@ -103,6 +104,28 @@ async def test_a_walk_in_a_film_is_told_and_nothing_is_encoded_for_it(film, tmp_
     assert [(one.kind, one.thumbnail) for one in events[:2]] == [("motion", event), ("motion-ended", None)]
     assert events[1].details["begun"] == event
     assert units == []
+
+
+async def test_who_walks_is_labelled_while_it_lasts_by_a_network_on_the_cpu(film, tmp_path):
+    classes = tmp_path / "classes.txt"
+    classes.write_text("person\n")
+    network = write_detector(tmp_path / "n.tflite", [(0.1, 0.1, 0.9, 0.9)], [0])
+    how = {"network": network, "classes": classes, "min_score": 0.05}
+    _, events, units, attention = await run(film, tmp_path, Masking(), until_told, **how)
+    seen = [one for one in events if one.details.get("label") == "person"]
+    assert seen[0].kind in ("motion", "motion-seen"), "before it is over"
+    assert seen[-1].kind == "motion-ended"
+    assert seen[-1].message.startswith("Person is over")
+    assert attention.sections["motion"]().problem == ""
+    assert units == []
+
+
+async def test_a_network_that_is_none_is_told_and_motion_goes_on(film, tmp_path):
+    (tmp_path / "n.tflite").write_bytes(b"none")
+    how = {"network": tmp_path / "n.tflite", "classes": tmp_path / "n.tflite"}
+    _, events, _, attention = await run(film, tmp_path, Masking(), until_told, **how)
+    assert [one.kind for one in events[:2]] == ["motion", "motion-ended"]
+    assert "n.tflite cannot be used" in attention.sections["motion"]().problem
 
 
 async def test_without_the_setting_the_camera_rests(film, tmp_path):

@@ -9,6 +9,7 @@ from agent.camera.masking import Cover, Masking
 from agent.camera.pixels import Layout
 from agent.config import CameraSettings
 from agent.errors import CameraError
+from agent.model.labels import Area
 from agent.model.media import EncoderDemand
 
 QUIET = {
@@ -121,3 +122,30 @@ def test_who_watches_gets_every_picture_meanwhile():
     units = [unit for at in range(10) for unit in duo.encode(picture(640, 360), 1_000_000 + at * 33_333)]
     assert len(units) == 10
     assert len(seen) == 2
+
+
+def test_a_part_of_a_picture_is_given_once_in_colour_and_from_behind_the_masks():
+    masking = Masking(Cover((((0, 0), (0.5, 0), (0.5, 1), (0, 1)),)))
+    masking.luma.want(lambda _: None)
+    duo = Duo(CameraSettings(), 320, 180, 30, QUIET, masking)
+    crops = []
+    masking.luma.want_crop(Area(0.25, 0.2, 0.75, 0.8), (64, 48), crops.append)
+    for number in range(3):
+        assert list(duo.encode(picture(320, 180, 200, 200), number * 200_000)) == []
+    (crop,) = crops
+    assert (crop.width_px, crop.height_px, len(crop.rgb)) == (64, 48, 64 * 48 * 3)
+    assert (crop.area.left, crop.area.top, crop.area.right, crop.area.bottom) == (0.25, 0.2, 0.75, 0.8)
+    row = crop.rgb[24 * 64 * 3 : 25 * 64 * 3]
+    assert max(row[: 28 * 3]) < 20, "the masked half is black"
+    assert min(row[36 * 3 :]) > 180, "the other is what it shows"
+
+
+@pytest.mark.parametrize("area", [
+    Area(0.0, 0.0, 1.0, 1.0), Area(0.999, 0.999, 1.0, 1.0), Area(0.5, 0.5, 0.5001, 0.5001),
+])  # fmt: skip
+def test_any_part_of_a_picture_is_given_as_large_as_was_asked(area):
+    tap, crops = LumaTap(), []
+    tap.want_crop(area, (32, 32), crops.append)
+    tap.crop_frame(picture(320, 180), 5)
+    assert len(crops[0].rgb) == 32 * 32 * 3
+    assert crops[0].at_us == 5

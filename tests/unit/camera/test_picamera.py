@@ -15,6 +15,7 @@ from agent.camera.pi_encoders import hardware_bitrate_bps
 from agent.camera.picamera import Network, PiCamera
 from agent.config import CameraSettings
 from agent.errors import CameraError
+from agent.model.labels import Area
 from agent.model.media import EncoderDemand, StreamFormat, Unit
 
 DEMAND = EncoderDemand(2_000_000)
@@ -472,3 +473,17 @@ def test_an_older_picamera2_that_lets_root_alone_load_a_network_is_named() -> No
 
     with pytest.raises(CameraError, match=r"picamera2 before 0\.3\.35 lets root alone"):
         SensorNetwork(SimpleNamespace(IMX500=refuse), Path("n.rpk"), "id", 0.5)
+
+
+def test_a_crop_is_of_the_large_picture_while_motion_looks_at_the_small_one(picamera2) -> None:
+    masking, lumas, crops = Masking(), [], []
+    masking.luma.want(lumas.append)
+    wide = {"width_px": 640, "height_px": 360, "preview": {"enabled": True, "width_px": 160}}
+    camera = PiCamera(CameraSettings(**wide), 0, "Raspberry Pi 4 Model B Rev 1.4", masking)
+    camera.start({"main": PAUSED, "preview": PAUSED}, lambda *_: None, lambda _: None)
+    masking.luma.want_crop(Area(0.5, 0.5, 1.0, 1.0), (320, 180), crops.append)
+    picamera2.scene.opened[-1].take()
+    assert len(lumas) == 1
+    assert (crops[0].width_px, crops[0].area) == (320, Area(0.5, 0.5, 1.0, 1.0))
+    assert abs(crops[0].rgb[0] - 130) < 6, "grey, as the stand-in shows it"
+    camera.stop()

@@ -61,6 +61,7 @@ class Stage:
             on_begun=events.begin,
             on_seen=events.see,
             on_ended=events.end,
+            on_motion=lambda *_: None,
             on_change=self._on_change,
         )
         self.watch = MotionWatch(self.tuning, self.store, 5.0, 10.0, world)
