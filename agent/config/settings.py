@@ -1146,11 +1146,14 @@ class MotionSettings(Section):
     )
     network: ConfigPath | None = Field(
         default=None,
+        examples=["/var/lib/pinhole/efficientdet.tflite"],
         description="Says whether a person, a vehicle or an animal moves: a .rpk for the sensor of an AI "
         "Camera (IMX500), or a .tflite for the CPU, see agent/motion. Default: nothing is labelled.",
     )
     classes: ConfigPath | None = Field(
-        default=None, description="What a .tflite knows, a name a line, in its order. A .rpk brings its own."
+        default=None,
+        examples=["/var/lib/pinhole/classes.txt"],
+        description="What a .tflite knows, a name a line, in its order. A .rpk brings its own.",
     )
     min_score: float = Field(
         default=0.55, ge=0.05, le=1, description="What the network is less sure of is left out."
