@@ -67,7 +67,7 @@ def agent(tmp_path):
     )
     it.recordings = Recordings.__new__(Recordings)
     it.uploads = Uploads(settings, it.recordings, None, *[None] * 4)
-    it.attention = Attention(settings, None, None, None, *[None] * 4)
+    it.attention = Attention(settings, None, None, None, *[None] * 5)
     it.recordings.playbacks = Playbacks(Shelf(lambda: None), to_rtp_frame)
     it.pictures, it.late = Pictures.__new__(Pictures), LateCommands(lambda *_: None)
     return it
