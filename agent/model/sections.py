@@ -332,6 +332,7 @@ _KNOWN = {
     "viewers": ViewersSection,
     "release": ReleaseSection,
     "plan": PlanSection,
+    "record": RecordSection,
     "modem": ModemSection,
     "ptz": PtzSection,
     "settings": SettingsSection,

@@ -143,6 +143,7 @@ async def test_without_the_setting_the_camera_rests(film, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("weather", [clips.Wind, clips.Rain])
 def test_an_hour_of_weather_has_one_false_alarm_at_most(weather):
     alarms = []
@@ -157,6 +158,7 @@ def test_an_hour_of_weather_has_one_false_alarm_at_most(weather):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("contrast", [12, 25, 50])
 def test_walks_are_found(contrast):
     missed = []

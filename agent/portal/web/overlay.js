@@ -96,7 +96,7 @@ export class Overlay {
   updateRecording(record) {
     this.record.row.hidden = !record || record.state === "off";
     if (this.record.row.hidden) return;
-    const { state, mode, cause, problem, used_bytes: used, cap_bytes: cap, oldest_at: oldest } = record;
+    const { state, mode, cause = "", problem, used_bytes: used, cap_bytes: cap, oldest_at: oldest } = record;
     setText(this.record.value, RECORDING[state] ?? state);
     const why = state === "recording" ? cause.replaceAll(",", ", ") || mode : "";
     const room = cap ? `${gigabytes(used)} of ${gigabytes(cap)}` : "";
