@@ -5,7 +5,7 @@ go at one place, raise the threshold of their cells.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.motion.grid import neighbours
@@ -149,6 +149,12 @@ class Background:
             if self._count - self._seen.get(cell, -REST) >= REST:
                 self._flicker[cell] = self._flicker.get(cell, 0.0) + 1.0
             self._seen[cell] = self._count
+
+    def forgive(self, cells: Iterable[int]) -> None:
+        """Something came by here: where one walked, the next one is no restless leaf."""
+        for cell in cells:
+            if cell in self._flicker:
+                self._flicker[cell] = max(0.0, self._flicker[cell] - 1.0)
 
     def _absorb(self, cells: bytes, change: Change, dt_s: float) -> None:
         still = change.cells - change.changing

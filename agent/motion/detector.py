@@ -143,6 +143,8 @@ class Detector:
         things = self._tracks.follow(blobs, luma.capture_us, reach_cells)
         if not things:
             return Motion(luma.capture_us, differing=change.cells)
+        for thing in things:
+            self._background.forgive(thing.take_way())
         cells = frozenset[int]().union(*(thing.blobs[-1].cells for thing in things))
         names = sorted({name for thing in things for name in self._names(thing)})
         return Motion(

@@ -54,11 +54,19 @@ class Track:
     """It has come far enough to be one, and stays one."""
     is_fresh: bool = False
     """It was seen in the last sample."""
+    way: set[int] = field(default_factory=set)
+    """The cells of which `take_way` has told."""
 
     def add(self, blob: Blob, now_us: int) -> None:
         self.blobs.append(blob)
         self.last_us, self.is_fresh = now_us, True
         self.is_thing = self.is_thing or self._has_come_far()
+
+    def take_way(self) -> set[int]:
+        """Cells that it came over, each once."""
+        cells = set[int]().union(*(blob.cells for blob in self.blobs)) - self.way
+        self.way |= cells
+        return cells
 
     def _has_come_far(self) -> bool:
         blobs = list(self.blobs)

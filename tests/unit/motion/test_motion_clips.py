@@ -1,4 +1,4 @@
-"""Walks are found, and weather is not; the hours are in `tests/integration/test_motion_hours.py`."""
+"""Walks are found, and weather is not; the hours are in `tests/integration/test_motion.py`."""
 
 import numpy as np
 import pytest
@@ -88,6 +88,15 @@ def test_walks_in_wind_and_in_rain_are_found():
             one = clips.Walk(40.0, 3.5, 0.3, 0.9, 0.25, 0.0, 0.4, 50.0)
             seen = found(Scene(seed).add(weather).add(one), 45)
             assert any(one.begin_s <= at <= one.end_s + 1 for at in seen)
+
+
+def test_many_who_walk_the_same_way_are_no_leaves():
+    walks = [clips.Walk(CALM_S + 10 * each, 4.0, 0.3, 0.8, 0.2, 0.0, 0.35, 25.0) for each in range(8)]
+    scene = Scene(3)
+    for one in walks:
+        scene.add(one)
+    seen = found(scene, walks[-1].end_s)
+    assert all(any(one.begin_s <= at <= one.end_s for at in seen) for one in walks)
 
 
 def test_a_car_that_has_parked_is_no_motion_any_more():
