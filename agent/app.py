@@ -110,7 +110,7 @@ class Agent:
             patience=patience_of(network),
         )
         proof = partial(self.capture.watching, "main")
-        self._proof = Proof(proof, lambda: self.capture.frames)
+        self._proof = Proof(proof, lambda: self.capture.frames, lambda: self.capture.first_picture_s)
         ask_keyframe = partial(self.capture.request_keyframe, "main", Need.START)
         self.releases = ReleaseDesk(self._stand, proof, ask_keyframe, self._publish_state)
         self.streams = {name: self._make_stream(name) for name in STREAMS}

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 MODEL = "imx500"
 TASK = "object detection"
+FIRMWARE = b"9464"
+"""Its first block begins so."""
+ARCHIVE = (b"imx500_regs", b"network_info.txt", b"TRAILER!!!")
 MAX_FLOATS = 1_000_000
 """In one picture's tensors: nanodet, the largest that picamera2 takes apart, has 400 000."""
 MAX_BOXES = 1000
@@ -36,6 +39,7 @@ class SensorNetwork:
         Raises CameraError.
         """
         try:
+            _check_file(file)
             self._imx500 = devices.IMX500(str(file), camera_id)
             self._postprocess = devices.imx500.postprocess_nanodet_detection
             said = self._imx500.network_intrinsics
@@ -115,6 +119,16 @@ class SensorNetwork:
         if self._is_xy and not self._is_nanodet:
             rows = [[y0, x0, y1, x1] for x0, y0, x1, y1 in rows]
         return list(zip(rows, scores.tolist(), classes.tolist(), strict=True))
+
+
+def _check_file(file: Path) -> None:
+    """Before the kernel has it: that takes any file, keeps it until a reboot, and then starts no camera.
+
+    The driver (`drivers/media/i2c/imx500.c`) wants blocks of firmware, and behind them an archive.
+    """
+    data = file.read_bytes()
+    if not data.startswith(FIRMWARE) or any(part not in data for part in ARCHIVE):
+        raise CameraError(f"{file} is no network for this sensor, or not all of one")
 
 
 def _check(said: Any, file: Path) -> None:

@@ -194,7 +194,13 @@ class PiCamera:
         formats: Formats = {}
         layouts = self._configure(picamera2, fps)
         given = self._picam.camera_configuration()["controls"]
-        rate = self._rate = SensorRate(given, self._picam.camera_controls, self._picam.set_controls)
+        picam = self._picam
+
+        def set_controls(changed: dict[str, Any]) -> None:
+            with picam.request_lock:  # else lost where picamera2 hands a request back this very moment
+                picam.set_controls(changed)
+
+        rate = self._rate = SensorRate(given, picam.camera_controls, set_controls)
         self._masking.begin(self._sight(layouts["main"], fps))
         named = {LIBCAMERA_NAMES[stream]: layout for stream, layout in layouts.items()}
         self._picam.pre_callback = make_pre_callback(picamera2, self._masking, named, on_failure, self._label)

@@ -59,12 +59,14 @@ async def call_in_thread(name: str, limit_s: float, call: Callable[[], T]) -> T:
     try:
         async with asyncio.timeout(limit_s):
             return await done
-    except TimeoutError as exc:
+    except (TimeoutError, asyncio.CancelledError) as exc:
         if done.done() and not done.cancelled():
             raise
         with _lock:
             is_left = not is_over
             _left[name] += is_left
+        if isinstance(exc, asyncio.CancelledError):
+            raise
         raise HungCallError(f"{name} did not return within {limit_s:g} s") from exc
 
 

@@ -243,10 +243,11 @@ def prune(db: Session, devices: Iterable[str], now: float) -> None:
     """Forget what is too old, and of these devices what is too many."""
     db.execute(delete(EventRow).where(EventRow.received_at < now - KEPT_S))
     for device in devices:
-        own = select(EventRow.id).where(EventRow.device == device).order_by(EventRow.id.desc())
-        cut = db.scalar(own.offset(KEPT_OF_DEVICE).limit(1))
-        if cut is not None:
-            db.execute(delete(EventRow).where(EventRow.device == device, EventRow.id <= cut))
+        for kinds in (EventRow.kind != SEEN, EventRow.kind == SEEN):  # what no page shows pushes out nothing
+            own = select(EventRow.id).where(EventRow.device == device, kinds).order_by(EventRow.id.desc())
+            cut = db.scalar(own.offset(KEPT_OF_DEVICE).limit(1))
+            if cut is not None:
+                db.execute(delete(EventRow).where(EventRow.device == device, kinds, EventRow.id <= cut))
 
 
 def find(db: Session, wanted: Filter) -> list[tuple[int, Kept]]:

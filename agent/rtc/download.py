@@ -1,6 +1,7 @@
 """A file of the device to its viewer, over a data channel of its own: in chunks, and never in the way."""
 
 import asyncio
+import io
 import json
 import logging
 import os
@@ -57,13 +58,14 @@ class Download:
     async def run(self) -> None:
         """Until it is there; returns early where the viewer has gone, or takes nothing any more."""
         try:
-            descriptor = await _on_disk(self._open)
+            file = await _on_disk(self._open)
         except (OSError, HungCallError):
-            descriptor = -1
-        if descriptor < 0:
+            file = None
+        if file is None:
             fail(self._channel, "no-file", NO_FILE)
             return
         try:
+            descriptor = file.fileno()
             size_bytes = os.fstat(descriptor).st_size
             self._say({"type": "file", "size_bytes": size_bytes})
             for at in range(self._offset, size_bytes, READ_BYTES):
@@ -81,11 +83,12 @@ class Download:
         except HungCallError:
             fail(self._channel, "disk", "the file cannot be read: its disk does not answer")
         finally:
-            os.close(descriptor)
+            file.close()
 
-    def _open(self) -> int:
+    def _open(self) -> io.FileIO | None:
+        """It closes itself where nobody waits for it any more."""
         file = self._find()
-        return open_inside(file) if file else -1
+        return io.FileIO(open_inside(file)) if file else None
 
     async def _send(self, chunk: bytes) -> None:
         await self._pace(len(chunk))

@@ -130,7 +130,8 @@ class RtpSender:
         stream = (seq, rtp_time, self.ssrc)
         tail = first_tail = self._tail(frame, 1, now_ns)
         if first == 0:
-            if self.playout_ms != self._told_ms:
+            # libwebrtc forgets the least delay with its timing: a keyframe that had it do so brings the rest.
+            if self.playout_ms != self._told_ms or (frame.is_keyframe and self.playout_ms):
                 self._told_ms, self._to_tell = self.playout_ms, TOLD_PICTURES
             if self._to_tell:
                 self._to_tell -= 1

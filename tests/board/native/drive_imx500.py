@@ -9,6 +9,7 @@ import fcntl
 import io
 import json
 import os
+import struct
 import sys
 import time
 from pathlib import Path
@@ -54,7 +55,12 @@ def make_network(**intrinsics):
     info += "".join(f"inputTensorNorm_K{place}=0x1\n" for place in NORMS)
     said = {"task": "object detection", "classes": {"labels": LABELS}} | intrinsics
     made = io.BytesIO()
-    files = {"network_info.txt": info.encode(), "network_intrinsics": json.dumps(said).encode()}
+    made.write(b"9464" + struct.pack(">I", 4) + bytes(56) + b"3695")  # one block of firmware
+    files = {
+        "imx500_regs": b"\0" * 8,
+        "network_info.txt": info.encode(),
+        "network_intrinsics": json.dumps(said).encode(),
+    }
     for name, data in (*files.items(), ("TRAILER!!!", b"")):
         head = "070701" + "".join(
             f"{value:08x}" for value in (0, 0o100644, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)

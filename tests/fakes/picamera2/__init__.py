@@ -59,6 +59,7 @@ class Picamera2:
             raise RuntimeError("Camera __init__ sequence did not complete.") from cause
         self.camera_config: dict[str, Any] = {}
         self.controls: dict[str, Any] = {}
+        self.request_lock = threading.Lock()
         self.camera_controls = dict.fromkeys(scene.controls, (0, 0, 0))
         self.sensor_modes = scene.modes
         self.camera_properties: dict[str, Any] = {}

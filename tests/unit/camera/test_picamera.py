@@ -467,12 +467,28 @@ def test_without_what_the_sensor_needs_it_says_what_to_install(picamera2) -> Non
     camera.stop()
 
 
-def test_an_older_picamera2_that_lets_root_alone_load_a_network_is_named() -> None:
+NETWORK = b"9464 blocks 070701imx500_regs 070701network_info.txt 070701TRAILER!!!"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"half of one", NETWORK[:-5], NETWORK.replace(b"imx500_regs", b"none"), NETWORK[1:]]
+)
+def test_a_network_that_would_keep_the_camera_from_starting_never_reaches_the_kernel(tmp_path, data) -> None:
+    (tmp_path / "n.rpk").write_bytes(data)
+    taken = []
+    with pytest.raises(CameraError, match="no network for this sensor"):
+        SensorNetwork(SimpleNamespace(IMX500=taken.append), tmp_path / "n.rpk", "id", 0.5)
+    assert not taken
+
+
+def test_an_older_picamera2_that_lets_root_alone_load_a_network_is_named(tmp_path) -> None:
+    (tmp_path / "n.rpk").write_bytes(NETWORK)
+
     def refuse(*_):
         raise PermissionError(13, "Permission denied", "/sys/kernel/debug/imx500-fw:10-001a/fw_progress")
 
     with pytest.raises(CameraError, match=r"picamera2 before 0\.3\.35 lets root alone"):
-        SensorNetwork(SimpleNamespace(IMX500=refuse), Path("n.rpk"), "id", 0.5)
+        SensorNetwork(SimpleNamespace(IMX500=refuse), tmp_path / "n.rpk", "id", 0.5)
 
 
 def test_a_crop_is_of_the_large_picture_while_motion_looks_at_the_small_one(picamera2) -> None:

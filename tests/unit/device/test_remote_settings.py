@@ -29,6 +29,7 @@ class Device:
 
     def __init__(self, folder):
         self.file, self.restarts, self.frames, self.watched, self.told = folder / "s.json", 0, 0, [], 0
+        self.first_picture_s = 13.0
         self.start()
 
     def start(self):
@@ -59,7 +60,7 @@ class Device:
         if is_heard:
             assert self.set() is LATER, "the portal says it again, to the new start"
         restarts, told = self.restarts, self.told
-        proof = Proof(self._watching, lambda: self.frames)
+        proof = Proof(self._watching, lambda: self.frames, lambda: self.first_picture_s)
         task = asyncio.create_task(self.remote.run(proof, self._restart, self._note))
         await LoopClock().until(lambda: (self.restarts, self.told) != (restarts, told))
         task.cancel()
@@ -108,6 +109,13 @@ async def test_what_does_not_prove_itself_goes_back_within_a_minute(device, is_h
     assert (section.version, section.on_trial, section.went_back) == (0, False, 1)
     assert words in section.reason
     assert f"{TRIAL_S:g} s" in section.reason
+
+
+async def test_a_camera_that_takes_minutes_for_its_first_picture_is_given_them(device):
+    device.first_picture_s = 300.0
+    device.set(motion__min_score=0.7)
+    await device.see_through(is_heard=True, frames=0)
+    assert "within 300 s" in device.remote.outcome.message
 
 
 async def test_when_a_change_went_back_is_known_also_after_one_that_proved_itself(device):

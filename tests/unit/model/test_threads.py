@@ -1,5 +1,6 @@
 """Calls that hang are left behind, and are no more than so many."""
 
+import asyncio
 import threading
 
 import pytest
@@ -25,3 +26,18 @@ async def test_calls_that_hang_are_bounded_and_there_is_room_again_once_one_retu
     finally:
         for gate in gates:
             gate.set()
+
+
+async def test_one_that_nobody_waits_for_any_more_counts_too():
+    gate = threading.Event()
+    try:
+        for _ in range(MAX_LEFT):
+            task = asyncio.create_task(call_in_thread("given up", LONG_S, lambda: gate.wait(LONG_S)))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        with pytest.raises(HungCallError, match="no more are tried"):
+            await call_in_thread("given up", LONG_S, lambda: 1)
+    finally:
+        gate.set()

@@ -296,3 +296,14 @@ async def test_what_is_seen_before_any_rule_has_looked_is_judged_with_the_motion
     await portal.settle()
     judged = store.run_here(lambda db: events.take_unjudged(db, 9, NOW))
     assert [(event.event_id, event.details.get("label")) for event in judged] == [("b-1", "person")]
+
+
+async def test_what_is_seen_of_motions_pushes_no_motion_out(store, monkeypatch):
+    monkeypatch.setattr(events, "KEPT_OF_DEVICE", 2)
+    portal = Portal(store)
+    told = [motion(1, NOW - 30), seen(2, 1, NOW - 29, zones="Yard"), seen(3, 1, NOW - 28, label="person")]
+    told += [motion(4, NOW - 20), seen(5, 4, NOW - 19, zones="Yard"), seen(6, 4, NOW - 18, label="person")]
+    portal.intake.on_events("front", Events(NOW, tuple(told)))
+    await portal.settle()
+    store.run_here(lambda db: events.prune(db, ["front"], NOW))
+    assert found(store) == ["b-4", "b-1"]

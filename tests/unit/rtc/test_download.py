@@ -1,6 +1,11 @@
 """A file to a viewer: of what is there, and never what a link leads to."""
 
+import asyncio
+import contextlib
+import gc
 import json
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +51,34 @@ async def test_no_link_is_followed(tmp_path, link):
         (folder / "film.mp4").symlink_to(secret / "film.mp4")
     [only] = await sent(folder / "film.mp4")
     assert json.loads(only)["code"] == "no-file"
+
+
+async def test_a_file_that_is_found_after_its_viewer_has_gone_is_closed(tmp_path):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"0123456789")
+    gate, begun = threading.Event(), threading.Event()
+
+    def find():
+        begun.set()
+        gate.wait(60.0)
+        return film
+
+    task = asyncio.create_task(Download(Channel(), find, 0, Link, lambda _: None).run())
+    await asyncio.sleep(0)
+    begun.wait(60.0)
+    [thread] = [one for one in threading.enumerate() if one.name == "download"]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.set()
+    thread.join(60.0)
+    await asyncio.sleep(0)
+    del task, thread
+    gc.collect()
+    assert film not in open_files()
+
+
+def open_files():
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the one that lists them
+            yield descriptor.readlink()
