@@ -48,10 +48,10 @@ OR EXISTS(SELECT 1 FROM garbage WHERE typeof(name) <> 'text')
 def where_unsent(
     streams: Collection[str], tiers: Collection[int], but: Collection[int] = ()
 ) -> tuple[str, tuple[int | str, ...]]:
-    """What is to be uploaded, but for some; in words that let `by_worth` find it."""
+    """What is to be uploaded, but for some; in words that let `by_worth`, and not `by_time`, find it."""
     marks = [",".join("?" * len(each)) for each in (tiers, streams, but)]
     where = "WHERE locked IN (0,1) AND open=0 AND uploaded=0 AND bytes>0"
-    where += " AND tier IN ({}) AND stream IN ({}) AND id NOT IN ({})".format(*marks)
+    where += " AND tier IN ({}) AND +stream IN ({}) AND id NOT IN ({})".format(*marks)
     return where, (*tiers, *streams, *but)
 
 

@@ -66,7 +66,9 @@ class Films:
         """Where a film is, while it is there."""
         file = self._folder / f"{number}.mp4"
         is_name = len(number) == 32 and set(number) <= set("0123456789abcdef")
-        return file if is_name and is_inside(file) else None
+        if not is_name or not is_inside(file):
+            return None
+        return file if self._unix_s() - file.lstat().st_mtime <= KEPT_S else None
 
     def _make(self, wanted: LapseWanted, is_wanted: Callable[[], bool]) -> LapseFilm:
         with contextlib.suppress(OSError):  # of this thread alone
@@ -164,5 +166,6 @@ def _decoded(stills: Sequence[Taken]) -> Iterator[tuple[Taken, av.VideoFrame]]:
             decoder.thread_count = 1
             decoder.options = {"max_pixels": str(MAX_STILL_PIXELS)}
             frames = [*decoder.decode(av.Packet(data)), *decoder.decode(None)]
-            if frames and isinstance(frames[0], av.VideoFrame):
+            if frames and isinstance(frames[0], av.VideoFrame) and frames[0].height <= 2 * frames[0].width:
+                # The encoder holds dozens: of a tall one, as no camera's is, they would take a gigabyte.
                 yield still, frames[0]

@@ -59,6 +59,8 @@ class Parcel:
         self._urls: dict[int, tuple[str, float]] = {}
         """By part, and until when."""
         self._sent: set[int] = set()
+        self.lost = 0
+        """How often the store had not all that it took."""
 
     def is_of(self, file: str, size_bytes: int) -> bool:
         """Whether the portal speaks of this one."""
@@ -76,7 +78,8 @@ class Parcel:
     def take(self, parts: Iterable[UploadPart], have: Iterable[PartNumber], until_s: float) -> None:
         """What the portal gave. Where all is sent it asks for a part anew that the store has not."""
         parts = tuple(parts)
-        if self.is_sent:
+        if self.is_sent and parts:
+            self.lost += 1
             self._sent -= {part.number for part in parts}
         self._sent |= set(have)
         for part in parts:

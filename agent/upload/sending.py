@@ -4,6 +4,7 @@ By the standard library alone. An HTTP client for asyncio hands its last bytes t
 a connection, and takes 7 MB more of memory; here what waits in the socket is dropped by a reset.
 """
 
+import contextlib
 import fcntl
 import http.client
 import os
@@ -91,15 +92,24 @@ class Sending:
         self._is_halted = threading.Event()
         self._due_s = self._looked_s = 0.0
         self._rate_bps = 1.0
+        self._connection: _Connection | None = None
 
     def halt(self) -> None:
         """End it, from any thread."""
         self._is_halted.set()
 
+    def abandon(self) -> None:
+        """End it where it does not end: an answer that comes byte by byte would keep its thread for good."""
+        self.halt()
+        sock: socket.socket | None = self._connection.sock if self._connection else None
+        if sock:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's own looks at what the thread uses
+
     def run(self) -> Answer:
         """Blocks. Raises HaltedError, FileGoneError, and OSError where the network fails."""
         descriptor = self._open()
-        connection = _Connection(parse_url(self._part.url), self._tls)
+        connection = self._connection = _Connection(parse_url(self._part.url), self._tls)
         try:
             connection.begin(self._part.size_bytes)
             try:

@@ -42,6 +42,8 @@ STUCK_S = 6 * 3600.0
 """An event tells of a store that took nothing in so much time in which it might have."""
 RARELY_S = 3600.0
 """Between two events that say the same."""
+REFUSED_S = 600.0
+"""A file for which the portal gives nothing for so long makes way: it may refuse this one alone."""
 PASSED_S = 3600.0
 MAX_PASSED, MAX_FAULTS = 64, 5
 """A file that the store refused so often is left alone for an hour, and so many at a time are."""
@@ -162,9 +164,14 @@ class Uploader:
                 raise CommandError("not-https", "this camera sends by https alone: record.upload.allow_http")
         life_s = wish.expires_unix_s - time.time()
         if life_s <= MARGIN_S and wish.parts:
+            self._problem = "by this camera's clock the store's URLs are over: is it right?"
             raise CommandError("expired", "by this camera's clock these URLs are good no more")
         parcel.take(wish.parts, wish.have, self._clock() + life_s)
         self._offered_s = self._clock()
+        if parcel.lost >= MAX_FAULTS:  # it would be sent for ever, and use up the data plan
+            self._fail("the store has not what it took")
+            self._retry_s = self._clock() + PASSED_S
+            self._pass(parcel, f"{wish.file}: {self._problem}")
         self._woken.set()
 
     def finish(self, _order: Order, wish: Uploaded) -> None:
@@ -239,7 +246,14 @@ class Uploader:
         if now_s - self._offered_s > SILENT_S and not self._why:
             self._why = "store"
             self._problem = self._problem or "the portal says nothing of a store"
+        if now_s - self._offered_s > REFUSED_S and await self._has_another(shelf, parcel):
+            self._leave(parcel)
+            return 0.0
         return LOOK_S
+
+    async def _has_another(self, shelf: Shelf, parcel: Parcel) -> bool:
+        but = (*self._passed, parcel.kept.id)
+        return await _in_thread(partial(shelf.next_kept, but)) is not None
 
     async def _choose(self, shelf: Shelf) -> bool:
         now_s = self._clock()
@@ -264,6 +278,7 @@ class Uploader:
         except FileGoneError as exc:
             self._pass(parcel, f"{kept.name}: {exc}")
         except HungCallError:
+            sending.abandon()
             self._fail("the store is too slow")
         except OSError as exc:
             self._fail(f"the store: {network_fault(exc)}")
@@ -306,8 +321,11 @@ class Uploader:
         self._retry_s = now_s + min(pause_s, MAX_PAUSE_S)
 
     def _pass(self, parcel: Parcel, words: str) -> None:
-        """Leave this one alone for a while."""
         log.warning("a recording is left alone: %s", words)
+        self._leave(parcel)
+
+    def _leave(self, parcel: Parcel) -> None:
+        """Alone, for a while."""
         self._passed[parcel.kept.id] = self._clock() + PASSED_S
         while len(self._passed) > MAX_PASSED:
             self._passed.pop(next(iter(self._passed)))
@@ -342,6 +360,7 @@ class Uploader:
     def _tell_missed(self) -> None:
         """What was removed before it was sent: it is nowhere any more."""
         now_s, missed = self._clock(), self._means.missed()
+        self._missed_told = min(self._missed_told, missed)  # a recorder that begins anew counts from 0
         if missed > self._missed_told and now_s - self._missed_told_s >= RARELY_S:
             count, self._missed_told, self._missed_told_s = missed - self._missed_told, missed, now_s
             words = f"{count} recordings were removed before they were sent to the store"

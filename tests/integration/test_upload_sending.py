@@ -203,3 +203,30 @@ def test_a_file_of_another_size_is_not_begun(server, file):
 def test_nothing_is_resolved_for_a_name_that_can_be_none(file):
     with pytest.raises(OSError, match=r"no host has this name|not known|resolution"):
         put(file, "http://" + "a" * 70 + ".example/k").run()
+
+
+def test_an_answer_that_comes_byte_by_byte_keeps_no_thread_for_good(server, file):
+    begun, ended = threading.Event(), threading.Event()
+
+    def drip(server, connection):
+        server.head(connection)
+        server.body(connection)
+        with contextlib.suppress(OSError):
+            while not ended.wait(0.05):
+                connection.sendall(b"H")
+                begun.set()
+
+    one = put(file, f"http://127.0.0.1:{server(drip).port}/")
+
+    def run():
+        with contextlib.suppress(OSError):
+            one.run()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert begun.wait(20)
+    one.abandon()
+    thread.join(20)
+    is_over = not thread.is_alive()
+    ended.set()
+    assert is_over

@@ -7,6 +7,7 @@ import pytest
 from parts.recordings import OFFSET_US, START_US, RecordingsFolder, pictures
 
 from agent.record.boxes import ORIGIN, ORIGIN_UUID
+from agent.record.database import where_unsent
 from agent.record.index import FILE, Index
 from agent.record.segment import Mark, Segment, Tier, parse_mark
 
@@ -215,6 +216,12 @@ def test_of_what_happened_the_newest_is_uploaded_first_then_of_the_rest_the_olde
     assert in_turn((Tier.MOTION, Tier.EVENT)) == [5, 2]
     assert desk.index.count_unsent(("main",), (Tier.MOTION, Tier.EVENT)) == (2, sizes[5] + sizes[2])
     assert desk.index.count_unsent(("main", "preview"), tuple(Tier))[0] == 5
+
+
+def test_what_waits_is_found_without_a_look_at_all_that_was_recorded(desk):
+    where, values = where_unsent(("main",), tuple(Tier))
+    plan = desk.index._db.execute(f"EXPLAIN QUERY PLAN SELECT count(*) FROM segments {where}", values)
+    assert "by_worth (locked=? AND open=? AND uploaded=?" in str(list(plan))
 
 
 def test_what_is_still_written_is_not_uploaded(desk):

@@ -89,6 +89,19 @@ async def test_what_is_no_picture_or_has_gone_is_left_out(bench, tmp_path):
     assert [one.name for one in (tmp_path / "lapse" / "films").iterdir()] == [file.name]
 
 
+async def test_of_a_tall_picture_which_no_camera_takes_no_film_is_made(bench):
+    bench.keep(NOON, size=(64, 640))
+    with pytest.raises(CommandError, match="can be read"):
+        await bench.make()
+
+
+async def test_a_film_is_given_away_for_a_day(bench):
+    bench.keep(NOON)
+    made, file = await bench.make()
+    bench.films._unix_s = lambda: file.stat().st_mtime + lapse_film.KEPT_S + 1
+    assert bench.films.find(made.id) is None
+
+
 @pytest.mark.parametrize(
     ("since", "until", "words"),
     [

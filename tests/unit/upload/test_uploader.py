@@ -95,6 +95,8 @@ class FakeSending:
     def halt(self):
         self.is_halted = True
 
+    abandon = halt
+
     def run(self):
         self.device.puts.append((self.file.name, self.part.number))
         answer = self.device.answers.pop(0) if self.device.answers else OK
@@ -273,6 +275,29 @@ async def test_an_upload_that_the_store_has_forgotten_is_begun_anew(begun):
         await device.until(lambda: device.section.want == (1, 2) and len(device.puts) == 2)
 
 
+async def test_a_file_for_which_the_portal_gives_nothing_makes_way_for_the_next(begun):
+    async with begun(kept(1), kept(2)) as device:
+        await device.until(lambda: device.section.next and device.section.next.file.endswith("2-main.mp4"))
+        device.give(1)
+        await device.until(lambda: device.section.next.is_sent)
+        device.finish()
+        await device.until(lambda: device.section.next and device.section.next.file.endswith("1-main.mp4"))
+
+
+async def test_a_store_that_has_not_what_it_took_does_not_use_up_the_data_plan(begun):
+    async with begun(kept(1), kept(2)) as device:
+        await device.until(lambda: device.section.next)
+        for _ in range(20):
+            if device.section.next.file.endswith("1-main.mp4"):
+                device.give(1)
+            await device.after(10)
+        assert 3 <= len(device.puts) <= 8
+        assert device.section.problem == "the store has not what it took"
+        device.give(1)
+        await device.after(PASSED_S / 2)
+        assert {name for name, _ in device.puts} == {"000000001-main.mp4"}, "nor does the next file at once"
+
+
 async def test_a_file_that_is_refused_again_and_again_does_not_hold_the_others_up(begun):
     async with begun(kept(1), kept(2)) as device:
         device.answers = [Answer(400, "EntityTooLarge")] * 5
@@ -342,6 +367,17 @@ async def test_what_was_removed_before_it_was_sent_is_told_once_an_hour(begun):
         await device.until(lambda: len(device.events) == 2)
         assert device.events[1][2]["files"] == 2
         assert device.section.missed == 5
+
+
+async def test_losses_are_told_of_a_recorder_that_was_begun_anew_as_well(begun):
+    async with begun() as device:
+        device.why, device.missed = "signal", 50
+        await device.until(lambda: device.events)
+        device.missed = 0
+        await device.after(60)
+        device.missed = 45
+        await device.until(lambda: len(device.events) == 2)
+        assert device.events[1][2]["files"] == 45
 
 
 @pytest.mark.parametrize(
