@@ -162,6 +162,21 @@ def test_a_day_is_counted_until_midnight(store):
     assert charged(10, NOW + DAY_S)
 
 
+def test_what_was_not_begun_after_all_is_taken_back_and_no_more(store):
+    def charged(megabytes, at=NOW):
+        return store.run_here(lambda db: charge(db, "front", int(megabytes * 1e6), 10_000_000, at))
+
+    store.run_here(lambda db: take(db, "front", "one", NOW))
+    assert charged(6)
+    assert charged(0.001)
+    assert charged(-0.001)
+    assert charged(4)
+    assert not charged(1)
+    assert charged(-4, NOW + DAY_S), "of the day before"
+    assert charged(10, NOW + DAY_S)
+    assert not charged(1, NOW + DAY_S)
+
+
 async def test_who_may_look_back_lists_and_saves_what_is_stored(server, settings, store):
     async with Fleet(server, settings(), store).running() as fleet:
         camera = fleet.camera(SIZE, 5)

@@ -92,6 +92,8 @@ class _Camera:
     answered: _Offer | None = None
     begun: tuple[str, str] | None = None
     """Key and upload of the file that is under way."""
+    charged_bytes: int = 0
+    """What of its day that upload was counted as."""
     held_until: float = 0.0
     """Until then no other portal answers it; Unix time."""
     is_swept: bool = False
@@ -275,7 +277,7 @@ class UploadIntake:
         """Give URLs, or make the object; False where it may send no more today."""
         offered = offer.next
         begun = await self._bucket.begun(key)
-        upload = begun[0] if begun else await self._begin(device, key, offered)
+        upload = await self._upload(device, camera, key, begun, offered)
         if upload is None:
             camera.due_s = min(camera.due_s, self._clock.mono_s() + DAY_S - self._clock.unix_s() % DAY_S)
             return False
@@ -303,17 +305,34 @@ class UploadIntake:
         self._tell_whole(device, offered)
         return True
 
-    async def _begin(self, device: str, key: str, offered: UploadNext) -> str | None:
+    async def _upload(
+        self, device: str, camera: _Camera, key: str, begun: list[str], offered: UploadNext
+    ) -> str | None:
+        """One that is counted, with as many bytes as are offered now; None where that is too much today."""
+        is_ours = bool(begun) and camera.begun == (key, begun[0])
+        if is_ours and offered.bytes <= camera.charged_bytes:
+            return begun[0]
+        if not await self._charge(device, offered.bytes):
+            return None
+        try:
+            upload = begun[0] if begun else await self._bucket.begin(key, KIND)
+        except BucketError:
+            await self._charge(device, -offered.bytes)  # it is tried again, and counted again
+            raise
+        camera.charged_bytes = offered.bytes
+        return upload
+
+    async def _charge(self, device: str, size_bytes: int) -> bool:
         now = self._clock.unix_s()
         most_bytes = self._settings.mb_a_day * 1_000_000
-        count = partial(charge, device=device, size_bytes=offered.bytes, most_bytes=most_bytes, now=now)
+        count = partial(charge, device=device, size_bytes=size_bytes, most_bytes=most_bytes, now=now)
         if await self._store.run(count):
             self._used_up.pop(device, None)
-            return await self._bucket.begin(key, KIND)
+            return True
         if self._used_up.get(device) != (today := int(now // DAY_S)):
             log.warning("camera %s has sent portal.upload.mb_a_day: the rest waits until tomorrow", device)
         self._used_up[device] = today
-        return None
+        return False
 
     async def _give(
         self,

@@ -49,9 +49,15 @@ def take(db: Session, device: str, portal: str, now: float) -> bool:
 
 
 def charge(db: Session, device: str, size_bytes: int, most_bytes: int, now: float) -> bool:
-    """Count a file that is begun; False, and nothing is counted, where that would be too much for today."""
+    """Count a file; False, and nothing is counted, where that would be too much for today.
+
+    Below 0 it takes back what was counted of a file that was not begun after all.
+    """
     today = int(now // DAY_S)
-    sum_bytes = case((UploadRow.day == today, UploadRow.bytes), else_=0) + max(size_bytes, LEAST_BYTES)
+    counted_bytes = max(abs(size_bytes), LEAST_BYTES) * (1 if size_bytes > 0 else -1)
+    sum_bytes = case((UploadRow.day == today, UploadRow.bytes), else_=0) + counted_bytes
+    # What is taken back may have been counted yesterday. The sum stands first: of its type is the whole.
+    sum_bytes = case((sum_bytes > 0, sum_bytes), else_=0)
     counted = db.execute(
         update(UploadRow)
         .where(UploadRow.device == device, sum_bytes <= most_bytes)

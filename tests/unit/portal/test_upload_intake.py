@@ -311,6 +311,42 @@ def test_another_start_of_the_portal_makes_no_other_day(world):
     assert len(world.objects.whole) == 2
 
 
+def test_a_file_that_grew_since_it_was_begun_counts_as_large_as_it_is(world):
+    camera = world.camera(world.portal(mb_a_day=12))
+    camera.start()
+    small, large = offered(1), offered(2**40, part_bytes=2**32)
+    for one in (small, large):
+        camera.say(fields_of(UploadSection("sending", next=one, want=(1,))))
+        world.after()
+    assert [wish.bytes for _, wish in camera.told] == [1]
+    assert "mb_a_day" in world.portals[0].problem
+
+
+def test_a_file_is_counted_once_however_often_it_gets_urls(world):
+    camera = world.camera(world.portal(mb_a_day=96), 18 * PART)
+    camera.start()
+    world.after()
+    assert list(world.objects.whole) == [KEY]
+
+
+def test_an_upload_that_the_store_refuses_to_begin_uses_up_no_day(world):
+    portal = world.portal(mb_a_day=12)
+    camera = world.camera(portal, 6_000_000)
+    begin, refused = world.objects.begin, []
+
+    async def refuse(*_):
+        refused.append(1)
+        raise BucketError("the store says SlowDown", is_down=False)
+
+    world.objects.begin = refuse
+    camera.start()
+    world.after(3600)
+    assert len(refused) > 2
+    world.objects.begin = begin
+    world.after(3600)
+    assert list(world.objects.whole) == [KEY]
+
+
 def test_a_store_that_is_away_is_asked_ever_more_rarely_and_then_served(world, caplog):
     caplog.set_level(logging.DEBUG)
     world.objects.fault = BucketError("the store does not answer")
