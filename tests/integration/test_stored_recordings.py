@@ -146,6 +146,8 @@ def test_one_portal_at_a_time_answers_a_camera(store):
     assert not taken("other", NOW + HELD_S)
     assert taken("other", NOW + HELD_S + 2)
     assert not taken("one", NOW + HELD_S + 3)
+    assert taken("other", NOW + DAY_S), "by a clock that is ahead"
+    assert taken("one", NOW + HELD_S + 4)
 
 
 def test_a_day_is_counted_until_midnight(store):
