@@ -230,8 +230,12 @@ class Portal:
         """Hear of devices that came or were revoked, and tell devices of our keys."""
         retry_s, retry_at_s = RETRY_S, 0.0
         kept_out: frozenset[str] = frozenset()
-        # Whoever was revoked while no portal ran may be connected still.
-        owed: frozenset[str] | None = await self._revoked_of_late()
+        # Whoever was revoked while no portal ran may be connected still, and has URLs.
+        of_late = await self._revoked_of_late()
+        if self.uploads:
+            for device in of_late:
+                self.uploads.on_revoked(device)
+        owed: frozenset[str] | None = of_late
         """Who is revoked and was not cut off yet; None where the broker knows all."""
         while True:
             self.signaling.tell_keys()

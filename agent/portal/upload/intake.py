@@ -377,6 +377,7 @@ class UploadIntake:
         await self._abort_others(device, camera, key="")
         await self._store.run(partial(forget, device=device))
         camera.begun, camera.answered, camera.is_revoked = None, None, False
+        camera.held_until = 0.0  # the row is gone, which also counts its day
         self._used_up.pop(device, None)
 
 

@@ -68,6 +68,28 @@ async def test_a_database_that_is_away_when_the_portal_starts_to_watch_revocatio
     assert await server.Portal._revoked_of_late(SimpleNamespace(store=Away())) == {"front"}
 
 
+async def test_whoever_was_revoked_while_no_portal_ran_uploads_no_more():
+    revoked = []
+
+    class FarEnoughError(Exception):
+        pass
+
+    async def revoked_of_late():
+        return frozenset({"front"})
+
+    def tell_keys():
+        raise FarEnoughError
+
+    part = SimpleNamespace(
+        _revoked_of_late=revoked_of_late,
+        uploads=SimpleNamespace(on_revoked=revoked.append),
+        signaling=SimpleNamespace(tell_keys=tell_keys),
+    )
+    with pytest.raises(FarEnoughError):
+        await server.Portal._keep_trust(part)
+    assert revoked == ["front"]
+
+
 async def test_a_fault_of_ours_ends_no_intake_of_events(monkeypatch, caplog):
     looks = asyncio.Queue()
 

@@ -436,6 +436,33 @@ def test_the_urls_of_a_revoked_camera_are_good_for_nothing(world):
     assert len(camera.told) == 1
 
 
+def test_what_a_camera_had_begun_that_was_revoked_meanwhile_is_aborted(world):
+    portal = world.portal()
+    camera = world.camera(portal, 2 * PART)
+    camera.is_mute = True
+    camera.start()
+    world.after()
+    assert [key for key, _ in world.objects.uploads] == [KEY]
+    world.kill(portal)
+    world.portal().on_revoked("front")
+    world.after()
+    assert world.objects.uploads == {}
+
+
+def test_who_enrols_at_once_under_the_name_of_a_revoked_camera_is_served(world):
+    portal = world.portal()
+    world.camera(portal, 5).start()
+    world.after()
+    portal.gateway.on_revoked("front")
+    portal.on_revoked("front")
+    world.after()
+    camera = world.camera(portal, 5, 7)
+    camera.offers.pop(0)
+    camera.start()
+    world.after()
+    assert sorted(world.objects.whole) == [KEY, NEXT_KEY]
+
+
 def test_so_many_are_answered_at_a_time(world):
     portal = world.portal()
     world.objects.gate = asyncio.Event()
