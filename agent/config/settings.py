@@ -927,12 +927,23 @@ class MailSettings(Section):
             yield "security", "none sends passwords and pictures in the clear: for a server here alone"
 
 
+_STORE_HOST = re.compile(r"((?!-)[a-z0-9-]{1,63}(?<!-)\.)*(?!-)[a-z0-9-]{1,63}(?<!-)\.?")
+"""What Amazon's library takes."""
+
+
 def _store_url(value: str) -> str:
     parts = urlsplit(_without_spaces(value))
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be https:// and a host")
     if parts.username or parts.password:
         raise ValueError("must not carry credentials: use access_key and secret_file")
+    is_name = ":" not in parts.hostname
+    if is_name and (len(parts.hostname) > 255 or not _STORE_HOST.fullmatch(parts.hostname)):
+        raise ValueError("the host's name must be of letters, digits, dots and hyphens, without _")
+    try:
+        _ = parts.port
+    except ValueError as exc:
+        raise ValueError("the port must be a number from 0 to 65535") from exc
     return value.rstrip("/")
 
 

@@ -169,6 +169,14 @@ async def test_a_bucket_may_be_a_part_of_the_hosts_name(settings):
     assert SECRET not in url
 
 
+async def test_what_amazons_files_have_wrong_is_the_settings_fault(monkeypatch, settings):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://minio_1:9000")
+    found = settings()
+    with pytest.raises(ConfigError, match=r"portal\.upload"):
+        async with open_bucket(found.model_copy(update={"endpoint": None})):
+            pass
+
+
 async def test_no_signature_is_logged(server, settings, caplog):
     caplog.set_level(logging.DEBUG)
     async with open_bucket(settings()) as bucket:

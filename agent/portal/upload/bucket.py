@@ -65,7 +65,7 @@ class Bucket:
         async with AsyncExitStack() as stack:
             try:
                 self._opened = await stack.enter_async_context(opened)
-            except BotoCoreError as exc:  # of the files that Amazon's tools read
+            except (BotoCoreError, ValueError) as exc:  # of the files that Amazon's tools read, too
                 raise ConfigError(f"portal.upload: {exc}") from exc
             try:
                 yield

@@ -291,6 +291,30 @@ def test_a_bucket_needs_a_name_that_is_one(write):
     assert fault.startswith("portal.upload.bucket")
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        ("http://minio_1:9000", "the host's name must be of letters, digits, dots and hyphens, without _"),
+        ("https://a..b", "the host's name"),
+        ("https://-a", "the host's name"),
+        ("https://host:99999", "the port must be a number from 0 to 65535"),
+        ("https://host:x", "the port must be a number"),
+    ],
+)
+def test_where_no_store_can_be_is_said_in_words(write, endpoint, words):
+    (fault,) = faults(write(f'{UPLOAD}endpoint = "{endpoint}"\n'))
+    assert fault.startswith(f'portal.upload.endpoint = "{endpoint}": {words}')
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:9000", "http://[fd00::1]:9000", "https://S3.example.org", "http://minio-1"]
+)
+def test_a_store_is_reached_by_name_or_address(write, endpoint):
+    upload = load(write(f'{UPLOAD}endpoint = "{endpoint}"\n')).portal.upload
+    assert upload is not None
+    assert upload.endpoint == endpoint
+
+
 def test_a_store_in_a_folder_of_a_bucket(write):
     text = UPLOAD + 'endpoint = "https://s3.example.org/"\nprefix = "cams/north-1"\n'
     upload = load(write(text)).portal.upload
