@@ -13,7 +13,7 @@ import math
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -52,6 +52,8 @@ STORE_PAUSE_S, MOST_STORE_PAUSE_S = 5.0, 300.0
 MAX_SWEPT = 100
 """Uploads of one camera that are aborted at a time."""
 MAX_SHOWN = 3
+REFUSAL_S = 600.0
+"""A refusal of one camera's offers is logged no more often."""
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,7 @@ class _Camera:
     is_swept: bool = False
     """What it had begun before this portal did is aborted."""
     is_revoked: bool = False
+    refusals: LogLimit = field(default_factory=lambda: LogLimit(REFUSAL_S))
 
 
 class UploadIntake:
@@ -196,10 +199,13 @@ class UploadIntake:
         try:
             await self._answer(device, camera)
         except (BucketError, StoreError) as exc:
-            self._on_fault(camera, exc)
+            self._on_fault(device, camera, exc)
         except MessageError as exc:
-            log.debug("the upload of %s waits: %s", device, exc)
-            self._later(camera)
+            if exc.code == "refused":
+                self._on_refusal(device, camera, exc)
+            else:
+                log.debug("the upload of %s waits: %s", device, exc)
+                self._later(camera)
         except Exception:  # the other cameras are served all the same
             if self._faults.note(self._clock.mono_s()):
                 log.exception("an upload waits, by a fault of ours")
@@ -208,18 +214,23 @@ class UploadIntake:
             self._at_work.discard(device)
             self._wake.set()
 
-    def _on_fault(self, camera: _Camera, exc: BucketError | StoreError) -> None:
-        now_s = self._clock.mono_s()
+    def _on_fault(self, device: str, camera: _Camera, exc: BucketError | StoreError) -> None:
         if isinstance(exc, BucketError):
             self._store_fault = str(exc)
         if isinstance(exc, BucketError) and not exc.is_down:
-            self._later(camera)
-        else:
-            camera.due_s = now_s
-            self._rest_until_s = now_s + self._store_pause_s
-            self._store_pause_s = min(2 * self._store_pause_s, MOST_STORE_PAUSE_S)
+            self._on_refusal(device, camera, exc)
+            return
+        now_s = camera.due_s = self._clock.mono_s()
+        self._rest_until_s = now_s + self._store_pause_s
+        self._store_pause_s = min(2 * self._store_pause_s, MOST_STORE_PAUSE_S)
         if self._faults.note(now_s):
             log.warning("uploads wait: %s", exc)
+
+    def _on_refusal(self, device: str, camera: _Camera, exc: BucketError | MessageError) -> None:
+        """Of what this camera offers; others are served."""
+        if camera.refusals.note(self._clock.mono_s()):
+            log.warning("the upload of %s waits: %s", device, exc)
+        self._later(camera)
 
     def _later(self, camera: _Camera, least_s: float = 0.0) -> None:
         if math.isinf(camera.due_s):  # else it has said something else meanwhile
@@ -359,7 +370,7 @@ class UploadIntake:
     async def _is_whole(self, key: str, offered: UploadNext) -> bool:
         size = await self._bucket.size(key)
         if size is not None and size != offered.bytes:
-            raise MessageError("refused", "there is an object of this name, and of another size")
+            raise MessageError("refused", f"{key} is there already, with another size")
         return size is not None
 
     async def _abort_others(self, device: str, camera: _Camera, key: str) -> None:

@@ -72,7 +72,8 @@ def key_of(prefix: str, device: str, offered: UploadNext, now: float) -> str:
     """The object that a file becomes. Raises MessageError `refused` for what no recorder makes."""
     count = part_count(offered.bytes, offered.part_bytes)
     if count > MAX_PARTS or not EARLIEST_S <= offered.start_unix_s <= now + AHEAD_S:
-        raise MessageError("refused", f"{count} parts from {offered.start_unix_s:.0f} on")
+        words = f"{offered.file} has {count} parts and begins at {offered.start_unix_s:.0f} s of Unix time"
+        raise MessageError("refused", words)
     began = datetime.fromtimestamp(offered.start_unix_s, UTC)
     return f"{folder_of(prefix, device)}{began:%Y/%m/%d/%H%M%S}-{offered.file.rpartition('/')[2]}"
 

@@ -226,6 +226,20 @@ def test_what_is_there_is_never_another_file(world):
     assert world.objects.whole == {KEY: b"before"}
 
 
+def test_whose_file_is_not_taken_is_logged_with_the_reason_and_not_each_time(world, caplog):
+    portal = world.portal()
+    world.objects.whole[KEY] = b"before"
+    world.camera(portal, 5).start()
+    yard = world.camera(portal, 5, name="yard")
+    yard.offers = [offered(5, start_unix_s=3.0)]
+    yard.start()
+    world.after(500)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the upload of front waits: {KEY} is there already, with another size",
+        "the upload of yard waits: 000000/000000001-main.mp4 has 1 parts and begins at 3 s of Unix time",
+    ]
+
+
 def test_a_part_of_another_size_is_sent_again(world):
     camera = world.camera(world.portal(), PART + 3)
     camera.is_mute = True
@@ -364,7 +378,7 @@ def test_a_store_that_is_away_is_asked_ever_more_rarely_and_then_served(world, c
     assert "https://" not in caplog.text
 
 
-def test_what_one_camera_brings_upon_itself_holds_up_no_other(world):
+def test_what_one_camera_brings_upon_itself_holds_up_no_other(world, caplog):
     portal = world.portal()
     bad, good = world.camera(portal, 5, name="bad"), world.camera(portal, 5, name="good")
     complete = world.objects.complete
@@ -381,6 +395,7 @@ def test_what_one_camera_brings_upon_itself_holds_up_no_other(world):
     world.after()
     assert good.commands == ["upload", "uploaded"]
     assert bad.commands == ["upload"]
+    assert "the upload of bad waits: the store says InvalidPart" in caplog.text
 
 
 def test_a_fault_of_ours_holds_up_no_other_camera(world, caplog):
