@@ -152,6 +152,14 @@ class Uploader:
     def take(self, _order: Order, wish: Upload) -> None:
         """The command `upload`. Raises CommandError."""
         parcel = self._checked(wish.file, wish.bytes)
+        try:
+            self._take(parcel, wish)
+        except CommandError as exc:  # the portal would give the same again: a person has to know
+            self._problem, self._why = str(exc), "store"
+            self._woken.set()
+            raise
+
+    def _take(self, parcel: Parcel, wish: Upload) -> None:
         if not parcel.has([*wish.have, *(part.number for part in wish.parts)]):
             raise CommandError("unknown-part", "this file has fewer parts")
         for part in wish.parts:
@@ -164,8 +172,7 @@ class Uploader:
                 raise CommandError("not-https", "this camera sends by https alone: record.upload.allow_http")
         life_s = wish.expires_unix_s - time.time()
         if life_s <= MARGIN_S and wish.parts:
-            self._problem = "by this camera's clock the store's URLs are over: is it right?"
-            raise CommandError("expired", "by this camera's clock these URLs are good no more")
+            raise CommandError("expired", "by this camera's clock these URLs are good no more: is it right?")
         parcel.take(wish.parts, wish.have, self._clock() + life_s)
         self._offered_s = self._clock()
         if parcel.lost >= MAX_FAULTS:  # it would be sent for ever, and use up the data plan
@@ -245,7 +252,7 @@ class Uploader:
             return 0.0
         if now_s - self._offered_s > SILENT_S and not self._why:
             self._why = "store"
-            self._problem = self._problem or "the portal says nothing of a store"
+            self._problem = self._problem or "the portal gives no URL: it has no store, or cannot reach it"
         if now_s - self._offered_s > REFUSED_S and await self._has_another(shelf, parcel):
             self._leave(parcel)
             return 0.0

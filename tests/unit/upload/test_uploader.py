@@ -247,7 +247,7 @@ async def test_under_a_portal_without_a_store_it_says_so_and_little_else(begun):
     async with begun(kept(1)) as device:
         await device.until(lambda: device.section.why == "store")
         assert device.section.next, "a portal that has a store later finds it"
-        assert device.section.problem == "the portal says nothing of a store"
+        assert device.section.problem == "the portal gives no URL: it has no store, or cannot reach it"
         assert device.clock.now_s < 1000 + SILENT_S + 20
         count = len(device.told)
         await device.until(lambda: device.events)
@@ -402,6 +402,8 @@ async def test_what_a_portal_may_not_ask_for_is_refused(begun, numbers, changes,
             device.give(*numbers, **changes)
         assert caught.value.code == code
         assert "store.example" not in str(caught.value), "a URL is a secret"
+        known = "" if code == "unknown-file" else str(caught.value)
+        assert device.section.problem == known, "or nobody would know"
         await device.after(100)
         assert device.puts == []
 
