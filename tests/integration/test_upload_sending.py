@@ -51,6 +51,7 @@ class Server:
             left -= len(connection.recv(min(left, 65536)) or b"x" * left)
 
     def close(self):
+        self._listener.shutdown(socket.SHUT_RDWR)  # else whoever waits in `accept` waits for good
         self._listener.close()
 
 

@@ -35,6 +35,8 @@ class Link:
         threading.Thread(target=self._accept, name="link", daemon=True).start()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):  # closed already
+            self._listener.shutdown(socket.SHUT_RDWR)  # else whoever waits in `accept` takes one more
         self._listener.close()
         self._cut()
 
