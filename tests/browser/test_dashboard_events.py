@@ -69,6 +69,22 @@ async def test_the_page_of_events_tells_what_happened_where_and_when():
         await expect(page.locator(".stage")).to_be_visible()
 
 
+async def test_a_message_that_repeats_its_title_is_left_out():
+    async with open_page() as (part, page):
+        part.gateway.on_state("front", state(name="Front door"))
+        over = time.time() - AGO_S + 1.5
+        happen(part, "front", 1, "motion", "info", "Motion", until=over)
+        happen(part, "front", 2, "motion", "info", "Person", ago_s=AGO_S + 60, until=over - 60)
+        happen(part, "front", 3, "motion", "info", "Motion", ago_s=AGO_S + 120, details={"zone": 4})
+        await sign_in(page, part.url)
+        await page.goto(f"{part.url}/#/events")
+        rows = page.get_by_role("list", name="Events").get_by_role("listitem")
+        await expect(rows).to_have_count(3)
+        await expect(rows.nth(0).get_by_role("paragraph")).to_have_text("It lasted 1 s.")
+        await expect(rows.nth(1).get_by_role("paragraph")).to_have_text("Person. It lasted 1 s.")
+        await expect(rows.nth(2).get_by_role("paragraph")).to_have_count(0)
+
+
 async def test_a_cameras_view_has_its_own_events():
     async with open_page() as (part, page):
         fill(part)

@@ -3,7 +3,7 @@
 import { get, segment } from "./api.js";
 import { announce, el, icon, iconButton, setText } from "./dom.js";
 import { choice, field, form } from "./form.js";
-import { count, duration, moment } from "./format.js";
+import { count, duration, moment, sentence } from "./format.js";
 
 const PAGE = 50;
 const IN_MENU = 20;
@@ -13,14 +13,16 @@ const UNSURE = "The camera's clock was not right: this is the latest that it can
 
 /** One event; `place` is what leads to its camera, where that is not plain. */
 function row({ device, event_id: id, kind, severity, at, until, is_time_known: isKnown, message, thumbnail, details }, kinds, place = null) {
-  const words = [message, details.away_s === undefined ? "" : `It was away for ${duration(details.away_s)}.`, until ? `It lasted ${duration(until - at)}.` : ""].filter(Boolean);
+  const title = kinds[kind] ?? kind;
+  const said = message && message !== title ? sentence(message) : "";
+  const words = [said, details.away_s === undefined ? "" : `It was away for ${duration(details.away_s)}.`, until ? `It lasted ${duration(until - at)}.` : ""].filter(Boolean);
   // A kind that this release does not know is shown plainly.
-  if (!words.length) words.push(...Object.entries(details).map(([name, value]) => `${name}: ${value}`));
+  if (!message && !words.length) words.push(...Object.entries(details).map(([name, value]) => `${name}: ${value}`));
   const time = el("time", { datetime: new Date(at * 1000).toISOString(), title: isKnown ? null : UNSURE }, isKnown ? moment(at) : `≈ ${moment(at)}`);
   if (!isKnown) time.append(el("span", { class: "visually-hidden" }, ` ${UNSURE}`));
   const symbol = icon(ICONS[kind] ?? ICONS[severity] ?? "alert");
   const image = thumbnail ? pictureOf(device, id) : null;
-  return el("li", { "data-severity": severity }, symbol, el("strong", {}, kinds[kind] ?? kind), isKnown ? el("a", { href: `#/camera/${segment(device)}/${Math.floor(at)}`, title: "What was recorded then" }, time) : time, place, words.length ? el("p", {}, words.join(" ")) : null, image);
+  return el("li", { "data-severity": severity }, symbol, el("strong", {}, title), isKnown ? el("a", { href: `#/camera/${segment(device)}/${Math.floor(at)}`, title: "What was recorded then" }, time) : time, place, words.length ? el("p", {}, words.join(" ")) : null, image);
 }
 
 /** Fetched from the camera when it comes into sight; gone where there is none, or not any more. */

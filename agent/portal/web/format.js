@@ -14,6 +14,9 @@ export const percent = (share) => (known(share) ? `${(share * 100).toFixed(share
 export const frameRate = (fps) => (known(fps) ? `${Math.round(fps)} fps` : NONE);
 export const size = (width, height) => (width && height ? `${width} × ${height}` : NONE);
 
+/** Words with the stop that they may lack. */
+export const sentence = (words) => (/[.!?…]$/.test(words) ? words : `${words}.`);
+
 export const gigabytes = (bytes) => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(0)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 
 export function duration(seconds) {
