@@ -17,6 +17,7 @@ from agent.config import UploadSettings
 from agent.model.sections import RecordSection, SectionsMessage, fields_of
 from agent.portal.upload.bucket import Bucket
 
+SIDEWAYS = {"width": 844, "height": 390}
 WAITING = {"state": "waiting", "why": "hours", "waiting": 3, "waiting_bytes": 36_000_000, "missed": 1}
 SIZE = 1000
 
@@ -72,15 +73,19 @@ async def test_what_is_in_the_store_is_shown_and_saved_though_the_camera_is_gone
         await button.focus()
         await page.keyboard.press("Enter")
         group = page.get_by_role("group", name="In the store")
-        await expect(group).to_contain_text("3 files in the store")
+        summary = group.get_by_text("3 recordings of this time are in the store")
+        choice = group.get_by_label("File in the store")
+        await expect(summary).to_be_visible()
+        await expect(choice).to_be_hidden()
         await expect(group.get_by_role("status")).to_have_text(
             "3 files (36 MB) wait until its hours come. 1 file was removed before it could be sent."
         )
         await expect(page.locator(".timeline-stored")).to_have_count(1)
+        await summary.focus()
+        await page.keyboard.press("Enter")
         await screenshot(page, "stored-1440")
         assert await faults(page) == []
 
-        choice = group.get_by_label("File in the store")
         assert await choice.locator("option").count() == 3
         await choice.focus()
         await page.keyboard.press("ArrowUp")
@@ -102,10 +107,40 @@ async def test_on_a_phone(settings):
     async with looking_back(settings, [now], WAITING | {"waiting": 1}, viewport=PHONE) as (_, page):
         await page.get_by_role("button", name="Look back").click()
         group = page.get_by_role("group", name="In the store")
-        await expect(group).to_contain_text("1 file in the store")
+        await expect(group).to_contain_text("1 recording of this time is in the store")
         await screenshot(page, "stored-390")
         assert await faults(page) == []
         assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+async def test_the_picture_has_what_the_panel_leaves(settings):
+    now = time.time() - 600
+    async with looking_back(settings, [now], WAITING, viewport=SIDEWAYS) as (_, page):
+        await page.get_by_role("button", name="Look back").click()
+        summary = page.get_by_text("1 recording of this time is in the store")
+        await expect(summary).to_be_visible()
+        for size in (DESKTOP, PHONE, SIDEWAYS):
+            await page.set_viewport_size(size)
+            await screenshot(page, f"stored-picture-{size['width']}")
+            picture, panel = [await page.locator(one).bounding_box() for one in (".picture", ".lookback")]
+            assert picture["y"] + picture["height"] <= panel["y"] + 1
+            assert picture["height"] >= size["height"] * 0.4
+        await summary.click()
+        await expect(page.get_by_label("File in the store")).to_be_visible()
+        await screenshot(page, "stored-open-844")
+        picture, panel = [await page.locator(one).bounding_box() for one in (".picture", ".lookback")]
+        assert picture["y"] + picture["height"] <= panel["y"] + 1
+
+
+async def test_what_a_camera_says_of_its_last_try(settings):
+    upload = WAITING | {"why": "viewer", "waiting": 0, "waiting_bytes": 0, "missed": 0}
+    upload["problem"] = "the store refuses: 403 AccessDenied"
+    async with looking_back(settings, [], upload) as (_, page):
+        await page.get_by_role("button", name="Look back").click()
+        group = page.get_by_role("group", name="In the store")
+        await expect(group).to_contain_text("No recording of this time is in the store.")
+        said = "The last try: the store refuses: 403 AccessDenied."
+        await expect(group.get_by_role("status")).to_have_text(said)
 
 
 async def test_who_may_only_watch_hears_nothing_of_it(settings):

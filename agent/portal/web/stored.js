@@ -2,7 +2,7 @@
 
 import { get, post, segment } from "./api.js";
 import { el, setText } from "./dom.js";
-import { count, gigabytes } from "./format.js";
+import { count, gigabytes, sentence } from "./format.js";
 import { exactly } from "./timeline.js";
 
 const FRESH_MS = 30_000;
@@ -35,11 +35,13 @@ export class Stored {
   constructor(device, timeline) {
     this.#device = device;
     this.#timeline = timeline;
-    this.choice = el("select", { "aria-label": "File in the store", hidden: true });
-    this.button = el("button", { type: "button", class: "button", hidden: true, onclick: () => this.#save() }, "Save from the store");
+    this.choice = el("select", { "aria-label": "File in the store" });
+    this.button = el("button", { type: "button", class: "button", onclick: () => this.#save() }, "Save from the store");
+    this.number = el("summary", {});
+    this.list = el("details", { hidden: true }, this.number, el("div", { class: "lookback-save" }, this.choice, this.button));
     this.words = el("span", { class: "lookback-said" });
     this.waits = el("span", { class: "lookback-said", role: "status" });
-    this.element = el("div", { class: "lookback-save lookback-stored", role: "group", "aria-label": "In the store", hidden: true }, this.choice, this.button, this.words, this.waits);
+    this.element = el("div", { class: "lookback-save lookback-stored", role: "group", "aria-label": "In the store", hidden: true }, this.list, this.words, this.waits);
   }
 
   /** @param {object | undefined} section what the camera says of what it sends. */
@@ -59,7 +61,9 @@ export class Stored {
     const problem = found.find((one) => one.problem)?.problem ?? "";
     this.#files = found.flatMap(({ files }) => files).filter(({ at }) => at + FILE_S > from && at < until);
     this.#timeline.keep(stretches(this.#files));
-    setText(this.words, problem || (this.#files.length ? `${count(this.#files.length, "file", "files")} in the store, ${gigabytes(this.#files.reduce((sum, { bytes }) => sum + bytes, 0))}.` : "Nothing of this time is in the store."));
+    const much = gigabytes(this.#files.reduce((sum, { bytes }) => sum + bytes, 0));
+    setText(this.number, `${count(this.#files.length, "recording of this time is", "recordings of this time are")} in the store, ${much}`);
+    setText(this.words, problem || (this.#files.length ? "" : "No recording of this time is in the store."));
     this.#fill();
     this.#show();
   }
@@ -100,7 +104,7 @@ export class Stored {
     const first = Math.max(0, Math.min(nearest - MAX_OPTIONS / 2, this.#files.length - MAX_OPTIONS));
     const option = ({ day, name, at, stream, bytes }) => el("option", { value: `${day} ${name}` }, `${exactly(at)} · ${stream} · ${(bytes / 1e6).toFixed(1)} MB`);
     this.choice.replaceChildren(...this.#files.slice(first, first + MAX_OPTIONS).map(option));
-    this.choice.hidden = this.button.hidden = !this.#files.length;
+    this.list.hidden = !this.#files.length;
     this.#choose();
   }
 
@@ -121,7 +125,7 @@ export class Stored {
 
   #show() {
     setText(this.words, this.#hasStore ? this.words.textContent : "");
-    this.element.hidden = !(this.#hasStore && this.words.textContent) && !this.waits.textContent;
+    this.element.hidden = this.list.hidden && !this.words.textContent && !this.waits.textContent;
   }
 }
 
@@ -132,8 +136,9 @@ function waiting({ state, why, problem, waiting: files, waiting_bytes: bytes, mi
     sending: `${much} left to send.`,
     waiting: `${much} ${files === 1 ? "waits" : "wait"} ${WHY[why] ?? ""}`.trimEnd() + ".",
   };
+  const tried = problem && sentence(`The last try: ${problem}`);
   const lost = missed ? `${count(missed, "file was", "files were")} removed before it could be sent.` : "";
-  return [said[state] ?? "", problem, lost].filter(Boolean).join(" ");
+  return [files || state === "idle" ? said[state] : "", tried, lost].filter(Boolean).join(" ");
 }
 
 /** Files that follow one another are one stretch: how long each is the store does not know. */
