@@ -61,7 +61,7 @@ async def _fault(origin: str) -> str:
 
 def judge_store(settings: Settings, found: StoreFacts) -> Finding:
     """Pure."""
-    note, what = found.note or UploadNote(), settings.record.upload.what
+    note = found.note or UploadNote()
     details: dict[str, Detail] = {"waiting": note.waiting, "sent_at": note.sent_at}
 
     def finding(message: str, advice: str) -> Finding:
@@ -71,15 +71,30 @@ def judge_store(settings: Settings, found: StoreFacts) -> Finding:
         return finding(
             "nothing is recorded, so nothing is sent", "set record.mode, or record.upload.what = off"
         )
+    if found.note is None:
+        return finding("the agent has noted nothing yet", "it does so once it runs with these settings")
     if not note.origin:
-        advice = "set [portal.upload] at the portal; the agent offers a file once something was recorded"
-        return finding("the portal has named no store yet", advice)
+        advice = (
+            "it comes once something was recorded; else the portal has no [portal.upload], or its store is "
+            "away: look at the portal's log"
+        )
+        return finding(f"the portal has given no URL so far; {_left(note)}", advice)
     if found.fault:
         return finding(f"the store cannot be reached: {found.fault}", "look at the network, and at the store")
     if note.why == "store":
-        words = f"{note.waiting} recordings wait: {note.problem}"
-        return finding(words, "look at the portal's log, and at the store")
-    words = f"{what} are sent; {note.waiting} files wait"
-    if note.waiting and note.why in WAITS:
-        words = f"{words} {WAITS[note.why]}"
+        return finding(_left(note), "look at the portal's log, and at the store")
+    words = f"the store can be reached; {_left(note)}"
     return Finding("upload", note.origin, "good", words, details=details)
+
+
+def _left(note: UploadNote) -> str:
+    """What waits, and why: as it was when the agent wrote it down, which may be a minute ago."""
+    if not note.waiting:
+        if note.why == "disk":
+            return f"what is recorded waits {WAITS['disk']}"
+        words = "none waited when the agent last looked"
+        return f"{words}; what failed last: {note.problem}" if note.problem else words
+    words = "1 recording waits" if note.waiting == 1 else f"{note.waiting} recordings wait"
+    if note.why in WAITS:
+        return f"{words} {WAITS[note.why]}"
+    return f"{words}: {note.problem}" if note.problem else words
