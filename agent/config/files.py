@@ -20,7 +20,9 @@ SECRETS = {
 MIN_TOKEN_CHARS = 22
 """128 random bits in base64: nobody guesses it, so nobody need be slowed down."""
 CERTIFICATES = {"ca_file", "cert_file", "key_file"}
-MADE = {"state_dir", "audit_file", "crl_file"}
+CONTENT = {"network", "classes"}
+"""What is read as it is."""
+MADE = {"state_dir", "folder", "audit_file", "crl_file"}
 """By ourselves, when they are needed."""
 
 
@@ -68,6 +70,8 @@ def _fault(key: str, path: Path) -> str | None:
             or unsafe(path, path.stat())
             or (_no_authorities(path) if key == "ca_file" else None)
         )
+    elif key in CONTENT:
+        return _unreadable(path) or ("is empty" if path.stat().st_size == 0 else None)
     return None
 
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from agent.config import Settings, load
-from agent.config.files import CERTIFICATES, MADE, SECRETS, file_faults
+from agent.config.files import CERTIFICATES, CONTENT, MADE, SECRETS, file_faults
 from agent.config.settings import section_of
 from agent.errors import ConfigError
 from agent.signaling.enrolment import broker_settings
@@ -31,6 +31,9 @@ credential_file = "credential"
 [portal.turn]
 urls = ["turn:127.0.0.1"]
 secret_file = "secret"
+[motion]
+network = "n.tflite"
+classes = "classes.txt"
 """
 
 
@@ -50,6 +53,8 @@ def complete(tmp_path):
         (tmp_path / name).touch(mode=0o600)
         (tmp_path / name).write_text("x")
     (tmp_path / "clip.mp4").touch()
+    for name in ("n.tflite", "classes.txt"):
+        (tmp_path / name).write_text("x")
     make_certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
     (tmp_path / "ca.pem").write_bytes((tmp_path / "cert.pem").read_bytes())
 
@@ -70,6 +75,7 @@ def test_what_is_not_there_is_named_at_once(settings):
     assert keys(settings()) == [
         "broker.password_file", "broker.ca_file", "broker.cert_file", "broker.key_file", "camera.source",
         "portal.ice_servers.0.credential_file", "portal.turn.secret_file",
+        "motion.network", "motion.classes",
     ]  # fmt: skip
     assert keys(settings("")) == []
 
@@ -92,16 +98,27 @@ def test_a_token_that_can_be_guessed_is_named_before_the_portal_starts(settings,
     assert "short" not in fault
 
 
+@pytest.mark.usefixtures("complete")
+def test_a_network_that_cannot_be_one_is_named(settings, tmp_path):
+    (tmp_path / "n.tflite").write_bytes(b"")
+    (tmp_path / "classes.txt").unlink()
+    (tmp_path / "classes.txt").mkdir()
+    assert file_faults(settings()) == [
+        f"motion.network = {tmp_path}/n.tflite: is empty",
+        f"motion.classes = {tmp_path}/classes.txt: cannot read it: Is a directory",
+    ]
+
+
 def test_every_path_among_the_settings_is_one_or_the_other():
     def paths(section):
         for name, field in section.model_fields.items():
             inner = section_of(field.annotation)
             if inner:
                 yield from paths(inner)
-            elif name.endswith(("_file", "_dir")):
+            elif "pathlib.Path" in str(field.annotation):
                 yield name
 
-    assert set(paths(Settings)) == SECRETS | CERTIFICATES | MADE
+    assert set(paths(Settings)) == SECRETS | CERTIFICATES | CONTENT | MADE
 
 
 @pytest.fixture
