@@ -106,7 +106,10 @@ def read_sealed(file: Path) -> tuple[int, bytes]:
         tail = stream.read()
     at = tail.rfind(_MARK) - 4
     if at < 0:
-        raise EvidenceError("it holds no manifest: no device of ours exported it, or it was cut or changed")
+        raise EvidenceError(
+            "it holds no manifest: it is no export of ours (recordings from a card or a store are not "
+            "signed), or it was cut or changed"
+        )
     sealed = tail[at + _HEAD_BYTES :]
     if int.from_bytes(tail[at : at + 4], "big") != _HEAD_BYTES + len(sealed):
         raise EvidenceError("the size of its manifest was changed, or something was added behind it")

@@ -173,7 +173,7 @@ def test_a_message_that_the_device_signed_for_something_else_is_no_manifest(desk
 
 def test_any_other_film_has_no_manifest(desk):
     desk.record(pictures(2))
-    with pytest.raises(EvidenceError, match="holds no manifest"):
+    with pytest.raises(EvidenceError, match="recordings from a card or a store are not signed"):
         check(desk.files()[0])
 
 
