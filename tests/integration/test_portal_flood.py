@@ -13,8 +13,7 @@ import trustme
 from parts.portal import PASSWORD, USER, portal
 from sqlalchemy import func, select
 
-from agent.portal import app as portal_app
-from agent.portal import door
+from agent.portal import door, listener
 from agent.portal.tables import Attempt
 
 JSON = {"Content-Type": "application/json"}
@@ -124,7 +123,7 @@ async def test_whoever_begins_no_tls_gives_way_and_takes_little_memory(monkeypat
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"], ids=["nothing", "half a header"])
 async def test_who_does_not_finish_asking_is_ended(monkeypatch, sent):
-    monkeypatch.setattr(portal_app, "KEEPALIVE_S", 0.2)
+    monkeypatch.setattr(listener, "KEEPALIVE_S", 0.2)
     async with portal() as part:
         [(reader, _)] = flood = await silent(part, 1, sent)
         assert await asyncio.wait_for(reader.read(1), 10) == b""
