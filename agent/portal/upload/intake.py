@@ -94,8 +94,9 @@ class _Camera:
     answered: _Offer | None = None
     begun: tuple[str, str] | None = None
     """Key and upload of the file that is under way."""
-    charged_bytes: int = 0
-    """What of its day that upload was counted as."""
+    charged: tuple[int, int] = (0, 0)
+    """The file's and its parts' bytes with which that upload was counted. Parts of another size would take
+    the places of those that were counted, and hold more than they."""
     held_until: float = 0.0
     """Until then no other portal answers it; Unix time."""
     is_swept: bool = False
@@ -321,7 +322,7 @@ class UploadIntake:
     ) -> str | None:
         """One that is counted, with as many bytes as are offered now; None where that is too much today."""
         is_ours = bool(begun) and camera.begun == (key, begun[0])
-        if is_ours and offered.bytes <= camera.charged_bytes:
+        if is_ours and (offered.bytes, offered.part_bytes) == camera.charged:
             return begun[0]
         if not await self._charge(device, offered.bytes):
             return None
@@ -330,7 +331,7 @@ class UploadIntake:
         except BucketError:
             await self._charge(device, -offered.bytes)  # it is tried again, and counted again
             raise
-        camera.charged_bytes = offered.bytes
+        camera.charged = offered.bytes, offered.part_bytes
         return upload
 
     async def _charge(self, device: str, size_bytes: int) -> bool:

@@ -336,6 +336,17 @@ def test_a_file_that_grew_since_it_was_begun_counts_as_large_as_it_is(world):
     assert "mb_a_day" in world.portals[0].problem
 
 
+def test_a_file_whose_parts_are_of_another_size_than_it_was_begun_with_is_counted_anew(world):
+    camera = world.camera(world.portal(mb_a_day=15))
+    camera.start()
+    for part_bytes in (PART, 2 * PART):
+        one = offered(10_000_000, part_bytes=part_bytes)
+        camera.say(fields_of(UploadSection("sending", next=one, want=(1,))))
+        world.after()
+    assert len(camera.told) == 1
+    assert "mb_a_day" in world.portals[0].problem
+
+
 def test_a_file_is_counted_once_however_often_it_gets_urls(world):
     camera = world.camera(world.portal(mb_a_day=96), 18 * PART)
     camera.start()
