@@ -10,7 +10,7 @@ from parts.axe import faults
 from parts.chromium import screenshot
 from parts.dashboard import DESKTOP, PHONE, enter_password, open_page
 from parts.portal import PASSWORD
-from parts.s3 import SECRET, s3_server
+from parts.s3 import s3_server, secret_in
 from playwright.async_api import expect
 
 from agent.config import UploadSettings
@@ -24,11 +24,8 @@ SIZE = 1000
 
 @pytest.fixture
 def settings(tmp_path):
-    file = tmp_path / "secret"
-    file.write_text(SECRET)
-    file.chmod(0o600)
     with s3_server() as server:
-        yield UploadSettings(**server.settings(file, prefix="cams"))
+        yield UploadSettings(**server.settings(secret_in(tmp_path), prefix="cams"))
 
 
 def recording():

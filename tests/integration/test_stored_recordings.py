@@ -9,7 +9,7 @@ import pytest
 from fakes.bus import FakeBus
 from fakes.uploading_camera import UploadingCamera
 from parts.portal import PASSWORD, USER, portal
-from parts.s3 import SECRET, s3_server
+from parts.s3 import s3_server, secret_in
 
 from agent.config import UploadSettings
 from agent.model.upload import MIN_PART_BYTES
@@ -31,10 +31,8 @@ def server():
 
 @pytest.fixture
 def settings(server, tmp_path):
-    file = tmp_path / "secret"
-    file.write_text(SECRET)
-    file.chmod(0o600)
-    return lambda **more: UploadSettings(**server.settings(file, prefix="cams", **more))
+    secret = secret_in(tmp_path)
+    return lambda **more: UploadSettings(**server.settings(secret, prefix="cams", **more))
 
 
 class Fleet:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from urllib.request import urlopen
 
 import pytest
-from parts.s3 import ACCESS_KEY, SECRET, s3_server
+from parts.s3 import ACCESS_KEY, SECRET, s3_server, secret_in
 
 from agent.config import UploadSettings
 from agent.errors import ConfigError
@@ -26,10 +26,8 @@ def server():
 
 @pytest.fixture
 def settings(server, tmp_path):
-    file = tmp_path / "secret"
-    file.write_text(SECRET)
-    file.chmod(0o600)
-    return lambda **more: UploadSettings(**server.settings(file, **more))
+    secret = secret_in(tmp_path)
+    return lambda **more: UploadSettings(**server.settings(secret, **more))
 
 
 @asynccontextmanager

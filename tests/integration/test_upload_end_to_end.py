@@ -8,7 +8,7 @@ import time
 import pytest
 from parts.mosquitto import mosquitto
 from parts.recordings import decoded
-from parts.s3 import SECRET, s3_server
+from parts.s3 import s3_server, secret_in
 from parts.stack import ROOT, running_stack
 
 PATIENCE_S = 100.0
@@ -58,10 +58,7 @@ def server():
 
 @pytest.fixture
 def stack(server, tmp_path):
-    secret = tmp_path / "secret"
-    secret.write_text(SECRET)
-    secret.chmod(0o600)
-    settings = server.settings(str(secret), prefix="yard")
+    settings = server.settings(str(secret_in(tmp_path)), prefix="yard")
     lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
     with (
         mosquitto() as broker,

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from parts.mosquitto import mosquitto
 from parts.recordings import decoded
-from parts.s3 import ACCESS_KEY, BUCKET, REGION, SECRET, s3_server
+from parts.s3 import ACCESS_KEY, BUCKET, REGION, SECRET, s3_server, secret_in
 from parts.stack import running_stack
 
 PATIENCE_S = 100.0
@@ -20,9 +20,7 @@ def until(seen):
 
 
 def test_what_a_killed_camera_had_recorded_is_sent_once_it_is_back(tmp_path):
-    secret = tmp_path / "secret"
-    secret.touch(mode=0o600)
-    secret.write_text(SECRET)
+    secret = secret_in(tmp_path)
     camera = 'source = "synthetic"\nwidth_px = 320\nheight_px = 240'
     with s3_server() as store, mosquitto() as broker:
         tables = (

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import parse_qsl, quote, urlsplit
 from urllib.request import Request, urlopen
@@ -67,6 +68,14 @@ class S3Server:
 
 def _bucket():
     return s3_backends["123456789012"]["aws"].buckets[BUCKET]
+
+
+def secret_in(folder: Path) -> Path:
+    """A file with its secret, as a portal reads one."""
+    file = folder / "secret"
+    file.write_text(SECRET)
+    file.chmod(0o600)
+    return file
 
 
 @contextmanager

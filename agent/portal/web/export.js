@@ -2,7 +2,7 @@
 
 import { commandDevice } from "./commands.js";
 import { announce, download, el, setText } from "./dom.js";
-import { fetchFile, megabytes, stampOf } from "./file.js";
+import { fetchFile, megabytes, showProgress, stampOf } from "./file.js";
 import { count } from "./format.js";
 
 const LENGTHS = [["30", "30 s"], ["60", "1 min"], ["300", "5 min"], ["900", "15 min"], ["3600", "1 h"]];
@@ -44,11 +44,7 @@ export class SaveClip {
       const told = await commandDevice(this.#device, "export", { arguments: { from_at: from, until_at: Math.min(from + seconds, Date.now() / 1000) } });
       if (!told.ok) throw new Error(told.problem ?? told.message ?? told.code);
       if (isCancelled) throw new Error("");
-      const fetching = fetchFile(this.#viewer, told.value, (here, size) => {
-        this.bar.hidden = false;
-        this.bar.value = here / size;
-        setText(this.said, `${megabytes(here)} of ${megabytes(size)}`);
-      });
+      const fetching = fetchFile(this.#viewer, told.value, showProgress(this.bar, this.said));
       this.#cancel = fetching.cancel;
       const blob = await fetching.blob;
       download(blob, `${this.#device}-${stampOf(told.value.start)}.mp4`);

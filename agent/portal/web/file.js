@@ -1,5 +1,7 @@
 // A file of the camera, over a data channel of a viewer's session.
 
+import { setText } from "./dom.js";
+
 const SILENCE_MS = 45_000; // the camera gives up after 30 s in which nobody takes anything
 const GATHER_BYTES = 16e6; // then it goes into a Blob, which browsers keep on disk
 
@@ -45,6 +47,13 @@ export function fetchFile(viewer, { id, size_bytes: size }, onProgress) {
   });
   return { blob, cancel };
 }
+
+/** For `fetchFile`: how far it is, in a bar and in words. */
+export const showProgress = (bar, said) => (here, size) => {
+  bar.hidden = false;
+  bar.value = here / size;
+  setText(said, `${megabytes(here)} of ${megabytes(size)}`);
+};
 
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 

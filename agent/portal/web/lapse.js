@@ -2,7 +2,7 @@
 
 import { commandDevice } from "./commands.js";
 import { announce, download, el, setText } from "./dom.js";
-import { fetchFile, megabytes, stampOf } from "./file.js";
+import { fetchFile, megabytes, showProgress, stampOf } from "./file.js";
 import { choice, field, form } from "./form.js";
 import { count } from "./format.js";
 
@@ -91,11 +91,7 @@ export class LapsePage {
       if (turn !== this.#turn) return null;
       if (!told.ok) throw new Error(told.problem ?? (told.message || told.code));
       await this.#connect(device);
-      const fetching = fetchFile(this.#viewer, told.value, (here, size) => {
-        this.bar.hidden = false;
-        this.bar.value = here / size;
-        setText(this.said, `${megabytes(here)} of ${megabytes(size)}`);
-      });
+      const fetching = fetchFile(this.#viewer, told.value, showProgress(this.bar, this.said));
       this.#cancel = fetching.cancel;
       const blob = await fetching.blob;
       if (turn === this.#turn) this.#show(device, told.value, blob);
