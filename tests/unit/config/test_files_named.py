@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -110,12 +112,15 @@ def test_a_network_that_cannot_be_one_is_named(settings, tmp_path):
 
 
 def test_every_path_among_the_settings_is_one_or_the_other():
+    def is_path(annotation):
+        return annotation is Path or any(is_path(inner) for inner in get_args(annotation))
+
     def paths(section):
         for name, field in section.model_fields.items():
             inner = section_of(field.annotation)
             if inner:
                 yield from paths(inner)
-            elif "pathlib.Path" in str(field.annotation):
+            elif is_path(field.annotation):
                 yield name
 
     assert set(paths(Settings)) == SECRETS | CERTIFICATES | CONTENT | MADE
