@@ -9,6 +9,7 @@ from netlab.internet import internet
 from netlab.plan import Plan
 from netlab.servers import MOSQUITTO, TURNSERVER, start_service
 from netlab.viewer import play, viewing
+from netlab.wrong_clock import step
 from parts.need import need
 
 HOUR_S = 3600
@@ -26,7 +27,7 @@ def _has_parts():
 async def test_an_hour_is_no_reason_not_to_serve(tmp_path, start_s):
     """From the start, and when the clock steps to and fro while somebody watches."""
     offset = tmp_path / "offset"
-    offset.write_text(str(start_s))
+    step(offset, start_s)
     program = ("-m", "netlab.wrong_clock", str(offset), "run", "--config")
     with internet(Plan()) as lab:
         service = start_service(lab, ["udp"], program=program)
@@ -38,7 +39,7 @@ async def test_an_hour_is_no_reason_not_to_serve(tmp_path, start_s):
                 await watch_frames(page)
                 await asyncio.sleep(SETTLE_S)
                 await forget(page)
-                offset.write_text(str(step_s))
+                step(offset, step_s)
                 await asyncio.sleep(WATCH_S)
                 glance = await look(page, asyncio.get_running_loop().time())
                 assert glance.phase == "playing"

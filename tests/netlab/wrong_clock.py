@@ -12,8 +12,19 @@ _NS_PER_S = 1_000_000_000
 _right_s, _right_ns = time.time, time.time_ns
 
 
+def step(file: Path, wrong_by_s: int) -> None:
+    """Have the agent's clock be wrong by so much from now on.
+
+    The agent reads the file for each picture: it finds the old one or the new one, and never an empty one,
+    at which the camera would stop.
+    """
+    beside = file.with_suffix(".new")
+    beside.write_text(str(wrong_by_s))
+    beside.replace(file)
+
+
 def run(file: Path, arguments: list[str]) -> None:
-    """Run the agent; the file may change at any time."""
+    """Run the agent; `step` may change the file at any time."""
     time.time = lambda: _right_s() + float(file.read_text())
     time.time_ns = lambda: _right_ns() + int(float(file.read_text()) * _NS_PER_S)
     sys.argv = ["agent", *arguments]
