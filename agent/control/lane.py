@@ -156,5 +156,5 @@ class LaneControl:
         pacing_bps = self._estimator.pacing_bps(target_bps)
         if not self._has_report:
             pacing_bps = max(pacing_bps, FIRST_PACING_BPS)
-        in_bursts = self._estimator.takes_bursts(now_ns)
-        self._pacer.set_rate(target_bps, pacing_bps, now_ns, in_bursts=in_bursts)
+        in_bursts, usual_loss = self._estimator.takes_bursts(now_ns), self._estimator.usual_loss
+        self._pacer.set_rate(target_bps, pacing_bps, now_ns, in_bursts=in_bursts, usual_loss=usual_loss)

@@ -29,8 +29,11 @@ MAX_LATE_NS = 40_000_000
 PACKET_OVERHEAD_BYTES = 50
 """RTP header with extensions and SRTP tag; for sums, as each packet's real size is known once it is built."""
 PADDING_BYTES = 1200
-RESEND_SHARE = 0.25
+RESEND_SHARE, MAX_RESEND_SHARE = 0.25, 0.6
 """Of the target: without a bound, retransmissions feed the congestion that lost the packets."""
+RESENDS = 3
+"""Of each packet that is usually lost, within that bound: two copies, and again where both are lost. What is
+refused costs a keyframe, and all pictures until it comes."""
 RESEND_BURST_MS = 250
 """Unused budget piles up for this long, so that a burst of losses is repaired at once."""
 RESEND_MAX_AGE_NS = 400_000_000
@@ -73,6 +76,7 @@ class Pacer:
         self._free_ns = self._take_ns = 0
         self._planned_ns: int | None = None
         self._target_bps = 0
+        self._resend_share = RESEND_SHARE
         self._pacing_bps = 1
         self._burst_ns = BURST_NS
         self._budget_ns: int | None = None
@@ -101,9 +105,21 @@ class Pacer:
         """Whether anything is to leave that has not left."""
         return bool(self._frames or self._resends or self._repairs or self._probe)
 
-    def set_rate(self, target_bps: int, pacing_bps: int, now_ns: int, *, in_bursts: bool = False) -> None:
-        """Follow the estimate; `in_bursts` says that the path takes a picture at once."""
+    def set_rate(
+        self,
+        target_bps: int,
+        pacing_bps: int,
+        now_ns: int,
+        *,
+        in_bursts: bool = False,
+        usual_loss: float = 0.0,
+    ) -> None:
+        """Follow the estimate; `in_bursts` says that the path takes a picture at once.
+
+        `usual_loss` is the share of packets that the link loses by itself.
+        """
         self._refill(now_ns)
+        self._resend_share = min(MAX_RESEND_SHARE, max(RESEND_SHARE, RESENDS * usual_loss))
         self._target_bps, self._pacing_bps = target_bps, max(1, pacing_bps)
         longest_ns = min(LONG_BURST_NS, LONG_BURST_BYTES * 8_000_000_000 // self._pacing_bps)
         self._burst_ns = max(BURST_NS, longest_ns) if in_bursts else BURST_NS
@@ -253,7 +269,7 @@ class Pacer:
     def _refill(self, now_ns: int) -> None:
         elapsed_ns = 0 if self._budget_ns is None else now_ns - self._budget_ns
         self._budget_ns = now_ns
-        share_bps = RESEND_SHARE * self._target_bps
+        share_bps = self._resend_share * self._target_bps
         limit_bytes = max(MIN_RESEND_BURST_BYTES, share_bps * RESEND_BURST_MS / 8000)
         self._resend_bytes = min(limit_bytes, self._resend_bytes + share_bps * elapsed_ns / 8e9)
 

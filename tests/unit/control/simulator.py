@@ -384,8 +384,13 @@ class Simulation:
         """From the estimate to the pacer and the encoder."""
         estimator, pacer, now = self.estimator, self.pacer, self.now
         target_bps = estimator.target_bps(now)
-        in_bursts = estimator.takes_bursts(now)
-        pacer.set_rate(target_bps, estimator.pacing_bps(target_bps), now, in_bursts=in_bursts)
+        pacer.set_rate(
+            target_bps,
+            estimator.pacing_bps(target_bps),
+            now,
+            in_bursts=estimator.takes_bursts(now),
+            usual_loss=estimator.usual_loss,
+        )
         wants_keyframe = pacer.wants_keyframe or self.picture_lost
         stalled = estimator.is_stalled(now)
         viewer = ViewerState(

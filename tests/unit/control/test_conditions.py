@@ -39,6 +39,13 @@ def test_bursts_of_loss_that_are_the_links_own_do_not_throttle():
     assert sum(done.freezes()[1] for done, _ in runs) / 3 <= 10
 
 
+def test_a_link_that_loses_a_fifth_freezes_no_longer_than_its_round_trips_take():
+    runs = [run("loss-20", seed) for seed in (1, 2, 3)]
+    assert sum(used for _, used in runs) / 3 >= 0.55
+    assert sum(done.freezes()[1] for done, _ in runs) / 3 <= 15
+    assert sum(done.keyframes for done, _ in runs) / 3 <= 15
+
+
 @pytest.mark.parametrize(("name", "share", "frozen_s"), [("far", 0.8, 7), ("farther", 0.7, 8)])
 def test_a_long_route_is_no_queue(name, share, frozen_s):
     done, used = run(name, 1)

@@ -119,6 +119,23 @@ def test_retransmissions_go_first_within_a_quarter_of_the_target():
     assert pacer.refused_resends == 34 + 10 * 34
 
 
+def test_where_the_link_loses_much_by_itself_each_loss_is_made_good():
+    """A packet that is not sent again costs a keyframe."""
+    refused = []
+    for usual_loss in (0.0, 0.2, 1.0):
+        pacer = Pacer()
+        pacer.set_rate(800_000, 1_600_000, 0, usual_loss=usual_loss)
+        for at_s in range(1, 11):  # 20 of a second's 100 packets, twice
+            for tenth in range(4):
+                now_ns = (10 * at_s + 2 * tenth) * 100 * MS
+                for seq in range(5):
+                    pacer.resend(seq, 1000, now_ns, copies=2)
+                drain(pacer, now_ns, now_ns + 150 * MS)
+        refused.append(pacer.refused_resends)
+    assert refused[0] >= 10 * 5
+    assert refused[1:] == [0, 0]
+
+
 def test_a_resend_that_waited_too_long_is_forgotten():
     pacer = pacer_at(1_000_000)
     pacer.resend(7, 1000, 0)
