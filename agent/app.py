@@ -1,7 +1,6 @@
 """Builds every part of the agent, wires them, and closes them in order. No logic of its own."""
 
 import asyncio
-import gc
 import logging
 import os
 import secrets
@@ -492,7 +491,6 @@ def _later(seconds: float, act: Callable[[], None]) -> None:
 
 async def run_agent(settings: Settings) -> None:
     """`pinhole run`."""
-    gc.freeze()  # what is loaded by now stays: a collection is then short, and no viewer waits for it
     environ = {**os.environ}
     os.environ.pop("NOTIFY_SOCKET", None)  # the programs that we start shall not speak for us
     check_folder(settings.device.state_dir)

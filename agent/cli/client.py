@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from agent.cli.options import CodeOption, PasswordOption, PortalOption, UserOption, whom_to_ask
-from agent.cli.process import log_to_stderr, serve
+from agent.cli.process import console, log_to_stderr, serve
 from agent.model.command import COMMANDS, CommandKind, argument_names
 from agent.model.media import StreamName
 from agent.model.remote_settings import Changes
@@ -86,7 +85,7 @@ def fleet(
     from agent.client.fleet import run_fleet
 
     url, sign_in = whom_to_ask(portal, user, password_file, code)
-    serve(run_fleet(url, sign_in, Console(highlight=False, emoji=False), json_wanted=as_json))
+    serve(run_fleet(url, sign_in, console(), json_wanted=as_json))
 
 
 @fleet_app.command()
@@ -111,7 +110,7 @@ def look(
     from agent.client.fleet import run_look
 
     url, sign_in = whom_to_ask(portal, user, password_file, code)
-    serve(run_look(url, sign_in, device or [], Console(highlight=False, emoji=False)))
+    serve(run_look(url, sign_in, device or [], console()))
 
 
 def list_commands() -> str:

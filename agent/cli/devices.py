@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from agent.cli.options import PortalConfig
+from agent.cli.process import console
 from agent.config import load, read_secret, read_sheet
 from agent.errors import ConfigError
 from agent.model.ids import is_id
@@ -116,6 +115,8 @@ def list_devices(config: PortalConfig) -> None:
 
     Example: [b]pinhole portal device list -c pinhole.toml[/]
     """
+    from rich.table import Table
+
     from agent.portal.registry import list_devices as read_all
     from agent.portal.store import open_store
 
@@ -127,7 +128,7 @@ def list_devices(config: PortalConfig) -> None:
     table = Table("camera", "name", "enrolled", "by", "revoked")
     for one in found:
         table.add_row(one.id, one.name or "", day(one.enrolled_at), one.enrolled_by, day(one.revoked_at))
-    Console(highlight=False, emoji=False, markup=False).print(table)
+    console(markup=False).print(table)
 
 
 @device_app.command("rename")

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from agent.cli.options import ConfigOption
-from agent.cli.process import log_to_stderr, serve
+from agent.cli.process import console, log_to_stderr, serve
 from agent.config import read_secret
 
 
@@ -51,7 +50,7 @@ def doctor(
 
     async def visit() -> None:
         nonlocal can_serve
-        with Screen(Console(stderr=as_json, highlight=False, emoji=False), is_quiet=as_json) as screen:
+        with Screen(console(stderr=as_json), is_quiet=as_json) as screen:
             report = await run_doctor(config, wish, screen)
             screen.close(report)
         can_serve = report.can_serve

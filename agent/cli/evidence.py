@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.options import CodeOption, PasswordOption, PortalOption, UserOption, whom_to_ask
-from agent.cli.process import log_to_stderr, serve
+from agent.cli.process import console, log_to_stderr, serve
 from agent.errors import ConfigError
 from agent.model.media import StreamName
 from agent.model.text import printable
@@ -112,7 +112,6 @@ def export(
               [b]pinhole export front-door 10:00 10:05 door.mp4 --portal https://… --user ann[/]
     """
     log_to_stderr("error")
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
     from agent.client.export import ExportWish, parse_time, run_export
@@ -123,11 +122,10 @@ def export(
     span = parse_time(since, now), parse_time(until, now)
     url, sign_in = whom_to_ask(portal, user, password_file, code)
     wish = ExportWish(url, sign_in, device, *span, stream, file, relay_only)
-    console = Console(stderr=True, highlight=False, emoji=False)
     columns = BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
 
     async def fetch() -> None:
-        with Progress(*columns, console=console, transient=True) as progress:
+        with Progress(*columns, console=console(stderr=True), transient=True) as progress:
             task = progress.add_task("", total=None, start=False)
 
             def show(here: int, size_bytes: int) -> None:

@@ -1,16 +1,19 @@
 """Runs a program until it ends or a signal comes, and says on standard error what is wrong."""
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
-from collections.abc import Coroutine, Iterable
-from typing import Any
-
-from rich.console import Console
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from agent.model.tasks import give_up_later
 from agent.model.text import LineFormatter, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 NOISY = (
@@ -32,6 +35,20 @@ def log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler])
     for name in NOISY if level != "debug" else ():
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Import a program without collecting garbage, which finds none there and takes a tenth of its start.
+
+    What is loaded by then stays: later collections pass it over and are short, and no viewer waits for them.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def serve(program: Coroutine[Any, Any, None]) -> None:
@@ -64,9 +81,16 @@ async def _until_signal(program: Coroutine[Any, Any, None]) -> None:
             raise
 
 
+def console(*, stderr: bool = False, markup: bool = True, soft_wrap: bool = False) -> "Console":
+    """Where to print; rich is imported for those who print alone: agent and portal do without."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, emoji=False, markup=markup, soft_wrap=soft_wrap)
+
+
 def fail(errors: Iterable[BaseException]) -> None:
-    console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+    out = console(stderr=True, soft_wrap=True)
     for error in errors:
-        console.print("[bold red]pinhole:[/]", end=" ")
-        console.print(printable(str(error)), markup=False)
+        out.print("[bold red]pinhole:[/]", end=" ")
+        out.print(printable(str(error)), markup=False)
     sys.exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.options import ConfigOption
-from agent.cli.process import log_to_stderr, serve
+from agent.cli.process import loading, log_to_stderr, serve
 from agent.config import load
 
 
@@ -18,7 +18,8 @@ def run(config: ConfigOption) -> None:
     """
     settings = load(config)
     log_to_stderr(settings.log.level)
-    from agent.app import run_agent
+    with loading():
+        from agent.app import run_agent
 
     serve(run_agent(settings))
 
@@ -46,7 +47,8 @@ def portal(
         raise typer.BadParameter("is needed to run the portal", param_hint="--config")
     settings = load(config)
     log_to_stderr(settings.log.level)
-    from agent.server import run_portal
+    with loading():
+        from agent.server import run_portal
 
     log = logging.getLogger("agent.portal")
     serve(run_portal(settings, lambda url: log.info(f"dashboard at {url}")))

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from agent.cli.options import PortalConfig
+from agent.cli.process import console
 from agent.config import PortalSettings, load, read_secret
 from agent.errors import ConfigError
 
@@ -87,6 +86,8 @@ def list_users(
 
     Example: [b]pinhole portal user list -c pinhole.toml[/]
     """
+    from rich.table import Table
+
     from agent.portal.accounts.desk import Desk
 
     with Desk.open(load(config).portal) as desk:
@@ -106,7 +107,7 @@ def list_users(
         }
         signs_in = ", ".join(word for word, has in ways.items() if has) or "nothing yet"
         table.add_row(user.name, user.role or "", ", ".join(grants), signs_in)
-    Console(highlight=False, emoji=False, markup=False).print(table)
+    console(markup=False).print(table)
 
 
 @user_app.command()
@@ -244,6 +245,8 @@ def user_passkeys(
               [b]pinhole portal user passkeys ann --remove 2 -c pinhole.toml[/]
               [b]pinhole portal user passkeys ann --remove-all -c pinhole.toml[/]
     """
+    from rich.table import Table
+
     from agent.portal.accounts.desk import Desk
 
     with Desk.open(load(config).portal) as desk:
@@ -261,7 +264,7 @@ def user_passkeys(
     for one in found:
         used = _day(one.used_at) if one.used_at else "never"
         table.add_row(str(one.id), one.name, _day(one.created_at), used)
-    Console(highlight=False, emoji=False, markup=False).print(table)
+    console(markup=False).print(table)
 
 
 def _day(at: float) -> str:

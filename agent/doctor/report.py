@@ -53,12 +53,9 @@ class Report:
     v: Literal[1] = 1
 
 
-REPORT: TypeAdapter[Report] = TypeAdapter(Report)
-
-
 def encode(report: Report) -> str:
     """One JSON object, indented."""
-    return REPORT.dump_json(report, indent=2).decode()
+    return TypeAdapter(Report).dump_json(report, indent=2).decode()
 
 
 def count(findings: tuple[Finding, ...], verdict: Verdict) -> int:

@@ -4,6 +4,7 @@ Codes: `too-large`, `malformed` (no JSON object), `unknown-version`, `unknown-ty
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -66,10 +67,25 @@ class _Envelope:
     type: Any = None
 
 
+_adapters: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _of(message: type[_M]) -> TypeAdapter[_M]:
+    """Made at its first use, for no program needs all of them; what a viewer waits for is made below."""
+    if message not in _adapters:
+        _adapters[message] = TypeAdapter(message)
+    return _adapters[message]
+
+
+@cache
+def _from_device() -> TypeAdapter[FromDevice]:
+    return TypeAdapter(Annotated[FromDevice, Field(discriminator="type")])
+
+
 _ENVELOPE = TypeAdapter(_Envelope)
-_BY_TYPE: dict[type[Any], TypeAdapter[Any]] = {message: TypeAdapter(message) for message in MESSAGE_TYPES}
 _TO_DEVICE: TypeAdapter[ToDevice] = TypeAdapter(Annotated[ToDevice, Field(discriminator="type")])
-_FROM_DEVICE: TypeAdapter[FromDevice] = TypeAdapter(Annotated[FromDevice, Field(discriminator="type")])
+for _message in (Answer, Candidate):
+    _of(_message)
 
 
 def encode(message: Message) -> bytes:
@@ -78,7 +94,7 @@ def encode(message: Message) -> bytes:
     Raises MessageError (`invalid`, `too-large`) for what the other end would refuse, so that a fault shows
     where it was made.
     """
-    adapter = _BY_TYPE[type(message)]
+    adapter: TypeAdapter[Any] = _of(type(message))
     try:
         payload = adapter.dump_json(message)
         is_small = isinstance(message, SectionsMessage)
@@ -98,7 +114,7 @@ def parse_to_device(payload: bytes) -> ToDevice:
 
 def parse_from_device(payload: bytes) -> FromDevice:
     """Read what came in on `signal/<session>/out`. Raises MessageError."""
-    return _parse(_FROM_DEVICE, payload, ("answer", "candidate", "reject", "restart", "bye", "result"))
+    return _parse(_from_device(), payload, ("answer", "candidate", "reject", "restart", "bye", "result"))
 
 
 def parse_state(payload: bytes) -> State:
@@ -140,10 +156,6 @@ def parse_keys(payload: bytes) -> KeySet:
 def parse_look(payload: bytes) -> Look:
     """Read what came in on `command/look/in`. Raises MessageError."""
     return _parse(_of(Look), payload, ("look",))
-
-
-def _of(message: type[_M]) -> TypeAdapter[_M]:
-    return _BY_TYPE[message]
 
 
 def _parse(adapter: TypeAdapter[_M], payload: bytes, types: tuple[str, ...]) -> _M:

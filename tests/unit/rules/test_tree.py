@@ -235,7 +235,7 @@ def loaded_by_the_agent() -> set[str]:
 
 def test_the_running_agent_loads_nothing_of_the_other_programs():
     others = re.compile(
-        r"agent\.(portal|client|server|demo|doctor\.(wiring|screen)|serial)(\.|$)|(aiohttp|serial|dns\.resolver)(\.|$)"
+        r"agent\.(portal|client|server|demo|doctor\.(wiring|screen)|serial)(\.|$)|(aiohttp|rich|serial|dns\.resolver)(\.|$)"
     )
     assert sorted(filter(others.match, loaded_by_the_agent())) == []
 
