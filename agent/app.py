@@ -31,6 +31,7 @@ from agent.device.led import Led
 from agent.device.ledger import Ledger
 from agent.device.link import LinkMonitor
 from agent.device.memory import stay_lean
+from agent.device.place import BROKER_NOTE, NOTE, BrokerNote, taken
 from agent.device.power import Power
 from agent.device.release import ReleaseDesk, Standing, stand
 from agent.device.vitals import Verdict, Vitals, judge
@@ -211,6 +212,7 @@ class Agent:
             will=self.service.will(self._state()),
         )
 
+        self._broker_note = Ledger(device.state_dir / NOTE, BROKER_NOTE, in_background)
         self.telling = Telling(
             self.journal.oldest,
             lambda events: self.service.tell_events(events, time.time()),
@@ -410,6 +412,11 @@ class Agent:
             self.service.republish_state()
             self.telling.on_connected()
         self.heartbeat.beat()
+        self._note_broker()
+
+    def _note_broker(self) -> None:
+        note = BrokerNote(self.broker.connected, self.broker.words)
+        self._broker_note.keep(note, time.monotonic(), is_urgent=note.connected)
 
     def _vitals(self) -> Verdict:
         broker, capture = self.broker, self.capture
@@ -473,6 +480,7 @@ class Agent:
 
     def _publish_health(self, health: Health) -> None:
         self.service.publish_health(health)
+        self._note_broker()  # what was too early to be written
         self._publish_state()  # numbers that change by themselves go as often
 
     def _state(self) -> State:
@@ -494,14 +502,15 @@ async def run_agent(settings: Settings) -> None:
     environ = {**os.environ}
     os.environ.pop("NOTIFY_SOCKET", None)  # the programs that we start shall not speak for us
     check_folder(settings.device.state_dir)
-    remote = RemoteSettings(settings.device.state_dir / "settings.json", settings)
-    while True:
-        try:
-            wanted = remote.apply()
-            logging.getLogger().setLevel(wanted.log.level.upper())
-            await Agent(wanted, remote, environ).run()
-        except Exception as exc:
-            if not remote.is_on_trial:
-                raise
-            remote.go_back(f"the agent ended: {exc}")
-            log.exception("the agent ended with settings that were tried")
+    with taken(settings.device.state_dir):
+        remote = RemoteSettings(settings.device.state_dir / "settings.json", settings)
+        while True:
+            try:
+                wanted = remote.apply()
+                logging.getLogger().setLevel(wanted.log.level.upper())
+                await Agent(wanted, remote, environ).run()
+            except Exception as exc:
+                if not remote.is_on_trial:
+                    raise
+                remote.go_back(f"the agent ended: {exc}")
+                log.exception("the agent ended with settings that were tried")

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -29,12 +28,15 @@ class Ledger(Generic[T]):
         adapter: TypeAdapter[T],
         defer: Callable[[Callable[[], None]], object] = lambda write: write(),
     ) -> None:
-        """`defer` runs a write elsewhere: a card may take a second for it."""
+        """`defer` runs a write elsewhere: a card may take a second for it, or hang. One at a time."""
         self._path = path
         self._adapter = adapter
         self._defer = defer
-        self._lock = threading.Lock()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
         self._written: T | None = None
+        self._newest: T | None = None
+        """What is being written, or after that."""
+        self._is_at_work = False
         self._tried_s: float | None = None
 
     def load(self) -> T | None:
@@ -59,10 +61,30 @@ class Ledger(Generic[T]):
     def keep(self, value: T, now_s: float, *, is_urgent: bool = False) -> None:
         """Write where it differs and the last write is long enough ago, or soon where urgent."""
         is_early = self._tried_s is not None and now_s - self._tried_s < WRITE_INTERVAL_S
-        if value == self._written or (is_early and not is_urgent):
+        if value == (self._newest if self._is_at_work else self._written) or (is_early and not is_urgent):
             return
         self._tried_s = now_s
-        self._defer(partial(self.write, value))
+        with self._turn:
+            self._newest, is_idle, self._is_at_work = value, not self._is_at_work, True
+        if is_idle:
+            self._defer(self._work)
+
+    def _work(self) -> None:
+        """Until the newest is written: what came meanwhile waits here, and not in threads of its own."""
+        value = None
+        try:
+            while not self._is_done(value):
+                value = self._newest
+                if value is not None:
+                    self.write(value)
+        except BaseException:
+            self._is_at_work = False
+            raise
+
+    def _is_done(self, value: T | None) -> bool:
+        with self._turn:
+            self._is_at_work = self._newest is not value
+            return not self._is_at_work
 
     def write(self, value: T) -> None:
         """Write now. A disk that is full or read-only is told in the log."""

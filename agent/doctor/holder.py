@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.device.place import is_taken
 from agent.doctor.report import CheckName, Finding
 
 PROC = Path("/proc")
@@ -40,6 +41,14 @@ def find_agent(proc: Path = PROC) -> Holder | None:
     """The first agent that runs, whatever it has open; blocking."""
     agents = (process for process in proc.glob("[0-9]*") if is_agent(process))
     return next((Holder(int(process.name)) for process in agents), None)
+
+
+def has_agent(folder: Path, proc: Path = PROC) -> bool:
+    """Whether an agent runs with this state folder, or may do so; blocking."""
+    try:
+        return is_taken(folder)
+    except PermissionError:  # another user's: any agent may be this device's
+        return find_agent(proc) is not None
 
 
 def not_looked_at(check: CheckName, subject: str, holder: Holder) -> Finding:

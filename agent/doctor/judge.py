@@ -103,11 +103,13 @@ def judge_clock(synchronisation: Synchronisation, date: PortalDate | None) -> Fi
 
 
 def judge_broker(url: str, visit: BrokerVisit) -> Finding:
-    """A broker that has let us in."""
+    """A broker that has let us in, or the agent, where we said nothing in MQTT."""
     days = visit.certificate_days
     steps = (("tcp_ms", visit.tcp_ms), ("tls_ms", visit.tls_ms), ("mqtt_ms", visit.mqtt_ms))
     details: dict[str, Detail] = {key: round(value, 1) for key, value in steps if value is not None}
-    words = f"connected and subscribed in {visit.mqtt_ms:.0f} ms"
+    words = f"reached in {visit.tls_ms or visit.tcp_ms:.0f} ms; the running agent is connected"
+    if visit.mqtt_ms is not None:
+        words = f"connected and subscribed in {visit.mqtt_ms:.0f} ms"
     if days is None:
         return Finding("broker", url, "good", words, details=details)
     details["certificate_days"] = round(days, 1)

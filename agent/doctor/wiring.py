@@ -11,11 +11,12 @@ from typing import Any
 from agent.camera.select import open_camera
 from agent.camera.trial import Trial, try_camera
 from agent.client.session import PortalClient, SignIn
-from agent.config import CameraSettings, Settings, load, read_secret
+from agent.config import CameraSettings, Settings, load
+from agent.doctor.broker import judge_standing, try_broker
 from agent.doctor.examination import Examination, Outside
 from agent.doctor.gnss import judge_receiver, try_receiver
 from agent.doctor.holder import Holder, find_holder
-from agent.doctor.judge import judge_broker, judge_camera
+from agent.doctor.judge import judge_camera
 from agent.doctor.labels import judge_network, try_network
 from agent.doctor.masks import see_masks
 from agent.doctor.modem import judge_modem, try_modem
@@ -28,9 +29,7 @@ from agent.doctor.upload import judge_store, visit_store
 from agent.doctor.visit import Check, Progress
 from agent.errors import ConfigError, PinholeError
 from agent.model.signal import IceServer
-from agent.model.topics import device_filters
 from agent.mqtt.endpoint import parse_endpoint
-from agent.mqtt.probe import BrokerVisit, visit_broker
 from agent.portal.turn import load_ice_servers
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity
@@ -85,7 +84,7 @@ def _outside(settings: Settings, wish: Wish) -> Outside:
 
 def _checks(settings: Settings, wish: Wish) -> Iterator[Check[Any]]:
     url = settings.broker.url
-    visit, judge = partial(_visit_broker, settings), partial(judge_broker, url)
+    visit, judge = partial(try_broker, settings, BROKER_S / 2), partial(judge_standing, url)
     yield Check("broker", url, BROKER_S, visit, judge, advice="", host=parse_endpoint(url).host)
     yield from checks(settings)
     if settings.gnss.source != "off":
@@ -139,19 +138,6 @@ async def _ask_portal(url: str, sign_in: SignIn) -> tuple[IceServer, ...]:
     async with PortalClient.connect(url, sign_in) as client:
         given = client.hello.ice_servers
     return tuple(IceServer(tuple(one.urls), one.username, one.credential) for one in given if one.urls)
-
-
-async def _visit_broker(settings: Settings) -> BrokerVisit:
-    """By a client id of our own: the broker would throw the running agent out for its twin."""
-    broker, device = settings.broker, settings.device.id
-    password = read_secret(broker.password_file) if broker.password_file else None
-    patience_s = min(broker.connect_timeout_s, BROKER_S / 2)
-    return await visit_broker(
-        broker.model_copy(update={"connect_timeout_s": patience_s}),
-        password,
-        f"pinhole-{device}-doctor",
-        device_filters(broker.topic_prefix, device),
-    )
 
 
 async def _try_camera(settings: CameraSettings) -> Trial | Holder:

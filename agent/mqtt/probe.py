@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError
@@ -20,7 +20,8 @@ class BrokerVisit:
 
     tcp_ms: float
     tls_ms: float | None
-    mqtt_ms: float
+    mqtt_ms: float | None
+    """None where nobody said who we are."""
     certificate_days: float | None
     """Until it expires; None without TLS."""
 
@@ -32,6 +33,14 @@ async def visit_broker(
 
     The first refusal ends it, and so does `settings.connect_timeout_s`, for each of its three connections.
     """
+    started_s = time.monotonic()
+    reached = await reach_broker(settings)
+    await _subscribe(settings, password, client_id, subscriptions)
+    return replace(reached, mqtt_ms=_since_ms(started_s))
+
+
+async def reach_broker(settings: BrokerSettings) -> BrokerVisit:
+    """TCP and TLS, and not a word of MQTT, so that nobody loses its place. Raises BrokerError."""
     endpoint = parse_endpoint(settings.url)
     started_s = time.monotonic()
     context = await asyncio.to_thread(make_tls_context, settings)
@@ -43,8 +52,7 @@ async def visit_broker(
     except OSError as exc:  # TimeoutError and ssl.SSLError are such too
         raise BrokerError(explain(exc, endpoint)) from exc
     tls_ms = None if context is None else _since_ms(started_s)
-    await _subscribe(settings, password, client_id, subscriptions)
-    return BrokerVisit(tcp_ms, tls_ms, _since_ms(started_s), days)
+    return BrokerVisit(tcp_ms, tls_ms, None, days)
 
 
 async def _certificate_days(

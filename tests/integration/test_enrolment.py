@@ -142,6 +142,29 @@ def test_a_certificate_is_renewed_before_it_ends(shared):
     shared.stop_agent("renew")
 
 
+def test_nothing_on_the_device_takes_the_running_agents_place_at_the_broker(shared):
+    """Mosquitto knows whoever has the camera's certificate as the camera."""
+    shared.enroll("busy", shared.claim())
+    config = shared.camera("busy")
+    idle = shared.pinhole("doctor", "-c", config, "--no-camera", "--json")
+    assert "connected and subscribed" in the_brokers(idle)["message"]
+    shared.start_agent("busy")
+    until((shared.state("busy") / "broker.json").exists, what="what the agent says of its broker")
+    said = shared.pinhole("doctor", "-c", config, "--no-camera", "--json")
+    assert the_brokers(said)["verdict"] == "good"
+    assert "the running agent is connected" in the_brokers(said)["message"]
+    second = shared.pinhole("run", "-c", config, check=False)
+    assert second.returncode == 1
+    assert "another agent runs" in second.stderr
+    assert watch(shared, "busy")[0] == 0
+    assert shared.log("busy").count("connected to") == 1, "nobody pushed it out"
+    shared.stop_agent("busy")
+
+
+def the_brokers(done):
+    return next(one for one in json.loads(done.stdout)["findings"] if one["check"] == "broker")
+
+
 def tls_of(shared, name):
     """TLS as the camera `name` would begin it."""
     folder = shared.state(name)

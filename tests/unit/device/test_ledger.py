@@ -62,3 +62,16 @@ def test_a_disk_that_refuses_is_told_and_tried_again(tmp_path, caplog):
     (tmp_path / "state").unlink()
     ledger.keep(8, WRITE_INTERVAL_S + 1)
     assert make(tmp_path).load() == 8
+
+
+def test_a_card_that_hangs_has_one_writer_and_gets_the_newest(tmp_path):
+    waiting = []
+    ledger = make(tmp_path, defer=waiting.append)
+    for minute in range(10):
+        ledger.keep(minute, minute * WRITE_INTERVAL_S)
+    assert len(waiting) == 1, "each further one would hold a thread"
+    waiting.pop()()
+    assert make(tmp_path).load() == 9
+    ledger.keep(10, 1000.0)
+    waiting.pop()()
+    assert make(tmp_path).load() == 10
