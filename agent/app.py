@@ -22,7 +22,7 @@ from agent.control.allowance import DataAllowance
 from agent.control.budget import Plan, Usage
 from agent.control.demand import Limits, limits_of
 from agent.control.stream import StreamControl
-from agent.device.changes import Proof, RemoteSettings
+from agent.device.changes import FILE, Proof, RemoteSettings
 from agent.device.commands import Commands, Handler
 from agent.device.heartbeat import Heartbeat
 from agent.device.journal import Journal
@@ -503,7 +503,7 @@ async def run_agent(settings: Settings) -> None:
     os.environ.pop("NOTIFY_SOCKET", None)  # the programs that we start shall not speak for us
     check_folder(settings.device.state_dir)
     with taken(settings.device.state_dir):
-        remote = RemoteSettings(settings.device.state_dir / "settings.json", settings)
+        remote = RemoteSettings(settings.device.state_dir / FILE, settings)
         while True:
             try:
                 wanted = remote.apply()

@@ -13,13 +13,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from agent.config import Settings
 from agent.config.changes import check_keys, settable, value_of, with_changes
 from agent.device.ledger import Ledger
 from agent.errors import ConfigError
 from agent.model.command import LATER, CommandError, Order
+from agent.model.disk import exists, read_private
 from agent.model.remote_settings import (
     MAX_VERSIONS,
     Applied,
@@ -39,10 +40,15 @@ from agent.model.text import clip
 
 log = logging.getLogger(__name__)
 
+FILE = "settings.json"
+"""In the state folder."""
 TRIAL_S = 60.0
 LOOK_EVERY_S = 0.5
 UNKEPT = "they cannot be kept on disk"
 KILLED = "the agent ended while they were tried"
+LEFT_OUT = "what was changed from afar does not go with pinhole.toml, and is left out"
+NOTHING = Version(0, 0.0, "", {})
+"""Before anything was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,36 @@ class Proof:
     """Pictures that it has made."""
     first_picture_s: Callable[[], float]
     """How long its camera may take for the first: one that loads a network into its sensor takes minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The settings that an agent runs with."""
+
+    settings: Settings
+    version: int = 0
+    """Of what was changed from afar; 0 for nothing."""
+    problem: str = ""
+    """Why what was changed does not count, or is not known."""
+
+
+def as_changed(folder: Path, standing: Settings, *, is_running: bool) -> Changed:
+    """What the agent of this state folder runs with, or would start with; for who only looks.
+
+    A trial counts while an agent runs: its next start gives it back. Blocking; writes nothing.
+    """
+    file = folder / FILE
+    try:
+        kept = TypeAdapter(Kept).validate_json(read_private(file), extra="ignore") if exists(file) else Kept()
+    except ConfigError as exc:
+        return Changed(standing, problem=f"what was changed from afar is not known: {exc}")
+    except ValidationError:
+        return Changed(standing, problem=f"{file}: damaged, so what was changed from afar does not count")
+    version = kept.trial.version if kept.trial and is_running else next(iter(kept.versions), NOTHING)
+    try:
+        return Changed(with_changes(standing, version.changes), version.number)
+    except ConfigError as exc:
+        return Changed(standing, problem=f"{LEFT_OUT}: {exc}")
 
 
 class RemoteSettings:
@@ -97,7 +133,7 @@ class RemoteSettings:
         try:
             return with_changes(self._standing, trial.version.changes if trial else self._newest.changes)
         except ConfigError as exc:  # pinhole.toml was changed since
-            self.problem = f"what was changed from afar does not go with pinhole.toml, and is left out: {exc}"
+            self.problem = f"{LEFT_OUT}: {exc}"
             log.error(self.problem)  # noqa: TRY400  its words say it all
             return self._standing
 
@@ -213,7 +249,7 @@ class RemoteSettings:
 
     @property
     def _newest(self) -> Version:
-        return self._kept.versions[0] if self._kept.versions else Version(0, 0.0, "", {})
+        return self._kept.versions[0] if self._kept.versions else NOTHING
 
 
 def _shown(value: Value) -> str:

@@ -12,10 +12,11 @@ from agent.camera.select import open_camera
 from agent.camera.trial import Trial, try_camera
 from agent.client.session import PortalClient, SignIn
 from agent.config import CameraSettings, Settings, load
+from agent.device.changes import Changed, as_changed
 from agent.doctor.broker import judge_standing, try_broker
 from agent.doctor.examination import Examination, Outside
 from agent.doctor.gnss import judge_receiver, try_receiver
-from agent.doctor.holder import Holder, find_holder
+from agent.doctor.holder import Holder, find_holder, has_agent
 from agent.doctor.judge import judge_camera
 from agent.doctor.labels import judge_network, try_network
 from agent.doctor.masks import see_masks
@@ -52,8 +53,8 @@ class Wish:
 async def run_doctor(config: Path, wish: Wish, progress: Progress) -> Report:
     """A whole visit of this device, within 20 s; what is wrong is in the report and never raised."""
     try:
-        settings = load(config)
-        settings = settings.model_copy(update={"broker": broker_settings(settings)})
+        changed = await asyncio.to_thread(_as_the_agent, load(config))
+        settings = changed.settings.model_copy(update={"broker": broker_settings(changed.settings)})
     except ConfigError as exc:
         finding = Finding("config", str(config), "fault", str(exc), "mend the file, and run this again")
         progress.ended(finding)
@@ -69,8 +70,22 @@ async def run_doctor(config: Path, wish: Wish, progress: Progress) -> Report:
         warning = Finding("config", str(config), "warning", str(exc), "mend [portal] in the settings")
         examination.note(warning)
     else:
-        examination.note(Finding("config", str(config), "good", "every setting is valid"))
+        examination.note(_see_changes(str(config), changed))
     return await examination.run(settings.device.id, list(_checks(settings, wish)), servers)
+
+
+def _as_the_agent(settings: Settings) -> Changed:
+    """With what was changed from afar."""
+    folder = settings.device.state_dir
+    return as_changed(folder, settings, is_running=has_agent(folder))
+
+
+def _see_changes(file: str, changed: Changed) -> Finding:
+    if changed.problem:
+        advice = f"see `pinhole do {changed.settings.device.id} settings`, or run this as the agent's user"
+        return Finding("config", file, "warning", changed.problem, advice)
+    with_those = f", with those from afar (version {changed.version})" if changed.version else ""
+    return Finding("config", file, "good", f"every setting is valid{with_those}")
 
 
 def _outside(settings: Settings, wish: Wish) -> Outside:

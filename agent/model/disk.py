@@ -166,6 +166,17 @@ def check_file(file: Path, *, trusted_owner: bool = True, close: bool = False) -
         raise ConfigError(f"{file}: cannot look: {reason(exc, file)}") from exc
 
 
+def exists(file: Path) -> bool:
+    """Whether it is there. Raises ConfigError where its folder is another user's, so that nobody can tell."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as exc:
+        raise ConfigError(f"{file}: cannot look: {reason(exc, file)}") from exc
+    return True
+
+
 def read_private(file: Path, *, is_secret: bool = True) -> bytes:
     """A file that nobody else could write, nor read where it is secret. Raises ConfigError."""
     try:

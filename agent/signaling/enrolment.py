@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.config import BrokerSettings, Settings
 from agent.errors import ConfigError, EnrolmentError, PinholeError
-from agent.model.disk import make_private_folder, read_private, write_private
+from agent.model.disk import exists, make_private_folder, read_private, write_private
 from agent.model.enrolment import EnrollRequest, Enrolment
 from agent.model.keys import KeySet
 from agent.model.network_fault import network_fault
@@ -23,7 +23,6 @@ from agent.model.text import printable
 from agent.signaling.identity import (
     KEY_FILE,
     PORTAL_KEYS_FILE,
-    exists,
     load_key,
     load_or_make_key,
     load_portal_keys,

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from agent.errors import ConfigError
-from agent.model.disk import make_private_folder, read_private, reason, write_private
+from agent.model.disk import exists, make_private_folder, read_private, write_private
 from agent.model.keys import KeySet
 from agent.model.program import command
 from agent.signaling.trust import SigningKey, make_signing_key
@@ -66,14 +66,3 @@ def load_portal_keys(folder: Path) -> KeySet:
 def save_portal_keys(folder: Path, keys: KeySet) -> None:
     """Raises ConfigError."""
     write_private(folder / PORTAL_KEYS_FILE, _KEY_SET.dump_json(keys))
-
-
-def exists(file: Path) -> bool:
-    """Whether it is there. Raises ConfigError where its folder is another user's, so that nobody can tell."""
-    try:
-        file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as exc:
-        raise ConfigError(f"{file}: cannot look: {reason(exc, file)}") from exc
-    return True

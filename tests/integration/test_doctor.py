@@ -107,6 +107,18 @@ def test_a_device_that_can_serve(tmp_path, broker):
         assert bool(finding["advice"]) == (finding["verdict"] != "good"), finding
 
 
+def test_what_was_changed_from_afar_counts(tmp_path, broker):
+    file = settings(tmp_path, broker)
+    changes = {"camera.width_px": 320, "camera.height_px": 240}
+    version = {"number": 3, "at": 1.0, "by": "ann", "changes": changes}
+    secret(tmp_path, "state/settings.json", json.dumps({"versions": [version]}))
+    _, report = doctor(file)
+    (camera,) = of(report, "camera")
+    assert (camera["details"]["width_px"], camera["details"]["height_px"]) == (320, 240)
+    (config,) = of(report, "config")
+    assert "from afar (version 3)" in config["message"]
+
+
 def test_the_certificate_of_the_broker_and_its_days(tmp_path, broker):
     code, report = doctor(settings(tmp_path, broker, "mqtts"), "--no-camera")
     (found,) = of(report, "broker")

@@ -11,7 +11,8 @@ from fakes.clock import LoopClock
 from agent import app
 from agent.config import Settings
 from agent.config.changes import settable, with_changes
-from agent.device.changes import KILLED, TRIAL_S, Proof, RemoteSettings
+from agent.device.changes import FILE as FILE_NAME
+from agent.device.changes import KILLED, TRIAL_S, Proof, RemoteSettings, as_changed
 from agent.errors import ConfigError
 from agent.model.command import COMMANDS, LATER, CommandError, Order, check_result, encode_result
 from agent.model.remote_settings import MAX_VERSIONS
@@ -28,7 +29,7 @@ class Device:
     """Its settings file, how often it was built anew, and what its camera makes."""
 
     def __init__(self, folder):
-        self.file, self.restarts, self.frames, self.watched, self.told = folder / "s.json", 0, 0, [], 0
+        self.file, self.restarts, self.frames, self.watched, self.told = folder / FILE_NAME, 0, 0, [], 0
         self.first_picture_s = 13.0
         self.start()
 
@@ -266,3 +267,37 @@ def test_all_that_can_be_set_is_shown_as_the_commands_result_says(tmp_path):
     remote.apply()
     kind = COMMANDS["settings"]
     assert check_result(kind, encode_result(kind, remote.shown()))["settings"]
+
+
+def seen(device, *, is_running):
+    """By who only looks, and must not end a trial or move a damaged file away."""
+    before = device.file.read_bytes() if device.file.exists() else None
+    found = as_changed(device.file.parent, FILE, is_running=is_running)
+    assert (device.file.read_bytes() if device.file.exists() else None) == before
+    return found
+
+
+async def test_who_looks_sees_what_the_agent_runs_with(tmp_path):
+    device = Device(tmp_path)
+    assert seen(device, is_running=True).settings == FILE
+    device.set(camera__fps=10.0)
+    await device.see_through(is_heard=True, frames=1)
+    assert seen(device, is_running=False).settings == device.settings
+    assert (seen(device, is_running=True).version, seen(device, is_running=True).problem) == (1, "")
+    device.set("c2", camera__fps=12.0)
+    assert seen(device, is_running=True).settings.camera.fps == 12, "on trial"
+    assert seen(device, is_running=False).settings.camera.fps == 10, "whose next start gives it back"
+
+
+async def test_who_looks_is_told_why_a_change_does_not_count(tmp_path):
+    device = Device(tmp_path)
+    device.set(camera__image__lens_position=1.0)
+    await device.see_through(is_heard=True, frames=1)
+    changed = with_changes(FILE, {"camera.image.af_mode": "auto"})
+    found = as_changed(tmp_path, changed, is_running=True)
+    assert found.settings == changed
+    assert "does not go with pinhole.toml" in found.problem
+    device.file.write_text("{")
+    assert "damaged" in seen(device, is_running=True).problem
+    device.file.chmod(0o666)
+    assert "is not known" in seen(device, is_running=True).problem
