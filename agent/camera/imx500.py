@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from agent.errors import CameraError
+from agent.model.disk import read_named
 from agent.model.labels import MAX_SIGHTINGS, WHOLE, Area, Label, Sighting, Sightings, labels_of, sighting
 from agent.model.log_limit import LogLimit
 
@@ -22,6 +23,8 @@ TASK = "object detection"
 FIRMWARE = b"9464"
 """Its first block begins so."""
 ARCHIVE = (b"imx500_regs", b"network_info.txt", b"TRAILER!!!")
+MAX_NETWORK_BYTES = 64 * 1024 * 1024
+"""They are some MiB."""
 MAX_FLOATS = 1_000_000
 """In one picture's tensors: nanodet, the largest that picamera2 takes apart, has 400 000."""
 MAX_BOXES = 1000
@@ -126,7 +129,7 @@ def _check_file(file: Path) -> None:
 
     The driver (`drivers/media/i2c/imx500.c`) wants blocks of firmware, and behind them an archive.
     """
-    data = file.read_bytes()
+    _, data = read_named(file, MAX_NETWORK_BYTES)
     if not data.startswith(FIRMWARE) or any(part not in data for part in ARCHIVE):
         raise CameraError(f"{file} is no network for this sensor, or not all of one")
 

@@ -58,7 +58,8 @@ def enroll(
     if (code is None) == (code_file is None):
         raise typer.BadParameter("give the claim code, or the file that holds it", param_hint="--code")
     settings = load(config)
-    asyncio.run(ask(settings, portal, code or read_secret(code_file or Path()), typer.echo, ca_file))
+    code = code or read_secret(code_file or Path(), is_typed=True)
+    asyncio.run(ask(settings, portal, code, typer.echo, ca_file))
     typer.echo("done         start the agent, or restart it: sudo systemctl restart pinhole")
 
 

@@ -44,7 +44,7 @@ def doctor(
 
     if (user is None) != (password_file is None) or (user and not portal):
         raise typer.BadParameter("needs --portal, --user and --password-file", param_hint="signing in")
-    sign_in = SignIn(user, read_secret(password_file)) if user and password_file else None
+    sign_in = SignIn(user, read_secret(password_file, is_typed=True)) if user and password_file else None
     wish = Wish(portal, sign_in, with_camera=with_camera)
     can_serve = False
 

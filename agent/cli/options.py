@@ -51,7 +51,7 @@ def whom_to_ask(
 def _password(file: Path | None) -> str:
     """A user's password: from its file, or typed in; never an argument, which others can read."""
     if file:
-        return read_secret(file)
+        return read_secret(file, is_typed=True)
     if not sys.stdin.isatty():
         raise ConfigError("the password is needed: --password-file FILE (and no demo runs here)")
     return str(typer.prompt("Portal password", hide_input=True))

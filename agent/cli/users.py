@@ -66,7 +66,7 @@ def add(
     from agent.portal.accounts.desk import Desk
 
     settings = load(config).portal
-    password = read_secret(password_file) if password_file else None
+    password = read_secret(password_file, is_typed=True) if password_file else None
     with Desk.open(settings) as desk:
         desk.check_cameras(camera or ())
         link = desk.add_user(
@@ -119,7 +119,7 @@ def passwd(name: Name, config: PortalConfig, password_file: PasswordFile = None)
     from agent.portal.accounts.desk import Desk
 
     if password_file:
-        password = read_secret(password_file)
+        password = read_secret(password_file, is_typed=True)
     elif sys.stdin.isatty():
         password = typer.prompt("New password", hide_input=True, confirmation_prompt=True)
     else:

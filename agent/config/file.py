@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from agent.config.settings import BrokerSettings, RuleError, Section, Settings, section_of
 from agent.config.written import ESCAPES, decode, odd_character, parse_toml
 from agent.errors import ConfigError
-from agent.model.disk import unsafe
+from agent.model.disk import read_named, unsafe
 from agent.model.program import command
 
 MAX_FILE_BYTES = 256 * 1024
@@ -47,29 +47,30 @@ def described(exc: ValidationError) -> list[str]:
     return [line for error in exc.errors(include_url=False) for line in _describe(error)]
 
 
-def read_secret(path: Path) -> str:
+def read_secret(path: Path, *, is_typed: bool = False) -> str:
     """The one line in a secret's file, without its line end. Raises ConfigError.
 
-    What every user of the machine can read is no secret: it is refused, as is what others can write.
+    What every user of the machine can read is no secret: it is refused, as is what others can write. Where
+    somebody types the name and waits it may be a pipe, as of `<(pass show door)`.
     """
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            data = file.read(MAX_SECRET_BYTES + 1)
+        if is_typed and path.is_fifo():
+            with path.open("rb") as pipe:
+                status, data = os.fstat(pipe.fileno()), pipe.read(MAX_SECRET_BYTES)
+        else:
+            status, data = read_named(path, MAX_SECRET_BYTES)
     except OSError as exc:
         raise ConfigError(f"{path}: cannot read the secret: {exc.strerror}") from exc
     if fault := unsafe(path, status, is_secret=True):
         raise ConfigError(f"{path}: {fault}")
     secret = decode(data, str(path)).rstrip("\n")
-    if found := _secret_fault(secret, len(data)):
+    if found := _secret_fault(secret):
         raise ConfigError(f"{path}: must hold the secret and nothing else, on one line: {found}")
     return secret
 
 
-def _secret_fault(secret: str, size_bytes: int) -> str | None:
+def _secret_fault(secret: str) -> str | None:
     """What is there beside the secret, without a word of it; None where it is alone."""
-    if size_bytes > MAX_SECRET_BYTES:
-        return f"at most {MAX_SECRET_BYTES - 1} bytes"
     if not secret.strip():
         return "it is empty"
     lines = secret.split("\n")
@@ -89,9 +90,7 @@ def read_password(settings: BrokerSettings) -> str | None:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            data = file.read(MAX_FILE_BYTES + 1)
+        status, data = read_named(path, MAX_FILE_BYTES)
     except OSError as exc:
         raise ConfigError(
             f"{path}: cannot read the settings: {exc.strerror}; "
@@ -99,8 +98,6 @@ def _parse(path: Path) -> dict[str, Any]:
         ) from exc
     if fault := unsafe(path, status):
         raise ConfigError(f"{path}: {fault}")
-    if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(f"{path}: a settings file is at most {MAX_FILE_BYTES // 1024} KiB")
     return parse_toml(data, str(path))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.config.file import read_secret
 from agent.config.settings import Section, Settings
 from agent.errors import ConfigError
-from agent.model.disk import unsafe
+from agent.model.disk import IRREGULAR, MAX_PEM_BYTES, check_named, unsafe
 
 SECRETS = {
     "password_file",
@@ -22,6 +22,8 @@ MIN_TOKEN_CHARS = 22
 CERTIFICATES = {"ca_file", "cert_file", "key_file"}
 CONTENT = {"network", "classes"}
 """What is read as it is."""
+MAX_CONTENT_BYTES = 64 * 1024 * 1024
+"""No board has room for a larger network."""
 MADE = {"state_dir", "folder", "audit_file", "crl_file"}
 """By ourselves, when they are needed."""
 
@@ -43,7 +45,7 @@ def _faults(section: Section, prefix: str) -> Iterator[tuple[str, object, str]]:
         elif isinstance(value, Path) and (fault := _fault(key, value)):
             yield prefix + key, value, fault
     source = getattr(section, "source", "")
-    if source.startswith("replay:") and (fault := _unreadable(Path(source.removeprefix("replay:")))):
+    if source.startswith("replay:") and (fault := _unreadable(Path(source.removeprefix("replay:")), None)):
         yield f"{prefix}source", source, fault
     cert, key_file = getattr(section, "cert_file", None), getattr(section, "key_file", None)
     if (
@@ -71,12 +73,15 @@ def _fault(key: str, path: Path) -> str | None:
             or (_no_authorities(path) if key == "ca_file" else None)
         )
     elif key in CONTENT:
-        return _unreadable(path) or ("is empty" if path.stat().st_size == 0 else None)
+        return _unreadable(path, MAX_CONTENT_BYTES) or ("is empty" if path.stat().st_size == 0 else None)
+    elif path.exists() and not (path.is_file() or path.is_dir()):
+        return IRREGULAR
     return None
 
 
-def _unreadable(path: Path) -> str | None:
+def _unreadable(path: Path, most_bytes: int | None = MAX_PEM_BYTES) -> str | None:
     try:
+        check_named(path, most_bytes)
         with path.open("rb"):
             return None
     except OSError as exc:

@@ -9,6 +9,7 @@ from agent.camera.imx500 import MODEL
 from agent.config.settings import MotionSettings
 from agent.doctor.report import Finding
 from agent.errors import CameraError, ClassifierError
+from agent.model.disk import check_named
 from agent.model.labels import WHOLE, Crop
 from agent.model.threads import call_in_thread
 from agent.motion.litert import LiteRt
@@ -37,8 +38,7 @@ def read_network(motion: MotionSettings) -> NetworkFacts:
     file = motion.network
     assert file is not None, "asked where one is set"
     try:
-        with file.open("rb"):
-            pass
+        check_named(file)
         if file.suffix == ".rpk":
             return NetworkFacts(_sensor_fault(picamera.attached()))
         assert motion.classes is not None, "the settings were checked"

@@ -23,6 +23,9 @@ from agent.errors import ConfigError
 log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 64 * 1024
+MAX_PEM_BYTES = 4 * 1024 * 1024
+"""All authorities that a system believes are a quarter of a MiB."""
+IRREGULAR = "it is a pipe or a device, and must be a regular file"
 WRITE_TRIES = 3
 LEGACY_AGE_S = 60.0
 """Temporary files of former releases are not locked: what is younger may still be written."""
@@ -146,13 +149,44 @@ def check_folder(folder: Path) -> None:
     tidy(folder)
 
 
-def check_file(file: Path, *, trusted_owner: bool = True, close: bool = False) -> None:
+def check_named(file: Path, most_bytes: int | None = None) -> None:
+    """Refuse what is there where a person named a file: a folder, a pipe, a device, or too much.
+
+    A pipe may never begin, and a device never end. Raises OSError.
+    """
+    _check_regular(file, file.stat(), most_bytes)
+
+
+def read_named(file: Path, most_bytes: int) -> tuple[os.stat_result, bytes]:
+    """What is in a file that a person named, and whose it is. Raises OSError as `check_named`."""
+    check_named(file, most_bytes)  # before it is opened: a device may do something then
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        _check_regular(file, status, most_bytes)
+        return status, stream.read(most_bytes)
+
+
+def _check_regular(file: Path, status: os.stat_result, most_bytes: int | None) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, IRREGULAR, str(file))
+    if most_bytes is not None and status.st_size > most_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {most_bytes // 1024} KiB", str(file))
+
+
+def check_file(
+    file: Path, *, trusted_owner: bool = True, close: bool = False, most_bytes: int | None = None
+) -> None:
     """Refuse a file or folder that others could have written; with `close`, they can read it no more either.
 
     A link is followed: a person named it. Raises ConfigError; what is not there is no fault.
     """
     try:
         status = file.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            _check_regular(file, status, most_bytes)
         folder = file if stat.S_ISDIR(status.st_mode) else file.parent
         trusted = _trusted(folder) if trusted_owner else None
         if fault := unsafe(file, status, trusted=trusted):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import ClassifierError
-from agent.model.labels import MAX_CLASSES, MAX_SIGHTINGS, Area, Crop, Sighting, labels_of, sighting
+from agent.model.disk import check_named, read_named
+from agent.model.labels import MAX_SIGHTINGS, Area, Crop, Sighting, labels_of, sighting
 
 MAX_SIDE_PX = 640
 MAX_BOXES = 1000
@@ -24,6 +25,7 @@ class LiteRt:
         try:
             from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415  # 60 MB, for who asks for it
 
+            check_named(file)
             # One thread: the others encode for who watches.
             self._interpreter: Any = Interpreter(model_path=str(file), num_threads=1)
             self._interpreter.allocate_tensors()
@@ -72,10 +74,7 @@ class LiteRt:
 
 
 def _read_classes(file: Path) -> list[str]:
-    with file.open("rb") as opened:
-        text = opened.read(MAX_CLASSES_BYTES + 1)
-    if len(text) > MAX_CLASSES_BYTES:
-        raise ValueError(f"{file} is longer than {MAX_CLASSES_BYTES} bytes: {MAX_CLASSES} names at most")
+    _, text = read_named(file, MAX_CLASSES_BYTES)
     return text.decode(errors="replace").splitlines()
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from agent.config import BrokerSettings
 from agent.errors import BrokerError, ConfigError
-from agent.model.disk import check_file
+from agent.model.disk import MAX_PEM_BYTES, check_file
 from agent.model.network_fault import network_fault
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -96,7 +96,7 @@ def make_tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
         return None
     try:
         for file in filter(None, (settings.ca_file, settings.cert_file, settings.key_file)):
-            check_file(file, trusted_owner=False)
+            check_file(file, trusted_owner=False, most_bytes=MAX_PEM_BYTES)
     except ConfigError as exc:
         raise BrokerError(f"broker: {exc}") from exc
     try:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from agent.config import PortalSettings
 from agent.errors import PortalError
-from agent.model.disk import check_file
+from agent.model.disk import MAX_PEM_BYTES, check_file
 from agent.portal.door import BACKLOG, KEEPALIVE_S, Door, http_log
 
 CLOSE_TIMEOUT_S = 1.0
@@ -73,7 +73,7 @@ def _tls(settings: PortalSettings) -> ssl.SSLContext | None:
     if settings.cert_file is None or settings.key_file is None:
         raise PortalError("portal.cert_file and portal.key_file: https needs both")
     for file in (settings.cert_file, settings.key_file):
-        check_file(file, trusted_owner=False)
+        check_file(file, trusted_owner=False, most_bytes=MAX_PEM_BYTES)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(settings.cert_file, settings.key_file)

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiosmtplib
 
 from agent.config import MailSettings, read_secret
+from agent.model.disk import MAX_PEM_BYTES, check_file
 from agent.portal.notify.outside import ChannelError
 from agent.portal.notify.words import Message
 
@@ -20,10 +21,12 @@ class Mail:
     """One server."""
 
     def __init__(self, settings: MailSettings) -> None:
-        """Raises ConfigError where the password cannot be read."""
+        """Raises ConfigError where the password or the authorities cannot be read."""
         self._settings = settings
         self._password = read_secret(settings.password_file) if settings.password_file else None
         ca_file: Path | None = settings.ca_file
+        if ca_file:
+            check_file(ca_file, trusted_owner=False, most_bytes=MAX_PEM_BYTES)
         self._tls = ssl.create_default_context(cafile=ca_file)
 
     async def send(self, address: str, message: Message, picture: bytes | None = None) -> None:

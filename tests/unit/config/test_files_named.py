@@ -2,15 +2,22 @@
 
 import os
 import subprocess
+import threading
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from agent.config import Settings, load
+from agent.camera.imx500 import _check_file
+from agent.config import Settings, load, read_password, read_secret
 from agent.config.files import CERTIFICATES, CONTENT, MADE, SECRETS, file_faults
-from agent.config.settings import section_of
-from agent.errors import ConfigError
+from agent.config.settings import Section, section_of
+from agent.errors import ConfigError, PinholeError
+from agent.model.disk import check_file
+from agent.motion.litert import _read_classes
+from agent.mqtt.endpoint import make_tls_context
+from agent.portal.listener import _tls
+from agent.portal.notify.mail import Mail
 from agent.signaling.enrolment import broker_settings
 from agent.signaling.identity import load_identity, load_or_make_key, save_portal_keys
 from agent.signaling.signing import SigningFolder
@@ -163,3 +170,108 @@ def test_a_state_folder_of_another_user_says_who_may(locked, read):
     with pytest.raises(ConfigError, match=r"Permission denied: run this as \w+") as caught:
         read(locked)
     assert str(locked) in str(caught.value)
+
+
+EVERY = (
+    ALL.replace(
+        "[portal]\n",
+        """[portal]
+database_url = "postgresql://u@h/n"
+database_password_file = "database-password"
+public_url = "https://cams.example.org"
+audit_file = "audit"
+state_dir = "portal"
+crl_file = "crl"
+cert_file = "portal.pem"
+key_file = "portal-key.pem"
+metrics_token_file = "token"
+""",
+    )
+    + """
+[portal.oidc]
+issuer = "https://example.org"
+client_id = "x"
+client_secret_file = "client-secret"
+[portal.mail]
+host = "localhost"
+sender = "a@example.org"
+user = "u"
+password_file = "mail-password"
+ca_file = "mail-ca.pem"
+[portal.upload]
+bucket = "bucket"
+access_key = "x"
+secret_file = "store-secret"
+[device]
+state_dir = "state"
+[record]
+folder = "recordings"
+"""
+)
+AT_START = {
+    "broker.password_file": lambda found: read_password(found.broker),
+    "broker.ca_file": lambda found: make_tls_context(found.broker),
+    "portal.cert_file": lambda found: _tls(found.portal),
+    "portal.audit_file": lambda found: check_file(found.portal.audit_file),
+    "portal.mail.ca_file": lambda found: Mail(found.portal.mail.model_copy(update={"password_file": None})),
+    "motion.classes": lambda found: _read_classes(found.motion.classes),
+    "motion.network": lambda found: _check_file(found.motion.network),
+}
+"""Who reads it when the program starts."""
+
+
+def every_path(section, prefix=""):
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if isinstance(value, Section):
+            yield from every_path(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            for index, one in enumerate(value):
+                yield from every_path(one, f"{prefix}{key}.{index}.") if isinstance(one, Section) else ()
+        elif isinstance(value, Path):
+            yield prefix + key, value
+
+
+@pytest.fixture(params=[os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def endless(request, settings, tmp_path):
+    """Settings that name, in place of each file, what never begins or never ends."""
+    found = settings(EVERY)
+    for _, path in every_path(found):
+        request.param(path)
+    request.param(tmp_path / "clip.mp4")
+    return found
+
+
+def test_a_file_that_never_ends_is_named_and_not_read(endless):
+    faults = dict(line.split(" = ") for line in file_faults(endless))
+    assert set(faults) == {key for key, _ in every_path(endless)} | {"camera.source"}
+    for fault in faults.values():
+        assert "it is a pipe or a device" in fault
+
+
+@pytest.mark.parametrize("key", AT_START)
+def test_a_program_that_starts_does_not_read_one_either(endless, key):
+    with pytest.raises((PinholeError, OSError), match="it is a pipe or a device"):
+        AT_START[key](endless)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_settings_that_never_end_are_refused(tmp_path, make):
+    make(tmp_path / "pinhole.toml")
+    with pytest.raises(ConfigError, match="it is a pipe or a device"):
+        load(tmp_path / "pinhole.toml")
+
+
+@pytest.mark.usefixtures("complete")
+def test_a_file_that_is_far_too_large_is_named_and_not_read(settings, tmp_path):
+    for name in ("password", "ca.pem", "n.tflite"):
+        os.truncate(tmp_path / name, 1 << 40)
+    assert keys(settings()) == ["broker.password_file", "broker.ca_file", "motion.network"]
+
+
+def test_a_secret_that_somebody_types_may_come_by_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "typed", 0o600)
+    writer = threading.Thread(target=(tmp_path / "typed").write_text, args=("correct horse\n",))
+    writer.start()
+    assert read_secret(tmp_path / "typed", is_typed=True) == "correct horse"
+    writer.join()
