@@ -16,6 +16,7 @@ from parts.notified import Told, receiver
 from parts.push_service import Browser
 from playwright.async_api import expect
 
+from agent.portal.notify import rulebook
 from agent.portal.notify.tables import NotifyDelivery, NotifyLook
 
 SUBSCRIBE = """(() => {
@@ -110,6 +111,24 @@ async def test_a_webhook_and_a_rule_are_made_by_keyboard_alone():
         await remove.press("Enter")
         await remove.or_(row.get_by_role("button", name="Press again to confirm")).press("Enter")
         await expect(page.get_by_text("There is no rule yet, so nothing is told.")).to_be_visible()
+
+
+async def test_a_rule_that_tells_nobody_is_not_saved_and_one_whose_channel_goes_says_so():
+    async with page_of_notifications() as (part, page, _service, _browser):
+        told = Told(part.accounts.store, part.accounts.seal)
+        rows = page.get_by_role("list", name="Rules").get_by_role("listitem")
+        await page.get_by_role("button", name="Add a rule").press("Enter")
+        await page.keyboard.type("Nights")
+        await expect(rows.get_by_text("have this browser told, or add a channel")).to_be_visible()
+        await rows.get_by_role("button", name="Save").press("Enter")
+        await expect(rows.get_by_text("This rule tells nobody: it has no channel.")).to_be_visible()
+        gone = told.channel("ann")
+        told.rule(gone, name="Days")
+        told.store.run_here(lambda db: rulebook.remove_channel(db, told.user("ann"), gone))
+        await page.reload()
+        await expect(rows.locator("summary").get_by_text("Days")).to_be_visible()
+        await expect(rows.get_by_text("This rule tells nobody: it has no channel.")).to_be_visible()
+        assert await faults(page) == []
 
 
 async def test_a_rule_that_is_edited_outlives_what_else_is_done_on_the_page():

@@ -487,6 +487,41 @@ async def test_over_the_dashboards_routes_a_user_is_told_by_a_webhook_and_the_lo
             assert acts == ["channel-added", "rule-set", "rule-snoozed", "rule-removed", "channel-removed"]
 
 
+async def test_a_rule_that_tells_nobody_says_so():
+    async with portal() as part, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        told = Told(part.accounts.store, part.accounts.seal)
+        await http.post(f"{part.url}/api/login", json={"user": USER, "password": PASSWORD})
+
+        async def untold():
+            [rule] = (await ask(http, part, ""))[1]["rules"]
+            return rule["untold"]
+
+        status, answer = await ask(http, part, "/rules", {"name": "x", "spec": {"kinds": ["motion"]}})
+        assert status == 400
+        assert "tells nobody: it has no channel" in answer["message"]
+        status, rule = await ask(http, part, "/rules", {"name": "x", "is_on": False, "spec": {}})
+        assert (status, await untold()) == (200, ""), "off, it is meant to"
+
+        channel, ann = told.channel(USER), told.user(USER)
+        spec = {"channels": [channel]}
+        assert (await ask(http, part, "/rules", {"id": rule["id"], "name": "x", "spec": spec}))[0] == 200
+        assert await untold() == ""
+        told.store.run_here(lambda db: setattr(rulebook.own_channel(db, ann, channel), "is_confirmed", False))
+        assert "enter the code" in await untold()
+        await ask(http, part, "/channels/remove", {"id": channel})
+        assert "it has no channel" in await untold()
+
+        part.desk.add_user("bob", "viewer", password=PASSWORD)
+        bobs = told.channel("bob", "https://hooks.example.org/b", is_open=True)
+        spec = {"escalation": {"channel": bobs}}
+        assert (await ask(http, part, "/rules", {"id": rule["id"], "name": "x", "spec": spec}))[0] == 200
+        assert await untold() == "", "somebody is told, later"
+        told.store.run_here(
+            lambda db: setattr(rulebook.own_channel(db, told.user("bob"), bobs), "is_open", False)
+        )
+        assert "it has no channel" in await untold()
+
+
 async def test_a_webhook_of_a_private_address_is_refused_unless_the_settings_allow_it():
     async with portal() as part, aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         await http.post(f"{part.url}/api/login", json={"user": USER, "password": PASSWORD})

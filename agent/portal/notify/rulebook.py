@@ -5,6 +5,7 @@ A user sees and changes their own. What leads to somebody, and what signs, is se
 
 import hashlib
 import json
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -24,6 +25,8 @@ MAX_CHANNELS, MAX_RULES = 16, 32
 """Of one user."""
 SHOWN_DELIVERIES = 50
 DEFAULT_NAME = "My cameras"
+UNTOLD = "This rule tells nobody: it has no channel."
+UNCONFIRMED = "This rule tells nobody yet: enter the code that was mailed to its address."
 KINDS = ("push", "mail", "webhook", "service")
 
 
@@ -42,7 +45,7 @@ def views(db: Session, user_id: int, access: Access) -> dict[str, Any]:
     return {
         "channels": [_channel(one) for one in channels],
         "others": [{"id": one.id, "user": name, "name": one.name, "kind": one.kind} for one, name in others],
-        "rules": [_rule(one) for one in rules],
+        "rules": [_rule(one, channels, {other.id for other, _ in others}) for one in rules],
         "groups": groups_of(db, user_id, access),
         "deliveries": _deliveries(db, [one.id for one in channels]),
     }
@@ -63,6 +66,8 @@ def put_rule(
     """Make a rule, or say it anew; returns its number. Raises AccountError."""
     name = _clean(name)
     _check(db, user_id, access, spec)
+    if is_on and not spec.channels and spec.escalation is None:
+        raise AccountError(f"{UNTOLD} Choose where it tells you, or turn the rule off.")
     if rule_id is None:
         count = select(func.count()).select_from(NotifyRule).where(NotifyRule.user_id == user_id)
         if (db.scalar(count) or 0) >= MAX_RULES:
@@ -212,13 +217,24 @@ def _channel(row: NotifyChannel) -> dict[str, Any]:
     return {name: getattr(row, name) for name in (*names, "failing_since", "error", "key")}
 
 
-def _rule(row: NotifyRule) -> dict[str, Any]:
+def _rule(row: NotifyRule, own: Sequence[NotifyChannel], others: Collection[int]) -> dict[str, Any]:
     """One that cannot be read stands there as off, so that it can be set anew or removed."""
     spec = read_spec(row.spec, row.id)
+    is_on = row.is_on and spec is not None
     return {
-        "id": row.id, "name": row.name, "is_on": row.is_on and spec is not None,
-        "snoozed_until": row.snoozed_until, "spec": (spec or RuleSpec()).model_dump(mode="json"),
+        "id": row.id, "name": row.name, "is_on": is_on, "snoozed_until": row.snoozed_until,
+        "untold": _untold(spec, own, others) if is_on and spec else "",
+        "spec": (spec or RuleSpec()).model_dump(mode="json"),
     }  # fmt: skip
+
+
+def _untold(spec: RuleSpec, own: Sequence[NotifyChannel], others: Collection[int]) -> str:
+    """Why nobody is told; empty where somebody is. Channels go, and another user's may be closed again."""
+    wanted = {*spec.channels, *([spec.escalation.channel] if spec.escalation else [])}
+    chosen = [one for one in own if one.id in wanted]
+    if any(one.is_confirmed for one in chosen) or (spec.escalation and spec.escalation.channel in others):
+        return ""
+    return UNCONFIRMED if chosen else UNTOLD
 
 
 def _deliveries(db: Session, channels: list[int]) -> list[dict[str, Any]]:

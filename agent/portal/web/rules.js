@@ -1,7 +1,7 @@
 // The editor of one rule: which cameras and events, when, how often, and where it is told.
 
 import { post } from "./api.js";
-import { el } from "./dom.js";
+import { el, icon } from "./dom.js";
 import { choice, confirmed, field, form } from "./form.js";
 import { moment } from "./format.js";
 
@@ -57,7 +57,9 @@ export function ruleRow(rule, about, reload, isOpen) {
   const cooldown = selected("The same again", `rule-cooldown-${id}`, COOLDOWNS, spec.cooldown_s);
   const digest = selected("Told", `rule-digest-${id}`, DIGESTS, spec.digest_s);
   const away = selected("A camera that is offline", `rule-away-${id}`, AWAY, spec.offline_for_s);
-  const channels = checks("Told where", `rule-channels-${id}`, about.channels.map((one) => [one.id, one.name]), spec.channels);
+  const channels = checks("Told where", `rule-channels-${id}`, about.channels.map((one) => [one.id, one.name]), spec.channels,
+    about.channels.length ? null : "Nowhere so far: have this browser told, or add a channel, both above.");
+  channels.hidden = false;
   const others = [...about.channels.map((one) => [one.id, one.name]), ...about.others.map((one) => [one.id, `${one.user}: ${one.name}`])];
   const escalate = selected("Where nobody looks", `rule-escalate-${id}`, [["", "Nobody else is told"], ...others.map(([value, words]) => [value, `Tell ${words}`])], spec.escalation?.channel ?? "");
   const after = selected("After", `rule-after-${id}`, ESCALATIONS, spec.escalation?.after_s ?? 600);
@@ -90,17 +92,17 @@ export function ruleRow(rule, about, reload, isOpen) {
     el("button", { type: "button", class: "button", onclick: () => act("snooze", { seconds: isSnoozed ? 0 : 3600 }) }, isSnoozed ? "End the snooze" : "Snooze for an hour"),
     el("button", { type: "button", class: "button danger", onclick: (event) => confirmed(event.target, () => act("rules/remove", {})) }, "Remove this rule"),
   );
+  const untold = rule.untold && el("p", { class: "warning" }, icon("alert"), el("span", {}, rule.untold));
   const state = isSnoozed ? `snoozed until ${moment(rule.snoozed_until)}` : rule.is_on ? inWords(spec, about) : "off";
   const summary = el("summary", {}, el("strong", {}, rule.name || "A new rule"), el("span", { class: "hint" }, state));
-  const row = el("li", { "data-rule": id, "data-edited": rule.id ? null : "" }, el("details", { open: isOpen }, summary, el("div", { class: "editor rule" }, el("p", { class: "hint" }, `Times are of ${spec.zone}. Until before From is the next day.`), editor, acts)));
+  const row = el("li", { "data-rule": id, "data-edited": rule.id ? null : "" }, untold, el("details", { open: isOpen }, summary, el("div", { class: "editor rule" }, el("p", { class: "hint" }, `Times are of ${spec.zone}. Until before From is the next day.`), editor, acts)));
   editor.addEventListener("input", () => (row.dataset.edited = ""));
   return row;
 }
 
-function inWords({ kinds, at_least: atLeast, cameras, groups, channels }, about) {
+function inWords({ kinds, at_least: atLeast, cameras, groups }, about) {
   const least = { error: "errors", warning: "warnings and errors", info: "everything" }[atLeast];
   const what = [...kinds.map((kind) => about.kinds[kind] ?? kind), least].filter(Boolean).join(", ") || "everything";
   const where = cameras.length + groups.length ? `${cameras.length + groups.length} chosen` : "all cameras";
-  const count = channels.filter((id) => about.channels.some((one) => one.id === id)).length;
-  return `${what} · ${where}${count ? "" : " · told nowhere"}`;
+  return `${what} · ${where}`;
 }
