@@ -60,7 +60,12 @@ class Emulator:
     late_packets: int = 0
 
     def on_command(self, command: dict[str, Any], now_ns: int) -> dict[str, Any]:
-        """Carry out {"change": …}, {"plan": …} or {"passages": file}. Raises ShapeError, KeyError."""
+        """Carry out {"change": …}, {"plan": …}, {"passages": file} or what is in {"file": file}.
+
+        Raises ShapeError, KeyError.
+        """
+        if "file" in command:
+            command = json.loads(Path(command["file"]).read_text())
         if "passages" in command:
             passages = {name: [astuple(p) for p in one.passages] for name, one in self.directions.items()}
             Path(command["passages"]).write_text(json.dumps(passages))

@@ -62,8 +62,10 @@ class Link:
 
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         data = json.dumps(command, separators=(",", ":")).encode()
-        if len(data) > MAX_COMMAND_BYTES:
-            raise LabError("too much at once: give a long trace at the start")
+        if len(data) > MAX_COMMAND_BYTES:  # a trace of a fast link
+            file = self.process.log_file.with_name("command.json")
+            file.write_bytes(data)
+            data = json.dumps({"file": str(file)}).encode()
         try:
             self.control.send(data)
             reply: dict[str, Any] = json.loads(self.control.recv(MAX_COMMAND_BYTES))

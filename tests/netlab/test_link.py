@@ -7,7 +7,7 @@ from netlab.internet import internet
 from netlab.namespaces import LabError
 from netlab.plan import SERVER_IP, Plan
 from netlab.shape import Burst, Shape, random_trace
-from netlab.traffic import receiving, send
+from netlab.traffic import receiving, send, start_upload
 
 pytestmark = pytest.mark.usefixtures("can_emulate")
 
@@ -43,6 +43,38 @@ def test_delay_and_jitter_are_as_asked_and_order_is_kept():
     assert max(received.delays_ms) - min(received.delays_ms) > 15
 
 
+def test_a_policer_passes_its_rate_without_a_wait_and_loses_the_rest():
+    with uplink(Shape(rate_bps=1.5e6, bucket_bytes=30_000)) as lab:
+        with receiving(lab) as received:
+            send(lab, "device", SERVER_IP, count=500, interval_us=4000)  # 3 Mb/s for 2 s
+        counters, passages = lab.link.statistics().uplink, lab.link.passages()["uplink"]
+    assert received.numbers[:20] == list(range(20)), "the bucket was full"
+    assert 150 < len(received.numbers) < 450
+    assert counters.overflow_packets == counters.in_packets - counters.out_packets > 0
+    assert not any(one.waited_ns for one in passages)
+
+
+def test_an_upload_takes_what_the_link_has():
+    with uplink(Shape(rate_bps=3e6, queue_bytes=60_000, delay_ms=20)) as lab:
+        upload = start_upload(lab, "device", "server", SERVER_IP)
+        with receiving(lab):
+            send(lab, "device", SERVER_IP, count=250, interval_us=12_000)  # 1 Mb/s for 3 s
+        counters = lab.link.statistics().uplink
+        arrived = upload.arrived()
+    assert counters.max_queue_bytes > 30_000
+    (first_s, _), (last_s, _) = arrived[0], arrived[-1]
+    assert 60_000 < sum(size for _, size in arrived[1:]) < 3e6 / 8 * (last_s - first_s) + 60_000
+
+
+def test_an_upload_that_fails_says_so():
+    with uplink(Shape()) as lab:
+        upload = start_upload(lab, "device", "server", SERVER_IP)
+        upload.taker.stop()
+        upload.sender.popen.wait(20)
+        with pytest.raises(LabError, match="ended by itself"):
+            upload.arrived()
+
+
 def test_only_the_direction_that_was_asked_is_delayed():
     with uplink(Shape(delay_ms=100)) as lab, receiving(lab, "device") as received:
         send(lab, "server", "198.51.100.10", count=50, interval_us=2000)
@@ -67,6 +99,26 @@ def test_a_trace_gives_what_it_holds():
     with uplink(Shape(trace=trace, queue_bytes=30_000)) as lab, receiving(lab) as received:
         send(lab, "device", SERVER_IP, count=1500, interval_us=1333)  # 9 Mb/s for 2 s
     assert rate_bps(received) == pytest.approx(len(trace) * 1500 * 8 / 2, rel=0.15)
+
+
+def test_a_long_trace_may_come_while_packets_flow():
+    trace = tuple(range(1, 60_000))
+    with uplink(Shape(rate_bps=1e6)) as lab:
+        lab.link.change("uplink", rate_bps=None, trace=trace)
+        with receiving(lab) as received:
+            send(lab, "device", SERVER_IP, count=500, interval_us=1500)  # 8 of 12 Mb/s
+    assert len(received.numbers) == 500
+
+
+def test_one_direction_may_lose_alone():
+    with uplink(Shape()) as lab:
+        lab.link.change("downlink", loss=0.3)
+        with receiving(lab) as up:
+            send(lab, "device", SERVER_IP, count=500, size_bytes=100, interval_us=500)
+        with receiving(lab, "device") as down:
+            send(lab, "server", "198.51.100.10", count=1000, size_bytes=100, interval_us=500)
+    assert len(up.numbers) == 500
+    assert 0.2 < 1 - len(down.numbers) / 1000 < 0.4
 
 
 def test_an_outage_comes_and_goes_while_packets_flow():
