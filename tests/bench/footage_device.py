@@ -59,10 +59,15 @@ class FootageCamera:
             worker.stop()
 
 
+def opener(footage, targets):
+    """In the place of `agent.camera.select.open_camera`; the settings alone matter here."""
+    return lambda settings, *_: FootageCamera(footage, targets, settings)
+
+
 if __name__ == "__main__":
     *flags, footage, targets, settings_file = map(Path, sys.argv[1:])
     if flags:
         LaneControl.offer_parity = lambda _: None
-    agent.app.open_camera = lambda settings: FootageCamera(footage, targets, settings)
+    agent.app.open_camera = opener(footage, targets)
     sys.argv = ["pinhole", "run", "--config", str(settings_file)]
     cli.main()

@@ -1,11 +1,15 @@
 """The arithmetic of `scripts/bench link`, on made-up recordings."""
 
+import inspect
+
 import pytest
 from bench.figures import Recording, Viewing, figures, ssim
+from bench.footage_device import opener
 from bench.scenarios import SCENARIOS, Scenario
 from bench.scene import index_of, stamp_of, tick_of
 from netlab.shape import Shape
 
+from agent.camera.select import open_camera
 from agent.model import stamp
 
 PACKET = {"bytesReceived": 1100, "headerBytesReceived": 62, "packetsReceived": 1}  # 1200 on the wire
@@ -41,6 +45,13 @@ def test_an_outage_carries_nothing_and_a_step_is_judged_once_it_may_have_settled
     assert scenario.capacity_bits(0, 30) == pytest.approx(30e6)
     phases = figures(Recording(scenario, "ours", [viewing_at(1e6, 30)]))["phases"]
     assert [one["settled"] for one in phases] == pytest.approx([0.5, 1.0], abs=0.02)
+
+
+def test_our_agent_opens_the_footage_as_it_opens_a_camera(tmp_path):
+    footage = tmp_path / "footage.yuv"
+    footage.write_bytes(b"\0")
+    arguments = [None] * len(inspect.signature(open_camera).parameters)
+    assert opener(footage, tmp_path / "targets")(*arguments).kind == "replay"
 
 
 def test_a_trace_carries_1500_bytes_a_line_and_starts_over():
