@@ -1,6 +1,7 @@
 """From what a viewer and the link noted to the figures of `scripts/bench link`. Pure."""
 
 import bisect
+import statistics
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -12,7 +13,11 @@ from agent.model import stamp
 
 UP_S, DOWN_S = 5.0, 1.0
 """After a step up and a step down the rate has so long to settle."""
+LEAST_S = 1.0
+"""A phase that has less than this once settled says nothing."""
 SETTLED = 0.85
+MIN_BPS = 20_000
+"""Less than the least that any of the senders aims at: what is below has not sent."""
 WIRE_BYTES = 28 + 10
 """Of each packet beyond what Chromium counts: IPv4, UDP and the SRTP tag."""
 
@@ -38,7 +43,13 @@ class Recording:
     waits: list[tuple[float, int, float]] = field(default_factory=list)
     """Packets that passed the bottleneck: (when, bytes, ms in the queue)."""
     targets: list[tuple[float, int]] = field(default_factory=list)
+    upload: list[tuple[float, int]] = field(default_factory=list)
+    """What came of the TCP upload beside: (when, bytes since the one before)."""
     overflow_packets: int = 0
+    came_packets: int = 0
+    """To the uplink, from whomever, once settled."""
+    lost_packets: int = 0
+    """Of them: by chance, or for want of room."""
     receive_errors: int = 0
     """Datagrams that coturn's host dropped because a socket's buffer was full."""
     fault: str = ""
@@ -100,19 +111,39 @@ def figures(recording: Recording) -> dict:
     capacity = scenario.capacity_bits(start_s, stop_s)
     received = sum(arrived_bits(one, start_s, stop_s) for one in recording.viewings)
     waits = [wait_ms for at_s, _, wait_ms in recording.waits if start_s <= at_s < stop_s]
+    viewers = [_viewer(one, start_s, stop_s) for one in recording.viewings]
+    upload_bps = (
+        8 * sum(size for at_s, size in recording.upload if start_s <= at_s < stop_s) / (stop_s - start_s)
+    )
     return {
         "scenario": scenario.name,
         "sender": recording.sender,
-        "fault": recording.fault,
+        "fault": recording.fault or _fault(scenario, viewers, upload_bps),
         "capacity_bps": round(capacity / (stop_s - start_s)),
         "utilisation": round(received / capacity, 3),
         "queue_p50_ms": _rounded(share(waits, 0.5)),
         "queue_p95_ms": _rounded(share(waits, 0.95)),
+        "lost": round(recording.lost_packets / max(1, recording.came_packets), 4),
+        "upload_bps": None if scenario.upload_s is None else round(upload_bps),
         "overflow_packets": recording.overflow_packets,
         "receive_errors": recording.receive_errors,
-        "phases": _phases(recording) if scenario.changes else [],
-        "viewers": [_viewer(one, start_s, stop_s) for one in recording.viewings],
+        "phases": _phases(recording) if scenario.changes and recording.viewings else [],
+        "viewers": viewers,
     }
+
+
+def _fault(scenario: Scenario, viewers: list[dict], upload_bps: float) -> str:
+    """Why there is nothing to measure; empty where there is."""
+    for number, one in enumerate(viewers, 1):
+        if "fault" in one:
+            return f"viewer {number}: {one['fault']}"
+        if one["received_bps"] < MIN_BPS or not one["fps"]:
+            return (
+                f"viewer {number} got {one['received_bps'] / 1e3:.0f} kb/s and {one['fps']} pictures a second"
+            )
+    if scenario.upload_s is not None and upload_bps < MIN_BPS:
+        return f"the upload beside got {upload_bps / 1e3:.0f} kb/s"
+    return ""
 
 
 def _viewer(viewing: Viewing, start_s: float, stop_s: float) -> dict:
@@ -155,8 +186,8 @@ def _phases(recording: Recording) -> list[dict]:
     viewing, phases, before = recording.viewings[0], [], 0.0
     for since_s, until_s, shape in recording.scenario.phases:
         rate = shape.rate_bps if shape.is_up else 0.0
-        if rate:
-            settle_s = UP_S if rate > before else DOWN_S
+        settle_s = UP_S if rate and rate > before else DOWN_S
+        if rate and until_s - since_s >= settle_s + LEAST_S:
             bits = arrived_bits(viewing, since_s + settle_s, until_s)
             waits = [w for at_s, _, w in recording.waits if since_s + settle_s <= at_s < until_s]
             phases.append(
@@ -179,6 +210,40 @@ def _reached(viewing: Viewing, since_s: float, until_s: float, bps: float) -> fl
             return round(at_s + 0.5 - since_s, 1)
         at_s += 0.1
     return None
+
+
+def columns(row: dict, index: int) -> dict[str, float | None]:
+    """What the table shows of one viewer of a run, in the units of its head."""
+    one = row["viewers"][index]
+    link = {
+        "used\n%": 100 * row["utilisation"],
+        "queue p95\nms": row["queue_p95_ms"],
+        "lost\n%": 100 * row["lost"],
+        "TCP\nkb/s": None if row["upload_bps"] is None else row["upload_bps"] / 1e3,
+    }
+    viewer = {
+        "delay p50\nms": one["delay_p50_ms"],
+        "p95\nms": one["delay_p95_ms"],
+        "freezes\n": one["freezes"],
+        "frozen\ns": one["frozen_s"],
+        "longest\ns": one["longest_gap_s"],
+        "fps\n": one["fps"],
+        "media\nkb/s": one["media_bps"] / 1e3,
+        "repair\nkb/s": (one["resent_bps"] + one["fec_bps"]) / 1e3,
+        "SSIM\n": one["ssim"],
+        "p5\n": one["ssim_p5"],
+        "height\npx": one["height_px"],
+    }
+    return (link if index == 0 else dict.fromkeys(link)) | viewer
+
+
+def middle(runs: list[dict[str, float | None]]) -> dict[str, tuple[float, float, float] | None]:
+    """Of each figure the median, the least and the greatest; None where no run has it."""
+    found: dict[str, tuple[float, float, float] | None] = {}
+    for name in runs[0]:
+        values = [value for run in runs if (value := run[name]) is not None]
+        found[name] = (statistics.median(values), min(values), max(values)) if values else None
+    return found
 
 
 def delay_ms(shown_ms: float, stamp_ms: int | None) -> float | None:

@@ -1,56 +1,68 @@
 """The stream on a bad link, in numbers and pictures: ours, headless Chromium's, stock aiortc's, in turn.
 
 Chromium watches the dashboard behind an emulated uplink; all senders show the same footage. Plots go to
-`.artifacts/bench/link-<scenario>.png`.
+`.artifacts/bench/link-<scenario>.png`. A sender that did not send is a fault, and the exit code is 1.
+
+What `scripts/bench simulated` also has goes by the same name there: jitter, policers, uploads and so on.
 """
 
 import argparse
 import asyncio
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from bench.figures import figures
+from bench.figures import columns, figures, middle
 from bench.link_run import SENDERS, run
 from bench.plots import plot
 from bench.scenarios import SCENARIOS, recorded
 from bench.scene import Scene, write
 from netlab.link import missing as no_link
 from netlab.namespaces import missing as no_lab
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 USUAL = ("ours", "chromium", "aiortc")
+WIDTH = 190
+"""In columns: a narrower terminal would cut the figures of the table."""
+DIGITS = {
+    "frozen": 1, "longest": 2, "fps": 1, "lost": 1, "SSIM": 3, "p5": 3, "85 %": 1,
+}  # fmt: skip
 PLOTS = Path(__file__).parents[2] / ".artifacts" / "bench"
 
 
 async def main(options, console):
     chosen = _choose(options)
-    jobs = [(scenario, sender) for scenario in chosen for sender in options.sender or USUAL]
+    jobs = [
+        (scenario, number, sender)
+        for scenario in chosen
+        for number in range(options.rounds)
+        for sender in options.sender or USUAL
+    ]
     recordings, rows = {}, []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         tempfile.TemporaryDirectory(prefix="pinhole-bench-") as folder,
-        Progress(*columns, console=console, transient=True) as progress,
+        Progress(*bars, console=console, transient=True) as progress,
     ):
         footage = write(Path(folder) / "footage.yuv")
         scene = Scene(footage)
         task = progress.add_task("", total=len(jobs))
-        for scenario, sender in jobs:
+        for scenario, number, sender in jobs:
             progress.update(task, description=f"{scenario.name}, {sender}")
             recording = await run(scenario, sender, footage, scene, logs=options.logs)
             recordings.setdefault(scenario.name, []).append(recording)
-            rows.append(figures(recording))
+            rows.append({"round": number + 1, **figures(recording)})
             if not console.is_terminal:
                 print(json.dumps(rows[-1]), flush=True)
             progress.advance(task)
     for name, those in recordings.items():
         if played := [one for one in those if one.viewings]:
             plot(played, options.plots / f"link-{name}.png")
-    console.print(_table(rows))
-    if any(row["phases"] for row in rows):
-        console.print(_phase_table(rows))
+    show(rows, console)
     console.print(f"plots: {options.plots}/link-*.png")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
@@ -71,55 +83,67 @@ def _shortened(scenario, seconds):
     if seconds is None:
         return scenario
     changes = tuple(change for change in scenario.changes if change[0] < seconds)
-    return type(scenario)(
-        **{name: getattr(scenario, name) for name in scenario.__slots__}
-        | {"seconds": seconds, "changes": changes}
-    )
+    return replace(scenario, seconds=seconds, changes=changes)
 
 
-def _table(rows):
-    table = Table(
-        title="The stream on the link, after the first 5 s",
-        caption="used: received of the capacity; delay: stamp in the picture to frame callback; "
-        "frozen as Chromium counts; queue: of each packet at the bottleneck; "
-        "media: without repairs; SSIM against the source",
+def show(rows, console):
+    """The tables: of several rounds the medians, and below them from the least to the greatest."""
+    viewers, steps = {}, {}
+    for row in rows:
+        run = row["scenario"], row["sender"]
+        for index in range(0 if row["fault"] else len(row["viewers"])):
+            name = run if index == 0 else ("", f"viewer {index + 1}")
+            viewers.setdefault((*run, index), (name, []))[1].append(columns(row, index))
+        for one in row["phases"]:
+            name = f"{run[0]}, {one['from_s']:g} s, {one['rate_bps'] / 1e6:g} Mb/s", run[1]
+            figures_of = {
+                "settled\n%": 100 * one["settled"],
+                "85 %\nafter s": one["reached_s"],
+                "queue p95\nms": one["queue_p95_ms"],
+            }
+            steps.setdefault(name, (name, []))[1].append(figures_of)
+    _print(
+        console,
+        viewers,
+        "The stream on the link, after the first 5 s",
+        "used: received of the capacity; delay: stamp in the picture to frame callback; frozen as Chromium "
+        "counts, longest: between two pictures; queue: of each packet at the bottleneck; lost: of all on the "
+        "uplink; TCP: an upload beside; media: without repairs; SSIM against the source",
     )
-    names = "used,delay p50,p95,freezes,frozen,fps,queue p95,media,repair,SSIM,p5,height"
-    for column in ("scenario", "sender", *names.split(",")):
-        table.add_column(column, justify="left" if column in ("scenario", "sender") else "right")
+    _print(
+        console,
+        steps,
+        "Steps",
+        "settled: of the rate, from 5 s after a step up and 1 s after a step down; no time: never",
+    )
     for row in rows:
         if row["fault"]:
-            table.add_row(row["scenario"], row["sender"], row["fault"], style="red")
-            continue
-        for index, one in enumerate(row["viewers"]):
-            used = f"{100 * row['utilisation']:.0f} %" if index == 0 else ""
-            first = (row["scenario"], row["sender"]) if index == 0 else ("", f"viewer {index + 1}")
-            if "fault" in one:
-                table.add_row(*first, one["fault"], style="red")
-                continue
-            table.add_row(
-                *first, used, f"{one['delay_p50_ms']} ms", f"{one['delay_p95_ms']} ms", str(one["freezes"]),
-                f"{one['frozen_s']} s", str(one["fps"]), f"{row['queue_p95_ms']} ms" if index == 0 else "",
-                f"{one['media_bps'] / 1e3:.0f} kb/s", f"{(one['resent_bps'] + one['fec_bps']) / 1e3:.0f}",
-                str(one["ssim"]), str(one["ssim_p5"]), str(one["height_px"]),
-            )  # fmt: skip
-    return table
+            console.print(
+                f"{row['scenario']}, {row['sender']}, round {row['round']}: {row['fault']}", style="red"
+            )
 
 
-def _phase_table(rows):
-    table = Table(
-        title="Steps", caption="settled: of the rate, from 5 s after a step up and 1 s after a step down"
-    )
-    for column in ("scenario", "sender", "from", "rate", "settled", "85 % after", "queue p95"):
-        table.add_column(column, justify="left" if column in ("scenario", "sender") else "right")
-    for row in rows:
-        for one in row["phases"]:
-            reached = "never" if one["reached_s"] is None else f"{one['reached_s']} s"
-            table.add_row(
-                row["scenario"], row["sender"], f"{one['from_s']:g} s", f"{one['rate_bps'] / 1e6:g} Mb/s",
-                f"{100 * one['settled']:.0f} %", reached, f"{one['queue_p95_ms']} ms",
-            )  # fmt: skip
-    return table
+def _print(console, groups, title, caption):
+    """`groups`: ((scenario, sender), runs), by what they have in common."""
+    if not groups:
+        return
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    names = next(iter(groups.values()))[1][0]
+    for name in ("scenario", "sender", *names):
+        table.add_column(name, justify="right" if name in names else "left", no_wrap=True)
+    for name, runs in groups.values():
+        found = middle(runs)
+        table.add_row(*name, *(_text(key, one and one[:1]) for key, one in found.items()))
+        if len(runs) > 1:
+            ranges = (_text(key, one and one[1:]) for key, one in found.items())
+            table.add_row("", f"of {len(runs)}", *ranges, style="dim")
+    console.print(table)
+
+
+def _text(name, values):
+    """One number, or the two of a range."""
+    digits = DIGITS.get(name.split("\n")[0], 0)
+    return "-".join(dict.fromkeys(f"{value:.{digits}f}" for value in values or ()))
 
 
 def parse():
@@ -129,19 +153,28 @@ def parse():
     names = [one.name for one in SCENARIOS]
     parser.add_argument(
         "--scenario",
-        action="append",
+        action="extend",
+        nargs="+",
         choices=names,
-        help="may be given several times; else all but the long ones",
+        metavar="NAME",
+        help=f"of {', '.join(names)}; else all but the long ones",
     )
     parser.add_argument(
         "--sender",
-        action="append",
+        action="extend",
+        nargs="+",
         choices=list(SENDERS),
-        help=f"may be given several times; else {', '.join(USUAL)}; no-parity is ours without FEC",
+        help=f"else {', '.join(USUAL)}; no-parity is ours without FEC",
     )
+    parser.add_argument("--rounds", type=int, default=1, help="of all senders in turn, in each scenario")
     parser.add_argument("--seconds", type=float, help="of each run, instead of the scenario's own")
     parser.add_argument(
-        "--trace", type=Path, action="append", metavar="FILE", help="a recorded link in mahimahi's format"
+        "--trace",
+        type=Path,
+        action="extend",
+        nargs="+",
+        metavar="FILE",
+        help="recorded links in mahimahi's format; alone, or beside the scenarios that are named",
     )
     parser.add_argument("--long", action="store_true", help="with the scenarios that take ten minutes")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -151,7 +184,7 @@ def parse():
 
 
 if __name__ == "__main__":
-    terminal = Console(width=None if Console().is_terminal else 180)
+    terminal = Console(width=max(WIDTH, Console().width))
     if reason := no_lab() or no_link():
         terminal.print(f"link: {reason}", style="red")
         raise SystemExit(2)

@@ -14,9 +14,10 @@ from bench.scene import HEIGHT_PX, WIDTH_PX
 from netlab.frames import watch_peers
 from netlab.internet import internet
 from netlab.namespaces import LabError
-from netlab.plan import HOSTS, Plan, hosts_file
+from netlab.plan import HOSTS, SERVER_IP, Plan, hosts_file
 from netlab.servers import start_service
-from netlab.shape import Shape
+from netlab.shape import Counters, Shape
+from netlab.traffic import Upload, start_upload
 from netlab.viewer import play, viewing
 from playwright.async_api import Error as PlaywrightError
 
@@ -39,11 +40,7 @@ async def run(
     """Build the network, play, let the scenario happen. A LabError becomes part of the result."""
     recording = Recording(scenario, sender, [])
     nat = "symmetric" if scenario.is_relayed else "port-restricted"
-    # A trace begins with the first picture.
-    first = (
-        scenario.uplink.changed(trace=None, rate_bps=FIRST_BPS) if scenario.uplink.trace else scenario.uplink
-    )
-    plan = Plan(nat, nat, uplink=first, downlink=Shape(delay_ms=scenario.uplink.delay_ms))
+    plan = Plan(nat, nat, uplink=_calm(scenario.uplink), downlink=_calm(scenario.feedback))
     try:
         with internet(plan) as lab:
             targets = lab.spaces.folder / "targets"
@@ -57,8 +54,22 @@ async def run(
                 if logs:
                     _keep(logs / f"{scenario.name}-{sender}.log", service.agent.log())
     except (LabError, PlaywrightError) as exc:
-        recording.fault = str(exc).splitlines()[0]
+        recording.fault = brief(str(exc))
+        if logs:
+            _keep(logs / f"{scenario.name}-{sender}-fault.log", str(exc))
     return recording
+
+
+def _calm(shape: Shape) -> Shape:
+    """Until the first picture, with which traces and losses begin."""
+    rate_bps = FIRST_BPS if shape.trace else shape.rate_bps
+    return shape.changed(trace=None, rate_bps=rate_bps, loss=0.0, burst=None)
+
+
+def brief(text: str) -> str:
+    """The first line, and the last one that says something: of a program's log that is its exception."""
+    lines = [line.strip() for line in text.splitlines() if re.search("[a-z]", line)] or [text]
+    return " … ".join(dict.fromkeys((lines[0], lines[-1])))
 
 
 async def _view(recording: Recording, lab, service, targets: Path, scene) -> None:
@@ -73,15 +84,21 @@ async def _view(recording: Recording, lab, service, targets: Path, scene) -> Non
             await watch_peers(page)
         await asyncio.gather(*(play(page) for page in pages))
         start_s = time.time()
-        if scenario.uplink.trace:
-            lab.link.change("uplink", rate_bps=None, trace=scenario.uplink.trace)
+        for side, shape in (("uplink", scenario.uplink), ("downlink", scenario.feedback)):
+            lab.link.change(
+                side, rate_bps=shape.rate_bps, trace=shape.trace, loss=shape.loss, burst=shape.burst
+            )
         if scenario.changes:
             lab.link.plan([(at_s, "uplink", change) for at_s, change in scenario.changes])
         options = {"statsEveryMs": STATS_EVERY_MS, "shotEveryMs": SHOT_EVERY_MS}
         for page in pages:
             await page.evaluate(_PROBE, options)
         errors = _receive_errors(lab)
-        await asyncio.sleep(start_s + scenario.seconds + 0.5 - time.time())
+        upload = await _upload(lab, scenario, start_s)
+        await _sleep_until(start_s + SETTLE_S)
+        before = lab.link.statistics().uplink
+        await _sleep_until(start_s + scenario.seconds + 0.5)
+        after = lab.link.statistics().uplink
         recording.receive_errors = _receive_errors(lab) - errors
         recording.viewings = [await _collect(page, start_s, scene) for page in pages]
     offset_s = time.time() - time.monotonic() - start_s
@@ -89,8 +106,27 @@ async def _view(recording: Recording, lab, service, targets: Path, scene) -> Non
         (one.at_ns / 1e9 + offset_s, one.size_bytes, one.waited_ns / 1e6)
         for one in lab.link.passages()["uplink"]
     ]
-    recording.overflow_packets = lab.link.statistics().uplink.overflow_packets
+    recording.overflow_packets = after.overflow_packets
+    recording.came_packets = after.in_packets - before.in_packets
+    recording.lost_packets = _lost(after) - _lost(before)
+    if upload:
+        recording.upload = [(at_s + offset_s, size_bytes) for at_s, size_bytes in upload.arrived()]
     recording.targets = _read_targets(targets, start_s)
+
+
+async def _upload(lab, scenario: Scenario, start_s: float) -> Upload | None:
+    if scenario.upload_s is None:
+        return None
+    await _sleep_until(start_s + scenario.upload_s)
+    return start_upload(lab, "device", "server", SERVER_IP)
+
+
+def _lost(counters: Counters) -> int:
+    return counters.lost_packets + counters.overflow_packets
+
+
+async def _sleep_until(unix_s: float) -> None:
+    await asyncio.sleep(unix_s - time.time())
 
 
 def _read_targets(file: Path, start_s: float) -> list[tuple[float, int]]:

@@ -35,6 +35,12 @@ def plot(recordings: list[Recording], path: Path) -> None:
                 linewidth=1,
                 label="encoder target",
             )
+        if recording.upload:
+            beside = [0.0] * len(times)
+            for at, size in recording.upload:
+                if 0 <= at < scenario.seconds:
+                    beside[min(len(times) - 1, int(at / BIN_S))] += size * 8 / BIN_S / 1e6
+            rates.step(times, beside, where="post", color="#c44e52", linewidth=1, label="upload beside")
         for index, viewing in enumerate(recording.viewings):
             color = _COLORS[index % len(_COLORS)]
             arrived = [arrived_bits(viewing, at, at + BIN_S) / BIN_S / 1e6 for at in times]

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netlab.shape import OPPORTUNITY_BYTES, Shape, parse_trace, random_trace
+from unit.control.conditions import CONDITIONS
+from unit.control.simulator import RETURN_MS
 
 SETTLE_S = 5.0
 """The first seconds do not count."""
@@ -22,6 +24,10 @@ class Scenario:
     uplink: Shape
     seconds: float = 60.0
     changes: tuple[tuple[float, dict], ...] = ()
+    downlink: Shape | None = None
+    """By which the feedback comes; else a wire with the uplink's delay."""
+    upload_s: float | None = None
+    """When a TCP upload begins beside, on the same uplink."""
     viewers: int = 1
     guest_bps: int | None = None
     """One more viewer, behind a link of its own that carries this much."""
@@ -29,6 +35,11 @@ class Scenario:
     """The most that the camera makes."""
     is_relayed: bool = False
     is_long: bool = False
+
+    @property
+    def feedback(self) -> Shape:
+        """The way back."""
+        return self.downlink or Shape(delay_ms=self.uplink.delay_ms)
 
     @property
     def phases(self) -> list[tuple[float, float, Shape]]:
@@ -76,6 +87,11 @@ _PLAIN = _Base()
 _LOSSY = Shape(rate_bps=1.5e6, delay_ms=50, jitter_ms=20, loss=0.02, queue_bytes=60_000)
 _CELLULAR = {"delay_ms": DEVICE_DELAY_MS, "queue_bytes": 300_000}
 """Base stations keep deep queues: a second and more."""
+_SIMULATED = (
+    "jitter-20", "jitter-100", "policer", "upload", "upload-deep", "upload-slow", "far", "farther", "deaf-30",
+    "outages", "loss-20", "bursty", "fall",
+)  # fmt: skip
+"""Of the simulator's conditions, those that no scenario of ours is already."""
 
 
 def _steps(*rates: tuple[float, float | None]) -> tuple[tuple[float, dict], ...]:
@@ -89,6 +105,21 @@ def _trace(name: str, what: str, trace: tuple[int, ...]) -> Scenario:
     seconds = min(MAX_TRACE_S, trace[-1] // 1000)
     cut = tuple(at for at in trace if at < seconds * 1000)
     return Scenario(name, what, Shape(trace=(*cut, seconds * 1000), **_CELLULAR), seconds=seconds)
+
+
+def _simulated(name: str) -> Scenario:
+    """The same link as in `scripts/bench simulated`, so that their figures can be laid side by side."""
+    condition = CONDITIONS[name]
+    more = condition.more
+    return Scenario(
+        name,
+        condition.what,
+        condition.uplink,
+        condition.seconds,
+        tuple(more.get("changes", ())),
+        Shape(delay_ms=more.get("return_ms", RETURN_MS), loss=more.get("feedback_loss", 0.0)),
+        more.get("upload_s"),
+    )
 
 
 def recorded(path: Path) -> Scenario:
@@ -127,6 +158,7 @@ SCENARIOS = (
     ),
     made(1, 2e6),
     made(2, 1e6),
+    *map(_simulated, _SIMULATED),
     Scenario(
         "relayed",
         "3 Mb/s through coturn for 10 min",

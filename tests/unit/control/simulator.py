@@ -26,6 +26,8 @@ S = 1_000_000_000
 FRAME_NS = S // 30
 REPORT_NS = 62 * MS
 """Chromium's interval of transport-wide feedback."""
+RETURN_MS = 50.0
+"""What a report takes, unless said otherwise."""
 OVERHEAD_BYTES = 28 + 50
 """IP, UDP, RTP with extensions, SRTP."""
 PAYLOAD = bytes(1150)
@@ -459,7 +461,7 @@ def simulate(
     seconds: float,
     *,
     changes=(),
-    return_ms=50.0,
+    return_ms=RETURN_MS,
     feedback_loss=0.0,
     start_bps=1_000_000,
     min_bps=100_000,
