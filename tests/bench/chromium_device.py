@@ -1,7 +1,7 @@
 """A device that is headless Chromium: libwebrtc's own congestion control and encoder, behind our signaling.
 
 `python chromium_device.py FOOTAGE TARGETS SETTINGS` runs until ended, in the namespace it is started in. The
-encoder's target goes to the file TARGETS, four times a second, as a line of JSON: [Unix ms, bits a second].
+file TARGETS gets a line of JSON four times a second: [Unix ms, the encoder's target in bits/s, pictures].
 """
 
 import asyncio
@@ -82,9 +82,9 @@ async def main(footage, targets, settings, max_bps):
     await site.start()
     port = runner.addresses[0][1]
 
-    def note(unix_ms, bps):
+    def note(unix_ms, bps, pictures):
         with targets.open("a") as file:
-            file.write(json.dumps([unix_ms, bps]) + "\n")
+            file.write(json.dumps([unix_ms, bps, pictures]) + "\n")
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_ARGS)

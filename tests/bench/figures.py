@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import av.filter
 from bench.scenarios import SETTLE_S, Scenario
-from bench.scene import video_frame
+from bench.scene import FPS, video_frame
 
 from agent.model import stamp
 
@@ -18,6 +18,8 @@ LEAST_S = 1.0
 SETTLED = 0.85
 MIN_BPS = 20_000
 """Less than the least that any of the senders aims at: what is below has not sent."""
+MADE = 0.8
+"""Of the pictures that are due: where a camera makes less, the machine is measured and not the link."""
 WIRE_BYTES = 28 + 10
 """Of each packet beyond what Chromium counts: IPv4, UDP and the SRTP tag."""
 
@@ -43,6 +45,8 @@ class Recording:
     waits: list[tuple[float, int, float]] = field(default_factory=list)
     """Packets that passed the bottleneck: (when, bytes, ms in the queue)."""
     targets: list[tuple[float, int]] = field(default_factory=list)
+    made: list[tuple[float, int]] = field(default_factory=list)
+    """Pictures that the sender's camera has made until then, sent or not."""
     upload: list[tuple[float, int]] = field(default_factory=list)
     """What came of the TCP upload beside: (when, bytes since the one before)."""
     overflow_packets: int = 0
@@ -115,10 +119,12 @@ def figures(recording: Recording) -> dict:
     upload_bps = (
         8 * sum(size for at_s, size in recording.upload if start_s <= at_s < stop_s) / (stop_s - start_s)
     )
+    made = _made(recording.made, start_s, stop_s)
     return {
         "scenario": scenario.name,
         "sender": recording.sender,
-        "fault": recording.fault or _fault(scenario, viewers, upload_bps),
+        "fault": recording.fault or _fault(scenario, viewers, upload_bps, made),
+        "made": _rounded(made, 3),
         "capacity_bps": round(capacity / (stop_s - start_s)),
         "utilisation": round(received / capacity, 3),
         "queue_p50_ms": _rounded(share(waits, 0.5)),
@@ -132,7 +138,18 @@ def figures(recording: Recording) -> dict:
     }
 
 
-def _fault(scenario: Scenario, viewers: list[dict], upload_bps: float) -> str:
+def _made(notes: list[tuple[float, int]], start_s: float, stop_s: float) -> float | None:
+    """Of the pictures that were due; None where the sender does not tell."""
+    inside = [one for one in notes if start_s <= one[0] < stop_s]
+    if not notes:
+        return None
+    if len(inside) < 2:
+        return 0.0
+    (first_s, first), (last_s, last) = inside[0], inside[-1]
+    return (last - first) / (last_s - first_s) / FPS
+
+
+def _fault(scenario: Scenario, viewers: list[dict], upload_bps: float, made: float | None) -> str:
     """Why there is nothing to measure; empty where there is."""
     for number, one in enumerate(viewers, 1):
         if "fault" in one:
@@ -143,6 +160,8 @@ def _fault(scenario: Scenario, viewers: list[dict], upload_bps: float) -> str:
             )
     if scenario.upload_s is not None and upload_bps < MIN_BPS:
         return f"the upload beside got {upload_bps / 1e3:.0f} kb/s"
+    if made is not None and made < MADE:
+        return f"the camera made {100 * made:.0f} % of its pictures: the machine is too busy"
     return ""
 
 
@@ -219,6 +238,7 @@ def columns(row: dict, index: int) -> dict[str, float | None]:
         "used\n%": 100 * row["utilisation"],
         "queue p95\nms": row["queue_p95_ms"],
         "lost\n%": 100 * row["lost"],
+        "made\n%": None if row["made"] is None else 100 * row["made"],
         "TCP\nkb/s": None if row["upload_bps"] is None else row["upload_bps"] / 1e3,
     }
     viewer = {

@@ -1,6 +1,7 @@
 """Our agent with the bench's footage as its camera: `footage_device.py [--no-parity] FOOTAGE TARGETS FILE`.
 
-Each bitrate that the main stream is asked for goes to the file TARGETS as a line of JSON: [Unix ms, bits/s].
+At each change of the bitrate that the main stream is asked for, and each second, the file TARGETS gets a line
+of JSON: [Unix ms, bits/s, pictures that the camera has made].
 """
 
 import json
@@ -29,6 +30,7 @@ class FootageCamera:
     def __init__(self, footage, targets, settings):
         self._scene, self._targets, self._settings = Scene(footage), targets, settings
         self._worker = self._duo = None
+        self._bps = self._pictures = 0
 
     def start(self, demands, on_unit, on_failure):
         duo = Duo(self._settings, WIDTH_PX, HEIGHT_PX, FPS, demands, Masking())
@@ -39,6 +41,9 @@ class FootageCamera:
                 frame = video_frame(self._scene.picture(tick), WIDTH_PX, HEIGHT_PX, "yuv420p")
                 for stream, unit in duo.encode(frame, time.monotonic_ns() // 1000):
                     on_unit(stream, unit)
+                self._pictures += 1
+                if self._pictures % FPS == 0:
+                    self._note()
                 tick = max(tick + 1, tick_of(time.time() * 1000))
 
         self._duo = duo
@@ -50,8 +55,12 @@ class FootageCamera:
         if self._duo:
             self._duo.apply(stream, demand)
             if stream == "main":
-                with self._targets.open("a") as file:
-                    file.write(json.dumps([time.time() * 1000, demand.bitrate_bps]) + "\n")
+                self._bps = demand.bitrate_bps
+                self._note()
+
+    def _note(self):
+        with self._targets.open("a") as file:
+            file.write(json.dumps([time.time() * 1000, self._bps, self._pictures]) + "\n")
 
     def stop(self):
         worker, self._worker, self._duo = self._worker, None, None

@@ -91,7 +91,7 @@ def show(rows, console):
     viewers, steps = {}, {}
     for row in rows:
         run = row["scenario"], row["sender"]
-        for index in range(0 if row["fault"] else len(row["viewers"])):
+        for index in (i for i, one in enumerate(row["viewers"]) if "fault" not in one):
             name = run if index == 0 else ("", f"viewer {index + 1}")
             viewers.setdefault((*run, index), (name, []))[1].append(columns(row, index))
         for one in row["phases"]:
@@ -108,7 +108,8 @@ def show(rows, console):
         "The stream on the link, after the first 5 s",
         "used: received of the capacity; delay: stamp in the picture to frame callback; frozen as Chromium "
         "counts, longest: between two pictures; queue: of each packet at the bottleneck; lost: of all on the "
-        "uplink; TCP: an upload beside; media: without repairs; SSIM against the source",
+        "uplink; made: pictures of those due, sent or not; TCP: an upload beside; media: without repairs; "
+        "SSIM against the source",
     )
     _print(
         console,

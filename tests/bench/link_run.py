@@ -111,7 +111,9 @@ async def _view(recording: Recording, lab, service, targets: Path, scene) -> Non
     recording.lost_packets = _lost(after) - _lost(before)
     if upload:
         recording.upload = [(at_s + offset_s, size_bytes) for at_s, size_bytes in upload.arrived()]
-    recording.targets = _read_targets(targets, start_s)
+    for at_s, bps, pictures in _read_targets(targets, start_s):
+        recording.targets.append((at_s, bps))
+        recording.made.append((at_s, pictures))
 
 
 async def _upload(lab, scenario: Scenario, start_s: float) -> Upload | None:
@@ -129,9 +131,9 @@ async def _sleep_until(unix_s: float) -> None:
     await asyncio.sleep(unix_s - time.time())
 
 
-def _read_targets(file: Path, start_s: float) -> list[tuple[float, int]]:
+def _read_targets(file: Path, start_s: float) -> list[tuple[float, int, int]]:
     lines = file.read_text().splitlines() if file.exists() else []  # stock aiortc does not tell
-    return [(at_ms / 1000 - start_s, bps) for at_ms, bps in map(json.loads, lines)]
+    return [(at_ms / 1000 - start_s, bps, pictures) for at_ms, bps, pictures in map(json.loads, lines)]
 
 
 def _keep(file: Path, text: str) -> None:

@@ -78,6 +78,17 @@ def test_packets_without_a_picture_are_a_fault():
     assert "0.0 pictures" in figures(Recording(scenario, "ours", [viewing]))["fault"]
 
 
+@pytest.mark.parametrize(
+    ("fps", "words"), [(30, ""), (20, "67 % of its pictures"), (0, "0 % of its pictures")]
+)
+def test_a_machine_too_busy_to_make_the_pictures_is_a_fault(fps, words):
+    scenario = Scenario("x", "", Shape(rate_bps=2e6), seconds=20)
+    made = [(float(at), fps * at) for at in range(20)] if fps else [(1.0, 30)]
+    said = figures(Recording(scenario, "ours", [viewing_at(1e6, 20)], made=made))
+    assert words in said["fault"]
+    assert bool(said["fault"]) == bool(words)
+
+
 def test_a_viewer_without_statistics_and_an_upload_that_did_not_send_are_faults():
     scenario = Scenario("x", "", Shape(rate_bps=2e6), seconds=20, upload_s=3)
     assert "statistics" in figures(Recording(scenario, "ours", [Viewing()]))["fault"]
