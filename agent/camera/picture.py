@@ -1,10 +1,11 @@
-"""The test picture: colour bars, a clock, a ball that moves, and the machine-readable stamp.
+"""The test picture: colour bars, a clock, a ball that moves, who walks by, and the machine-readable stamp.
 
 Drawn without numpy: rows of bytes, copied; what never moves is painted once.
 """
 
 import math
 import time
+from collections.abc import Iterator
 
 import av
 
@@ -17,6 +18,12 @@ Color = tuple[int, int, int]
 _TITLE = "PINHOLE TEST PICTURE"
 _REVOLUTION_US = 6_000_000
 """The ball runs around the clock once in this time."""
+_WALK_EVERY_US, _WALK_AFTER_US, _WALK_US = 40_000_000, 24_000_000, 10_000_000
+"""Somebody crosses the picture, for who looks for motion: a ball that never stops counts as a leaf. The first
+walk is when clock and ball are long known, and each is over before the next is an event of its own."""
+_STEPS = 9
+_POSES = 12
+"""From legs that are closed to legs far apart."""
 
 # Segments a to g of each digit, as on a seven-segment display.
 _SEGMENTS = {
@@ -53,6 +60,7 @@ _INK = 225
 _GHOST = 34
 """Luma of lit and of unlit segments."""
 _BALL = ycbcr(255, 138, 48)
+_WHITE = ycbcr(250, 250, 250)
 _ACCENT = ycbcr(45, 190, 200)
 _BARS = tuple(
     ycbcr(*rgb)
@@ -176,6 +184,37 @@ class Sprite:
         return reach, bytes(row)
 
 
+class Walker:
+    """A figure as on a pedestrian light: tall enough for several cells of what looks for motion."""
+
+    def __init__(self, height_px: int) -> None:
+        self.height_px = max(8, round(height_px * 0.21)) & ~1
+        self._poses = [list(self._pose(index / _POSES)) for index in range(_POSES + 1)]
+
+    def strips(self, swing: float) -> list[tuple[int, int, int]]:
+        """(row, left, right) of what is two rows high, from its middle; `swing`: of the legs, 0 to 1."""
+        return self._poses[round(swing * _POSES)]
+
+    def _pose(self, swing: float) -> Iterator[tuple[int, int, int]]:
+        tall = self.height_px
+        for row in range(0, tall, 2):
+            for middle, reach in self._spans((row + 1) / tall, swing):
+                left, right = (round((middle + side) * tall) & ~1 for side in (-reach, reach))
+                yield row, left, max(left + 2, right)
+
+    @staticmethod
+    def _spans(at: float, swing: float) -> Iterator[tuple[float, float]]:
+        """Middle and half width of what there is at a part of its height, all in heights."""
+        if at < 0.18:
+            yield 0.0, math.sqrt(0.09**2 - (at - 0.09) ** 2)
+        elif 0.2 <= at < 0.52:
+            arm = 0.07 + 0.16 * swing * (at - 0.2) / 0.32
+            yield from ((0.0, 0.09), (arm, 0.03), (-arm, 0.03))
+        elif at >= 0.52:
+            leg = 0.05 + 0.17 * swing * (at - 0.52) / 0.48
+            yield from ((leg, 0.05), (-leg, 0.05))
+
+
 class TestPicture:
     """Draws the test picture into a yuv420p frame of its own, which each `draw` overwrites."""
 
@@ -189,6 +228,7 @@ class TestPicture:
         self._strides = tuple(plane.line_size for plane in self.frame.planes)
         self._large, self._small = Digits(round(height_px * 0.15)), Digits(round(height_px * 0.09))
         self._sprite = Sprite(max(4, round(height_px * 0.05)) & ~1)
+        self._walker = Walker(height_px)
         self._layout()
         self._background = self._padded(self._paint(fps))
 
@@ -197,6 +237,7 @@ class TestPicture:
         for plane, background in zip(self._planes, self._background, strict=True):
             plane[:] = background
         self._draw_ball(elapsed_us)
+        self._draw_walker(elapsed_us)
         self._draw_clock(unix_ms)
         self._draw_stamp(unix_ms)
         return self.frame
@@ -288,6 +329,26 @@ class TestPicture:
             for reach, dy in self._sprite.chroma:
                 at = (y // 2 + dy) * stride + x // 2 - reach
                 plane[at : at + 2 * reach] = bytes([value]) * (2 * reach)
+
+    def _draw_walker(self, elapsed_us: int) -> None:
+        count, at_us = divmod(elapsed_us, _WALK_EVERY_US)
+        share = (at_us - _WALK_AFTER_US) / _WALK_US
+        if not 0 <= share <= 1:
+            return
+        middle = round(self.width_px * (1 - share if count % 2 else share)) & ~1
+        top = round(self.height_px * 0.97) - self._walker.height_px & ~1
+        luma, *chroma = zip(self._planes, self._strides, _WHITE, strict=True)
+        for row, left, right in self._walker.strips(abs(math.sin(math.pi * _STEPS * share))):
+            begin, end = max(0, middle + left), min(self.width_px, middle + right)
+            if begin >= end:
+                continue
+            plane, stride, value = luma
+            strip = bytes([value]) * (end - begin)
+            at = (top + row) * stride + begin
+            plane[at : at + len(strip)] = plane[at + stride : at + stride + len(strip)] = strip
+            for plane, stride, value in chroma:
+                at = ((top + row) * stride + begin) // 2
+                plane[at : at + len(strip) // 2] = bytes([value]) * (len(strip) // 2)
 
     def _draw_clock(self, unix_ms: int) -> None:
         seconds, millis = divmod(unix_ms, 1000)

@@ -39,11 +39,12 @@ class SyntheticCamera:
         duo = Duo(self._settings, self._width, self._height, fps, demands, self._masking)
 
         def show(stopping: threading.Event) -> None:
-            pace = Pace(now_us(), fps)
+            begun_us = now_us()
+            pace = Pace(begun_us, fps)
             while not stopping.wait(seconds_to(pace.due_us)):
                 capture_us = now_us()
                 if duo.wants(capture_us):
-                    frame = picture.draw(capture_us, time.time_ns() // 1_000_000)
+                    frame = picture.draw(capture_us - begun_us, time.time_ns() // 1_000_000)
                     for stream, unit in duo.encode(frame, capture_us):
                         on_unit(stream, unit)
                 pace.advance(now_us())

@@ -38,6 +38,17 @@ OPEN_TIMEOUT_S = 2.0
 PORT_TRIES = 50
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without 0 o 1 l i, which people mix up: four groups of four are 79 bits."""
+ATTENTIVE = """\
+[motion]
+enabled = true
+min_size_percent = 0.6
+[record]
+mode = "event"
+max_mb = 100
+min_free_mb = 20
+"""
+"""Where the camera may run all the time. What flickers as the test picture's stamp does is smaller; and the
+demo's folder may be in memory, where a Zero 2 W has 40 MB for it."""
 
 Say = Callable[..., None]
 """rich's `Console.print`."""
@@ -87,6 +98,8 @@ async def _announce(settings: Settings, folder: Path, broker: DemoBroker, say: S
     except TimeoutError as exc:
         raise PinholeError(f"the demo was not ready within {READY_TIMEOUT_S:g} s") from exc
     say(f"camera   id {settings.device.id}: {_describe(settings.camera.source, state)}")
+    if settings.motion.enabled:
+        say("         looked at for motion, which is recorded until the demo ends")
     password = (folder / "portal-password").read_text().strip()
     (folder / "url").write_text(url + "\n")
     link, browsers_own = _entry_links(settings, url)
@@ -197,9 +210,15 @@ password_file = "broker-password"
 source = {json.dumps("demo" if camera == "auto" else camera)}
 [portal]
 port = {port}
-"""
+{ATTENTIVE if _shows_nobody(camera) else ""}"""
     )
     return load(file)
+
+
+def _shows_nobody(camera: str) -> bool:
+    """Whether it is a test picture or a film: a camera of one's own runs only while somebody watches."""
+    kind = camera.partition(":")[0]
+    return kind in ("synthetic", "replay") or (kind == "auto" and not any(Path("/dev").glob("video*")))
 
 
 def _add_user(settings: Settings, folder: Path) -> None:

@@ -128,8 +128,8 @@ def test_one_command_shows_a_picture_and_leaves_nothing_behind(start, tmp_path):
     assert not (demo.run_time / "pinhole-demo").exists()
 
 
-def signs_in_once(demo: Demo) -> None:
-    """The link that a person sees needs no password, and is good for one browser."""
+def signs_in_once(demo: Demo) -> dict[str, str]:
+    """The link that a person sees needs no password, and is good for one browser: this one's headers."""
     url, token = re.search(r"(http\S+)/#/enter/([\w-]{43})\n", demo.log.read_text()).groups()
     request = urllib.request.Request(
         f"{url}/api/enter",
@@ -144,6 +144,34 @@ def signs_in_once(demo: Demo) -> None:
         assert json.load(answer)["admin"] is True
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(request, timeout=10)
+    return {"Cookie": cookie}
+
+
+def test_somebody_walks_by_and_is_an_event_with_a_picture_and_a_recording(start):
+    demo = start("--port", "0")
+    assert "looked at for motion" in demo.log.read_text()
+    headers = signs_in_once(demo)
+
+    def get(path: str) -> bytes:
+        request = urllib.request.Request(f"{demo.url()}/{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.read()
+
+    def walk() -> dict | None:
+        events = json.loads(get("api/events?kind=motion"))["events"]
+        return next((one for one in events if one["thumbnail"] and one["until"]), None)
+
+    until(walk, 2 * READY_TIMEOUT_S)
+    event = walk()
+    device = event["device"]
+    picture = get(f"api/devices/{device}/events/{event['event_id']}/picture")
+    assert picture.startswith(b"\xff\xd8"), "a JPEG"
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "do", device, "recordings", "--json"],
+        env=demo.env, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    spans = json.loads(done.stdout)["value"]["spans"]
+    assert any(span["start"] < event["at"] < span["end"] for span in spans), "from before it began"
 
 
 def test_a_killed_demo_leaves_no_process_and_the_next_one_clears_up(start):
