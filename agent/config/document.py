@@ -9,6 +9,7 @@ from typing import Any, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from agent.config.changes import settable
 from agent.config.settings import Section, Settings, section_of
 
 WIDTH = 100
@@ -45,6 +46,54 @@ def reference() -> str:
             lines.append(f"| `{key}` | {_rule(rules[key])} | {_default(field)} | {meaning} |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def explained() -> list[dict[str, Any]]:
+    """What a page shows of each setting that may be changed from afar: title, unit, bounds and more.
+
+    It is JSON. `table` is what its section is about; what a setting has not is left out.
+    """
+    return [_explained(key) for key in settable()]
+
+
+_UNITS = {
+    "px": "pixels", "bps": "bits a second", "fps": "frames a second", "s": "seconds", "us": "microseconds",
+    "hz": "hertz", "mb": "megabytes", "percent": "percent", "deg": "degrees", "days": "days",
+}  # fmt: skip
+"""By the end of a setting's name."""
+_BOUNDS = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "exclusiveMinimum": "above",
+    "multipleOf": "step",
+    "maxLength": "most_characters",
+    "enum": "choices",
+}
+"""JSON Schema's names, and ours."""
+
+
+def _explained(key: str) -> dict[str, Any]:
+    *path, name = key.split(".")
+    section: type[Section] = Settings
+    for part in path:
+        inner = section_of(section.model_fields[part].annotation)
+        assert inner is not None
+        section = inner
+    field, schema = section.model_fields[name], section.model_json_schema()["properties"][name]
+    choices = [choice for choice in schema.get("anyOf", [schema]) if choice.get("type") != "null"]
+    rule = choices[-1]
+    said = {
+        "key": key,
+        "table": section.__doc__,
+        "title": field.title,
+        "about": field.description,
+        "kind": rule["type"],
+        "unit": _UNITS.get(name.rpartition("_")[2]),
+        "also": next((choice["const"] for choice in choices[:-1]), None),
+        "default": field.default,
+        **{ours: rule.get(theirs) for theirs, ours in _BOUNDS.items()},
+    }
+    return {name: value for name, value in said.items() if value is not None and value != ""}
 
 
 def _sections() -> Iterator[tuple[str, type[Section]]]:

@@ -150,7 +150,10 @@ class DeviceSettings(Section):
         examples=["front-door"],
     )
     name: str = Field(
-        default="", max_length=80, description="What people read on the dashboard. Default: the id."
+        title="Name",
+        default="",
+        max_length=80,
+        description="What people read on the dashboard. Default: the id.",
     )
     state_dir: ConfigPath = Field(
         default=Path("/var/lib/pinhole"),
@@ -195,17 +198,25 @@ class BrokerSettings(Section):
     key_file: ConfigPath | None = Field(
         default=None, description="The client certificate's private key (PEM).", examples=["client-key.pem"]
     )
-    keepalive_s: int = Field(default=30, ge=5, le=1200, description="MQTT keepalive in seconds.")
+    keepalive_s: int = Field(
+        title="Keepalive", default=30, ge=5, le=1200, description="MQTT keepalive in seconds."
+    )
     session_expiry_s: int = Field(
-        default=3600, ge=0, le=86400, description="How long the broker keeps our session while we are away."
+        title="Session kept by the broker",
+        default=3600,
+        ge=0,
+        le=86400,
+        description="How long the broker keeps our session while we are away.",
     )
     connect_timeout_s: float = Field(
+        title="Time to connect",
         default=20,
         gt=0,
         le=120,
         description="TCP, TLS and MQTT handshake in seconds; LTE needs more than a LAN.",
     )
     reconnect_max_s: float = Field(
+        title="Longest pause between attempts",
         default=120,
         ge=1,
         le=3600,
@@ -226,13 +237,16 @@ class OverlaySettings(Section):
     """Written into every picture, above the privacy masks: live, in stills and in recordings."""
 
     settable = frozenset({"name", "time", "text", "corner"})
-    name: bool = Field(default=False, description="The device's name.")
-    time: bool = Field(default=False, description="Date and time, in the device's time zone.")
+    name: bool = Field(title="Name", default=False, description="The device's name.")
+    time: bool = Field(title="Time", default=False, description="Date and time, in the device's time zone.")
     text: str = Field(
-        default="", max_length=60, description="A text of your own; letters beyond ASCII lose their accents."
+        title="Text",
+        default="",
+        max_length=60,
+        description="A text of your own; letters beyond ASCII lose their accents.",
     )
     corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = Field(
-        default="bottom-left", description="Where it stands."
+        title="Corner", default="bottom-left", description="Where it stands."
     )
 
 
@@ -241,18 +255,32 @@ class PreviewSettings(Section):
 
     settable = frozenset({"enabled", "width_px", "fps", "bitrate_bps"})
     enabled: bool | None = Field(
+        title="Preview",
         default=None,
         description="true or false. Default: where the board has room for it, so not on a Zero 2 W.",
         examples=[False],
     )
     width_px: int = Field(
-        default=640, ge=64, le=1280, multiple_of=2, description="Its height follows the full picture's shape."
+        title="Width",
+        default=640,
+        ge=64,
+        le=1280,
+        multiple_of=2,
+        description="Its height follows the full picture's shape.",
     )
     fps: float = Field(
-        default=15, ge=1, le=30, description="Frames a second; a Pi's hardware encoder makes at most 10."
+        title="Frame rate",
+        default=15,
+        ge=1,
+        le=30,
+        description="Frames a second; a Pi's hardware encoder makes at most 10.",
     )
     bitrate_bps: int = Field(
-        default=500_000, ge=100_000, le=5_000_000, description="The most that its encoder makes."
+        title="Highest bitrate",
+        default=500_000,
+        ge=100_000,
+        le=5_000_000,
+        description="The most that its encoder makes.",
     )
 
 
@@ -272,6 +300,7 @@ class ImageSettings(Section):
         }
     )
     sensor_mode: str | None = Field(
+        title="Sensor mode",
         default=None,
         pattern=r"^\d+x\d+$",
         description="A mode's size, of those that `rpicam-hello --list-cameras` shows. Default: the fastest "
@@ -279,12 +308,14 @@ class ImageSettings(Section):
         examples=["2304x1296"],
     )
     af_mode: Literal["continuous", "auto", "manual"] | None = Field(
+        title="Autofocus",
         default=None,
         description="Autofocus: continuous, auto (once at each start) or manual. Default: continuous, where "
         "the lens moves.",
         examples=["manual"],
     )
     lens_position: float | None = Field(
+        title="Lens position",
         default=None,
         ge=0,
         le=32,
@@ -292,6 +323,7 @@ class ImageSettings(Section):
         examples=[0.5],
     )
     exposure_us: int | None = Field(
+        title="Exposure time",
         default=None,
         ge=10,
         le=200_000,
@@ -299,6 +331,7 @@ class ImageSettings(Section):
         examples=[5000],
     )
     night_fps: float | None = Field(
+        title="Frame rate in the dark",
         default=None,
         ge=5,  # below, a stream of which pictures are left out would be taken for a silent one
         le=60,
@@ -307,14 +340,17 @@ class ImageSettings(Section):
         examples=[10],
     )
     flicker_hz: Literal[50, 60] | None = Field(
+        title="Mains frequency",
         default=None,
         description="The mains' frequency, against the flicker of lamps: 50 or 60. Default: not minded.",
         examples=[50],
     )
     noise_reduction: Literal["off", "fast", "high-quality", "minimal"] | None = Field(
-        default=None, description="Default: fast.", examples=["high-quality"]
+        title="Noise reduction", default=None, description="Default: fast.", examples=["high-quality"]
     )
-    hdr: bool = Field(default=False, description="High dynamic range: a Camera Module 3's own, or a Pi 5's.")
+    hdr: bool = Field(
+        title="HDR", default=False, description="High dynamic range: a Camera Module 3's own, or a Pi 5's."
+    )
 
     def _rules(self) -> Iterator[tuple[str, str]]:
         if self.lens_position is not None and self.af_mode not in (None, "manual"):
@@ -342,6 +378,7 @@ class CameraSettings(Section):
         "auto takes a Pi camera, else a USB camera; synthetic is a test picture.",
     )
     width_px: int | None = Field(
+        title="Width",
         default=None,
         ge=64,
         le=1920,
@@ -350,6 +387,7 @@ class CameraSettings(Section):
         examples=[1280],
     )
     height_px: int | None = Field(
+        title="Height",
         default=None,
         ge=64,
         le=1920,
@@ -358,6 +396,7 @@ class CameraSettings(Section):
         examples=[720],
     )
     fps: float | None = Field(
+        title="Frame rate",
         default=None,
         ge=1,
         le=60,
@@ -365,12 +404,14 @@ class CameraSettings(Section):
         examples=[30],
     )
     bitrate_bps: int = Field(
+        title="Highest bitrate",
         default=2_000_000,
         ge=100_000,
         le=25_000_000,
         description="The most that the encoder makes, in bits a second; it follows the viewers' links.",
     )
     min_bitrate_bps: int | None = Field(
+        title="Lowest bitrate",
         default=None,
         ge=50_000,
         le=5_000_000,
@@ -380,15 +421,22 @@ class CameraSettings(Section):
         examples=[1_000_000],
     )
     keyframe_interval_s: float = Field(
+        title="Keyframe interval",
         default=60,
         ge=0.5,
         le=60,
         description="Longest time between two IDR pictures; viewers ask for more themselves.",
     )
     linger_s: float = Field(
-        default=10, ge=0, le=3600, description="How long the camera runs on after the last viewer has left."
+        title="Runs on after the last viewer",
+        default=10,
+        ge=0,
+        le=3600,
+        description="How long the camera runs on after the last viewer has left.",
     )
-    rotate: Literal[0, 180] = Field(default=0, description="Turn the picture: 0 or 180 degrees.")
+    rotate: Literal[0, 180] = Field(
+        title="Rotation", default=0, description="Turn the picture: 0 or 180 degrees."
+    )
     preview: PreviewSettings = Field(default_factory=PreviewSettings)
     overlay: OverlaySettings = Field(default_factory=OverlaySettings)
     image: ImageSettings = Field(default_factory=ImageSettings)
@@ -409,12 +457,14 @@ class WebrtcSettings(Section):
 
     settable = frozenset({"max_viewers", "uplink_bps", "connect_timeout_s"})
     max_viewers: int = Field(
+        title="Viewers at a time",
         default=8,
         ge=1,
         le=64,
         description="Of one more, those give way who may do less with the camera, or hold more places.",
     )
     uplink_bps: int | None = Field(
+        title="Uplink",
         default=None,
         ge=100_000,
         le=1_000_000_000,
@@ -427,7 +477,11 @@ class WebrtcSettings(Section):
         description="Interfaces (shell patterns) whose addresses are not offered to viewers.",
     )
     connect_timeout_s: float = Field(
-        default=20, gt=1, le=120, description="A viewer that is not connected by then is given up."
+        title="Time to connect",
+        default=20,
+        gt=1,
+        le=120,
+        description="A viewer that is not connected by then is given up.",
     )
 
 
@@ -448,10 +502,16 @@ class ModemRecoverySettings(Section):
 
     settable = frozenset({"enabled", "reboots_a_day"})
     enabled: bool = Field(
-        default=True, description="Renew, reset, cut its power, at last reboot. Without, it is only told."
+        title="Recovery",
+        default=True,
+        description="Renew, reset, cut its power, at last reboot. Without, it is only told.",
     )
     reboots_a_day: int = Field(
-        default=4, ge=0, le=24, description="At most so many reboots of the device for it; 0 for none."
+        title="Reboots a day",
+        default=4,
+        ge=0,
+        le=24,
+        description="At most so many reboots of the device for it; 0 for none.",
     )
     second_address: Annotated[str, AfterValidator(_address)] | None = Field(
         default=None,
@@ -476,6 +536,7 @@ class DataPlanSettings(Section):
 
     settable = frozenset({"monthly_cap_mb", "first_day", "warn_percent", "ceiling_bps"})
     monthly_cap_mb: int | None = Field(
+        title="Data a month",
         default=None,
         ge=1,
         le=10_000_000,
@@ -483,10 +544,17 @@ class DataPlanSettings(Section):
         examples=[10_000],
     )
     first_day: int = Field(
-        default=1, ge=1, le=28, description="Day on which the provider's month begins, in UTC."
+        title="First day of the month",
+        default=1,
+        ge=1,
+        le=28,
+        description="Day on which the provider's month begins, in UTC.",
     )
-    warn_percent: int = Field(default=80, ge=1, le=100, description="An event tells when so much is used.")
+    warn_percent: int = Field(
+        title="Warning", default=80, ge=1, le=100, description="An event tells when so much is used."
+    )
     ceiling_bps: int = Field(
+        title="Bitrate once it is used up",
         default=300_000,
         ge=50_000,
         le=25_000_000,
@@ -499,18 +567,26 @@ class StillsSettings(Section):
 
     settable = frozenset({"through_portal", "every_s", "size", "max_mb"})
     through_portal: bool = Field(
+        title="Stills through the portal",
         default=True,
         description="Stills and pictures of events may go through broker and portal, which can see them.",
     )
     every_s: Literal[0] | Annotated[int, Field(ge=10, le=86_400)] = Field(
+        title="Time-lapse interval",
         default=0,
         description="A still is kept on the device, in `lapse` of the recordings' folder, every so many "
         "seconds; 0: none.",
         examples=[300],
     )
-    size: Literal["small", "full"] = Field(default="full", description="Of these: 640 pixels wide, or all.")
+    size: Literal["small", "full"] = Field(
+        title="Size of its stills", default="full", description="Of these: 640 pixels wide, or all."
+    )
     max_mb: int = Field(
-        default=500, ge=1, le=1_000_000, description="What these may take, in MB (10^6); the oldest goes."
+        title="Room for its stills",
+        default=500,
+        ge=1,
+        le=1_000_000,
+        description="What these may take, in MB (10^6); the oldest goes.",
     )
 
 
@@ -524,7 +600,9 @@ class RecordUploadSettings(Section):
 
     settable = frozenset({"what", "signal", "plan_percent", "max_bps"})
     what: Literal["off", "events", "all"] = Field(
-        default="off", description="events, what was recorded for one; all, whatever was."
+        title="What is sent",
+        default="off",
+        description="events, what was recorded for one; all, whatever was.",
     )
     hours: list[Annotated[str, AfterValidator(_hours)]] = Field(
         default=[],
@@ -533,15 +611,19 @@ class RecordUploadSettings(Section):
         examples=[["mon-sun 01:00-05:00"]],
     )
     signal: Literal["any", "weak", "fair", "good"] = Field(
-        default="any", description="The least signal of a mobile modem with which they are sent."
+        title="Least signal",
+        default="any",
+        description="The least signal of a mobile modem with which they are sent.",
     )
     plan_percent: int = Field(
+        title="Share of the data plan",
         default=50,
         ge=1,
         le=100,
         description="They wait once so much of data_plan.monthly_cap_mb is used in a month, by whatever.",
     )
     max_bps: int | None = Field(
+        title="Highest rate",
         default=None,
         ge=64_000,
         le=1_000_000_000,
@@ -572,6 +654,7 @@ class RecordSettings(Section):
         }
     )
     mode: Literal["off", "event", "continuous", "schedule"] = Field(
+        title="What is recorded",
         default="off",
         description="event keeps what happens, from before it began; continuous all; schedule all within its "
         "hours, and what happens besides.",
@@ -588,7 +671,9 @@ class RecordSettings(Section):
         "pulled out does not fill the system's.",
     )
     streams: Literal["main", "preview", "both"] = Field(
-        default="both", description="main, preview or both; looking through a day is quicker with both."
+        title="Streams",
+        default="both",
+        description="main, preview or both; looking through a day is quicker with both.",
     )
     schedule: list[Annotated[str, AfterValidator(_hours)]] = Field(
         default=[],
@@ -597,10 +682,21 @@ class RecordSettings(Section):
         examples=[["mon-fri 18:00-06:00", "sat,sun 00:00-24:00"]],
     )
     pre_s: float = Field(
-        default=10, ge=0, le=60, description="How long before an event its recording begins."
+        title="Before an event",
+        default=10,
+        ge=0,
+        le=60,
+        description="How long before an event its recording begins.",
     )
-    post_s: float = Field(default=10, ge=0, le=300, description="And how long after it the recording ends.")
+    post_s: float = Field(
+        title="After an event",
+        default=10,
+        ge=0,
+        le=300,
+        description="And how long after it the recording ends.",
+    )
     keyframe_s: float = Field(
+        title="Keyframe interval",
         default=4,
         ge=1,
         le=30,
@@ -608,6 +704,7 @@ class RecordSettings(Section):
         "recording begin and a seek land, and cost who watches live some quality.",
     )
     unwatched_bitrate_bps: int | None = Field(
+        title="Bitrate while nobody watches",
         default=None,
         ge=100_000,
         le=25_000_000,
@@ -616,6 +713,7 @@ class RecordSettings(Section):
         examples=[1_500_000],
     )
     max_mb: int | None = Field(
+        title="Room for recordings",
         default=None,
         ge=50,
         le=100_000_000,
@@ -623,12 +721,14 @@ class RecordSettings(Section):
         examples=[50_000],
     )
     min_free_mb: int = Field(
+        title="Room left free",
         default=1000,
         ge=0,
         le=100_000_000,
         description="What stays free of the file system: before it is less, the oldest recordings go.",
     )
     max_days: int = Field(
+        title="Kept for",
         default=3,
         ge=0,
         le=3650,
@@ -680,11 +780,18 @@ class PtzSettings(Section):
         default="auto",
         description="Who turns an RS-485 bus around: the adapter by itself, or the UART's driver.",
     )
-    max_speed: float = Field(default=1.0, gt=0, le=1, description="Share of its highest speed.")
+    max_speed: float = Field(
+        title="Highest speed", default=1.0, gt=0, le=1, description="Share of its highest speed."
+    )
     fov_deg: float = Field(
-        default=60.0, ge=2, le=180, description="How many degrees wide the picture is at the wide end."
+        title="Field of view",
+        default=60.0,
+        ge=2,
+        le=180,
+        description="How many degrees wide the picture is at the wide end.",
     )
     zoom_max: float | None = Field(
+        title="Longest zoom",
         default=None,
         gt=1,
         le=100,
@@ -704,6 +811,7 @@ class PtzSettings(Section):
         default=None, description="How far down and up.", examples=[[-30, 90]]
     )
     home_preset: int | None = Field(
+        title="Home preset",
         default=None,
         ge=1,
         le=255,
@@ -717,7 +825,11 @@ class PtzSettings(Section):
         "was sent: it may not have heard, and the picture then shows what is beside the masks.",
     )
     idle_return_s: float = Field(
-        default=0.0, ge=0, le=86400, description="It goes home so long after the last command; 0: never."
+        title="Goes home after",
+        default=0.0,
+        ge=0,
+        le=86400,
+        description="It goes home so long after the last command; 0: never.",
     )
 
     def _rules(self) -> Iterator[tuple[str, str]]:
@@ -1118,6 +1230,7 @@ class GnssSettings(Section):
         examples=[9600],
     )
     publish_decimals: int | None = Field(
+        title="Decimals of the place",
         default=None,
         ge=0,
         le=6,
@@ -1138,8 +1251,9 @@ class MotionSettings(Section):
     settable = frozenset(
         {"enabled", "sensitivity", "min_size_percent", "quiet_s", "merge_gap_s", "min_score"}
     )
-    enabled: bool = Field(default=False, description="Without, nothing of it runs.")
+    enabled: bool = Field(title="Motion detection", default=False, description="Without, nothing of it runs.")
     sensitivity: int = Field(
+        title="Sensitivity",
         default=50,
         ge=0,
         le=100,
@@ -1147,13 +1261,25 @@ class MotionSettings(Section):
         "drown. What the dashboard's tuner sets comes before this and the next.",
     )
     min_size_percent: float = Field(
-        default=0.3, ge=0, le=50, description="Smaller things are no motion; in percent of the picture."
+        title="Smallest size",
+        default=0.3,
+        ge=0,
+        le=50,
+        description="Smaller things are no motion; in percent of the picture.",
     )
     quiet_s: float = Field(
-        default=5.0, ge=1, le=300, description="Motion is over once nothing has moved for so long."
+        title="Over after",
+        default=5.0,
+        ge=1,
+        le=300,
+        description="Motion is over once nothing has moved for so long.",
     )
     merge_gap_s: float = Field(
-        default=10.0, ge=0, le=3600, description="What moves again within so long is the same event."
+        title="Same event within",
+        default=10.0,
+        ge=0,
+        le=3600,
+        description="What moves again within so long is the same event.",
     )
     network: ConfigPath | None = Field(
         default=None,
@@ -1167,7 +1293,11 @@ class MotionSettings(Section):
         description="What a .tflite knows, a name a line, in its order. A .rpk brings its own.",
     )
     min_score: float = Field(
-        default=0.55, ge=0.05, le=1, description="What the network is less sure of is left out."
+        title="Least score of a label",
+        default=0.55,
+        ge=0.05,
+        le=1,
+        description="What the network is less sure of is left out.",
     )
 
     def _rules(self) -> Iterator[tuple[str, str]]:
@@ -1184,7 +1314,7 @@ class LogSettings(Section):
 
     settable = frozenset({"level"})
     level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severity shown."
+        title="Level", default="info", description="Least severity shown."
     )
 
 

@@ -1,11 +1,14 @@
 """Settings of cameras on the dashboard: what differs, for one and for a group, and what became of it."""
 
 from fakes.bus import state
+from parts.axe import faults
 from parts.chromium import screenshots
 from parts.dashboard import enter_password, open_page, sign_in
 from parts.portal import PASSWORD
 from playwright.async_api import expect
 
+from agent.config.changes import settable, value_of
+from agent.config.settings import Settings
 from agent.model.sections import SectionsMessage
 from agent.model.signal import Command, Result
 
@@ -55,7 +58,7 @@ async def test_what_differs_is_seen_before_it_is_tried_and_what_became_of_it_aft
         part.desk.put_group("outside", ["door", "yard"])
         await sign_in(page, part.url)
         await page.goto(f"{part.url}/#/tune/door")
-        await expect(page.get_by_role("cell", name="20", exact=True)).to_be_visible()
+        await expect(page.get_by_role("cell", name="20 frames a second")).to_be_visible()
         keys = page.get_by_role("rowheader")
         await expect(keys).to_contain_text(
             ["camera.fps", "camera.rotate", "device.name", "broker.keepalive_s"]
@@ -74,7 +77,7 @@ async def test_what_differs_is_seen_before_it_is_tried_and_what_became_of_it_aft
         await expect(outcome.get_by_role("listitem")).to_have_text(["Door: stays", "Yard: stays"])
         assert door.asked == yard.asked == [{"camera.fps": 15}]
         await expect(page.get_by_role("button", name="Try it")).to_be_enabled()
-        await page.get_by_label("New: camera.rotate").fill("180")
+        await page.get_by_label("New: camera.rotate").select_option("180")
         door.say_it_went_back()
         await page.get_by_role("button", name="Try it").click()
         await expect(outcome).to_contain_text(f"Door: {WENT_BACK}")
@@ -82,6 +85,75 @@ async def test_what_differs_is_seen_before_it_is_tried_and_what_became_of_it_aft
         await expect(page.get_by_role("button", name="Try it")).to_be_enabled()
         await expect(page.get_by_label("New: camera.rotate")).to_have_value("180")
         await screenshots(page, "tuning")
+
+
+async def test_each_setting_is_explained_and_what_cannot_be_is_said_beside_it():
+    async with open_page() as (part, page):
+        door = WholeCamera(part)
+        await sign_in(page, part.url)
+        await page.goto(f"{part.url}/#/tune/door")
+        fps = page.get_by_role("row").filter(has=page.get_by_text("camera.fps", exact=True))
+        await expect(fps).to_contain_text("Frame rate")
+        await expect(fps).to_contain_text("A number, 1 to 60 frames a second.")
+        await expect(fps.get_by_role("cell").nth(0)).to_have_text("15 frames a second")
+        await expect(fps.get_by_role("cell").nth(1)).to_have_text("by default")
+        await expect(page.get_by_role("columnheader", name="Which camera, and what it")).to_be_visible()
+        strange = page.get_by_role("row").filter(has=page.get_by_text("camera.of_tomorrow", exact=True))
+        await expect(strange).to_contain_text("7")
+        await page.get_by_label("New: camera.fps").fill("61")
+        await expect(fps.get_by_role("alert")).to_have_text("A number, 1 to 60 frames a second.")
+        await page.get_by_role("button", name="Try it").click()
+        await expect(page.get_by_text("Something of it cannot be")).to_be_visible()
+        await expect(page.get_by_label("New: camera.fps")).to_be_focused()
+        assert door.asked == []
+        await screenshots(page, "tuning-fault")
+        await page.get_by_label("New: camera.fps").fill("30")
+        await expect(fps.get_by_role("alert")).to_have_count(0)
+        await page.get_by_label("New: camera.rotate").select_option("180")
+        await page.get_by_label("New: motion.enabled").select_option("on")
+        await page.get_by_label("New: device.name").fill("12")
+        await page.get_by_label("New: camera.of_tomorrow").fill("8")
+        await page.get_by_label("New: camera.image.lens_position").fill("2")
+        await page.get_by_role("button", name="Try it").click()
+        lens = page.get_by_role("row").filter(has=page.get_by_text("camera.image.lens_position", exact=True))
+        await expect(lens.get_by_role("alert")).to_have_text("is fixed: not with af_mode = auto")
+        assert door.asked == [
+            {
+                "camera.fps": 30, "camera.rotate": 180, "motion.enabled": True, "device.name": "12",
+                "camera.of_tomorrow": 8, "camera.image.lens_position": 2,
+            }
+        ]  # fmt: skip
+        await page.get_by_label("New: camera.fps").scroll_into_view_if_needed()
+        await expect(page.get_by_role("button", name="Try it")).to_be_enabled()
+        for width in (390, 1440):
+            await page.set_viewport_size({"width": width, "height": 900})
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert await faults(page) == []
+
+
+class WholeCamera(Camera):
+    """It has every setting there is, and one of tomorrow; it refuses a lens that is fixed."""
+
+    def __init__(self, part):
+        super().__init__(part, "door", 15)
+
+    def _do(self, session, message):
+        if message.name != "set":
+            return super()._do(session, message)
+        self.asked.append(message.arguments)
+        words = "camera.image.lens_position = 2: is fixed: not with af_mode = auto"
+        result = Result(0, session, "set", False, "invalid", words, None)
+        return self.part.gateway.on_signal(self.name, session, result)
+
+    def _shown(self):
+        settings = Settings()
+        rows = [
+            {"key": key, "value": value_of(settings, key), "standing": value_of(settings, key)}
+            for key in settable()
+        ]
+        next(row for row in rows if row["key"] == "camera.fps")["value"] = self.fps
+        rows.append({"key": "camera.of_tomorrow", "value": 7, "standing": 7})
+        return {"settings": rows, "versions": [], "went_back": None}
 
 
 async def test_who_manages_no_camera_gets_no_page_for_it():

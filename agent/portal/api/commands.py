@@ -9,6 +9,7 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field, StringConstraints
 
+from agent.config.document import explained
 from agent.errors import MessageError
 from agent.model.command import COMMANDS, CommandKind, arguments_schema, is_audited, outcome, parse_arguments
 from agent.model.signal import MAX_COMMAND_S, JsonObject, Result
@@ -51,6 +52,7 @@ class CommandRoutes:
         """Add every route of this file."""
         add(app, self._accounts, "GET", "/api/devices/{device}/commands", Need.USER, self.list_commands)
         add(app, self._accounts, "POST", "/api/devices/{device}/commands/{name}", Need.USER, self.do)
+        add(app, self._accounts, "GET", "/api/settings", Need.USER, self.explain)
 
     async def list_commands(self, request: web.Request, who: Identity) -> web.Response:
         """What this user may have this camera do, by the table."""
@@ -58,6 +60,10 @@ class CommandRoutes:
         if not self._is_seen(device, who):
             return _unknown(device)
         return web.json_response({"commands": [_shown(kind) for kind in _allowed(device, who)]})
+
+    async def explain(self, _request: web.Request, _who: Identity) -> web.Response:
+        """What the settings mean that `set` changes; a camera of another release may have others."""
+        return web.json_response({"settings": explained()})
 
     async def do(self, request: web.Request, who: Identity) -> web.Response:
         """Done or not, as the camera says; 202 with the id while it has not."""

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { commandDevice } from "./commands.js";
-import { el, refill, table } from "./dom.js";
+import { el, refill, setText, table } from "./dom.js";
 import { choice, form } from "./form.js";
 import { count, moment } from "./format.js";
 
@@ -15,6 +15,7 @@ export class TunePage {
   #about;
   #cameras;
   #groups = {};
+  #explained = new Map();
   #told = [];
   #typed = new Map();
 
@@ -25,13 +26,13 @@ export class TunePage {
     this.whom = choice("For", "whom", []);
     this.whom.input.addEventListener("change", () => this.#ask());
     this.states = el("div", { "aria-live": "polite" });
-    this.rows = el("tbody", { oninput: () => this.#compare() });
+    this.rows = el("tbody", { oninput: ({ target }) => this.#onInput(target) });
     this.table = table("tuning", "Settings", ["Setting", "Now", "In its file", "New"], this.rows);
     this.difference = el("ul", { class: "difference", "aria-label": "What changes" });
     this.outcome = el("ul", { class: "difference", "aria-label": "What became of it", "aria-live": "polite" });
     const changes = el("div", { class: "changes", tabindex: "0", role: "region", "aria-label": "Changes" }, this.difference, this.outcome);
     this.form = form("Try it", () => this.#apply(), changes);
-    const words = "What is left empty stays as it is; null goes back to what the file says. Who watches is cut off for some seconds. A camera that then does not reach the portal, or makes no picture within a minute, goes back to what it had.";
+    const words = "What is left empty stays as it is; null goes back to what the camera’s file says. Who watches is cut off for some seconds. A camera that then does not reach the portal, or makes no picture within a minute, goes back to what it had.";
     this.versions = el("ol", { class: "difference", "aria-label": "Versions" });
     this.past = el("section", { "aria-labelledby": "versions", hidden: true }, el("h2", { id: "versions" }, "Versions"), this.versions);
     this.element = el("div", { class: "tune" }, this.whom, this.states, el("p", { class: "hint" }, words), this.table, this.form, this.past);
@@ -41,6 +42,8 @@ export class TunePage {
   async load() {
     const { groups } = this.#isAdmin ? await get("api/groups") : {};
     this.#groups = groups ?? {};
+    const { settings } = await get("api/settings");
+    this.#explained = new Map((settings ?? []).map((one) => [one.key, one]));
     const cameras = this.#cameras();
     const options = cameras.map(({ id, name }) => [`camera ${id}`, name]);
     for (const [name, members] of Object.entries(this.#groups)) options.push([`group ${name}`, `${name} (${count(members.length, "camera", "cameras")})`]);
@@ -76,18 +79,46 @@ export class TunePage {
   #show(settings) {
     for (const { name, value } of this.#inputs()) this.#typed.set(name, value);
     const sorted = [...settings].sort((a, b) => rankOf(a.key) - rankOf(b.key));
-    refill(this.rows, sorted.map((setting) => row(setting, this.#typed.get(setting.key) ?? "")));
+    const rows = [];
+    for (const setting of sorted) {
+      const about = this.#explained.get(setting.key) ?? { key: setting.key };
+      if (tableOf(setting.key) !== tableOf(rows.at(-1)?.dataset.key)) rows.push(heading(setting.key, about));
+      rows.push(row(setting, about, this.#typed.get(setting.key) ?? ""));
+    }
+    refill(this.rows, rows);
+    for (const input of this.#inputs()) this.#judge(input);
     this.table.hidden = !sorted.length;
     this.form.hidden = !sorted.length && !this.outcome.children.length;
   }
 
   #inputs() {
-    return [...this.rows.querySelectorAll("input")];
+    return [...this.rows.querySelectorAll("input, select")];
   }
 
   #changes() {
     const filled = this.#inputs().filter((input) => input.value.trim());
-    return Object.fromEntries(filled.map((input) => [input.name, valueOf(input.value.trim())]));
+    return Object.fromEntries(filled.map((input) => [input.name, valueOf(input.value.trim(), this.#explained.get(input.name))]));
+  }
+
+  #onInput(input) {
+    this.#judge(input);
+    this.#compare();
+  }
+
+  /** Whether it may be so by what is known here; the camera itself has the last word. */
+  #judge(input) {
+    const text = input.value.trim();
+    const about = this.#explained.get(input.name);
+    return mark(input, text && about ? faultOf(valueOf(text, about), about) : "");
+  }
+
+  /** The camera's own words, each beside its setting. */
+  #markRefused({ code, message }) {
+    if (code !== "invalid") return;
+    for (const [, key, rule] of message.matchAll(/(?:^|; )([a-z_.]+)[^;]*?: ([^;]+)/g)) {
+      const input = this.#inputs().find(({ name }) => name === key);
+      if (input) mark(input, rule);
+    }
   }
 
   /** For each camera, what would be another than it is. */
@@ -103,19 +134,25 @@ export class TunePage {
   async #apply() {
     const changes = this.#changes();
     if (!Object.keys(changes).length) return "Nothing changes.";
+    const wrong = this.#inputs().find((input) => this.#judge(input));
+    if (wrong) {
+      wrong.focus();
+      return "Something of it cannot be: see beside it.";
+    }
     const items = this.#targets().map((camera) => ({ camera, item: el("li", {}, `${camera.name}: trying, for a minute at most …`) }));
     this.outcome.replaceChildren(...items.map(({ item }) => item));
     const stays = await each(items, async ({ camera, item }) => {
       const said = await commandDevice(camera.id, "set", { arguments: changes });
       item.className = said.ok ? "" : "failure";
       item.textContent = `${camera.name}: ${said.ok ? "stays" : wordsOf(said)}`;
-      return said.ok;
+      return said;
     });
-    if (stays.every(Boolean)) { // else it is there to be mended
+    if (stays.every(({ ok }) => ok)) { // else it is there to be mended
       this.#typed.clear();
       for (const input of this.#inputs()) input.value = "";
     }
     await this.#ask();
+    for (const said of stays) if (!said.ok) this.#markRefused(said);
     return null;
   }
 }
@@ -128,9 +165,56 @@ function stateOf({ name, sections: { settings } }) {
   return settings.went_back ? el("p", { class: "failure" }, `${name} went back to what it had, ${moment(settings.went_back_at)}: ${settings.reason}`) : null;
 }
 
-function row({ key, value, standing }, typed) {
-  const input = el("input", { name: key, "aria-label": `New: ${key}`, placeholder: shown(value), autocapitalize: "none", spellcheck: "false", maxlength: "256", value: typed });
-  return el("tr", {}, el("th", { scope: "row" }, key, HINTS[key] ? el("span", { class: "hint" }, HINTS[key]) : null), el("td", { "data-head": "Now" }, shown(value)), el("td", { "data-head": "In its file" }, shown(standing)), el("td", {}, input));
+/** What the settings of one table are about. */
+function heading(key, { table }) {
+  return el("tr", { class: "tuning-table" }, el("th", { scope: "colgroup", colspan: "4" }, table ?? "", " ", el("code", {}, `[${tableOf(key)}]`)));
+}
+
+/** One that this portal does not know, of a newer camera, is shown by its key alone. */
+function row({ key, value, standing }, about, typed) {
+  const { title, unit } = about;
+  const hints = [about.about, HINTS[key], rangeOf(about)].filter(Boolean).join(" ");
+  const name = el("th", { scope: "row" }, title ? el("strong", {}, title) : null, title ? " " : "", el("code", {}, key), hints ? el("span", { class: "hint" }, hints) : null);
+  const fault = el("p", { class: "form-error", id: `fault-${key}`, role: "alert" });
+  const cell = (head, one) => el("td", { "data-head": head }, shown(one), one !== null && unit ? el("span", { class: "unit" }, ` ${unit}`) : null);
+  return el("tr", { "data-key": key }, name, cell("Now", value), cell("In its file", standing), el("td", {}, inputOf(key, value, about, typed), fault));
+}
+
+function inputOf(key, value, { title, kind, choices }, typed) {
+  const attributes = { name: key, "aria-label": `New: ${key}${title ? `, ${title}` : ""}`, "aria-describedby": `fault-${key}` };
+  const offered = kind === "boolean" ? [true, false] : choices;
+  if (!offered) return el("input", { ...attributes, placeholder: shown(value), inputmode: { integer: "numeric", number: "decimal" }[kind], autocapitalize: "none", autocomplete: "off", spellcheck: "false", maxlength: "256", value: typed });
+  const options = [["", "as it is"], ...offered.map((one) => [String(one), shown(one)]), ["null", "as in its file"]];
+  const select = el("select", attributes, ...options.map(([given, words]) => el("option", { value: given }, words)));
+  select.value = typed;
+  return select;
+}
+
+/** What it may be, and what it is where nobody says anything, in words. */
+function rangeOf({ kind, choices, minimum, above, maximum, also, step, most_characters: most, unit, default: usual }) {
+  const least = minimum !== undefined ? shown(minimum) : above !== undefined ? `above ${shown(above)}` : "";
+  const range = least && maximum !== undefined && !choices ? `${also === undefined ? "" : `${shown(also)} or `}${least} to ${shown(maximum)}${unit ? ` ${unit}` : ""}${step === 2 ? ", even" : ""}.` : "";
+  const length = most ? `At most ${most} characters.` : "";
+  const rule = range && kind === "integer" ? `Whole number, ${range}` : range && `A number, ${range}`;
+  return [rule, length, usual === undefined ? "" : `Default: ${shown(usual)}.`].filter(Boolean).join(" ");
+}
+
+/** Why a value cannot be; empty where it can. */
+function faultOf(value, about) {
+  const { kind, minimum = -Infinity, above = -Infinity, maximum = Infinity, also, step, most_characters: most } = about;
+  if (value === null || value === also) return "";
+  if (kind === "string") return most && value.length > most ? `At most ${most} characters.` : "";
+  if (kind !== "integer" && kind !== "number") return "";
+  const fits = typeof value === "number" && value >= minimum && value > above && value <= maximum && (kind === "number" || Number.isInteger(value)) && (!step || value % step === 0);
+  return fits ? "" : rangeOf({ ...about, default: undefined }) || "A number.";
+}
+
+/** Say beside a setting what is wrong with it; gives that back. */
+function mark(input, words) {
+  setText(input.parentElement.querySelector(".form-error"), words);
+  if (words) input.setAttribute("aria-invalid", "true");
+  else input.removeAttribute("aria-invalid");
+  return words;
 }
 
 function line(camera, { key, before, after }) {
@@ -139,11 +223,20 @@ function line(camera, { key, before, after }) {
 
 const HINTS = { "device.name": "Dashboards show the name given under Cameras." };
 const rankOf = (key) => (key.startsWith(FIRST) ? 0 : key.startsWith(LAST) ? 2 : 1);
-const shown = (value) => (value === null || value === undefined ? "by default" : String(value));
+const tableOf = (key) => key?.slice(0, key.lastIndexOf("."));
 const wordsOf = (said) => said.problem ?? (said.message || said.code || "no answer");
 
-/** JSON where it is some: a number, true, false, or null for what its file says. */
-function valueOf(text) {
+function shown(value) {
+  if (value === null || value === undefined) return "by default";
+  if (value === "") return "nothing";
+  if (typeof value === "boolean") return value ? "on" : "off";
+  return typeof value === "number" ? value.toLocaleString([], { maximumFractionDigits: 6 }) : String(value);
+}
+
+/** A text stays one, whatever it looks like; null is for what its file says. Of what is not known here: JSON where it is some. */
+function valueOf(text, { kind, choices } = {}) {
+  if (text === "null") return null;
+  if (kind === "string" && !choices?.some((one) => typeof one !== "string")) return text;
   try {
     return JSON.parse(text);
   } catch {
