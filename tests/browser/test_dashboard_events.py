@@ -11,6 +11,7 @@ from parts.portal import PASSWORD
 from playwright.async_api import expect
 
 from agent.model.event import Event
+from agent.model.sections import SectionsMessage
 from agent.portal import events
 
 AGO_S = 86_400.0
@@ -107,3 +108,63 @@ async def test_a_cameras_view_has_its_own_events():
         await page.goto(f"{part.url}/#/events/yard")
         await expect(rows).to_have_count(2)  # the yard is no camera of his: he sees what he may
         await device.close()
+
+
+LABELS = tuple(
+    f"{name} 0.{91 - at}" for at, name in enumerate(("person", "vehicle", "animal", "bird of prey"))
+)
+ODD = "<img src=x onerror=document.title='bitten'> \"&amp;' \u202eabc\u202c 犬 " + "Donaudampfschifffahrt" * 6
+
+
+async def test_what_the_network_saw_is_text_however_long_and_odd():
+    async with open_page() as (part, page):
+        device = FakeDevice(part.gateway, "front")
+        part.bus.devices["front"] = device.on_message
+        for number, (name, labels, zones) in enumerate(
+            [
+                ("front", ("person 0.91",), ("Drive",)),
+                ("many", LABELS, ("Drive", "Path")),
+                ("odd", (ODD,), (ODD,)),
+            ]
+        ):
+            part.gateway.on_state(name, state(name=f"Camera {name}", camera="live"))
+            section = {"state": "moving", "since": 1.0, "labels": labels, "zones": zones}
+            part.gateway.on_sections(name, SectionsMessage("boot-1", 1, {"motion": section}))
+            words = f"{', '.join(labels).capitalize()} in {', '.join(zones)}"
+            happen(part, name, number, "motion", "info", words, ago_s=60, until=time.time() - 50)
+            happen(part, "front", 10 + number, "motion", "info", words, ago_s=90, until=time.time() - 80)
+        await sign_in(page, part.url)
+        cards = page.locator(".card")
+        await expect(cards.filter(has_text="Camera many")).to_contain_text(
+            f"P{', '.join(LABELS)[1:]} in Drive, Path"
+        )
+        await expect(cards.filter(has_text="Camera odd")).to_contain_text(f"{ODD} in {ODD}")
+        await stays_within(page, "labels-grid")
+        await page.goto(f"{part.url}/#/events")
+        rows = page.get_by_role("list", name="Events").get_by_role("listitem")
+        await expect(rows).to_have_count(6)
+        await expect(rows.filter(has_text="Camera odd")).to_contain_text(" in <img src=x onerror=")
+        await stays_within(page, "labels-events")
+        await page.goto(f"{part.url}/#/camera/front")
+        await until_phase(page, "playing")
+        await page.get_by_role("button", name="Events").click()
+        await expect(rows.nth(0)).to_contain_text("Person 0.91 in Drive.")
+        await stays_within(page, "labels-menu")
+        assert await page.title() != "bitten"
+        await device.close()
+
+
+async def stays_within(page, name):
+    """Nothing sticks out of the page, on a phone and on a desk; and axe finds nothing."""
+    await screenshots(page, name)
+    for width, height in ((390, 844), (1440, 900)):
+        await page.set_viewport_size({"width": width, "height": height})
+        wide = await page.evaluate(
+            """() => [...document.querySelectorAll("main *, [popover]:popover-open *")]
+                .filter((one) => one.checkVisibility() && one.getBoundingClientRect().right > innerWidth + 1
+                    && !one.closest(".scroll, .tabs"))
+                .map((one) => one.outerHTML.slice(0, 80))"""
+        )
+        assert wide == []
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert await faults(page) == []

@@ -134,6 +134,40 @@ async def test_by_thumb_on_a_phone():
         await expect(slider).to_be_hidden()
 
 
+async def test_what_the_network_saw_is_told_at_the_timeline():
+    seen = "Person 0.91, vehicle 0.82 in <b>Drive</b> " + "Donaudampfschifffahrt" * 8
+    async with recorded() as (_, open_as):
+        page = await open_as()
+
+        async def add_event(route):
+            answer = await route.fetch()
+            said = await answer.json()
+            event = {"event": "b-1", "cause": "motion", "start": time.time() - 60, "end": time.time() + 60}
+            await route.fulfill(json={**said, "value": {**said["value"], "events": [event]}})
+
+        async def tell_words(route):
+            await route.fulfill(json={"events": [{"event_id": "b-1", "message": seen}], "kinds": {}})
+
+        await page.route("**/commands/recordings", add_event)
+        await page.route("**/api/events?*kind=motion*", tell_words)
+        slider = await look_back(page, 5)
+        await expect(page.locator(".lookback-what")).to_have_text(seen)
+        await page.get_by_label("Shown", exact=True).select_option("600")
+        for width, height in ((390, 844), (1440, 900)):
+            await page.set_viewport_size({"width": width, "height": height})
+            await page.mouse.move(*await place_of(slider, time.time() - 8))
+            await expect(page.locator(".lookback-tile")).to_contain_text(seen)
+            await screenshot(page, f"lookback-labels-{width}")
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            for one in (".lookback-what", ".lookback-tile"):
+                box = await page.locator(one).bounding_box()
+                assert box["x"] >= 0, one
+                assert box["x"] + box["width"] <= width, one
+                assert box["height"] < 200, "a long one is cut"
+            assert await faults(page) == []
+            await page.mouse.move(0, 0)
+
+
 async def test_who_may_only_watch_has_no_way_back():
     async with recorded(0) as (stack, open_as):
         with Desk.open(load(stack.folder / "pinhole.toml").portal) as desk:

@@ -55,7 +55,8 @@ export class LookBack extends EventTarget {
     this.sheets = new Sheets((times, near) => viewer.command("sheet", { times, near_s: near }));
     this.tile = el("div", { class: "lookback-tile", hidden: true, "aria-hidden": "true" });
     this.tileTime = el("span", {});
-    this.tile.append(this.tileTime);
+    this.tileWhat = el("span", { class: "lookback-tile-what" });
+    this.tile.append(this.tileTime, this.tileWhat);
     this.button = tool("history", "Look back", () => this.#toggle(), { title: "What was recorded (r)", "aria-pressed": "false", hidden: true });
     this.words = el("output", { class: "lookback-time" }, "Live");
     this.what = el("span", { class: "lookback-what" });
@@ -230,6 +231,7 @@ export class LookBack extends EventTarget {
     const left = Math.min(element.clientWidth - tile.width, Math.max(0, place.x - tile.width / 2));
     this.tile.style.cssText = `left:${element.offsetLeft + left}px;width:${tile.width}px;height:${tile.height}px;background:url("${tile.url}") -${tile.x}px -${tile.y}px`;
     setText(this.tileTime, exactly(place.at));
+    setText(this.tileWhat, this.timeline.eventAt(place.at)?.words ?? "");
   }
 
   #onSeek({ at, isDragged }) {
@@ -304,8 +306,8 @@ export class LookBack extends EventTarget {
     this.timeline.point(at);
     this.stored.point(at);
     setText(this.words, at === null ? "Live" : exactly(at));
-    const event = at === null ? null : this.timeline.events.find(({ start, end }) => at >= start - 1 && at <= end);
-    setText(this.what, state === "ended" ? "Nothing newer" : event ? event.words : "");
+    setText(this.what, state === "ended" ? "Nothing newer" : this.timeline.eventAt(at)?.words ?? "");
+    this.what.title = this.what.textContent; // which may be cut
     const [name, label] = at === null || this.#isRunning ? ["pause", "Pause"] : ["play", "Play"];
     if (this.play.getAttribute("aria-label") !== label) {
       this.play.setAttribute("aria-label", label);

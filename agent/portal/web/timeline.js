@@ -59,6 +59,11 @@ export class Timeline extends EventTarget {
     return this.#events;
   }
 
+  /** What happened then, if anything did; at null nothing. */
+  eventAt(at) {
+    return at === null ? undefined : this.#events.find(({ start, end }) => at >= start - 1 && at <= end);
+  }
+
   /** Show another stretch; it stays within what a day has. */
   show(from, until) {
     [this.from, this.until] = [from, until];

@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 
 from agent.config import Settings, load
-from agent.config.document import example, reference
+from agent.config.changes import settable
+from agent.config.document import example, explained, reference
 
 README = Path(__file__).parents[3] / "agent" / "README.md"
 
@@ -44,3 +45,21 @@ def test_the_readme_holds_this_reference():
     begin, end = "<!-- settings: begin -->\n", "<!-- settings: end -->"
     held = text[text.index(begin) + len(begin) : text.index(end)]
     assert held.strip() == reference().strip(), "agent/README.md: replace its settings with `reference()`"
+
+
+def test_each_setting_that_may_be_changed_from_afar_is_explained():
+    settings = explained()
+    assert [one["key"] for one in settings] == list(settable())
+    assert all(one["title"] and one["about"] and one["table"] for one in settings)
+    by_key = {one["key"]: one for one in settings}
+    assert by_key["camera.bitrate_bps"].items() >= {
+        "title": "Highest bitrate", "kind": "integer", "unit": "bits a second", "minimum": 100_000,
+        "maximum": 25_000_000, "default": 2_000_000,
+    }.items()  # fmt: skip
+    assert by_key["camera.preview.enabled"]["kind"] == "boolean"
+    assert by_key["camera.image.af_mode"]["choices"] == ["continuous", "auto", "manual"]
+    assert by_key["camera.width_px"]["step"] == 2
+    assert by_key["webrtc.connect_timeout_s"]["above"] == 1
+    assert by_key["device.name"]["most_characters"] == 80
+    every_s = by_key["stills.every_s"]
+    assert (every_s["also"], every_s["minimum"], every_s["maximum"]) == (0, 10, 86400)
