@@ -42,6 +42,7 @@ export class LookBack extends EventTarget {
   #pointed = null;
   /** A time that a link asked for. */
   #asked = null;
+  #oldestAt = 0;
   #timers = [];
   /** The stretch that is asked for, and the one that is shown: as from and until. */
   #loading = "";
@@ -98,6 +99,7 @@ export class LookBack extends EventTarget {
 
   /** @param {object | undefined} section what the camera says of its recordings, and of what it sends to the store. */
   update(section, upload) {
+    this.#oldestAt = section?.oldest_at ?? 0;
     const hasAny = Boolean(section) && (section.mode !== "off" || section.oldest_at > 0);
     this.stored.update(upload);
     if (hasAny && this.#may === null && !this.#isAsking) this.#ask();
@@ -168,10 +170,17 @@ export class LookBack extends EventTarget {
     this.close();
     this.dispatchEvent(new Event("change"));
     if (this.element.hidden) return this.isBack && this.#goLive();
-    this.timeline.show(now() - FIRST_S * (1 - AHEAD), now() + FIRST_S * AHEAD);
-    this.width.value = String(FIRST_S);
+    const wide = this.#firstWidth();
+    this.timeline.show(now() - wide * (1 - AHEAD), now() + wide * AHEAD);
+    this.width.value = String(wide);
     this.#timers = [setInterval(() => this.#tick(), ASK_MS), setInterval(() => this.#load(true), FRESH_MS)];
     this.timeline.element.focus({ preventScroll: true });
+  }
+
+  /** No wider than needed for what there is: of a camera that began to record a minute ago, that minute. */
+  #firstWidth() {
+    const seconds = WIDTHS.map(([width]) => Number(width)).filter((width) => width <= FIRST_S);
+    return seconds.findLast((width) => this.#oldestAt > now() - width * (1 - AHEAD)) ?? FIRST_S;
   }
 
   /** What there is in the stretch that is shown. */
