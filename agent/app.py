@@ -23,7 +23,7 @@ from agent.control.budget import Plan, Usage
 from agent.control.demand import Limits, limits_of
 from agent.control.stream import StreamControl
 from agent.device.changes import FILE, Proof, RemoteSettings
-from agent.device.commands import Commands, Handler
+from agent.device.commands import ANSWERS, Commands, Handler
 from agent.device.heartbeat import Heartbeat
 from agent.device.journal import Journal
 from agent.device.late import LateCommands
@@ -62,7 +62,7 @@ from agent.rtc.sessions import Sessions
 from agent.serial_devices import SerialDevices
 from agent.signaling import lease
 from agent.signaling.enrolment import broker_settings, keep_fresh
-from agent.signaling.identity import load_identity, save_portal_keys
+from agent.signaling.identity import PORTAL_KEYS_FILE, load_identity
 from agent.signaling.service import UNDERSTANDS, SignalingService
 from agent.signaling.telling import Telling
 from agent.uploads import Uploads
@@ -89,6 +89,7 @@ class Agent:
         device, broker = settings.device, broker_settings(settings)
         self.journal = Journal(device.state_dir / "events", self._boot_id)
         identity = load_identity(device.state_dir)
+        self._kept_keys = Ledger(device.state_dir / PORTAL_KEYS_FILE, TypeAdapter(KeySet), in_background)
         key = Key(identity.key.sign_bytes, identity.key.verify_key.verifies_bytes)
         around = Around(
             self._on_event, self._publish_state, lambda: self.capture, self._begin_anew, time.time
@@ -162,7 +163,8 @@ class Agent:
         max_bytes = None if settings.record.max_mb is None else settings.record.max_mb * 1_000_000
         self.exports = Exports(lambda: self.recordings.index, about, seal, min_free_bytes, max_bytes)
         self.late = LateCommands(self._answer_late)
-        self.commands = Commands(self._handlers(), device.state_dir / "commands.json", time.monotonic)
+        answers = Ledger(device.state_dir / "commands.json", ANSWERS, in_background)
+        self.commands = Commands(self._handlers(), answers, time.monotonic)
         self.service = SignalingService(
             broker.topic_prefix,
             device.id,
@@ -287,7 +289,7 @@ class Agent:
         self.sessions.on_bye(session, reason)
 
     def on_portal_keys(self, keys: KeySet) -> None:
-        save_portal_keys(self._settings.device.state_dir, keys)
+        self._kept_keys.keep(keys, time.monotonic(), is_urgent=True)
 
     def _tell_asked(self, session: str, result: Result) -> None:
         self.service.tell_asked(session, result)
@@ -307,7 +309,7 @@ class Agent:
             "keyframe": lambda order, _: self.sessions.want_keyframe(order.session),
             "look": lambda _, __: self.releases.look_for_release(),
             "settings": lambda _, __: self._remote.shown(),
-            "set": self._after_trial(self._set),
+            "set": self._after_trial(self.late.handler(self._set)),
             "identify": lambda _, wish: self.led.blink(wish.seconds),
             "restart-stream": lambda _, __: self._restart_stream(),
             "restart-agent": self._after_trial(lambda _, __: self.power.restart_agent()),
@@ -343,8 +345,8 @@ class Agent:
 
         return handle
 
-    def _set(self, order: Order, changes: Changes) -> object:
-        return self._remote.set(order, changes, lambda: _later(CHANGE_AFTER_S, self._again.set))
+    async def _set(self, order: Order, changes: Changes) -> object:
+        return await self._remote.set(order, changes, lambda: _later(CHANGE_AFTER_S, self._again.set))
 
     def _tell_outcome(self) -> None:
         """What became of settings on trial, to the portal that asked, and to all in the state."""

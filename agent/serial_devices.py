@@ -190,7 +190,7 @@ class SerialDevices:
         return managed, helpers.set_apn
 
     @property
-    def _reader(self) -> Callable[[str], str | None] | None:
+    def _reader(self) -> Callable[[str], Awaitable[str | None]] | None:
         return self._on_sms if self._settings.sms.enabled else None
 
     def _add_recovery(self, modem: "Modem", helpers: "Helpers") -> "Recovery":
@@ -245,7 +245,7 @@ class SerialDevices:
             device.id,
             self._is_portals,
             acts.by_verb(),
-            Ledger(device.state_dir / "sms.json", TypeAdapter(Heard)),
+            Ledger(device.state_dir / "sms.json", TypeAdapter(Heard), in_background),
             lambda: Now(time.time(), read_moment().is_clock_set, time.monotonic()),
         )
         self._add("sms", lifeline.run)
@@ -260,10 +260,10 @@ class SerialDevices:
     def _is_portals(self, signed: bytes, signature: bytes) -> bool:
         return self._around.service.is_portals(signed, signature)
 
-    def _on_sms(self, text: str) -> str | None:
+    async def _on_sms(self, text: str) -> str | None:
         if (lifeline := self._lifeline) is None:
             return None
-        before, answer = lifeline.heard, lifeline.on_sms(text)
+        before, answer = lifeline.heard, await lifeline.on_sms(text)
         if lifeline.heard is not before:
             self._on_change()
         return answer

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -37,6 +38,7 @@ from agent.model.remote_settings import (
 from agent.model.sections import SettingsSection
 from agent.model.signal import Result
 from agent.model.text import clip
+from agent.model.threads import HungCallError, call_in_thread
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ FILE = "settings.json"
 """In the state folder."""
 TRIAL_S = 60.0
 LOOK_EVERY_S = 0.5
+SAVE_S = 20.0
+"""A worn card takes seconds."""
 UNKEPT = "they cannot be kept on disk"
 KILLED = "the agent ended while they were tried"
 LEFT_OUT = "what was changed from afar does not go with pinhole.toml, and is left out"
@@ -102,6 +106,7 @@ class RemoteSettings:
         self._ledger: Ledger[Kept] = Ledger(file, TypeAdapter(Kept))
         self._kept = self._ledger.load() or Kept()
         self._is_applied = self._is_heard = False
+        self._saving = asyncio.Lock()
         self.outcome: Result | None = None
         """Of the last trial, until somebody takes it."""
         self.problem = ""
@@ -151,8 +156,12 @@ class RemoteSettings:
         except ConfigError:
             return self._standing
 
-    def set(self, order: Order, changes: Changes, restart: Callable[[], None]) -> object:
+    async def set(self, order: Order, changes: Changes, restart: Callable[[], None]) -> object:
         """Try them: `restart` begins it. None takes a change back. Raises CommandError."""
+        async with self._saving:
+            return await self._set(order, changes, restart)
+
+    async def _set(self, order: Order, changes: Changes, restart: Callable[[], None]) -> object:
         if self._kept.trial and self._kept.trial.command == order.id:
             self._is_heard = self._is_applied  # the portal signed it for this start, after it had heard of it
             return LATER
@@ -176,7 +185,7 @@ class RemoteSettings:
             return Applied(newest.number, ())
         number = max((newest.number, self._kept.went_back.number if self._kept.went_back else 0)) + 1
         version = Version(number, self._clock(), order.user, wanted)
-        if not self._save(replace(self._kept, trial=Trial(order.id, version, changed))):
+        if not await self._save(replace(self._kept, trial=Trial(order.id, version, changed))):
             raise CommandError("disk", "the change cannot be kept on disk, so it is not tried")
         restart()
         return LATER
@@ -185,11 +194,13 @@ class RemoteSettings:
         """Until cancelled: see the trial through, where there is one."""
         if self._is_applied and self._kept.trial:
             lacks = await self._lacks(proof)
-            if lacks or not self._confirm():
-                self.go_back(lacks or UNKEPT)
-                restart()
-            else:
-                on_outcome()
+            async with self._saving:
+                if lacks or not await self._confirm():
+                    self._note_back(lacks or UNKEPT)
+                    await self._save(self._kept)  # else its next start does it
+                    restart()
+                else:
+                    on_outcome()
         await asyncio.Event().wait()
 
     async def _lacks(self, proof: Proof) -> str:
@@ -206,23 +217,26 @@ class RemoteSettings:
         return ""
 
     def go_back(self, reason: str) -> None:
-        """To what there was before the trial. `outcome` says so."""
+        """To what there was before the trial, while no agent runs; blocking. `outcome` says so."""
+        if self._kept.trial is not None:
+            self._note_back(reason)
+            self._ledger.write(self._kept)
+
+    def _note_back(self, reason: str) -> None:
         trial = self._kept.trial
-        if trial is None:
-            return
+        assert trial is not None
         reason = clip(reason)  # words of an exception, maybe: what is too long or no UTF-8 is not read again
         log.warning(f"settings of version {trial.version.number} are rolled back: {reason}")
         words = f"the device went back to what it had: {reason}"
         self.outcome = Result(0, trial.command, "set", ok=False, code="went-back", message=clip(words))
         back = WentBack(trial.version.number, self._clock(), reason, trial.changed)
         self._kept = replace(self._kept, trial=None, went_back=back)
-        self._ledger.write(self._kept)
 
-    def _confirm(self) -> bool:
+    async def _confirm(self) -> bool:
         trial = self._kept.trial
         assert trial is not None
         versions = (trial.version, *self._kept.versions)[:MAX_VERSIONS]
-        if not self._save(replace(self._kept, versions=versions, trial=None)):
+        if not await self._save(replace(self._kept, versions=versions, trial=None)):
             return False
         words = ", ".join(
             f"{each.key}: {_shown(each.before)} → {_shown(each.after)}" for each in trial.changed
@@ -234,12 +248,19 @@ class RemoteSettings:
         log.info(f"settings of version {trial.version.number} have proven themselves")
         return True
 
-    def _save(self, kept: Kept) -> bool:
-        self._ledger.write(kept)
-        if self._ledger.load() != kept:
+    async def _save(self, kept: Kept) -> bool:
+        """Whether the disk has it: in a thread, since a card may take a second for it, or never answer."""
+        try:
+            is_kept = await call_in_thread("settings", SAVE_S, partial(self._write, kept))
+        except HungCallError:
             return False
-        self._kept = kept
-        return True
+        if is_kept:
+            self._kept = kept
+        return is_kept
+
+    def _write(self, kept: Kept) -> bool:
+        self._ledger.write(kept)
+        return self._ledger.load() == kept
 
     @property
     def _failed(self) -> WentBack | None:

@@ -3,7 +3,6 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
@@ -34,17 +33,23 @@ KNOWN_S = MAX_COMMAND_S + 60.0
 
 Handler = Callable[[Order, Any], Any]
 """`handle(order, arguments)` returns the table's result, or raises CommandError. Synchronous."""
-_Kept = Annotated[tuple[Result, ...], Field(max_length=KEPT)]
+ANSWERS: TypeAdapter[tuple[Result, ...]] = TypeAdapter(Annotated[tuple[Result, ...], Field(max_length=KEPT)])
+"""Those in the journal."""
 
 
 class Commands:
     """Every command that this device knows; idempotent by id, over both ways. Time is monotonic."""
 
-    def __init__(self, handlers: Mapping[str, Handler], journal: Path, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        journal: Ledger[tuple[Result, ...]],
+        clock: Callable[[], float],
+    ) -> None:
         """`journal` outlives the agent: what ended it is not done again by its next start."""
         self._handlers = handlers
         self._clock = clock
-        self._journal: Ledger[tuple[Result, ...]] = Ledger(journal, TypeAdapter(_Kept))
+        self._journal = journal
         self._kept = self._journal.load() or ()
         self._known: OrderedDict[str, tuple[float, Result]] = OrderedDict()
 
@@ -89,7 +94,7 @@ class Commands:
         self._known[result.id] = self._clock() + KNOWN_S, result
         if COMMANDS[result.name].ends_agent:
             self._kept = (result, *self._kept)[:KEPT]
-            self._journal.write(self._kept)
+            self._journal.keep(self._kept, self._clock(), is_urgent=True)
 
     def _make_room(self, order: Order) -> None:
         now_s = self._clock()

@@ -17,7 +17,8 @@ MAX_AT_WORK, MAX_OF_A_SESSION = 16, 4
 """Of all viewers and portals together, and of one viewer, who cannot keep the others out."""
 
 Work = Callable[[Order, Any], Awaitable[Any]]
-"""`work(order, arguments)` returns the table's result, or raises CommandError or another PinholeError."""
+"""`work(order, arguments)` returns the table's result, or LATER where somebody else answers, or raises
+CommandError or another PinholeError."""
 
 
 class LateCommands:
@@ -64,6 +65,8 @@ class LateCommands:
         kind = COMMANDS[order.name]
         try:
             value = await work(order, arguments)
+            if value is LATER:
+                return
             told = encode_result(kind, Nothing() if value is None else value)
             result = Result(0, order.id, kind.name, ok=True, code="done", value=told)
         except PinholeError as exc:

@@ -71,29 +71,33 @@ class Ledger(Generic[T]):
 
     def _work(self) -> None:
         """Until the newest is written: what came meanwhile waits here, and not in threads of its own."""
-        value = None
         try:
-            while not self._is_done(value):
-                value = self._newest
-                if value is not None:
-                    self.write(value)
+            while not self._is_done(self._write_newest()):
+                pass
         except BaseException:
             self._is_at_work = False
             raise
 
-    def _is_done(self, value: T | None) -> bool:
+    def _is_done(self, tried: T | None) -> bool:
         with self._turn:
-            self._is_at_work = self._newest is not value
+            self._is_at_work = self._newest is not tried
             return not self._is_at_work
 
     def write(self, value: T) -> None:
         """Write now. A disk that is full or read-only is told in the log."""
+        self._newest = value
+        self._write_newest()
+
+    def _write_newest(self) -> T | None:
+        """What was tried: whoever writes writes the newest, so that no older one comes after it."""
         with self._lock:
-            if value == self._written:
-                return
+            value = self._newest
+            if value is None or value == self._written:
+                return value
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(self._path, self._adapter.dump_json(value) + b"\n")
                 self._written = value
             except OSError as exc:
                 log.warning("%s cannot be written: %s", self._path, exc)
+            return value

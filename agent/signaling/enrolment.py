@@ -119,7 +119,7 @@ async def keep_fresh(folder: Path, on_keys: Callable[[KeySet], None]) -> None:
             try:
                 request = EnrollRequest(load_key(folder).make_request(enrolment.device))
                 enrolment = await _ask(url, request, _ca_file(folder))
-                _save(folder, url, _ca_file(folder), enrolment)
+                await asyncio.to_thread(_save, folder, url, _ca_file(folder), enrolment)
                 on_keys(enrolment.keys)
                 log.info("the certificate for the broker was renewed")
             except PinholeError as exc:

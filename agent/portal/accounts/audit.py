@@ -1,6 +1,7 @@
 """Who did what and when: in the store for the dashboard, and in a file of JSON lines for everything else."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -129,6 +130,7 @@ class Audit:
         self._all_refusals = MinuteLimit(10 * REFUSALS_PER_MINUTE)
         self._dropped = 0
         self._written = 0
+        self._writing = asyncio.Lock()
         self._told: dict[str, str] = {}
         """What keeps the file and the table from being written, so that it is said once."""
         check_file(file)
@@ -182,7 +184,7 @@ class Audit:
         """Write what is queued, once, and wait for what is being written; for the end, and for tests."""
         while not self._queue.empty():
             entries = self._take()
-            self._write_file(entries)
+            await self._write_file(entries)
             try:
                 await self._store.run(partial(_insert, new=entries, prune_before=0.0, now=self._clock()))
             except StoreError as exc:
@@ -207,7 +209,12 @@ class Audit:
         if self._dropped:
             lost = Entry(self._clock(), "portal", "entries-lost", detail=str(self._dropped))
             entries, self._dropped = [*entries, lost], 0
-        self._write_file(entries)
+        try:
+            await self._write_file(entries)
+        except asyncio.CancelledError:  # what the file has, the table shall have as well
+            with contextlib.suppress(StoreError):
+                await self._store.run(partial(_insert, new=entries, prune_before=0.0, now=self._clock()))
+            raise
         self._written += len(entries)
         is_due = self._written >= _PRUNE_EVERY
         prune_before = self._clock() - ledger.KEPT_S if is_due else 0.0
@@ -227,9 +234,19 @@ class Audit:
                     return
             await asyncio.sleep(RETRY_S)
 
-    def _write_file(self, entries: list[Entry]) -> None:
-        self._file.write(*entries)
-        fault = self._file.take_fault()
+    async def _write_file(self, entries: list[Entry]) -> None:
+        """In a thread: the disk may be slow, and a command of ours may hold the file's lock.
+
+        Whoever is cancelled waits until it is written: two threads would write one chain.
+        """
+        async with self._writing:
+            writing = asyncio.ensure_future(asyncio.to_thread(self._file.write, *entries))
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await asyncio.wait([writing])
+                raise
+            fault = self._file.take_fault()
         self._tell("file", f"{self._file.baseFilename}: entries are missing: {fault}" if fault else "")
 
     def _tell(self, target: str, problem: str) -> None:

@@ -50,7 +50,7 @@ async def _take(bus: Bus, path: str, message: str, on_sms: OnSms) -> None:
     # First, so that one that is done and then comes to nothing is not looked at for ever.
     await bus.call(PREFIX, path, f"{_MESSAGING}.Delete", message, signature="o")
     text, number = said.get("Text"), said.get("Number")
-    answer = on_sms(text) if isinstance(text, str) else None
+    answer = await on_sms(text) if isinstance(text, str) else None
     if answer is not None and isinstance(number, str) and number:
         await _send(bus, path, number, answer)
 

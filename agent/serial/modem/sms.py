@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, Protocol
 
@@ -70,7 +70,7 @@ class Now:
     mono_s: float
 
 
-OnSms = Callable[[str], str | None]
+OnSms = Callable[[str], Awaitable[str | None]]
 """What a back end calls with the text of each message, whoever sent it; it sends what comes back, if any, to
 the same number, and deletes the message either way."""
 Act = Callable[[str], str]
@@ -110,12 +110,12 @@ class Lifeline:
             await asyncio.sleep(NOTE_S)
             self.note_time()
 
-    def on_sms(self, text: str) -> str | None:
+    async def on_sms(self, text: str) -> str | None:
         """Do it where it is for us, and new. An answer for the sender; None for who has proven nothing."""
         if not is_command(text):
             return None
         try:
-            command = self._take(text)
+            command = await self._take(text)
         except MessageError as exc:
             log.warning(f"SMS refused ({exc.code}): {exc}")
             return None
@@ -147,7 +147,7 @@ class Lifeline:
         floor_s = self._heard.floor_s
         return 0 if now.is_set and floor_s > now.unix_s else floor_s
 
-    def _take(self, text: str) -> SmsCommand:
+    async def _take(self, text: str) -> SmsCommand:
         """Count it as done before it is: a reboot leaves no time for it after. Raises MessageError."""
         try:
             command, signature = parse_command(text)
@@ -164,11 +164,14 @@ class Lifeline:
             raise MessageError("replayed", "it was done already")
         before = self._heard
         self._heard = self._with(used)
-        self._record.write(self._heard)
-        if self._record.load() != self._heard:
+        if not await asyncio.to_thread(self._write, self._heard):
             self._heard = before
             raise MessageError("failed", "the disk does not keep that it was done")
         return command
+
+    def _write(self, heard: Heard) -> bool:
+        self._record.write(heard)
+        return self._record.load() == heard
 
     def _check_time(self, command: SmsCommand, now: Now) -> None:
         """Without a clock all counts that was signed since there was one: the outage is younger."""

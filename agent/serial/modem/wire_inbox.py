@@ -110,7 +110,7 @@ class WireInbox:
         return True
 
     async def _take(self, message: Received) -> None:
-        answer = self._on_sms(message.text) if message.text else None
+        answer = await self._on_sms(message.text) if message.text else None
         if answer is None or not message.sender:
             return
         try:

@@ -12,9 +12,10 @@ from agent.attention import Attention
 from agent.camera.mask_file import Key, MaskFile
 from agent.camera.privacy import Privacy
 from agent.config import DeviceSettings, PtzSettings, Settings
-from agent.device.commands import KEPT, KNOWN_S, MAX_KNOWN, MAX_KNOWN_OF_OTHERS, Commands
+from agent.device.commands import ANSWERS, KEPT, KNOWN_S, MAX_KNOWN, MAX_KNOWN_OF_OTHERS, Commands
 from agent.device.late import LateCommands
 from agent.device.led import Led
+from agent.device.ledger import Ledger
 from agent.device.power import SOONEST_S, Power
 from agent.errors import MessageError
 from agent.media.packetizer import to_rtp_frame
@@ -42,7 +43,7 @@ class Device:
 
     def start(self):
         """As a start of the agent does."""
-        return Commands(dict.fromkeys(COMMANDS, self._do), self.file, lambda: self.now_s)
+        return Commands(dict.fromkeys(COMMANDS, self._do), Ledger(self.file, ANSWERS), lambda: self.now_s)
 
     def _do(self, asked, arguments):
         self.done.append((asked.name, arguments))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import threading
 
 import pytest
 from fakes.clock import LoopClock
@@ -15,7 +16,9 @@ from agent.device.changes import FILE as FILE_NAME
 from agent.device.changes import KILLED, TRIAL_S, Proof, RemoteSettings, as_changed
 from agent.errors import ConfigError
 from agent.model.command import COMMANDS, LATER, CommandError, Order, check_result, encode_result
+from agent.model.disk import write_whole
 from agent.model.remote_settings import MAX_VERSIONS
+from agent.model.threads import HungCallError
 
 FILE = Settings.model_validate({"device": {"id": "door"}, "camera": {"fps": 20, "bitrate_bps": 1_000_000}})
 ANN = ("ann", ("watch", "control", "manage"), "broker")
@@ -38,9 +41,9 @@ class Device:
         self.remote = RemoteSettings(self.file, FILE, clock=lambda: 5.0)
         self.settings = self.remote.apply()
 
-    def set(self, command="c1", **changes):
+    async def set(self, command="c1", **changes):
         wanted = {key.replace("__", "."): value for key, value in changes.items()}
-        return self.remote.set(order(command), wanted, self._restart)
+        return await self.remote.set(order(command), wanted, self._restart)
 
     def _restart(self):
         self.restarts += 1
@@ -59,11 +62,13 @@ class Device:
         self.settings = self.remote.apply()
         self.frames = frames
         if is_heard:
-            assert self.set() is LATER, "the portal says it again, to the new start"
+            assert await self.set() is LATER, "the portal says it again, to the new start"
         restarts, told = self.restarts, self.told
         proof = Proof(self._watching, lambda: self.frames, lambda: self.first_picture_s)
         task = asyncio.create_task(self.remote.run(proof, self._restart, self._note))
-        await LoopClock().until(lambda: (self.restarts, self.told) != (restarts, told))
+        await LoopClock(self.remote._saving.locked).until(
+            lambda: (self.restarts, self.told) != (restarts, told)
+        )
         task.cancel()
         if self.restarts > restarts:
             self.settings = self.remote.apply()
@@ -75,7 +80,7 @@ def device(tmp_path):
 
 
 async def test_what_proves_itself_stays_and_is_a_version(device):
-    assert device.set(camera__fps=10.0, device__name="Yard") is LATER
+    assert await device.set(camera__fps=10.0, device__name="Yard") is LATER
     assert device.settings.camera.fps == 20, "not before it is built anew"
     await device.see_through(is_heard=True, frames=1)
     assert (device.settings.camera.fps, device.settings.device.name) == (10, "Yard")
@@ -86,7 +91,7 @@ async def test_what_proves_itself_stays_and_is_a_version(device):
     assert device.watched == []
     device.start()
     assert device.settings.camera.fps == 10
-    assert device.set("c2", camera__fps=None) is LATER
+    assert await device.set("c2", camera__fps=None) is LATER
     await device.see_through(is_heard=False, frames=0)
     assert device.settings.camera.fps == 10, "of the second nothing came"
 
@@ -100,7 +105,7 @@ async def test_what_proves_itself_stays_and_is_a_version(device):
     ],
 )
 async def test_what_does_not_prove_itself_goes_back_within_a_minute(device, is_heard, frames, words):
-    device.set(camera__fps=10.0)
+    await device.set(camera__fps=10.0)
     await device.see_through(is_heard=is_heard, frames=frames)
     assert device.settings == FILE
     result = device.remote.outcome
@@ -114,15 +119,15 @@ async def test_what_does_not_prove_itself_goes_back_within_a_minute(device, is_h
 
 async def test_a_camera_that_takes_minutes_for_its_first_picture_is_given_them(device):
     device.first_picture_s = 300.0
-    device.set(motion__min_score=0.7)
+    await device.set(motion__min_score=0.7)
     await device.see_through(is_heard=True, frames=0)
     assert "within 300 s" in device.remote.outcome.message
 
 
 async def test_when_a_change_went_back_is_known_also_after_one_that_proved_itself(device):
-    device.set(camera__fps=10.0)
+    await device.set(camera__fps=10.0)
     await device.see_through(is_heard=True, frames=0)
-    device.set(camera__fps=15.0)
+    await device.set(camera__fps=15.0)
     await device.see_through(is_heard=True, frames=1)
     device.start()
     section = device.remote.section()
@@ -132,8 +137,8 @@ async def test_when_a_change_went_back_is_known_also_after_one_that_proved_itsel
 
 
 @pytest.mark.parametrize("is_applied", [True, False])
-def test_an_agent_that_is_killed_meanwhile_starts_with_what_it_had(device, is_applied):
-    device.set(camera__fps=10.0)
+async def test_an_agent_that_is_killed_meanwhile_starts_with_what_it_had(device, is_applied):
+    await device.set(camera__fps=10.0)
     if is_applied:
         device.remote.apply()
     device.start()
@@ -145,9 +150,9 @@ def test_an_agent_that_is_killed_meanwhile_starts_with_what_it_had(device, is_ap
 
 
 async def test_what_was_kept_outlives_an_agent_that_ended_with_many_words_or_none_of_utf8(device):
-    device.set(camera__fps=10.0)
+    await device.set(camera__fps=10.0)
     await device.see_through(is_heard=True, frames=1)
-    device.set("c2", camera__fps=5.0)
+    await device.set("c2", camera__fps=5.0)
     device.remote.go_back("the agent ended: \udcff" + "much " * 500)
     device.start()
     assert device.settings.camera.fps == 10
@@ -171,9 +176,9 @@ async def test_what_was_kept_outlives_an_agent_that_ended_with_many_words_or_non
         ({"camera.image.lens_position": 1.0, "camera.image.af_mode": "auto"}, "lens_position"),
     ],
 )
-def test_what_may_not_be_or_is_wrong_is_refused_in_words(device, changes, words):
+async def test_what_may_not_be_or_is_wrong_is_refused_in_words(device, changes, words):
     with pytest.raises(CommandError, match=words):
-        device.remote.set(order(), changes, device._restart)
+        await device.remote.set(order(), changes, device._restart)
     assert device.restarts == 0
     assert not device.file.exists()
 
@@ -184,17 +189,17 @@ def test_no_secret_key_or_address_is_settable():
         assert not key.endswith(("_file", "_dir", "url", "urls", "prefix", "username", "source", ".id"))
 
 
-def test_one_change_is_tried_at_a_time_and_what_changes_nothing_is_done_at_once(device):
-    assert device.set(camera__fps=20.0).changed == ()
-    device.set(camera__fps=10.0)
+async def test_one_change_is_tried_at_a_time_and_what_changes_nothing_is_done_at_once(device):
+    assert (await device.set(camera__fps=20.0)).changed == ()
+    await device.set(camera__fps=10.0)
     with pytest.raises(CommandError) as caught:
-        device.set("c2", camera__fps=15.0)
+        await device.set("c2", camera__fps=15.0)
     assert (caught.value.code, device.restarts) == ("busy", 1)
 
 
 async def test_the_last_ten_versions_are_kept(device):
     for number in range(MAX_VERSIONS + 2):
-        device.set(camera__fps=float(number + 1))
+        await device.set(camera__fps=float(number + 1))
         await device.see_through(is_heard=True, frames=1)
     shown = device.remote.shown()
     assert [version.number for version in shown.versions] == list(range(12, 2, -1))
@@ -204,7 +209,7 @@ async def test_the_last_ten_versions_are_kept(device):
 
 
 async def test_what_does_not_go_with_the_file_any_more_is_left_out_and_said(device):
-    device.set(camera__image__lens_position=1.0)
+    await device.set(camera__image__lens_position=1.0)
     await device.see_through(is_heard=True, frames=1)
     assert device.remote.outcome.message == "camera.image.lens_position: default → 1"
     changed = with_changes(FILE, {"camera.image.af_mode": "auto"})
@@ -216,7 +221,7 @@ async def test_what_does_not_go_with_the_file_any_more_is_left_out_and_said(devi
 
 
 async def test_what_a_newer_release_wrote_keeps_its_settings_when_an_older_one_comes_back(device):
-    device.set(camera__fps=10.0)
+    await device.set(camera__fps=10.0)
     await device.see_through(is_heard=True, frames=1)
     kept = json.loads(device.file.read_text())
     kept["invented"] = kept["versions"][0]["invented"] = 1
@@ -251,13 +256,13 @@ async def test_how_much_is_logged_changes_from_afar_too(tmp_path, monkeypatch):
         root.setLevel(before)
 
 
-def test_a_full_disk_changes_nothing(device, monkeypatch):
+async def test_a_full_disk_changes_nothing(device, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("agent.device.ledger.write_whole", full)
     with pytest.raises(CommandError) as caught:
-        device.set(camera__fps=10.0)
+        await device.set(camera__fps=10.0)
     assert (caught.value.code, device.restarts) == ("disk", 0)
 
 
@@ -280,18 +285,18 @@ def seen(device, *, is_running):
 async def test_who_looks_sees_what_the_agent_runs_with(tmp_path):
     device = Device(tmp_path)
     assert seen(device, is_running=True).settings == FILE
-    device.set(camera__fps=10.0)
+    await device.set(camera__fps=10.0)
     await device.see_through(is_heard=True, frames=1)
     assert seen(device, is_running=False).settings == device.settings
     assert (seen(device, is_running=True).version, seen(device, is_running=True).problem) == (1, "")
-    device.set("c2", camera__fps=12.0)
+    await device.set("c2", camera__fps=12.0)
     assert seen(device, is_running=True).settings.camera.fps == 12, "on trial"
     assert seen(device, is_running=False).settings.camera.fps == 10, "whose next start gives it back"
 
 
 async def test_who_looks_is_told_why_a_change_does_not_count(tmp_path):
     device = Device(tmp_path)
-    device.set(camera__image__lens_position=1.0)
+    await device.set(camera__image__lens_position=1.0)
     await device.see_through(is_heard=True, frames=1)
     changed = with_changes(FILE, {"camera.image.af_mode": "auto"})
     found = as_changed(tmp_path, changed, is_running=True)
@@ -301,3 +306,32 @@ async def test_who_looks_is_told_why_a_change_does_not_count(tmp_path):
     assert "damaged" in seen(device, is_running=True).problem
     device.file.chmod(0o666)
     assert "is not known" in seen(device, is_running=True).problem
+
+
+async def test_a_card_that_takes_its_time_holds_up_nobody(device, monkeypatch):
+    is_free = threading.Event()
+
+    def slow(*arguments):
+        is_free.wait(10)
+        write_whole(*arguments)
+
+    monkeypatch.setattr("agent.device.ledger.write_whole", slow)
+    first = asyncio.create_task(device.set(camera__fps=10.0))
+    second = asyncio.create_task(device.set("c2", camera__fps=15.0))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not first.done(), "and the loop goes on"
+    is_free.set()
+    assert await first is LATER
+    with pytest.raises(CommandError, match="another change is being tried"):
+        await second
+
+
+async def test_a_card_that_never_answers_changes_nothing(device, monkeypatch):
+    async def hung(*_):
+        raise HungCallError("settings did not return within 20 s")
+
+    monkeypatch.setattr("agent.device.changes.call_in_thread", hung)
+    with pytest.raises(CommandError) as caught:
+        await device.set(camera__fps=10.0)
+    assert (caught.value.code, device.restarts) == ("disk", 0)

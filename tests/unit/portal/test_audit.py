@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import threading
 import tracemalloc
 from dataclasses import asdict
 
@@ -70,6 +71,26 @@ async def test_an_act_is_noted_in_table_and_file(log):
     assert "device" not in second
     assert log.store.run_here(ledger.verify) == (2, [])
     assert not log.audit.is_incomplete
+
+
+async def test_a_disk_that_takes_its_time_holds_up_nobody_and_loses_nothing_at_the_end(log, monkeypatch):
+    is_free, write = threading.Event(), AuditFile.write
+    monkeypatch.setattr(AuditFile, "write", lambda it, *new: is_free.wait(10) and write(it, *new))
+    log.audit.add("ann", "watch")
+    running = asyncio.create_task(log.audit.run())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    log.audit.add("bob", "watch")
+    running.cancel()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not running.done(), "it waits for the disk, and the loop goes on"
+    is_free.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [line["actor"] for line in log.lines()] == ["ann", "bob"]
+    assert [row.actor for row in log.rows()] == ["ann", "bob"]
+    assert log.store.run_here(ledger.verify) == (2, [])
 
 
 async def test_what_comes_from_outside_is_bounded_and_printable(log):

@@ -93,13 +93,13 @@ async def test_messages_are_looked_at_where_the_settings_say_so_alone(build, aro
     assert "sms" in parts(devices)
     command = make_command("reboot", "", time.time() + 1)
     text = command.encode(PORTAL.sign_bytes(command.signed_by("door")))
-    assert without._on_sms(text) is None
+    assert await without._on_sms(text) is None
     told = []
     monkeypatch.setattr(devices, "_on_change", lambda: told.append(devices.sections["modem"]().sms_done))
-    assert devices._on_sms("hello") is None
+    assert await devices._on_sms("hello") is None
     assert told == [], "nothing came of it"
-    assert devices._on_sms(text) == f"door {command.nonce} reboots within a minute"
-    assert (devices._on_sms(text), around.reboots) == (None, [ANSWERED_S])
+    assert await devices._on_sms(text) == f"door {command.nonce} reboots within a minute"
+    assert (await devices._on_sms(text), around.reboots) == (None, [ANSWERED_S])
     section = devices.sections["modem"]()
     assert told == [1, 1], "done, and refused the second time"
     assert (section.source, section.sms_done, section.sms_refused) == (backend, 1, 1)

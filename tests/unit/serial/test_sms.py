@@ -1,6 +1,8 @@
 """The lifeline: what the portal signed for this device is done once, and nothing else ever is."""
 
+import asyncio
 import logging
+import threading
 
 import pytest
 from hypothesis import given
@@ -55,7 +57,7 @@ class Camera:
 
     def get(self, message):
         self.mono_s += 61.0
-        return self.line.on_sms(message)
+        return asyncio.run(self.line.on_sms(message))
 
     @property
     def refused(self):
@@ -95,7 +97,7 @@ def test_nothing_in_it_can_be_changed(camera):
     message = text("apn", "internet.example")
     for at, char in enumerate(message):
         spoilt = message[:at] + ("1" if char == "0" else "0") + message[at + 1 :]
-        assert camera.line.on_sms(spoilt) is None
+        assert camera.get(spoilt) is None
         assert camera.done == [], spoilt
 
 
@@ -178,6 +180,18 @@ def test_nothing_is_done_that_the_disk_does_not_keep(camera, monkeypatch):
     monkeypatch.setattr(Ledger, "write", lambda _self, _value: None)
     assert camera.get(text()) is None
     assert camera.done == []
+
+
+async def test_a_card_that_takes_its_time_holds_up_nobody(camera, monkeypatch):
+    is_free, write = threading.Event(), Ledger.write
+    monkeypatch.setattr(Ledger, "write", lambda it, value: is_free.wait(10) and write(it, value))
+    task = asyncio.create_task(camera.line.on_sms(text()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not task.done(), "and the loop goes on"
+    assert camera.done == []
+    is_free.set()
+    assert (await task).endswith("done")
 
 
 @pytest.mark.parametrize("fault", [MessageError, lambda _, words: ModemError(words)])

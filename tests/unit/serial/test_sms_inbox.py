@@ -48,7 +48,10 @@ class Daemon:
         return None
 
     async def look(self, on_sms):
-        await self.take(Inbox(on_sms))
+        async def heard(text):
+            return on_sms(text)
+
+        await self.take(Inbox(heard))
 
     async def take(self, inbox):
         await inbox.take(self, MODEM, {MESSAGING: {"Messages": list(self.messages)}})

@@ -26,7 +26,7 @@ class Bench:
         self._answers = answers
         self.inbox = WireInbox(self.on_sms, self.ask)
 
-    def on_sms(self, text):
+    async def on_sms(self, text):
         self.heard.append(text)
         return self._answers(text)
 

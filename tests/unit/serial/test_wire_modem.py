@@ -64,6 +64,11 @@ class Bench:
         return got
 
 
+async def shout(text):
+    """What answers a message."""
+    return text.upper()
+
+
 @contextlib.asynccontextmanager
 async def running(folder, interface=None, on_sms=None, has_receiver=bool, **modem):
     bench = Bench(folder, interface, on_sms, has_receiver, **modem)
@@ -308,7 +313,7 @@ async def test_steps_of_a_modem_that_is_away_fail_with_the_reason(tmp_path):
 
 
 async def test_a_message_is_answered_soon_after_its_news_and_none_is_read_unless_wanted(tmp_path):
-    async with running(tmp_path, on_sms=str.upper) as it:
+    async with running(tmp_path, on_sms=shout) as it:
         it.sim.deliver("waiting")
         await it.clock.until(lambda: it.sim.messages.sent == [("+4915140075573", "WAITING")])
         await it.until("connected")
@@ -327,7 +332,7 @@ async def test_a_message_is_answered_soon_after_its_news_and_none_is_read_unless
 
 
 async def test_messages_are_read_again_after_the_modem_started_anew_and_its_card_came_back(tmp_path):
-    async with running(tmp_path, on_sms=str.upper) as it:
+    async with running(tmp_path, on_sms=shout) as it:
         await it.until("connected")
         it.sim.strike("no-sim", it.clock.now_s)
         await it.until("sim-missing")
@@ -342,7 +347,7 @@ async def test_messages_are_read_again_after_the_modem_started_anew_and_its_card
 
 
 async def test_a_prompt_that_never_comes_does_not_stop_the_rest(tmp_path):
-    async with running(tmp_path, on_sms=str.upper) as it:
+    async with running(tmp_path, on_sms=shout) as it:
         await it.until("connected")
         it.sim.messages.is_mute = True
         it.sim.deliver("one")

@@ -1,0 +1,73 @@
+"""Whoever is told something by the portal does not hold up the loop, and so the live picture, by the card."""
+
+import asyncio
+import contextlib
+import dataclasses
+
+import pytest
+from parts.trust import key_set
+
+from agent.app import Agent
+from agent.config import Settings
+from agent.device.changes import FILE, RemoteSettings
+from agent.model import disk
+from agent.model.command import Order
+from agent.model.signal import Result
+from agent.signaling.identity import PORTAL_KEYS_FILE, load_or_make_key, save_portal_keys
+
+MAY = ("watch", "control", "manage")
+
+
+@pytest.fixture
+async def agent(tmp_path):
+    """One that runs, with a camera that rests."""
+    settings = Settings.model_validate(
+        {"device": {"id": "door", "state_dir": tmp_path}, "camera": {"source": "synthetic"}}
+    )
+    load_or_make_key(tmp_path)
+    save_portal_keys(tmp_path, key_set())
+    agent = Agent(settings, RemoteSettings(tmp_path / FILE, settings))
+    running = asyncio.create_task(agent.run())
+    await asyncio.sleep(0)
+    yield agent
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+@pytest.fixture
+def on_loop(monkeypatch):
+    """What was brought to the card on the event loop."""
+    found = []
+
+    def fsync(descriptor):
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            found.append(descriptor)
+
+    monkeypatch.setattr(disk.os, "fsync", fsync)
+    return found
+
+
+async def until(condition):
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("file", "act"),
+    [
+        (FILE, lambda it: it.on_command(Order("c" * 16, "set", {"camera.fps": 10.0}, "ann", MAY, "broker"))),
+        ("commands.json", lambda it: it.commands.finish(Result(0, "c1", "reboot", ok=True, code="done"))),
+        (
+            PORTAL_KEYS_FILE,
+            lambda it: it.on_portal_keys(dataclasses.replace(key_set(), version=key_set().version + 1)),
+        ),
+    ],
+)
+async def test_what_the_portal_has_kept_is_written_in_a_thread(agent, on_loop, tmp_path, file, act):
+    before = (tmp_path / file).stat().st_ino if (tmp_path / file).exists() else 0
+    act(agent)
+    await until(lambda: (tmp_path / file).exists() and (tmp_path / file).stat().st_ino != before)
+    assert on_loop == []
