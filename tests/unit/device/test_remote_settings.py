@@ -245,7 +245,6 @@ async def test_how_much_is_logged_changes_from_afar_too(tmp_path, monkeypatch):
     version = {"number": 1, "at": 1.0, "by": "ann", "changes": {"log.level": "debug"}}
     (tmp_path / "settings.json").write_text(json.dumps({"versions": [version]}))
     monkeypatch.setattr(app, "Agent", Agent)
-    monkeypatch.setattr(app.gc, "freeze", lambda: None)
     root = logging.getLogger()
     before = root.level
     try:
