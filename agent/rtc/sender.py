@@ -23,6 +23,9 @@ HISTORY_PACKETS = 1024
 """2.5 s at 4 Mb/s: more than a retransmission can still be useful for."""
 RTX_MIN_INTERVAL_NS = 100_000_000
 """One resend of a sequence number in this time or a round trip, whichever is longer."""
+TOLD_PICTURES = 60
+"""A playout delay goes with the first packet of so many pictures, and with each keyframe: a viewer keeps what
+it was told, and a first packet that is longer than the rest costs a system call of its own (`burst.py`)."""
 IP_UDP_BYTES = 28
 """Headers that count on the link but are not ours to write (IPv4)."""
 
@@ -92,6 +95,7 @@ class RtpSender:
         self.counters = Counters()
         self.playout_ms = 0
         """How long the viewer is asked to hold each picture back."""
+        self._told_ms, self._to_tell = 0, TOLD_PICTURES
         self._media = media
         self._numbers = numbers
         self._last_mark = _MARKER if media.medium == "video" else 0  # RFC 7587 section 4.1: silence has ended
@@ -124,8 +128,14 @@ class RtpSender:
         if is_end:
             kinds[-1] |= self._last_mark
         stream = (seq, rtp_time, self.ssrc)
-        tail = self._tail(frame, 1, now_ns)
-        first_tail = tail if first else self._tail(frame, 0, now_ns)
+        tail = first_tail = self._tail(frame, 1, now_ns)
+        if first == 0:
+            # libwebrtc forgets the least delay with its timing: a keyframe that had it do so brings the rest.
+            if self.playout_ms != self._told_ms or (frame.is_keyframe and self.playout_ms):
+                self._told_ms, self._to_tell = self.playout_ms, TOLD_PICTURES
+            if self._to_tell:
+                self._to_tell -= 1
+                first_tail = self._tail(frame, 0, now_ns)
         if first_tail == tail:
             return self._emit(stream, ((tail, payloads),), kinds, send)
         return self._emit(stream, ((first_tail, payloads[:1]), (tail, payloads[1:])), kinds, send)

@@ -218,12 +218,32 @@ def test_a_viewer_that_takes_no_parity_gets_none(receiver):
     assert receiver.packets == []
 
 
-def test_the_playout_delay_travels_with_each_pictures_first_packet():
+def test_the_playout_delay_travels_with_the_first_packets_after_it_changed():
+    """A viewer keeps it, and packets of one length leave at once."""
+    sender, raw = make_sender(extensions={PLAYOUT_DELAY: 5}), []
+    for number in range(200):
+        sender.playout_ms = 40 if number < 100 else 80
+        send(sender, frame(2, seq=number), raw.append, SECOND_NS)
+    told = [packet[19:23] for packet in raw if len(packet) > len(raw[1])]
+    assert told == 60 * [bytes((5 << 4 | 2, 0, 0x40, 4))] + 60 * [bytes((5 << 4 | 2, 0, 0x80, 8))]
+    assert {len(packet) for packet in raw[120:200] + raw[320:]} == {len(raw[1])}
+
+
+def test_each_keyframe_tells_the_playout_delay_anew():
+    sender, raw = make_sender(extensions={PLAYOUT_DELAY: 5}), []
+    for number in range(100):
+        send(sender, frame(2, seq=number, key=number == 99), raw.append, SECOND_NS)
+    assert len(raw[-3]) + 4 == len(raw[-2]) == len(raw[-1])
+
+
+def test_a_keyframe_brings_the_pictures_after_it_the_playout_delay_too():
+    """A viewer may have forgotten it with the pictures that it could not show."""
     sender, raw = make_sender(extensions={PLAYOUT_DELAY: 5}), []
     sender.playout_ms = 40
-    send(sender, frame(2), raw.append, SECOND_NS)
-    assert raw[0][19:23] == bytes((5 << 4 | 2, 0, 0x40, 4)), "least and most in 10 ms"
-    assert len(raw[0]) - len(raw[1]) == 4
+    for number in range(200):
+        send(sender, frame(2, seq=number, key=number == 100), raw.append, SECOND_NS)
+    told = [number for number in range(200) if len(raw[2 * number]) > len(raw[1])]
+    assert told == [*range(60), *range(100, 160)]
 
 
 def test_the_same_input_is_the_same_on_the_wire(monkeypatch):
