@@ -29,6 +29,10 @@ DECREASE_INTERVAL_NS = 120_000_000
 """No second cut before feedback can show what the first one did, or a round trip if that is longer."""
 APPLICATION_LIMIT = 1.5
 """Without a probe the target stays below this multiple of what is really sent: the rest is unproven."""
+GROWTH = 0.03
+"""A second beside others, of what the link carried alone: CUBIC's growth depends on no round trip either."""
+LOSS_BETA, LOSS_INTERVAL_NS = 0.8, 300_000_000
+"""Beside others a loss tells that the queue is full; of one overflow, it does so once."""
 _CAPACITY_WEIGHT = 0.4
 
 
@@ -94,6 +98,27 @@ class RateControl:
         """A probe has shown that the link carries this, and whether it carries no more."""
         self._target_bps = max(self._target_bps, bps)
         self._capacity_bps, self._is_draining = float(bps) if is_capacity else None, False
+        self._clamp()
+
+    def enter(self, bps: int, now_ns: int) -> None:
+        """Others fill the queue: begin with this share of what the link carries."""
+        self._target_bps = max(self._target_bps, bps)
+        self._capacity_bps, self._is_draining = None, False
+        self._last_ns = self._decreased_ns = now_ns
+        self._clamp()
+
+    def share(self, before_bps: int, lost: int, rtt_ns: int, now_ns: int) -> None:
+        """Follow one report beside others, as TCP does: losses alone tell of the queue's end.
+
+        `before_bps` is what the link carried without them.
+        """
+        elapsed_s = 0.0 if self._last_ns is None else min(0.5, (now_ns - self._last_ns) / 1e9)
+        self._last_ns = now_ns
+        if lost and now_ns - self._decreased_ns >= max(LOSS_INTERVAL_NS, rtt_ns):
+            self._decreased_ns = now_ns
+            self._target_bps *= LOSS_BETA
+        else:
+            self._target_bps += GROWTH * before_bps * elapsed_s
         self._clamp()
 
     def replace(self, bps: int) -> None:

@@ -15,6 +15,7 @@ from agent.control.delay import DelayDetector, Usage
 from agent.control.delivery import DeliveredRate
 from agent.control.flight import Flight, Outcome, SentRun
 from agent.control.loss import LossLimit
+from agent.control.others import Others
 from agent.control.probe import Probe, Prober
 
 BUSY_WINDOW_MS = 250
@@ -56,6 +57,14 @@ KEEPALIVE_ID = 0
 """No cluster has this number."""
 RESUME = 0.5
 """Of the last target, after an outage; a probe asks at once for all of it."""
+LONG = 2.0
+"""A queue of this multiple of the threshold may be that of others."""
+TRAIN_BYTES = 5000
+"""To tell whose it is: as short as can be, since it may be ours."""
+SHARE = 0.4
+"""Of what the link carried alone, to begin with beside others."""
+SHARED_LOSS = 0.03
+"""A queue that others fill loses packets, and a retransmission takes long there: parity pays at once."""
 REMB_LIFETIME_NS = 5_000_000_000
 FIRST_RTT_NS, MAX_RTT_NS = 200_000_000, 2_000_000_000
 """Before anything is known, and where more is a queue and no route."""
@@ -73,6 +82,7 @@ class BandwidthEstimator:
         self._rate = RateControl(start_bps, min_bps, max_bps)
         self._prober = Prober()
         self._bursts = Bursts()
+        self._others = Others()
         self._rtt_ns = FIRST_RTT_NS
         self._least_rtt_ns = FIRST_RTT_NS
         self._feedback_ns: int | None = None
@@ -104,7 +114,7 @@ class BandwidthEstimator:
     @property
     def usual_loss(self) -> float:
         """Share of the last ten seconds' packets, 0 to 1; steadier than `loss`."""
-        return self._loss.usual
+        return max(SHARED_LOSS, self._loss.usual) if self._others.is_on else self._loss.usual
 
     @property
     def noise_ms(self) -> float:
@@ -128,7 +138,8 @@ class BandwidthEstimator:
         """What may leave now without too much on its way; nothing while the path is out."""
         if self.is_stalled(now_ns):
             return 0
-        window_ns = self._least_rtt_ns + WINDOW_NS + self._usual_gap_ns
+        route_ns = self._rtt_ns if self._others.is_on else self._least_rtt_ns
+        window_ns = route_ns + WINDOW_NS + self._usual_gap_ns
         window_bytes = self._rate.target_bps * window_ns // 8_000_000_000
         return max(0, max(MIN_WINDOW_BYTES, window_bytes) - self._flight.bytes)
 
@@ -201,6 +212,7 @@ class BandwidthEstimator:
         self._delay.restart()
         self._delivered.restart()
         self._loss.restart()
+        self._others.end()
 
     def _note_rtt(self, rtt_ns: int) -> None:
         rtt_ns = min(rtt_ns, MAX_RTT_NS)
@@ -208,7 +220,8 @@ class BandwidthEstimator:
             self._rtt_ns = self._least_rtt_ns = rtt_ns
         self._rtt_ns += (rtt_ns - self._rtt_ns) // 8  # RFC 6298's weight
         # The least round trip creeps up, so that a longer route is believed within a minute.
-        self._least_rtt_ns = min(rtt_ns, self._least_rtt_ns + (rtt_ns - self._least_rtt_ns) // 256)
+        creep_ns = 0 if self._others.is_on else (rtt_ns - self._least_rtt_ns) // 256
+        self._least_rtt_ns = min(rtt_ns, self._least_rtt_ns + creep_ns)
 
     def _note_gap(self, outcome: Outcome, now_ns: int) -> None:
         is_gap = bool(outcome.unknown_bytes) and self._feedback_ns is not None
@@ -240,13 +253,36 @@ class BandwidthEstimator:
             rtt_ns=self._rtt_ns,
         )
         self._remember(delivery.steady_bps, now_ns)
+        self._meet(usage, outcome.newest_sent_ns, now_ns)
+        if self._others.is_on:
+            self._rate.share(self._others.before_bps, outcome.lost, self._rtt_ns, now_ns)
+            self._prober.postpone(now_ns)
+            return
         self._rate.update(usage, self._delay.queue_ms, delivery, now_ns)
         if usage is not Usage.NORMAL:
-            self._prober.postpone(now_ns)
+            if not self._others.is_asking:
+                self._prober.postpone(now_ns)
             self._has_fallen |= self._rate.target_bps < before_bps
         elif self._has_fallen and self._delay.queue_ms < EMPTY_QUEUE_MS:
             self._has_fallen = False
             self._retry(now_ns)
+
+    def _meet(self, usage: Usage, sent_ns: int, now_ns: int) -> None:
+        """Find out whether others fill the queue."""
+        others, queue_ms, threshold_ms = self._others, self._delay.queue_ms, self._delay.threshold_ms
+        is_long = usage is Usage.OVER and queue_ms >= LONG * threshold_ms
+        if others.is_route(queue_ms, threshold_ms, now_ns):
+            others.end()
+            self._delay.accept_route()
+            self._least_rtt_ns = self._rtt_ns
+        elif queue_ms < threshold_ms / 2:
+            others.end()
+        elif is_long:
+            others.begin(int(self._good_bps))
+        if others.update(self._rate.target_bps, sent_ns, now_ns) and is_long:
+            others.on_asked(now_ns)
+            self._prober.ask(others.before_bps, now_ns, TRAIN_BYTES)
+        self._delay.holds_base = others.is_on or others.is_asking
 
     def _retry(self, now_ns: int) -> None:
         is_early = self._retried_ns is not None and now_ns - self._retried_ns < RETRY_INTERVAL_NS
@@ -263,7 +299,12 @@ class BandwidthEstimator:
 
     def _follow_probe(self, outcome: Outcome, now_ns: int) -> None:
         found = self._prober.on_outcome(outcome.probes, self._rate.target_bps, now_ns)
-        if found is not None:
+        if found is None:
+            return
+        if self._others.is_asking:
+            if self._others.on_train(found.bps, self._delivered.bps(RECENT_WINDOW_MS), now_ns):
+                self._rate.enter(int(SHARE * self._others.before_bps), now_ns)
+        elif not self._others.is_on:
             self._rate.raise_to(found.bps, is_capacity=found.is_capacity)
 
     def _follow_loss(self, outcome: Outcome, now_ns: int) -> None:
@@ -272,7 +313,7 @@ class BandwidthEstimator:
         delivered_bps = self._delivered.bps(STEADY_WINDOW_MS)
         allowed_bps = self._loss.update(len(outcome.received), outcome.lost, delivered_bps, now_ns)
         self.loss = self._loss.ratio
-        if allowed_bps is not None:
+        if allowed_bps is not None and not self._others.is_on:
             self._rate.limit(allowed_bps, self._loss.held_until_ns)
             if self._loss.held_until_ns > now_ns:
                 self._prober.hold_off(self._loss.held_until_ns)

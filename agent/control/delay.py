@@ -54,6 +54,8 @@ class DelayDetector:
         self.usage = Usage.NORMAL
         self.is_longer = False
         """The last report has shown that the route is longer."""
+        self.holds_base = False
+        """The queue is that of others, or may be: the least delay of before it stays the base."""
         self._smoothed_ms: float | None = None
         self._last_us = 0
         self._noise_ms = FIRST_NOISE_MS
@@ -92,7 +94,7 @@ class DelayDetector:
         while self._recent[0][0] < (arrival_us - TREND_WINDOW_US) / 1e3:
             self._recent.popleft()
         self.usage = self._judge()
-        self.is_longer = self._rebase(arrival_us)
+        self.is_longer = not self.holds_base and self._rebase(arrival_us)
         return self.usage
 
     def restart(self) -> None:
@@ -100,6 +102,11 @@ class DelayDetector:
         self._smoothed_ms = self._over_since_us = None
         self._forget_base()
         self._recent.clear()
+        self.queue_ms, self.usage = 0.0, Usage.NORMAL
+
+    def accept_route(self) -> None:
+        """The queue was none: the route is that long."""
+        self._forget_base()
         self.queue_ms, self.usage = 0.0, Usage.NORMAL
 
     def _note_noise(self, delay_ms: float) -> None:
@@ -123,7 +130,7 @@ class DelayDetector:
     def _base_ms(self, smoothed_ms: float, arrival_us: int) -> float:
         bucket = arrival_us // BASE_BUCKET_US
         if bucket > self._bucket:
-            self._past_ms.append(self._bucket_least_ms)
+            self._past_ms.append(self._past_least_ms if self.holds_base else self._bucket_least_ms)
             self._past_least_ms = min(self._past_ms)
             self._bucket, self._bucket_least_ms = bucket, math.inf
         self._bucket_least_ms = min(self._bucket_least_ms, smoothed_ms)

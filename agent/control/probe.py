@@ -68,12 +68,16 @@ class Prober:
         self._next_ns = 0
         self._interval_ns = INTERVAL_NS
         self._wanted_bps: int | None = None
+        self._wanted_bytes: int | None = None
         self._doubt = 1.0
         self._wary_until_ns = 0
 
-    def ask(self, rate_bps: int, now_ns: int) -> None:
-        """Probe for this rate as soon as possible, and often from then on: after a fall or an outage."""
-        self._wanted_bps, self._next_ns = rate_bps, now_ns
+    def ask(self, rate_bps: int, now_ns: int, size_bytes: int | None = None) -> None:
+        """Probe for this rate as soon as possible, and often from then on: after a fall or an outage.
+
+        With so many bytes, where the train must be shorter than it would be.
+        """
+        self._wanted_bps, self._next_ns, self._wanted_bytes = rate_bps, now_ns, size_bytes
         self._interval_ns = EAGER_INTERVAL_NS
         self._cluster = None
 
@@ -83,7 +87,7 @@ class Prober:
 
     def hold_off(self, until_ns: int) -> None:
         """Too much was lost: a policer's bucket lets a train pass that its rate does not carry."""
-        self._cluster = self._wanted_bps = None
+        self._cluster = self._wanted_bps = self._wanted_bytes = None
         self._next_ns = max(self._next_ns, until_ns)
         self._wary_until_ns = until_ns + WARY_NS
 
@@ -98,7 +102,7 @@ class Prober:
         if rate_bps < FOUND * target_bps:
             return None
         duration_ms = min(MAX_PROBE_MS, max(PROBE_MS, NOISE_TIMES * noise_ms))
-        size_bytes = max(MIN_PROBE_BYTES, int(rate_bps * duration_ms / 8000))
+        size_bytes = self._wanted_bytes or max(MIN_PROBE_BYTES, int(rate_bps * duration_ms / 8000))
         self._doubt = 1 + noise_ms / duration_ms
         self._next_id += 1
         self._cluster = _Cluster(Probe(self._next_id, rate_bps, size_bytes), now_ns)
@@ -133,7 +137,7 @@ class Prober:
         return found
 
     def _finish(self, found: Found | None, now_ns: int) -> None:
-        self._cluster, self._wanted_bps = None, None
+        self._cluster = self._wanted_bps = self._wanted_bytes = None
         if found is None:
             self._next_ns = now_ns + self._interval_ns
             self._interval_ns = min(MAX_INTERVAL_NS, self._interval_ns * 2)

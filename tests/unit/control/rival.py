@@ -24,8 +24,8 @@ class Segment:
 class Upload:
     """The sender's side; what is lost counts as sent again with the next number."""
 
-    def __init__(self, start_ns, return_ns):
-        self.due_ns, self.return_ns = start_ns, return_ns
+    def __init__(self, start_ns, return_ns, stop_ns=1 << 63):
+        self.due_ns, self.return_ns, self.stop_ns = start_ns, return_ns, stop_ns
         self.window, self.threshold = 10.0, float("inf")
         self.most, self.since_ns = 0.0, start_ns
         self.flying = {}
@@ -37,6 +37,8 @@ class Upload:
 
     def next_ns(self):
         times = [self.acks[0][0]] if self.acks else []
+        if self.due_ns >= self.stop_ns:
+            return times[0] if times else None
         if len(self.flying) < int(self.window):
             times.append(self.due_ns)
         elif self.flying:
@@ -54,6 +56,10 @@ class Upload:
     def pump(self, now_ns, push):
         while self.acks and self.acks[0][0] <= now_ns:
             self._on_ack(self.acks.pop(0)[1], now_ns)
+        if now_ns >= self.stop_ns:
+            self.flying.clear()
+            self.due_ns = self.stop_ns
+            return
         if self.flying and now_ns - self.heard_ns >= self.timeout_ns:
             self.flying.clear()
             self.threshold, self.window = max(2.0, self.window * BETA), 1.0

@@ -239,6 +239,10 @@ class Result:
         frozen = [g for g in gaps if g > FREEZE_NS]
         return len(frozen), sum(frozen) / S
 
+    def longest_freeze_s(self, start_s):
+        times = [at for at, _ in self.played if at >= start_s * S] + [int(self.seconds * S)]
+        return max(b - a for a, b in pairwise(times)) / S
+
     def reaches(self, bps, after_s, window_s=0.5):
         """Seconds after `after_s` until half a second's mean is at least `bps`."""
         at = after_s
@@ -279,6 +283,7 @@ class Simulation:
         make,
         parity,
         upload_s,
+        upload_until_s,
         lateness_ms,
     ):
         self.now = 0
@@ -302,7 +307,9 @@ class Simulation:
         self.transport_seq = self.media_seq = 0
         self.frame_ns = self.tick_ns = self.sample_ns = 0
         self.picture_lost = False
-        self.upload = None if upload_s is None else Upload(int(upload_s * S), self.return_ns)
+        self.upload = (
+            None if upload_s is None else Upload(int(upload_s * S), self.return_ns, int(upload_until_s * S))
+        )
         self.lateness_ms, self.lateness_rng = lateness_ms, random.Random(seed + 2)
 
     def run(self):
@@ -472,12 +479,13 @@ def simulate(
     parity=True,
     make=BandwidthEstimator,
     upload_s=None,
+    upload_until_s=1e9,
     lateness_ms=0.0,
 ):
     """Run one viewer. `changes` are (at_s, {field of Shape: value}); `share` is what the scene needs.
 
-    `upload_s`: a TCP upload begins beside. `lateness_ms`: the mean time from a packet's time of departure to
-    its departure, where the sender's CPU is busy.
+    `upload_s`: a TCP upload begins beside, and lasts until `upload_until_s`. `lateness_ms`: the mean time
+    from a packet's time of departure to its departure, where the sender's CPU is busy.
     """
     rates = (start_bps, min_bps, max_bps)
     return Simulation(
@@ -493,5 +501,6 @@ def simulate(
         make=make,
         parity=parity,
         upload_s=upload_s,
+        upload_until_s=upload_until_s,
         lateness_ms=lateness_ms,
     ).run()

@@ -53,6 +53,15 @@ def test_a_long_route_is_no_queue(name, share, frozen_s):
     assert done.freezes()[1] <= frozen_s
 
 
+@pytest.mark.parametrize(("name", "longest_s"), [("upload", 1.5), ("upload-slow", 1.5), ("upload-deep", 4.5)])
+def test_beside_an_upload_both_get_their_share(name, longest_s):
+    """Where its queue is 0.8 s long, what is lost takes as long to come again."""
+    runs = [CONDITIONS[name].run(seed) for seed in (1, 2, 3)]
+    assert sum(done.mean_bps(SETTLE_S, 60) for done in runs) / 3 >= 300e3
+    assert min(done.rival_bps(SETTLE_S, 60) for done in runs) >= 0.4 * CONDITIONS[name].mean_bps
+    assert max(done.longest_freeze_s(SETTLE_S) for done in runs) <= longest_s
+
+
 def test_lost_reports_do_not_look_like_a_slower_link():
     done, used = run("deaf-30", 1)
     assert used >= 0.85
