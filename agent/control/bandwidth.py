@@ -46,8 +46,9 @@ GAPS, MIN_GAPS, GAP_SHARE = 64, 16, 0.95
 most: else each lost report stops the sender, and what arrives then looks like a slower link."""
 MAX_GAP_NS = 250_000_000
 MIN_WINDOW_BYTES = 6000
-STALL_NS = 400_000_000
-"""Silence beyond a round trip while packets are in flight: the path is out. Chromium reports every 62 ms."""
+STALL_NS = 200_000_000
+"""Silence beyond a round trip, and beyond that of reports that are usually lost, while packets are in flight:
+the path is out. Chromium reports every 62 ms, and at 100 kb/s every 109 ms."""
 FIRST_STALL_NS = 1_400_000_000
 """The same before the first report: the round trip may be long."""
 KEEPALIVE_NS = 150_000_000
@@ -195,7 +196,7 @@ class BandwidthEstimator:
 
     def is_stalled(self, now_ns: int) -> bool:
         """Whether the path is out: packets are in flight, and nothing is heard."""
-        since_ns = now_ns - STALL_NS - self._rtt_ns
+        since_ns = now_ns - STALL_NS - self._rtt_ns - self._usual_gap_ns
         if self._feedback_ns is None:  # the first reports may be lost, and with them all that we wait for
             since_ns = now_ns - FIRST_STALL_NS
         elif self._feedback_ns >= since_ns:  # as nearly always: asked all the time

@@ -78,6 +78,19 @@ def test_silence_is_an_outage_and_ends_with_a_probe():
     assert one.probe_due(lane.now).rate_bps >= 0.7 * before
 
 
+@pytest.mark.parametrize(("usual", "is_out"), [([True], True), ([True, False, False], False)])
+def test_a_quarter_of_a_second_of_silence_is_an_outage_where_reports_are_not_often_lost(usual, is_out):
+    one = estimator()
+    lane = Lane(one)
+    for is_heard in usual * 60:
+        lane.run(0.07, is_heard=is_heard)
+    lane.run(0.07)
+    lane.run(0.07)
+    assert not one.is_stalled(lane.now)
+    lane.run(0.26, is_heard=False)
+    assert one.is_stalled(lane.now) == is_out
+
+
 def test_packets_on_their_way_use_the_window_up():
     one = estimator()
     lane = Lane(one)
