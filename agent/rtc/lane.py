@@ -134,10 +134,10 @@ class Lane:
         burst: list[bytes] = []
         while self._sounds and self._sound is not None:
             frame = self._sounds.popleft()
-            sent = self._sound.send(frame, 0, len(frame.payloads), burst.append, now_ns)
+            sent = self._sound.send(frame, 0, len(frame.payloads), burst.extend, now_ns)
             self._count(sent, None)
         for departure in self.control.take(now_ns):
-            self._send(departure, burst.append, now_ns)
+            self._send(departure, burst.extend, now_ns)
         if burst:
             self._tell_departures(time.monotonic_ns())
             route(burst)

@@ -7,8 +7,9 @@ the lane's business. Packets leave in runs, and what they share is worked out on
 import secrets
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Protocol
 
 from agent.model.media import RtpFrame
@@ -17,7 +18,8 @@ from agent.rtc.codecs import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, Rt
 from agent.rtc.rtcp import encode_sender_report
 from agent.rtc.twcc import TransportNumbers
 
-Send = Callable[[bytes], None]
+Send = Callable[[Iterable[bytes]], None]
+"""Takes packets of one run, in order."""
 
 HISTORY_PACKETS = 1024
 """2.5 s at 4 Mb/s: more than a retransmission can still be useful for."""
@@ -29,21 +31,22 @@ it was told, and a first packet that is longer than the rest costs a system call
 IP_UDP_BYTES = 28
 """Headers that count on the link but are not ours to write (IPv4)."""
 
-_ONE_BYTE_PROFILE = 0xBEDE  # RFC 8285 section 4.2
-_FIRST = 0x90  # version 2, extension present
+_ONE_BYTE_PROFILE = 0xBEDE << 16  # RFC 8285 section 4.2
+_FIRST = 0x90 << 8  # version 2, extension present
 _MARKER = 0x80
-_FIXED = struct.Struct("!BBHIIHHBH")
+_FIXED = struct.Struct("!HHIIIBH")
 """RTP header, the four bytes that begin an extension, and the transport-wide number's element: that one is
 first, because it alone differs within a run. Without it, its place is padding (RFC 8285 section 4.2)."""
 _FIXED_BYTES = 16
 
 
 class Protection(Protocol):
-    """SRTP (RFC 3711), in place: the caller writes a packet at the start of `buffer`, and seals it."""
+    """SRTP (RFC 3711), in place: each step of `written` writes the next packet at the start of `buffer`."""
 
     buffer: Any  # what `struct.pack_into` and slices write to; typing has no name for it before 3.12
 
-    def seal(self, size: int) -> bytes: ...
+    def seal(self, written: Iterable[int]) -> list[bytes]:
+        """The packets, sealed; each step gives one's size. The headers stay in `buffer`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,20 @@ class Sent:
     """Transport-wide number of the first packet modulo 2**16; None for a viewer without such feedback."""
     sizes_bytes: Sequence[int]
     """Of each packet, with IP and UDP headers."""
+
+
+@dataclass(slots=True)
+class _Plain:
+    """Packets of one stream in a row, before SRTP."""
+
+    seq: int
+    rtp_time: int
+    ssrc: int
+    parts: Sequence[tuple[bytes, Sequence[bytes]]]
+    """The payloads, after what follows the transport-wide number in the headers of them all."""
+    kinds: Sequence[int]
+    """Of each packet the second byte."""
+    transport_seq: int | None
 
 
 @dataclass(slots=True)
@@ -104,7 +121,7 @@ class RtpSender:
         self._seq = secrets.randbelow(1 << 15)
         self._rtx_seq = secrets.randbelow(1 << 15)
         self._fec_seq = secrets.randbelow(1 << 15)
-        self._recent: deque[bytes] = deque(maxlen=flexfec.MAX_SPAN)  # media as parity sees it
+        self._recent: deque[_Plain] = deque(maxlen=flexfec.MAX_SPAN)  # media that parity may cover
         self._rtp_offset = secrets.randbits(32)
         self._last_rtp_time = 0
         self._last_sent_ns = 0
@@ -127,7 +144,6 @@ class RtpSender:
         kinds = [kind] * count
         if is_end:
             kinds[-1] |= self._last_mark
-        stream = (seq, rtp_time, self.ssrc)
         tail = first_tail = self._tail(frame, 1, now_ns)
         if first == 0:
             # libwebrtc forgets the least delay with its timing: a keyframe that had it do so brings the rest.
@@ -136,9 +152,13 @@ class RtpSender:
             if self._to_tell:
                 self._to_tell -= 1
                 first_tail = self._tail(frame, 0, now_ns)
-        if first_tail == tail:
-            return self._emit(stream, ((tail, payloads),), kinds, send)
-        return self._emit(stream, ((first_tail, payloads[:1]), (tail, payloads[1:])), kinds, send)
+        parts = [(tail, payloads)]
+        if first_tail != tail:
+            parts = [(first_tail, payloads[:1]), (tail, payloads[1:])]
+        plain = _Plain(seq, rtp_time, self.ssrc, parts, kinds, self._number(count))
+        if self.takes_repairs:
+            self._recent.append(plain)
+        return self._emit(plain, send)
 
     def wanted_bytes(self, seq: int, round_trip_s: float, now_ns: int) -> int | None:
         """The size of a packet that a NACK asks for, where it is worth a resend: once a round trip."""
@@ -165,8 +185,9 @@ class RtpSender:
         if index == len(run.frame.payloads) - 1:
             kind |= _MARKER
         rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
-        stream = (rtx_seq, run.rtp_time, self.rtx_ssrc)
-        return self._emit(stream, ((self._tail(run.frame, index, now_ns), (payload,)),), (kind,), send)
+        parts = [(self._tail(run.frame, index, now_ns), (payload,))]
+        plain = _Plain(rtx_seq, run.rtp_time, self.rtx_ssrc, parts, (kind,), self._number(1))
+        return self._emit(plain, send)
 
     @property
     def takes_repairs(self) -> bool:
@@ -175,14 +196,14 @@ class RtpSender:
 
     def repair(self, count: int, part: int, parts: int, send: Send, now_ns: int) -> Sent | None:
         """Send parity over the last `count` packets of media: number `part` of `parts`."""
-        packets = list(self._recent)[-count:]
+        packets = self._newest(count)
         if self._media.fec_payload_type is None or part >= len(packets):
             return None
         payload = flexfec.encode(packets, self._seq - len(packets) & 0xFFFF, self.ssrc, part, parts)
         fec_seq, self._fec_seq = self._fec_seq, self._fec_seq + 1 & 0xFFFF
-        stream = (fec_seq, self._last_rtp_time, self.fec_ssrc)
-        kinds = (self._media.fec_payload_type,)
-        return self._emit(stream, ((self._constant(b"", now_ns), (payload,)),), kinds, send)
+        whole, kinds = [(self._constant(b"", now_ns), (payload,))], (self._media.fec_payload_type,)
+        plain = _Plain(fec_seq, self._last_rtp_time, self.fec_ssrc, whole, kinds, self._number(1))
+        return self._emit(plain, send)
 
     def pad(self, send: Send, now_ns: int) -> Sent | None:
         """Send a large one of the newest packets again; a receiver drops the copy."""
@@ -209,45 +230,52 @@ class RtpSender:
             self.cname,
         )
 
-    def _emit(
-        self,
-        stream: tuple[int, int, int],
-        parts: Sequence[tuple[bytes, Sequence[bytes]]],
-        kinds: Sequence[int],
-        send: Send,
-    ) -> Sent:
-        """Send packets of a stream: first sequence number, RTP time, SSRC; `kinds` are their second bytes.
+    def _number(self, count: int) -> int | None:
+        """The first of so many transport-wide numbers; None for a viewer without such feedback."""
+        return self._numbers.take(count) if self._transport_cc else None
 
-        `parts` are the payloads, after what follows the transport-wide number in the headers of them all.
-        """
-        seq, rtp_time, ssrc = stream
-        element, counted = 0, 0
-        if self._transport_cc:
-            element, counted = self._transport_cc << 4 | 1, self._numbers.take(len(kinds))
-        buffer, seal, write = self._protection.buffer, self._protection.seal, _FIXED.pack_into
-        step = 1 if element else 0
-        recent = self._recent if self.takes_repairs and ssrc == self.ssrc else None
-        sizes, at, kinds_left = [], counted, iter(kinds)
-        for tail, payloads in parts:
-            head_bytes = _FIXED.size + len(tail)
-            words = (head_bytes - _FIXED_BYTES) // 4
-            buffer[_FIXED.size : head_bytes] = tail  # SRTP leaves the header: it serves the whole part
-            for payload, kind in zip(payloads, kinds_left, strict=False):
-                write(buffer, 0, _FIRST, kind, seq, rtp_time, ssrc, _ONE_BYTE_PROFILE, words, element, at)
-                size = head_bytes + len(payload)
-                buffer[head_bytes:size] = payload
-                if recent is not None:
-                    recent.append(bytes(buffer[:size]))
-                packet = seal(size)
-                send(packet)
-                sizes.append(len(packet) + IP_UDP_BYTES)
-                seq, at = seq + 1 & 0xFFFF, at + step & 0xFFFF
+    def _emit(self, plain: _Plain, send: Send) -> Sent:
+        packets = self._protection.seal(self._write(plain))
+        send(packets)
+        sizes = [len(packet) + IP_UDP_BYTES for packet in packets]
         self.counters.packets += len(sizes)
         self.counters.sent_bytes += sum(sizes)
-        return Sent(counted if element else None, sizes)
+        return Sent(plain.transport_seq, sizes)
+
+    def _write(self, plain: _Plain) -> Iterator[int]:
+        """Write one packet after the other where SRTP finds it; each one's size."""
+        buffer, write = self._protection.buffer, _FIXED.pack_into
+        rtp_time, ssrc = plain.rtp_time, plain.ssrc
+        count, at = len(plain.kinds), plain.transport_seq
+        element = 0 if at is None else self._transport_cc << 4 | 1
+        places = repeat(0) if at is None else iter(range(at, at + count))
+        fields = zip(plain.kinds, range(plain.seq, plain.seq + count), places, strict=False)
+        for tail, payloads in plain.parts:
+            head_bytes = _FIXED.size + len(tail)
+            extension = _ONE_BYTE_PROFILE | (head_bytes - _FIXED_BYTES) // 4
+            buffer[_FIXED.size : head_bytes] = tail  # SRTP leaves the header: it serves the whole part
+            for payload, (kind, seq, at) in zip(payloads, fields, strict=False):
+                write(buffer, 0, _FIRST | kind, seq & 0xFFFF, rtp_time, ssrc, extension, element, at & 0xFFFF)
+                size = head_bytes + len(payload)
+                buffer[head_bytes:size] = payload
+                yield size
+
+    def _newest(self, count: int) -> list[bytes]:
+        """The last packets of media as they were before SRTP: written again, for few are ever asked for."""
+        count = min(count, flexfec.MAX_SPAN)
+        packets: list[bytes] = []
+        for plain in reversed(self._recent):
+            packets[:0] = [bytes(self._protection.buffer[:size]) for size in self._write(plain)]
+            if len(packets) >= count:
+                break
+        return packets[-count:]
 
     def _remember(self, run: _Run) -> None:
-        for seq in range(run.seq, run.seq + run.count):
+        start = run.seq % HISTORY_PACKETS
+        if (end := start + run.count) <= HISTORY_PACKETS:
+            self._history[start:end] = [run] * run.count
+            return
+        for seq in range(start, end):
             self._history[seq % HISTORY_PACKETS] = run
 
     def _find(self, seq: int) -> tuple[_Run, int] | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate, RTCDtlsTransport
@@ -121,16 +121,23 @@ class DtlsTransport(RTCDtlsTransport):
         self.buffer = ffi.buffer(self._packet)
         """Where `seal` finds a packet."""
 
-    def seal(self, size: int) -> bytes:
-        """SRTP (RFC 3711) for the packet of at most 1356 bytes that stands in `buffer`; its header stays."""
+    def seal(self, written: Iterable[int]) -> list[bytes]:
+        """SRTP (RFC 3711) for packets of at most 1356 bytes; each step writes one into `buffer`.
+
+        It gives the packet's size. The header stays there.
+        """
         # pylibsrtp's own `protect`, without its allocation, copies and checks a packet.
-        if size > MAX_RTP_BYTES:
-            raise ValueError(f"an RTP packet of {size} bytes is too long")
-        length = self._size
-        length[0] = size
-        if error := lib.srtp_protect(self._tx_srtp._srtp[0], self._packet, length):  # noqa: SLF001
-            raise ConnectionError(f"SRTP failed with code {error}")
-        return self.buffer[: length[0]]  # type: ignore[no-any-return]  # a slice of it is bytes
+        session, protect = self._tx_srtp._srtp[0], lib.srtp_protect  # noqa: SLF001
+        packet, length, buffer = self._packet, self._size, self.buffer
+        sealed: list[bytes] = []
+        for size in written:
+            if size > MAX_RTP_BYTES:
+                raise ValueError(f"an RTP packet of {size} bytes is too long")
+            length[0] = size
+            if error := protect(session, packet, length):
+                raise ConnectionError(f"SRTP failed with code {error}")
+            sealed.append(buffer[: length[0]])  # a slice of it is bytes
+        return sealed
 
     def take_srtp(self, packet: bytes) -> None:
         """Hand RTCP on, and RTP where somebody takes it, once there are keys. Never raises."""

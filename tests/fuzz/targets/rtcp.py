@@ -3,6 +3,7 @@
 import secrets
 import struct
 import time
+from collections.abc import Iterable
 
 from data.offers import CHROMIUM
 from fuzz.target import Target, join, steps
@@ -28,8 +29,8 @@ class _Plain:
     def __init__(self) -> None:
         self.buffer = bytearray(1500)
 
-    def seal(self, size: int) -> bytes:
-        return bytes(self.buffer[:size])
+    def seal(self, written: Iterable[int]) -> list[bytes]:
+        return [bytes(self.buffer[:size]) for size in written]
 
 
 class _Stream:
@@ -49,7 +50,7 @@ class _Stream:
         """Send what is due now, as the lane's task does."""
         now_ns = time.monotonic_ns()
         for departure in self.control.take(now_ns):
-            self.lane._send(departure, self.sent.append, now_ns)
+            self.lane._send(departure, self.sent.extend, now_ns)
 
 
 def check(data: bytes) -> None:

@@ -32,9 +32,10 @@ class Receiver:
             )
         )
 
-    def __call__(self, data):
-        self.raw.append(data)
-        self.packets.append(RtpPacket.parse(data, self._map))
+    def __call__(self, run):
+        for data in run:
+            self.raw.append(data)
+            self.packets.append(RtpPacket.parse(data, self._map))
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ class Plain:
     def __init__(self):
         self.buffer = bytearray(1500)
 
-    def seal(self, size):
-        return bytes(self.buffer[:size])
+    def seal(self, written):
+        return [bytes(self.buffer[:size]) for size in written]
 
 
 def make_sender(*, rtx=97, fec=None, extensions=EXTENSIONS):
@@ -223,7 +224,7 @@ def test_the_playout_delay_travels_with_the_first_packets_after_it_changed():
     sender, raw = make_sender(extensions={PLAYOUT_DELAY: 5}), []
     for number in range(200):
         sender.playout_ms = 40 if number < 100 else 80
-        send(sender, frame(2, seq=number), raw.append, SECOND_NS)
+        send(sender, frame(2, seq=number), raw.extend, SECOND_NS)
     told = [packet[19:23] for packet in raw if len(packet) > len(raw[1])]
     assert told == 60 * [bytes((5 << 4 | 2, 0, 0x40, 4))] + 60 * [bytes((5 << 4 | 2, 0, 0x80, 8))]
     assert {len(packet) for packet in raw[120:200] + raw[320:]} == {len(raw[1])}
@@ -232,7 +233,7 @@ def test_the_playout_delay_travels_with_the_first_packets_after_it_changed():
 def test_each_keyframe_tells_the_playout_delay_anew():
     sender, raw = make_sender(extensions={PLAYOUT_DELAY: 5}), []
     for number in range(100):
-        send(sender, frame(2, seq=number, key=number == 99), raw.append, SECOND_NS)
+        send(sender, frame(2, seq=number, key=number == 99), raw.extend, SECOND_NS)
     assert len(raw[-3]) + 4 == len(raw[-2]) == len(raw[-1])
 
 
@@ -241,7 +242,7 @@ def test_a_keyframe_brings_the_pictures_after_it_the_playout_delay_too():
     sender, raw = make_sender(extensions={PLAYOUT_DELAY: 5}), []
     sender.playout_ms = 40
     for number in range(200):
-        send(sender, frame(2, seq=number, key=number == 100), raw.append, SECOND_NS)
+        send(sender, frame(2, seq=number, key=number == 100), raw.extend, SECOND_NS)
     told = [number for number in range(200) if len(raw[2 * number]) > len(raw[1])]
     assert told == [*range(60), *range(100, 160)]
 
@@ -253,10 +254,11 @@ def test_the_same_input_is_the_same_on_the_wire(monkeypatch):
     monkeypatch.setattr("agent.rtc.sender.secrets.randbelow", chance.randrange)
     packets = 0
 
-    def take(packet):
+    def take(run):
         nonlocal packets
-        packets += 1
-        digest.update(len(packet).to_bytes(2, "big") + packet)
+        for packet in run:
+            packets += 1
+            digest.update(len(packet).to_bytes(2, "big") + packet)
 
     def note(sent):
         if sent is not None:

@@ -29,8 +29,8 @@ class Plain:
     def __init__(self):
         self.buffer = bytearray(1500)
 
-    def seal(self, size):
-        return bytes(self.buffer[:size])
+    def seal(self, written):
+        return [bytes(self.buffer[:size]) for size in written]
 
 
 class Control:
