@@ -13,7 +13,7 @@ from agent.control.aimd import Delivery, RateControl
 from agent.control.bursts import MIN_TARGET_BPS, Bursts
 from agent.control.delay import DelayDetector, Usage
 from agent.control.delivery import DeliveredRate
-from agent.control.flight import Flight, Outcome, SentRun
+from agent.control.flight import Flight, Outcome
 from agent.control.loss import LossLimit
 from agent.control.others import Others
 from agent.control.probe import Probe, Prober
@@ -156,16 +156,19 @@ class BandwidthEstimator:
 
     def on_sent(self, seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None = None) -> None:
         """Packets left with transport-wide numbers from this one on (modulo 2**16), as part of this probe."""
-        self._flight.on_sent(SentRun(seq, sizes_bytes, now_ns, probe))
+        self._flight.on_sent(seq, sizes_bytes, now_ns, probe)
         if probe is not None:
             self._prober.on_sent(probe, sum(sizes_bytes))
         self._last_sent_ns = now_ns
 
-    def on_feedback(self, arrivals: Sequence[tuple[int, int | None]], now_ns: int) -> None:
-        """A report: (transport-wide number, arrival in µs of a clock that never starts over, or None)."""
+    def on_feedback(self, base_seq: int, arrivals_us: Sequence[int | None], now_ns: int) -> None:
+        """A report of packets with transport-wide numbers from this one on (modulo 2**16).
+
+        When each arrived by a clock that never starts over, or None.
+        """
         was_stalled = self.is_stalled(now_ns)
-        outcome = self._flight.on_feedback(arrivals)
-        if not outcome.received:
+        outcome = self._flight.on_feedback(base_seq, arrivals_us)
+        if not outcome.arrivals_us:
             self._follow_loss(outcome, now_ns)
             return
         self._note_rtt(now_ns - outcome.newest_sent_ns)
@@ -232,14 +235,13 @@ class BandwidthEstimator:
             self._usual_gap_ns = gaps_ns[int(GAP_SHARE * len(gaps_ns))] if len(gaps_ns) >= MIN_GAPS else 0
 
     def _note_delivery(self, outcome: Outcome) -> None:
-        first_us, _ = outcome.received[0]
         # Feedback that was lost is not media that was lost: what it covered counts as delivered.
-        if outcome.unknown_bytes:
-            self._delivered.add([(first_us, size_bytes) for size_bytes in outcome.unknown_bytes])
-        self._delivered.add(outcome.received)
+        if unknown_bytes := outcome.unknown_bytes:
+            self._delivered.add(outcome.arrivals_us[:1] * len(unknown_bytes), unknown_bytes)
+        self._delivered.add(outcome.arrivals_us, outcome.sizes_bytes)
 
     def _follow_delay(self, outcome: Outcome, now_ns: int) -> None:
-        last_us, _ = max(outcome.received)
+        last_us = max(outcome.arrivals_us)
         packet_ms = PACKET_BYTES * 8000 / self._rate.target_bps
         usage = self._delay.update(outcome.delay_us / 1e3, last_us, packet_ms)
         if self._delay.is_longer:
@@ -312,7 +314,7 @@ class BandwidthEstimator:
         if not self._delivered.is_known:
             return
         delivered_bps = self._delivered.bps(STEADY_WINDOW_MS)
-        allowed_bps = self._loss.update(len(outcome.received), outcome.lost, delivered_bps, now_ns)
+        allowed_bps = self._loss.update(len(outcome.arrivals_us), outcome.lost, delivered_bps, now_ns)
         self.loss = self._loss.ratio
         if allowed_bps is not None and not self._others.is_on:
             self._rate.limit(allowed_bps, self._loss.held_until_ns)

@@ -1,7 +1,8 @@
 """How fast packets arrive at the viewer. Pure."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import accumulate, islice
 
 MAX_WINDOW_US = 1_000_000
 MAX_ARRIVALS = 8192
@@ -19,19 +20,14 @@ class DeliveredRate:
         self._first_us: int | None = None
         self._last_us = 0
 
-    def add(self, arrivals: Iterable[tuple[int, int]]) -> None:
-        """Note (arrival_us, size_bytes) of packets."""
-        times_us, totals, last_us = self._times_us, self._totals, self._last_us
-        total = totals[-1] if totals else 0
-        for arrival_us, size_bytes in arrivals:
-            if self._first_us is None:
-                self._first_us = last_us = arrival_us
-            elif arrival_us > last_us:
-                last_us = arrival_us
-            total += size_bytes
-            times_us.append(last_us)
-            totals.append(total)
-        self._last_us = last_us
+    def add(self, arrivals_us: Sequence[int], sizes_bytes: Sequence[int]) -> None:
+        """Note when packets arrived, of which there is one, and how large each was."""
+        if self._first_us is None:
+            self._first_us = self._last_us = arrivals_us[0]
+        total = self._totals[-1] if self._totals else 0
+        self._times_us += islice(accumulate(arrivals_us, max, initial=self._last_us), 1, None)
+        self._totals += islice(accumulate(sizes_bytes, initial=total), 1, None)
+        self._last_us = self._times_us[-1]
         if len(self._times_us) > MAX_ARRIVALS:
             old = max(self._index(MAX_WINDOW_US), len(self._times_us) - MAX_ARRIVALS) - 1
             if old > MAX_ARRIVALS // 4:

@@ -1,22 +1,32 @@
 """What is on its way to one viewer: packets sent, and what the viewer's feedback says of them. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 MAX_PACKETS = 8192
 """A quarter of the 16-bit numbers and 20 s at 4 Mb/s: what is older will not be reported any more."""
 
 
 @dataclass(slots=True)
-class SentRun:
-    """Packets that left at once, with consecutive transport-wide numbers modulo 2**16."""
+class _Run:
+    """Packets that left at once, from number `start` up to `end`.
 
-    seq: int
+    The numbers go on where those on the wire, which have 16 bits, start over.
+    """
+
+    start: int
     sizes_bytes: Sequence[int]
     sent_ns: int
-    probe: int | None = None
-    """The probe cluster that they belong to."""
+    probe: int | None
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.sizes_bytes)
+
+    def part(self, start: int, end: int) -> "_Run":
+        sizes_bytes = self.sizes_bytes[start - self.start : end - self.start]
+        return _Run(start, sizes_bytes, self.sent_ns, self.probe)
 
 
 @dataclass(slots=True)
@@ -34,9 +44,11 @@ class ProbePacket:
 class Outcome:
     """What one report settles, in the order of departure."""
 
-    received: list[tuple[int, int]] = field(default_factory=list)
-    """Arrival in µs of the viewer's clock, which never starts over, and size in bytes."""
-    delay_us: float = 0.0
+    arrivals_us: list[int] = field(default_factory=list)
+    """Of what was received, by the viewer's clock, which never starts over, ..."""
+    sizes_bytes: list[int] = field(default_factory=list)
+    """... and how large each packet was."""
+    delay_us: float = (1 << 63) / 1000
     """The least time from departure to arrival, by two clocks."""
     newest_sent_ns: int = 0
     """When the newest packet left that arrived."""
@@ -48,67 +60,85 @@ class Outcome:
 
 
 class Flight:
-    """Packets in flight, by their transport-wide sequence number modulo 2**16."""
+    """Packets in flight, in the runs in which they left."""
 
     def __init__(self) -> None:
-        self._runs: dict[int, SentRun] = {}  # a packet's number to its run, in the order of departure
+        self._runs: deque[_Run] = deque()  # in the order of departure; what is settled is cut out
+        self._end = 0
+        self._count = 0
         self.bytes = 0
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return self._count
 
     def oldest_sent_ns(self) -> int | None:
         """When the oldest packet in flight left."""
-        for run in self._runs.values():
-            return run.sent_ns
-        return None
+        return self._runs[0].sent_ns if self._runs else None
 
-    def on_sent(self, run: SentRun) -> None:
-        """Note a departure; forgets the oldest beyond the bound."""
-        count, runs = len(run.sizes_bytes), self._runs
-        runs.update(dict.fromkeys([number & 0xFFFF for number in range(run.seq, run.seq + count)], run))
-        self.bytes += sum(run.sizes_bytes)
-        if (excess := len(runs) - MAX_PACKETS) > 0:
-            for seq in list(islice(runs, excess)):
-                self._remove(seq)
+    def on_sent(self, seq: int, sizes_bytes: Sequence[int], sent_ns: int, probe: int | None = None) -> None:
+        """Note packets that left, the first with the transport-wide number `seq` modulo 2**16.
 
-    def on_feedback(self, arrivals: Iterable[tuple[int, int | None]]) -> Outcome:
-        """Settle what a report covers; numbers that are not in flight are passed over."""
-        outcome, settled_bytes, first_ns = Outcome(), 0, 0
-        received, pop = outcome.received, self._runs.pop
-        least_ns = 1 << 63
-        for seq, arrival_us in arrivals:
-            run = pop(seq, None)
-            if run is None:
+        Forgets the oldest beyond the bound. `probe` is the cluster that they belong to.
+        """
+        run = _Run(self._end + (seq - self._end & 0xFFFF), sizes_bytes, sent_ns, probe)
+        self._runs.append(run)
+        self._end = run.end
+        self._count += len(sizes_bytes)
+        self.bytes += sum(sizes_bytes)
+        while (excess := self._count - MAX_PACKETS) > 0:
+            oldest = self._runs.popleft()
+            if len(oldest.sizes_bytes) > excess:
+                self._runs.appendleft(oldest.part(oldest.start + excess, oldest.end))
+            self._forget(oldest.sizes_bytes[:excess])
+
+    def on_feedback(self, base_seq: int, arrivals_us: Sequence[int | None]) -> Outcome:
+        """Settle what a report covers, from number `base_seq` on; what is not in flight is passed over."""
+        start = self._end - (self._end - base_seq & 0xFFFF)
+        end = start + len(arrivals_us)
+        outcome, older, first_ns = Outcome(), deque[_Run](), 0
+        while self._runs and self._runs[0].start < end:
+            run = self._runs.popleft()
+            run_end = run.end
+            first, last = max(run.start, start), min(run_end, end)
+            if first >= last:
+                older.append(run)
                 continue
-            size_bytes = run.sizes_bytes[seq - run.seq & 0xFFFF]
-            settled_bytes += size_bytes
+            if run.start < first:
+                older.append(run.part(run.start, first))
+            if last < run_end:
+                self._runs.appendleft(run.part(last, run_end))
             first_ns = first_ns or run.sent_ns
-            if arrival_us is None:
-                outcome.lost += 1
-            else:
-                received.append((arrival_us, size_bytes))
-                outcome.newest_sent_ns = run.sent_ns
-                delay_ns = arrival_us * 1000 - run.sent_ns
-                if delay_ns < least_ns:  # noqa: PLR1730  # half the time of `min`, for each packet
-                    least_ns = delay_ns
-            if run.probe is not None:
-                outcome.probes.append(ProbePacket(run.probe, size_bytes, run.sent_ns, arrival_us))
-        outcome.delay_us = least_ns / 1000
-        self.bytes -= settled_bytes
-        outcome.unknown_bytes = self._take_older(first_ns)
+            sizes_bytes = run.sizes_bytes[first - run.start : last - run.start]
+            self._forget(sizes_bytes)
+            _settle(outcome, run, sizes_bytes, arrivals_us[first - start : last - start])
+            if last == end:
+                break
+        while older and older[0].sent_ns < first_ns:
+            unknown_bytes = older.popleft().sizes_bytes
+            self._forget(unknown_bytes)
+            outcome.unknown_bytes += unknown_bytes
+        self._runs.extendleft(reversed(older))
         return outcome
 
-    def _take_older(self, sent_ns: int) -> list[int]:
-        older: list[int] = []
-        for seq, run in self._runs.items():
-            if run.sent_ns >= sent_ns:
-                break
-            older.append(seq)
-        return [self._remove(seq) for seq in older]
+    def _forget(self, sizes_bytes: Sequence[int]) -> None:
+        self._count -= len(sizes_bytes)
+        self.bytes -= sum(sizes_bytes)
 
-    def _remove(self, seq: int) -> int:
-        run = self._runs.pop(seq)
-        size_bytes = run.sizes_bytes[seq - run.seq & 0xFFFF]
-        self.bytes -= size_bytes
-        return size_bytes
+
+def _settle(
+    outcome: Outcome, run: _Run, sizes_bytes: Sequence[int], arrivals_us: Sequence[int | None]
+) -> None:
+    """Note what became of some of a run's packets."""
+    if run.probe is not None:
+        for size_bytes, arrival_us in zip(sizes_bytes, arrivals_us, strict=True):
+            outcome.probes.append(ProbePacket(run.probe, size_bytes, run.sent_ns, arrival_us))
+    received_us = [at_us for at_us in arrivals_us if at_us is not None]
+    if lost := len(arrivals_us) - len(received_us):
+        outcome.lost += lost
+        fates = zip(sizes_bytes, arrivals_us, strict=True)
+        sizes_bytes = [size_bytes for size_bytes, at_us in fates if at_us is not None]
+    if received_us:
+        outcome.arrivals_us += received_us
+        outcome.sizes_bytes += sizes_bytes
+        outcome.newest_sent_ns = run.sent_ns
+        outcome.delay_us = min(outcome.delay_us, (min(received_us) * 1000 - run.sent_ns) / 1000)

@@ -113,10 +113,10 @@ class LaneControl:
         """
         self._estimator.on_sent(transport_seq, sizes_bytes, now_ns, probe)
 
-    def on_feedback(self, arrivals: Sequence[tuple[int, int | None]], now_ns: int) -> None:
-        """A transport-wide report."""
+    def on_feedback(self, base_seq: int, arrivals_us: Sequence[int | None], now_ns: int) -> None:
+        """A transport-wide report: when the packets from this number on arrived, or None."""
         self._has_report = True
-        self._estimator.on_feedback(arrivals, now_ns)
+        self._estimator.on_feedback(base_seq, arrivals_us, now_ns)
         self._protection.update(self._estimator.usual_loss, self._estimator.route_s)
         self._note_held_up(now_ns)
 

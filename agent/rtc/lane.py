@@ -44,7 +44,7 @@ class Control(Protocol):
     def on_sent(
         self, transport_seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None
     ) -> None: ...
-    def on_feedback(self, arrivals: Sequence[tuple[int, int | None]], now_ns: int) -> None: ...
+    def on_feedback(self, base_seq: int, arrivals_us: Sequence[int | None], now_ns: int) -> None: ...
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None: ...
     def on_remb(self, bps: int, now_ns: int) -> None: ...
 
@@ -146,8 +146,8 @@ class Lane:
     def on_feedback(self, feedback: rtcp.Feedback, now_ns: int, unix_ns: int) -> None:
         """What the viewer says of the stream, and when it came; `unix_ns` as in our sender reports."""
         match feedback:
-            case TransportFeedback():
-                self.control.on_feedback(self._clock.unwrap_report(feedback.arrivals), now_ns)
+            case TransportFeedback(base_seq, arrivals_us):
+                self.control.on_feedback(base_seq, self._clock.unwrap_report(arrivals_us), now_ns)
                 self._sender.playout_ms = self.control.playout_ms
                 if self.control.is_waiting:
                     self._pump()

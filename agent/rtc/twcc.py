@@ -7,6 +7,7 @@ since the last one; a report that is lost is never repeated.
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 FORMAT = 15
 """FMT of this feedback in an RTPFB packet (section 3.1)."""
@@ -29,8 +30,9 @@ class TransportFeedback:
     """One report."""
 
     base_seq: int
-    arrivals: tuple[tuple[int, int | None], ...]
-    """(transport-wide sequence number modulo 2**16, arrival in µs of the viewer's clock or None), in order.
+    """The first packet's transport-wide number modulo 2**16."""
+    arrivals_us: Sequence[int | None]
+    """When it and those after it arrived by the viewer's clock, or None.
 
     The clock starts over every 2**24 * 64 ms; a delta may reach a little below 0 or above that.
     """
@@ -46,9 +48,8 @@ def parse(fci: bytes) -> TransportFeedback:
     if not 0 < packets <= MAX_PACKETS:
         raise ValueError(f"transport feedback covers {packets} packets, not 1 to {MAX_PACKETS}")
     symbols, position = _read_symbols(fci, packets)
-    times_us = _read_deltas(fci, position, symbols, (word >> 8) * _REFERENCE_UNIT_US)
-    seqs = [seq & 0xFFFF for seq in range(base_seq, base_seq + packets)]
-    return TransportFeedback(base_seq, tuple(zip(seqs, times_us, strict=True)), word & 0xFF)
+    arrivals_us = _read_deltas(fci, position, symbols, (word >> 8) * _REFERENCE_UNIT_US)
+    return TransportFeedback(base_seq, arrivals_us, word & 0xFF)
 
 
 class TransportNumbers:
@@ -78,13 +79,13 @@ class ArrivalClock:
         self._last_us += (arrival_us - self._last_us + half) % _CLOCK_US - half
         return self._last_us
 
-    def unwrap_report(self, arrivals: Sequence[tuple[int, int | None]]) -> Sequence[tuple[int, int | None]]:
+    def unwrap_report(self, arrivals_us: Sequence[int | None]) -> Sequence[int | None]:
         """The same for a report's arrivals, whose times go on: all move as the newest one does."""
-        newest_us = next((at_us for _, at_us in reversed(arrivals) if at_us is not None), None)
+        newest_us = next((at_us for at_us in reversed(arrivals_us) if at_us is not None), None)
         moved_us = 0 if newest_us is None else self.unwrap(newest_us) - newest_us
         if not moved_us:
-            return arrivals
-        return [(seq, None if at_us is None else at_us + moved_us) for seq, at_us in arrivals]
+            return arrivals_us
+        return [None if at_us is None else at_us + moved_us for at_us in arrivals_us]
 
 
 def _read_symbols(fci: bytes, packets: int) -> tuple[list[int], int]:
@@ -111,6 +112,10 @@ def _read_symbols(fci: bytes, packets: int) -> tuple[list[int], int]:
 
 def _read_deltas(fci: bytes, position: int, symbols: list[int], time_us: int) -> list[int | None]:
     """Receive deltas (section 3.1.5), each from the packet before it that arrived."""
+    count = len(symbols)
+    if symbols.count(_SMALL_DELTA) == count <= len(fci) - position:  # as nearly always
+        deltas = accumulate(fci[position : position + count])
+        return [time_us + delta * _DELTA_UNIT_US for delta in deltas]
     times_us: list[int | None] = []
     append = times_us.append
     try:

@@ -87,7 +87,7 @@ def _check_type(feedback: rtcp.Feedback) -> None:
             answer = rtcp.encode_dlrr(1, feedback)
             assert list(rtcp.parse(answer)) == []
         case rtcp.TransportFeedback():
-            assert len(feedback.arrivals) <= twcc.MAX_PACKETS
+            assert len(feedback.arrivals_us) <= twcc.MAX_PACKETS
 
 
 def _packet(kind: int, count: int, body: bytes, padding: int = 0) -> bytes:

@@ -180,8 +180,8 @@ class Viewer:
             if self.pending:
                 last = max(self.pending)
                 first = min(self.pending) if self.next_base is None else min(self.next_base, *self.pending)
-                arrivals = [(seq & 0xFFFF, self.pending.get(seq)) for seq in range(first, last + 1)]
-                out.append(("twcc", arrivals))
+                arrivals_us = [self.pending.get(seq) for seq in range(first, last + 1)]
+                out.append(("twcc", (first & 0xFFFF, arrivals_us)))
                 self.next_base = max(last + 1, self.next_base or 0)
                 self.pending.clear()
         return out
@@ -345,7 +345,7 @@ class Simulation:
 
     def on_mail(self, kind, what):
         if kind == "twcc":
-            self.estimator.on_feedback(what, self.now)
+            self.estimator.on_feedback(*what, self.now)
             self.protection.update(self.estimator.usual_loss, self.estimator.route_s)
             self.follow()
         elif kind == "pli":

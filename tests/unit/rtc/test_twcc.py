@@ -60,11 +60,11 @@ def test_reads_what_was_written(base, reference, count, deltas, kinds):
     report = twcc.parse(encode(base, reference, count, deltas, kinds))
     assert (report.base_seq, report.count) == (base, count)
     at_us, expected = reference * 64_000, []
-    for i, step in enumerate(deltas):
+    for step in deltas:
         if step is not None:
             at_us += step * 250
-        expected.append(((base + i) & 0xFFFF, None if step is None else at_us))
-    assert list(report.arrivals) == expected
+        expected.append(None if step is None else at_us)
+    assert list(report.arrivals_us) == expected
 
 
 @given(st.binary(max_size=120))
@@ -73,7 +73,7 @@ def test_any_bytes_are_read_or_refused(data):
         report = twcc.parse(data)
     except ValueError:
         return
-    assert 0 < len(report.arrivals) <= twcc.MAX_PACKETS
+    assert 0 < len(report.arrivals_us) <= twcc.MAX_PACKETS
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_refuses(fci, words):
 def test_a_longer_last_chunk_than_the_report_is_cut():
     # The status count rules: a vector always has room for 7 or 14 (section 3.1.4).
     report = twcc.parse(struct.pack("!HHIHBB", 10, 2, 1 << 8, 0x8000 | 0x3FFF, 4, 4))
-    assert report.arrivals == ((10, 65_000), (11, 66_000))
+    assert (report.base_seq, report.arrivals_us) == (10, [65_000, 66_000])
 
 
 CHROMIUM = (  # five reports in a row of Chromium 156, with when we got them in µs
@@ -119,13 +119,12 @@ def test_reads_what_chromium_sends():
     for got_us, fci in CHROMIUM:
         report = twcc.parse(bytes.fromhex(fci))
         assert (report.base_seq, report.count) == (expected_seq, expected_count)
-        seqs, arrivals = zip(*report.arrivals, strict=True)
-        assert seqs == tuple(range(expected_seq, expected_seq + len(seqs)))
+        arrivals = report.arrivals_us
         assert None not in arrivals
         assert list(arrivals) == sorted(arrivals)
         # Both ends ran on one machine, and Chromium tells time by the same clock.
         assert 0 <= got_us - arrivals[-1] < 100_000
-        expected_seq, expected_count = seqs[-1] + 1, expected_count + 1
+        expected_seq, expected_count = expected_seq + len(arrivals), expected_count + 1
 
 
 moves = st.lists(st.integers(-CLOCK_US // 4, CLOCK_US // 4), min_size=1, max_size=30)
@@ -143,12 +142,9 @@ def test_the_clock_goes_on_where_the_reports_start_over(moves, start):
 
 def test_a_reports_times_move_as_one():
     clock = twcc.ArrivalClock()
-    assert clock.unwrap_report([(1, None)]) == [(1, None)]
-    before = [(2, CLOCK_US - 500), (3, CLOCK_US - 250)]
+    assert clock.unwrap_report([None]) == [None]
+    before = [CLOCK_US - 500, CLOCK_US - 250]
     assert clock.unwrap_report(before) == before
     # A report's clock passes its end within the report, and starts over in the next one.
-    assert clock.unwrap_report([(4, CLOCK_US - 250), (5, CLOCK_US + 500)]) == [
-        (4, CLOCK_US - 250),
-        (5, CLOCK_US + 500),
-    ]
-    assert clock.unwrap_report([(6, None), (7, 750)]) == [(6, None), (7, CLOCK_US + 750)]
+    assert clock.unwrap_report([CLOCK_US - 250, CLOCK_US + 500]) == [CLOCK_US - 250, CLOCK_US + 500]
+    assert clock.unwrap_report([None, 750]) == [None, CLOCK_US + 750]
