@@ -8,10 +8,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from parts.stack import ROOT, await_log, stop_program
+from parts.stack import ROOT, START_TIMEOUT_S, await_log, stop_program
 
 ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """A device's release is compiled: what is measured must not be Python's compiler."""
+ENVIRON["PYTHONHASHSEED"] = "0"  # or no two runs take the same number of instructions
+
+CACHEGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
+"""Counts instructions, of a start to 0.01 % the same each time."""
+UNDER_TIMEOUT_S = 600.0
+"""With it a start takes half a minute, and several beside load."""
+ZERO_2W_INSTRUCTIONS_S = 450_000_000
+"""Of Python and its libraries on a Cortex-A53 at 1 GHz, about: 0.45 a cycle, of two that it could issue (Arm
+DDI 0500, it works in order). Assumed, and not measured on a board."""
+ZERO_2W_SLOWER = 10
+"""Than a server's core of today, about."""
+
+
+def instructions(words):
+    """What `CACHEGRIND` has counted, from what the process wrote to standard error."""
+    return int(re.search(r"I +refs: +([\d,]+)", words)[1].replace(",", ""))
 
 
 @dataclass(frozen=True)
@@ -21,17 +37,21 @@ class Tree:
     name: str
     root: Path = ROOT
 
+    def log(self, command, config):
+        """The file that holds what the program says."""
+        return config.with_name(f"{command}-{self.name}.log")
+
     @contextmanager
-    def running(self, command, config):
+    def running(self, command, config, under=()):
         """`pinhole COMMAND --config CONFIG` of this tree, once it has reached its broker."""
-        log = config.with_name(f"{command}-{self.name}.log")
+        log = self.log(command, config)
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [self.root / ".venv/bin/python", "-m", "agent", command, "--config", config],
+                [*under, self.root / ".venv/bin/python", "-m", "agent", command, "--config", config],
                 cwd=self.root, env=ENVIRON, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         try:
-            await_log(log, r"connected to (\S+)", process)
+            await_log(log, r"connected to (\S+)", process, UNDER_TIMEOUT_S if under else START_TIMEOUT_S)
             yield process
         finally:
             stop_program(process)

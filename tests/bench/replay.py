@@ -38,7 +38,7 @@ from agent.rtc.codecs import TRANSPORT_CC
 from agent.rtc.lane import Lane
 from agent.rtc.peer import Peer
 
-FPS, BITRATE_BPS, SECOND_NS = 30, 3_800_000, 1_000_000_000
+FPS, SECOND_NS = 30, 1_000_000_000
 KEYFRAME_BYTES = 60_000
 CACHE_BYTES = 48 << 20
 """More than a core's caches hold."""
@@ -84,10 +84,10 @@ class Clock(selectors.EpollSelector):
         secrets.token_hex = lambda n: chance.randbytes(n).hex()
 
 
-def units():
+def units(bitrate_bps):
     """Annex B: random bytes without zeros, and so without start codes, in the sizes that an encoder makes."""
     chance = random.Random(2)
-    usual = BITRATE_BPS // 8 // FPS
+    usual = bitrate_bps // 8 // FPS
     made = []
     for number in range(300):
         size = int(usual * chance.uniform(0.8, 1.2)) if number else KEYFRAME_BYTES
@@ -129,7 +129,7 @@ class Viewer:
             viewing=self.viewing,
             playback=None,
             sound=None,
-            describe=lambda _: (0, BITRATE_BPS, "bench"),
+            describe=lambda _: (0, 0, "bench"),
             alarm=alarm,
             command=lambda *_: None,
             open_stick=lambda _: None,
@@ -201,9 +201,9 @@ class Recorder:
 class Sender:
     """A camera's stream, its control and its viewers."""
 
-    def __init__(self, count, stack):
-        limits = Limits(100_000, int(BITRATE_BPS * 1.1), FPS, 1920 * 1080, can_rescale=False)
-        self._units = units()
+    def __init__(self, count, bitrate_bps, stack):
+        limits = Limits(100_000, int(bitrate_bps * 1.1), FPS, 1920 * 1080, can_rescale=False)
+        self._units = units(bitrate_bps)
         self._stream = Stream(to_rtp_frame, nullcontext, lambda _: None)
         self.control = StreamControl(
             Encoders(), lambda: {"main": limits}, lambda _, take: self._stream.reading_rtp(take)
@@ -256,7 +256,7 @@ async def run(options, clock):
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
         clock.rule(loop)
-        sender = Sender(options.viewers, stack)
+        sender = Sender(options.viewers, options.bitrate, stack)
         tasks = [await viewer.start() for viewer in sender.viewers]
         tasks.append(asyncio.create_task(sender.control.run()))
         trace, recorders = [], []
@@ -300,6 +300,7 @@ if __name__ == "__main__":
     parser.add_argument("viewers", type=int)
     parser.add_argument("frames", type=int)
     parser.add_argument("trace", type=Path)
+    parser.add_argument("--bitrate", type=int, default=3_800_000, metavar="BPS", help="of the pictures")
     parser.add_argument("--skip", type=int, default=0, help="frames before time and calls count")
     parser.add_argument("--calls", action="store_true", help="count those of Python functions")
     parser.add_argument("--cold", action="store_true", help="empty the caches wherever the process sleeps")

@@ -8,21 +8,18 @@ both are measured in turn, and the table says whether they send the same.
 import argparse
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from bench.programs import add_arguments, trees
+from bench.programs import CACHEGRIND, ZERO_2W_INSTRUCTIONS_S, add_arguments, instructions, trees
 from rich.console import Console
 from rich.table import Table
 
 WARM_FRAMES, FRAMES = 150, 300
 """What happens in the first five seconds, while the estimate climbs, does not count."""
-ZERO_2W_INSTRUCTIONS_S = 450_000_000
-"""Of Python's interpreter on a Cortex-A53 at 1 GHz, about; of this CPU ten times as many."""
 
 
 def replay(tree, *arguments, frames=FRAMES, under=()):
@@ -44,10 +41,9 @@ def replay(tree, *arguments, frames=FRAMES, under=()):
 def instructions_a_packet(tree, viewers, trace):
     """Of a packet once the estimate has climbed: the difference of two runs."""
     counts = []
-    valgrind = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
     for frames in (WARM_FRAMES, FRAMES):
-        found, words = replay(tree, "play", viewers, trace, frames=frames, under=valgrind)
-        counts.append((int(re.search(r"I +refs: +([\d,]+)", words)[1].replace(",", "")), found["packets"]))
+        found, words = replay(tree, "play", viewers, trace, frames=frames, under=CACHEGRIND)
+        counts.append((instructions(words), found["packets"]))
     (early, few), (late, many) = counts
     return round((late - early) / (many - few))
 

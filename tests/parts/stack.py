@@ -157,8 +157,10 @@ def start_program(
         )  # fmt: skip
 
 
-def await_log(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> str:
-    deadline_s = time.monotonic() + START_TIMEOUT_S
+def await_log(
+    log: Path, pattern: str, process: subprocess.Popen[bytes], timeout_s: float = START_TIMEOUT_S
+) -> str:
+    deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s and process.poll() is None:
         if found := re.search(pattern, log.read_text(errors="replace")):
             return found.group(found.lastindex or 0)
