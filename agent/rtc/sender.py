@@ -121,7 +121,8 @@ class RtpSender:
         self._seq = secrets.randbelow(1 << 15)
         self._rtx_seq = secrets.randbelow(1 << 15)
         self._fec_seq = secrets.randbelow(1 << 15)
-        self._recent: deque[_Plain] = deque(maxlen=flexfec.MAX_SPAN)  # media that parity may cover
+        self._recent: deque[_Plain] = deque()  # media that parity may cover
+        self._recent_packets = 0
         self._rtp_offset = secrets.randbits(32)
         self._last_rtp_time = 0
         self._last_sent_ns = 0
@@ -157,7 +158,7 @@ class RtpSender:
             parts = [(first_tail, payloads[:1]), (tail, payloads[1:])]
         plain = _Plain(seq, rtp_time, self.ssrc, parts, kinds, self._number(count))
         if self.takes_repairs:
-            self._recent.append(plain)
+            self._keep(plain)
         return self._emit(plain, send)
 
     def wanted_bytes(self, seq: int, round_trip_s: float, now_ns: int) -> int | None:
@@ -259,6 +260,13 @@ class RtpSender:
                 size = head_bytes + len(payload)
                 buffer[head_bytes:size] = payload
                 yield size
+
+    def _keep(self, plain: _Plain) -> None:
+        """For parity, until what left since is all that it can cover: a run may be a whole picture."""
+        self._recent.append(plain)
+        self._recent_packets += len(plain.kinds)
+        while self._recent_packets - len(self._recent[0].kinds) >= flexfec.MAX_SPAN:
+            self._recent_packets -= len(self._recent.popleft().kinds)
 
     def _newest(self, count: int) -> list[bytes]:
         """The last packets of media as they were before SRTP: written again, for few are ever asked for."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import weakref
 
 import pytest
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
@@ -9,6 +10,7 @@ from aiortc.rtp import HeaderExtensionsMap, RtpPacket, unwrap_rtx
 
 from agent.model.media import RtpFrame
 from agent.rtc.codecs import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, RtpMedia
+from agent.rtc.flexfec import MAX_SPAN
 from agent.rtc.sender import HISTORY_PACKETS, IP_UDP_BYTES, RtpSender
 from agent.rtc.twcc import TransportNumbers
 
@@ -209,6 +211,30 @@ def test_parity_has_a_stream_of_its_own_and_covers_the_last_packets(receiver):
     assert int.from_bytes(parity.payload[16:18], "big") == first
     assert sent.transport_seq == 8, "the estimate counts it like any other packet"
     assert parity.payload[20 + 12 :] != bytes(88)
+
+
+@pytest.mark.parametrize("size", [1, 40, 109, 150])
+def test_parity_covers_as_much_as_its_mask_however_the_media_left(receiver, size):
+    sender = make_sender(fec=49)
+    for number in range(300 // size + 1):
+        send(sender, frame(size, seq=number), receiver, SECOND_NS)
+    first = receiver.packets[-MAX_SPAN].sequence_number
+    sender.repair(1000, 0, 1, receiver, 2 * SECOND_NS)
+    assert int.from_bytes(receiver.packets[-1].payload[16:18], "big") == first
+
+
+def test_parity_holds_no_more_pictures_in_memory_than_resends_do():
+    def kept(sender):
+        alive = []
+        for number in range(100):
+            payloads = tuple(memoryview(bytes(100)) for _ in range(40))  # bytes tell nobody of their end
+            of = RtpFrame(payloads, number * 3000, is_keyframe=False, size_bytes=4000)
+            send(sender, of, list, SECOND_NS)
+            alive += map(weakref.ref, payloads)
+        del payloads, of
+        return sum(one() is not None for one in alive)
+
+    assert kept(make_sender(fec=49)) == kept(make_sender()) >= HISTORY_PACKETS
 
 
 def test_a_viewer_that_takes_no_parity_gets_none(receiver):
