@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -38,7 +39,7 @@ def reference() -> str:
     for title, section in _sections():
         lines += [f"### {title}", "", section.__doc__ or "", ""]
         lines += ["| key | value | default | |", "|---|---|---|---|"]
-        rules = section.model_json_schema()["properties"]
+        rules = _rules(section)
         for key, field in section.model_fields.items():
             if section_of(field.annotation):
                 continue
@@ -72,6 +73,13 @@ _BOUNDS = {
 """JSON Schema's names, and ours."""
 
 
+@cache
+def _rules(section: type[Section]) -> dict[str, dict[str, Any]]:
+    """JSON Schema of each setting of a section."""
+    rules: dict[str, dict[str, Any]] = section.model_json_schema()["properties"]
+    return rules
+
+
 def _explained(key: str) -> dict[str, Any]:
     *path, name = key.split(".")
     section: type[Section] = Settings
@@ -79,7 +87,7 @@ def _explained(key: str) -> dict[str, Any]:
         inner = section_of(section.model_fields[part].annotation)
         assert inner is not None
         section = inner
-    field, schema = section.model_fields[name], section.model_json_schema()["properties"][name]
+    field, schema = section.model_fields[name], _rules(section)[name]
     choices = [choice for choice in schema.get("anyOf", [schema]) if choice.get("type") != "null"]
     rule = choices[-1]
     said = {
@@ -110,7 +118,7 @@ def _sections() -> Iterator[tuple[str, type[Section]]]:
 def _example_section(path: str, section: type[Section], mark: str) -> list[str]:
     """Lines of one section; `mark` comments its heading out where the section itself is optional."""
     lines = [f"# {section.__doc__}", f"{mark}{path if path.startswith('[') else f'[{path}]'}"]
-    rules = section.model_json_schema()["properties"]
+    rules = _rules(section)
     nested: list[str] = []
     for key, field in section.model_fields.items():
         inner = section_of(field.annotation)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import time
+from functools import cache
 from typing import Annotated
 
 from aiohttp import web
@@ -47,6 +48,7 @@ class CommandRoutes:
         self._accounts = accounts
         self._gateway = gateway
         self._limit = MinuteLimit(COMMANDS_PER_MINUTE)
+        self._explaining, self._explained = asyncio.Lock(), b""
 
     def add_to(self, app: web.Application) -> None:
         """Add every route of this file."""
@@ -63,7 +65,10 @@ class CommandRoutes:
 
     async def explain(self, _request: web.Request, _who: Identity) -> web.Response:
         """What the settings mean that `set` changes; a camera of another release may have others."""
-        return web.json_response({"settings": explained()})
+        async with self._explaining:
+            if not self._explained:  # once, beside the event loop: it makes the schema of every section
+                self._explained = await asyncio.to_thread(_explanations)
+        return web.Response(body=self._explained, content_type="application/json", charset="utf-8")
 
     async def do(self, request: web.Request, who: Identity) -> web.Response:
         """Done or not, as the camera says; 202 with the id while it has not."""
@@ -146,7 +151,13 @@ async def _answer(one: Waiting) -> web.Response:
     return web.json_response({**said, "message": result.message, "value": result.value})
 
 
+def _explanations() -> bytes:
+    return json.dumps({"settings": explained()}).encode()
+
+
+@cache
 def _shown(kind: CommandKind) -> JsonObject:
+    """Made once: the schemas of all commands take longer than everything else of such a request."""
     return {
         "name": kind.name,
         "label": kind.label,
