@@ -69,7 +69,8 @@ async def run_demo(camera: str, port: int) -> None:
             free = _free_port(port)
             if free != port and port:
                 say(f"         port {port} is taken: the dashboard takes {free}")
-            settings = _write_settings(folder, broker.port, free, camera)
+            is_attentive = await _shows_nobody(camera, folder)
+            settings = _write_settings(folder, broker.port, free, camera, is_attentive=is_attentive)
             _add_user(settings, folder)
             enroll_here(settings.device, settings.portal)
             await _supervise(settings, folder, broker, say)
@@ -194,7 +195,9 @@ def _absolute(camera: str) -> str:
     return f"replay:{file}"
 
 
-def _write_settings(folder: Path, broker_port: int, port: int, camera: str) -> Settings:
+def _write_settings(
+    folder: Path, broker_port: int, port: int, camera: str, *, is_attentive: bool
+) -> Settings:
     file = folder / "pinhole.toml"
     file.write_text(
         f"""\
@@ -210,15 +213,31 @@ password_file = "broker-password"
 source = {json.dumps("demo" if camera == "auto" else camera)}
 [portal]
 port = {port}
-{ATTENTIVE if _shows_nobody(camera) else ""}"""
+{ATTENTIVE if is_attentive else ""}"""
     )
     return load(file)
 
 
-def _shows_nobody(camera: str) -> bool:
-    """Whether it is a test picture or a film: a camera of one's own runs only while somebody watches."""
+async def _shows_nobody(camera: str, folder: Path) -> bool:
+    """Whether it is a test picture or a film: a camera of one's own runs only while somebody watches.
+
+    The cameras are looked for as by the agent, in a process that ends: libcamera would stay in memory.
+    """
     kind = camera.partition(":")[0]
-    return kind in ("synthetic", "replay") or (kind == "auto" and not any(Path("/dev").glob("video*")))
+    if kind != "auto":
+        return kind in ("synthetic", "replay")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "agent.camera.select"),
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        return await process.wait() != 0
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 def _add_user(settings: Settings, folder: Path) -> None:

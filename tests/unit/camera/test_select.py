@@ -56,6 +56,20 @@ def test_auto_never_shows_a_test_picture_for_a_camera(monkeypatch, pi, words: st
     assert select.open_camera(CameraSettings(source="auto")).kind == "v4l2"
 
 
+@pytest.mark.parametrize(
+    ("pi", "usb", "is_attached"),
+    [
+        (["imx708"], [], True),
+        ([], [WEBCAM], True),
+        ([], [], False),
+        (CameraError("there is no picamera2"), [], False),
+    ],
+)
+def test_who_asks_hears_what_auto_would_find(monkeypatch, pi, usb, is_attached: bool) -> None:
+    attach(monkeypatch, pi, usb)
+    assert select.is_attached() is is_attached
+
+
 @pytest.mark.parametrize("source", ["picamera", "picamera:1", "v4l2:/dev/null", "synthetic"])
 def test_a_named_source_is_taken_as_it_is(monkeypatch, source: str) -> None:
     monkeypatch.setattr(select.picamera, "attached", lambda: ["imx708", "imx219"])
