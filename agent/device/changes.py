@@ -38,7 +38,7 @@ from agent.model.remote_settings import (
 from agent.model.sections import SettingsSection
 from agent.model.signal import Result
 from agent.model.text import clip
-from agent.model.threads import HungCallError, call_in_thread
+from agent.model.threads import SAVE_S, HungCallError, call_in_thread
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,6 @@ FILE = "settings.json"
 """In the state folder."""
 TRIAL_S = 60.0
 LOOK_EVERY_S = 0.5
-SAVE_S = 20.0
-"""A worn card takes seconds."""
 UNKEPT = "they cannot be kept on disk"
 KILLED = "the agent ended while they were tried"
 LEFT_OUT = "what was changed from afar does not go with pinhole.toml, and is left out"

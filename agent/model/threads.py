@@ -11,6 +11,8 @@ from agent.errors import PinholeError
 
 T = TypeVar("T")
 
+SAVE_S = 20.0
+"""For what must be on disk before it counts: a worn card takes seconds, and a dead one never answers."""
 MAX_LEFT = 8
 """Threads of one name that may be left behind: who tries again meets what is whole again, within a bound."""
 _left: Counter[str] = Counter()

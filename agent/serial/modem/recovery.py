@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from agent.errors import MessageError, ModemError
 from agent.model.event import EventKind
 from agent.model.sections import ModemSection
 from agent.model.signal import Detail
+from agent.model.threads import SAVE_S, HungCallError, call_in_thread
 from agent.serial.modem.ladder import (
     DAY_S,
     GENTLE,
@@ -343,7 +345,10 @@ class Recovery:
         """Whether the disk holds it now."""
         memory = self._ladder.memory
         self._kept_s = self._clock()
-        return await asyncio.to_thread(self._write, memory)
+        try:
+            return await call_in_thread("modem recovery", SAVE_S, partial(self._write, memory))
+        except HungCallError:
+            return False
 
     def _write(self, memory: Memory) -> bool:
         self._record.write(memory)

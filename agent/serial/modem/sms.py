@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, Literal, Protocol
 
 from pydantic import ConfigDict, Field, StringConstraints, with_config
@@ -11,6 +12,7 @@ from pydantic import ConfigDict, Field, StringConstraints, with_config
 from agent.errors import MessageError, ModemError
 from agent.model.sections import ModemSection
 from agent.model.sms import MAX_CHARS, SmsCommand, Verb, is_command, parse_command
+from agent.model.threads import SAVE_S, HungCallError, call_in_thread
 
 log = logging.getLogger(__name__)
 
@@ -164,14 +166,22 @@ class Lifeline:
             raise MessageError("replayed", "it was done already")
         before = self._heard
         self._heard = self._with(used)
-        if not await asyncio.to_thread(self._write, self._heard):
-            self._heard = before
+        if not await self._save(self._heard):
+            self._heard = replace(self._heard, used=before.used, done=before.done)
             raise MessageError("failed", "the disk does not keep that it was done")
         return command
 
+    async def _save(self, heard: Heard) -> bool:
+        """Whether the disk has it: in a thread, with a limit, since the modem's loop waits for it."""
+        try:
+            return await call_in_thread("sms", SAVE_S, partial(self._write, heard))
+        except HungCallError:
+            return False
+
     def _write(self, heard: Heard) -> bool:
         self._record.write(heard)
-        return self._record.load() == heard
+        kept = self._record.load()  # maybe a newer one: the time is noted meanwhile
+        return kept is not None and kept.used == heard.used
 
     def _check_time(self, command: SmsCommand, now: Now) -> None:
         """Without a clock all counts that was signed since there was one: the outage is younger."""

@@ -1,6 +1,7 @@
 """What is done for a modem without a path, who does it, and what is told."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
@@ -290,6 +291,17 @@ async def test_a_damaged_file_costs_the_counts_and_no_more(site):
     assert site.section.resets == 0
     await site.pass_time(300)
     assert site.section.resets > 0
+
+
+async def test_a_card_that_never_answers_does_not_keep_the_modem_from_being_brought_back(site, monkeypatch):
+    is_free = threading.Event()
+    with monkeypatch.context() as hung:
+        hung.setattr("agent.serial.modem.recovery.SAVE_S", 0.0)
+        hung.setattr(Ledger, "write", lambda *_: is_free.wait(60))
+        await site.pass_time(3600)
+    is_free.set()
+    assert {"renew-bearer", "reset-modem"} <= set(site.asked)
+    assert "reboot" not in site.asked, "which is not counted"
 
 
 async def test_no_reboot_that_the_disk_does_not_count(site, monkeypatch):

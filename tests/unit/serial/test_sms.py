@@ -194,6 +194,37 @@ async def test_a_card_that_takes_its_time_holds_up_nobody(camera, monkeypatch):
     assert (await task).endswith("done")
 
 
+async def test_a_card_that_never_answers_keeps_no_modem_waiting(camera, monkeypatch):
+    is_free, write = threading.Event(), Ledger.write
+    with monkeypatch.context() as hung:
+        hung.setattr("agent.serial.modem.sms.SAVE_S", 0.0)
+        hung.setattr(Ledger, "write", lambda it, value: is_free.wait(60) and write(it, value))
+        assert await camera.line.on_sms(text()) is None
+    is_free.set()
+    assert camera.done == []
+    assert (await camera.line.on_sms(text("status"))).endswith("done"), "and the next one is"
+    assert [verb for verb, _ in camera.done] == ["status"]
+
+
+def test_an_hour_that_is_over_while_the_card_writes_refuses_nothing(camera, monkeypatch):
+    write = Ledger.write
+
+    def write_for_long(it, value):
+        write(it, value)
+        camera.mono_s += 3600.0
+        camera.unix_s += 10 * MAX_AGE_S
+        camera.line.note_time()
+
+    monkeypatch.setattr(Ledger, "write", write_for_long)
+    message = text()
+    assert camera.get(message).endswith("done")
+    assert camera.line.heard.floor_s == camera.unix_s - MAX_AGE_S
+    camera.start()
+    camera.unix_s = NOW_S + 1
+    assert camera.get(message) is None
+    assert len(camera.done) == 1
+
+
 @pytest.mark.parametrize("fault", [MessageError, lambda _, words: ModemError(words)])
 def test_what_fails_is_answered_and_counted(camera, fault):
     camera.fault = fault("no-service", "nobody here reboots for the agent ÄÖ{}[]\\~ " + "x" * 200)
