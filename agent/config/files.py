@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.config.file import read_secret
 from agent.config.settings import Section, Settings
 from agent.errors import ConfigError
-from agent.model.disk import IRREGULAR, MAX_PEM_BYTES, check_named, unsafe
+from agent.model.disk import IRREGULAR, MAX_PEM_BYTES, check_named, exists, unsafe
 
 SECRETS = {
     "password_file",
@@ -59,11 +59,15 @@ def _faults(section: Section, prefix: str) -> Iterator[tuple[str, object, str]]:
 
 
 def _fault(key: str, path: Path) -> str | None:
+    try:
+        return _found_fault(key, path)
+    except ConfigError as exc:
+        return str(exc).removeprefix(f"{path}: ")
+
+
+def _found_fault(key: str, path: Path) -> str | None:
     if key in SECRETS:
-        try:
-            secret = read_secret(path)
-        except ConfigError as exc:
-            return str(exc).removeprefix(f"{path}: ")
+        secret = read_secret(path)
         if key == "metrics_token_file" and len(secret) < MIN_TOKEN_CHARS:
             return f"{MIN_TOKEN_CHARS} characters at least: openssl rand -hex 32"
     elif key in CERTIFICATES:
@@ -74,7 +78,7 @@ def _fault(key: str, path: Path) -> str | None:
         )
     elif key in CONTENT:
         return _unreadable(path, MAX_CONTENT_BYTES) or ("is empty" if path.stat().st_size == 0 else None)
-    elif path.exists() and not (path.is_file() or path.is_dir()):
+    elif exists(path) and not (path.is_file() or path.is_dir()):
         return IRREGULAR
     return None
 

@@ -172,6 +172,19 @@ def test_a_state_folder_of_another_user_says_who_may(locked, read):
     assert str(locked) in str(caught.value)
 
 
+def test_what_stands_in_a_folder_of_another_user_is_a_fault_beside_the_others(locked, tmp_path):
+    found = Settings.model_validate(
+        {
+            "record": {"folder": locked / "recordings"},
+            "broker": {"url": "mqtts://127.0.0.1", "ca_file": tmp_path / "none.pem"},
+            "device": {"state_dir": locked},
+        }
+    )
+    faults = dict(line.split(" = ") for line in file_faults(found))
+    assert set(faults) == {"broker.ca_file", "record.folder"}
+    assert "Permission denied: run this as " in faults["record.folder"]
+
+
 EVERY = (
     ALL.replace(
         "[portal]\n",
