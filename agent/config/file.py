@@ -56,13 +56,15 @@ def read_secret(path: Path, *, is_typed: bool = False) -> str:
     try:
         if is_typed and path.is_fifo():
             with path.open("rb") as pipe:
-                status, data = os.fstat(pipe.fileno()), pipe.read(MAX_SECRET_BYTES)
+                status, data = os.fstat(pipe.fileno()), pipe.read(MAX_SECRET_BYTES + 1)
         else:
             status, data = read_named(path, MAX_SECRET_BYTES)
     except OSError as exc:
         raise ConfigError(f"{path}: cannot read the secret: {exc.strerror}") from exc
     if fault := unsafe(path, status, is_secret=True):
         raise ConfigError(f"{path}: {fault}")
+    if len(data) > MAX_SECRET_BYTES:
+        raise ConfigError(f"{path}: cannot read the secret: it is larger than {MAX_SECRET_BYTES // 1024} KiB")
     secret = decode(data, str(path)).rstrip("\n")
     if found := _secret_fault(secret):
         raise ConfigError(f"{path}: must hold the secret and nothing else, on one line: {found}")

@@ -10,6 +10,7 @@ import pytest
 
 from agent.camera.imx500 import _check_file
 from agent.config import Settings, load, read_password, read_secret
+from agent.config.file import MAX_SECRET_BYTES
 from agent.config.files import CERTIFICATES, CONTENT, MADE, SECRETS, file_faults
 from agent.config.settings import Section, section_of
 from agent.errors import ConfigError, PinholeError
@@ -282,9 +283,31 @@ def test_a_file_that_is_far_too_large_is_named_and_not_read(settings, tmp_path):
     assert keys(settings()) == ["broker.password_file", "broker.ca_file", "motion.network"]
 
 
-def test_a_secret_that_somebody_types_may_come_by_a_pipe(tmp_path):
+@pytest.fixture
+def typed(tmp_path):
+    """A pipe that says something once, as `<(…)` is one."""
     os.mkfifo(tmp_path / "typed", 0o600)
-    writer = threading.Thread(target=(tmp_path / "typed").write_text, args=("correct horse\n",))
-    writer.start()
-    assert read_secret(tmp_path / "typed", is_typed=True) == "correct horse"
-    writer.join()
+
+    def typed(said):
+        writer = threading.Thread(target=(tmp_path / "typed").write_text, args=(said,))
+        writer.start()
+        try:
+            return read_secret(tmp_path / "typed", is_typed=True)
+        finally:
+            writer.join()
+
+    return typed
+
+
+def test_a_secret_that_somebody_types_may_come_by_a_pipe(typed):
+    assert typed("correct horse\n") == "correct horse"
+    assert typed("x" * MAX_SECRET_BYTES) == "x" * MAX_SECRET_BYTES
+
+
+def test_what_is_too_long_is_no_secret_by_a_pipe_either(typed, tmp_path):
+    with pytest.raises(ConfigError, match="it is larger than 4 KiB"):
+        typed("x" * MAX_SECRET_BYTES + "y")
+    (tmp_path / "file").touch(mode=0o600)
+    (tmp_path / "file").write_text("x" * MAX_SECRET_BYTES + "y")
+    with pytest.raises(ConfigError, match="it is larger than 4 KiB"):
+        read_secret(tmp_path / "file")
