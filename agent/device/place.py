@@ -1,7 +1,8 @@
 """One agent a state folder, and what it says of its broker to who looks at the device.
 
 A second one would take the first one's place at the broker, which knows both by one name, and the first one
-would take it back. The kernel lets go of the lock however its holder ends.
+would take it back. The lock is a file of its own: who may read the folder could hold that. The kernel lets
+go of it however its holder ends.
 """
 
 import contextlib
@@ -15,10 +16,11 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from agent.errors import ConfigError
-from agent.model.disk import read_private
+from agent.model.disk import open_lock, read_private
 
 NOTE = "broker.json"
 """The file of a `BrokerNote`, in the state folder."""
+LOCK = ".agent.lock"
 TRIES, PAUSE_S = 3, 0.05
 """Who looks whether the folder is taken has it for some microseconds."""
 
@@ -37,13 +39,13 @@ BROKER_NOTE = TypeAdapter(BrokerNote)
 
 @contextlib.contextmanager
 def taken(folder: Path) -> Iterator[None]:
-    """Hold the state folder; one that is not there, or a disk without locks, is nobody's.
+    """Hold the state folder; one that cannot be written to, or a disk without locks, is nobody's.
 
     Raises ConfigError where another agent has it.
     """
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):
-            descriptor = _open(folder)
+            descriptor = open_lock(folder / LOCK)
             held.callback(os.close, descriptor)
             for _ in range(TRIES):
                 if is_ours := _lock(descriptor, fcntl.LOCK_EX):
@@ -61,7 +63,7 @@ def taken(folder: Path) -> Iterator[None]:
 def is_taken(folder: Path) -> bool:
     """Whether an agent runs with this state folder. Raises PermissionError where only its owner can tell."""
     try:
-        descriptor = _open(folder)
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except PermissionError:
         raise
     except OSError:
@@ -80,10 +82,6 @@ def read_note(folder: Path) -> BrokerNote | None:
         return BROKER_NOTE.validate_json(read_private(folder / NOTE), extra="ignore")
     except (ConfigError, ValidationError):
         return None
-
-
-def _open(folder: Path) -> int:
-    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _lock(descriptor: int, kind: int) -> bool:

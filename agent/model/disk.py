@@ -66,6 +66,20 @@ def write_whole(file: Path, data: bytes, mode: int = 0o600) -> None:
     sync_folder(file.parent)
 
 
+def open_lock(file: Path) -> int:
+    """A file for flock(2) that nobody else can open, and so hold; made where it is not. Raises OSError."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    give_to_owner(descriptor, file.parent)
+    return descriptor
+
+
+def give_to_owner(descriptor: int, folder: Path) -> None:
+    """What a command makes as root, by sudo, is the service's, whose folder it is."""
+    if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
 def sync_folder(folder: Path) -> None:
     """Bring to the disk which files are in it. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

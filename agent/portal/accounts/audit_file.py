@@ -14,7 +14,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from agent.errors import PinholeError
-from agent.model.disk import check_file
+from agent.model.disk import check_file, give_to_owner, open_lock
 from agent.portal.accounts.chain import GENESIS, Entry, Link, hash_of
 
 FILE_BYTES, FILES_KEPT = 10 * 1024 * 1024, 9
@@ -75,7 +75,8 @@ class AuditFile(RotatingFileHandler):
     def _alone(self) -> Iterator[None]:
         """Raises OSError where another of ours writes for long."""
         try:
-            lock = self._open_lock()
+            file = Path(self.baseFilename)  # which is renamed now and then, so the lock is another
+            lock = open_lock(file.with_name(f".{file.name}.lock"))
         except OSError:  # a folder in which we may write this file alone
             yield
             return
@@ -95,14 +96,6 @@ class AuditFile(RotatingFileHandler):
         finally:
             os.close(lock)
 
-    def _open_lock(self) -> int:
-        """A file of its own, which nobody else can open and hold; the log itself is renamed now and then."""
-        file = Path(self.baseFilename)
-        lock = file.with_name(f".{file.name}.lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        _give_to_owner(descriptor, file.parent)
-        return descriptor
-
     def _catch_up(self) -> None:
         """The file may have been rotated, or have got lines of others."""
         file = Path(self.baseFilename)
@@ -118,18 +111,11 @@ class AuditFile(RotatingFileHandler):
         descriptor = os.open(self.baseFilename, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         size = os.fstat(descriptor).st_size
         if not size:
-            _give_to_owner(descriptor, Path(self.baseFilename).parent)
+            give_to_owner(descriptor, Path(self.baseFilename).parent)
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             with contextlib.suppress(OSError):
                 os.write(descriptor, b"\n")
         return os.fdopen(descriptor, "a", encoding=self.encoding)
-
-
-def _give_to_owner(descriptor: int, folder: Path) -> None:
-    """What a command makes as root, by sudo, is the portal's, whose folder it is."""
-    if os.geteuid() == 0 and os.fstat(descriptor).st_uid == 0:
-        owner = folder.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def add_lines(file: Path, entries: Iterable[Entry]) -> str:

@@ -1,5 +1,10 @@
 """One agent a state folder, and what it says of its broker."""
 
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from agent.device.ledger import Ledger
@@ -40,3 +45,50 @@ def test_a_device_without_a_folder_yet(tmp_path):
     assert not is_taken(tmp_path / "state")
     with taken(tmp_path / "state"):
         pass  # the agent itself says that it is not enrolled
+
+
+@pytest.fixture
+def foreign():
+    """A folder that everybody may read, and a way to look at it as somebody who may do no more."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, uid = Path(name), os.geteuid()
+
+        def leave():
+            folder.chmod(0o555)
+            for file in folder.iterdir():
+                file.chmod(0o600 if uid == 0 else 0)
+            if uid == 0:
+                os.seteuid(65534)
+
+        yield folder, leave
+        os.seteuid(uid)
+        folder.chmod(0o755)
+
+
+def test_who_may_only_read_the_folder_keeps_no_agent_from_it(tmp_path):
+    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for kind in (fcntl.LOCK_EX, fcntl.LOCK_SH):
+            fcntl.flock(descriptor, kind)
+            assert not is_taken(tmp_path)
+            with taken(tmp_path):
+                assert is_taken(tmp_path)
+    finally:
+        os.close(descriptor)
+    assert [file.stat().st_mode & 0o777 for file in tmp_path.iterdir()] == [0o600]
+
+
+def test_another_user_cannot_tell(foreign):
+    folder, leave = foreign
+    with taken(folder):
+        pass
+    leave()
+    with pytest.raises(PermissionError):
+        is_taken(folder)
+
+
+def test_a_folder_that_cannot_be_written_is_nobodys(foreign):
+    folder, leave = foreign
+    leave()
+    with taken(folder):
+        assert not is_taken(folder)
