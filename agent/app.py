@@ -39,7 +39,7 @@ from agent.doctor.health import make_health_reporter
 from agent.media.packetizer import to_rtp_frame
 from agent.media.stream import Stream
 from agent.model import evidence, topics
-from agent.model.command import CommandError, Order
+from agent.model.command import LATER, CommandError, Order
 from agent.model.disk import check_folder
 from agent.model.event import EventKind
 from agent.model.flat import beyond, offline, state_of
@@ -309,7 +309,7 @@ class Agent:
             "keyframe": lambda order, _: self.sessions.want_keyframe(order.session),
             "look": lambda _, __: self.releases.look_for_release(),
             "settings": lambda _, __: self._remote.shown(),
-            "set": self._after_trial(self.late.handler(self._set)),
+            "set": self._after_trial(self._set),
             "identify": lambda _, wish: self.led.blink(wish.seconds),
             "restart-stream": lambda _, __: self._restart_stream(),
             "restart-agent": self._after_trial(lambda _, __: self.power.restart_agent()),
@@ -345,7 +345,11 @@ class Agent:
 
         return handle
 
-    async def _set(self, order: Order, changes: Changes) -> object:
+    def _set(self, order: Order, changes: Changes) -> object:
+        """What confirms a trial is heard at once: it is not refused where much else is worked on."""
+        return LATER if self._remote.hear(order.id) else self.late.handler(self._change)(order, changes)
+
+    async def _change(self, order: Order, changes: Changes) -> object:
         return await self._remote.set(order, changes, lambda: _later(CHANGE_AFTER_S, self._again.set))
 
     def _tell_outcome(self) -> None:

@@ -154,15 +154,18 @@ class RemoteSettings:
         except ConfigError:
             return self._standing
 
+    def hear(self, command: str) -> bool:
+        """Whether it is the one on trial: the portal signed it for this start, after it had heard of it."""
+        if is_tried := self._kept.trial is not None and self._kept.trial.command == command:
+            self._is_heard = self._is_applied
+        return is_tried
+
     async def set(self, order: Order, changes: Changes, restart: Callable[[], None]) -> object:
         """Try them: `restart` begins it. None takes a change back. Raises CommandError."""
         async with self._saving:
             return await self._set(order, changes, restart)
 
     async def _set(self, order: Order, changes: Changes, restart: Callable[[], None]) -> object:
-        if self._kept.trial and self._kept.trial.command == order.id:
-            self._is_heard = self._is_applied  # the portal signed it for this start, after it had heard of it
-            return LATER
         if self._kept.trial:
             raise CommandError("busy", "another change is being tried: wait a minute")
         before, newest = self._proven(), self._newest

@@ -37,6 +37,12 @@ ANSWERS: TypeAdapter[tuple[Result, ...]] = TypeAdapter(Annotated[tuple[Result, .
 """Those in the journal."""
 
 
+def note_done(order: Order) -> None:
+    """Who had it done, in the log; for who answers later too, once it is."""
+    if words := COMMANDS[order.name].audit:
+        log.info(f"{order.user!a} {words}")
+
+
 class Commands:
     """Every command that this device knows; idempotent by id, over both ways. Time is monotonic."""
 
@@ -78,10 +84,9 @@ class Commands:
         except CommandError as exc:
             result = Result(0, order.id, kind.name, ok=False, code=exc.code, message=str(exc))
         else:
-            if kind.audit:
-                log.info(f"{order.user!a} {kind.audit}")
             if value is LATER:
                 return None
+            note_done(order)
             value = encode_result(kind, Nothing() if value is None else value)
             result = Result(0, order.id, kind.name, ok=True, code="done", value=value)
         self.finish(result)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from agent.device.commands import Handler
+from agent.device.commands import Handler, note_done
 from agent.errors import MessageError, PinholeError
 from agent.model.command import COMMANDS, LATER, CommandError, Nothing, Order, encode_result
 from agent.model.signal import Result
@@ -65,6 +65,7 @@ class LateCommands:
         kind = COMMANDS[order.name]
         try:
             value = await work(order, arguments)
+            note_done(order)
             if value is LATER:
                 return
             told = encode_result(kind, Nothing() if value is None else value)

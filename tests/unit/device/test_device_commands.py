@@ -1,6 +1,7 @@
 """What a device does that it is told: once, for whoever may, and nothing else."""
 
 import asyncio
+import contextlib
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +13,9 @@ from agent.attention import Attention
 from agent.camera.mask_file import Key, MaskFile
 from agent.camera.privacy import Privacy
 from agent.config import DeviceSettings, PtzSettings, Settings
+from agent.device.changes import Proof, RemoteSettings
 from agent.device.commands import ANSWERS, KEPT, KNOWN_S, MAX_KNOWN, MAX_KNOWN_OF_OTHERS, Commands
-from agent.device.late import LateCommands
+from agent.device.late import MAX_AT_WORK, LateCommands
 from agent.device.led import Led
 from agent.device.ledger import Ledger
 from agent.device.power import SOONEST_S, Power
@@ -83,6 +85,27 @@ def test_while_a_release_is_on_trial_nothing_is_done_that_would_have_it_rolled_b
     with pytest.raises(CommandError, match="a release is on trial") as caught:
         agent._handlers()[name](order(name), {})
     assert caught.value.code == "busy"
+
+
+async def test_what_confirms_a_trial_is_heard_where_as_much_is_worked_on_as_may_be(agent, tmp_path):
+    """A refusal is kept as its answer, and the settings that were tried would go back."""
+    agent.releases.is_on_trial = False
+    agent._remote = RemoteSettings(tmp_path / "settings.json", Settings())
+    agent.commands = Commands(agent._handlers(), Ledger(tmp_path / "commands.json", ANSWERS), lambda: 0.0)
+    wish = order("set", "c" * 16, {"camera.fps": 10.0})
+    await agent._remote.set(wish, wish.arguments, lambda: None)
+    agent._remote.apply()
+    endless = agent.late.handler(lambda *_: asyncio.Event().wait())
+    for number in range(MAX_AT_WORK):
+        endless(order("snapshot", f"{number}"), None)
+    assert agent.on_command(wish) is None
+    is_over = asyncio.Event()
+    proof = Proof(contextlib.nullcontext, lambda: 1, lambda: 1.0)
+    trial = asyncio.create_task(agent._remote.run(proof, is_over.set, is_over.set))
+    await is_over.wait()
+    assert agent._remote.outcome.ok
+    trial.cancel()
+    await agent.late.close()
 
 
 def test_arguments_reach_the_handler_as_their_type(device):

@@ -1,10 +1,13 @@
 """Commands that take a while: begun once, answered once, and bounded."""
 
 import asyncio
+import logging
 
 import pytest
 
+from agent.device.commands import ANSWERS, Commands
 from agent.device.late import MAX_AT_WORK, MAX_OF_A_SESSION, LateCommands
+from agent.device.ledger import Ledger
 from agent.errors import CameraError
 from agent.model.command import LATER, CommandError, Order
 from agent.model.still import Picture, Snapshot
@@ -77,6 +80,28 @@ async def test_what_fails_says_why(bench, fault, code, words):
     [(_, result)] = bench.answers
     assert (result.ok, result.code) == (False, code)
     assert result.message.startswith(words)
+
+
+@pytest.mark.parametrize(("fault", "words"), [(None, ["'ann' had it record"]), (CameraError("none"), [])])
+async def test_it_is_logged_where_it_was_done_and_once(tmp_path, caplog, fault, words):
+    """As what is answered at once is."""
+    gate = asyncio.Event()
+
+    async def record(*_):
+        await gate.wait()
+        if fault:
+            raise fault
+
+    late = LateCommands(lambda *_: None)
+    journal = Ledger(tmp_path / "commands.json", ANSWERS)
+    commands = Commands({"record": late.handler(record)}, journal, lambda: 0.0)
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            assert commands.run(Order("c1", "record", {}, "ann", ("control",), "broker")) is None
+        gate.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert caplog.messages == words
 
 
 async def test_many_at_a_time_are_refused_and_there_is_room_again(bench):

@@ -62,7 +62,7 @@ class Device:
         self.settings = self.remote.apply()
         self.frames = frames
         if is_heard:
-            assert await self.set() is LATER, "the portal says it again, to the new start"
+            assert self.remote.hear("c1"), "the portal says it again, to the new start"
         restarts, told = self.restarts, self.told
         proof = Proof(self._watching, lambda: self.frames, lambda: self.first_picture_s)
         task = asyncio.create_task(self.remote.run(proof, self._restart, self._note))
