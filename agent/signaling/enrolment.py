@@ -7,6 +7,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from agent.model.enrolment import EnrollRequest, Enrolment
 from agent.model.keys import KeySet
 from agent.model.network_fault import network_fault
 from agent.model.text import printable
+from agent.model.threads import SAVE_S, call_in_thread
 from agent.signaling.identity import (
     KEY_FILE,
     PORTAL_KEYS_FILE,
@@ -63,7 +65,7 @@ async def enroll(
     say(f"key          {'is there' if is_old else 'made'}: {folder / KEY_FILE}")
     enrolment = await _ask(url, EnrollRequest(key.make_request(device), code), ca_file)
     say(f"portal       {url} knows this camera as {enrolment.device}")
-    _save(folder, url, ca_file, enrolment)
+    _save(folder, url, ca_file, enrolment, with_keys=True)
     until = time.strftime("%Y-%m-%d", time.gmtime(enrolment.expires_at))
     say(f"certificate  until {until}, renewed by itself")
     say(f"broker       {enrolment.broker_url}")
@@ -107,7 +109,10 @@ def broker_settings(settings: Settings) -> BrokerSettings:
 
 
 async def keep_fresh(folder: Path, on_keys: Callable[[KeySet], None]) -> None:
-    """Renew the certificate a month before its end, and hear of the portal's keys; until cancelled."""
+    """Renew the certificate a month before its end, and hear of the portal's keys; until cancelled.
+
+    The keys are kept by `on_keys`, which hears of newer ones from the broker too.
+    """
     known = load_enrolment(folder)
     if known is None:
         await asyncio.Event().wait()
@@ -118,8 +123,10 @@ async def keep_fresh(folder: Path, on_keys: Callable[[KeySet], None]) -> None:
         if enrolment.expires_at - time.time() < RENEW_BEFORE_S:
             try:
                 request = EnrollRequest(load_key(folder).make_request(enrolment.device))
-                enrolment = await _ask(url, request, _ca_file(folder))
-                await asyncio.to_thread(_save, folder, url, _ca_file(folder), enrolment)
+                renewed = await _ask(url, request, _ca_file(folder))
+                save = partial(_save, folder, url, _ca_file(folder), renewed, with_keys=False)
+                await call_in_thread("enrolment", SAVE_S, save)
+                enrolment = renewed
                 on_keys(enrolment.keys)
                 log.info("the certificate for the broker was renewed")
             except PinholeError as exc:
@@ -172,16 +179,20 @@ def _words(body: bytes) -> str:
         return ""
 
 
-def _save(folder: Path, url: str, ca_file: Path | None, enrolment: Enrolment) -> None:
+def _save(folder: Path, url: str, ca_file: Path | None, enrolment: Enrolment, *, with_keys: bool) -> None:
     """The file that says that it is done comes last."""
     if enrolment.broker_ca:
         write_private(folder / BROKER_CA_FILE, enrolment.broker_ca.encode())
     if ca_file is not None:
         write_private(folder / PORTAL_CA_FILE, _read_authorities(ca_file))
     write_private(folder / CERTIFICATE_FILE, enrolment.certificate.encode())
-    if not exists(folder / PORTAL_KEYS_FILE) or load_portal_keys(folder).version <= enrolment.keys.version:
+    if with_keys and not _has_newer_keys(folder, enrolment.keys):
         save_portal_keys(folder, enrolment.keys)
     write_private(folder / ENROLMENT_FILE, url.encode() + b"\n" + _ENROLMENT.dump_json(enrolment))
+
+
+def _has_newer_keys(folder: Path, keys: KeySet) -> bool:
+    return exists(folder / PORTAL_KEYS_FILE) and load_portal_keys(folder).version > keys.version
 
 
 def _ca_file(folder: Path) -> Path | None:
