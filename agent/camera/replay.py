@@ -41,14 +41,18 @@ class ReplayCamera:
     has_stamp = False
 
     def __init__(self, settings: CameraSettings, path: str, masking: Masking | None = None) -> None:
-        """Raise CameraError where there is no such file."""
+        """Raise CameraError where there is no such file, or nobody can tell."""
         self._settings = settings
         self._masking = masking or Masking()
         self._path = Path(path)
         self._projector = Projector("camera-replay")
         self.apply, self.stop = self._projector.apply, self._projector.stop
         self._losses = Losses(DAMAGED_IN_A_ROW)
-        if not self._path.is_file():
+        try:
+            is_there = self._path.is_file()
+        except OSError as exc:  # a folder on the way is closed to us
+            raise CameraError(f"replay: {path}: {exc.strerror}") from exc
+        if not is_there:
             raise CameraError(f"replay: there is no file {path}")
 
     @property

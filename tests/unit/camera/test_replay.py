@@ -123,6 +123,15 @@ def test_a_missing_file_is_a_clear_error(tmp_path: Path) -> None:
         ReplayCamera(CameraSettings(), str(tmp_path / "none.mp4"))
 
 
+def test_a_file_that_nobody_can_look_for_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "/closed/clip.mp4")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(CameraError, match="Permission denied"):
+        ReplayCamera(CameraSettings(), "/closed/clip.mp4")
+
+
 @pytest.mark.parametrize("content", [b"", b"no video at all" * 100, bytes(100_000)])
 def test_what_is_no_video_is_a_clear_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "clip.mp4"
