@@ -256,7 +256,7 @@ class BandwidthEstimator:
             rtt_ns=self._rtt_ns,
         )
         self._remember(delivery.steady_bps, now_ns)
-        self._meet(usage, outcome.newest_sent_ns, now_ns)
+        self._meet(usage, delivery.steady_bps, outcome.newest_sent_ns, now_ns)
         if self._others.is_on:
             self._rate.share(self._others.before_bps, outcome.lost, self._rtt_ns, now_ns)
             self._prober.postpone(now_ns)
@@ -270,19 +270,22 @@ class BandwidthEstimator:
             self._has_fallen = False
             self._retry(now_ns)
 
-    def _meet(self, usage: Usage, sent_ns: int, now_ns: int) -> None:
+    def _meet(self, usage: Usage, steady_bps: int, sent_ns: int, now_ns: int) -> None:
         """Find out whether others fill the queue."""
-        others, queue_ms, threshold_ms = self._others, self._delay.queue_ms, self._delay.threshold_ms
+        others, target_bps = self._others, self._rate.target_bps
+        queue_ms, threshold_ms = self._delay.queue_ms, self._delay.threshold_ms
         is_long = usage is Usage.OVER and queue_ms >= LONG * threshold_ms
         if others.is_route(queue_ms, threshold_ms, now_ns):
             others.end()
             self._delay.accept_route()
             self._least_rtt_ns = self._rtt_ns
-        elif queue_ms < threshold_ms / 2:
+        elif queue_ms < threshold_ms / 2 or (
+            others.is_on and others.is_ours(target_bps, steady_bps, self._loss.usual, now_ns)
+        ):
             others.end()
         elif is_long:
             others.begin(int(self._good_bps))
-        if others.update(self._rate.target_bps, sent_ns, now_ns) and is_long:
+        if others.update(target_bps, sent_ns, now_ns) and is_long:
             others.on_asked(now_ns)
             self._prober.ask(others.before_bps, now_ns, TRAIN_BYTES)
         self._delay.holds_base = others.is_on or others.is_asking

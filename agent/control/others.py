@@ -4,9 +4,14 @@ A queue of our own drains once we send less, and until then the link carries not
 where it stands although we send much less, a short train tells: through a queue of our own it arrives no
 faster than all else of late, and among the packets of others it does. So it does on a route that has become
 longer, but there the delay stands still.
+
+Once the others have gone, what we send may keep the queue full by itself, where the link carries less than
+before. Then what arrives is all that the link carries, and stands still although losses make us send less;
+among others it would follow what we send.
 """
 
 import math
+from collections import deque
 
 FALLEN = 0.6
 """Of the best rate of late: ours would drain, ..."""
@@ -20,6 +25,14 @@ FASTER = 2.0
 """A train that arrives at this multiple of all else of late was among others' packets."""
 FLAT_NS = 5_000_000_000
 """A queue that TCP fills moves by more than the link's noise within this time; a longer route does not."""
+STEP_NS, STEPS = 100_000_000, 40
+"""In so many reports, at least so far apart, ..."""
+STILL = 0.92
+"""... what arrives keeps this share of itself, ..."""
+CUT = 0.85
+"""... although the target falls to this share, as at each loss: the queue is our own, ..."""
+SPENT = 1.3
+"""... unless the target is above this multiple of what we send: a calm scene needs the same all the time."""
 
 
 class Others:
@@ -36,6 +49,9 @@ class Others:
         self._asked_ns = 0
         self._flat_ns = 0
         self._least_ms = self._most_ms = 0.0
+        self._step_ns = 0
+        self._targets_bps: deque[int] = deque(maxlen=STEPS)
+        self._arrived_bps: deque[int] = deque(maxlen=STEPS)
 
     def begin(self, good_bps: int) -> None:
         """A queue stands; this is the best rate of late."""
@@ -70,7 +86,26 @@ class Others:
         self._flat_ns, self._least_ms, self._most_ms = now_ns, math.inf, 0.0
         return is_flat
 
+    def is_ours(self, target_bps: int, arrived_bps: int, lost: float, now_ns: int) -> bool:
+        """Whether the queue that others are said to fill is our own by now.
+
+        `arrived_bps` is of the last second, and `lost` the share of packets that is usually lost.
+        """
+        if now_ns - self._step_ns < STEP_NS:
+            return False
+        self._step_ns = now_ns
+        self._targets_bps.append(target_bps)
+        self._arrived_bps.append(arrived_bps)
+        if len(self._arrived_bps) < STEPS:
+            return False
+        least_bps, low_bps = min(self._arrived_bps), min(self._targets_bps)
+        is_still = least_bps >= STILL * max(self._arrived_bps)
+        is_cut = low_bps <= CUT * max(self._targets_bps)
+        return is_still and is_cut and low_bps * (1 - lost) <= SPENT * least_bps
+
     def end(self) -> None:
-        """The queue has gone, or the path may be another one."""
+        """Nobody else fills the queue, or the path may be another one."""
         self._fallen_ns, self.before_bps = None, 0
         self.is_on = self.is_asking = False
+        self._targets_bps.clear()
+        self._arrived_bps.clear()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.control.others import ASKING_NS, FLAT_NS, STANDS_NS, Others
+from agent.control.others import ASKING_NS, FLAT_NS, STANDS_NS, STEPS, Others
 
 S = 1_000_000_000
 RTT_NS = 200_000_000
@@ -51,6 +51,28 @@ def test_a_queue_that_stands_still_is_a_longer_route(cut, low_ms, is_route):
     assert not cut.is_route(200.0, 20.0, 12 * S)
     assert not cut.is_route(low_ms, 20.0, 11 * S + FLAT_NS - 1)
     assert cut.is_route(200.0, 20.0, 11 * S + FLAT_NS) == is_route
+
+
+@pytest.mark.parametrize(
+    ("targets_bps", "arrived_bps", "lost", "is_ours"),
+    [
+        ((600_000, 480_000), (500_000, 490_000), 0.0, True),
+        ((800_000, 640_000), (500_000, 490_000), 0.3, True),  # overfilled by far
+        ((600_000, 480_000), (500_000, 430_000), 0.0, False),  # it follows what we send: others have the rest
+        ((600_000, 550_000), (500_000, 490_000), 0.0, False),  # nothing has made us send less
+        ((1_500_000, 1_200_000), (500_000, 490_000), 0.0, False),  # a calm scene
+    ],
+)
+def test_what_stands_still_under_a_cut_is_all_that_the_link_carries(
+    cut, targets_bps, arrived_bps, lost, is_ours
+):
+    follow(cut, 10 * S + STANDS_NS)
+    cut.on_train(2_500_000, 1_000_000, 11 * S)
+    found = [
+        cut.is_ours(targets_bps[i % 2], arrived_bps[i % 2], lost, 11 * S + i * S // 8)
+        for i in range(STEPS + 10)
+    ]
+    assert found == (STEPS - 1) * [False] + 11 * [is_ours]
 
 
 def test_it_ends_with_the_queue(cut):

@@ -164,6 +164,18 @@ def test_when_an_upload_is_over_the_link_is_ours_again_without_a_queue(from_s):
     assert run.queue_ms(0.95, 32) <= 80
 
 
+@pytest.mark.parametrize(
+    ("mbps", "queue_bytes", "loss"),
+    [(0.5, 60_000, 0), (0.5, 100_000, 0), (0.5, 100_000, 0.02), (0.7, 100_000, 0), (0.3, 60_000, 0)],
+)
+def test_when_an_upload_is_over_on_a_link_that_fell_meanwhile_the_queue_goes(mbps, queue_bytes, loss):
+    """It is full of our own by then, and no other end of it comes."""
+    changes = [(15, {"rate_bps": mbps * MBPS})]
+    run = simulate(link(3, queue_bytes, loss=loss), 60, changes=changes, upload_s=3, upload_until_s=20)
+    assert run.queue_ms(0.95, 40) <= 250
+    assert run.mean_bps(40, 60) >= 0.7 * mbps * MBPS
+
+
 def test_a_longer_and_noisy_route_is_not_taken_for_an_upload():
     run = simulate(link(1.5, 100_000, jitter_ms=20), 60, changes=[(15, {"delay_ms": 180.0})])
     assert run.mean_bps(25, 60) >= 0.75 * 1.5 * MBPS
