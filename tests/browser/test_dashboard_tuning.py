@@ -87,7 +87,7 @@ async def test_what_differs_is_seen_before_it_is_tried_and_what_became_of_it_aft
         await screenshots(page, "tuning")
 
 
-async def test_each_setting_is_explained_and_what_cannot_be_is_said_beside_it():
+async def test_each_setting_is_explained_and_what_a_camera_refuses_is_said_beside_it():
     async with open_page() as (part, page):
         door = WholeCamera(part)
         await sign_in(page, part.url)
@@ -101,12 +101,10 @@ async def test_each_setting_is_explained_and_what_cannot_be_is_said_beside_it():
         strange = page.get_by_role("row").filter(has=page.get_by_text("camera.of_tomorrow", exact=True))
         await expect(strange).to_contain_text("7")
         await page.get_by_label("New: camera.fps").fill("61")
-        await expect(fps.get_by_role("alert")).to_have_text("A number, 1 to 60 frames a second.")
-        await page.get_by_role("button", name="Try it").click()
-        await expect(page.get_by_text("Something of it cannot be")).to_be_visible()
-        await expect(page.get_by_label("New: camera.fps")).to_be_focused()
-        assert door.asked == []
-        await screenshots(page, "tuning-fault")
+        warning = "A number, 1 to 60 frames a second. Only a newer camera may take it."
+        await expect(fps.get_by_role("alert")).to_have_text(warning)
+        assert await faults(page) == []
+        await screenshots(page, "tuning-warning")
         await page.get_by_label("New: camera.fps").fill("30")
         await expect(fps.get_by_role("alert")).to_have_count(0)
         await page.get_by_label("New: camera.rotate").select_option("180")
@@ -117,6 +115,9 @@ async def test_each_setting_is_explained_and_what_cannot_be_is_said_beside_it():
         await page.get_by_role("button", name="Try it").click()
         lens = page.get_by_role("row").filter(has=page.get_by_text("camera.image.lens_position", exact=True))
         await expect(lens.get_by_role("alert")).to_have_text("is fixed: not with af_mode = auto")
+        await expect(page.get_by_label("New: camera.image.lens_position")).to_have_attribute(
+            "aria-invalid", "true"
+        )
         assert door.asked == [
             {
                 "camera.fps": 30, "camera.rotate": 180, "motion.enabled": True, "device.name": "12",
@@ -154,6 +155,68 @@ class WholeCamera(Camera):
         next(row for row in rows if row["key"] == "camera.fps")["value"] = self.fps
         rows.append({"key": "camera.of_tomorrow", "value": 7, "standing": 7})
         return {"settings": rows, "versions": [], "went_back": None}
+
+
+class NewerCamera(Camera):
+    """Of a later release than the portal: it takes more, and has a choice that is not known here."""
+
+    def _do(self, session, message):
+        if message.name != "set":
+            return super()._do(session, message)
+        self.asked.append(message.arguments)
+        value = {"version": 3, "changed": []}
+        result = Result(0, session, "set", True, "done", "", value)
+        return self.part.gateway.on_signal(self.name, session, result)
+
+    def _shown(self):
+        rows = {
+            "camera.fps": 20, "camera.image.af_mode": "tracking", "camera.overlay.text": "Gate",
+            "camera.bitrate_bps": 2_000_000, "camera.image.lens_position": 1.25,
+        }  # fmt: skip
+        settings = [{"key": key, "value": value, "standing": value} for key, value in rows.items()]
+        return {"settings": settings, "versions": [], "went_back": None}
+
+
+async def test_an_older_portal_sets_what_a_newer_camera_takes():
+    async with open_page() as (part, page):
+        door = NewerCamera(part, "door", 20)
+        await sign_in(page, part.url)
+        await page.goto(f"{part.url}/#/tune/door")
+        await page.get_by_label("New: camera.fps").fill("90")
+        await expect(page.get_by_role("alert").filter(has_text="newer camera")).to_have_count(1)
+        await page.get_by_label("New: camera.image.af_mode").select_option("tracking")
+        await page.get_by_role("button", name="Try it").click()
+        await expect(page.get_by_role("list", name="What became of it")).to_have_text("Door: stays")
+        assert door.asked == [{"camera.fps": 90, "camera.image.af_mode": "tracking"}]
+
+
+async def test_a_text_is_emptied_and_the_page_says_how():
+    async with open_page() as (part, page):
+        door = NewerCamera(part, "door", 20)
+        await sign_in(page, part.url)
+        await page.goto(f"{part.url}/#/tune/door")
+        text = page.get_by_role("row").filter(has=page.get_by_text("camera.overlay.text", exact=True))
+        await expect(text).to_contain_text('"" makes it empty.')
+        await page.get_by_label("New: camera.overlay.text").fill('""')
+        changes = page.get_by_role("list", name="What changes")
+        await expect(changes).to_have_text("Door: camera.overlay.text Gate nothing")
+        await page.get_by_role("button", name="Try it").click()
+        await expect(page.get_by_role("list", name="What became of it")).to_have_text("Door: stays")
+        assert door.asked == [{"camera.overlay.text": ""}]
+
+
+async def test_numbers_are_shown_as_they_are_typed_in_every_language():
+    async with open_page(locale="de-DE") as (part, page):
+        NewerCamera(part, "door", 20)
+        await sign_in(page, part.url)
+        await page.goto(f"{part.url}/#/tune/door")
+        assert await page.evaluate("(1200.5).toLocaleString([])") == "1.200,5"
+        for key, now in (("camera.bitrate_bps", "2000000"), ("camera.image.lens_position", "1.25")):
+            row = page.get_by_role("row").filter(has=page.get_by_text(key, exact=True))
+            await expect(row.get_by_role("cell").nth(0)).to_contain_text(now)
+            await expect(page.get_by_label(f"New: {key}")).to_have_attribute("placeholder", now)
+        row = page.get_by_role("row").filter(has=page.get_by_text("camera.bitrate_bps", exact=True))
+        await expect(row).to_contain_text("100000 to 25000000")
 
 
 async def test_who_manages_no_camera_gets_no_page_for_it():

@@ -32,7 +32,7 @@ export class TunePage {
     this.outcome = el("ul", { class: "difference", "aria-label": "What became of it", "aria-live": "polite" });
     const changes = el("div", { class: "changes", tabindex: "0", role: "region", "aria-label": "Changes" }, this.difference, this.outcome);
     this.form = form("Try it", () => this.#apply(), changes);
-    const words = "What is left empty stays as it is; null goes back to what the camera’s file says. Who watches is cut off for some seconds. A camera that then does not reach the portal, or makes no picture within a minute, goes back to what it had.";
+    const words = "What is left empty stays as it is; null goes back to what the camera’s file says, and \"\" makes a text empty. Who watches is cut off for some seconds. A camera that then does not reach the portal, or makes no picture within a minute, goes back to what it had.";
     this.versions = el("ol", { class: "difference", "aria-label": "Versions" });
     this.past = el("section", { "aria-labelledby": "versions", hidden: true }, el("h2", { id: "versions" }, "Versions"), this.versions);
     this.element = el("div", { class: "tune" }, this.whom, this.states, el("p", { class: "hint" }, words), this.table, this.form, this.past);
@@ -105,11 +105,12 @@ export class TunePage {
     this.#compare();
   }
 
-  /** Whether it may be so by what is known here; the camera itself has the last word. */
+  /** Warns of what this portal knows to be otherwise. A newer camera may take it: the camera itself has the last word. */
   #judge(input) {
     const text = input.value.trim();
     const about = this.#explained.get(input.name);
-    return mark(input, text && about ? faultOf(valueOf(text, about), about) : "");
+    const rule = text && about ? ruleAgainst(valueOf(text, about), about) : "";
+    mark(input, rule && `${rule} Only a newer camera may take it.`);
   }
 
   /** The camera's own words, each beside its setting. */
@@ -117,7 +118,7 @@ export class TunePage {
     if (code !== "invalid") return;
     for (const [, key, rule] of message.matchAll(/(?:^|; )([a-z_.]+)[^;]*?: ([^;]+)/g)) {
       const input = this.#inputs().find(({ name }) => name === key);
-      if (input) mark(input, rule);
+      if (input) mark(input, rule, true);
     }
   }
 
@@ -134,11 +135,6 @@ export class TunePage {
   async #apply() {
     const changes = this.#changes();
     if (!Object.keys(changes).length) return "Nothing changes.";
-    const wrong = this.#inputs().find((input) => this.#judge(input));
-    if (wrong) {
-      wrong.focus();
-      return "Something of it cannot be: see beside it.";
-    }
     const items = this.#targets().map((camera) => ({ camera, item: el("li", {}, `${camera.name}: trying, for a minute at most …`) }));
     this.outcome.replaceChildren(...items.map(({ item }) => item));
     const stays = await each(items, async ({ camera, item }) => {
@@ -177,15 +173,18 @@ function row({ key, value, standing }, about, typed) {
   const name = el("th", { scope: "row" }, title ? el("strong", {}, title) : null, title ? " " : "", el("code", {}, key), hints ? el("span", { class: "hint" }, hints) : null);
   const fault = el("p", { class: "form-error", id: `fault-${key}`, role: "alert" });
   const cell = (head, one) => el("td", { "data-head": head }, shown(one), one !== null && unit ? el("span", { class: "unit" }, ` ${unit}`) : null);
-  return el("tr", { "data-key": key }, name, cell("Now", value), cell("In its file", standing), el("td", {}, inputOf(key, value, about, typed), fault));
+  return el("tr", { "data-key": key }, name, cell("Now", value), cell("In its file", standing), el("td", {}, inputOf(key, [value, standing], about, typed), fault));
 }
 
-function inputOf(key, value, { title, kind, choices }, typed) {
+/** Of choices, also those that the camera has and this portal does not know. */
+function inputOf(key, [value, standing], { title, kind, choices }, typed) {
   const attributes = { name: key, "aria-label": `New: ${key}${title ? `, ${title}` : ""}`, "aria-describedby": `fault-${key}` };
   const offered = kind === "boolean" ? [true, false] : choices;
   if (!offered) return el("input", { ...attributes, placeholder: shown(value), inputmode: { integer: "numeric", number: "decimal" }[kind], autocapitalize: "none", autocomplete: "off", spellcheck: "false", maxlength: "256", value: typed });
-  const options = [["", "as it is"], ...offered.map((one) => [String(one), shown(one)]), ["null", "as in its file"]];
-  const select = el("select", attributes, ...options.map(([given, words]) => el("option", { value: given }, words)));
+  const options = new Map([["", "as it is"]]);
+  for (const one of [...offered, value, standing, typed]) if (!options.has(String(one ?? ""))) options.set(String(one), shown(one));
+  options.set("null", "as in its file");
+  const select = el("select", attributes, ...[...options].map(([given, words]) => el("option", { value: given }, words)));
   select.value = typed;
   return select;
 }
@@ -195,12 +194,13 @@ function rangeOf({ kind, choices, minimum, above, maximum, also, step, most_char
   const least = minimum !== undefined ? shown(minimum) : above !== undefined ? `above ${shown(above)}` : "";
   const range = least && maximum !== undefined && !choices ? `${also === undefined ? "" : `${shown(also)} or `}${least} to ${shown(maximum)}${unit ? ` ${unit}` : ""}${step === 2 ? ", even" : ""}.` : "";
   const length = most ? `At most ${most} characters.` : "";
+  const empty = kind === "string" && !choices ? `${EMPTY} makes it empty.` : "";
   const rule = range && kind === "integer" ? `Whole number, ${range}` : range && `A number, ${range}`;
-  return [rule, length, usual === undefined ? "" : `Default: ${shown(usual)}.`].filter(Boolean).join(" ");
+  return [rule, length, empty, usual === undefined ? "" : `Default: ${shown(usual)}.`].filter(Boolean).join(" ");
 }
 
-/** Why a value cannot be; empty where it can. */
-function faultOf(value, about) {
+/** The rule of this portal's own release that a value breaks; empty where it breaks none. */
+function ruleAgainst(value, about) {
   const { kind, minimum = -Infinity, above = -Infinity, maximum = Infinity, also, step, most_characters: most } = about;
   if (value === null || value === also) return "";
   if (kind === "string") return most && value.length > most ? `At most ${most} characters.` : "";
@@ -209,34 +209,37 @@ function faultOf(value, about) {
   return fits ? "" : rangeOf({ ...about, default: undefined }) || "A number.";
 }
 
-/** Say beside a setting what is wrong with it; gives that back. */
-function mark(input, words) {
-  setText(input.parentElement.querySelector(".form-error"), words);
-  if (words) input.setAttribute("aria-invalid", "true");
+/** Say beside a setting what is, or may be, wrong with it. */
+function mark(input, words, isRefused = false) {
+  const said = input.parentElement.querySelector(".form-error");
+  setText(said, words);
+  said.classList.toggle("unsure", !isRefused);
+  if (isRefused) input.setAttribute("aria-invalid", "true");
   else input.removeAttribute("aria-invalid");
-  return words;
 }
 
 function line(camera, { key, before, after }) {
   return el("li", {}, `${camera.name}: ${key} `, el("del", {}, shown(before)), " ", el("ins", {}, shown(after)));
 }
 
+const EMPTY = '""'; // of a text, since an empty field leaves it as it is
 const HINTS = { "device.name": "Dashboards show the name given under Cameras." };
 const rankOf = (key) => (key.startsWith(FIRST) ? 0 : key.startsWith(LAST) ? 2 : 1);
 const tableOf = (key) => key?.slice(0, key.lastIndexOf("."));
 const wordsOf = (said) => said.problem ?? (said.message || said.code || "no answer");
 
+/** Numbers as they are typed: a browser's own commas and points would be read otherwise. */
 function shown(value) {
   if (value === null || value === undefined) return "by default";
   if (value === "") return "nothing";
   if (typeof value === "boolean") return value ? "on" : "off";
-  return typeof value === "number" ? value.toLocaleString([], { maximumFractionDigits: 6 }) : String(value);
+  return String(value);
 }
 
-/** A text stays one, whatever it looks like; null is for what its file says. Of what is not known here: JSON where it is some. */
+/** A text stays one, whatever else it looks like; null is for what its file says. Of what is not known here: JSON where it is some. */
 function valueOf(text, { kind, choices } = {}) {
   if (text === "null") return null;
-  if (kind === "string" && !choices?.some((one) => typeof one !== "string")) return text;
+  if (kind === "string" && !choices?.some((one) => typeof one !== "string")) return text === EMPTY ? "" : text;
   try {
     return JSON.parse(text);
   } catch {
