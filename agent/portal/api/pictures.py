@@ -40,7 +40,7 @@ class PictureRoutes:
             add(app, self._accounts, "GET", path, need, serve)
 
     async def still(self, request: web.Request, who: Identity) -> web.Response:
-        """The newest still, or 204 where the browser has it; another is asked for where it is old."""
+        """The newest still, or 204 where there is none that the browser has not; a newer one is asked for."""
         device = request.match_info["device"]
         query = _Query.model_validate(dict(request.query))
         if not who.access.may(device, "watch"):
@@ -48,9 +48,7 @@ class PictureRoutes:
         kept = await self._stills.find(device)
         is_asked = self._stills.want_newer(device, kept.taken_at if kept else 0.0, who)
         headers = {IS_ASKED: str(int(is_asked))}
-        if kept is None:
-            response = _nothing()
-        elif round(kept.taken_at, 3) <= round(query.after, 3):
+        if kept is None or round(kept.taken_at, 3) <= round(query.after, 3):
             response = web.Response(status=204)
         else:
             response = web.Response(body=kept.jpeg, content_type="image/jpeg")
