@@ -1,17 +1,40 @@
 """Foreign text, made fit for a terminal, a log or a message."""
 
 import logging
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 MAX_TEXT_CHARS = 512
 """As `agent.model.signal.Text`."""
 
+_T = TypeVar("_T")
+
 
 def printable(text: str) -> str:
     """Without control characters but line feed and tab: an escape sequence must not reach a terminal."""
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text
     )
+
+
+def all_printable(value: _T) -> _T:
+    """The same with `printable` texts, however deep in dataclasses, objects and lists they are."""
+    made: Any = value
+    match value:
+        case str():
+            made = printable(value)
+        case dict():
+            made = {all_printable(key): all_printable(each) for key, each in value.items()}
+        case list() | tuple():
+            made = type(value)(map(all_printable, value))
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            made = replace(
+                value, **{each.name: all_printable(getattr(value, each.name)) for each in fields(value)}
+            )
+    clean: _T = made
+    return clean
 
 
 def one_line(text: str) -> str:

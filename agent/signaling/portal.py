@@ -1,4 +1,4 @@
-"""The portal's end of signaling, without the transport: signs what goes out, proves what comes in."""
+"""The portal's end of signaling, without the transport: signs what goes out, proves and cleans what comes."""
 
 import hashlib
 import logging
@@ -12,7 +12,8 @@ from agent.model.event import Confirm, Events
 from agent.model.health import Health
 from agent.model.log_limit import LogLimit
 from agent.model.sections import SectionsMessage
-from agent.model.signal import BareEvent, Command, FromDevice, Look, Renew, State, ToDevice
+from agent.model.signal import Answer, BareEvent, Command, FromDevice, Look, Renew, State, ToDevice
+from agent.model.text import all_printable
 from agent.model.topics import TABLE, Topic, encode_topic, kept_topics, parse_topic
 from agent.signaling.handler import Publish
 from agent.signaling.messages import (
@@ -243,20 +244,23 @@ class PortalSignaling:
         public = self._device_key(parts.device)
         key = _verify_key(public) if public else None
         payload = open_sealed(topic, sealed, lambda kid: key if key and key.kid == kid else None)
-        match parts.channel:
+        match parts.channel:  # what people read reverses no line of a page, and sends no escape to a terminal
             case "state":
-                self._listener.on_state(parts.device, parse_state(payload))
+                self._listener.on_state(parts.device, all_printable(parse_state(payload)))
             case "sections":
-                self._listener.on_sections(parts.device, parse_sections(payload))
+                self._listener.on_sections(parts.device, all_printable(parse_sections(payload)))
             case "health":
-                self._listener.on_health(parts.device, parse_health(payload))
+                self._listener.on_health(parts.device, all_printable(parse_health(payload)))
             case "events":
-                self._events.on_events(parts.device, parse_events(payload))
+                self._events.on_events(parts.device, all_printable(parse_events(payload)))
             case "event":
                 digest = hashlib.sha256(payload).hexdigest()[:32]
-                self._events.on_bare_event(parts.device, parse_bare_event(payload), digest)
+                event = all_printable(parse_bare_event(payload))
+                self._events.on_bare_event(parts.device, event, digest)
             case "out":
-                self._listener.on_signal(parts.device, parts.name, parse_from_device(payload))
+                said = parse_from_device(payload)
+                heard = said if isinstance(said, Answer) else all_printable(said)  # SDP is for browsers
+                self._listener.on_signal(parts.device, parts.name, heard)
 
     def _refuse(self, topic: str, error: MessageError, now_unix_s: float) -> None:
         limit = self._refusals[error.code]

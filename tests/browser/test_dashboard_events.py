@@ -1,5 +1,6 @@
 """What happened at the cameras: the page of all events, and the menu in a camera's view."""
 
+import json
 import time
 
 from fakes.bus import state
@@ -168,3 +169,18 @@ async def stays_within(page, name):
         assert wide == []
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert await faults(page) == []
+
+
+async def test_what_a_camera_says_within_a_session_reverses_no_line():
+    async with open_page() as (part, page):
+        await page.goto(part.url)
+        folder = await page.locator("link[href$='/said.js']").evaluate("(one) => one.href")
+        said = await page.evaluate(
+            """async ([from, text]) => {
+                const { parseSaid } = await import(from);
+                return [parseSaid(text, 200), parseSaid(text, 10), parseSaid("{", 200), parseSaid(null, 200)];
+            }""",
+            [folder, json.dumps({"zones": ["\u202egate\x1b", "a\n\tKäthe 犬 שלום 🎥"], "score": 0.5})],
+        )
+        clean = ["\N{REPLACEMENT CHARACTER}gate\N{REPLACEMENT CHARACTER}", "a\n\tKäthe 犬 שלום 🎥"]
+        assert said == [{"zones": clean, "score": 0.5}, None, None, None]

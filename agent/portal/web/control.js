@@ -1,5 +1,6 @@
 // The data channel "control": clock, statistics and keyframe requests, as JSON.
 
+import { parseSaid } from "./said.js";
 import { nowMs } from "./stamp.js";
 
 const SAMPLES = 8;
@@ -74,7 +75,7 @@ export class Control {
   }
 
   #onMessage(text) {
-    const message = parse(text);
+    const message = parseSaid(text, MAX_TEXT);
     if (message?.type === "pong" && this.#sent.has(message.id) && Number.isFinite(message.unix_ms)) {
       const now = nowMs();
       const rtt = now - this.#sent.get(message.id);
@@ -87,14 +88,5 @@ export class Control {
     } else if (message?.type === "stats") {
       this.deviceStats = { ...message, receivedAt: performance.now() };
     }
-  }
-}
-
-function parse(text) {
-  if (typeof text !== "string" || text.length > MAX_TEXT) return null;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null; // nothing depends on one message
   }
 }

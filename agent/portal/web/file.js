@@ -1,8 +1,10 @@
 // A file of the camera, over a data channel of a viewer's session.
 
 import { setText } from "./dom.js";
+import { parseSaid } from "./said.js";
 
 const SILENCE_MS = 45_000; // the camera gives up after 30 s in which nobody takes anything
+const MAX_TEXT = 4_096;
 const GATHER_BYTES = 16e6; // then it goes into a Blob, which browsers keep on disk
 
 /**
@@ -32,7 +34,7 @@ export function fetchFile(viewer, { id, size_bytes: size }, onProgress) {
     channel.onmessage = ({ data }) => {
       alive();
       if (typeof data === "string") {
-        const { type, message } = JSON.parse(data);
+        const { type, message } = parseSaid(data, MAX_TEXT) ?? {};
         if (type === "error") end(message);
         else if (type === "end") end(here === size ? null : "Not all of it came: try again.");
         return;

@@ -1,5 +1,7 @@
 // What moves a camera's head: velocities over the data channel "ptz", ten times a second while anything is held.
 
+import { parseSaid } from "./said.js";
+
 const EVERY_MS = 100; // the camera stops its head 400 ms after the last one
 const STOPS = 3; // the channel may lose two
 const STOP_EVERY_MS = 50;
@@ -85,7 +87,7 @@ export class Stick extends EventTarget {
   }
 
   #onMessage(text) {
-    const message = parse(text);
+    const message = parseSaid(text, MAX_TEXT);
     if (!message) return;
     if (typeof message.refused === "string") {
       this.refusal = message.refused;
@@ -110,12 +112,3 @@ export class Stick extends EventTarget {
 }
 
 const nameIn = ({ holder }) => (typeof holder === "string" ? holder : null);
-
-function parse(text) {
-  if (typeof text !== "string" || text.length > MAX_TEXT) return null;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null; // how things stand is told again
-  }
-}
