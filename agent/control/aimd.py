@@ -54,17 +54,14 @@ class RateControl:
 
     def __init__(self, start_bps: int, min_bps: int, max_bps: int) -> None:
         self._min_bps, self._max_bps = min_bps, max_bps
+        self.target_bps = start_bps
+        """Bits a second."""
         self._target_bps = float(start_bps)
         self._capacity_bps: float | None = None
         self._is_draining = False
         self._last_ns: int | None = None
         self._decreased_ns = -DECREASE_INTERVAL_NS
         self._held_until_ns = 0
-
-    @property
-    def target_bps(self) -> int:
-        """Bits a second."""
-        return int(self._target_bps)
 
     @property
     def knows_capacity(self) -> bool:
@@ -162,3 +159,4 @@ class RateControl:
 
     def _clamp(self) -> None:
         self._target_bps = min(float(self._max_bps), max(float(self._min_bps), self._target_bps))
+        self.target_bps = int(self._target_bps)

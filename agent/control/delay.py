@@ -8,6 +8,7 @@ whether it fills or drains. The threshold follows the link's own noise, as GCC's
 
 import math
 import statistics
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
@@ -60,7 +61,8 @@ class DelayDetector:
         self._last_us = 0
         self._noise_ms = FIRST_NOISE_MS
         self._delays_ms: deque[float] = deque(maxlen=3)
-        self._bends_ms: deque[float] = deque(maxlen=NOISE_REPORTS)
+        self._bends_ms: deque[float] = deque()
+        self._sorted_bends_ms: list[float] = []
         self._past_ms: deque[float] = deque(maxlen=BASE_BUCKETS - 1)  # the least of each bucket that is over
         self._past_least_ms = self._bucket_least_ms = math.inf
         self._bucket = 0
@@ -114,9 +116,13 @@ class DelayDetector:
         self._delays_ms.append(delay_ms)
         if len(self._delays_ms) == self._delays_ms.maxlen:
             first_ms, second_ms, third_ms = self._delays_ms
-            self._bends_ms.append(abs(first_ms - 2 * second_ms + third_ms))
+            bend_ms = abs(first_ms - 2 * second_ms + third_ms)
+            self._bends_ms.append(bend_ms)
+            insort(self._sorted_bends_ms, bend_ms)
+        if len(self._bends_ms) > NOISE_REPORTS:
+            del self._sorted_bends_ms[bisect_left(self._sorted_bends_ms, self._bends_ms.popleft())]
         if len(self._bends_ms) >= MIN_NOISE_REPORTS:
-            self._noise_ms = statistics.median(self._bends_ms) / BENDS_PER_NOISE
+            self._noise_ms = statistics.median(self._sorted_bends_ms) / BENDS_PER_NOISE
 
     def _smooth(self, delay_ms: float, arrival_us: int) -> float:
         if self._smoothed_ms is None:

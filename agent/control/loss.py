@@ -36,19 +36,12 @@ class LossLimit:
         self._bucket_ns: int | None = None
         self._ratios: deque[float] = deque(maxlen=BUCKETS)
         self._hold_off_ns = HOLD_OFF_NS
+        self.usual = 0.0
+        """Of the last ten seconds without the worst fifth, which is congestion; 0 in the first three."""
         self.held_until_ns = 0
         """No more is to be tried before."""
         self._first: tuple[float, int] | None = None  # of these cuts: the loss, and what had arrived
         self._own_until_ns = 0
-
-    @property
-    def usual(self) -> float:
-        """Of the last ten seconds without the worst fifth, which is congestion; 0 in the first three."""
-        count = len(self._ratios)
-        if count < MIN_BUCKETS:
-            return 0.0
-        kept = sorted(self._ratios)[: count - count // 5]
-        return sum(kept) / len(kept)
 
     @property
     def ratio(self) -> float:
@@ -71,6 +64,9 @@ class LossLimit:
         likely = max(inherent, 1 / packets)
         chance = DEVIATIONS * max(math.sqrt(likely * (1 - likely) / packets), self._spread())
         self._ratios.append(ratio)
+        if (count := len(self._ratios)) >= MIN_BUCKETS:
+            kept = sorted(self._ratios)[: count - count // 5]
+            self.usual = sum(kept) / len(kept)
         if ratio <= inherent + EXCESS + chance:
             return None
         return self._cut(ratio, delivered_bps, now_ns)

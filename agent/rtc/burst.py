@@ -57,13 +57,14 @@ class BurstSocket:
 
 def runs(datagrams: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """What may leave together, in order: equal sizes, the last one perhaps shorter."""
-    start, count = 0, len(datagrams)
+    sizes = list(map(len, datagrams))
+    start, count = 0, len(sizes)
     while start < count:
-        size, end = len(datagrams[start]), start + 1
+        size, end = sizes[start], start + 1
         most = min(count, start + MAX_SEGMENTS)
-        while end < most and len(datagrams[end]) == size:
+        while end < most and sizes[end] == size:
             end += 1
-        if end < most and len(datagrams[end]) < size:
+        if end < most and sizes[end] < size:
             end += 1
         yield datagrams[start:end]
         start = end
