@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from typing import get_args
@@ -135,27 +136,22 @@ def test_every_path_among_the_settings_is_one_or_the_other():
 
 
 @pytest.fixture
-def locked(tmp_path):
-    """A folder of somebody else, for who is not root."""
-    folder = tmp_path / "state"
-    load_or_make_key(folder)
-    SigningFolder(folder)
-    save_portal_keys(folder, SigningFolder(folder).key_set())
-    for above in tmp_path.parents:
-        above.stat()
+def locked():
+    """A folder of somebody else, for who is not root; all above it, unlike pytest's, let him in."""
     is_root = os.geteuid() == 0
-    modes = [(path, path.stat().st_mode) for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent)]
-    for path, mode in modes:
-        path.chmod(mode | 0o011)
-    folder.chmod(0o700 if is_root else 0)
-    if is_root:
-        os.seteuid(65534)
-    yield folder
-    if is_root:
-        os.seteuid(0)
-    folder.chmod(0o700)
-    for path, mode in modes:
-        path.chmod(mode)
+    with tempfile.TemporaryDirectory(prefix="pinhole-test-") as above:
+        Path(above).chmod(0o711)
+        folder = Path(above, "state")
+        load_or_make_key(folder)
+        SigningFolder(folder)
+        save_portal_keys(folder, SigningFolder(folder).key_set())
+        folder.chmod(0o700 if is_root else 0)
+        if is_root:
+            os.seteuid(65534)
+        yield folder
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o700)
 
 
 @pytest.mark.parametrize(
@@ -173,11 +169,11 @@ def test_a_state_folder_of_another_user_says_who_may(locked, read):
     assert str(locked) in str(caught.value)
 
 
-def test_what_stands_in_a_folder_of_another_user_is_a_fault_beside_the_others(locked, tmp_path):
+def test_what_stands_in_a_folder_of_another_user_is_a_fault_beside_the_others(locked):
     found = Settings.model_validate(
         {
             "record": {"folder": locked / "recordings"},
-            "broker": {"url": "mqtts://127.0.0.1", "ca_file": tmp_path / "none.pem"},
+            "broker": {"url": "mqtts://127.0.0.1", "ca_file": locked.parent / "none.pem"},
             "device": {"state_dir": locked},
         }
     )
