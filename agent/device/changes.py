@@ -38,7 +38,7 @@ from agent.model.remote_settings import (
 from agent.model.sections import SettingsSection
 from agent.model.signal import Result
 from agent.model.text import clip
-from agent.model.threads import SAVE_S, HungCallError, call_in_thread
+from agent.model.threads import save_in_thread
 
 log = logging.getLogger(__name__)
 
@@ -250,12 +250,8 @@ class RemoteSettings:
         return True
 
     async def _save(self, kept: Kept) -> bool:
-        """Whether the disk has it: in a thread, since a card may take a second for it, or never answer."""
-        try:
-            is_kept = await call_in_thread("settings", SAVE_S, partial(self._write, kept))
-        except HungCallError:
-            return False
-        if is_kept:
+        """Whether the disk has it."""
+        if is_kept := await save_in_thread("settings", partial(self._write, kept)):
             self._kept = kept
         return is_kept
 

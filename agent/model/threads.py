@@ -72,6 +72,14 @@ async def call_in_thread(name: str, limit_s: float, call: Callable[[], T]) -> T:
         raise HungCallError(f"{name} did not return within {limit_s:g} s") from exc
 
 
+async def save_in_thread(name: str, save: Callable[[], bool]) -> bool:
+    """What `save` says of the disk: whether it has what must be kept; False where it never answers."""
+    try:
+        return await call_in_thread(name, SAVE_S, save)
+    except HungCallError:
+        return False
+
+
 def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: Any) -> None:
     """`call_soon_threadsafe` from a thread that may outlive the loop."""
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -12,7 +12,7 @@ from agent.errors import MessageError, ModemError
 from agent.model.event import EventKind
 from agent.model.sections import ModemSection
 from agent.model.signal import Detail
-from agent.model.threads import SAVE_S, HungCallError, call_in_thread
+from agent.model.threads import save_in_thread
 from agent.serial.modem.ladder import (
     DAY_S,
     GENTLE,
@@ -345,10 +345,7 @@ class Recovery:
         """Whether the disk holds it now."""
         memory = self._ladder.memory
         self._kept_s = self._clock()
-        try:
-            return await call_in_thread("modem recovery", SAVE_S, partial(self._write, memory))
-        except HungCallError:
-            return False
+        return await save_in_thread("modem recovery", partial(self._write, memory))
 
     def _write(self, memory: Memory) -> bool:
         self._record.write(memory)

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, StringConstraints, with_config
 from agent.errors import MessageError, ModemError
 from agent.model.sections import ModemSection
 from agent.model.sms import MAX_CHARS, SmsCommand, Verb, is_command, parse_command
-from agent.model.threads import SAVE_S, HungCallError, call_in_thread
+from agent.model.threads import save_in_thread
 
 log = logging.getLogger(__name__)
 
@@ -166,19 +166,13 @@ class Lifeline:
             raise MessageError("replayed", "it was done already")
         before = self._heard
         self._heard = self._with(used)
-        if not await self._save(self._heard):
+        if not await save_in_thread("sms", partial(self._write, self._heard)):
             self._heard = replace(self._heard, used=before.used, done=before.done)
             raise MessageError("failed", "the disk does not keep that it was done")
         return command
 
-    async def _save(self, heard: Heard) -> bool:
-        """Whether the disk has it: in a thread, with a limit, since the modem's loop waits for it."""
-        try:
-            return await call_in_thread("sms", SAVE_S, partial(self._write, heard))
-        except HungCallError:
-            return False
-
     def _write(self, heard: Heard) -> bool:
+        """Whether the disk has it then."""
         self._record.write(heard)
         kept = self._record.load()  # maybe a newer one: the time is noted meanwhile
         return kept is not None and kept.used == heard.used

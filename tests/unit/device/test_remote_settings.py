@@ -330,7 +330,7 @@ async def test_a_card_that_never_answers_changes_nothing(device, monkeypatch):
     async def hung(*_):
         raise HungCallError("settings did not return within 20 s")
 
-    monkeypatch.setattr("agent.device.changes.call_in_thread", hung)
+    monkeypatch.setattr("agent.model.threads.call_in_thread", hung)
     with pytest.raises(CommandError) as caught:
         await device.set(camera__fps=10.0)
     assert (caught.value.code, device.restarts) == ("disk", 0)

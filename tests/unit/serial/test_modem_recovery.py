@@ -296,7 +296,7 @@ async def test_a_damaged_file_costs_the_counts_and_no_more(site):
 async def test_a_card_that_never_answers_does_not_keep_the_modem_from_being_brought_back(site, monkeypatch):
     is_free = threading.Event()
     with monkeypatch.context() as hung:
-        hung.setattr("agent.serial.modem.recovery.SAVE_S", 0.0)
+        hung.setattr("agent.model.threads.SAVE_S", 0.0)
         hung.setattr(Ledger, "write", lambda *_: is_free.wait(60))
         await site.pass_time(3600)
     is_free.set()

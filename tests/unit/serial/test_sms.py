@@ -197,7 +197,7 @@ async def test_a_card_that_takes_its_time_holds_up_nobody(camera, monkeypatch):
 async def test_a_card_that_never_answers_keeps_no_modem_waiting(camera, monkeypatch):
     is_free, write = threading.Event(), Ledger.write
     with monkeypatch.context() as hung:
-        hung.setattr("agent.serial.modem.sms.SAVE_S", 0.0)
+        hung.setattr("agent.model.threads.SAVE_S", 0.0)
         hung.setattr(Ledger, "write", lambda it, value: is_free.wait(60) and write(it, value))
         assert await camera.line.on_sms(text()) is None
     is_free.set()
