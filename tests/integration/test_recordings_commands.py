@@ -41,24 +41,36 @@ def stack():
         yield running
 
 
-def do(stack, *words):
+def ask(stack, *words):
+    """Its answer, or what is wrong; empty where none came."""
     done = subprocess.run(
         [sys.executable, "-m", "agent", "do", "cam", *words, "--json", "--portal", stack.url, *stack.sign_in],
         cwd=ROOT, env=stack.env, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    said = json.loads(done.stdout or "{}")
-    return said.get("value") if said.get("ok") else said
+    return json.loads(done.stdout or "{}")
+
+
+def do(stack, *words):
+    """What it answered, empty where it did not do it."""
+    said = ask(stack, *words)
+    return (said.get("ok") and said.get("value")) or {}
+
+
+def has_ended_for_good(stack, s):
+    """The first stretch, when nothing was added to it for so long that no later one is joined to it."""
+    spans = listed(stack).get("spans")
+    return spans and time.time() > spans[0]["end"] + s and spans[0]
 
 
 def listed(stack, stream="main"):
-    said = do(stack, "recordings", f"stream={stream}") or {}
+    said = do(stack, "recordings", f"stream={stream}")
     return said if said.get("spans") else {}
 
 
 def test_recorded_listed_locked_and_there_after_a_kill(stack):
-    seen = until(lambda: (do(stack, "snapshot", "size=small") or {}).get("taken_at"))
+    seen = until(lambda: do(stack, "snapshot", "size=small").get("taken_at"))
     until(lambda: time.time() > seen + 2)
-    until(lambda: "code" not in (do(stack, "record", "seconds=2") or {}))
+    until(lambda: ask(stack, "record", "seconds=2").get("ok"))
 
     def ended():
         said = listed(stack)
@@ -70,16 +82,16 @@ def test_recorded_listed_locked_and_there_after_a_kill(stack):
     assert span["start"] <= event["start"] - 0.3, "it began before"
     assert until(lambda: listed(stack, "preview"))["spans"]
     wanted = f"from_at={span['start']}", f"until_at={span['end']}"
-    locked = until(lambda: (said := do(stack, "lock", *wanted)) and said.get("files") and said)
+    locked = until(lambda: (said := do(stack, "lock", *wanted)).get("files") and said)
     assert locked["locked_bytes"] > 0
-    until(lambda: time.time() > span["end"] + 5)  # or the ring joins the two
-    until(lambda: "code" not in (do(stack, "record", "seconds=600") or {}))
+    span = until(lambda: has_ended_for_good(stack, 10))
+    until(lambda: ask(stack, "record", "seconds=600").get("ok"))
     until(lambda: len(listed(stack).get("spans", ())) == 2)
     stack.restart_agent()
     again = until(lambda: listed(stack))
     assert again["spans"][0]["start"] == span["start"]
     assert again["locked"]
-    unlocked = until(lambda: (said := do(stack, "unlock", *wanted)) and said.get("files") and said)
+    unlocked = until(lambda: (said := do(stack, "unlock", *wanted)).get("files") and said)
     assert unlocked["files"] == locked["files"]
     files = sorted((stack.folder / "camera" / "recordings").glob("*/*.mp4"))
     assert len(files) >= 4
@@ -89,5 +101,5 @@ def test_recorded_listed_locked_and_there_after_a_kill(stack):
     config = stack.folder / "pinhole.toml"
     config.write_text(config.read_text().replace('mode = "event"', 'mode = "off"'))
     stack.start_agent()
-    said = until(lambda: (answer := do(stack, "recordings")).get("code") == "off" and answer)
+    said = until(lambda: (answer := ask(stack, "recordings")).get("code") == "off" and answer)
     assert "set record.mode=event" in said["message"]
