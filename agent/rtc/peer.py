@@ -102,7 +102,7 @@ class Peer:
         self._takers: dict[int, TakePacket] = {}
         self._lane: Lane | None = None
         self._bitrate_bps = self._sent_bps = 0
-        self._reference: rtcp.ReferenceTime | None = None
+        self._reference: tuple[rtcp.ReferenceTime, int] | None = None  # and when it came
         self._started_s = time.monotonic()
         # Sender reports need wall time. Taken once: a later step of the clock must not look like a jump.
         self._unix_anchor_ns = time.time_ns() - time.monotonic_ns()
@@ -339,9 +339,10 @@ class Peer:
                 report = sender.sender_report(now_ns, now_ns + self._unix_anchor_ns)
                 if report is not None:
                     await self._dtls.send_rtcp(report)
-            reference, self._reference = self._reference, None
-            if reference is not None:
-                await self._dtls.send_rtcp(rtcp.encode_dlrr(self._sender.ssrc, reference))
+            if self._reference is not None:
+                (reference, came_ns), self._reference = self._reference, None
+                waited_ns = time.monotonic_ns() - came_ns
+                await self._dtls.send_rtcp(rtcp.encode_dlrr(self._sender.ssrc, reference, waited_ns))
 
     def _link(self) -> Link:
         return self._lane.link if self._lane else Link()
@@ -368,7 +369,7 @@ class Peer:
         self._heard_s, unix_ns = now_ns / 1e9, now_ns + self._unix_anchor_ns
         for feedback in rtcp.parse(data):
             if isinstance(feedback, rtcp.ReferenceTime):
-                self._reference = feedback  # only the newest is worth an answer
+                self._reference = feedback, now_ns  # only the newest is worth an answer
             elif self._lane is not None:
                 self._lane.on_feedback(feedback, now_ns, unix_ns)
 

@@ -170,11 +170,15 @@ def encode_sender_report(
     return report + struct.pack("!BBH", 0x81, SDES, len(chunk) // 4) + chunk
 
 
-def encode_dlrr(ssrc: int, reference: ReferenceTime, delay_s: float = 0.0) -> bytes:
-    """DLRR (RFC 3611 section 4.5): the answer to a receiver's reference time."""
+def encode_dlrr(ssrc: int, reference: ReferenceTime, waited_ns: int) -> bytes:
+    """DLRR (RFC 3611 section 4.5): the answer to a receiver's reference time, which has waited so long here.
+
+    A viewer takes what it is not told of the wait for the way, and asks for lost packets the more seldom.
+    """
     return struct.pack(
         "!BBHIBBHIII",
-        0x80, XR, 5, ssrc, 5, 0, 3, reference.ssrc, reference.ntp_middle, int(delay_s * 65536),
+        0x80, XR, 5, ssrc, 5, 0, 3, reference.ssrc, reference.ntp_middle,
+        waited_ns * 65536 // 1_000_000_000 & 0xFFFFFFFF,
     )  # fmt: skip
 
 

@@ -91,8 +91,8 @@ def test_reference_time_is_answered_with_dlrr():
     rrtr = struct.pack("!BBHIBBHQ", 0x80, 207, 4, 99, 4, 0, 2, 0x1122334455667788)
     (reference,) = rtcp.parse(rrtr)
     assert reference == rtcp.ReferenceTime(99, 0x33445566)
-    dlrr = rtcp.encode_dlrr(7, reference)
-    assert struct.unpack("!BBHIBBHIII", dlrr) == (0x80, 207, 5, 7, 5, 0, 3, 99, 0x33445566, 0)
+    dlrr = rtcp.encode_dlrr(7, reference, 750_000_000)
+    assert struct.unpack("!BBHIBBHIII", dlrr) == (0x80, 207, 5, 7, 5, 0, 3, 99, 0x33445566, 0xC000)
 
 
 def test_bye_names_the_source():
