@@ -16,8 +16,8 @@ PLAYOUT_MS = 80
 """How much later a viewer on a lossy link shows each picture, so that a resend stops it for less."""
 FIRST_PACING_BPS = 12_000_000
 """Until the viewer's first report: the first picture is waited for, and most queues hold one keyframe."""
-POLL_NS, IDLE_POLL_NS = 100_000_000, 250_000_000
-"""How often to look for the end of a stall, or for a probe alone, which each picture does too."""
+POLL_NS, IDLE_POLL_NS = 25_000_000, 250_000_000
+"""How often to look while something waits, or for a probe alone, which each picture does too."""
 
 
 class LaneControl:
@@ -101,7 +101,8 @@ class LaneControl:
     def next_ns(self, now_ns: int) -> int:
         """When to `take` again, unless a frame or a report comes before."""
         due_ns, overdue_ns = self._pacer.next_ns(), self._pacer.overdue_ns
-        latest_ns = now_ns + (POLL_NS if self._pacer.is_waiting else IDLE_POLL_NS)
+        is_waiting = self._pacer.is_waiting or self.is_held_up
+        latest_ns = now_ns + (POLL_NS if is_waiting else IDLE_POLL_NS)
         if overdue_ns is not None and not self.is_held_up:
             latest_ns = min(latest_ns, overdue_ns + patience_ns(self._estimator.noise_ms))
         return latest_ns if due_ns is None else min(due_ns, latest_ns)

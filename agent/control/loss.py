@@ -11,6 +11,8 @@ from collections import deque
 
 BUCKET_NS = 500_000_000
 MIN_PACKETS = 30
+FLOOD = 0.33
+"""Where more is lost, no bucket is waited out: all of it must be sent again."""
 BUCKETS = 20
 """The inherent loss is the median of the last ten seconds."""
 MIN_BUCKETS = 6
@@ -54,7 +56,8 @@ class LossLimit:
         self._total += received + lost
         if self._bucket_ns is None:
             self._bucket_ns = now_ns
-        if now_ns - self._bucket_ns < BUCKET_NS or self._total < MIN_PACKETS:
+        is_flood = self._lost > FLOOD * self._total
+        if self._total < MIN_PACKETS or not (is_flood or now_ns - self._bucket_ns >= BUCKET_NS):
             return None
         packets, ratio = self._total, self._lost / self._total
         self._lost = self._total = 0

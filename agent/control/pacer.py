@@ -34,7 +34,7 @@ RESEND_SHARE, MAX_RESEND_SHARE = 0.25, 0.6
 RESENDS = 3
 """Of each packet that is usually lost, within that bound: two copies, and again where both are lost. What is
 refused costs a keyframe, and all pictures until it comes."""
-RESEND_BURST_MS = 250
+RESEND_BURST_MS = 1000
 """Unused budget piles up for this long, so that a burst of losses is repaired at once."""
 RESEND_MAX_AGE_NS = 400_000_000
 MAX_RESENDS = 256
@@ -66,6 +66,7 @@ class Pacer:
         self.refused_resends = 0
         self._frames: deque[_Queued] = deque()
         self._resends: deque[tuple[int, int, int]] = deque()  # seq, size, since
+        self._resending: set[int] = set()
         self._queued_bytes = 0
         self._resend_bytes = float(MIN_RESEND_BURST_BYTES)
         self._needs_keyframe = True
@@ -147,6 +148,8 @@ class Pacer:
         Where the link loses a few percent, a second copy costs as much again and spares the round trip
         that a lost retransmission takes, which is what freezes a picture.
         """
+        if seq in self._resending:
+            return
         self._refill(now_ns)
         for _ in range(copies):
             if len(self._resends) >= MAX_RESENDS or self._resend_bytes < size_bytes:
@@ -154,6 +157,7 @@ class Pacer:
                 return
             self._resend_bytes -= size_bytes
             self._resends.append((seq, size_bytes, now_ns))
+            self._resending.add(seq)
 
     def take(self, now_ns: int, allowance_bytes: int) -> list[Departure]:
         """What leaves now; `allowance_bytes` bounds all but probes."""
@@ -189,8 +193,11 @@ class Pacer:
 
     def _next(self, allowance_bytes: int, due_bytes: int) -> tuple[Departure, int] | None:
         probe = self._probe.id if self._probe else None
+        if self._probe:  # it leaves in any case: rather what waits than padding
+            allowance_bytes = max(allowance_bytes, self._probe_left_bytes)
         if allowance_bytes > 0 and self._resends:
             seq, size_bytes, _ = self._resends.popleft()
+            self._resending.discard(seq)
             return Resend(seq, probe), size_bytes
         if allowance_bytes > 0 and self._repairs:
             count, part, parts, size_bytes = self._repairs.popleft()
@@ -249,7 +256,7 @@ class Pacer:
 
     def _drop_late(self, now_ns: int) -> None:
         while self._resends and now_ns - self._resends[0][2] > RESEND_MAX_AGE_NS:
-            self._resends.popleft()
+            self._resending.discard(self._resends.popleft()[0])
             self.refused_resends += 1
         if self._frames and self._is_late(now_ns):
             self.dropped_frames += len(self._frames)
@@ -271,7 +278,8 @@ class Pacer:
         self._budget_ns = now_ns
         share_bps = self._resend_share * self._target_bps
         limit_bytes = max(MIN_RESEND_BURST_BYTES, share_bps * RESEND_BURST_MS / 8000)
-        self._resend_bytes = min(limit_bytes, self._resend_bytes + share_bps * elapsed_ns / 8e9)
+        grown_bytes = min(limit_bytes, self._resend_bytes + share_bps * elapsed_ns / 8e9)
+        self._resend_bytes = max(self._resend_bytes, grown_bytes)  # a target that falls takes nothing back
 
 
 def _size(frame: RtpFrame) -> int:

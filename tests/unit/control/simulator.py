@@ -17,6 +17,7 @@ from agent.control.demand import Demand, Limits
 from agent.control.demand import Viewer as ViewerState
 from agent.control.fec import Protection
 from agent.control.hold import Hold, patience_ns
+from agent.control.lane import COPIES_LOSS
 from agent.control.pacer import PARITY_BYTES, Pacer
 from agent.model.media import RtpFrame
 from agent.model.pacing import Media, Padding, Repair, Resend
@@ -33,6 +34,11 @@ OVERHEAD_BYTES = 28 + 50
 PAYLOAD = bytes(1150)
 KEYFRAME_TIMES = 5.0
 """An IDR has the size of so many other pictures."""
+NACKS = 10
+"""Of each packet, a round trip apart (`kMaxNackRetries` of libwebrtc)."""
+FIRST_STUCK_NS, STUCK_NS = 200 * MS, 3 * S
+"""Without a first or another whole picture for so long, Chromium asks for a keyframe (`kMaxWaitForKeyFrame`
+and `kMaxWaitForFrame` of libwebrtc)."""
 FREEZE_NS = 183 * MS
 """Chromium counts an interval above the mean plus 150 ms."""
 
@@ -164,15 +170,16 @@ class Viewer:
         wanted = []
         for seq, state in list(self.missing.items()):
             since, tries = state
-            if now_ns - since > 2 * S or tries >= 10:
+            if tries >= NACKS:
                 del self.missing[seq]
             elif now_ns >= since + tries * rtt_ns:
                 state[1] += 1
                 wanted.append(seq)
         if wanted:
             out.append(("nack", wanted))
-        stuck = bool(self.got) and self.played and now_ns - self.played[-1][0] > 300 * MS
-        if stuck and now_ns - self.keyframe_asked_ns > 300 * MS:
+        patience_ns = STUCK_NS if self.played else FIRST_STUCK_NS
+        stood_ns = now_ns - (self.played[-1][0] if self.played else 0)
+        if self.got and min(stood_ns, now_ns - self.keyframe_asked_ns) > patience_ns:
             self.keyframe_asked_ns = now_ns
             out.append(("pli", None))
         if now_ns >= self.report_ns:
@@ -354,7 +361,8 @@ class Simulation:
             for seq in what:
                 if seq in self.history and self.now - self.resent_ns.get(seq, -S) >= self.rtt_ns * 0.9:
                     self.resent_ns[seq] = self.now
-                    self.pacer.resend(seq, self.history[seq][2], self.now, self.copies)
+                    copies = self.copies or (2 if self.estimator.usual_loss >= COPIES_LOSS else 1)
+                    self.pacer.resend(seq, self.history[seq][2], self.now, copies)
 
     def is_held_up(self):
         """As `LaneControl` has it."""
@@ -475,7 +483,7 @@ def simulate(
     max_bps=6_000_000,
     seed=1,
     share=1.0,
-    copies=2,
+    copies=None,
     parity=True,
     make=BandwidthEstimator,
     upload_s=None,

@@ -27,10 +27,17 @@ def test_a_busy_sender_sees_no_queue_where_there_is_none():
 
 @pytest.mark.parametrize("name", ["policer", "policer-3"])
 def test_a_policer_is_not_overrun_again_and_again(name):
-    done, used = run(name, 1)
-    assert used >= 0.8
-    assert done.lost_packets <= 0.05 * done.sent_packets
-    assert done.freezes()[1] <= 4
+    runs = [run(name, seed) for seed in (1, 2, 3)]
+    assert min(used for _, used in runs) >= 0.8
+    assert max(done.lost_packets / done.sent_packets for done, _ in runs) <= 0.05
+    assert sum(done.freezes()[1] for done, _ in runs) / 3 <= 1.5
+
+
+def test_after_a_short_outage_the_picture_goes_on_within_two_round_trips():
+    """A third of a second fourteen times: what was lost is known, asked for and there after two more."""
+    runs = [run("outages", seed) for seed in (1, 2, 3)]
+    assert min(used for _, used in runs) >= 0.8
+    assert sum(done.freezes()[1] for done, _ in runs) / 3 <= 14 * (0.3 + 2 * 0.13)
 
 
 def test_bursts_of_loss_that_are_the_links_own_do_not_throttle():

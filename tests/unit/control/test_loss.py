@@ -25,6 +25,13 @@ def test_each_try_that_loses_again_is_followed_by_twice_the_peace():
     assert round(limit.held_until_ns / S - at_s - 200.5) == HOLD_OFF_NS // S, "a good while makes good"
 
 
+def test_a_flood_of_losses_is_met_at_once_and_a_burst_is_waited_out():
+    for lost, allowed_bps in ((12, 950_000), (8, None)):
+        limit = LossLimit()
+        limit.update(0, 0, 1_000_000, 0)
+        assert limit.update(30 - lost, lost, 1_000_000, S // 10) == allowed_bps
+
+
 def test_a_little_loss_throttles_without_a_hold_off():
     limit = LossLimit()
     for index in range(10):

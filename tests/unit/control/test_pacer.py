@@ -112,11 +112,29 @@ def test_retransmissions_go_first_within_a_quarter_of_the_target():
     first = [departure for _, departure in drain(pacer, 0, 40 * MS)]
     assert [type(departure) for departure in first[:7]] == [Resend] * 6 + [Media]
     assert pacer.refused_resends == 34
-    for at_s in range(1, 11):  # a second gives 25 000 bytes, of which a quarter of a second's may pile up
+    for at_s in range(1, 11):  # a second gives 25 000 bytes, which may pile up
         for seq in range(40):
             pacer.resend(seq, 1000, at_s * 1000 * MS)
         drain(pacer, at_s * 1000 * MS, at_s * 1000 * MS + 400 * MS)
-    assert pacer.refused_resends == 34 + 10 * 34
+    assert pacer.refused_resends == 34 + 10 * 15
+
+
+def test_what_an_outage_lost_is_resent_at_once_although_the_target_has_fallen_since():
+    pacer = pacer_at(1_600_000)
+    pacer.set_rate(1_600_000, 2_400_000, 2000 * MS)
+    pacer.set_rate(400_000, 600_000, 2000 * MS)
+    for seq in range(40):
+        pacer.resend(seq, 1000, 2000 * MS)
+    assert pacer.refused_resends == 0
+
+
+def test_what_is_asked_for_again_while_it_waits_is_sent_once():
+    pacer = pacer_at(8_000_000)
+    for _ in range(3):
+        pacer.resend(7, 1000, 0)
+    assert [departure.seq for _, departure in drain(pacer, 0, 40 * MS)] == [7]
+    pacer.resend(7, 1000, 40 * MS)
+    assert [departure.seq for _, departure in drain(pacer, 40 * MS, 80 * MS)] == [7]
 
 
 def test_where_the_link_loses_much_by_itself_each_loss_is_made_good():
@@ -215,11 +233,13 @@ def test_a_probe_leaves_at_its_own_rate_with_media_first_and_padding_after():
     assert out[-1][0] <= 22 * MS  # 10 000 bytes at 4 Mb/s take 20 ms
 
 
-def test_a_probe_passes_a_closed_allowance_as_padding():
-    pacer = pacer_at(1_000_000)
-    pacer.push(frame(0, 3, key=True), 0)
+def test_a_probe_passes_a_closed_allowance_with_what_waits_or_else_padding():
+    pacer, picture = pacer_at(1_000_000), frame(0, 1, key=True)
+    pacer.push(picture, 0)
     pacer.probe(Probe(0, 1_000_000, 200))
-    assert pacer.take(1 * MS, 0) == [Padding(200, 0)]
+    assert pacer.take(1 * MS, 0) == [Media(picture, 0, 1, 0)], "a gap behind it shows at once"
+    pacer.probe(Probe(0, 1_000_000, 200))
+    assert pacer.take(80 * MS, 0) == [Padding(200, 0)]
 
 
 def test_parity_follows_its_picture_and_small_pictures_share_it():

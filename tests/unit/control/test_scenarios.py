@@ -109,11 +109,14 @@ def test_a_longer_route_is_no_queue():
 
 
 def test_a_wandering_link_is_used_better_and_quicker_than_at_a_fixed_rate():
-    shape = Shape(trace=random_trace(3, 60, 1.5 * MBPS), queue_bytes=100_000, delay_ms=30)
-    ours = simulate(shape, 60)
-    fixed = simulate(shape, 60, start_bps=1_200_000, min_bps=1_200_000, max_bps=1_200_001)
-    assert ours.delay_ms(0.95) < 0.7 * fixed.delay_ms(0.95)
-    assert ours.mean_bps(5, 60) >= 0.6 * 1.5 * MBPS
+    ours_ms = fixed_ms = 0.0
+    for seed in (1, 2, 3, 4):
+        shape = Shape(trace=random_trace(seed, 60, 1.5 * MBPS), queue_bytes=100_000, delay_ms=30)
+        ours = simulate(shape, 60)
+        fixed = simulate(shape, 60, start_bps=1_200_000, min_bps=1_200_000, max_bps=1_200_001)
+        ours_ms, fixed_ms = ours_ms + ours.delay_ms(0.95), fixed_ms + fixed.delay_ms(0.95)
+        assert ours.mean_bps(5, 60) >= 0.6 * 1.5 * MBPS
+    assert ours_ms < 0.7 * fixed_ms
 
 
 def test_a_calm_scene_costs_little_and_a_busy_one_finds_its_rate_proven():
