@@ -51,9 +51,11 @@ STALL_NS = 200_000_000
 the path is out. Chromium reports every 62 ms, and at 100 kb/s every 109 ms."""
 FIRST_STALL_NS = 1_400_000_000
 """The same before the first report: the round trip may be long."""
-KEEPALIVE_NS, KEEPALIVE_SHARE = 75_000_000, 0.25
-"""While nothing may leave and nothing is heard, one packet in this time, and no more than this share of the
-target: what is said of it tells that the path is back, and what was lost before it."""
+KEEPALIVE_NS, MAX_KEEPALIVE_NS = 50_000_000, 150_000_000
+"""While nothing may leave and nothing is heard, one packet in this time, or more the longer it lasts: what is
+said of it tells that the path is back, and what was lost before it."""
+KEEPALIVE_SHARE = 0.25
+"""Of the target, at most."""
 KEEPALIVE_BYTES = 200
 KEEPALIVE_ID = 0
 """No cluster has this number."""
@@ -148,9 +150,10 @@ class BandwidthEstimator:
     def probe_due(self, now_ns: int) -> Probe | None:
         """What to probe now, at most once each; probes pass whatever the allowance."""
         if self._flight.bytes and self.allowance_bytes(now_ns) == 0:
+            silent_ns = now_ns - (self._feedback_ns or 0)
+            wait_ns = max(KEEPALIVE_NS, min(MAX_KEEPALIVE_NS, silent_ns // 8))
             packet_ns = int(8e9 * 2 * PACKET_BYTES / KEEPALIVE_SHARE) // self._rate.target_bps
-            silent_ns = now_ns - max(self._last_sent_ns, self._feedback_ns or 0)
-            if silent_ns < max(KEEPALIVE_NS, packet_ns):
+            if min(silent_ns, now_ns - self._last_sent_ns) < max(wait_ns, packet_ns):
                 return None
             return Probe(KEEPALIVE_ID, self._rate.target_bps, KEEPALIVE_BYTES)
         if self._feedback_ns is None:

@@ -94,7 +94,8 @@ class LaneControl:
         self._follow(now_ns)
         if probe := self._estimator.probe_due(now_ns):
             self._pacer.probe(probe)
-        departures = self._pacer.take(now_ns, self._estimator.allowance_bytes(now_ns))
+        allowance_bytes, is_out = self._estimator.allowance_bytes(now_ns), self._estimator.is_stalled(now_ns)
+        departures = self._pacer.take(now_ns, allowance_bytes, is_out=is_out)
         self._note_held_up(now_ns)
         return departures
 

@@ -70,7 +70,7 @@ class Pacer:
         self._queued_bytes = 0
         self._resend_bytes = float(MIN_RESEND_BURST_BYTES)
         self._needs_keyframe = True
-        self._is_blocked = False
+        self._is_blocked = self._is_out = False
         self._probe: Probe | None = None
         self._probe_left_bytes = 0
         self._slack_bytes = 0
@@ -159,9 +159,12 @@ class Pacer:
             self._resends.append((seq, size_bytes, now_ns))
             self._resending.add(seq)
 
-    def take(self, now_ns: int, allowance_bytes: int) -> list[Departure]:
-        """What leaves now; `allowance_bytes` bounds all but probes."""
-        self._is_blocked = allowance_bytes <= 0
+    def take(self, now_ns: int, allowance_bytes: int, *, is_out: bool = False) -> list[Departure]:
+        """What leaves now; `allowance_bytes` bounds all but probes.
+
+        `is_out`: the path seems to be. What the viewer asks for leaves all the same, as it has heard of it.
+        """
+        self._is_blocked, self._is_out = allowance_bytes <= 0, is_out
         self._drop_late(now_ns)
         departures: list[Departure] = []
         late_ns = 0 if self._planned_ns is None else min(MAX_LATE_NS, max(0, now_ns - self._planned_ns))
@@ -186,7 +189,7 @@ class Pacer:
     def next_ns(self) -> int | None:
         """When to call `take` next; None while nothing waits, or the allowance blocks all that waits."""
         has_media = bool(self._frames or self._resends or self._repairs) and not self._is_blocked
-        if not has_media and self._probe is None:
+        if not has_media and self._probe is None and not (self._resends and self._is_out):
             return None
         is_urgent = self._probe is not None or bool(self._resends)
         return max(self._free_ns, self._take_ns + (BURST_NS if is_urgent else self._burst_ns))
@@ -195,7 +198,7 @@ class Pacer:
         probe = self._probe.id if self._probe else None
         if self._probe:  # it leaves in any case: rather what waits than padding
             allowance_bytes = max(allowance_bytes, self._probe_left_bytes)
-        if allowance_bytes > 0 and self._resends:
+        if self._resends and (allowance_bytes > 0 or self._is_out):
             seq, size_bytes, _ = self._resends.popleft()
             self._resending.discard(seq)
             return Resend(seq, probe), size_bytes

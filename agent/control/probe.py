@@ -17,8 +17,6 @@ MIN_TRAIN = 4
 """Packets."""
 STEP = 1.4
 """A probe asks for this multiple of the target: it shows a step, and queues little where it fails."""
-WARY_STEP = 1.2
-"""The same after a loss: what a policer's bucket lets pass at first must all be sent again later."""
 EAGER_INTERVAL_NS, INTERVAL_NS, MAX_INTERVAL_NS = 500_000_000, 2_000_000_000, 3_000_000_000
 """Between probes that found nothing: after a fall, otherwise, and after many in vain."""
 TIMEOUT_NS = 2_000_000_000
@@ -100,8 +98,7 @@ class Prober:
         if self._cluster is not None or now_ns < self._next_ns:
             return None
         wanted_bps = self._wanted_bps or 0
-        step = WARY_STEP if now_ns < self._wary_until_ns else STEP
-        rate_bps = min(wanted_bps if wanted_bps > FOUND * target_bps else int(step * target_bps), limit_bps)
+        rate_bps = min(wanted_bps if wanted_bps > FOUND * target_bps else int(STEP * target_bps), limit_bps)
         if rate_bps < FOUND * target_bps:
             return None
         duration_ms = min(MAX_PROBE_MS, max(PROBE_MS, NOISE_TIMES * noise_ms))

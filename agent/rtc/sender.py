@@ -23,8 +23,9 @@ Send = Callable[[Iterable[bytes]], None]
 
 HISTORY_PACKETS = 1024
 """2.5 s at 4 Mb/s: more than a retransmission can still be useful for."""
-RTX_MIN_INTERVAL_NS = 100_000_000
-"""One resend of a sequence number in this time or a round trip, whichever is longer."""
+RTX_MIN_INTERVAL_NS, RTX_ROUND_TRIPS = 50_000_000, 0.75
+"""One resend of a sequence number in this time, or this share of a round trip where that is longer: a viewer
+asks again a whole one after it has asked, but what it asked for may have left later."""
 TOLD_PICTURES = 60
 """A playout delay goes with the first packet of so many pictures, and with each keyframe: a viewer keeps what
 it was told, and a first packet that is longer than the rest costs a system call of its own (`burst.py`)."""
@@ -82,8 +83,8 @@ class _Run:
     frame: RtpFrame
     first: int
     count: int
-    asked_ns: dict[int, int] = field(default_factory=dict)
-    """When each payload, by its number in the frame, was last asked for."""
+    resent_ns: dict[int, int] = field(default_factory=dict)
+    """When each payload, by its number in the frame, was last sent again."""
 
 
 @dataclass(slots=True)
@@ -162,15 +163,14 @@ class RtpSender:
         return self._emit(plain, send)
 
     def wanted_bytes(self, seq: int, round_trip_s: float, now_ns: int) -> int | None:
-        """The size of a packet that a NACK asks for, where it is worth a resend: once a round trip."""
+        """The size of a packet that a NACK asks for, where the last resend may have been lost."""
         found = self._find(seq)
         if found is None or self._media.rtx_payload_type is None:
             return None
         run, index = found
-        wait_ns = max(RTX_MIN_INTERVAL_NS, int(round_trip_s * 1e9))
-        if (asked_ns := run.asked_ns.get(index)) is not None and now_ns - asked_ns < wait_ns:
+        wait_ns = max(RTX_MIN_INTERVAL_NS, int(RTX_ROUND_TRIPS * round_trip_s * 1e9))
+        if (resent_ns := run.resent_ns.get(index)) is not None and now_ns - resent_ns < wait_ns:
             return None
-        run.asked_ns[index] = now_ns
         return len(run.frame.payloads[index])
 
     def resend(self, seq: int, send: Send, now_ns: int) -> Sent | None:
@@ -179,6 +179,7 @@ class RtpSender:
         if found is None or self._media.rtx_payload_type is None:
             return None
         run, index = found
+        run.resent_ns[index] = now_ns
         self.counters.resent_packets += 1
         # The original sequence number leads (RFC 4588 section 4).
         payload = struct.pack("!H", seq) + run.frame.payloads[index]

@@ -359,8 +359,7 @@ class Simulation:
             self.picture_lost = True
         else:
             for seq in what:
-                if seq in self.history and self.now - self.resent_ns.get(seq, -S) >= self.rtt_ns * 0.9:
-                    self.resent_ns[seq] = self.now
+                if seq in self.history and self.now - self.resent_ns.get(seq, -S) >= self.rtt_ns * 0.75:
                     copies = self.copies or (2 if self.estimator.usual_loss >= COPIES_LOSS else 1)
                     self.pacer.resend(seq, self.history[seq][2], self.now, copies)
 
@@ -426,7 +425,8 @@ class Simulation:
     def pump(self):
         if probe := self.estimator.probe_due(self.now):
             self.pacer.probe(probe)
-        departures = self.pacer.take(self.now, self.estimator.allowance_bytes(self.now))
+        is_out = self.estimator.is_stalled(self.now)
+        departures = self.pacer.take(self.now, self.estimator.allowance_bytes(self.now), is_out=is_out)
         self.stamp_ns = self.now
         if departures and self.lateness_ms:
             self.now += int(self.lateness_rng.expovariate(1 / self.lateness_ms) * MS)
@@ -440,6 +440,7 @@ class Simulation:
                     self.media_seq += 1
             elif isinstance(departure, Resend):
                 self.result.resent += 1
+                self.resent_ns[departure.seq] = self.now
                 self.leave(departure.probe, departure.seq)
             elif isinstance(departure, Repair):
                 self.send_parity(departure)

@@ -29,7 +29,7 @@ def test_a_busy_sender_sees_no_queue_where_there_is_none():
 def test_a_policer_is_not_overrun_again_and_again(name):
     runs = [run(name, seed) for seed in (1, 2, 3)]
     assert min(used for _, used in runs) >= 0.8
-    assert max(done.lost_packets / done.sent_packets for done, _ in runs) <= 0.05
+    assert sum(done.lost_packets / done.sent_packets for done, _ in runs) / 3 <= 0.04
     assert sum(done.freezes()[1] for done, _ in runs) / 3 <= 1.5
 
 
@@ -53,11 +53,11 @@ def test_a_link_that_loses_a_fifth_freezes_no_longer_than_its_round_trips_take()
     assert sum(done.keyframes for done, _ in runs) / 3 <= 15
 
 
-@pytest.mark.parametrize(("name", "share", "frozen_s"), [("far", 0.8, 7), ("farther", 0.7, 8)])
+@pytest.mark.parametrize(("name", "share", "frozen_s"), [("far", 0.8, 5), ("farther", 0.7, 5)])
 def test_a_long_route_is_no_queue(name, share, frozen_s):
-    done, used = run(name, 1)
-    assert used >= share
-    assert done.freezes()[1] <= frozen_s
+    runs = [run(name, seed) for seed in (1, 2, 3)]
+    assert min(used for _, used in runs) >= share
+    assert sum(done.freezes()[1] for done, _ in runs) / 3 <= frozen_s
 
 
 @pytest.mark.parametrize(("name", "longest_s"), [("upload", 1.5), ("upload-slow", 1.5), ("upload-deep", 4.5)])

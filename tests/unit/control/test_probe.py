@@ -90,7 +90,6 @@ def test_after_too_much_loss_no_train_leaves_and_then_each_step_waits_for_its_lo
     prober.hold_off(5000 * MS)
     assert prober.due(1_000_000, LIMIT, 0.0, 4999 * MS) is None
     probe = prober.due(1_000_000, LIMIT, 0.0, 5000 * MS)
-    assert probe.rate_bps == 1_200_000, "and is a small one"
     found, now = travel(prober, probe, 50_000_000, 1_000_000, 5000 * MS)
     assert prober.due(found.bps, LIMIT, 0.0, now) is None
     assert prober.due(found.bps, LIMIT, 0.0, now + INTERVAL_NS // 2) is not None
