@@ -286,7 +286,7 @@ class BandwidthEstimator:
             self._delay.accept_route()
             self._least_rtt_ns = self._rtt_ns
         elif queue_ms < threshold_ms / 2 or (
-            others.is_on and others.is_ours(target_bps, steady_bps, self._loss.usual, now_ns)
+            others.is_on and others.is_ours(target_bps, steady_bps, self._loss.recent, now_ns)
         ):
             others.end()
         elif is_long:
@@ -323,7 +323,8 @@ class BandwidthEstimator:
         if not self._delivered.is_known:
             return
         delivered_bps = self._delivered.bps(STEADY_WINDOW_MS)
-        allowed_bps = self._loss.update(len(outcome.arrivals_us), outcome.lost, delivered_bps, now_ns)
+        received, lost, runs = len(outcome.arrivals_us), outcome.lost, outcome.lost_runs
+        allowed_bps = self._loss.update(received, lost, delivered_bps, now_ns, runs)
         self.loss = self._loss.ratio
         if allowed_bps is not None and not self._others.is_on:
             self._rate.limit(allowed_bps, self._loss.held_until_ns)

@@ -6,11 +6,13 @@ packets are lost all the time, a packet of parity a picture costs more and repai
 
 import math
 
-ON_LOSS, OFF_LOSS = 0.006, 0.003
-"""Below, a retransmission now and then costs less; more than `MAX_LOSS` is congestion, which parity feeds."""
+ON_WAIT_S, OFF_WAIT_S = 0.0006, 0.0003
+"""What the mean packet waits for resends: the share that is lost times the round trip. With less, a
+retransmission now and then costs less. At 130 packets a second the picture stands for 8 % of the time."""
 MAX_LOSS = 0.15
+"""More is congestion, which parity feeds."""
 ON_RTT_S, OFF_RTT_S = 0.060, 0.045
-"""What is lost comes again within two pictures: nobody sees that."""
+"""Below, what is lost comes again within two pictures: nobody sees that."""
 RESIDUAL = 0.01
 """Share of the groups that may lose more than their parity repairs: those are sent again."""
 MAX_SHARE = 0.34
@@ -39,10 +41,8 @@ class Protection:
     def update(self, loss: float, rtt_s: float) -> None:
         """Follow the link: the loss of the last ten seconds, and the round trip without queues."""
         self._loss = loss
-        if self._is_needed:
-            self._is_needed = OFF_LOSS <= loss <= MAX_LOSS and rtt_s >= OFF_RTT_S
-        else:
-            self._is_needed = ON_LOSS <= loss <= MAX_LOSS and rtt_s >= ON_RTT_S
+        least_s, least_rtt_s = (OFF_WAIT_S, OFF_RTT_S) if self._is_needed else (ON_WAIT_S, ON_RTT_S)
+        self._is_needed = loss * rtt_s >= least_s and loss <= MAX_LOSS and rtt_s >= least_rtt_s
 
     def repairs(self, packets: int) -> int:
         """How many packets of parity a group of so many is worth."""

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import gt
 
 MAX_PACKETS = 8192
 """A quarter of the 16-bit numbers and 20 s at 4 Mb/s: what is older will not be reported any more."""
@@ -53,7 +54,11 @@ class Outcome:
     newest_sent_ns: int = 0
     """When the newest packet left that arrived."""
     lost: int = 0
-    """Packets."""
+    """Packets, ..."""
+    lost_runs: int = 0
+    """... and how many times some in a row."""
+    ends_lost: bool = False
+    """The last one was lost."""
     unknown_bytes: list[int] = field(default_factory=list)
     """Sizes of packets older than the report and never reported on: the feedback about them was lost."""
     probes: list[ProbePacket] = field(default_factory=list)
@@ -134,9 +139,12 @@ def _settle(
             outcome.probes.append(ProbePacket(run.probe, size_bytes, run.sent_ns, arrival_us))
     received_us = [at_us for at_us in arrivals_us if at_us is not None]
     if lost := len(arrivals_us) - len(received_us):
+        are_lost = [at_us is None for at_us in arrivals_us]
         outcome.lost += lost
-        fates = zip(sizes_bytes, arrivals_us, strict=True)
-        sizes_bytes = [size_bytes for size_bytes, at_us in fates if at_us is not None]
+        outcome.lost_runs += sum(map(gt, are_lost, (outcome.ends_lost, *are_lost)))
+        fates = zip(sizes_bytes, are_lost, strict=True)
+        sizes_bytes = [size_bytes for size_bytes, is_lost in fates if not is_lost]
+    outcome.ends_lost = arrivals_us[-1] is None
     if received_us:
         outcome.arrivals_us += received_us
         outcome.sizes_bytes += sizes_bytes

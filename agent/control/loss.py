@@ -12,7 +12,7 @@ from collections import deque
 BUCKET_NS = 500_000_000
 MIN_PACKETS = 30
 FLOOD = 0.33
-"""Where more is lost, no bucket is waited out: all of it must be sent again."""
+"""Where so much more than usual is lost, no bucket is waited out: all of it must be sent again."""
 BUCKETS = 20
 """The inherent loss is the median of the last ten seconds."""
 MIN_BUCKETS = 6
@@ -20,11 +20,13 @@ MAX_INHERENT = 0.10
 """More is congestion by any name: GCC's own limit (draft-ietf-rmcat-gcc-02 section 6)."""
 EXCESS, DEVIATIONS = 0.02, 2.0
 """Above the inherent loss by this and so many standard deviations of chance is congestion."""
+RUN_WEIGHT = 4
+"""How many half seconds with losses tell how many packets are lost in a row, as a rule."""
 BACKOFF = 0.95
 FALLEN, KEPT = 0.7, 0.6
 """Loss that keeps this share of itself where the rate has fallen below this share is the link's own, ..."""
 OWN_NS = 30_000_000_000
-"""... and believed to be so for this time."""
+"""... and believed to be so as long as it stays, and for this time after."""
 HOLD_OFF_NS, MAX_HOLD_OFF_NS = 5_000_000_000, 60_000_000_000
 """No more is tried so long after a cut, and twice as long where the try loses again: of a policer."""
 REPORT_DECREASE, REPORT_INCREASE = 0.10, 0.02
@@ -34,45 +36,64 @@ class LossLimit:
     """Counts what feedback tells, in buckets of half a second and at least 30 packets."""
 
     def __init__(self) -> None:
-        self._lost = self._total = 0
+        self._lost = self._lost_runs = self._total = 0
+        self._run_packets = 1.0  # that are lost in a row, as a rule
         self._bucket_ns: int | None = None
-        self._ratios: deque[float] = deque(maxlen=BUCKETS)
+        self._all_ratios: deque[float] = deque(maxlen=BUCKETS)
+        self._ratios: deque[float] = deque(maxlen=BUCKETS)  # without what is congestion
+        self.ratio = 0.0
+        """Of the last bucket."""
         self._hold_off_ns = HOLD_OFF_NS
         self.usual = 0.0
-        """Of the last ten seconds without the worst fifth, which is congestion; 0 in the first three."""
+        """Of the last ten seconds, without what is congestion; 0 in the first three."""
         self.held_until_ns = 0
         """No more is to be tried before."""
         self._first: tuple[float, int] | None = None  # of these cuts: the loss, and what had arrived
         self._own_until_ns = 0
 
     @property
-    def ratio(self) -> float:
-        """Of the last bucket."""
-        return self._ratios[-1] if self._ratios else 0.0
+    def recent(self) -> float:
+        """Of the last ten seconds, whatever the reason."""
+        return statistics.fmean(self._all_ratios) if self._all_ratios else 0.0
 
-    def update(self, received: int, lost: int, delivered_bps: int, now_ns: int) -> int | None:
-        """What the loss allows from now on in bits a second, where it forbids anything."""
+    def update(
+        self, received: int, lost: int, delivered_bps: int, now_ns: int, lost_runs: int = 0
+    ) -> int | None:
+        """What the loss allows from now on in bits a second, where it forbids anything.
+
+        Of the packets `lost`, some left in a row: `lost_runs` times.
+        """
         self._lost += lost
+        self._lost_runs += lost_runs
         self._total += received + lost
         if self._bucket_ns is None:
             self._bucket_ns = now_ns
-        is_flood = self._lost > FLOOD * self._total
+        is_flood = self._lost > (FLOOD + self.usual) * self._total
         if self._total < MIN_PACKETS or not (is_flood or now_ns - self._bucket_ns >= BUCKET_NS):
             return None
         packets, ratio = self._total, self._lost / self._total
-        self._lost = self._total = 0
+        if self._lost_runs:
+            self._run_packets += (self._lost / self._lost_runs - self._run_packets) / RUN_WEIGHT
+        self._lost = self._lost_runs = self._total = 0
         self._bucket_ns = now_ns
         most = MAX_INHERENT if now_ns >= self._own_until_ns else 1.0
         inherent = min(most, statistics.median(self._ratios)) if self._ratios else 0.0
-        likely = max(inherent, 1 / packets)
-        chance = DEVIATIONS * max(math.sqrt(likely * (1 - likely) / packets), self._spread())
+        # Packets that are lost together are one misfortune.
+        likely = min(0.5, max(inherent, self._run_packets / packets))
+        deviation = math.sqrt(likely * (1 - likely) * self._run_packets / packets)
+        chance = DEVIATIONS * max(deviation, self._spread())
+        self.ratio, allowed_bps = ratio, None
+        self._all_ratios.append(ratio)
         self._ratios.append(ratio)
-        if (count := len(self._ratios)) >= MIN_BUCKETS:
-            kept = sorted(self._ratios)[: count - count // 5]
-            self.usual = sum(kept) / len(kept)
-        if ratio <= inherent + EXCESS + chance:
-            return None
-        return self._cut(ratio, delivered_bps, now_ns)
+        if ratio > inherent + EXCESS + chance:
+            allowed_bps = self._cut(ratio, delivered_bps, now_ns)
+            if allowed_bps is not None and ratio > MAX_INHERENT:
+                self._ratios[-1] = inherent
+        elif ratio > MAX_INHERENT:
+            self._own_until_ns = now_ns + OWN_NS
+        if len(self._ratios) >= MIN_BUCKETS:
+            self.usual = statistics.fmean(self._ratios)
+        return allowed_bps
 
     def _spread(self) -> float:
         """From the median to the upper quartile: what a radio link loses, it loses in bursts."""
@@ -90,6 +111,7 @@ class LossLimit:
             first_ratio, first_bps = self._first
             if delivered_bps < FALLEN * first_bps and ratio > KEPT * first_ratio:
                 self._own_until_ns, self.held_until_ns = now_ns + OWN_NS, now_ns
+                self._ratios = deque(self._all_ratios, BUCKETS)  # nor was what came before
                 return None
         self.held_until_ns = now_ns + self._hold_off_ns
         # What arrives is what the link carries.
@@ -97,7 +119,7 @@ class LossLimit:
 
     def restart(self) -> None:
         """What an outage lost says nothing about the rate."""
-        self._lost = self._total = 0
+        self._lost = self._lost_runs = self._total = 0
         self._bucket_ns = None
 
 

@@ -89,7 +89,7 @@ class Others:
     def is_ours(self, target_bps: int, arrived_bps: int, lost: float, now_ns: int) -> bool:
         """Whether the queue that others are said to fill is our own by now.
 
-        `arrived_bps` is of the last second, and `lost` the share of packets that is usually lost.
+        `arrived_bps` is of the last second, and `lost` the share of packets that was lost of late.
         """
         if now_ns - self._step_ns < STEP_NS:
             return False

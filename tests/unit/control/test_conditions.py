@@ -48,19 +48,19 @@ def test_bursts_of_loss_that_are_the_links_own_do_not_throttle():
 
 def test_a_link_that_loses_a_fifth_freezes_no_longer_than_its_round_trips_take():
     runs = [run("loss-20", seed) for seed in (1, 2, 3)]
-    assert sum(used for _, used in runs) / 3 >= 0.55
-    assert sum(done.freezes()[1] for done, _ in runs) / 3 <= 15
+    assert sum(used for _, used in runs) / 3 >= 0.6
+    assert sum(done.freezes()[1] for done, _ in runs) / 3 <= 10
     assert sum(done.keyframes for done, _ in runs) / 3 <= 15
 
 
-@pytest.mark.parametrize(("name", "share", "frozen_s"), [("far", 0.8, 5), ("farther", 0.7, 5)])
+@pytest.mark.parametrize(("name", "share", "frozen_s"), [("far", 0.8, 4), ("farther", 0.7, 5)])
 def test_a_long_route_is_no_queue(name, share, frozen_s):
     runs = [run(name, seed) for seed in (1, 2, 3)]
     assert min(used for _, used in runs) >= share
     assert sum(done.freezes()[1] for done, _ in runs) / 3 <= frozen_s
 
 
-@pytest.mark.parametrize(("name", "longest_s"), [("upload", 1.5), ("upload-slow", 1.5), ("upload-deep", 4.5)])
+@pytest.mark.parametrize(("name", "longest_s"), [("upload", 1.5), ("upload-slow", 1.5), ("upload-deep", 5.5)])
 def test_beside_an_upload_both_get_their_share(name, longest_s):
     """Where its queue is 0.8 s long, what is lost takes as long to come again."""
     runs = [CONDITIONS[name].run(seed) for seed in (1, 2, 3)]

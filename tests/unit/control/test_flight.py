@@ -36,6 +36,14 @@ def test_reports_that_overtake_each_other_settle_each_packet_once():
     assert flight.on_feedback(0, [1, 2, 3]).sizes_bytes == []
 
 
+def test_packets_lost_in_a_row_are_counted_once_whatever_runs_they_left_in():
+    flight = Flight()
+    flight.on_sent(0, [10] * 4, 10 * MS)
+    flight.on_sent(4, [10] * 4, 20 * MS)
+    told = flight.on_feedback(0, [1, None, 1, None, None, None, 1, None])
+    assert (told.lost, told.lost_runs) == (5, 3)
+
+
 def test_what_is_too_old_is_forgotten():
     flight = Flight()
     for start in range(0, 100_000, 1000):

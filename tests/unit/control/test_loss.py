@@ -5,11 +5,11 @@ from agent.control.loss import HOLD_OFF_NS, LossLimit
 S = 1_000_000_000
 
 
-def bucket(limit, at_s, share, delivered_bps=1_000_000):
+def bucket(limit, at_s, share, delivered_bps=1_000_000, in_a_row=1):
     """Half a second of a hundred packets; what is allowed from then on."""
     lost = round(100 * share)
     limit.update(0, 0, delivered_bps, int(at_s * S))  # the first one begins here
-    return limit.update(100 - lost, lost, delivered_bps, int((at_s + 0.5) * S))
+    return limit.update(100 - lost, lost, delivered_bps, int((at_s + 0.5) * S), lost // in_a_row)
 
 
 def test_each_try_that_loses_again_is_followed_by_twice_the_peace():
@@ -48,3 +48,32 @@ def test_loss_that_stays_whatever_is_sent_is_the_links_own():
     assert bucket(limit, 2.5, 0.25, 600_000) is None
     assert limit.held_until_ns <= 2.5 * S, "and more may be tried"
     assert bucket(limit, 3, 0.6, 600_000) is not None, "but no more loss than that"
+
+
+def test_packets_lost_in_a_row_are_one_misfortune():
+    cuts = []
+    for in_a_row in (1, 4):
+        limit = LossLimit()
+        shares = [0.0, 0.04, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.04, 0.06]
+        cuts.append([bucket(limit, at_s, share, in_a_row=in_a_row) for at_s, share in enumerate(shares)][-1])
+    assert cuts == [950_000, None]
+
+
+def test_what_is_usual_holds_seldom_losses_and_no_congestion():
+    limit = LossLimit()
+    for at_s in range(20):
+        bucket(limit, at_s, 0.02 if at_s % 4 == 0 else 0.0)
+    assert 0.004 <= limit.usual <= 0.006, "few losses are all in a few half seconds"
+    for at_s in range(20, 24):
+        assert bucket(limit, at_s, 0.4) == 950_000, "however many there were"
+    assert limit.usual <= 0.006
+    assert limit.recent >= 0.08
+
+
+def test_what_is_found_to_be_the_links_own_is_usual_from_then_on():
+    limit = LossLimit()
+    for at_s in range(4):
+        bucket(limit, at_s, 0.2, 1_000_000 - 150_000 * at_s)
+    for at_s in range(4, 100):
+        assert bucket(limit, at_s, 0.2, 550_000) is None, "as long as it stays"
+    assert limit.usual == 0.2
