@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import gc
 import json
+import struct
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from parts.stock_viewer import device, viewer
 from parts.tone import Room, Voice, pitch_hz
 
+from agent.rtc.rtcp import XR
 from agent.rtc.sessions import GIVEN_TO_FEWER, GIVEN_TO_HIGHER
 
 DEAD_STUN = {"urls": ["stun:192.0.2.254:3478"]}  # TEST-NET-1: nobody answers
@@ -41,6 +44,30 @@ async def test_a_command_comes_with_what_the_portal_signed_for_its_viewer():
         [order] = cam.orders
         assert (order.user, order.permissions, order.way) == ("ann", ("watch", "control"), "session")
         assert (order.name, order.arguments) == ("identify", {"seconds": 5})
+
+
+async def test_a_viewer_that_asks_for_the_round_trip_is_told_how_long_its_question_waited():
+    """Else it takes the wait for the way, and asks for each lost packet the more seldom."""
+    async with device() as cam, viewer(cam) as one:
+        await one.connect()
+        await one.next_frame()
+        transport, heard = one.pc.getReceivers()[0].transport, asyncio.Queue()
+
+        async def hear(data):
+            if data[1] == XR:
+                heard.put_nowait(data)
+
+        transport._handle_rtcp_data = hear
+        waits_s = []
+        for question in (1, 2):  # the second right after a report: it waits for the next one
+            asked_s = time.monotonic()
+            await transport._send_rtp(struct.pack("!BBHIBBHQ", 0x80, XR, 4, 7, 4, 0, 2, question << 16))
+            told = await asyncio.wait_for(heard.get(), 10)
+            (*_, asker, about, waited) = struct.unpack("!BBHIBBHIII", told)
+            assert (asker, about) == (7, question)
+            waits_s.append((time.monotonic() - asked_s, waited / 65536))
+        elapsed_s, waited_s = waits_s[1]
+        assert 0.5 * elapsed_s <= waited_s <= elapsed_s
 
 
 def stick_of(one, **how):
