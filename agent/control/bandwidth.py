@@ -2,7 +2,7 @@
 
 The delay decides (`delay.py`, `aimd.py`), loss above the link's own forbids (`loss.py`), probes discover
 (`probe.py`), and a window bounds what may be on its way, so that a link that stalls is not flooded and an
-outage is met with silence.
+outage is met with next to nothing.
 """
 
 from collections import deque
@@ -57,6 +57,8 @@ said of it tells that the path is back, and what was lost before it."""
 KEEPALIVE_SHARE = 0.25
 """Of the target, at most."""
 KEEPALIVE_BYTES = 200
+REQUESTS_NS = 3_000_000_000
+"""A viewer who asks on and never reports gets nothing more after this."""
 KEEPALIVE_ID = 0
 """No cluster has this number."""
 RESUME = 0.5
@@ -147,15 +149,27 @@ class BandwidthEstimator:
         window_bytes = self._rate.target_bps * window_ns // 8_000_000_000
         return max(0, max(MIN_WINDOW_BYTES, window_bytes) - self._flight.bytes)
 
+    def silent_ns(self, now_ns: int) -> int:
+        """Since the last report."""
+        return now_ns - (self._feedback_ns or 0)
+
+    def keepalive_ns(self, now_ns: int) -> int:
+        """How long nothing leaves while nothing may and nothing is heard."""
+        return max(KEEPALIVE_NS, min(MAX_KEEPALIVE_NS, self.silent_ns(now_ns) // 8))
+
+    def hears_requests(self, now_ns: int) -> bool:
+        """Whether the path is out since so lately that what the viewer asks for shows it to be back."""
+        return self.is_stalled(now_ns) and self.silent_ns(now_ns) < REQUESTS_NS
+
     def probe_due(self, now_ns: int) -> Probe | None:
         """What to probe now, at most once each; probes pass whatever the allowance."""
         if self._flight.bytes and self.allowance_bytes(now_ns) == 0:
-            silent_ns = now_ns - (self._feedback_ns or 0)
-            wait_ns = max(KEEPALIVE_NS, min(MAX_KEEPALIVE_NS, silent_ns // 8))
             packet_ns = int(8e9 * 2 * PACKET_BYTES / KEEPALIVE_SHARE) // self._rate.target_bps
-            if min(silent_ns, now_ns - self._last_sent_ns) < max(wait_ns, packet_ns):
+            quiet_ns = min(self.silent_ns(now_ns), now_ns - self._last_sent_ns)
+            if quiet_ns >= max(self.keepalive_ns(now_ns), packet_ns):
+                return Probe(KEEPALIVE_ID, self._rate.target_bps, KEEPALIVE_BYTES)
+            if self.is_stalled(now_ns):
                 return None
-            return Probe(KEEPALIVE_ID, self._rate.target_bps, KEEPALIVE_BYTES)
         if self._feedback_ns is None:
             return None
         return self._prober.due(self._rate.target_bps, self._max_bps, self._delay.noise_ms, now_ns)

@@ -16,8 +16,8 @@ PLAYOUT_MS = 80
 """How much later a viewer on a lossy link shows each picture, so that a resend stops it for less."""
 FIRST_PACING_BPS = 12_000_000
 """Until the viewer's first report: the first picture is waited for, and most queues hold one keyframe."""
-POLL_NS, IDLE_POLL_NS = 25_000_000, 250_000_000
-"""How often to look while something waits, or for a probe alone, which each picture does too."""
+IDLE_POLL_NS = 250_000_000
+"""How often to look for a probe, which each picture does too."""
 
 
 class LaneControl:
@@ -94,7 +94,8 @@ class LaneControl:
         self._follow(now_ns)
         if probe := self._estimator.probe_due(now_ns):
             self._pacer.probe(probe)
-        allowance_bytes, is_out = self._estimator.allowance_bytes(now_ns), self._estimator.is_stalled(now_ns)
+        allowance_bytes = self._estimator.allowance_bytes(now_ns)
+        is_out = self._estimator.hears_requests(now_ns)
         departures = self._pacer.take(now_ns, allowance_bytes, is_out=is_out)
         self._note_held_up(now_ns)
         return departures
@@ -103,7 +104,7 @@ class LaneControl:
         """When to `take` again, unless a frame or a report comes before."""
         due_ns, overdue_ns = self._pacer.next_ns(), self._pacer.overdue_ns
         is_waiting = self._pacer.is_waiting or self.is_held_up
-        latest_ns = now_ns + (POLL_NS if is_waiting else IDLE_POLL_NS)
+        latest_ns = now_ns + (self._estimator.keepalive_ns(now_ns) // 2 if is_waiting else IDLE_POLL_NS)
         if overdue_ns is not None and not self.is_held_up:
             latest_ns = min(latest_ns, overdue_ns + patience_ns(self._estimator.noise_ms))
         return latest_ns if due_ns is None else min(due_ns, latest_ns)

@@ -45,7 +45,7 @@ class LossLimit:
         """Of the last bucket."""
         self._hold_off_ns = HOLD_OFF_NS
         self.usual = 0.0
-        """Of the last ten seconds, without what is congestion; 0 in the first three."""
+        """Of the last buckets: ten seconds, and less in a flood. Of what was cut for no more than a tenth."""
         self.held_until_ns = 0
         """No more is to be tried before."""
         self._first: tuple[float, int] | None = None  # of these cuts: the loss, and what had arrived
@@ -53,7 +53,7 @@ class LossLimit:
 
     @property
     def recent(self) -> float:
-        """Of the last ten seconds, whatever the reason."""
+        """Of the last buckets, whatever the reason."""
         return statistics.fmean(self._all_ratios) if self._all_ratios else 0.0
 
     def update(
@@ -68,8 +68,9 @@ class LossLimit:
         self._total += received + lost
         if self._bucket_ns is None:
             self._bucket_ns = now_ns
+        is_whole = now_ns - self._bucket_ns >= BUCKET_NS
         is_flood = self._lost > (FLOOD + self.usual) * self._total
-        if self._total < MIN_PACKETS or not (is_flood or now_ns - self._bucket_ns >= BUCKET_NS):
+        if self._total < MIN_PACKETS or not (is_whole or is_flood):
             return None
         packets, ratio = self._total, self._lost / self._total
         if self._lost_runs:
@@ -86,11 +87,13 @@ class LossLimit:
         self._all_ratios.append(ratio)
         self._ratios.append(ratio)
         if ratio > inherent + EXCESS + chance:
-            allowed_bps = self._cut(ratio, delivered_bps, now_ns)
+            allowed_bps = self._cut(ratio, delivered_bps, now_ns, is_whole=is_whole)
             if allowed_bps is not None and ratio > MAX_INHERENT:
-                self._ratios[-1] = inherent
-        elif ratio > MAX_INHERENT:
+                self._ratios[-1] = MAX_INHERENT if is_whole else inherent
+        elif ratio > MAX_INHERENT and now_ns < self._own_until_ns:
             self._own_until_ns = now_ns + OWN_NS
+        elif ratio <= EXCESS:
+            self._first = None
         if len(self._ratios) >= MIN_BUCKETS:
             self.usual = statistics.fmean(self._ratios)
         return allowed_bps
@@ -100,19 +103,21 @@ class LossLimit:
         ordered = sorted(self._ratios)
         return ordered[len(ordered) * 3 // 4] - ordered[len(ordered) // 2] if ordered else 0.0
 
-    def _cut(self, ratio: float, delivered_bps: int, now_ns: int) -> int | None:
+    def _cut(self, ratio: float, delivered_bps: int, now_ns: int, *, is_whole: bool) -> int | None:
         if ratio <= MAX_INHERENT and now_ns >= self.held_until_ns:
             return int(delivered_bps * BACKOFF)
         if now_ns >= self.held_until_ns:
             is_again = now_ns < self.held_until_ns + 2 * self._hold_off_ns
             self._hold_off_ns = min(MAX_HOLD_OFF_NS, 2 * self._hold_off_ns) if is_again else HOLD_OFF_NS
+            self._first = None
+        first_ratio, first_bps = self._first or (0.0, 0)
+        if ratio > (first_ratio / KEPT if is_whole else first_ratio):  # the first, or no longer the same
             self._first = ratio, delivered_bps
-        elif self._first is not None:
-            first_ratio, first_bps = self._first
-            if delivered_bps < FALLEN * first_bps and ratio > KEPT * first_ratio:
-                self._own_until_ns, self.held_until_ns = now_ns + OWN_NS, now_ns
-                self._ratios = deque(self._all_ratios, BUCKETS)  # nor was what came before
-                return None
+        # In less than a whole bucket what has arrived is of before: a policer that falls is no lossy link.
+        elif is_whole and delivered_bps < FALLEN * first_bps and ratio > KEPT * first_ratio:
+            self._own_until_ns, self.held_until_ns = now_ns + OWN_NS, now_ns
+            self._ratios = deque(self._all_ratios, BUCKETS)  # nor was what came before
+            return None
         self.held_until_ns = now_ns + self._hold_off_ns
         # What arrives is what the link carries.
         return int(delivered_bps * BACKOFF)

@@ -36,6 +36,8 @@ RESENDS = 3
 refused costs a keyframe, and all pictures until it comes."""
 RESEND_BURST_MS = 1000
 """Unused budget piles up for this long, so that a burst of losses is repaired at once."""
+RESEND_HALF_LIFE_NS = 1_000_000_000
+"""Of what piled up at a higher target."""
 RESEND_MAX_AGE_NS = 400_000_000
 MAX_RESENDS = 256
 MIN_GROUP, MAX_GROUP, MAX_GROUP_FRAMES = 4, 96, 3
@@ -162,7 +164,7 @@ class Pacer:
     def take(self, now_ns: int, allowance_bytes: int, *, is_out: bool = False) -> list[Departure]:
         """What leaves now; `allowance_bytes` bounds all but probes.
 
-        `is_out`: the path seems to be. What the viewer asks for leaves all the same, as it has heard of it.
+        `is_out`: the path was until now. What the viewer asks for leaves: it has heard of what came after.
         """
         self._is_blocked, self._is_out = allowance_bytes <= 0, is_out
         self._drop_late(now_ns)
@@ -281,8 +283,11 @@ class Pacer:
         self._budget_ns = now_ns
         share_bps = self._resend_share * self._target_bps
         limit_bytes = max(MIN_RESEND_BURST_BYTES, share_bps * RESEND_BURST_MS / 8000)
-        grown_bytes = min(limit_bytes, self._resend_bytes + share_bps * elapsed_ns / 8e9)
-        self._resend_bytes = max(self._resend_bytes, grown_bytes)  # a target that falls takes nothing back
+        if self._resend_bytes > limit_bytes:  # the target has fallen: what was lost before is still asked for
+            kept_bytes = self._resend_bytes * 0.5 ** (elapsed_ns / RESEND_HALF_LIFE_NS)
+            self._resend_bytes = max(limit_bytes, kept_bytes)
+        else:
+            self._resend_bytes = min(limit_bytes, self._resend_bytes + share_bps * elapsed_ns / 8e9)
 
 
 def _size(frame: RtpFrame) -> int:

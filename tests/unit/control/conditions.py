@@ -76,6 +76,10 @@ CONDITIONS = {
     ),
     "policer": Condition("policed to 1.5 Mb/s with 30 KB", link(1.5, bucket_bytes=30_000), 1.5e6),
     "policer-3": Condition("policed to 3 Mb/s with 60 KB", link(3, bucket_bytes=60_000), 3e6),
+    "policer-falls": Condition(
+        "policed to 4 and from 40 s on to 1.5 Mb/s, 60 KB", link(4, bucket_bytes=60_000),
+        (4e6 * 35 + 1.5e6 * 50) / 85, 90, {"changes": [(40, {"rate_bps": 1.5e6})]},
+    ),
     "upload": _upload(3, 100_000),
     "upload-deep": _upload(3, 300_000),
     "upload-slow": _upload(1.5, 60_000),

@@ -21,6 +21,7 @@ from agent.control.lane import COPIES_LOSS
 from agent.control.pacer import PARITY_BYTES, Pacer
 from agent.model.media import RtpFrame
 from agent.model.pacing import Media, Padding, Repair, Resend
+from agent.rtc.sender import RTX_MIN_INTERVAL_NS, RTX_ROUND_TRIPS
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -358,8 +359,9 @@ class Simulation:
         elif kind == "pli":
             self.picture_lost = True
         else:
+            wait_ns = max(RTX_MIN_INTERVAL_NS, RTX_ROUND_TRIPS * self.rtt_ns)
             for seq in what:
-                if seq in self.history and self.now - self.resent_ns.get(seq, -S) >= self.rtt_ns * 0.75:
+                if seq in self.history and self.now - self.resent_ns.get(seq, -S) >= wait_ns:
                     copies = self.copies or (2 if self.estimator.usual_loss >= COPIES_LOSS else 1)
                     self.pacer.resend(seq, self.history[seq][2], self.now, copies)
 
@@ -425,7 +427,7 @@ class Simulation:
     def pump(self):
         if probe := self.estimator.probe_due(self.now):
             self.pacer.probe(probe)
-        is_out = self.estimator.is_stalled(self.now)
+        is_out = self.estimator.hears_requests(self.now)
         departures = self.pacer.take(self.now, self.estimator.allowance_bytes(self.now), is_out=is_out)
         self.stamp_ns = self.now
         if departures and self.lateness_ms:

@@ -33,6 +33,14 @@ def test_a_policer_is_not_overrun_again_and_again(name):
     assert sum(done.freezes()[1] for done, _ in runs) / 3 <= 1.5
 
 
+def test_a_policer_that_falls_is_no_link_that_loses():
+    for seed in (1, 2, 3):
+        done, _ = run("policer-falls", seed)
+        assert done.lost_packets <= 0.06 * done.sent_packets
+        assert done.freezes()[1] <= 7
+        assert done.samples[-1].target_bps <= 2_200_000
+
+
 def test_after_a_short_outage_the_picture_goes_on_within_two_round_trips():
     """A third of a second fourteen times: what was lost is known, asked for and there after two more."""
     runs = [run("outages", seed) for seed in (1, 2, 3)]

@@ -38,6 +38,17 @@ def test_what_comes_during_the_handshake_waits_for_its_end():
     assert left == [(0, index) for index in range(5)] + [(seq, 0) for seq in range(1, 6)]
 
 
+def test_a_viewer_who_never_reports_wakes_nobody_often():
+    lane, now, calls = make(), START, 0
+    lane.push(frame(0, key=True, packets=40), now)
+    while now < START + 60_000 * MS:
+        for departure in lane.take(now):
+            lane.on_sent(calls & 0xFFFF, [1000] * getattr(departure, "count", 1), now, departure.probe)
+        calls, before, now = calls + 1, now, lane.next_ns(now)
+        assert now > before
+    assert calls <= 60 * 15
+
+
 def test_a_viewer_without_a_keyframe_asks_for_one_until_it_comes():
     lane = make()
     lane.push(frame(0), START)

@@ -64,8 +64,9 @@ def test_what_is_usual_holds_seldom_losses_and_no_congestion():
     for at_s in range(20):
         bucket(limit, at_s, 0.02 if at_s % 4 == 0 else 0.0)
     assert 0.004 <= limit.usual <= 0.006, "few losses are all in a few half seconds"
-    for at_s in range(20, 24):
-        assert bucket(limit, at_s, 0.4) == 950_000, "however many there were"
+    for eighths in range(1, 5):
+        now_ns = int(19.5 * S) + eighths * S // 8
+        assert limit.update(60, 40, 1_000_000, now_ns) == 950_000, "however many there were"
     assert limit.usual <= 0.006
     assert limit.recent >= 0.08
 
@@ -77,3 +78,13 @@ def test_what_is_found_to_be_the_links_own_is_usual_from_then_on():
     for at_s in range(4, 100):
         assert bucket(limit, at_s, 0.2, 550_000) is None, "as long as it stays"
     assert limit.usual == 0.2
+
+
+def test_a_loss_that_chance_excuses_is_not_therefore_the_links_own():
+    """A policer whose losses come in rows; with such a belief it is overrun for good."""
+    limit, rate_bps, target_bps = LossLimit(), 1_200_000, 1_400_000.0
+    for number in range(600):
+        share = max(0.0, 1 - rate_bps / target_bps)
+        allowed_bps = bucket(limit, number / 2, share, min(rate_bps, int(target_bps)), in_a_row=8)
+        target_bps = min(4e6, target_bps * 1.02 if allowed_bps is None else allowed_bps)
+        assert target_bps <= 1_900_000

@@ -126,6 +126,10 @@ def test_what_an_outage_lost_is_resent_at_once_although_the_target_has_fallen_si
     for seq in range(40):
         pacer.resend(seq, 1000, 2000 * MS)
     assert pacer.refused_resends == 0
+    pacer.set_rate(400_000, 600_000, 20_000 * MS)
+    for seq in range(40):
+        pacer.resend(100 + seq, 1000, 20_000 * MS)
+    assert pacer.refused_resends >= 27, "but not for good"
 
 
 def test_what_is_asked_for_again_while_it_waits_is_sent_once():
