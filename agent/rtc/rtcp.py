@@ -173,7 +173,7 @@ def encode_sender_report(
 def encode_dlrr(ssrc: int, reference: ReferenceTime, waited_ns: int) -> bytes:
     """DLRR (RFC 3611 section 4.5): the answer to a receiver's reference time, which has waited so long here.
 
-    A viewer takes what it is not told of the wait for the way, and asks for lost packets the more seldom.
+    What it is not told of the wait, a viewer takes for the round trip, and asks for lost packets less often.
     """
     return struct.pack(
         "!BBHIBBHIII",
