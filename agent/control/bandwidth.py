@@ -163,9 +163,10 @@ class BandwidthEstimator:
 
     def probe_due(self, now_ns: int) -> Probe | None:
         """What to probe now, at most once each; probes pass whatever the allowance."""
-        if self._flight.bytes and self.allowance_bytes(now_ns) == 0:
+        silent_ns = self.silent_ns(now_ns)
+        if silent_ns >= KEEPALIVE_NS and self._flight.bytes and self.allowance_bytes(now_ns) == 0:
             packet_ns = int(8e9 * 2 * PACKET_BYTES / KEEPALIVE_SHARE) // self._rate.target_bps
-            quiet_ns = min(self.silent_ns(now_ns), now_ns - self._last_sent_ns)
+            quiet_ns = min(silent_ns, now_ns - self._last_sent_ns)
             if quiet_ns >= max(self.keepalive_ns(now_ns), packet_ns):
                 return Probe(KEEPALIVE_ID, self._rate.target_bps, KEEPALIVE_BYTES)
             if self.is_stalled(now_ns):
