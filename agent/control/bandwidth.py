@@ -57,10 +57,10 @@ said of it tells that the path is back, and what was lost before it."""
 KEEPALIVE_SHARE = 0.25
 """Of the target, at most."""
 KEEPALIVE_BYTES = 200
-REQUESTS_NS = 3_000_000_000
-"""A viewer who asks on and never reports gets nothing more after this."""
 KEEPALIVE_ID = 0
 """No cluster has this number."""
+REQUESTS_NS = 3_000_000_000
+"""A viewer who asks on and never reports is sent no more than keepalives after this."""
 RESUME = 0.5
 """Of the last target, after an outage; a probe asks at once for all of it."""
 LONG = 2.0
@@ -338,8 +338,8 @@ class BandwidthEstimator:
         if not self._delivered.is_known:
             return
         delivered_bps = self._delivered.bps(STEADY_WINDOW_MS)
-        received, lost, runs = len(outcome.arrivals_us), outcome.lost, outcome.lost_runs
-        allowed_bps = self._loss.update(received, lost, delivered_bps, now_ns, runs)
+        received = len(outcome.arrivals_us)
+        allowed_bps = self._loss.update(received, outcome.lost, outcome.lost_runs, delivered_bps, now_ns)
         self.loss = self._loss.ratio
         if allowed_bps is not None and not self._others.is_on:
             self._rate.limit(allowed_bps, self._loss.held_until_ns)

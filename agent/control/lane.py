@@ -20,6 +20,11 @@ IDLE_POLL_NS = 250_000_000
 """How often to look for a probe, which each picture does too."""
 
 
+def count_copies(usual_loss: float) -> int:
+    """How often a retransmission is sent where this share of the packets is lost."""
+    return 2 if usual_loss >= COPIES_LOSS else 1
+
+
 class LaneControl:
     """Decides when each packet to one viewer leaves. Times are `time.monotonic_ns()`."""
 
@@ -82,8 +87,7 @@ class LaneControl:
 
     def resend(self, seq: int, size_bytes: int, now_ns: int) -> None:
         """The viewer misses this packet."""
-        copies = 2 if self._estimator.usual_loss >= COPIES_LOSS else 1
-        self._pacer.resend(seq, size_bytes, now_ns, copies)
+        self._pacer.resend(seq, size_bytes, now_ns, count_copies(self._estimator.usual_loss))
 
     def want_keyframe(self) -> None:
         """The viewer cannot decode what it has."""
@@ -104,6 +108,7 @@ class LaneControl:
         """When to `take` again, unless a frame or a report comes before."""
         due_ns, overdue_ns = self._pacer.next_ns(), self._pacer.overdue_ns
         is_waiting = self._pacer.is_waiting or self.is_held_up
+        # A keepalive that is due comes at most half of its interval late.
         latest_ns = now_ns + (self._estimator.keepalive_ns(now_ns) // 2 if is_waiting else IDLE_POLL_NS)
         if overdue_ns is not None and not self.is_held_up:
             latest_ns = min(latest_ns, overdue_ns + patience_ns(self._estimator.noise_ms))

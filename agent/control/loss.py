@@ -56,9 +56,7 @@ class LossLimit:
         """Of the last buckets, whatever the reason."""
         return statistics.fmean(self._all_ratios) if self._all_ratios else 0.0
 
-    def update(
-        self, received: int, lost: int, delivered_bps: int, now_ns: int, lost_runs: int = 0
-    ) -> int | None:
+    def update(self, received: int, lost: int, lost_runs: int, delivered_bps: int, now_ns: int) -> int | None:
         """What the loss allows from now on in bits a second, where it forbids anything.
 
         Of the packets `lost`, some left in a row: `lost_runs` times.

@@ -1,5 +1,6 @@
 """A day of stills by the clock: seen on the dashboard as one film, and taken away."""
 
+import re
 import time
 from datetime import UTC, datetime
 
@@ -44,9 +45,12 @@ async def test_a_days_film_is_made_by_keyboard_seen_and_saved(tmp_path):
             page = await browser.new_page(accept_downloads=True)
             page.set_default_timeout(PATIENCE_MS)
             await page.add_init_script(NO_PREVIEWS)
+            opened = datetime.now().strftime("%Y-%m-%d")  # noqa: DTZ005  # the browser's
             await page.goto(f"{stack.url}/#/lapse/cam")
             await enter_password(page)
             day = page.get_by_label("Day")
+            today = datetime.now().strftime("%Y-%m-%d")  # noqa: DTZ005
+            await expect(day).to_have_value(re.compile(f"{opened}|{today}"))
             await day.fill(datetime.fromtimestamp(begun).strftime("%Y-%m-%d"))  # noqa: DTZ006  # the browser's
             await day.press("Enter")
             await expect(page.get_by_label("Time-lapse", exact=True)).to_be_visible(timeout=PATIENCE_MS)

@@ -17,7 +17,7 @@ from agent.control.demand import Demand, Limits
 from agent.control.demand import Viewer as ViewerState
 from agent.control.fec import Protection
 from agent.control.hold import Hold, patience_ns
-from agent.control.lane import COPIES_LOSS
+from agent.control.lane import count_copies
 from agent.control.pacer import PARITY_BYTES, Pacer
 from agent.model.media import RtpFrame
 from agent.model.pacing import Media, Padding, Repair, Resend
@@ -362,7 +362,7 @@ class Simulation:
             wait_ns = max(RTX_MIN_INTERVAL_NS, RTX_ROUND_TRIPS * self.rtt_ns)
             for seq in what:
                 if seq in self.history and self.now - self.resent_ns.get(seq, -S) >= wait_ns:
-                    copies = self.copies or (2 if self.estimator.usual_loss >= COPIES_LOSS else 1)
+                    copies = self.copies or count_copies(self.estimator.usual_loss)
                     self.pacer.resend(seq, self.history[seq][2], self.now, copies)
 
     def is_held_up(self):

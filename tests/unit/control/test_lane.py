@@ -2,7 +2,7 @@
 
 from agent.control.lane import LaneControl
 from agent.model.media import RtpFrame
-from agent.model.pacing import Media
+from agent.model.pacing import Media, Resend
 
 MS = 1_000_000
 START = 1_000 * MS
@@ -47,6 +47,20 @@ def test_a_viewer_who_never_reports_wakes_nobody_often():
         calls, before, now = calls + 1, now, lane.next_ns(now)
         assert now > before
     assert calls <= 60 * 15
+
+
+def test_a_viewer_who_asks_on_and_reports_no_more_is_sent_little_after_three_seconds():
+    lane, resent = make(), []
+    lane.on_sent(0, [1000], START, None)
+    lane.on_feedback(0, [1000], START + 50 * MS)
+    lane.on_sent(1, [1000] * 100, START + 60 * MS, None)
+    for tenth in range(5, 100):
+        now = START + tenth * 100 * MS
+        for seq in range(10):
+            lane.resend(10 * tenth + seq, 1000, now)
+        resent.append(sum(isinstance(departure, Resend) for departure in lane.take(now)))
+    assert sum(resent[:25]) > 50
+    assert max(resent[27:]) == 1, "in the place of what looks for the end of the outage"
 
 
 def test_a_viewer_without_a_keyframe_asks_for_one_until_it_comes():

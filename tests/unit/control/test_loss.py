@@ -8,8 +8,8 @@ S = 1_000_000_000
 def bucket(limit, at_s, share, delivered_bps=1_000_000, in_a_row=1):
     """Half a second of a hundred packets; what is allowed from then on."""
     lost = round(100 * share)
-    limit.update(0, 0, delivered_bps, int(at_s * S))  # the first one begins here
-    return limit.update(100 - lost, lost, delivered_bps, int((at_s + 0.5) * S), lost // in_a_row)
+    limit.update(0, 0, 0, delivered_bps, int(at_s * S))  # the first one begins here
+    return limit.update(100 - lost, lost, lost // in_a_row, delivered_bps, int((at_s + 0.5) * S))
 
 
 def test_each_try_that_loses_again_is_followed_by_twice_the_peace():
@@ -28,8 +28,8 @@ def test_each_try_that_loses_again_is_followed_by_twice_the_peace():
 def test_a_flood_of_losses_is_met_at_once_and_a_burst_is_waited_out():
     for lost, allowed_bps in ((12, 950_000), (8, None)):
         limit = LossLimit()
-        limit.update(0, 0, 1_000_000, 0)
-        assert limit.update(30 - lost, lost, 1_000_000, S // 10) == allowed_bps
+        limit.update(0, 0, 0, 1_000_000, 0)
+        assert limit.update(30 - lost, lost, 0, 1_000_000, S // 10) == allowed_bps
 
 
 def test_a_little_loss_throttles_without_a_hold_off():
@@ -66,7 +66,7 @@ def test_what_is_usual_holds_seldom_losses_and_no_congestion():
     assert 0.004 <= limit.usual <= 0.006, "few losses are all in a few half seconds"
     for eighths in range(1, 5):
         now_ns = int(19.5 * S) + eighths * S // 8
-        assert limit.update(60, 40, 1_000_000, now_ns) == 950_000, "however many there were"
+        assert limit.update(60, 40, 0, 1_000_000, now_ns) == 950_000, "however many there were"
     assert limit.usual <= 0.006
     assert limit.recent >= 0.08
 

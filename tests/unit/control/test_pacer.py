@@ -132,6 +132,16 @@ def test_what_an_outage_lost_is_resent_at_once_although_the_target_has_fallen_si
     assert pacer.refused_resends >= 27, "but not for good"
 
 
+def test_while_the_path_seems_out_only_what_is_asked_for_leaves():
+    pacer = pacer_at(1_600_000)
+    pacer.push(frame(0, 1, key=True), 0)
+    pacer.resend(7, 1000, 0)
+    assert pacer.take(1 * MS, 0) == []
+    assert pacer.next_ns() is None
+    assert pacer.take(10 * MS, 0, is_out=True) == [Resend(7, None)]
+    assert pacer.next_ns() is None
+
+
 def test_what_is_asked_for_again_while_it_waits_is_sent_once():
     pacer = pacer_at(8_000_000)
     for _ in range(3):
