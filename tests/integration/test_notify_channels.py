@@ -77,6 +77,7 @@ async def test_one_tap_and_this_browser_is_told_until_it_wants_no_more():
 
             # The same tap again adds nothing.
             await ask("/push", own | {"with_rule": True})
+            await until(lambda: [state for state, _ in told.rows()] == ["sent", "sent"])
             _, page = await ask()
             assert len(page["rules"]) == len(page["channels"]) == 1
             assert [one["state"] for one in page["deliveries"]] == ["sent", "sent"]
