@@ -1,6 +1,5 @@
 """An operator has cameras look for a new release: the signed word over Mosquitto, who may, how often."""
 
-import asyncio
 import time
 
 import aiohttp
@@ -100,7 +99,7 @@ async def test_operators_alone_have_cameras_look_and_the_audit_log_says_so(compa
             assert await look(operator) == (200, {"asked": ["front"], "missed": []})
             assert company.asked == [("front", "boot-1")]
             assert await look(admin) == (200, {"asked": ["front", "back"], "missed": ["away"]})
-            await asyncio.sleep(0.3)
+            await part.accounts.audit.flush()
             entries = (await (await admin.get("/api/audit")).json())["entries"]
             noted = [(e["actor"], e["device"], e["detail"]) for e in entries if e["action"] == "look-asked"]
             assert noted == [(USER, "", "2 cameras: front, back"), ("operator", "front", "")]
