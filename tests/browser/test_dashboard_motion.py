@@ -63,7 +63,9 @@ async def opened(request):
         camera = Camera(part)
         await sign_in(page, part.url)
         await page.goto(f"{part.url}/#/motion/front")
-        await expect(page.get_by_label("Sensitivity", exact=True)).to_have_value("50")
+        sensitivity = page.get_by_label("Sensitivity", exact=True)
+        await expect(sensitivity).to_be_visible()  # 50 is also what stands there before the camera has answered
+        await expect(sensitivity).to_have_value("50")
         yield camera, page
 
 

@@ -169,7 +169,7 @@ async def test_an_administrator_removes_lost_ones_and_looks_at_them():
         await row.locator("summary").click()
         await row.get_by_role("button", name="Lost passkeys").click()
         await row.get_by_role("button", name="Press again to confirm").click()
-        await expect(row).not_to_contain_text("passkeys,")
+        await expect(row).not_to_contain_text("2 passkeys")
         await expect(row.get_by_role("button", name="Lost passkeys")).to_have_count(0)
         assert part.desk.passkeys(USER) == []
 

@@ -16,6 +16,8 @@ export class MasksPage {
   #device = "";
   /** Grows with each question about a camera: who finds another one here after waiting is not wanted any more. */
   #turn = 0;
+  /** The same of pictures, of which one may be asked for while another is on its way. */
+  #looks = 0;
   /** By camera: masks that were drawn, and not saved before another one was chosen. */
   #drafts = new Map();
   #kept = "[]";
@@ -53,6 +55,7 @@ export class MasksPage {
 
   close() {
     this.#turn++;
+    this.#looks++;
     this.board.letGo();
     URL.revokeObjectURL(this.#image);
   }
@@ -61,6 +64,7 @@ export class MasksPage {
   async #ask() {
     this.#keepDraft();
     const turn = ++this.#turn;
+    this.#looks++;
     const device = (this.#device = this.whom.input.value);
     this.editor.hidden = true;
     this.picture.hidden = true; // it is another camera's
@@ -104,11 +108,11 @@ export class MasksPage {
   }
 
   async #look() {
-    const turn = this.#turn;
+    const look = ++this.#looks;
     this.look.disabled = true;
     setText(this.taken, "Taking a picture …");
     const said = await commandDevice(this.#device, "snapshot", { expires_s: 30 });
-    if (turn !== this.#turn) return;
+    if (look !== this.#looks) return;
     this.look.disabled = false;
     if (!said.ok) return setText(this.taken, `No picture: ${said.problem ?? (said.message || said.code)}. Masks can be drawn all the same.`);
     const { jpeg, taken_at, width_px, height_px } = said.value;
@@ -170,7 +174,7 @@ export class MasksPage {
     }
     if (!said.ok) return said.problem ?? (said.message || said.code);
     this.#take(said.value, isSame(this.board.polygons) ? null : this.board.polygons); // somebody may have drawn on meanwhile
-    await this.#look();
+    this.#look(); // what is drawn next need not wait for the picture
     return null;
   }
 }
