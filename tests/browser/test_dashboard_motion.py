@@ -64,7 +64,7 @@ async def opened(request):
         await sign_in(page, part.url)
         await page.goto(f"{part.url}/#/motion/front")
         sensitivity = page.get_by_label("Sensitivity", exact=True)
-        await expect(sensitivity).to_be_visible()  # 50 is also what stands there before the camera has answered
+        await expect(sensitivity).to_be_visible()  # 50 also stands there before the camera answered
         await expect(sensitivity).to_have_value("50")
         yield camera, page
 
