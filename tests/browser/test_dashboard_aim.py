@@ -7,8 +7,8 @@ from fakes.ptz_head import ViscaCamera
 from fakes.ptz_view import ZOOM_MAX, View
 from parts.axe import faults
 from parts.chromium import screenshot
-from parts.dashboard import PATIENCE_MS, PHONE
-from parts.head_page import head_page, until
+from parts.dashboard import PATIENCE_MS, PHONE, until
+from parts.head_page import head_page
 from playwright.async_api import expect
 
 FOV_DEG = 60.0

@@ -1,6 +1,5 @@
 """One camera: what is the matter stays readable, the picture stays in sight, and it can be magnified."""
 
-import asyncio
 import re
 import time
 from contextlib import asynccontextmanager
@@ -9,7 +8,7 @@ import pytest
 from fakes.bus import state
 from fakes.device import FakeDevice
 from parts.chromium import screenshot, screenshots
-from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE, open_page, sign_in, until_phase
+from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE, open_page, sign_in, until, until_phase
 from parts.portal import USER
 from playwright.async_api import expect
 
@@ -53,9 +52,7 @@ async def test_why_a_camera_fails_stands_there_all_the_time():
         for _ in range(3):  # it is asked again and again, and the reason stays
             offers = len(device.offers)
             await page.get_by_role("button", name="Retry now").click()
-            async with asyncio.timeout(PATIENCE_MS / 1000):
-                while len(device.offers) == offers:
-                    await asyncio.sleep(0.02)
+            await until(lambda count=offers: len(device.offers) > count)
             await page.wait_for_timeout(100)
         counted = await seen.json_value()
         assert counted["with"] > 0
@@ -90,10 +87,10 @@ async def test_an_offline_camera_says_since_when():
 async def test_a_stall_leaves_the_last_picture_in_sight():
     async with camera() as (_, page, device):
         await until_phase(page, "playing")
+        device.mode = "silent"  # else it plays again before anybody has looked
         await device.hang_up()
         await expect(page.locator(".panel")).to_be_visible(timeout=PATIENCE_MS)
         await words_stand_below(page)
-        await device.say_bye("over")
         device.mode = "busy"
         await expect(page.get_by_text("8 viewers watch already.")).to_be_visible(timeout=PATIENCE_MS)
         await words_stand_below(page)

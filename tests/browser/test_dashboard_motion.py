@@ -1,13 +1,12 @@
 """The tuner of motion: what moves over the picture, zones by mouse, finger and keyboard; all at once."""
 
-import asyncio
 import time
 
 import pytest
 from fakes.bus import state
 from parts.axe import faults
 from parts.chromium import screenshots
-from parts.dashboard import PATIENCE_MS, PHONE, open_page, sign_in
+from parts.dashboard import PHONE, open_page, sign_in, until
 from playwright.async_api import expect
 
 from agent.model.command import COMMANDS, parse_arguments
@@ -191,12 +190,6 @@ MEANWHILE = """(act) => {
     whom.dispatchEvent(new Event("change", { bubbles: true }));
 }"""
 """A change, and at once another camera or none."""
-
-
-async def until(condition):
-    async with asyncio.timeout(PATIENCE_MS / 1000):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 async def test_what_was_changed_is_told_the_camera_of_which_it_was(opened):

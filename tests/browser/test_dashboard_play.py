@@ -8,7 +8,7 @@ import pytest
 from fakes.bus import state
 from fakes.device import HEIGHT_PX, WIDTH_PX, FakeDevice
 from parts.chromium import screenshot
-from parts.dashboard import PATIENCE_MS, open_page, sign_in, until_phase
+from parts.dashboard import PATIENCE_MS, open_page, passing, sign_in, until, until_phase
 from parts.portal import PASSWORD, USER, portal
 from playwright.async_api import expect
 
@@ -73,6 +73,7 @@ async def test_leaving_ends_the_session_and_leaves_a_picture_in_the_grid():
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("link", name="Front door").locator("img")).to_be_visible()
         assert await page.evaluate("() => document.activeElement.dataset.device") == "front"
+        await until(lambda: device.ended)
         assert len(device.ended) == 1
 
 
@@ -80,11 +81,11 @@ async def test_leaving_ends_the_session_and_leaves_a_picture_in_the_grid():
 async def test_a_lost_camera_comes_back_by_itself(how):
     async with dashboard() as (_, device, page):
         await open_and_play(page)
-        if how == "bye":
-            await device.say_bye("The camera restarts.")
-        else:
-            await device.hang_up()
-        await until_phase(page, "retrying")
+        async with passing(page, "pinhole.state.phase === 'retrying'"):
+            if how == "bye":
+                await device.say_bye("The camera restarts.")
+            else:
+                await device.hang_up()
         await until_phase(page, "playing")
         assert len(device.offers) >= 2
 
@@ -114,15 +115,12 @@ async def test_who_plays_on_over_a_restart_of_the_portal_is_shut_out_like_anybod
         store = part.accounts.store
         async with portal(port=part.port, gateway=part.gateway, bus=part.bus, store=store) as again:
             await expect(page.get_by_text("Reconnecting to the portal")).to_be_hidden(timeout=PATIENCE_MS)
-            async with asyncio.timeout(PATIENCE_MS / 1000):
-                while not len(part.gateway.sessions.table):
-                    await asyncio.sleep(0.1)
+            # The page has come back for it: until then it is kept for who was cut off.
+            await until(lambda: any(one.orphaned_until_s is None for one in part.gateway.sessions.table))
             assert device.ended == []
             again.desk.add_user("zoe", "admin", password=PASSWORD)
             again.desk.set_disabled(USER, disabled=True)
-            async with asyncio.timeout(PATIENCE_MS / 1000):
-                while not device.ended:
-                    await asyncio.sleep(0.1)
+            await until(lambda: device.ended)
 
 
 async def frames_decoded(page):
@@ -176,12 +174,11 @@ async def test_a_camera_that_does_not_answer_is_tried_again():
         device.mode = "silent"
         await page.get_by_role("link", name="Front door").click()
         await until_phase(page, "asking")
-        for _ in range(100):
-            if device.offers:
-                break
-            await asyncio.sleep(0.05)
-        session = next(iter(part.gateway.sessions.table))
-        session.answer_by_s = 0.0
-        await expect(page.get_by_role("heading", name="The camera did not answer")).to_be_visible()
+        await until(lambda: device.offers)
+        [session] = part.gateway.sessions.table
+        async with passing(
+            page, "document.querySelector('.panel h2')?.textContent === 'The camera did not answer'"
+        ):
+            session.answer_by_s = 0.0
         device.mode = "answer"
         await until_phase(page, "playing")

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from fakes.ptz_head import PelcoHead
 from parts.axe import faults
 from parts.chromium import screenshot
-from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE
-from parts.head_page import head_page, until
+from parts.dashboard import DESKTOP, PATIENCE_MS, PHONE, until
+from parts.head_page import head_page
 from parts.portal import PASSWORD
 from playwright.async_api import expect
 
@@ -56,7 +56,8 @@ async def test_press_hold_and_release_move_the_head_and_stop_it(tmp_path):
             await until(lambda n=number, s=sign: head.velocity[n] * s > 0, f"{key} moves nothing")
             began_s = time.monotonic()
             await until(lambda b=began_s: time.monotonic() > b + 0.8, "")  # twice the dead man's patience
-            assert head.is_moving, "it is held"
+            # On a busy machine the dead man may have stopped it for a moment.
+            await until(lambda n=number, s=sign: head.velocity[n] * s > 0, f"{key} is held, and it stands")
             await page.keyboard.up(key)
             await until(lambda: not head.is_moving, f"it runs on after {key}")
 
@@ -206,13 +207,13 @@ async def test_presets_and_a_click_that_centres(tmp_path):
         await menu.get_by_role("button", name="Keep this view").click()
         await expect(menu.get_by_text("Gate is kept")).to_be_visible()
         await expect(menu.get_by_role("button", name="Gate", exact=False).first).to_be_visible()
-        assert 1 in head.presets
+        await until(lambda: 1 in head.presets, "the head was not told to keep it")
         picture = menu.get_by_role("img", name="View of Gate")
         await expect(picture).to_be_visible(timeout=PATIENCE_MS)
         await until(
             lambda: len(list(stack.folder.glob("**/presets/1-0.jpg"))) == 1, "it is not on the device"
         )
-        assert await picture.evaluate("(image) => image.naturalWidth") == 160
+        assert await picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 160
         await screenshot(page, "ptz-presets-1440")
         assert await faults(page) == []
         await page.set_viewport_size(PHONE)
@@ -241,9 +242,13 @@ async def test_presets_and_a_click_that_centres(tmp_path):
         await expect(point).to_have_attribute("aria-pressed", "true")
         before = head.position[0]
         await page.mouse.click(DESKTOP["width"] * 0.75, DESKTOP["height"] / 2)
-        await until(lambda: head.position[0] > before + 3, "it does not turn to what was clicked")
-        await page.wait_for_timeout(1500)
-        assert abs(head.position[0] - before - A_QUARTER_DEG) < 0.05 * FOV_DEG, "a twentieth of the picture"
+
+        def is_there():
+            return abs(head.position[0] - before - A_QUARTER_DEG) < FOV_DEG / 20
+
+        await until(is_there, "it does not turn to what was clicked")
+        await until(lambda: not head.is_moving, "it goes on")
+        assert is_there(), head.position
         click, box = await page.evaluate(AIMS)
         assert click == {"x": 0.25, "y": 0, "width": 1}
         assert box == {"x": 0.25, "y": 0.140625, "width": 0.5}

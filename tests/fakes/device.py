@@ -54,7 +54,10 @@ class StampedTrack(VideoStreamTrack):
 
 
 class FakeDevice:
-    """Answers each offer; `mode` is what it does instead: "silent" ignores offers, "busy" rejects them."""
+    """Answers each offer; `mode` is what it does instead: "silent" ignores offers, "busy" rejects them.
+
+    It knows no ICE restart, for which a viewer asks whom a busy machine held up: the stream goes on without.
+    """
 
     def __init__(self, gateway, device):
         self._gateway = gateway
@@ -79,7 +82,7 @@ class FakeDevice:
                 if self.mode == "busy":
                     reject = Reject(0, "busy", "8 viewers watch already.", retry_after_s=30)
                     self._gateway.on_signal(self._device, session, reject)
-                elif self.mode == "answer":
+                elif self.mode == "answer" and not message.restart:
                     self._spawn(self._answer(session, message))
             case Candidate() if message.candidate and session in self._peers:
                 self._spawn(self._add_candidate(self._peers[session], message.candidate))

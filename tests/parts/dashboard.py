@@ -1,5 +1,7 @@
 """A page of the dashboard in Chromium, signed in to a portal of its own."""
 
+import asyncio
+import time
 from contextlib import asynccontextmanager
 
 from parts.chromium import NO_PREVIEWS, chromium
@@ -9,6 +11,7 @@ from playwright.async_api import expect
 PATIENCE_MS = 30_000
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+AGAIN = "Press again to confirm"
 
 
 @asynccontextmanager
@@ -43,6 +46,45 @@ async def choose(page, name):
     """What the grid's menu offers."""
     await page.get_by_role("button", name="Menu", exact=True).click()
     await page.get_by_role("button", name=name).click()
+
+
+async def confirm(row, name):
+    """Press a button that asks to be pressed again, both at once: after some seconds it asks anew."""
+    button = row.get_by_role("button", name=name).or_(row.get_by_role("button", name=AGAIN))
+    words = await button.evaluate(
+        """(button, again) => {
+          if (button.textContent !== again) button.click();
+          const words = button.textContent;
+          button.click();
+          return words;
+        }""",
+        AGAIN,
+    )
+    assert words == AGAIN
+
+
+@asynccontextmanager
+async def passing(page, condition):
+    """After what the block does this JavaScript is true at some time, maybe too shortly for who asks."""
+    seen = await page.evaluate_handle(
+        f"""() => {{
+          const seen = {{ once: false }};
+          const look = () => {{ seen.once ||= Boolean({condition}); }};
+          const all = {{ attributes: true, characterData: true, childList: true, subtree: true }};
+          new MutationObserver(look).observe(document.body, all);
+          return seen;
+        }}"""
+    )
+    yield
+    await page.wait_for_function("(seen) => seen.once", arg=seen)
+
+
+async def until(condition, why="what is waited for does not come"):
+    """Wait for something that the page has others do."""
+    ends_s = time.monotonic() + PATIENCE_MS / 1000
+    while not condition():
+        assert time.monotonic() < ends_s, why
+        await asyncio.sleep(0.02)
 
 
 async def until_phase(page, phase):

@@ -1,7 +1,5 @@
 """The page of a camera whose head is on a pseudo terminal: a real agent, portal and broker, and Chromium."""
 
-import asyncio
-import time
 from contextlib import asynccontextmanager
 
 from parts.chromium import NO_PREVIEWS, chromium
@@ -9,16 +7,6 @@ from parts.dashboard import DESKTOP, PATIENCE_MS, enter_password, until_phase
 from parts.mosquitto import mosquitto
 from parts.stack import running_stack
 from parts.wired_head import WiredHead
-
-PATIENCE_S = PATIENCE_MS / 1000
-
-
-async def until(condition, why):
-    """Wait for something of the head's."""
-    ends_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < ends_s, why
-        await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
