@@ -7,7 +7,17 @@ from dataclasses import asdict
 import pytest
 from fakes.bus import state
 from parts.chromium import chromium, screenshot, screenshots
-from parts.dashboard import DESKTOP, PHONE, choose, enter_password, open_page, sign_in, until_phase
+from parts.dashboard import (
+    DESKTOP,
+    PHONE,
+    choose,
+    confirm,
+    enter_password,
+    open_page,
+    sign_in,
+    until,
+    until_phase,
+)
 from parts.portal import PASSWORD, USER, portal
 from playwright.async_api import expect
 from sqlalchemy import delete, update
@@ -90,6 +100,7 @@ async def test_every_page_about_accounts_fits_and_works(context, name):
         await fits(page)
         await screenshot(page, f"links-{name}")
 
+        await part.accounts.audit.flush()  # it is written in the background, and the page asks once
         await page.get_by_role("link", name="Audit log").click()
         await expect(page.get_by_role("cell", name="shared a camera")).to_be_visible()
         await expect(page.get_by_role("cell", name="the plumber")).to_be_visible()
@@ -130,7 +141,7 @@ async def test_a_camera_is_let_in_by_its_code_and_shut_out(context, name, tmp_pa
         await row.get_by_role("button", name="Shut out").click()
         [known] = await part.accounts.store.run(list_devices)
         assert known.revoked_at is None, "one slip of the finger shuts nobody out"
-        await row.get_by_role("button", name="Press again to confirm").click()
+        await confirm(row, "Shut out")
         await expect(row).to_contain_text("shut out")
         [known] = await part.accounts.store.run(list_devices)
         assert known.revoked_at
@@ -157,6 +168,7 @@ async def test_the_audit_log_has_dates_filters_and_a_file():
         ):
             part.accounts.audit.add(actor, action, device=device, address="192.0.2.7")
         await sign_in(page, part.url)
+        await part.accounts.audit.flush()  # it is written in the background, and the page asks once
         await go(page, part, "audit", "Audit log")
         what = page.locator(".audit tbody tr:not(.day) td:nth-child(3)")
         await expect(what).to_have_count(5)
@@ -224,8 +236,8 @@ async def test_what_opens_says_so():
         )
         closed = await row.evaluate(f"(row) => ({shown})(row).transform")
         await row.click()
-        await page.wait_for_timeout(200)
-        assert await row.evaluate(f"(row) => ({shown})(row).transform") != closed
+        turned = f"([row, closed]) => ({shown})(row).transform !== closed"
+        await page.wait_for_function(turned, arg=[await row.element_handle(), closed])
 
 
 async def test_the_first_start_link_chooses_a_password_and_works_once():
@@ -338,19 +350,20 @@ async def test_cookies_policy_and_headers_hold_in_a_real_browser():
             assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/")
         assert await page.evaluate("() => document.cookie") == ""
         await page.evaluate(
-            """() => {
+            """async () => {
               const script = document.createElement("script");
               script.textContent = "window.inlined = true";
               document.body.append(script);
               const image = document.createElement("img");
               image.setAttribute("onerror", "window.inlined = true");
+              const failed = new Promise((resolve) => image.addEventListener("error", resolve));
               image.src = "data:,";
               document.body.append(image);
+              await failed;
             }"""
         )
-        await page.wait_for_timeout(200)
         assert await page.evaluate("() => window.inlined") is None
-        assert any("Content Security Policy" in text for text in refusals)
+        await until(lambda: any("Content Security Policy" in text for text in refusals))
         assert (
             await page.evaluate("() => fetch('https://example.org/').then(() => 'sent', () => 'refused')")
             == "refused"

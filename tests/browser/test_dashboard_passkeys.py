@@ -3,7 +3,7 @@
 import pytest
 from parts.axe import faults
 from parts.chromium import screenshot, screenshots
-from parts.dashboard import DESKTOP, PHONE, choose, enter_password, open_page, sign_in
+from parts.dashboard import DESKTOP, PHONE, choose, confirm, enter_password, open_page, sign_in
 from parts.passkeys import open_page_with_passkeys
 from parts.portal import PASSWORD, USER
 from playwright.async_api import expect
@@ -71,7 +71,7 @@ async def test_a_passkey_is_made_signs_in_and_is_removed(context):
         await expect(box(page).get_by_role("listitem")).to_contain_text("last used")
         await box(page).get_by_role("button", name="Remove passkey My phone").click()
         assert len(part.desk.passkeys(USER)) == 1, "one slip of the finger removes nothing"
-        await box(page).get_by_role("button", name="Remove passkey My phone").click()
+        await confirm(box(page), "Remove passkey My phone")
         await expect(box(page).get_by_role("listitem")).to_have_count(0)
         assert part.desk.passkeys(USER) == []
         await page.goto(f"{part.url}/#/")
@@ -167,8 +167,7 @@ async def test_an_administrator_removes_lost_ones_and_looks_at_them():
         row = page.get_by_role("listitem").filter(has_text=USER)
         await expect(row).to_contain_text("password, 2 passkeys")
         await row.locator("summary").click()
-        await row.get_by_role("button", name="Lost passkeys").click()
-        await row.get_by_role("button", name="Press again to confirm").click()
+        await confirm(row, "Lost passkeys")
         await expect(row).not_to_contain_text("2 passkeys")
         await expect(row.get_by_role("button", name="Lost passkeys")).to_have_count(0)
         assert part.desk.passkeys(USER) == []

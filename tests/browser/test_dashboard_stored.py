@@ -94,9 +94,9 @@ async def test_what_is_in_the_store_is_shown_and_saved_though_the_camera_is_gone
         assert download.suggested_filename == f"front-{began:%Y-%m-%d-%H%M%S}-000000002-main.mp4"
         await download.save_as(saved)
         assert saved.read_bytes() == b"\2" * SIZE
+        await part.accounts.audit.flush()  # it is written in the background
         entries = (await page.evaluate("fetch('api/audit').then((answer) => answer.json())"))["entries"]
         assert [entry["device"] for entry in entries if entry["action"] == "recording-saved"] == ["front"]
-        del part
 
 
 async def test_on_a_phone(settings):
