@@ -18,9 +18,12 @@ from agent.portal import events
 AGO_S = 86_400.0
 
 
-def happen(part, device, number, kind, severity, message, *, ago_s=AGO_S, said_ago_s=0.0, **more):
+def happen(
+    part, device, number, kind, severity, message, *, ago_s=AGO_S, said_ago_s=0.0, lasted_s=None, **more
+):
     """Put one event into the portal's store."""
     now = time.time()
+    more |= {"until": now - ago_s + lasted_s} if lasted_s else {}
     event = Event(f"b-{number}", kind, severity, "camera", now - ago_s, message, "running", **more)
     kept = events.kept_of(device, event, now - said_ago_s, now)
     part.accounts.store.run_here(lambda db: events.add(db, [kept]))
@@ -74,9 +77,8 @@ async def test_the_page_of_events_tells_what_happened_where_and_when():
 async def test_a_message_that_repeats_its_title_is_left_out():
     async with open_page() as (part, page):
         part.gateway.on_state("front", state(name="Front door"))
-        over = time.time() - AGO_S + 1.5
-        happen(part, "front", 1, "motion", "info", "Motion", until=over)
-        happen(part, "front", 2, "motion", "info", "Person", ago_s=AGO_S + 60, until=over - 60)
+        happen(part, "front", 1, "motion", "info", "Motion", lasted_s=1.5)
+        happen(part, "front", 2, "motion", "info", "Person", ago_s=AGO_S + 60, lasted_s=1.5)
         happen(part, "front", 3, "motion", "info", "Motion", ago_s=AGO_S + 120, details={"zone": 4})
         await sign_in(page, part.url)
         await page.goto(f"{part.url}/#/events")
@@ -132,8 +134,8 @@ async def test_what_the_network_saw_is_text_however_long_and_odd():
             section = {"state": "moving", "since": 1.0, "labels": labels, "zones": zones}
             part.gateway.on_sections(name, SectionsMessage("boot-1", 1, {"motion": section}))
             words = f"{', '.join(labels).capitalize()} in {', '.join(zones)}"
-            happen(part, name, number, "motion", "info", words, ago_s=60, until=time.time() - 50)
-            happen(part, "front", 10 + number, "motion", "info", words, ago_s=90, until=time.time() - 80)
+            happen(part, name, number, "motion", "info", words, ago_s=60, lasted_s=10)
+            happen(part, "front", 10 + number, "motion", "info", words, ago_s=90, lasted_s=10)
         await sign_in(page, part.url)
         cards = page.locator(".card")
         await expect(cards.filter(has_text="Camera many")).to_contain_text(

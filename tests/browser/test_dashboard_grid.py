@@ -39,14 +39,10 @@ async def test_twenty_cameras_on_a_phone_are_a_list_with_problems_first():
         await sign_in(page, part.url)
         twenty(part.gateway)
         await expect(page.get_by_role("link")).to_have_count(20)
-        assert (await names(page))[:6] == [
-            "Camera 4",
-            "Camera 9",
-            "Camera 13",
-            "Camera 20",
-            "Camera 1",
-            "Camera 2",
-        ]
+        headings = page.get_by_role("list", name="Cameras").get_by_role("heading")
+        # What is the matter with the last one comes after it.
+        for place, number in enumerate((4, 9, 13, 20, 1, 2)):
+            await expect(headings.nth(place)).to_have_text(f"Camera {number}")
         assert await page.evaluate("() => document.documentElement.scrollHeight") < 2_000
         assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
         await expect(page.get_by_role("link", name="Camera 4")).to_contain_text("Check its cable.")

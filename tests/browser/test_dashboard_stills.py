@@ -69,6 +69,7 @@ async def test_an_event_shows_the_cameras_picture_of_it():
         picture = page.get_by_alt_text("The camera's picture then")
         await expect(picture).to_have_count(1)
         assert await picture.evaluate(WIDTH) == 320
-        assert front.asked == ["thumbnail"]
+        # Who looked at all cameras for a moment before has perhaps had a still made.
+        assert [name for name in front.asked if name != "snapshot"] == ["thumbnail"]
         await screenshots(page, "event-pictures")
         assert await faults(page) == []
