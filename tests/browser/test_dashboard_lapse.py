@@ -49,6 +49,7 @@ async def test_a_days_film_is_made_by_keyboard_seen_and_saved(tmp_path):
             await page.goto(f"{stack.url}/#/lapse/cam")
             await enter_password(page)
             day = page.get_by_label("Day")
+            await expect(day).to_be_visible()
             today = datetime.now().strftime("%Y-%m-%d")  # noqa: DTZ005
             await expect(day).to_have_value(re.compile(f"{opened}|{today}"))
             await day.fill(datetime.fromtimestamp(begun).strftime("%Y-%m-%d"))  # noqa: DTZ006  # the browser's
