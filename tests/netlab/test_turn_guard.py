@@ -9,6 +9,7 @@ import pytest
 from netlab.link import TESTS
 from netlab.namespaces import LabError, namespaces
 from netlab.relays import PUBLIC
+from netlab.servers import START_TIMEOUT_S
 from parts.coturn import PROGRAM
 from parts.need import need
 from parts.role import render
@@ -42,7 +43,7 @@ def secret(lab):
         "log-file=stdout\nsimple-log\nverbose\n"
     )
     turn = lab.start("server", "coturn", [str(PROGRAM), "-c", str(file)])
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + START_TIMEOUT_S
     while "Total General servers" not in turn.log():
         if turn.popen.poll() is not None or time.monotonic() > deadline_s:
             raise LabError(turn.log())
