@@ -67,8 +67,7 @@ async def test_what_differs_is_seen_before_it_is_tried_and_what_became_of_it_aft
         await page.get_by_label("New: camera.fps").fill("15")
         changes = page.get_by_role("list", name="What changes")
         await expect(changes).to_have_text("Door: camera.fps 20 15")
-        await page.get_by_label("For", exact=True).select_option("group outside")
-        await page.get_by_label("New: camera.fps").fill("15")
+        await page.get_by_label("For", exact=True).select_option("group outside")  # what was typed is kept
         await expect(changes.get_by_role("listitem")).to_have_text(
             ["Door: camera.fps 20 15", "Yard: camera.fps 10 15"]
         )
