@@ -234,6 +234,7 @@ async def test_who_may_look_back_lists_and_saves_what_is_stored(server, settings
             await asyncio.to_thread(urlopen, link)
         server.offset_s = 0
 
+        await part.accounts.audit.flush()
         entries = (await (await admin.get(f"{part.url}/api/audit")).json())["entries"]
         saved = [entry for entry in entries if entry["action"] == "recording-saved"]
         assert [(one["actor"], one["device"], one["detail"]) for one in saved] == [
