@@ -23,6 +23,12 @@ def client():
     return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))  # cookies of an IP address
 
 
+async def until(condition):
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 async def login(http, part, password=PASSWORD, user=USER, **kwargs):
     return await http.post(f"{part.url}/api/login", json={"user": user, "password": password}, **kwargs)
 
@@ -113,7 +119,7 @@ async def test_who_is_shut_out_while_a_dashboard_opens_is_not_let_in(monkeypatch
             await asyncio.sleep(0.1)
             monkeypatch.setattr(part.gateway, "join", join_late)
             socket = await http.ws_connect(f"{part.url}/api/ws")
-            while (message := await socket.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
+            while (message := await socket.receive(timeout=30)).type is aiohttp.WSMsgType.TEXT:
                 pass
             assert message.type is aiohttp.WSMsgType.CLOSE
             assert message.data == 1008
@@ -126,22 +132,25 @@ async def test_what_changed_while_nobody_was_here_counts_for_who_comes(monkeypat
     async with portal() as part, client() as http:
         part.desk.add_user("bob", "viewer", password=PASSWORD)
         await login(http, part, user="bob")
-        asked = []
-        revision = part.accounts.revision
+        asked, looks = [], []
+        revision, tick = part.accounts.revision, part.gateway.tick
 
         async def count():
             asked.append(1)
             return await revision()
 
         monkeypatch.setattr(part.accounts, "revision", count)
-        await asyncio.sleep(0.1)
+        monkeypatch.setattr(part.gateway, "tick", lambda: looks.append(tick()))
+        await until(lambda: len(looks) > 5)
         assert not asked
         async with http.ws_connect(f"{part.url}/api/ws") as socket:
-            await socket.receive(timeout=5)
-            await asyncio.sleep(0.2)
-            assert 0 < len(asked) < 10, "once, and again for what is written meanwhile"
+            await socket.receive(timeout=10)
+            await until(lambda: asked)
+            so_far = len(looks)
+            await until(lambda: len(looks) > so_far + 20)
+            assert len(asked) < 10, "once, and again for what is written meanwhile"
             part.desk.set_disabled("bob", disabled=True)
-            while (message := await socket.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
+            while (message := await socket.receive(timeout=30)).type is aiohttp.WSMsgType.TEXT:
                 pass
             assert message.data == 1008
 
@@ -267,10 +276,7 @@ async def test_signaling_over_the_websocket():
             assert (await socket.receive_json(timeout=10))["code"] == "unknown-type"
             assert [type(m).__name__ for _, _, m in part.bus.sent] == ["Offer", "Candidate"]
             await socket.send_json({"type": "bye", "session": OFFER["session"]})
-        for _ in range(100):
-            if len(part.bus.sent) == 3:
-                break
-            await asyncio.sleep(0.05)
+        await until(lambda: len(part.bus.sent) == 3)
         assert type(part.bus.sent[-1][2]).__name__ == "Bye"
 
 
