@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import ssl
+import time
 import zlib
 from collections import Counter
 
@@ -143,12 +144,14 @@ async def test_a_compressed_body_is_refused_before_it_is_unpacked():
 async def test_what_is_no_http_is_logged_in_one_line_a_second(caplog):
     caplog.set_level(logging.INFO)
     async with portal() as part:
+        began_s = time.monotonic()
         flood = await silent(part, 40, b"GET / HTTP/1.1\r\nBad Header\x00: x\r\n\r\n")
         answers = await asyncio.gather(*(reader.readline() for reader, _ in flood))
         assert all(b"400" in answer for answer in answers)
+        ended_s = time.monotonic()
         await close(flood)
     lines = [record for record in caplog.records if record.name in ("agent.portal.http", "aiohttp.server")]
-    assert 1 <= len(lines) <= 5
+    assert 1 <= len(lines) <= min(5 + ended_s - began_s, 20)
     assert not any(record.exc_info for record in lines)
 
 
