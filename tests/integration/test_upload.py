@@ -183,10 +183,10 @@ async def test_a_link_that_breaks_costs_a_part_and_no_more(store, camera):
 
 async def test_a_start_of_the_agent_goes_on_where_the_one_before_was_killed(store, camera):
     file = camera.add(3 * PART_BYTES, 1)
-    store.link.rate_bps = 100e6
+    store.link.held_at = 1.5 * PART_BYTES
     async with camera.start(store):
-        await until(lambda: store.link.arrived_bytes > 1.5 * PART_BYTES)
-    store.link.rate_bps = None
+        await until(lambda: store.link.arrived_bytes >= store.link.held_at)
+    store.link.held_at = math.inf
     assert list(store.parts(key_of(file))) == [1]
     async with camera.start(store):
         await until(lambda: camera.section.state == "idle")
@@ -242,11 +242,11 @@ async def test_a_link_in_a_files_place_is_not_followed(store, camera, tmp_path):
 
 async def test_an_upload_that_the_store_forgot_is_begun_anew(store, camera):
     file = camera.add(3 * PART_BYTES, 1)
-    store.link.rate_bps = 200e6
+    store.link.held_at = 1.5 * PART_BYTES
     async with camera.start(store):
         await until(lambda: store.parts(key_of(file)))
         store.forget(key_of(file))
-        store.link.rate_bps = None
+        store.link.held_at = math.inf
         await until(lambda: camera.section.state == "idle")
     assert store.objects() == {key_of(file): file.read_bytes()}
 

@@ -28,6 +28,8 @@ class Link:
         self.rate_bps: float | None = None
         self.cut_at = float("inf")
         """Every connection ends once so much has arrived."""
+        self.held_at = float("inf")
+        """Nothing more is carried once so much has arrived."""
         self._target: tuple[str, int] = ("127.0.0.1", port)
         self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -38,6 +40,7 @@ class Link:
         with contextlib.suppress(OSError):  # closed already
             self._listener.shutdown(socket.SHUT_RDWR)  # else whoever waits in `accept` takes one more
         self._listener.close()
+        self.held_at = float("inf")
         self._cut()
 
     def _accept(self) -> None:
@@ -65,6 +68,8 @@ class Link:
             time.sleep(len(data) * 8 / self.rate_bps)
         if self.arrived_bytes >= self.cut_at:
             self._cut()
+        while self.arrived_bytes >= self.held_at:
+            time.sleep(0.01)
 
     def _cut(self) -> None:
         for one in tuple(self._sockets):
