@@ -168,6 +168,8 @@ async def test_a_text_of_the_portals_reaches_the_camera_over_its_modems_port_and
     async with asyncio.timeout(60):
         while not (sim.messages.sent and sim.has_data(asyncio.get_running_loop().time())):
             await asyncio.sleep(0.1)
+        while sim.messages.kept or not lifeline.heard.refused.get("replayed"):  # read after the answer went
+            await asyncio.sleep(0.1)
     assert sim.messages.sent == [("+4915140075573", f"front {nonce} connects by iot.example")]
     assert (sim.apn, sim.messages.kept) == ("iot.example", {})
     assert (lifeline.heard.done, lifeline.heard.refused) == (1, {"forged": 1, "replayed": 1})
