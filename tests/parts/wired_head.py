@@ -15,6 +15,8 @@ class WiredHead:
     def __init__(self, head, link):
         self.terminal, self.head = Terminal(link), head
         self._ends, self._plugging = threading.Event(), threading.Lock()
+        self._silent = 0
+        """So many looks since it heard something."""
         self._thread = threading.Thread(target=self._serve)
 
     def __enter__(self):
@@ -36,10 +38,11 @@ class WiredHead:
             self.terminal.unplug()
 
     def replug(self):
-        """As another port under the same name."""
+        """As another port under the same name; how many frames came by the old one."""
         with self._plugging:
             self.terminal.unplug()
             self.terminal.plug()
+            return len(self.frames)
 
     def until(self, condition, why):
         ends_s = time.monotonic() + PATIENCE_S
@@ -53,6 +56,12 @@ class WiredHead:
     def until_still(self):
         self.until(lambda: not self.head.is_moving, "it runs on")
 
+    def until_heard(self):
+        """All that was written, by whoever writes no more."""
+        with self._plugging:
+            self._silent = 0
+        self.until(lambda: self._silent >= 3, "it is written to, still")
+
     def _serve(self):
         while not self._ends.is_set():
             with self._plugging:
@@ -63,5 +72,7 @@ class WiredHead:
     def _listen(self):
         select.select([self.terminal.device], [], [], 0.005)
         now_s = time.monotonic()
-        if said := self.head.feed(self.terminal.heard(), now_s) + self.head.due(now_s):
+        heard = self.terminal.heard()
+        if said := self.head.feed(heard, now_s) + self.head.due(now_s):
             self.terminal.say(said)
+        self._silent = 0 if heard else self._silent + 1
