@@ -86,7 +86,8 @@ def test_recorded_listed_locked_and_there_after_a_kill(stack):
     assert locked["locked_bytes"] > 0
     span = until(lambda: has_ended_for_good(stack, 10))
     until(lambda: ask(stack, "record", "seconds=600").get("ok"))
-    until(lambda: len(listed(stack).get("spans", ())) == 2)
+    for stream in ("main", "preview"):  # each has a file of its own, which the kill may find begun or not
+        until(lambda stream=stream: len(listed(stack, stream).get("spans", ())) == 2)
     stack.restart_agent()
     again = until(lambda: listed(stack))
     assert again["spans"][0]["start"] == span["start"]
