@@ -118,6 +118,11 @@ class KeyframeViewer(Viewer):
         async for frame in self.peer.frames():
             self.keyframes += frame.key_frame
 
+    @property
+    def may_ask(self):
+        """Its channel opens after the first picture, or before it."""
+        return self.peer._channel.readyState == "open"
+
     async def ask_for_keyframe(self):
         self.peer._channel.send('{"type": "keyframe"}')
 
@@ -151,8 +156,10 @@ async def test_an_older_agent_serves_under_this_portal():
 
             async with watching(one) as viewer:
                 await seen.until(lambda it: it.device["viewers"] == 1, "it says that somebody watches")
-                assert seen.device["camera"] == "live"
+                await seen.until(lambda it: it.device["camera"] == "live", "and that its camera runs")
+                await seen.until(lambda it: it.device["streams"], "and what it sends")
                 assert [stream["width_px"] for stream in seen.device["streams"]] == [320]
+                await seen.until(lambda _: viewer.may_ask, "its channel is open")
                 before = viewer.keyframes
                 await viewer.ask_for_keyframe()
                 await seen.until(lambda _: viewer.keyframes > before, "a keyframe comes when it is asked for")
