@@ -20,6 +20,7 @@ from agent.model.ids import is_id
 WAIT_S = 10.0
 OWN_WRITE = ("state", "health", "event/camera-failed", "signal/s1/out")
 OWN_READ = ("signal/s1/in",)
+FENCE = b"fence "
 
 
 @pytest.fixture(scope="module", params=["2.0", "2.1"])
@@ -34,7 +35,8 @@ class Peer:
     """A client with somebody's certificate."""
 
     def __init__(self, one, name, client_id="x", *, will=None):
-        self.heard = []
+        self.heard, self._fences, self._confirmed, self.ends = [], set(), set(), []
+        self._one, self._name = one, name
         self.client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5)
         if name == "portal":
             folder, port = one.folder / "broker", one.portal_port
@@ -46,11 +48,22 @@ class Peer:
             self.client.will_set(will, b"gone", qos=1, retain=True)
         self.up = False
         self.client.on_connect = lambda *_: setattr(self, "up", True)
-        self.client.on_disconnect = lambda *_: setattr(self, "up", False)
-        self.client.on_message = lambda _c, _u, m: self.heard.append((m.topic, m.payload))
+        self.client.on_disconnect = self._on_disconnect
+        self.client.on_subscribe = lambda _c, _u, number, *_: self._confirmed.add(number)
+        self.client.on_message = self._on_message
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         wait(lambda: self.up)
+
+    def _on_disconnect(self, *_):
+        self.up = False
+        self.ends.append("lost")
+
+    def _on_message(self, _client, _data, message):
+        if message.payload.startswith(FENCE):
+            self._fences.add(message.payload)
+        else:
+            self.heard.append((message.topic, message.payload))
 
     def publish(self, topic, payload=b"x", retain=False):
         sent = self.client.publish(topic, payload, qos=1, retain=retain)
@@ -60,8 +73,14 @@ class Peer:
         self.client.subscribe(topic, qos=1)
 
     def settle(self):
-        """Until all that was said before has arrived."""
-        time.sleep(0.5)
+        """Until all that was said before has arrived: what the portal says now comes after it."""
+        topic = f"pinhole/v1/{self._name}/signal/fence/{'out' if self._name == 'portal' else 'in'}"
+        _, number = self.client.subscribe(topic, qos=1)
+        wait(lambda: number in self._confirmed)
+        portal, fence = Peer(self._one, "portal", "fence"), FENCE + b"%d" % time.monotonic_ns()
+        portal.publish(topic, fence)
+        wait(lambda: fence in self._fences)
+        portal.close()
 
     def cut(self):
         """Vanish, so that the will is said."""
@@ -100,10 +119,12 @@ def test_a_camera_writes_its_own_topics_and_nothing_else(shared):
     reader = Peer(shared, "other")
     reader.subscribe("#")
     portal.settle()
+    reader.settle()
     for topic in every_topic():
         if not topic.startswith("$share"):
             camera.publish(topic, topic.encode())
     portal.settle()
+    reader.settle()
     said = {topic.encode() for topic in every_topic()}
     assert {topic for topic, payload in portal.heard if payload in said} == own
     assert [one for one in reader.heard if one[1] in said] == [], "another camera hears nothing of it"
@@ -141,6 +162,7 @@ def test_a_camera_leaves_nothing_behind_where_it_may_not_write(shared):
     portal.subscribe("pinhole/v1/+/state")
     other = Peer(shared, "other")
     other.subscribe("pinhole/v1/keys/+")
+    portal.settle()
     other.settle()
     assert [one for one in portal.heard if "/other/" in one[0]] == []
     assert [one for one in other.heard if one[0].endswith("/evil")] == []
@@ -153,7 +175,7 @@ def test_a_camera_pushes_no_other_camera_out(shared):
     for client_id in ("other", "pinhole-other", "p1"):
         Peer(shared, "mine", client_id).close()
     other.settle()
-    assert other.up, "a camera's client id is its certificate's name, whatever it says"
+    assert other.ends == [], "a camera's client id is its certificate's name, whatever it says"
     other.close()
 
 
