@@ -84,10 +84,11 @@ async def test_who_owns_the_camera_watches_at_once_whatever_a_link_asked_for(sta
                 code, seen, said = await asyncio.to_thread(stack.watch, "--seconds", "2")
                 assert code == 0, said
                 assert seen["frames"] > 0
-                [end] = guest.ends()
-                assert "somebody who may do more" in end["reason"]
-                # What never connects is given up, whoever holds it.
+                # One was given up for it. What never connects is given up, too, whoever holds it: on a busy
+                # machine perhaps by now.
                 await guest.until(lambda: len(guest.ends()) == PLACES, CONNECT_S + 15)
+                reasons = [end["reason"] for end in guest.ends()]
+                assert ["somebody who may do more" in reason for reason in reasons].count(True) == 1
             finally:
                 listening.cancel()
                 await peer.close()
