@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -102,8 +102,11 @@ def recorded_s(stack):
 
 def is_stuck(process):
     """Whether one of its threads can not even be killed now."""
-    tasks = Path(f"/proc/{process.pid}/task").iterdir()
-    return any((task / "stat").read_text().rpartition(")")[2].split()[0] == "D" for task in tasks)
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        with suppress(OSError):  # a thread may end while we look
+            if (task / "stat").read_text().rpartition(")")[2].split()[0] == "D":
+                return True
+    return False
 
 
 @pytest.mark.timeout(600)
