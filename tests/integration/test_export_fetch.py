@@ -32,8 +32,8 @@ def test_a_recording_is_exported_fetched_and_verified():
                 )
 
             def recorded_s():
-                told = json.loads(pinhole("do", "cam", "recordings", "--json", *who).stdout)
-                spans = told["value"]["spans"] if told["ok"] else []
+                told = json.loads(pinhole("do", "cam", "recordings", "--json", *who).stdout or "{}")
+                spans = told["value"]["spans"] if told.get("ok") else []
                 return sum(span["end"] - span["start"] for span in spans)
 
             deadline_s = time.monotonic() + PATIENCE_S
