@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from agent.rtc.relay import RelayTransport
 from agent.rtc.servers import parse_ice_servers
 
 NO_HOST = 'exclude_interfaces = ["*"]\nconnect_timeout_s = 5'
+LATE_MS = 1000
+"""A busy machine may be so late; to wait for a server that is away would take ten times that."""
 BLACK_HOLE = "turn:192.0.2.254:3478?transport=udp"  # TEST-NET-1: nobody answers
 
 
@@ -208,7 +211,10 @@ def test_a_turn_server_that_is_away_costs_a_direct_viewer_nothing(broker, tmp_pa
                 assert code == 0, said
                 assert seen["path"] == "host"
                 yield seen["first_frame_ms"]
+            assert (
+                re.findall(r"viewer connected|no answer within", stack.log("agent"))[0] == "viewer connected"
+            )
 
     without = min(first_frame_ms(""))
     with_dead = min(first_frame_ms(fixed(tmp_path, BLACK_HOLE, "viewer", "any")))
-    assert with_dead - without <= 100, (with_dead, without)
+    assert with_dead - without < LATE_MS, (with_dead, without)
