@@ -112,10 +112,11 @@ async def test_two_portals_that_both_answer_make_one_object(server, settings, st
         cameras = [one.camera(SIZE, 5)]
         store.run_here(lambda db: forget(db, "front"))
         cameras.append(other.camera(SIZE, 5))
-        await until(lambda: not cameras[0].offers)
+        await until(lambda: not all(camera.offers for camera in cameras))  # of whom took it last
         store.run_here(lambda db: forget(db, "front"))
-        cameras[1].start()
-        await until(lambda: not cameras[1].offers)
+        for camera in cameras:
+            camera.start()
+        await until(lambda: not any(camera.offers for camera in cameras))
     assert sorted(map(len, server.objects().values())) == [5, SIZE]
     assert server.unfinished() == []
 

@@ -6,7 +6,7 @@ from agent.config import PtzSettings
 from agent.doctor.holder import Holder
 from agent.doctor.ptz import judge_head, try_head
 from agent.serial.ptz.motion import Position
-from agent.serial.ptz.probe import Probe
+from agent.serial.ptz.probe import Probe, probe
 
 PELCO, VISCA = PtzSettings(port="/dev/head"), PtzSettings(port="/dev/head", protocol="visca")
 
@@ -35,3 +35,8 @@ async def test_a_head_on_the_network_is_left_to_the_agent_that_runs(tmp_path):
     (process / "cmdline").write_bytes(b"/opt/pinhole/current/bin/pinhole\0run\0")
     head = PtzSettings(port="udp://192.0.2.7", protocol="visca-ip")
     assert await try_head(head, proc=tmp_path) == Holder(812)
+
+
+async def test_a_port_that_has_not_opened_in_time_is_no_open_port():
+    found = await probe(PELCO, patience_s=0)
+    assert found.problem == "/dev/head did not open in time: is it still plugged in?"
