@@ -92,6 +92,7 @@ class BandwidthEstimator:
         self._rtt_ns = FIRST_RTT_NS
         self._least_rtt_ns = FIRST_RTT_NS
         self._feedback_ns: int | None = None
+        self._began_ns: int | None = None
         self._gaps_ns: deque[int] = deque(maxlen=GAPS)  # of each report: how long those before it were lost
         self._usual_gap_ns = 0
         self._last_sent_ns = 0
@@ -150,8 +151,8 @@ class BandwidthEstimator:
         return max(0, max(MIN_WINDOW_BYTES, window_bytes) - self._flight.bytes)
 
     def silent_ns(self, now_ns: int) -> int:
-        """Since the last report."""
-        return now_ns - (self._feedback_ns or 0)
+        """Since the last report; until the first one, since the first packet."""
+        return now_ns - (self._feedback_ns or self._began_ns or now_ns)
 
     def keepalive_ns(self, now_ns: int) -> int:
         """How long nothing leaves while nothing may and nothing is heard."""
@@ -181,6 +182,8 @@ class BandwidthEstimator:
         if probe is not None:
             self._prober.on_sent(probe, sum(sizes_bytes))
         self._last_sent_ns = now_ns
+        if self._began_ns is None:
+            self._began_ns = now_ns
 
     def on_feedback(self, base_seq: int, arrivals_us: Sequence[int | None], now_ns: int) -> None:
         """A report of packets with transport-wide numbers from this one on (modulo 2**16).
@@ -338,10 +341,15 @@ class BandwidthEstimator:
         if not self._delivered.is_known:
             return
         delivered_bps = self._delivered.bps(STEADY_WINDOW_MS)
-        received = len(outcome.arrivals_us)
+        received, held_ns = len(outcome.arrivals_us), self._loss.held_until_ns
         allowed_bps = self._loss.update(received, outcome.lost, outcome.lost_runs, delivered_bps, now_ns)
         self.loss = self._loss.ratio
-        if allowed_bps is not None and not self._others.is_on:
+        if self._others.is_on:
+            return
+        if allowed_bps is not None:
             self._rate.limit(allowed_bps, self._loss.held_until_ns)
             if self._loss.held_until_ns > now_ns:
                 self._prober.hold_off(self._loss.held_until_ns)
+        elif self._loss.held_until_ns < held_ns:  # the link's own, as has just been found
+            self._rate.limit(self._rate.target_bps, self._loss.held_until_ns)
+            self._prober.ask(int(RETRY * self._good_bps), now_ns)

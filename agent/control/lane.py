@@ -85,9 +85,14 @@ class LaneControl:
         self._pacer.push(frame, now_ns)
         self._note_held_up(now_ns)
 
-    def resend(self, seq: int, size_bytes: int, now_ns: int) -> None:
-        """The viewer misses this packet."""
-        self._pacer.resend(seq, size_bytes, now_ns, count_copies(self._estimator.usual_loss))
+    @property
+    def route_s(self) -> float:
+        """The round trip without queues, as far as it is known."""
+        return self._estimator.route_s
+
+    def resend(self, seq: int, size_bytes: int, now_ns: int) -> bool:
+        """The viewer misses this packet; False where it has had all that it may ask for now."""
+        return self._pacer.resend(seq, size_bytes, now_ns, count_copies(self._estimator.usual_loss))
 
     def want_keyframe(self) -> None:
         """The viewer cannot decode what it has."""

@@ -8,6 +8,7 @@ that by more than chance throttles.
 import math
 import statistics
 from collections import deque
+from itertools import takewhile
 
 BUCKET_NS = 500_000_000
 MIN_PACKETS = 30
@@ -20,6 +21,8 @@ MAX_INHERENT = 0.10
 """More is congestion by any name: GCC's own limit (draft-ietf-rmcat-gcc-02 section 6)."""
 EXCESS, DEVIATIONS = 0.02, 2.0
 """Above the inherent loss by this and so many standard deviations of chance is congestion."""
+MAX_CHANCE = 0.15
+"""More is not excused by chance alone: where the link itself loses so much, a cut will show it."""
 RUN_WEIGHT = 4
 """How many half seconds with losses tell how many packets are lost in a row, as a rule."""
 BACKOFF = 0.95
@@ -40,12 +43,13 @@ class LossLimit:
         self._run_packets = 1.0  # that are lost in a row, as a rule
         self._bucket_ns: int | None = None
         self._all_ratios: deque[float] = deque(maxlen=BUCKETS)
-        self._ratios: deque[float] = deque(maxlen=BUCKETS)  # without what is congestion
+        self._ratios: deque[float] = deque(maxlen=BUCKETS)  # without what is congestion by any name
+        self._own_ratios: deque[float] = deque(maxlen=BUCKETS)  # without all that was cut for
         self.ratio = 0.0
         """Of the last bucket."""
         self._hold_off_ns = HOLD_OFF_NS
         self.usual = 0.0
-        """Of the last buckets: ten seconds, and less in a flood. Of what was cut for no more than a tenth."""
+        """Of the last buckets: ten seconds, and less in a flood. Without what was cut for."""
         self.held_until_ns = 0
         """No more is to be tried before."""
         self._first: tuple[float, int] | None = None  # of these cuts: the loss, and what had arrived
@@ -75,26 +79,33 @@ class LossLimit:
             self._run_packets += (self._lost / self._lost_runs - self._run_packets) / RUN_WEIGHT
         self._lost = self._lost_runs = self._total = 0
         self._bucket_ns = now_ns
-        most = MAX_INHERENT if now_ns >= self._own_until_ns else 1.0
-        inherent = min(most, statistics.median(self._ratios)) if self._ratios else 0.0
-        # Packets that are lost together are one misfortune.
-        likely = min(0.5, max(inherent, self._run_packets / packets))
-        deviation = math.sqrt(likely * (1 - likely) * self._run_packets / packets)
-        chance = DEVIATIONS * max(deviation, self._spread())
+        inherent, chance = self._excused(packets, is_own=now_ns < self._own_until_ns)
         self.ratio, allowed_bps = ratio, None
-        self._all_ratios.append(ratio)
-        self._ratios.append(ratio)
+        for ratios in (self._all_ratios, self._ratios, self._own_ratios):
+            ratios.append(ratio)
         if ratio > inherent + EXCESS + chance:
             allowed_bps = self._cut(ratio, delivered_bps, now_ns, is_whole=is_whole)
-            if allowed_bps is not None and ratio > MAX_INHERENT:
-                self._ratios[-1] = MAX_INHERENT if is_whole else inherent
+            if allowed_bps is not None:
+                self._own_ratios[-1] = min(ratio, inherent)
+                self._ratios[-1] = min(ratio, MAX_INHERENT if is_whole else inherent)
         elif ratio > MAX_INHERENT and now_ns < self._own_until_ns:
             self._own_until_ns = now_ns + OWN_NS
         elif ratio <= EXCESS:
             self._first = None
-        if len(self._ratios) >= MIN_BUCKETS:
-            self.usual = statistics.fmean(self._ratios)
+        if len(self._all_ratios) >= MIN_BUCKETS:
+            self.usual = statistics.fmean(self._own_ratios)
         return allowed_bps
+
+    def _excused(self, packets: int, *, is_own: bool) -> tuple[float, float]:
+        """Of so many packets, what share the link loses by itself, and what chance adds."""
+        inherent = statistics.median(self._ratios) if self._ratios else 0.0
+        if not is_own:
+            inherent = min(inherent, MAX_INHERENT)
+        # Packets that are lost together are one misfortune.
+        likely = min(0.5, max(inherent, self._run_packets / packets))
+        deviation = math.sqrt(likely * (1 - likely) * self._run_packets / packets)
+        chance = DEVIATIONS * max(deviation, self._spread())
+        return inherent, chance if is_own else min(chance, MAX_CHANCE)
 
     def _spread(self) -> float:
         """From the median to the upper quartile: what a radio link loses, it loses in bursts."""
@@ -114,7 +125,10 @@ class LossLimit:
         # In less than a whole bucket what has arrived is of before: a policer that falls is no lossy link.
         elif is_whole and delivered_bps < FALLEN * first_bps and ratio > KEPT * first_ratio:
             self._own_until_ns, self.held_until_ns = now_ns + OWN_NS, now_ns
-            self._ratios = deque(self._all_ratios, BUCKETS)  # nor was what came before
+            # So was what came before, as far as it reaches back: with clean seconds it would not be usual.
+            reaches = takewhile(lambda each: each > EXCESS, reversed(self._all_ratios))
+            self._ratios = deque(reversed(list(reaches)), BUCKETS)
+            self._own_ratios = self._ratios.copy()
             return None
         self.held_until_ns = now_ns + self._hold_off_ns
         # What arrives is what the link carries.

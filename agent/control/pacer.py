@@ -144,22 +144,23 @@ class Pacer:
         if frame.is_keyframe:  # it may take its time, and so may what piles up behind it meanwhile
             self._slack_bytes = _size(frame)
 
-    def resend(self, seq: int, size_bytes: int, now_ns: int, copies: int = 1) -> None:
-        """Queue a retransmission of a packet of this size.
+    def resend(self, seq: int, size_bytes: int, now_ns: int, copies: int = 1) -> bool:
+        """Queue a retransmission of a packet of this size; False where there is no budget for more.
 
         Where the link loses a few percent, a second copy costs as much again and spares the round trip
         that a lost retransmission takes, which is what freezes a picture.
         """
         if seq in self._resending:
-            return
+            return True
         self._refill(now_ns)
         for _ in range(copies):
             if len(self._resends) >= MAX_RESENDS or self._resend_bytes < size_bytes:
                 self.refused_resends += 1
-                return
+                return False
             self._resend_bytes -= size_bytes
             self._resends.append((seq, size_bytes, now_ns))
             self._resending.add(seq)
+        return True
 
     def take(self, now_ns: int, allowance_bytes: int, *, is_out: bool = False) -> list[Departure]:
         """What leaves now; `allowance_bytes` bounds all but probes.
@@ -201,8 +202,7 @@ class Pacer:
         if self._probe:  # it leaves in any case: rather what waits than padding
             allowance_bytes = max(allowance_bytes, self._probe_left_bytes)
         if self._resends and (allowance_bytes > 0 or self._is_out):
-            seq, size_bytes, _ = self._resends.popleft()
-            self._resending.discard(seq)
+            seq, size_bytes = self._next_resend()
             return Resend(seq, probe), size_bytes
         if allowance_bytes > 0 and self._repairs:
             count, part, parts, size_bytes = self._repairs.popleft()
@@ -213,6 +213,13 @@ class Pacer:
             size_bytes = min(PADDING_BYTES, max(1, self._probe_left_bytes))
             return Padding(size_bytes, probe), size_bytes
         return None
+
+    def _next_resend(self) -> tuple[int, int]:
+        """Its number and size, taken off the queue."""
+        seq, size_bytes, _ = self._resends.popleft()
+        if not self._resends or self._resends[0][0] != seq:  # else a second copy follows
+            self._resending.discard(seq)
+        return seq, size_bytes
 
     def _next_media(self, probe: int | None, limit_bytes: int) -> tuple[Media, int]:
         """A run of packets of the oldest frame: as long as there is a byte left of the limit."""
@@ -261,7 +268,7 @@ class Pacer:
 
     def _drop_late(self, now_ns: int) -> None:
         while self._resends and now_ns - self._resends[0][2] > RESEND_MAX_AGE_NS:
-            self._resending.discard(self._resends.popleft()[0])
+            self._resend_bytes += self._next_resend()[1]  # it was not spent
             self.refused_resends += 1
         if self._frames and self._is_late(now_ns):
             self.dropped_frames += len(self._frames)

@@ -37,7 +37,9 @@ class Control(Protocol):
     def offer_parity(self) -> None: ...
     def target_bps(self, now_ns: int) -> int: ...
     def push(self, frame: RtpFrame, now_ns: int) -> None: ...
-    def resend(self, seq: int, size_bytes: int, now_ns: int) -> None: ...
+    @property
+    def route_s(self) -> float: ...
+    def resend(self, seq: int, size_bytes: int, now_ns: int) -> bool: ...
     def want_keyframe(self) -> None: ...
     def take(self, now_ns: int) -> list[Departure]: ...
     def next_ns(self, now_ns: int) -> int: ...
@@ -153,10 +155,7 @@ class Lane:
                     self._pump()
             case rtcp.Nack(ssrc, seqs) if ssrc == self._sender.ssrc:
                 self._calm_until_ns = 0
-                for seq in seqs:
-                    size_bytes = self._sender.wanted_bytes(seq, self.rtt_s or 0.0, now_ns)
-                    if size_bytes is not None:
-                        self.control.resend(seq, size_bytes, now_ns)
+                self._resend(seqs, now_ns)
                 self._pump()
             case rtcp.KeyframeRequest():
                 self.control.want_keyframe()
@@ -166,6 +165,13 @@ class Lane:
                 self.rtt_s = rtcp.round_trip_s(feedback, unix_ns) or self.rtt_s
                 self.loss = feedback.fraction_lost
                 self.control.on_receiver_report(feedback.fraction_lost, self.rtt_s, now_ns)
+
+    def _resend(self, seqs: Sequence[int], now_ns: int) -> None:
+        round_trip_s = self.rtt_s or self.control.route_s
+        for seq in dict.fromkeys(seqs):
+            size_bytes = self._sender.wanted_bytes(seq, round_trip_s, now_ns)
+            if size_bytes is not None and not self.control.resend(seq, size_bytes, now_ns):
+                break
 
     def _send(self, departure: Departure, send: Send, now_ns: int) -> None:
         match departure:

@@ -5,7 +5,8 @@ from agent.model.media import RtpFrame
 from agent.model.pacing import Media, Resend
 
 MS = 1_000_000
-START = 1_000 * MS
+START = 10_000_000 * MS
+"""Of a device that has run for hours."""
 
 
 def frame(seq, *, key=False, packets=1):
@@ -47,6 +48,17 @@ def test_a_viewer_who_never_reports_wakes_nobody_often():
         calls, before, now = calls + 1, now, lane.next_ns(now)
         assert now > before
     assert calls <= 60 * 15
+
+
+def test_what_is_asked_for_before_the_first_report_leaves():
+    """The first reports were lost, and the path seems to be out."""
+    lane = make()
+    lane.on_sent(0, [1000] * 100, START, None)
+    asked_ns = START + 1500 * MS
+    for seq in range(5):
+        lane.resend(seq, 1000, asked_ns)
+    left = [departure for at in range(0, 100, 5) for departure in lane.take(asked_ns + at * MS)]
+    assert sum(isinstance(departure, Resend) for departure in left) == 5, "and not one each 150 ms"
 
 
 def test_a_viewer_who_asks_on_and_reports_no_more_is_sent_little_after_three_seconds():

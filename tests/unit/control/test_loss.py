@@ -29,7 +29,7 @@ def test_a_flood_of_losses_is_met_at_once_and_a_burst_is_waited_out():
     for lost, allowed_bps in ((12, 950_000), (8, None)):
         limit = LossLimit()
         limit.update(0, 0, 0, 1_000_000, 0)
-        assert limit.update(30 - lost, lost, 0, 1_000_000, S // 10) == allowed_bps
+        assert limit.update(30 - lost, lost, lost, 1_000_000, S // 10) == allowed_bps
 
 
 def test_a_little_loss_throttles_without_a_hold_off():
@@ -66,7 +66,7 @@ def test_what_is_usual_holds_seldom_losses_and_no_congestion():
     assert 0.004 <= limit.usual <= 0.006, "few losses are all in a few half seconds"
     for eighths in range(1, 5):
         now_ns = int(19.5 * S) + eighths * S // 8
-        assert limit.update(60, 40, 0, 1_000_000, now_ns) == 950_000, "however many there were"
+        assert limit.update(60, 40, 40, 1_000_000, now_ns) == 950_000, "however many there were"
     assert limit.usual <= 0.006
     assert limit.recent >= 0.08
 
@@ -80,6 +80,17 @@ def test_what_is_found_to_be_the_links_own_is_usual_from_then_on():
     assert limit.usual == 0.2
 
 
+def test_loss_that_begins_after_a_clean_while_is_the_links_own_as_soon_as_that_is_shown():
+    limit = LossLimit()
+    for at_s in range(20):
+        bucket(limit, at_s, 0.0)
+    cuts = [bucket(limit, 20 + at_s, 0.2, 1_000_000 - 200_000 * at_s) for at_s in range(3)]
+    assert cuts == [950_000, 760_000, None]
+    for at_s in range(23, 60):
+        assert bucket(limit, at_s, 0.2, 600_000) is None
+    assert limit.usual == 0.2
+
+
 def test_a_loss_that_chance_excuses_is_not_therefore_the_links_own():
     """A policer whose losses come in rows; with such a belief it is overrun for good."""
     limit, rate_bps, target_bps = LossLimit(), 1_200_000, 1_400_000.0
@@ -87,4 +98,4 @@ def test_a_loss_that_chance_excuses_is_not_therefore_the_links_own():
         share = max(0.0, 1 - rate_bps / target_bps)
         allowed_bps = bucket(limit, number / 2, share, min(rate_bps, int(target_bps)), in_a_row=8)
         target_bps = min(4e6, target_bps * 1.02 if allowed_bps is None else allowed_bps)
-        assert target_bps <= 1_900_000
+        assert target_bps <= 1_700_000

@@ -151,6 +151,14 @@ def test_what_is_asked_for_again_while_it_waits_is_sent_once():
     assert [departure.seq for _, departure in drain(pacer, 40 * MS, 80 * MS)] == [7]
 
 
+def test_of_two_copies_the_second_also_keeps_a_request_from_being_queued_again():
+    pacer = pacer_at(1_000_000)
+    pacer.resend(7, 1000, 0, copies=2)
+    assert len(pacer.take(0, 1)) == 1
+    pacer.resend(7, 1000, 1 * MS, copies=2)
+    assert len([d for _, d in drain(pacer, 1 * MS, 1000 * MS) if isinstance(d, Resend)]) == 1
+
+
 def test_where_the_link_loses_much_by_itself_each_loss_is_made_good():
     """A packet that is not sent again costs a keyframe."""
     refused = []
@@ -173,6 +181,13 @@ def test_a_resend_that_waited_too_long_is_forgotten():
     pacer.resend(7, 1000, 0)
     assert pacer.take(500 * MS, OPEN) == []
     assert pacer.refused_resends == 1
+
+
+def test_what_was_forgotten_has_cost_nothing_of_the_budget():
+    pacer = pacer_at(1_000_000)
+    assert not all(pacer.resend(seq, 1000, 0) for seq in range(500))
+    pacer.take(500 * MS, 0)
+    assert pacer.resend(1000, 1000, 500 * MS)
 
 
 def test_what_is_too_late_goes_with_all_that_needs_it():

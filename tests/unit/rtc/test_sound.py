@@ -36,7 +36,7 @@ class Plain:
 class Control:
     """Lets every frame leave when it comes, and notes what it is told."""
 
-    is_waiting, playout_ms = False, 0
+    is_waiting, playout_ms, route_s = False, 0, 0.1
 
     def __init__(self):
         self.due, self.sent, self.resends = [], [], []
@@ -53,6 +53,7 @@ class Control:
 
     def resend(self, seq, _size_bytes, _now_ns):
         self.resends.append(seq)
+        return len(self.resends) < 8
 
     def on_sent(self, transport_seq, sizes_bytes, _now_ns, probe):
         self.sent.append((transport_seq, len(sizes_bytes), probe))
@@ -117,6 +118,13 @@ async def test_what_is_lost_of_the_sound_costs_no_packet_of_the_picture(viewer):
     assert viewer.control.resends == []
     viewer.lane.on_feedback(rtcp.Nack(viewer.video.ssrc, seqs), 0, 0)
     assert viewer.control.resends == list(seqs)
+
+
+async def test_a_request_that_repeats_itself_is_read_once_and_no_further_than_the_budget(viewer):
+    viewer.lane.push(RtpFrame((b"x",) * 20, 0, is_keyframe=True, size_bytes=20))
+    seqs = tuple(p.sequence_number for p in viewer.packets)
+    viewer.lane.on_feedback(rtcp.Nack(viewer.video.ssrc, 6 * seqs), 0, 0)
+    assert viewer.control.resends == list(seqs[:8])
 
 
 async def test_while_the_path_is_out_the_oldest_sound_goes(viewer):
