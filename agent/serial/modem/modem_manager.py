@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ DISCONNECT_S, CONNECT_S, RESET_S = 6.0, 8.0, 12.0
 """The first for all bearers."""
 OFF_S, POWER_S, ON_S = 8.0, 3.0, 14.0
 """Together within what recovery waits for a step (`ACT_S`). ModemManager ends by itself what takes longer."""
-ON_PAUSE_S = 2.0
-"""Until it is told again to switch on: it refuses while it still switches off."""
+AGAIN_PAUSE_S = 2.0
+"""Until it is told again to switch on, or to connect: it refuses while it still does the opposite."""
 CUT_OFF_S = 4.0
 """What switching on may take where the agent ends meanwhile: well within its `STOP_TIMEOUT_S`."""
 _LOW, _ON = 2, 3
@@ -124,7 +125,8 @@ class ManagedModem:
                 left_s = max(0.0, ends_s - time.monotonic())
                 await bus.call(PREFIX, bearer, f"{_BEARER}.Disconnect", deadline_s=left_s)
         if not has_keeper:
-            await bus.call(PREFIX, bearers[0], f"{_BEARER}.Connect", deadline_s=CONNECT_S)
+            connect = partial(bus.call, PREFIX, bearers[0], f"{_BEARER}.Connect", deadline_s=CONNECT_S)
+            await _insist(connect, CONNECT_S)
 
     async def cycle_radio(self) -> None:
         """Off as far as the modem can, and on again whatever comes in between."""
@@ -157,21 +159,15 @@ class ManagedModem:
 
     async def _switch_on(self, path: str, limit_s: float) -> None:
         """Over a connection of its own: the other one may have been lost since it was switched off."""
-        refusal = "it does not answer"
+
+        async def enable() -> None:
+            async with open_bus(self._address) as bus:
+                await bus.call(PREFIX, path, f"{MODEM}.Enable", True, signature="b", deadline_s=limit_s)
+
         try:
-            async with asyncio.timeout(limit_s), open_bus(self._address) as bus:
-                while True:
-                    try:
-                        await bus.call(
-                            PREFIX, path, f"{MODEM}.Enable", True, signature="b", deadline_s=limit_s
-                        )
-                    except ModemError as exc:
-                        refusal = str(exc)
-                    else:
-                        return
-                    await asyncio.sleep(ON_PAUSE_S)
-        except TimeoutError as exc:
-            raise ModemError(f"the radio may be off: {refusal}") from exc
+            await _insist(enable, limit_s)
+        except ModemError as exc:
+            raise ModemError(f"the radio may be off: {exc}") from exc
 
     def _reached(self) -> tuple[Bus, str]:
         if self._bus is None or not self._path:
@@ -276,3 +272,20 @@ class ManagedModem:
             received_bytes=counted.received_bytes,
             sent_bytes=counted.sent_bytes,
         )
+
+
+async def _insist(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
+    """Until it is taken: what still ends the other thing refuses it. Raises the last ModemError."""
+    refusal = "it does not answer"
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                try:
+                    await call()
+                except ModemError as exc:
+                    refusal = str(exc)
+                else:
+                    return
+                await asyncio.sleep(AGAIN_PAUSE_S)
+    except TimeoutError as exc:
+        raise ModemError(refusal) from exc

@@ -43,7 +43,7 @@ def managed(bus, monkeypatch):
         yield bus
 
     monkeypatch.setattr(modem_manager, "open_bus", open_bus)
-    monkeypatch.setattr(modem_manager, "ON_PAUSE_S", 0)
+    monkeypatch.setattr(modem_manager, "AGAIN_PAUSE_S", 0)
     modem = ManagedModem(None)
     modem._bus, modem._path = bus, PATH
     return modem
@@ -84,6 +84,19 @@ async def test_a_connection_that_is_slow_to_end_has_its_proof(monkeypatch, has_k
     bus = Bearers(SlowError("6 s"), has_keeper=has_keeper)
     await managed(bus, monkeypatch).renew_bearer()
     assert bus.calls[-1] == (("Disconnect",) if has_keeper else ("Connect",))
+
+
+async def test_a_connection_is_made_again_as_soon_as_the_old_one_has_ended(monkeypatch):
+    class Ending(Bearers):
+        async def call(self, *args, **rest):
+            answer = await super().call(*args, **rest)
+            if self.calls[-3:] == 3 * [("Connect",)] or self.calls[-1] != ("Connect",):
+                return answer
+            raise ModemError("Bearer currently being disconnected")
+
+    bus = Ending(SlowError("6 s"), has_keeper=False)
+    await managed(bus, monkeypatch).renew_bearer()
+    assert bus.calls[-4:] == [("Disconnect",), ("Connect",), ("Connect",), ("Connect",)]
 
 
 async def test_a_connection_that_does_not_end_is_a_fault(monkeypatch):
