@@ -91,6 +91,10 @@ class RateControl:
             self._capacity_bps = float(bps)
             self._clamp()
 
+    def release(self, now_ns: int) -> None:
+        """That limit was no limit of the link's."""
+        self._held_until_ns = now_ns
+
     def raise_to(self, bps: int, *, is_capacity: bool) -> None:
         """A probe has shown that the link carries this, and whether it carries no more."""
         self._target_bps = max(self._target_bps, bps)

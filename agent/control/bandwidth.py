@@ -120,7 +120,7 @@ class BandwidthEstimator:
 
     @property
     def usual_loss(self) -> float:
-        """Share of the last ten seconds' packets, 0 to 1; steadier than `loss`."""
+        """Share of the packets, 0 to 1, that the link itself has lost of late; steadier than `loss`."""
         return max(SHARED_LOSS, self._loss.usual) if self._others.is_on else self._loss.usual
 
     @property
@@ -344,12 +344,10 @@ class BandwidthEstimator:
         received, held_ns = len(outcome.arrivals_us), self._loss.held_until_ns
         allowed_bps = self._loss.update(received, outcome.lost, outcome.lost_runs, delivered_bps, now_ns)
         self.loss = self._loss.ratio
-        if self._others.is_on:
-            return
-        if allowed_bps is not None:
+        if self._loss.held_until_ns < held_ns:  # it was the link's own, as has just been found
+            self._rate.release(now_ns)
+            self._prober.release(now_ns)
+        elif allowed_bps is not None and not self._others.is_on:
             self._rate.limit(allowed_bps, self._loss.held_until_ns)
             if self._loss.held_until_ns > now_ns:
                 self._prober.hold_off(self._loss.held_until_ns)
-        elif self._loss.held_until_ns < held_ns:  # the link's own, as has just been found
-            self._rate.limit(self._rate.target_bps, self._loss.held_until_ns)
-            self._prober.ask(int(RETRY * self._good_bps), now_ns)

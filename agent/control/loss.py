@@ -44,12 +44,16 @@ class LossLimit:
         self._bucket_ns: int | None = None
         self._all_ratios: deque[float] = deque(maxlen=BUCKETS)
         self._ratios: deque[float] = deque(maxlen=BUCKETS)  # without what is congestion by any name
-        self._own_ratios: deque[float] = deque(maxlen=BUCKETS)  # without all that was cut for
+        self._own_ratios: deque[float] = deque(maxlen=BUCKETS)  # without what was cut for
         self.ratio = 0.0
         """Of the last bucket."""
         self._hold_off_ns = HOLD_OFF_NS
         self.usual = 0.0
-        """Of the last buckets: ten seconds, and less in a flood. Without what was cut for."""
+        """Of up to ten seconds, without what was cut for.
+
+        So where a link begins to lose 3 to 8 %, this tells of it some two seconds late: until then it may be
+        congestion, which repairs would make worse.
+        """
         self.held_until_ns = 0
         """No more is to be tried before."""
         self._first: tuple[float, int] | None = None  # of these cuts: the loss, and what had arrived

@@ -91,6 +91,10 @@ class Prober:
         self._next_ns = max(self._next_ns, until_ns)
         self._wary_until_ns = until_ns + WARY_NS
 
+    def release(self, now_ns: int) -> None:
+        """What was lost says nothing of what the link carries."""
+        self._next_ns = min(self._next_ns, now_ns)
+
     def due(self, target_bps: int, limit_bps: int, noise_ms: float, now_ns: int) -> Probe | None:
         """The next probe, once its time has come."""
         if self._cluster is not None and now_ns - self._cluster.started_ns > TIMEOUT_NS:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from fakes.bus import state
 from parts.axe import faults
 from parts.chromium import screenshots
-from parts.dashboard import confirm, open_page, sign_in
+from parts.dashboard import confirm_by_keyboard, open_page, sign_in
 from parts.notified import Told, receiver
 from parts.push_service import Browser
 from playwright.async_api import expect
@@ -107,8 +107,7 @@ async def test_a_webhook_and_a_rule_are_made_by_keyboard_alone():
         assert await faults(page) == []
         await row.get_by_role("button", name="Snooze for an hour").press("Enter")
         await expect(row.get_by_text("snoozed until")).to_be_visible()
-        await row.get_by_role("button", name="Remove this rule").press("Enter")
-        await confirm(row, "Remove this rule")
+        await confirm_by_keyboard(page, row, "Remove this rule")
         await expect(page.get_by_text("There is no rule yet, so nothing is told.")).to_be_visible()
 
 

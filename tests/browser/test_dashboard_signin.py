@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from parts.axe import faults
 from parts.chromium import screenshots
-from parts.dashboard import confirm, enter_password, open_page, sign_in
+from parts.dashboard import confirm_by_keyboard, enter_password, open_page, sign_in
 from parts.portal import PASSWORD, USER
 from playwright.async_api import expect
 
@@ -64,9 +64,7 @@ async def test_a_list_that_is_filled_anew_keeps_the_focus():
         await page.goto(f"{part.url}/#/users")
         bob = page.get_by_role("listitem").filter(has_text="bob")
         await bob.locator("summary").click()
-        await bob.get_by_role("button", name="Remove").focus()
-        await page.keyboard.press("Enter")
-        await confirm(bob, "Remove")
+        await confirm_by_keyboard(page, bob, "Remove")
         await expect(page.get_by_role("listitem")).to_have_count(1)
         await expect(page.get_by_role("list", name="Users")).to_be_focused()
         row = page.get_by_role("listitem").locator("summary")

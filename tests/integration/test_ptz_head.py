@@ -138,7 +138,7 @@ async def test_the_doctor_tells_a_head_that_answers_from_one_that_is_gone(tmp_pa
         assert (await probe(settings, PATIENCE_S)).answers, "it is asked a second after the stops"
         assert wired.frames[0] == STOP_FRAME
         wired.unplug()
-        gone = judge_head(settings, await try_head(settings))  # a thread finds that out
+        gone = judge_head(settings, await try_head(settings))
         assert (gone.verdict, gone.advice) == ("warning", "is it plugged in?")
 
 

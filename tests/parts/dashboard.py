@@ -63,6 +63,13 @@ async def confirm(row, name):
     assert words == AGAIN
 
 
+async def confirm_by_keyboard(page, row, name):
+    """The same with Enter: the button keeps the focus."""
+    await row.get_by_role("button", name=name).press("Enter")
+    await expect(row.get_by_role("button", name=AGAIN)).to_be_focused()
+    await page.keyboard.press("Enter")
+
+
 @asynccontextmanager
 async def passing(page, condition):
     """After what the block does this JavaScript is true at some time, maybe too shortly for who asks."""

@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +124,10 @@ class ManagedModem:
                 left_s = max(0.0, ends_s - time.monotonic())
                 await bus.call(PREFIX, bearer, f"{_BEARER}.Disconnect", deadline_s=left_s)
         if not has_keeper:
-            connect = partial(bus.call, PREFIX, bearers[0], f"{_BEARER}.Connect", deadline_s=CONNECT_S)
-            await _insist(connect, CONNECT_S)
+            await _insist(
+                lambda left_s: bus.call(PREFIX, bearers[0], f"{_BEARER}.Connect", deadline_s=left_s),
+                CONNECT_S,
+            )
 
     async def cycle_radio(self) -> None:
         """Off as far as the modem can, and on again whatever comes in between."""
@@ -160,9 +161,11 @@ class ManagedModem:
     async def _switch_on(self, path: str, limit_s: float) -> None:
         """Over a connection of its own: the other one may have been lost since it was switched off."""
 
-        async def enable() -> None:
+        async def enable(left_s: float) -> None:
+            ends_s = time.monotonic() + left_s
             async with open_bus(self._address) as bus:
-                await bus.call(PREFIX, path, f"{MODEM}.Enable", True, signature="b", deadline_s=limit_s)
+                left_s = max(0.0, ends_s - time.monotonic())
+                await bus.call(PREFIX, path, f"{MODEM}.Enable", True, signature="b", deadline_s=left_s)
 
         try:
             await _insist(enable, limit_s)
@@ -274,18 +277,18 @@ class ManagedModem:
         )
 
 
-async def _insist(call: Callable[[], Awaitable[object]], limit_s: float) -> None:
-    """Until it is taken: what still ends the other thing refuses it. Raises the last ModemError."""
-    refusal = "it does not answer"
-    try:
-        async with asyncio.timeout(limit_s):
-            while True:
-                try:
-                    await call()
-                except ModemError as exc:
-                    refusal = str(exc)
-                else:
-                    return
-                await asyncio.sleep(AGAIN_PAUSE_S)
-    except TimeoutError as exc:
-        raise ModemError(refusal) from exc
+async def _insist(call: Callable[[float], Awaitable[object]], limit_s: float) -> None:
+    """Call with the time that is left until it is taken: what is still ending refuses it.
+
+    Raises what it raised last.
+    """
+    ends_s = time.monotonic() + limit_s
+    while True:
+        try:
+            await call(max(0.0, ends_s - time.monotonic()))
+        except ModemError:
+            if time.monotonic() + AGAIN_PAUSE_S >= ends_s:
+                raise
+        else:
+            return
+        await asyncio.sleep(AGAIN_PAUSE_S)

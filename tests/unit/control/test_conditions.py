@@ -1,7 +1,8 @@
 """What each kind of link must give its viewer: floors with a margin for other seeds."""
 
 import pytest
-from unit.control.conditions import CONDITIONS, SETTLE_S
+from unit.control.conditions import CONDITIONS, SETTLE_S, link
+from unit.control.simulator import simulate
 
 
 def run(name, seed):
@@ -81,3 +82,9 @@ def test_lost_reports_do_not_look_like_a_slower_link():
     done, used = run("deaf-30", 1)
     assert used >= 0.85
     assert done.freezes()[1] <= 1
+
+
+def test_a_loss_that_begins_is_soon_known_to_be_the_links_own():
+    for seed in (1, 2, 3):
+        done = simulate(link(4), 40, seed=seed, start_bps=1_500_000, changes=[(20, {"loss": 0.2})])
+        assert min(sample.target_bps for sample in done.samples if sample.at_s >= 30) >= 2_000_000

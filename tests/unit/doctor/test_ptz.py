@@ -39,4 +39,4 @@ async def test_a_head_on_the_network_is_left_to_the_agent_that_runs(tmp_path):
 
 async def test_a_port_that_has_not_opened_in_time_is_no_open_port():
     found = await probe(PELCO, patience_s=0)
-    assert found.problem == "/dev/head did not open in time: is it still plugged in?"
+    assert found.problem == "/dev/head did not open in time: is it plugged in, or does the network reach it?"

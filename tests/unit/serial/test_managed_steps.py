@@ -99,6 +99,14 @@ async def test_a_connection_is_made_again_as_soon_as_the_old_one_has_ended(monke
     assert bus.calls[-4:] == [("Disconnect",), ("Connect",), ("Connect",), ("Connect",)]
 
 
+async def test_a_connection_that_is_not_made_in_time_is_a_fault_with_its_reason(monkeypatch):
+    monkeypatch.setattr(modem_manager, "CONNECT_S", 0)
+    bus = Asked(lambda member, *_: SlowError("Connect: no answer") if member == "Connect" else None)
+    monkeypatch.setattr(modem_manager, "bearers_of", lambda _modem: ["/bearer/0"])
+    with pytest.raises(SlowError, match="Connect"):
+        await managed(bus, monkeypatch).renew_bearer()
+
+
 async def test_a_connection_that_does_not_end_is_a_fault(monkeypatch):
     with pytest.raises(ModemError, match="no"):
         await managed(Bearers(ModemError("no"), has_keeper=True), monkeypatch).renew_bearer()
