@@ -74,6 +74,11 @@ class LaneControl:
         """How long the viewer should hold each picture back."""
         return PLAYOUT_MS if self._protection.is_needed else 0
 
+    @property
+    def route_s(self) -> float:
+        """The round trip without queues, as far as it is known."""
+        return self._estimator.route_s
+
     def offer_parity(self) -> None:
         """The viewer takes forward error correction."""
         self._protection.is_offered = True
@@ -84,11 +89,6 @@ class LaneControl:
         self._follow(now_ns)  # also before the first `take`: what is late depends on the rate
         self._pacer.push(frame, now_ns)
         self._note_held_up(now_ns)
-
-    @property
-    def route_s(self) -> float:
-        """The round trip without queues, as far as it is known."""
-        return self._estimator.route_s
 
     def resend(self, seq: int, size_bytes: int, now_ns: int) -> bool:
         """The viewer misses this packet; False where it has had all that it may ask for now."""

@@ -26,7 +26,7 @@ class Camera:
 
     def __init__(self, part, name="front", title="Front door", **sections):
         self.part, self.name, self.saved, self.refusal = part, name, [], None
-        self.is_dark = False
+        self.is_dark = self.is_slow = False
         self.masks = {
             "state": "none", "problem": "", "polygons": [],
             "preset": 0, "version": 0, "set_at": 0, "set_by": "",
@@ -40,6 +40,8 @@ class Camera:
 
     def _do(self, session, message):
         assert isinstance(message, Command)
+        if message.name == "snapshot" and self.is_slow:
+            return
         value, code, words = {}, "done", ""
         if message.name == "snapshot" and self.is_dark:
             code, words = "no-picture", "the camera gives no picture"
@@ -137,6 +139,19 @@ async def test_by_keyboard_alone(opened):
     await page.get_by_role("button", name="Save").press("Enter")
     await expect(page.get_by_text("No masks: ")).to_be_visible()
     assert camera.saved[-1] == {"polygons": [], "preset": 0}
+
+
+async def test_masks_are_saved_again_while_the_picture_under_them_is_on_its_way(opened):
+    camera, page = opened
+    camera.is_slow = True
+    await page.get_by_role("button", name="Add a mask").click()
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("In force: 1 mask")).to_be_visible()
+    await expect(page.get_by_text("Taking a picture …")).to_be_visible()
+    await page.get_by_role("button", name="Remove mask 1").click()
+    await page.get_by_role("button", name="Save").press("Enter")
+    await expect(page.get_by_text("No masks: ")).to_be_visible()
+    assert [len(saved["polygons"]) for saved in camera.saved] == [1, 0]
 
 
 @pytest.mark.parametrize("opened", [PHONE], indirect=True)

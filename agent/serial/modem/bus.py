@@ -134,10 +134,10 @@ def _error(name: str, words: str) -> ModemError:
 
 
 @contextlib.asynccontextmanager
-async def open_bus(address: str | None = None) -> AsyncIterator[Bus]:
-    """The system's bus, or the one at `address`. Raises ModemError."""
+async def open_bus(address: str | None = None, limit_s: float = CONNECT_S) -> AsyncIterator[Bus]:
+    """The system's bus, or the one at `address`, which may take so long to open. Raises ModemError."""
     try:
-        async with asyncio.timeout(CONNECT_S):
+        async with asyncio.timeout(min(limit_s, CONNECT_S)):
             bus = await MessageBus(address, BusType.SYSTEM).connect()
     except Exception as exc:
         words = network_fault(exc)

@@ -163,7 +163,7 @@ class ManagedModem:
 
         async def enable(left_s: float) -> None:
             ends_s = time.monotonic() + left_s
-            async with open_bus(self._address) as bus:
+            async with open_bus(self._address, left_s) as bus:
                 left_s = max(0.0, ends_s - time.monotonic())
                 await bus.call(PREFIX, path, f"{MODEM}.Enable", True, signature="b", deadline_s=left_s)
 

@@ -40,11 +40,8 @@ async def probe(settings: PtzSettings, patience_s: float = PROBE_S) -> Probe:
         while time.monotonic() < ends_s and not driver.position:
             await asyncio.sleep(0.05)
             problem = problem or runner.problem
-        if not head.is_open:
-            problem = (
-                problem
-                or f"{settings.port} did not open in time: is it plugged in, or does the network reach it?"
-            )
-        found = Probe("" if head.is_open else problem, driver.answers, driver.position, driver.zoom_share)
+        late = f"{settings.port} did not open in time: is it plugged in, or does the network reach it?"
+        problem = "" if head.is_open else problem or late
+        found = Probe(problem, driver.answers, driver.position, driver.zoom_share)
         running.cancel()
     return found

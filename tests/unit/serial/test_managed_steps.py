@@ -37,9 +37,11 @@ class Asked:
 
 def managed(bus, monkeypatch):
     """A modem that was found on this bus; another connection to it is the same."""
+    bus.limits_s = []
 
     @contextlib.asynccontextmanager
-    async def open_bus(_address):
+    async def open_bus(_address, limit_s=None):
+        bus.limits_s.append(limit_s)
         yield bus
 
     monkeypatch.setattr(modem_manager, "open_bus", open_bus)
@@ -136,6 +138,7 @@ async def test_a_radio_is_switched_on_where_it_is_cut_off(monkeypatch):
     task.cancel()
     await asyncio.wait((task,))
     assert bus.calls[-1] == ("Enable", True)
+    assert bus.limits_s[-1] <= modem_manager.CUT_OFF_S, "a bus that hangs holds up no end of the agent"
 
 
 async def test_an_end_of_the_agent_is_no_fault_of_a_modem_that_does_not_switch_on(monkeypatch):
