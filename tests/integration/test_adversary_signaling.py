@@ -292,7 +292,6 @@ def test_refusals_are_counted_in_the_cameras_health(attacker):
         healths = attacker.messages("pinhole/v1/cam/health")
 
 
-@pytest.mark.timeout(180)
 def test_a_state_of_an_earlier_start_ends_nothing_that_plays():
     """It is signed, and was true once; a camera that really begins anew is believed at once."""
     with mosquitto() as broker, running_stack(f'url = "{broker.settings().url}"') as stack:

@@ -7,13 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
 
-@pytest.mark.timeout(300)
 def test_the_roles_pass_the_production_profile(tmp_path):
     done = subprocess.run(
         [BIN / "ansible-lint", "--offline", "--nocolor", "--profile", "production"],

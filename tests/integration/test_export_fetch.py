@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 
-import pytest
 from parts.mosquitto import mosquitto
 from parts.portal import PASSWORD, USER
 from parts.recordings import decoded
@@ -14,7 +13,6 @@ from parts.stack import running_stack
 PATIENCE_S = 90.0
 
 
-@pytest.mark.timeout(300)
 def test_a_recording_is_exported_fetched_and_verified():
     record = '\n[record]\nmode = "continuous"\nstreams = "main"\nmin_free_mb = 1\nkeyframe_s = 1\n'
     camera = 'source = "synthetic"\nwidth_px = 320\nheight_px = 240'

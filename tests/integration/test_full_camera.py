@@ -62,7 +62,6 @@ class Guest:
         return [message for told in self.told.values() for message in told if message["type"] == "bye"]
 
 
-@pytest.mark.timeout(180)
 async def test_who_owns_the_camera_watches_at_once_whatever_a_link_asked_for(stack):
     token = make_link(stack)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:

@@ -66,7 +66,6 @@ def health(one):
         return json.load(answer)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("name", "size"), [("loud", 100), ("large", 80_000)])
 def test_a_flood_of_one_camera_keeps_no_other_from_its_first_picture(shared, name, size):
     loud, over = Camera(shared, name), threading.Event()
@@ -141,7 +140,6 @@ def resident_mib(process):
     return psutil.Process(process.pid).memory_info().rss / 2**20
 
 
-@pytest.mark.timeout(120)
 def test_what_a_camera_leaves_under_made_up_sessions_is_wiped(shared):
     """The broker's rules cannot bound the names of sessions."""
     hostile = Camera(shared, "litter")
@@ -155,7 +153,6 @@ def test_what_a_camera_leaves_under_made_up_sessions_is_wiped(shared):
     wait(lambda: "camera litter is kept away from the broker" in shared.log("portal"))
 
 
-@pytest.mark.timeout(120)
 def test_a_revoked_camera_leaves_nothing_at_the_broker(shared):
     watcher, before = Watcher(shared), Camera(shared, "leaver")
     for tail in ("health", "event/camera-failed", "signal/s1/out"):

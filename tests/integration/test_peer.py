@@ -334,8 +334,9 @@ async def _left(cam):
     while len(cam.sessions):
         await asyncio.sleep(0.01)
     seen = []
-    for _ in range(30):
-        gc.collect()
+    for tenth in range(30):
+        if tenth % 10 == 0:
+            gc.collect()
         await asyncio.sleep(0.1)
         seen.append(_census())
     return tuple(map(min, zip(*seen, strict=True)))

@@ -104,7 +104,6 @@ def test_while_the_store_is_away_recordings_wait_and_the_portal_says_why(server,
     assert stack.portal.poll() is None
 
 
-@pytest.mark.timeout(200)
 def test_a_portal_of_no_store_leaves_a_camera_waiting():
     with (
         mosquitto() as broker,
