@@ -49,7 +49,7 @@ def await_health(url):
     deadline_s = time.monotonic() + WAIT_S
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=10) as answer:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=60) as answer:
                 status = json.load(answer)["status"]
         except urllib.error.HTTPError as exc:
             status = json.load(exc)["status"]
@@ -220,7 +220,7 @@ async def test_the_brokers_own_keepalive_is_kept():
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with running(url, "5"), asyncio.timeout(10):
+        async with running(url, "5"), asyncio.timeout(60):
             await pinged.wait()
 
 

@@ -136,14 +136,14 @@ def signs_in_once(demo: Demo) -> dict[str, str]:
         json.dumps({"token": token}).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert json.load(answer)["user"] == "demo"
         cookie = "; ".join(one.partition(";")[0] for one in answer.headers.get_all("Set-Cookie"))
     session = urllib.request.Request(f"{url}/api/session", headers={"Cookie": cookie})
-    with urllib.request.urlopen(session, timeout=10) as answer:
+    with urllib.request.urlopen(session, timeout=60) as answer:
         assert json.load(answer)["admin"] is True
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=60)
     return {"Cookie": cookie}
 
 
@@ -154,7 +154,7 @@ def test_somebody_walks_by_and_is_an_event_with_a_picture_and_a_recording(start)
 
     def get(path: str) -> bytes:
         request = urllib.request.Request(f"{demo.url()}/{path}", headers=headers)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read()
 
     def walk() -> dict | None:
@@ -238,7 +238,7 @@ def test_watch_ended_by_hand_still_reports(start, tmp_path):
     ) as watch:  # fmt: skip
         until(picture.exists, READY_TIMEOUT_S)
         watch.send_signal(signal.SIGINT)
-        report = json.loads(watch.communicate(timeout=10)[0])
+        report = json.loads(watch.communicate(timeout=60)[0])
     assert watch.returncode == 0
     assert report["frames"] > 0
     assert demo.signed_in() == 0

@@ -175,7 +175,7 @@ def has_session(port: int, client_id: str) -> bool:
     client.connect("127.0.0.1", port)
     client.loop_start()
     try:
-        return present.get(timeout=10)
+        return present.get(timeout=60)
     finally:
         client.disconnect()
         client.loop_stop()

@@ -201,7 +201,7 @@ def test_a_revoked_camera_is_cut_off_within_seconds(shared):
 
 
 def health(one):
-    with urllib.request.urlopen(f"{one.url}/healthz", timeout=10) as answer:
+    with urllib.request.urlopen(f"{one.url}/healthz", timeout=60) as answer:
         return json.load(answer)
 
 

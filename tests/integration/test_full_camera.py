@@ -53,7 +53,7 @@ class Guest:
             if message["type"] in ("answer", "reject", "bye"):
                 self.told.setdefault(message["session"], []).append(message)
 
-    async def until(self, condition, timeout_s=15.0):
+    async def until(self, condition, timeout_s=60.0):
         async with asyncio.timeout(timeout_s):
             while not condition():
                 await asyncio.sleep(0.02)

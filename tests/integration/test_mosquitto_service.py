@@ -14,7 +14,7 @@ from agent.mqtt.broker import Broker
 from agent.signaling.messages import encode, parse_from_device, parse_state
 from agent.signaling.service import SignalingService
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ async def test_a_viewers_stick_reaches_who_moves_the_camera_and_is_let_go_with_t
         for number in range(50):
             stick.send(f'{{"seq":{number},"pan":1}}')
             await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             [ours] = cam.sticks
             assert ours.user == "ann"
             heard = [json.loads(await ours.heard.get())["seq"] for _ in range(50)]
@@ -108,7 +108,7 @@ async def test_a_stick_is_let_go_where_its_channel_closes_and_a_new_one_may_come
         stick = stick_of(one)
         await one.connect()
         await one.ask('{"type":"stats"}')
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not cam.sticks:
                 await asyncio.sleep(0.01)
             stick.close()
@@ -123,7 +123,7 @@ async def test_who_may_only_watch_has_no_stick():
         stick, closed = stick_of(one), asyncio.Event()
         stick.on("close", closed.set)
         await one.connect()
-        await asyncio.wait_for(closed.wait(), 10)
+        await asyncio.wait_for(closed.wait(), 60)
         assert cam.sticks == []
 
 
@@ -381,7 +381,7 @@ async def test_sound_goes_both_ways_beside_the_picture():
         steps = {(b.seq - a.seq & 0xFFFF, b.rtp_time - a.rtp_time & 0xFFFFFFFF) for a, b in pairwise(packets)}
         assert steps == {(1, 960)}
         for _ in range(50):
-            heard = await asyncio.wait_for(one.heard.get(), 10)
+            heard = await asyncio.wait_for(one.heard.get(), 60)
         assert pitch_hz(heard) == 600
         await one.next_frame()
         assert room.listeners == 1

@@ -314,7 +314,7 @@ async def test_a_session_made_on_one_portal_is_good_on_another_and_ends_on_both(
             assert (await http.post(f"{first.url}/api/login", json=login)).status == 200
             assert (await http.get(f"{second.url}/api/session")).status == 200
             async with http.ws_connect(f"{second.url}/api/ws") as socket:
-                assert (await socket.receive_json(timeout=10))["user"] == USER
+                assert (await socket.receive_json(timeout=60))["user"] == USER
                 await http.post(f"{first.url}/api/logout", json={})
                 assert (await socket.receive(timeout=30)).type is aiohttp.WSMsgType.CLOSE
             for _ in range(5):

@@ -64,7 +64,7 @@ def running(config, says="dashboard at"):
         yield process, log
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=15) == 0, log.read_text()
+        assert process.wait(timeout=60) == 0, log.read_text()
 
 
 def first_link(log):
@@ -125,9 +125,9 @@ async def test_users_are_managed_from_the_terminal_while_the_portal_runs(config,
             login = {"user": "ann", "password": PASSWORD}
             assert (await http.post(f"{url}/api/login", json=login)).status == 200
             async with http.ws_connect(f"{url}/api/ws") as socket:
-                assert (await socket.receive_json(timeout=10))["user"] == "ann"
+                assert (await socket.receive_json(timeout=60))["user"] == "ann"
                 good("user", "disable", "ann", config=config)
-                assert (await socket.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
+                assert (await socket.receive(timeout=60)).type is aiohttp.WSMsgType.CLOSE
         good("user", "enable", "ann", config=config)
         for camera in ("front", "gate", "barn"):
             good("claim", "--device", camera, config=config)

@@ -121,7 +121,7 @@ async def test_who_has_no_account_is_told_so_unless_new_ones_are_allowed(place):
     async with company_portal(place, allow_new=True) as part, client() as http:
         await come_back(http, await sign_in_there(http, await depart(http, part)))
         async with http.ws_connect(f"{part.url}/api/ws") as ws:
-            assert (await ws.receive_json(timeout=10))["devices"] == []
+            assert (await ws.receive_json(timeout=60))["devices"] == []
         [user] = [user for user in part.desk.users() if user.name == CY]
         assert (user.role, user.grants) == (None, ())
 

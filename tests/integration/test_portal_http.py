@@ -144,7 +144,7 @@ async def test_what_changed_while_nobody_was_here_counts_for_who_comes(monkeypat
         await until(lambda: len(looks) > 5)
         assert not asked
         async with http.ws_connect(f"{part.url}/api/ws") as socket:
-            await socket.receive(timeout=10)
+            await socket.receive(timeout=60)
             await until(lambda: asked)
             so_far = len(looks)
             await until(lambda: len(looks) > so_far + 20)
@@ -266,14 +266,14 @@ async def test_signaling_over_the_websocket():
         part.gateway.on_state("front", state())
         await login(http, part)
         async with http.ws_connect(f"{part.url}/api/ws") as socket:
-            hello = await socket.receive_json(timeout=10)
+            hello = await socket.receive_json(timeout=60)
             assert hello["devices"][0]["id"] == "front"
             await socket.send_json({"type": "nonsense"})
-            assert (await socket.receive_json(timeout=10))["code"] == "unknown-type"
+            assert (await socket.receive_json(timeout=60))["code"] == "unknown-type"
             await socket.send_json(OFFER)
             await socket.send_json({"type": "candidate", "session": OFFER["session"], "candidate": ""})
             await socket.send_json({"type": "nonsense"})
-            assert (await socket.receive_json(timeout=10))["code"] == "unknown-type"
+            assert (await socket.receive_json(timeout=60))["code"] == "unknown-type"
             assert [type(m).__name__ for _, _, m in part.bus.sent] == ["Offer", "Candidate"]
             await socket.send_json({"type": "bye", "session": OFFER["session"]})
         await until(lambda: len(part.bus.sent) == 3)
@@ -288,9 +288,9 @@ async def test_oversized_and_binary_frames_close_the_socket():
             (lambda socket: socket.send_bytes(b"\0"), 1003),
         ):
             async with http.ws_connect(f"{part.url}/api/ws") as socket:
-                await socket.receive_json(timeout=10)
+                await socket.receive_json(timeout=60)
                 await send(socket)
-                await socket.receive(timeout=10)
+                await socket.receive(timeout=60)
                 assert socket.close_code == code
 
 
@@ -299,10 +299,10 @@ async def test_stopping_closes_websockets_as_going_away_within_the_limit():
         await login(http, part)
         sockets = [await http.ws_connect(f"{part.url}/api/ws") for _ in range(20)]
         for socket in sockets:
-            await socket.receive_json(timeout=10)
+            await socket.receive_json(timeout=60)
 
         async def until_closed(socket):
-            await socket.receive(timeout=10)
+            await socket.receive(timeout=60)
             return socket.close_code
 
         codes = asyncio.gather(*map(until_closed, sockets))
@@ -314,7 +314,7 @@ async def test_a_client_that_never_reads_does_not_hold_up_the_stop():
     async with portal() as part, client() as http:
         await login(http, part)
         socket = await http.ws_connect(f"{part.url}/api/ws")
-        await socket.receive_json(timeout=10)
+        await socket.receive_json(timeout=60)
         socket._conn.transport.pause_reading()
         for number in range(2000):
             part.gateway.on_broker(connected=bool(number % 2))

@@ -225,9 +225,9 @@ def test_an_answer_that_comes_byte_by_byte_keeps_no_thread_for_good(server, file
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert begun.wait(20)
+    assert begun.wait(60)
     one.abandon()
-    thread.join(20)
+    thread.join(60)
     is_over = not thread.is_alive()
     ended.set()
     assert is_over

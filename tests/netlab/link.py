@@ -17,8 +17,8 @@ from netlab.shape import Counters, Passage, Shape
 
 TESTS = Path(__file__).parents[1]
 TUN = Path("/dev/net/tun")
-START_TIMEOUT_S = 10.0
-REPLY_TIMEOUT_S = 5.0
+START_TIMEOUT_S = 60.0
+REPLY_TIMEOUT_S = 30.0
 Side = Literal["uplink", "downlink", "both"]
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-COMMAND_TIMEOUT_S = 20.0
+COMMAND_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 8.0
 TOOLS = {"ip": "iproute2", "nft": "nftables", "unshare": "util-linux", "nsenter": "util-linux"}
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"  # where Debian keeps ip and nft from common users

@@ -18,7 +18,7 @@ from parts.need import need
 PROGRAM = shutil.which("turnserver")
 SECRET = "north by northwest"
 REALM = "turn.test"
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
 
 
 @dataclass

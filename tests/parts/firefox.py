@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 from parts.need import need
 
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 10
 _PREFERENCES = {
     "media.autoplay.default": 0,

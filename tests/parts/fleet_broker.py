@@ -18,7 +18,7 @@ from parts.newer_mosquitto import newer_mosquitto
 from parts.portal import add_user
 from parts.stack import ROOT, await_log, start_program, stop_program
 
-START_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 60.0
 
 
 @dataclass

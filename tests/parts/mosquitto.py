@@ -19,7 +19,7 @@ from agent.config import BrokerSettings
 
 PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 USERNAME, PASSWORD = "front-door", "correct horse"
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
 
 
 @dataclass

@@ -152,7 +152,7 @@ async def portal(
         writing = asyncio.create_task(audit.run(), name="audit")
         telling = asyncio.create_task(notifier.run(), name="notifications")
         task = asyncio.create_task(run, name="portal")
-        await asyncio.wait([ready, task], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([ready, task], timeout=60, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()
         part = PortalPart(ready.result(), gateway, bus, task, accounts, desk, folder, notifier)

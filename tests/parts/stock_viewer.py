@@ -257,7 +257,7 @@ class Viewer:
                 await self._add(line)
         return answered_s
 
-    async def next_frame(self, timeout_s=20):
+    async def next_frame(self, timeout_s=60):
         """The next decoded picture."""
         return await asyncio.wait_for(self.frames.get(), timeout_s)
 
@@ -266,7 +266,7 @@ class Viewer:
         while self.channel.readyState != "open":
             await asyncio.sleep(0.01)
         self.channel.send(text)
-        return await asyncio.wait_for(self.replies.get(), 10)
+        return await asyncio.wait_for(self.replies.get(), 60)
 
     def leave(self):
         """As the portal does when a browser goes."""

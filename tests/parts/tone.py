@@ -75,7 +75,7 @@ class Room:
         """What viewers said in the next 25 packets, decoded."""
         decoder = av.CodecContext.create("opus", "r")
         decoder.sample_rate, decoder.layout = RATE_HZ, "stereo"
-        packets = [await asyncio.wait_for(self.packets.get(), 10) for _ in range(25)]
+        packets = [await asyncio.wait_for(self.packets.get(), 60) for _ in range(25)]
         return packets, [frame for packet in packets for frame in decoder.decode(av.Packet(packet.payload))]
 
     @contextmanager
