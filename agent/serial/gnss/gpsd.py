@@ -35,7 +35,8 @@ class Gpsd:
         """How often it has said which ports it reads."""
         self.devices: tuple[str, ...] = ()
         """Those of them that are ours."""
-        self._heard_s = -math.inf
+        self.heard_s = -math.inf
+        """When it last told of our receiver, on `take`'s clock."""
         self._satellites = 0
         self._fix: Fix | None = None
         self._fixed_s = -math.inf
@@ -59,20 +60,20 @@ class Gpsd:
                 self.devices = tuple(filter(self._is_ours, _paths(devices)))
                 self.lists += 1
             case {"class": "SKY"}:
-                self._heard_s, used = now_s, said.get("uSat")
+                self.heard_s, used = now_s, said.get("uSat")
                 if isinstance(used, int) and not isinstance(used, bool) and 0 <= used < 100:
                     self._satellites = used
             case {"class": "TPV"}:
-                self._heard_s = now_s
+                self.heard_s = now_s
                 self._fix, self._fixed_s = self._fix_of(said), now_s
 
     def begin(self, now_s: float) -> None:
         """From now on silence counts."""
-        self._heard_s = now_s
+        self.heard_s = now_s
 
     def is_silent(self, now_s: float) -> bool:
         """It hears nothing of ours, as where it holds on to a port that has hung up."""
-        return now_s - self._heard_s > SILENT_S
+        return now_s - self.heard_s > SILENT_S
 
     def fix(self, now_s: float) -> Fix | None:
         """Where it is; None where it does not know, or has been silent for STALE_S."""

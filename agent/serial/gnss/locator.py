@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -31,6 +32,8 @@ ASK_S = 3.0
 LIST_S = 30.0
 """How often gpsd is asked what it still reads, which shows too that it hangs."""
 RETRY_S = 10.0
+SETTLED_S = 3.0
+"""What gpsd tells sooner after the port was plugged anew may still be of the old one."""
 LINE_S = 0.01
 """At most one line of gpsd's in this time: it says a few a second, and what floods us else costs a core."""
 BAUDS = (9600, 115_200, 38_400, 4800)
@@ -40,6 +43,8 @@ HEARING_S, MAX_DOUBLINGS = 4.0, 4
 
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Plugging = tuple[int, int]
+"""Of a port: each time its device node is another one, by inode and time."""
 
 
 async def _open_gpsd() -> Connection:
@@ -131,24 +136,29 @@ class Locator:
 
         One that lists the port, and has said nothing since that was plugged anew, holds on to the old one.
         """
-        plugged = self._plugged()
+        plugging = _HeardPlugging(self._plugged())
+
+        async def take_line() -> None:
+            before_s = said.heard_s
+            await _take_line(reader, said)
+            if said.heard_s > before_s:
+                plugging.hear(self._plugged(), said.heard_s)
+
         while said.devices or not os.access(self._settings.port, os.F_OK):
-            if not said.is_silent(_now_s()):
-                plugged = self._plugged() or plugged
-            elif self._plugged() not in (None, plugged):
+            if said.is_silent(_now_s()) and plugging.is_other(self._plugged()):
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LIST_S):
                     while True:
-                        await _take_line(reader, said)
+                        await take_line()
             lists = said.lists
             writer.write(gpsd.WATCH)
             async with asyncio.timeout(ASK_S):
                 while said.lists == lists:
-                    await _take_line(reader, said)
+                    await take_line()
 
-    def _plugged(self) -> tuple[int, int] | None:
-        """Which plugging of the port this is: its device node is another one each time. None without any."""
+    def _plugged(self) -> Plugging | None:
+        """None without any."""
         try:
             node = Path(self._settings.port).stat()
         except OSError:
@@ -225,6 +235,27 @@ class Locator:
                 f"{self._settings.port} says no NMEA sentence: is it the receiver's port, and has it power?"
             )
         return self._line.problem
+
+
+class _HeardPlugging:
+    """Which plugging of a port gpsd was heard of."""
+
+    def __init__(self, now: Plugging | None) -> None:
+        self._heard = self._seen = now
+        self._since_s = -math.inf
+
+    def hear(self, now: Plugging | None, at_s: float) -> None:
+        """It has told something, while the port is this one; None where it is away."""
+        if now is None:
+            return
+        if now != self._seen:
+            self._seen, self._since_s = now, at_s
+        if at_s - self._since_s >= SETTLED_S:
+            self._heard = now
+
+    def is_other(self, now: Plugging | None) -> bool:
+        """Whether the port is there, and is none that was heard."""
+        return now is not None and now != self._heard
 
 
 async def _take_line(reader: asyncio.StreamReader, said: Gpsd) -> None:

@@ -238,22 +238,44 @@ async def test_a_receiver_that_is_unplugged_stays_gpsds(terminal):
         assert (bench.asked, bench.line.state) == (1, "absent")
 
 
-async def test_a_gpsd_that_holds_on_to_a_port_that_hung_up_leaves_the_new_one_to_us(terminal):
+@pytest.mark.parametrize("heard_s", [0, 20, 40])
+async def test_a_gpsd_that_holds_on_to_a_port_that_hung_up_leaves_the_new_one_to_us(terminal, heard_s):
     """As gpsd 3.22 does of a terminal: it lists it as active for ever, and says nothing more."""
     async with running(source=port(terminal)) as bench:
         listed = DEVICES % bytes(terminal.link)
         stream = bench.gpsd = said(VERSION, listed, TPV)
         await bench.until_state("fix")
+        [writer] = bench.writers
+        writer.write = lambda _: stream.feed_data(listed)
+        await bench.clock.after(heard_s)
+        stream.feed_data(TPV)
+        await bench.clock.after(0.5)
         terminal.unplug()
         terminal.plug()
-        writer = bench.writers[0]
-        for asked in (2, 3):
-            await bench.clock.until(lambda: writer.is_closed or writer.said.count(b"?WATCH") == asked)  # noqa: B023
-            stream.feed_data(listed)
+        stream.feed_data(TPV)  # of the old one: it had that in hand
         bench.gpsd = None
+        await bench.clock.after(100)
+        assert writer.is_closed
         await bench.clock.until(lambda: bench.line.state == "open")
         with speaking(bench, terminal, SECOND):
             assert (await bench.until_state("fix")).source == "nmea"
+
+
+async def test_a_receiver_that_was_plugged_anew_stays_gpsds_where_it_is_heard_there(terminal):
+    async with running(source=port(terminal)) as bench:
+        listed = DEVICES % bytes(terminal.link)
+        stream = bench.gpsd = said(VERSION, listed, TPV)
+        await bench.until_state("fix")
+        [writer] = bench.writers
+        writer.write = lambda _: stream.feed_data(listed)
+        terminal.unplug()
+        terminal.plug()
+        for _ in range(5):
+            await bench.clock.after(1)
+            stream.feed_data(TPV)
+        await bench.clock.after(100)
+        assert bench.locator.section().problem.startswith("gpsd hears nothing of its receiver")
+        assert not writer.is_closed
 
 
 async def test_a_gpsd_whose_receiver_is_silent_keeps_it_and_that_is_told(terminal):
