@@ -8,7 +8,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.rtc import twcc
+from agent.rtc import ccfb, twcc
+from agent.rtc.ccfb import CongestionFeedback
 from agent.rtc.twcc import TransportFeedback
 
 SR, RR, SDES, BYE, APP, RTPFB, PSFB, XR = 200, 201, 202, 203, 204, 205, 206, 207
@@ -61,12 +62,14 @@ class Remb:
     bps: int
 
 
-Feedback = Nack | KeyframeRequest | ReceiverReport | ReferenceTime | Remb | TransportFeedback
+Feedback = (
+    Nack | KeyframeRequest | ReceiverReport | ReferenceTime | Remb | TransportFeedback | CongestionFeedback
+)
 
 
 def is_transport_report(packet: bytes) -> bool:
-    """Whether this SRTCP packet, by its head, which is never encrypted, is transport-wide feedback alone."""
-    if len(packet) < 4 or packet[1] != RTPFB or packet[0] & 0x1F != twcc.FORMAT:
+    """Whether this SRTCP packet, by its head, which is never encrypted, tells of arrivals alone."""
+    if len(packet) < 4 or packet[1] != RTPFB or packet[0] & 0x1F not in (twcc.FORMAT, ccfb.FORMAT):
         return False
     return len(packet) <= 4 + 4 * int.from_bytes(packet[2:4], "big") + _MAX_TRAILER_BYTES
 
@@ -99,6 +102,8 @@ def _parse_one(kind: int, count: int, body: bytes) -> Iterator[Feedback]:
         yield Nack(int.from_bytes(body[4:8], "big"), tuple(_nack_seqs(body[8:])))
     elif kind == RTPFB and count == twcc.FORMAT and len(body) >= 8:
         yield twcc.parse(body[8:])
+    elif kind == RTPFB and count == ccfb.FORMAT and len(body) >= 4:
+        yield ccfb.parse(body[4:])
     elif kind == PSFB and count in (1, 4) and len(body) >= 8:
         yield KeyframeRequest()
     elif kind == PSFB and count == 15 and body[8:12] == b"REMB" and len(body) >= 16:

@@ -28,6 +28,7 @@ REPORT = packet(RTPFB, 15) + TRAILER
     [
         (REPORT, True),
         (packet(RTPFB, 15) + bytes(20), True),  # AES-GCM
+        (packet(RTPFB, 11) + TRAILER, True),  # by source
         (packet(RTPFB, 15) + packet(RTPFB, 1, 3) + TRAILER, False),  # a NACK behind it
         (packet(RTPFB, 15) + packet(PSFB, 1, 2) + TRAILER, False),
         (packet(RTPFB, 1) + TRAILER, False),
@@ -36,7 +37,7 @@ REPORT = packet(RTPFB, 15) + TRAILER
         (b"\x8f\xcd\0", False),
     ],
 )
-def test_only_transport_wide_feedback_by_itself_is_no_hurry(data, expected):
+def test_only_what_tells_of_arrivals_by_itself_is_no_hurry(data, expected):
     assert is_transport_report(data) is expected
 
 
