@@ -15,6 +15,7 @@ from agent.control.delay import DelayDetector, Usage
 from agent.control.delivery import DeliveredRate
 from agent.control.flight import Flight, Outcome
 from agent.control.loss import LossLimit
+from agent.control.marks import MarkLimit
 from agent.control.others import Others
 from agent.control.probe import Probe, Prober
 
@@ -89,6 +90,7 @@ class BandwidthEstimator:
         self._prober = Prober()
         self._bursts = Bursts()
         self._others = Others()
+        self._marks = MarkLimit()
         self._rtt_ns = FIRST_RTT_NS
         self._least_rtt_ns = FIRST_RTT_NS
         self._feedback_ns: int | None = None
@@ -109,6 +111,8 @@ class BandwidthEstimator:
         target_bps = self._rate.target_bps
         if self.is_stalled(now_ns):
             target_bps = int(target_bps * RESUME)
+        if (marks_bps := self._marks.target_bps) is not None:
+            target_bps = min(target_bps, max(self._min_bps, marks_bps))
         if self._remb is not None and now_ns - self._remb[1] < REMB_LIFETIME_NS:
             target_bps = min(target_bps, self._remb[0])
         return target_bps
@@ -135,11 +139,19 @@ class BandwidthEstimator:
 
     def pacing_bps(self, target_bps: int) -> int:
         """How fast a frame may leave, at this target."""
-        return int((PACING if self._rate.knows_capacity else EAGER_PACING) * target_bps)
+        pacing_bps = int((PACING if self._rate.knows_capacity else EAGER_PACING) * target_bps)
+        marks_bps = self._marks.pacing_bps
+        return pacing_bps if marks_bps is None else max(target_bps, min(pacing_bps, marks_bps))
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the path has marked packets of late."""
+        return self._marks.is_on
 
     def takes_bursts(self, now_ns: int) -> bool:
         """Whether a picture may leave at once."""
-        return self._rate.target_bps >= MIN_TARGET_BPS and self._bursts.are_taken(now_ns)
+        is_slow = self._rate.target_bps < MIN_TARGET_BPS or self._marks.is_on
+        return not is_slow and self._bursts.are_taken(now_ns)
 
     def allowance_bytes(self, now_ns: int) -> int:
         """What may leave now without too much on its way; nothing while the path is out."""
@@ -174,6 +186,8 @@ class BandwidthEstimator:
                 return None
         if self._feedback_ns is None:
             return None
+        if self._marks.is_on and not self._others.is_asking:  # a train is a queue, and would be marked for it
+            return None
         return self._prober.due(self._rate.target_bps, self._max_bps, self._delay.noise_ms, now_ns)
 
     def on_sent(self, seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None = None) -> None:
@@ -206,6 +220,16 @@ class BandwidthEstimator:
         self._follow_probe(outcome, now_ns)
         self._follow_loss(outcome, now_ns)
         self._bursts.update(self.loss, is_queued=self._delay.usage is Usage.OVER, now_ns=now_ns)
+
+    def on_marks(self, received: int, marked: int, now_ns: int) -> None:
+        """Of so many packets that left with ECT(1) and arrived, these came with CE; before their report."""
+        if self._others.is_on:  # in no L4S queue would theirs delay ours: its marks say nothing of us
+            self._marks = MarkLimit()
+            return
+        pacing_bps = self.pacing_bps(self._rate.target_bps)
+        self._marks.update(received, marked, pacing_bps, self._rtt_ns, now_ns)
+        if (marks_bps := self._marks.target_bps) is not None:
+            self._rate.meet(marks_bps)
 
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
         """An RTCP report; decides only for a viewer without transport-wide feedback."""
@@ -241,6 +265,7 @@ class BandwidthEstimator:
         self._delivered.restart()
         self._loss.restart()
         self._others.end()
+        self._marks = MarkLimit()
 
     def _note_rtt(self, rtt_ns: int) -> None:
         rtt_ns = min(rtt_ns, MAX_RTT_NS)

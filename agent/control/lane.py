@@ -133,6 +133,10 @@ class LaneControl:
         self._protection.update(self._estimator.usual_loss, self._estimator.route_s)
         self._note_held_up(now_ns)
 
+    def on_marks(self, received: int, marked: int, now_ns: int) -> None:
+        """Of so many packets that left with ECT(1) and arrived, these came with CE; before their report."""
+        self._estimator.on_marks(received, marked, now_ns)
+
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
         """An RTCP receiver report."""
         self._has_report = True
@@ -170,4 +174,11 @@ class LaneControl:
         if not self._has_report:
             pacing_bps = max(pacing_bps, FIRST_PACING_BPS)
         in_bursts, usual_loss = self._estimator.takes_bursts(now_ns), self._estimator.usual_loss
-        self._pacer.set_rate(target_bps, pacing_bps, now_ns, in_bursts=in_bursts, usual_loss=usual_loss)
+        self._pacer.set_rate(
+            target_bps,
+            pacing_bps,
+            now_ns,
+            in_bursts=in_bursts,
+            is_fine=self._estimator.is_marked,
+            usual_loss=usual_loss,
+        )

@@ -14,6 +14,9 @@ from agent.model.pacing import Departure, Media, Padding, Repair, Resend
 
 BURST_NS = 4_000_000
 """Packets leave in bursts of this: timers of an event loop are no finer, and Wi-Fi sends bursts anyway."""
+FINE_BURST_NS = 1_000_000
+"""The same on a path that marks, whose queue tells of a millisecond; timers do not tell of less. Up to 9 Mb/s
+that is one packet."""
 LONG_BURST_NS, LONG_BURST_BYTES = 40_000_000, 32_000
 """The same on a path that takes more at once: a picture leaves in one system call, and the loop sleeps until
 the next one. libwebrtc's pacer bursts for as long, and for twice as much."""
@@ -81,7 +84,7 @@ class Pacer:
         self._target_bps = 0
         self._resend_share = RESEND_SHARE
         self._pacing_bps = 1
-        self._burst_ns = BURST_NS
+        self._burst_ns = self._short_ns = BURST_NS
         self._budget_ns: int | None = None
 
     @property
@@ -115,17 +118,20 @@ class Pacer:
         now_ns: int,
         *,
         in_bursts: bool = False,
+        is_fine: bool = False,
         usual_loss: float = 0.0,
     ) -> None:
         """Follow the estimate; `in_bursts` says that the path takes a picture at once.
 
-        `usual_loss` is the share of packets that the link loses by itself.
+        `is_fine` says that it marks, and packets leave one by one; `usual_loss` is the share of packets that
+        the link loses by itself.
         """
         self._refill(now_ns)
         self._resend_share = min(MAX_RESEND_SHARE, max(RESEND_SHARE, RESENDS * usual_loss))
         self._target_bps, self._pacing_bps = target_bps, max(1, pacing_bps)
         longest_ns = min(LONG_BURST_NS, LONG_BURST_BYTES * 8_000_000_000 // self._pacing_bps)
-        self._burst_ns = max(BURST_NS, longest_ns) if in_bursts else BURST_NS
+        self._short_ns = FINE_BURST_NS if is_fine else BURST_NS
+        self._burst_ns = max(BURST_NS, longest_ns) if in_bursts else self._short_ns
 
     def probe(self, probe: Probe) -> None:
         """Send a train, of what waits and padding."""
@@ -171,7 +177,7 @@ class Pacer:
         self._drop_late(now_ns)
         departures: list[Departure] = []
         late_ns = 0 if self._planned_ns is None else min(MAX_LATE_NS, max(0, now_ns - self._planned_ns))
-        credit_ns = late_ns + (self._burst_ns if self._probe is None else BURST_NS)
+        credit_ns = late_ns + (self._burst_ns if self._probe is None else self._short_ns)
         self._free_ns = max(self._free_ns, now_ns - credit_ns)
         while self._free_ns <= now_ns:
             rate_bps = self._probe.rate_bps if self._probe else self._pacing_bps
@@ -195,7 +201,7 @@ class Pacer:
         if not has_media and self._probe is None and not (self._resends and self._is_out):
             return None
         is_urgent = self._probe is not None or bool(self._resends)
-        return max(self._free_ns, self._take_ns + (BURST_NS if is_urgent else self._burst_ns))
+        return max(self._free_ns, self._take_ns + (self._short_ns if is_urgent else self._burst_ns))
 
     def _next(self, allowance_bytes: int, due_bytes: int) -> tuple[Departure, int] | None:
         probe = self._probe.id if self._probe else None

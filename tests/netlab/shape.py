@@ -6,7 +6,7 @@ is kept, as a radio link does by retransmission: jitter only ever holds back wha
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -52,6 +52,9 @@ class Shape:
     loss: float = 0.0
     """0 to 1, each packet by itself; on top of `burst`."""
     burst: Burst | None = None
+    mark_ms: float | None = None
+    """An L4S queue's step: what carries ECT(1) and has waited longer leaves with CE, unless there is no more
+    than a packet in the queue (RFC 9332 appendix A.1)."""
     is_up: bool = True
 
     def __post_init__(self) -> None:
@@ -68,6 +71,8 @@ class Shape:
             raise ShapeError("bucket_bytes goes with rate_bps, and must hold a packet")
         if self.queue_bytes < OPPORTUNITY_BYTES or self.delay_ms < 0 or self.jitter_ms < 0:
             raise ShapeError("queue_bytes must hold a packet; delay_ms and jitter_ms must not be negative")
+        if self.mark_ms is not None and self.mark_ms < 0:
+            raise ShapeError("mark_ms must not be negative")
 
     def changed(self, **changes: Any) -> Self:
         """Return this shape with some of its fields set anew: JSON's values do. Raises ShapeError."""
@@ -200,6 +205,8 @@ class Counters:
     lost_packets: int = 0
     """By `loss` or `burst`."""
     overflow_packets: int = 0
+    marked_packets: int = 0
+    """That left with CE by `mark_ms`."""
     outage_packets: int = 0
     max_queue_bytes: int = 0
 
@@ -219,6 +226,8 @@ class _Packet:
     frame: bytes
     size_bytes: int
     arrived_ns: int
+    is_late: bool = False
+    """It waited so long that it leaves with CE where it carries ECT(1)."""
 
 
 @dataclass
@@ -230,6 +239,8 @@ class Direction:
     start_ns: int
     header_bytes: int = 0
     """What of each frame the rate does not count: 14 for Ethernet."""
+    mark: Callable[[Any], Any] = lambda _: None
+    """The frame with CE; None where it carries no ECT(1)."""
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
@@ -298,6 +309,7 @@ class Direction:
             if self._head_done_ns is None:
                 ready_ns = max(head.arrived_ns, self._free_ns)
                 self._head_done_ns = self._bottleneck.finish_ns(head.size_bytes, ready_ns)
+                head.is_late = self._is_late(ready_ns - head.arrived_ns)
             if self._head_done_ns > now_ns:
                 return
             self._queue.popleft()
@@ -308,7 +320,17 @@ class Direction:
                 self.counters.lost_packets += 1
             else:
                 self._last_ns = max(self._last_ns, self._free_ns + self._travel_ns())
-                self._flying.append((self._last_ns, head.frame))
+                self._flying.append((self._last_ns, self._marked(head)))
+
+    def _is_late(self, waited_ns: int) -> bool:
+        mark_ms = self.shape.mark_ms
+        is_queued = self._queue_bytes > OPPORTUNITY_BYTES
+        return mark_ms is not None and is_queued and waited_ns > mark_ms * NS_PER_MS
+
+    def _marked(self, packet: _Packet) -> bytes:
+        marked = self.mark(packet.frame) if packet.is_late else None
+        self.counters.marked_packets += marked is not None
+        return packet.frame if marked is None else marked
 
     def _is_lost(self) -> bool:
         burst = self.shape.burst

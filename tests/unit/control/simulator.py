@@ -47,15 +47,25 @@ FREEZE_NS = 183 * MS
 class Wire:
     """A packet; the link only asks for its length."""
 
-    __slots__ = ("frame", "index", "media_seq", "repairs", "sent_ns", "size_bytes", "transport_seq")
+    __slots__ = (
+        "frame", "index", "is_marked", "media_seq", "repairs", "sent_ns", "size_bytes", "transport_seq"
+    )  # fmt: skip
 
     def __init__(self, transport_seq, size_bytes, sent_ns, media_seq=None, frame=None, index=0, repairs=()):
-        self.repairs = repairs
+        self.repairs, self.is_marked = repairs, False
         self.transport_seq, self.size_bytes, self.sent_ns = transport_seq, size_bytes, sent_ns
         self.media_seq, self.frame, self.index = media_seq, frame, index
 
     def __len__(self):
         return self.size_bytes
+
+
+def mark(packet):
+    """As the queue of an L4S link does: what carries ECT(1), which an upload beside does not."""
+    if not isinstance(packet, Wire):
+        return None
+    packet.is_marked = True
+    return packet
 
 
 @dataclass
@@ -95,8 +105,8 @@ class Encoder:
 class Viewer:
     """Reports, asks again for what is missing, and plays frames in order."""
 
-    def __init__(self, return_ns):
-        self.return_ns = return_ns
+    def __init__(self, return_ns, report_ns):
+        self.return_ns, self.interval_ns = return_ns, report_ns
         self.mail = []  # (due_ns, what, argument)
         self.pending = {}
         self.next_base = None
@@ -108,12 +118,14 @@ class Viewer:
         self.played = []  # (played_ns, captured_ns)
         self.media_bytes = []
         self.received_bytes = []
-        self.report_ns = REPORT_NS
+        self.report_ns = report_ns
+        self.marked = 0
         self.keyframe_asked_ns = -S
 
     def receive(self, wire, at_ns):
         self.received_bytes.append((at_ns, wire.size_bytes))
         self.pending[wire.transport_seq] = at_ns // 1000
+        self.marked += wire.is_marked
         if wire.repairs:
             lost = [one for one in wire.repairs if one.media_seq not in self.arrived]
             if len(lost) == 1:
@@ -184,12 +196,13 @@ class Viewer:
             self.keyframe_asked_ns = now_ns
             out.append(("pli", None))
         if now_ns >= self.report_ns:
-            self.report_ns = now_ns + REPORT_NS
+            self.report_ns = now_ns + self.interval_ns
             if self.pending:
                 last = max(self.pending)
                 first = min(self.pending) if self.next_base is None else min(self.next_base, *self.pending)
                 arrivals_us = [self.pending.get(seq) for seq in range(first, last + 1)]
-                out.append(("twcc", (first & 0xFFFF, arrivals_us)))
+                out.append(("twcc", (first & 0xFFFF, arrivals_us, len(self.pending), self.marked)))
+                self.marked = 0
                 self.next_base = max(last + 1, self.next_base or 0)
                 self.pending.clear()
         return out
@@ -219,6 +232,9 @@ class Result:
     seconds: float = 0.0
     rival: list = field(default_factory=list)
     """What arrived of the upload beside."""
+    waits_ms: list = field(default_factory=list)
+    """Of each packet at the bottleneck, queue and passage: (at_s, ms)."""
+    marked_packets: int = 0
 
     @property
     def sent_packets(self):
@@ -240,6 +256,10 @@ class Result:
     def queue_ms(self, share, start_s=5.0, stop_s=1e9):
         queues = sorted(s.queue_ms for s in self.samples if start_s <= s.at_s < stop_s)
         return queues[min(len(queues) - 1, int(share * len(queues)))]
+
+    def wait_ms(self, share, start_s=5.0, stop_s=1e9):
+        waits = sorted(ms for at_s, ms in self.waits_ms if start_s <= at_s < stop_s)
+        return waits[min(len(waits) - 1, int(share * len(waits)))]
 
     def freezes(self, start_s=5.0):
         times = [at for at, _ in self.played if at >= start_s * S] + [int(self.seconds * S)]
@@ -293,11 +313,15 @@ class Simulation:
         upload_s,
         upload_until_s,
         lateness_ms,
+        l4s,
+        report_ms,
     ):
-        self.now = 0
+        self.now, self.l4s = 0, l4s
         self.end_ns = int(seconds * S)
         self.rng = random.Random(seed)
         self.shape, self.link = uplink, Direction(uplink, random.Random(seed + 1), 0)
+        if l4s:
+            self.link.mark = mark
         start_bps, min_bps, max_bps = rates
         self.protection = Protection()
         self.protection.is_offered = parity
@@ -306,7 +330,7 @@ class Simulation:
         self.demand = Demand(limits, start_bps)
         self.encoder = Encoder(self.rng, start_bps, max_bps, share=share)
         self.hold = Hold()
-        self.viewer = Viewer(return_ms * MS)
+        self.viewer = Viewer(return_ms * MS, int(report_ms * MS))
         self.result = Result(self.viewer.played, self.viewer.received_bytes, seconds=seconds)
         self.changes = sorted(changes, key=lambda change: change[0], reverse=True)
         self.return_ns, self.feedback_loss, self.copies = int(return_ms * MS), feedback_loss, copies
@@ -341,7 +365,9 @@ class Simulation:
                 self.upload.pump(self.now, self.link.push)
         if self.upload:
             self.result.rival = self.upload.received
+        self.result.waits_ms = [(one.at_ns / S, one.waited_ns / MS) for one in self.link.passages]
         counters = self.link.counters
+        self.result.marked_packets = counters.marked_packets
         self.result.lost_packets = counters.lost_packets + counters.overflow_packets
         self.result.dropped_frames = self.pacer.dropped_frames
         return self.result
@@ -353,7 +379,10 @@ class Simulation:
 
     def on_mail(self, kind, what):
         if kind == "twcc":
-            self.estimator.on_feedback(*what, self.now)
+            base_seq, arrivals_us, received, marked = what
+            if self.l4s:
+                self.estimator.on_marks(received, marked, self.now)
+            self.estimator.on_feedback(base_seq, arrivals_us, self.now)
             self.protection.update(self.estimator.usual_loss, self.estimator.route_s)
             self.follow()
         elif kind == "pli":
@@ -407,6 +436,7 @@ class Simulation:
             estimator.pacing_bps(target_bps),
             now,
             in_bursts=estimator.takes_bursts(now),
+            is_fine=estimator.is_marked,
             usual_loss=estimator.usual_loss,
         )
         wants_keyframe = pacer.wants_keyframe or self.picture_lost
@@ -492,11 +522,14 @@ def simulate(
     upload_s=None,
     upload_until_s=1e9,
     lateness_ms=0.0,
+    l4s=False,
+    report_ms=REPORT_NS / MS,
 ):
     """Run one viewer. `changes` are (at_s, {field of Shape: value}); `share` is what the scene needs.
 
     `upload_s`: a TCP upload begins beside, and lasts until `upload_until_s`. `lateness_ms`: the mean time
-    from a packet's time of departure to its departure, where the sender's CPU is busy.
+    from a packet's time of departure to its departure, where the sender's CPU is busy. `l4s`: packets carry
+    ECT(1), which a link with `mark_ms` answers; `report_ms` is between two reports at least.
     """
     rates = (start_bps, min_bps, max_bps)
     return Simulation(
@@ -514,4 +547,6 @@ def simulate(
         upload_s=upload_s,
         upload_until_s=upload_until_s,
         lateness_ms=lateness_ms,
+        l4s=l4s,
+        report_ms=report_ms,
     ).run()

@@ -254,3 +254,30 @@ def test_a_made_trace_has_about_the_rate_that_was_asked_for_and_depends_on_the_s
 def test_a_shape_that_makes_no_sense_is_refused(changes):
     with pytest.raises(ShapeError):
         Shape().changed(**changes)
+
+
+def marks(shape, packets, mark=lambda frame: b"CE" + frame[2:]):
+    """Which of these (frame, at_ms) leave with CE."""
+    one = Direction(shape, random.Random(7), 0, mark=mark)
+    for frame, at_ms in packets:
+        one.push(frame, at_ms * NS_PER_MS)
+    left = [frame.startswith(b"CE") for _, frame in departures(one)]
+    assert one.counters.marked_packets == sum(left)
+    return left
+
+
+def test_what_has_waited_longer_than_the_step_is_marked():
+    shape = Shape(rate_bps=12_000_000, mark_ms=2)  # 1 ms a packet
+    assert marks(shape, [(PACKET, 0)] * 6) == [False, False, False, True, True, False], "the last is alone"
+
+
+def test_a_queue_of_one_packet_is_none():
+    shape = Shape(rate_bps=1_200_000, mark_ms=1)  # 10 ms a packet
+    assert marks(shape, [(PACKET, at_ms) for at_ms in (0, 2, 12, 22)]) == [False] * 4
+    assert marks(shape, [(PACKET, at_ms) for at_ms in (0, 2, 4, 6)]) == [False, True, True, False]
+
+
+def test_what_carries_no_ect_1_is_not_marked_and_without_a_step_nothing_is():
+    waiting = [(PACKET, 0)] * 6
+    assert not any(marks(Shape(rate_bps=1_200_000, mark_ms=1), waiting, mark=lambda _: None))
+    assert not any(marks(Shape(rate_bps=1_200_000), waiting))
