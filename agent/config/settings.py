@@ -472,6 +472,11 @@ class WebrtcSettings(Section):
         "picture is refused. Default: no limit but what each link carries.",
         examples=[4_000_000],
     )
+    l4s: bool = Field(
+        default=False,
+        description="Mark packets with ECT(1) on direct paths, for viewers that report marks (RFC 8888), and "
+        "slow down at the first sign of a queue. For networks with L4S queues.",
+    )
     exclude_interfaces: list[str] = Field(
         default=["docker*", "br-*", "veth*", "virbr*", "tailscale*", "wg*"],
         description="Interfaces (shell patterns) whose addresses are not offered to viewers.",

@@ -9,7 +9,16 @@ from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 
 from agent.errors import NegotiationError
 from agent.model.media import Medium
-from agent.rtc.codecs import Directions, RtpMedia, answered, choose_audio, choose_video
+from agent.rtc import ccfb
+from agent.rtc.codecs import (
+    Directions,
+    RtpMedia,
+    answered,
+    choose_audio,
+    choose_video,
+    offers_ccfb,
+    with_ccfb,
+)
 from agent.rtc.sdp import Description, Media
 
 VIDEO_ALONE: Directions = {"video": "sendonly"}
@@ -99,10 +108,11 @@ class Local:
     """Of all of them: that is what keeps sound and picture together (RFC 3550 section 6.5.1)."""
 
 
-def parse_offer(text: str, ours: Directions = VIDEO_ALONE) -> Offer:
+def parse_offer(text: str, ours: Directions = VIDEO_ALONE, *, l4s: bool = False) -> Offer:
     """What of the offer is served by a device that does this with each medium.
 
-    Raises NegotiationError: `malformed-sdp`, `no-video`, `no-h264`, `no-bundle` or `no-dtls`.
+    `l4s`: reports by source (RFC 8888), where the viewer has them, instead of transport-wide feedback. Raises
+    NegotiationError: `malformed-sdp`, `no-video`, `no-h264`, `no-bundle` or `no-dtls`.
     """
     description = Description.parse(text)
     media = description.media
@@ -126,6 +136,8 @@ def parse_offer(text: str, ours: Directions = VIDEO_ALONE) -> Offer:
     accepted: dict[int, RtpMedia | DataSection] = {id(chosen): video, **_audio(bundled, ours)}
     if data is not None:
         accepted[id(data)] = _data_section(data)
+    if l4s:
+        accepted |= _reported_by_source(bundled, accepted)
     ufrag, pwd = _ice_credentials(carrier)
     fingerprints, setup = _dtls_parameters(carrier)
     return Offer(
@@ -204,6 +216,16 @@ def _audio(bundled: Iterable[Media], ours: Directions) -> dict[int, RtpMedia]:
         if direction and (chosen := choose_audio(media, direction)):
             return {id(media): chosen}
     return {}
+
+
+def _reported_by_source(
+    bundled: Iterable[Media], accepted: Mapping[int, RtpMedia | DataSection]
+) -> dict[int, RtpMedia]:
+    """The media that are accepted, with such reports: for all of them, or for none."""
+    found = [(media, one) for media in bundled if isinstance(one := accepted.get(id(media)), RtpMedia)]
+    if not all(offers_ccfb(media, one.payload_type) for media, one in found):
+        return {}
+    return {id(media): with_ccfb(one) for media, one in found}
 
 
 def _section(media: Media, accepted: RtpMedia | DataSection | None) -> Section:
@@ -287,7 +309,9 @@ def _rtp_lines(section: Section, media: RtpMedia, local: Local) -> list[str]:
     if media.parameters:
         lines.append(f"a=fmtp:{pt} {media.parameters}")
     lines += [f"a=extmap:{number} {uri}" for uri, number in media.extensions.items()]
-    lines += [f"a=rtcp-fb:{pt} {feedback}" for feedback in media.feedback]
+    # RFC 8888 section 6: for all payload types; libwebrtc hears nothing else.
+    kinds = [("*" if feedback == ccfb.FEEDBACK else pt, feedback) for feedback in media.feedback]
+    lines += [f"a=rtcp-fb:{number} {feedback}" for number, feedback in kinds]
     return lines + (_source_lines(media, local) if media.is_sent else [])
 
 

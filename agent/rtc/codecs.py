@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from aiortc.sdp import H264Profile, parse_h264_profile_level_id
 
 from agent.errors import NegotiationError
 from agent.model.media import Medium
+from agent.rtc import ccfb
 from agent.rtc.sdp import Codec, Media
 
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
@@ -66,6 +67,11 @@ class RtpMedia:
     """Of flexfec-03."""
 
     @property
+    def has_ccfb(self) -> bool:
+        """Whether the viewer reports by source (RFC 8888), and not by transport-wide numbers."""
+        return ccfb.FEEDBACK in self.feedback
+
+    @property
     def clock_hz(self) -> int:
         """Of RTP times."""
         return int(self.codec.split("/")[1])
@@ -88,6 +94,22 @@ def answered(offered: str, ours: Direction) -> Direction | None:
     if is_sent and is_taken:
         return "sendrecv"
     return "sendonly" if is_sent else "recvonly" if is_taken else None
+
+
+def with_ccfb(media: RtpMedia) -> RtpMedia:
+    """The same with reports by source: one transport has one kind of feedback (RFC 8888 section 6).
+
+    Transport-wide numbers then stay with us, as libwebrtc's own answer has it.
+    """
+    feedback = tuple(one for one in media.feedback if one != "transport-cc")
+    extensions = {uri: number for uri, number in media.extensions.items() if uri != TRANSPORT_CC}
+    return replace(media, feedback=(*feedback, ccfb.FEEDBACK), extensions=extensions)
+
+
+def offers_ccfb(media: Media, payload_type: int) -> bool:
+    """Whether the viewer offers to report by source on this codec."""
+    codecs = media.codecs()
+    return any(codec.payload_type == payload_type and ccfb.FEEDBACK in codec.feedback for codec in codecs)
 
 
 def choose_video(media: Media) -> RtpMedia:

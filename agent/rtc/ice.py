@@ -10,7 +10,7 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from agent.model.signal import IceServer
 from agent.model.tasks import TaskGroup
 from agent.rtc import seams as _seams  # noqa: F401  checks, at import, every private name used below
 from agent.rtc.burst import BurstSocket, SendBurst
+from agent.rtc.ccfb import Ecn
 from agent.rtc.interfaces import is_inward
 from agent.rtc.pool import Take
 from agent.rtc.refusal import SERVER_FAULTS, server_fault
@@ -91,7 +92,7 @@ class IceConnection(aioice.Connection):
         self._triggered: set[ice.CandidatePair] = set()
         self._bursts: dict[Any, BurstSocket] = {}
         self._known: set[Address] = set()
-        self._ways: dict[tuple[Any, Address], SendBurst] = {}
+        self._ways: dict[tuple[Any, Address, Ecn], SendBurst] = {}
         self._pairs_changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._close_task: asyncio.Task[None] | None = None
@@ -231,10 +232,17 @@ class IceConnection(aioice.Connection):
         relay = self._relays.get(pair.protocol)
         return Path(pair.local_candidate.type, pair.remote_candidate.type, relay.url if relay else "")
 
-    def route(self) -> SendBurst | None:
+    def direct_path(self) -> Hashable | None:
+        """What tells the pair in use from others; None without one, and where a TURN server is between."""
+        pair = self._nominated.get(1)
+        if pair is None or isinstance(pair.protocol.transport, RelayTransport):
+            return None
+        return pair.local_candidate.host, pair.local_candidate.port, pair.remote_addr
+
+    def route(self, ecn: Ecn = Ecn.NOT_ECT) -> SendBurst | None:
         """A function that sends a burst of datagrams to the viewer now; None without a pair, or if stalled.
 
-        Look it up for each burst: browsers change the pair while video flows.
+        Look it up for each burst: browsers change the pair while video flows. A relay takes no ECN field.
         """
         pair = self._nominated.get(1)
         if pair is None:
@@ -245,13 +253,13 @@ class IceConnection(aioice.Connection):
             return None if transport.is_stalled else transport.route(address)
         if transport.is_closing() or transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return None
-        way = self._ways.get((transport, address))
+        way = self._ways.get((transport, address, ecn))
         if way is None:
             burst = self._bursts.get(transport)
             if burst is None:
                 burst = self._bursts[transport] = BurstSocket(transport)
             send = burst.send
-            way = self._ways[transport, address] = lambda datagrams: send(datagrams, address)
+            way = self._ways[transport, address, ecn] = lambda datagrams: send(datagrams, address, ecn)
         return way
 
     async def close(self) -> None:

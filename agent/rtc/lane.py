@@ -8,9 +8,11 @@ from typing import Protocol
 
 from agent.model.media import RtpFrame
 from agent.model.pacing import Departure, Media, Padding, Repair, Resend
-from agent.rtc import rtcp
+from agent.rtc import ccfb, rtcp
 from agent.rtc.alarm import Alarm
 from agent.rtc.burst import SendBurst
+from agent.rtc.ccfb import CongestionFeedback
+from agent.rtc.ecn import Marking
 from agent.rtc.give_way import Link
 from agent.rtc.sender import RtpSender, Send, Sent
 from agent.rtc.twcc import ArrivalClock, TransportFeedback
@@ -47,6 +49,7 @@ class Control(Protocol):
         self, transport_seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None
     ) -> None: ...
     def on_feedback(self, base_seq: int, arrivals_us: Sequence[int | None], now_ns: int) -> None: ...
+    def on_marks(self, received: int, marked: int, now_ns: int) -> None: ...
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None: ...
     def on_remb(self, bps: int, now_ns: int) -> None: ...
 
@@ -62,8 +65,12 @@ class Lane:
         alarm: Alarm,
         sound: RtpSender | None = None,
         catch_up: Callable[[], None] = lambda: None,
+        marking: Marking | None = None,
     ) -> None:
-        """`sender` is the picture's; `catch_up` tells what was heard and held back, before a decision."""
+        """`sender` is the picture's; `catch_up` tells what was heard and held back, before a decision.
+
+        `marking` is that of a viewer that reports by source.
+        """
         self.control = control
         self.rtt_s: float | None = None
         self.loss: float | None = None
@@ -75,7 +82,8 @@ class Lane:
         self._catch_up = catch_up
         self._pushed_ns = 0
         self._calm_until_ns = 0
-        self._clock = ArrivalClock()
+        self._marking = marking
+        self._clock = ArrivalClock(ccfb.CLOCK_US) if marking else ArrivalClock()
         self._departing: list[tuple[int, Sequence[int], int | None]] = []
         self._failed: asyncio.Future[None] | None = None
         if sender.takes_repairs:
@@ -148,11 +156,13 @@ class Lane:
     def on_feedback(self, feedback: rtcp.Feedback, now_ns: int, unix_ns: int) -> None:
         """What the viewer says of the stream, and when it came; `unix_ns` as in our sender reports."""
         match feedback:
-            case TransportFeedback(base_seq, arrivals_us):
-                self.control.on_feedback(base_seq, self._clock.unwrap_report(arrivals_us), now_ns)
-                self._sender.playout_ms = self.control.playout_ms
-                if self.control.is_waiting:
-                    self._pump()
+            case TransportFeedback(base_seq, arrivals_us) if self._marking is None:
+                self._on_arrivals(base_seq, arrivals_us, now_ns)
+            case CongestionFeedback() if self._marking is not None:
+                if settled := self._marking.ledger.settle(feedback):
+                    self._marking.on_marks(settled.marks, now_ns)
+                    self.control.on_marks(settled.marks.received, settled.marks.marked, now_ns)
+                    self._on_arrivals(settled.base_seq, settled.arrivals_us, now_ns)
             case rtcp.Nack(ssrc, seqs) if ssrc == self._sender.ssrc:
                 self._calm_until_ns = 0
                 self._resend(seqs, now_ns)
@@ -165,6 +175,12 @@ class Lane:
                 self.rtt_s = rtcp.round_trip_s(feedback, unix_ns) or self.rtt_s
                 self.loss = feedback.fraction_lost
                 self.control.on_receiver_report(feedback.fraction_lost, self.rtt_s, now_ns)
+
+    def _on_arrivals(self, base_seq: int, arrivals_us: Sequence[int | None], now_ns: int) -> None:
+        self.control.on_feedback(base_seq, self._clock.unwrap_report(arrivals_us), now_ns)
+        self._sender.playout_ms = self.control.playout_ms
+        if self.control.is_waiting:
+            self._pump()
 
     def _resend(self, seqs: Sequence[int], now_ns: int) -> None:
         round_trip_s = self.rtt_s or self.control.route_s

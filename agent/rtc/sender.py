@@ -13,10 +13,9 @@ from itertools import repeat
 from typing import Any, Protocol
 
 from agent.model.media import RtpFrame
-from agent.rtc import flexfec
+from agent.rtc import ccfb, flexfec
 from agent.rtc.codecs import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, RtpMedia
 from agent.rtc.rtcp import encode_sender_report
-from agent.rtc.twcc import TransportNumbers
 
 Send = Callable[[Iterable[bytes]], None]
 """Takes packets of one run, in order."""
@@ -48,6 +47,13 @@ class Protection(Protocol):
 
     def seal(self, written: Iterable[int]) -> list[bytes]:
         """The packets, sealed; each step gives one's size. The headers stay in `buffer`."""
+
+
+class Numbers(Protocol):
+    """Transport-wide numbers of a session, of whichever medium."""
+
+    def take(self, ssrc: int, seq: int, count: int, /) -> int:
+        """The first of so many in a row, modulo 2**16, for a source's packets from this RTP number on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +108,7 @@ class Counters:
 class RtpSender:
     """Turns frames into this viewer's packets."""
 
-    def __init__(
-        self, media: RtpMedia, protection: Protection, numbers: TransportNumbers, cname: str
-    ) -> None:
+    def __init__(self, media: RtpMedia, protection: Protection, numbers: Numbers, cname: str) -> None:
         """`numbers` and `cname` are those of the session."""
         self.ssrc = secrets.randbits(32)
         self.rtx_ssrc = (self.ssrc + 1 + secrets.randbits(31)) & 0xFFFFFFFF
@@ -129,6 +133,7 @@ class RtpSender:
         self._last_sent_ns = 0
         ids = media.extensions
         self._abs_send_time, self._transport_cc = ids.get(ABS_SEND_TIME, 0), ids.get(TRANSPORT_CC, 0)
+        self._is_numbered = bool(self._transport_cc) or ccfb.FEEDBACK in media.feedback
         self._history: list[_Run | None] = [None] * HISTORY_PACKETS
 
     def send(self, frame: RtpFrame, first: int, count: int, send: Send, now_ns: int) -> Sent:
@@ -157,7 +162,7 @@ class RtpSender:
         parts = [(tail, payloads)]
         if first_tail != tail:
             parts = [(first_tail, payloads[:1]), (tail, payloads[1:])]
-        plain = _Plain(seq, rtp_time, self.ssrc, parts, kinds, self._number(count))
+        plain = _Plain(seq, rtp_time, self.ssrc, parts, kinds, self._number(self.ssrc, seq, count))
         if self.takes_repairs:
             self._keep(plain)
         return self._emit(plain, send)
@@ -188,7 +193,8 @@ class RtpSender:
             kind |= _MARKER
         rtx_seq, self._rtx_seq = self._rtx_seq, self._rtx_seq + 1 & 0xFFFF
         parts = [(self._tail(run.frame, index, now_ns), (payload,))]
-        plain = _Plain(rtx_seq, run.rtp_time, self.rtx_ssrc, parts, (kind,), self._number(1))
+        number = self._number(self.rtx_ssrc, rtx_seq, 1)
+        plain = _Plain(rtx_seq, run.rtp_time, self.rtx_ssrc, parts, (kind,), number)
         return self._emit(plain, send)
 
     @property
@@ -204,7 +210,8 @@ class RtpSender:
         payload = flexfec.encode(packets, self._seq - len(packets) & 0xFFFF, self.ssrc, part, parts)
         fec_seq, self._fec_seq = self._fec_seq, self._fec_seq + 1 & 0xFFFF
         whole, kinds = [(self._constant(b"", now_ns), (payload,))], (self._media.fec_payload_type,)
-        plain = _Plain(fec_seq, self._last_rtp_time, self.fec_ssrc, whole, kinds, self._number(1))
+        number = self._number(self.fec_ssrc, fec_seq, 1)
+        plain = _Plain(fec_seq, self._last_rtp_time, self.fec_ssrc, whole, kinds, number)
         return self._emit(plain, send)
 
     def pad(self, send: Send, now_ns: int) -> Sent | None:
@@ -232,9 +239,9 @@ class RtpSender:
             self.cname,
         )
 
-    def _number(self, count: int) -> int | None:
+    def _number(self, ssrc: int, seq: int, count: int) -> int | None:
         """The first of so many transport-wide numbers; None for a viewer without such feedback."""
-        return self._numbers.take(count) if self._transport_cc else None
+        return self._numbers.take(ssrc, seq, count) if self._is_numbered else None
 
     def _emit(self, plain: _Plain, send: Send) -> Sent:
         packets = self._protection.seal(self._write(plain))
@@ -249,8 +256,9 @@ class RtpSender:
         buffer, write = self._protection.buffer, _FIXED.pack_into
         rtp_time, ssrc = plain.rtp_time, plain.ssrc
         count, at = len(plain.kinds), plain.transport_seq
-        element = 0 if at is None else self._transport_cc << 4 | 1
-        places = repeat(0) if at is None else iter(range(at, at + count))
+        is_told = at is not None and bool(self._transport_cc)  # else only we know the numbers
+        element = self._transport_cc << 4 | 1 if is_told else 0
+        places = iter(range(at, at + count)) if at is not None and is_told else repeat(0)
         fields = zip(plain.kinds, range(plain.seq, plain.seq + count), places, strict=False)
         for tail, payloads in plain.parts:
             head_bytes = _FIXED.size + len(tail)

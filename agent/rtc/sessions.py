@@ -230,7 +230,9 @@ class Sessions:
         try:
             peer = viewer.streaming_peer()
             peer.begin_restart(
-                parse_offer(offer.sdp, self._media), offer.ice_servers, relay_only=offer.relay_only
+                parse_offer(offer.sdp, self._media, l4s=self._settings.l4s),
+                offer.ice_servers,
+                relay_only=offer.relay_only,
             )
         except NegotiationError as exc:
             log.info("viewer %s: restart refused: %s", session, exc)
@@ -270,7 +272,7 @@ class Sessions:
             self._on_change()
 
     async def _negotiate_and_run(self, session: str, viewer: "_Viewer", offer: Offer) -> None:
-        negotiated = parse_offer(offer.sdp, self._media)
+        negotiated = parse_offer(offer.sdp, self._media, l4s=self._settings.l4s)
         with self._viewing(offer.stream) as viewing:  # the camera starts while the two ends find each other
             peer = Peer(
                 negotiated,

@@ -17,7 +17,7 @@ MAX_PACKETS = 8192
 _HEADER_BYTES = 8
 _REFERENCE_UNIT_US = 64_000
 _DELTA_UNIT_US = 250
-_CLOCK_US = (1 << 24) * _REFERENCE_UNIT_US
+CLOCK_US = (1 << 24) * _REFERENCE_UNIT_US
 """The reference time has 24 bits: arrival times start over after 12.4 days."""
 _NOT_RECEIVED, _SMALL_DELTA, _LARGE_DELTA, _RESERVED = range(4)
 _LARGE = struct.Struct("!h")
@@ -58,8 +58,8 @@ class TransportNumbers:
     def __init__(self) -> None:
         self._last = 0
 
-    def take(self, count: int) -> int:
-        """The first of so many in a row, modulo 2**16."""
+    def take(self, _ssrc: int, _seq: int, count: int) -> int:
+        """The first of so many in a row, modulo 2**16; whose they are is all one."""
         first = self._last + 1 & 0xFFFF
         self._last = self._last + count & 0xFFFF
         return first
@@ -68,15 +68,17 @@ class TransportNumbers:
 class ArrivalClock:
     """Turns arrival times into ones that never start over. One a viewer."""
 
-    def __init__(self) -> None:
+    def __init__(self, length_us: int = CLOCK_US) -> None:
+        """`length_us` is the time after which the viewer's clock starts over."""
+        self._length_us = length_us
         self._last_us: int | None = None
 
     def unwrap(self, arrival_us: int) -> int:
         """The time nearest to the last one that is `arrival_us` modulo the clock's length."""
         if self._last_us is None:
             self._last_us = arrival_us
-        half = _CLOCK_US // 2
-        self._last_us += (arrival_us - self._last_us + half) % _CLOCK_US - half
+        half_us = self._length_us // 2
+        self._last_us += (arrival_us - self._last_us + half_us) % self._length_us - half_us
         return self._last_us
 
     def unwrap_report(self, arrivals_us: Sequence[int | None]) -> Sequence[int | None]:

@@ -21,15 +21,19 @@ NO_PREVIEWS = "localStorage.getItem('pinhole-previews') ?? localStorage.setItem(
 SCREENSHOTS = Path(__file__).parents[2] / ".artifacts" / "screenshots"
 
 
+REPORTS_BY_SOURCE = "--force-fieldtrials=WebRTC-RFC8888CongestionControlFeedback/Enabled,offer:true/"
+"""Offers the feedback of RFC 8888, and reads the ECN field of what arrives."""
+
+
 @asynccontextmanager
-async def chromium():
-    """Yield a Playwright `Browser`."""
+async def chromium(*flags):
+    """Yield a Playwright `Browser`, started with these flags besides the usual ones."""
     path = shutil.which("chromium")
     need(path, "Chromium is not installed: apt install chromium")
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGS)
+        browser = await playwright.chromium.launch(executable_path=path, args=[*ARGS, *flags])
         try:
             yield browser
         finally:

@@ -10,9 +10,11 @@ from fuzz.target import Target, join, steps
 
 from agent.control.lane import LaneControl
 from agent.model.media import RtpFrame
-from agent.rtc import rtcp, twcc
+from agent.rtc import ccfb, rtcp, twcc
 from agent.rtc.alarm import Alarm
 from agent.rtc.answer import parse_offer
+from agent.rtc.codecs import with_ccfb
+from agent.rtc.ecn import Marking
 from agent.rtc.lane import Lane
 from agent.rtc.rtcp import PSFB, RR, RTPFB, XR
 from agent.rtc.sender import RtpSender
@@ -34,14 +36,18 @@ class _Plain:
 
 
 class _Stream:
-    """A lane that has just sent two frames."""
+    """A lane that has just sent two frames, to a viewer that reports by source or by our numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, marking: Marking | None) -> None:
         self.sent: list[bytes] = []
-        self.sender = RtpSender(VIDEO, _Plain(), twcc.TransportNumbers(), "c")
-        self.sender.ssrc = MEDIA_SSRC
+        video, numbers = VIDEO, twcc.TransportNumbers()
+        if marking:
+            video, numbers = with_ccfb(VIDEO), marking.ledger
+            marking.follow("path", time.monotonic_ns())
+        self.sender = RtpSender(video, _Plain(), numbers, "c")
+        self.sender.ssrc, self.sender._seq = MEDIA_SSRC, 0
         self.control = LaneControl(1_000_000, MIN_BPS, MAX_BPS)
-        self.lane = Lane(self.control, self.sender, lambda: self.sent.extend, Alarm())
+        self.lane = Lane(self.control, self.sender, lambda: self.sent.extend, Alarm(), marking=marking)
         for seq in range(2):
             self.lane.push(RtpFrame((bytes(100),) * 8, seq * 3000, seq == 0, 800))
         self.drain()
@@ -55,7 +61,11 @@ class _Stream:
 
 def check(data: bytes) -> None:
     """Typed feedback or ValueError; the stream's figures keep their limits, and no packet is multiplied."""
-    stream = _Stream()
+    for marking in (None, Marking()):
+        _check(data, _Stream(marking))
+
+
+def _check(data: bytes, stream: _Stream) -> None:
     for number, step in enumerate(steps(data)):
         if number == MAX_STEPS:
             break
@@ -86,6 +96,11 @@ def _check_type(feedback: rtcp.Feedback) -> None:
         case rtcp.ReferenceTime():
             answer = rtcp.encode_dlrr(1, feedback, 0)
             assert list(rtcp.parse(answer)) == []
+        case rtcp.CongestionFeedback():
+            assert sum(len(one.arrivals_us) for one in feedback.sources) <= ccfb.MAX_PACKETS
+            for one in feedback.sources:
+                assert len(one.arrivals_us) == len(one.fields)
+                assert set(one.fields) <= set(ccfb.Ecn)
         case rtcp.TransportFeedback():
             assert len(feedback.arrivals_us) <= twcc.MAX_PACKETS
 
@@ -105,7 +120,9 @@ def seeds() -> list[bytes]:
     remb = _packet(PSFB, 15, ssrcs + b"REMB" + struct.pack("!BBHI", 1, 18 << 2 | 1, 0xFFFF, 2))
     receiver = _packet(RR, 1, struct.pack("!IIIIIII", 1, 2, 0x20000001, 1000, 5, 0x1234, 100))
     times = _packet(XR, 0, struct.pack("!IBBHQ", 1, 4, 0, 2, secrets.randbits(64)))
-    single = [nack, twcc_report, padded, pli, fir, remb, receiver, times]
+    source = struct.pack("!IHHHHHH", MEDIA_SSRC, 0, 3, 0xA010, 0xE00F, 0, 0)
+    ccfb_report = _packet(RTPFB, ccfb.FORMAT, struct.pack("!I", 1) + 2 * source + struct.pack("!I", 1 << 16))
+    single = [ccfb_report, nack, twcc_report, padded, pli, fir, remb, receiver, times]
     return [join(packet) for packet in single] + [
         join(receiver + times + padded, nack + pli, remb + receiver)
     ]

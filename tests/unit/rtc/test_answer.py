@@ -329,6 +329,41 @@ def test_sound_outside_the_bundle_is_refused_and_of_two_the_first_is_served():
     assert [one.port for one in media] == [9, 0, 9, 9]
 
 
+BY_SOURCE = "a=rtcp-fb:39 ack ccfb\n"
+CHROMIUM_BY_SOURCE = CHROMIUM.replace("a=rtcp-fb:39 transport-cc", f"{BY_SOURCE}a=rtcp-fb:39 transport-cc")
+
+
+def test_reports_by_source_take_the_place_of_transport_wide_ones_where_they_are_asked_for():
+    lines = encode_answer(parse_offer(CHROMIUM_BY_SOURCE, l4s=True), LOCAL).split("\r\n")
+    wanted = [line.replace("39 transport-cc", "* ack ccfb") for line in VIDEO_ANSWER.split("\n")]
+    assert lines[2:] == [line for line in wanted if "transport-wide-cc" not in line][2:]
+
+
+@pytest.mark.parametrize(
+    ("text", "l4s"),
+    [
+        (CHROMIUM_BY_SOURCE, False),
+        (CHROMIUM, True),
+        (CHROMIUM.replace("a=rtcp-fb:96 nack", "a=rtcp-fb:96 nack\na=rtcp-fb:96 ack ccfb"), True),
+    ],
+    ids=["not asked for", "not offered", "offered for another codec"],
+)
+def test_else_the_answer_is_as_ever(text, l4s):
+    answer = encode_answer(parse_offer(text, l4s=l4s), LOCAL)
+    assert re.sub(r"(?m)^o=- \d+ ", "o=- N ", answer).split("\r\n") == VIDEO_ANSWER.split("\n")
+
+
+@pytest.mark.parametrize("is_offered", [True, False])
+def test_sound_and_picture_are_reported_in_one_way(is_offered):
+    sound = SOUND_OFFER + "a=rtcp-fb:* ack ccfb\r\n" * is_offered
+    head, video = with_audio_first(sound).split("m=video", 1)
+    text = f"{head}m=video" + video.replace("a=rtcp-fb:39 nack", f"{BY_SOURCE}a=rtcp-fb:39 nack", 1)
+    media = parse_offer(text, heard("sendrecv"), l4s=True).media
+    assert [one.has_ccfb for one in media] == [is_offered] * 2
+    assert ["transport-cc" in one.feedback for one in media] == [not is_offered] * 2
+    assert [TRANSPORT_CC in one.extensions for one in media] == [not is_offered] * 2
+
+
 def said(text):
     with pytest.raises(NegotiationError) as caught:
         parse_offer(text)

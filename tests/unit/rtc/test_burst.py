@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.rtc.burst import MAX_SEGMENTS, BurstSocket, runs
+from agent.rtc.ccfb import Ecn
 
 
 @given(st.lists(st.integers(1, 4), max_size=100))
@@ -51,6 +52,36 @@ async def test_datagrams_arrive_as_they_were_sent(pair):
     assert [receiver.recv(2000) for _ in SENT] == SENT
 
 
+@pytest.mark.parametrize(
+    ("family", "host", "level", "wanted", "kind"),
+    [
+        (socket.AF_INET, "127.0.0.1", socket.IPPROTO_IP, socket.IP_RECVTOS, socket.IP_TOS),
+        (socket.AF_INET6, "::1", socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, socket.IPV6_TCLASS),
+    ],
+    ids=["IPv4", "IPv6"],
+)
+async def test_the_ecn_field_is_of_each_call(family, host, level, wanted, kind):
+    """Read off what arrives: in a burst, of one by itself, and none where none was asked for."""
+    with socket.socket(family, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((host, 0))
+        receiver.settimeout(5)
+        receiver.setsockopt(level, wanted, 1)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, (host, 0))
+        burst = BurstSocket(transport)
+        burst.send(SENT, receiver.getsockname(), Ecn.ECT_1)
+        burst.send(SENT, receiver.getsockname())
+        found = []
+        for _ in SENT * 2:
+            data, ancillary, _, _ = receiver.recvmsg(2000, 100)
+            ((_, found_kind, field),) = ancillary
+            assert found_kind == kind
+            found.append((data, field[0]))
+        burst.close()
+        transport.close()
+    assert found == [(data, 1) for data in SENT] + [(data, 0) for data in SENT]
+
+
 async def test_where_the_kernel_cannot_they_leave_one_by_one(pair, monkeypatch):
     burst, receiver = pair
 
@@ -71,3 +102,6 @@ async def test_where_the_kernel_cannot_they_leave_one_by_one(pair, monkeypatch):
     burst.send(SENT, receiver.getsockname())
     assert [receiver.recv(2000) for _ in SENT * 2] == SENT * 2
     assert old.calls == 1, "it is tried once"
+    monkeypatch.setattr(old, "family", socket.AF_INET, raising=False)
+    burst.send(SENT, receiver.getsockname(), Ecn.ECT_1)
+    assert [receiver.recv(2000) for _ in SENT] == SENT, "rather without a mark than not at all"

@@ -9,8 +9,10 @@ from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParam
 from aiortc.rtp import HeaderExtensionsMap, RtpPacket, unwrap_rtx
 
 from agent.model.media import RtpFrame
+from agent.rtc.ccfb import CongestionFeedback, Ecn, SourceReport
 from agent.rtc.codecs import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, RtpMedia
 from agent.rtc.flexfec import MAX_SPAN
+from agent.rtc.ledger import Ledger
 from agent.rtc.sender import HISTORY_PACKETS, IP_UDP_BYTES, RtpSender
 from agent.rtc.twcc import TransportNumbers
 
@@ -136,6 +138,22 @@ def test_a_viewer_without_extensions_gets_none(receiver):
     sent = send(make_sender(extensions={}), frame(1, key=True), receiver, SECOND_NS)
     assert receiver.packets[0].payload == bytes(100)
     assert sent.transport_seq is None
+
+
+def test_a_viewer_that_reports_by_source_is_told_no_number_and_we_know_it(receiver):
+    video = RtpMedia("video", "0", "sendonly", 96, "H264/90000", "", ("ack ccfb",), {MID: 9}, 97, 98)
+    sender = RtpSender(video, Plain(), ledger := Ledger(), "cn")
+    sent = [send(sender, frame(3, key=True), receiver, SECOND_NS)]
+    seq = receiver.packets[1].sequence_number
+    sent.append(sender.resend(seq, receiver, SECOND_NS))
+    sent.append(sender.repair(3, 0, 1, receiver, SECOND_NS))
+    assert [one.transport_seq for one in sent] == [1, 4, 5]
+    assert all(p.extensions.transport_sequence_number is None for p in receiver.packets)
+    sources = [
+        SourceReport(p.ssrc, p.sequence_number, [at], [Ecn.ECT_1]) for at, p in enumerate(receiver.packets)
+    ]
+    found = ledger.settle(CongestionFeedback(tuple(sources)))
+    assert (found.base_seq, found.arrivals_us) == (1, [0, 1, 2, 3, 4])
 
 
 def test_a_lost_packet_is_resent_as_it_was(receiver):

@@ -1,0 +1,103 @@
+"""When packets carry ECT(1), and when no more."""
+
+import logging
+
+import pytest
+
+from agent.rtc.ccfb import Ecn
+from agent.rtc.ecn import MIN_TRIAL_PACKETS, TRIAL_NS, TRIAL_PACKETS, Marking
+from agent.rtc.ledger import Marks
+
+DIRECT, OTHER = ("192.0.2.1", 5000), ("192.0.2.1", 6000)
+
+
+@pytest.fixture
+def marking():
+    return Marking()
+
+
+def send(marking, count=MIN_TRIAL_PACKETS):
+    marking.ledger.take(1, 0, count)
+
+
+def all_bare(count):
+    return Marks(count, bare=count)
+
+
+def test_a_direct_path_is_marked_and_a_relayed_one_is_not(marking):
+    assert marking.follow(None, 0) == Ecn.NOT_ECT
+    assert marking.follow(DIRECT, 0) == Ecn.ECT_1
+    assert marking.follow(None, 1) == Ecn.NOT_ECT
+
+
+def test_a_path_that_carries_marks_goes_on_with_them(marking):
+    marking.follow(DIRECT, 0)
+    send(marking)
+    marking.on_marks(Marks(8), 100)
+    assert marking.follow(DIRECT, 10 * TRIAL_NS) == Ecn.ECT_1
+    marking.on_marks(Marks(90, marked=90), 10 * TRIAL_NS)
+    assert marking.follow(DIRECT, 10 * TRIAL_NS) == Ecn.ECT_1, "a queue may stand for long"
+
+
+def test_a_path_that_takes_marks_off_is_given_up_and_told_of(marking, caplog):
+    caplog.set_level(logging.INFO)
+    marking.follow(DIRECT, 0)
+    marking.on_marks(all_bare(TRIAL_PACKETS - 1), 100)
+    assert marking.follow(DIRECT, 200) == Ecn.ECT_1
+    assert not caplog.messages
+    marking.on_marks(all_bare(1), 300)
+    assert marking.follow(DIRECT, 400) == Ecn.NOT_ECT
+    assert caplog.messages == ["no ECN on this path: marks do not arrive"]
+
+
+def test_a_slow_stream_needs_fewer_packets_after_two_seconds(marking):
+    marking.follow(DIRECT, 0)
+    marking.on_marks(all_bare(MIN_TRIAL_PACKETS), TRIAL_NS - 1)
+    assert marking.follow(DIRECT, TRIAL_NS - 1) == Ecn.ECT_1
+    marking.on_marks(all_bare(1), TRIAL_NS)
+    assert marking.follow(DIRECT, TRIAL_NS) == Ecn.NOT_ECT
+
+
+def test_where_nothing_that_is_marked_arrives_it_ends(marking, caplog):
+    caplog.set_level(logging.INFO)
+    marking.follow(DIRECT, 0)
+    send(marking, MIN_TRIAL_PACKETS - 1)
+    assert marking.follow(DIRECT, TRIAL_NS) == Ecn.ECT_1, "too few to tell"
+    send(marking, 1)
+    assert marking.follow(DIRECT, TRIAL_NS - 1) == Ecn.ECT_1
+    assert marking.follow(DIRECT, TRIAL_NS) == Ecn.NOT_ECT
+    assert caplog.messages == ["no ECN on this path: nothing that has a mark arrives"]
+
+
+def test_a_later_outage_is_not_blamed_on_marks(marking):
+    marking.follow(DIRECT, 0)
+    marking.on_marks(Marks(1), 100)
+    send(marking, 1000)
+    assert marking.follow(DIRECT, 60 * TRIAL_NS) == Ecn.ECT_1
+
+
+def test_a_path_that_sets_ce_whatever_is_sent_is_given_up(marking):
+    marking.follow(DIRECT, 0)
+    marking.on_marks(Marks(TRIAL_PACKETS, marked=TRIAL_PACKETS), 100)
+    assert marking.follow(DIRECT, 200) == Ecn.NOT_ECT
+
+
+def test_a_route_that_changes_later_to_one_that_takes_marks_off_is_seen(marking):
+    marking.follow(DIRECT, 0)
+    marking.on_marks(Marks(40), 100)
+    marking.on_marks(all_bare(30), 200)
+    marking.on_marks(Marks(10, bare=9), 300)
+    marking.on_marks(all_bare(30), 400)
+    assert marking.follow(DIRECT, 500) == Ecn.ECT_1, "never so many in a row"
+    marking.on_marks(all_bare(30), 600)
+    assert marking.follow(DIRECT, 700) == Ecn.NOT_ECT
+
+
+def test_another_path_is_tried_anew(marking):
+    marking.follow(DIRECT, 0)
+    marking.on_marks(all_bare(TRIAL_PACKETS), 100)
+    assert marking.follow(DIRECT, 200) == Ecn.NOT_ECT
+    assert marking.follow(OTHER, TRIAL_NS) == Ecn.ECT_1
+    send(marking)
+    assert marking.follow(OTHER, 2 * TRIAL_NS - 1) == Ecn.ECT_1
+    assert marking.follow(OTHER, 2 * TRIAL_NS) == Ecn.NOT_ECT
