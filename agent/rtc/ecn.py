@@ -15,17 +15,19 @@ from agent.rtc.ledger import UNMARKED, Ledger, Marks
 log = logging.getLogger(__name__)
 
 TRIAL_PACKETS = 50
-"""So many in a row that arrive without a mark, or from the first one on with CE: the path writes the field
-itself, whatever is sent."""
+"""So many in a row without a mark, or from the first one on with CE: the path writes the field itself."""
 TRIAL_NS, MIN_TRIAL_PACKETS = 2_000_000_000, 10
 """A slow stream is judged by fewer after this time; a path by which none of them is heard of, too."""
+
+FULL_NS = 10_000_000_000
+"""A queue that the first picture fills is empty by then, and has let some pass with ECT(1)."""
 
 
 class Path(Enum):
     """What is known of the path in use."""
 
     RELAYED = "relayed"
-    """A TURN server writes an IP header of its own."""
+    """A TURN server, ours or the viewer's, writes an IP header of its own."""
     TRIED = "tried"
     MARKING = "marking"
     """A mark has come through."""
@@ -64,17 +66,18 @@ class Marking:
         self._marked_packets += marks.marked
         if marks.bare + marks.marked < marks.received:
             self._enter(Path.MARKING)
-        elif self._bare_packets >= (MIN_TRIAL_PACKETS if self._is_over(now_ns) else TRIAL_PACKETS):
+        elif self._bare_packets >= (MIN_TRIAL_PACKETS if self._is_over(now_ns, TRIAL_NS) else TRIAL_PACKETS):
             self._give_up("marks do not arrive")
-        elif self.state is Path.TRIED and self._marked_packets >= TRIAL_PACKETS:
+        elif self._marked_packets >= TRIAL_PACKETS and self._is_over(now_ns, FULL_NS):
             self._give_up("all arrives with CE")
 
-    def _is_over(self, now_ns: int) -> bool:
-        return self.state is Path.TRIED and now_ns - self._began_ns >= TRIAL_NS
+    def _is_over(self, now_ns: int, length_ns: int) -> bool:
+        return self.state is Path.TRIED and now_ns - self._began_ns >= length_ns
 
     def _is_unheard(self, now_ns: int) -> bool:
-        is_silent = not self._bare_packets and not self._marked_packets
-        return is_silent and self._is_over(now_ns) and self.ledger.tried_packets >= MIN_TRIAL_PACKETS
+        is_heard = self._bare_packets or self._marked_packets
+        are_many = self.ledger.tried_packets >= MIN_TRIAL_PACKETS
+        return are_many and not is_heard and self._is_over(now_ns, TRIAL_NS)
 
     def _give_up(self, why: str) -> None:
         log.info("no ECN on this path: %s", why)

@@ -233,9 +233,9 @@ class IceConnection(aioice.Connection):
         return Path(pair.local_candidate.type, pair.remote_candidate.type, relay.url if relay else "")
 
     def direct_path(self) -> Hashable | None:
-        """What tells the pair in use from others; None without one, and where a TURN server is between."""
+        """What tells the pair in use from others; None without one, and where a TURN server is in it."""
         pair = self._nominated.get(1)
-        if pair is None or isinstance(pair.protocol.transport, RelayTransport):
+        if pair is None or "relay" in (pair.local_candidate.type, pair.remote_candidate.type):
             return None
         return pair.local_candidate.host, pair.local_candidate.port, pair.remote_addr
 

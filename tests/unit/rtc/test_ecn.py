@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from agent.rtc.ccfb import Ecn
-from agent.rtc.ecn import MIN_TRIAL_PACKETS, TRIAL_NS, TRIAL_PACKETS, Marking
+from agent.rtc.ecn import FULL_NS, MIN_TRIAL_PACKETS, TRIAL_NS, TRIAL_PACKETS, Marking
 from agent.rtc.ledger import Marks
 
 DIRECT, OTHER = ("192.0.2.1", 5000), ("192.0.2.1", 6000)
@@ -78,8 +78,10 @@ def test_a_later_outage_is_not_blamed_on_marks(marking):
 
 def test_a_path_that_sets_ce_whatever_is_sent_is_given_up(marking):
     marking.follow(DIRECT, 0)
-    marking.on_marks(Marks(TRIAL_PACKETS, marked=TRIAL_PACKETS), 100)
-    assert marking.follow(DIRECT, 200) == Ecn.NOT_ECT
+    marking.on_marks(Marks(TRIAL_PACKETS, marked=TRIAL_PACKETS), FULL_NS - 1)
+    assert marking.follow(DIRECT, FULL_NS) == Ecn.ECT_1, "the first picture may have filled a queue"
+    marking.on_marks(Marks(1, marked=1), FULL_NS)
+    assert marking.follow(DIRECT, FULL_NS) == Ecn.NOT_ECT
 
 
 def test_a_route_that_changes_later_to_one_that_takes_marks_off_is_seen(marking):
