@@ -165,7 +165,7 @@ def parse():
         action="extend",
         nargs="+",
         choices=list(SENDERS),
-        help=f"else {', '.join(USUAL)}; no-parity is ours without FEC",
+        help=f"else {', '.join(USUAL)}; no-parity is ours without FEC, l4s ours with ECT(1)",
     )
     parser.add_argument("--rounds", type=int, default=1, help="of all senders in turn, in each scenario")
     parser.add_argument("--seconds", type=float, help="of each run, instead of the scenario's own")

@@ -19,12 +19,14 @@ from netlab.servers import start_service
 from netlab.shape import Counters, Shape
 from netlab.traffic import Upload, start_upload
 from netlab.viewer import play, viewing
+from parts.chromium import REPORTS_BY_SOURCE
 from playwright.async_api import Error as PlaywrightError
 
 HERE = Path(__file__).parent
 SENDERS = {
     "ours": ("footage_device.py",),
     "no-parity": ("footage_device.py", "--no-parity"),
+    "l4s": ("footage_device.py",),
     "chromium": ("chromium_device.py",),
     "aiortc": ("stock_device.py",),
 }
@@ -47,6 +49,8 @@ async def run(
             script, *flags = SENDERS[sender]
             program = (str(HERE / script), *flags, str(footage), str(targets))
             camera = f'source = "synthetic"\nbitrate_bps = {scenario.camera_bps}'
+            if sender == "l4s":
+                camera += "\n[webrtc]\nl4s = true"
             service = start_service(lab, ("udp",), camera=camera, program=program)
             try:
                 await _view(recording, lab, service, targets, scene)
@@ -79,7 +83,8 @@ async def _view(recording: Recording, lab, service, targets: Path, scene) -> Non
         _add_guest(lab, scenario.guest_bps)
         hosts.append("guest")
     async with AsyncExitStack() as stack:
-        pages = [await stack.enter_async_context(viewing(lab, service, host)) for host in hosts]
+        flags = (REPORTS_BY_SOURCE,) if recording.sender == "l4s" else ()
+        pages = [await stack.enter_async_context(viewing(lab, service, host, flags)) for host in hosts]
         for page in pages:
             await watch_peers(page)
         await asyncio.gather(*(play(page) for page in pages))

@@ -146,6 +146,7 @@ SCENARIOS = (
         _PLAIN.at(1.5e6),
         changes=_steps((15, 0.4e6), (25, 1.5e6), (35, None), (40, 1.5e6)),
     ),
+    Scenario("marks", "4 Mb/s, an L4S queue that marks at 1 ms", _Base(more={"mark_ms": 1.0}).at(4e6)),
     Scenario("two", "3 Mb/s, two viewers compete", _PLAIN.at(3e6), viewers=2),
     # With room on the link, so that the slow viewer can only do harm through the encoder.
     Scenario("alone", "8 Mb/s, a camera of 2 Mb/s, one viewer", _PLAIN.at(8e6), camera_bps=2_000_000),

@@ -20,6 +20,7 @@ from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from netlab.marks import set_ce
 from netlab.shape import NS_PER_S, Direction, Shape, ShapeError
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000  # linux/if_tun.h
@@ -161,6 +162,7 @@ def main() -> None:
             random.Random(f"{options['seed']} {name}"),
             now_ns,
             ETHERNET_HEADER_BYTES,
+            set_ce,
         )
         for name in NAMES
     }

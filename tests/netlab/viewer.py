@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,12 +39,17 @@ class Playback:
 
 
 @asynccontextmanager
-async def viewing(lab: Internet, service: Service, host: str = "viewer") -> AsyncIterator[Page]:
-    """Yield a page of the dashboard in a browser on `host`, signed in, that shows the grid."""
+async def viewing(
+    lab: Internet, service: Service, host: str = "viewer", flags: Sequence[str] = ()
+) -> AsyncIterator[Page]:
+    """Yield a page of the dashboard in a browser on `host`, signed in, that shows the grid.
+
+    The browser is started with `flags` besides the usual ones.
+    """
     file = lab.spaces.folder / f"chromium-{host}"
     program = lab.spaces.script(host, file, str(shutil.which("chromium")))
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=_ARGS)
+        browser = await playwright.chromium.launch(executable_path=program, args=[*_ARGS, *flags])
         try:
             page = await browser.new_page()
             await page.add_init_script(NO_PREVIEWS)
