@@ -164,7 +164,8 @@ class BandwidthEstimator:
 
     def silent_ns(self, now_ns: int) -> int:
         """Since the last report; until the first one, since the first packet."""
-        return now_ns - (self._feedback_ns or self._began_ns or now_ns)
+        since_ns = self._began_ns if self._feedback_ns is None else self._feedback_ns
+        return 0 if since_ns is None else now_ns - since_ns
 
     def keepalive_ns(self, now_ns: int) -> int:
         """How long nothing leaves while nothing may and nothing is heard."""
