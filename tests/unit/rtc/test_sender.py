@@ -149,6 +149,7 @@ def test_a_viewer_that_reports_by_source_is_told_no_number_and_we_know_it(receiv
     sent.append(sender.repair(3, 0, 1, receiver, SECOND_NS))
     assert [one.transport_seq for one in sent] == [1, 4, 5]
     assert all(p.extensions.transport_sequence_number is None for p in receiver.packets)
+    assert {raw[16:19] for raw in receiver.raw} == {bytes(3)}, "no element without a number of its own"
     sources = [
         SourceReport(p.ssrc, p.sequence_number, [at], [Ecn.ECT_1]) for at, p in enumerate(receiver.packets)
     ]
