@@ -65,6 +65,8 @@ class Marking:
         self._bare_packets = self._bare_packets + marks.bare if marks.bare == marks.received else 0
         self._marked_packets += marks.marked
         if marks.bare + marks.marked < marks.received:
+            if self.state is Path.TRIED:
+                log.info("ECN works on this path")
             self._enter(Path.MARKING)
         elif self._bare_packets >= (MIN_TRIAL_PACKETS if self._is_over(now_ns, TRIAL_NS) else TRIAL_PACKETS):
             self._give_up("marks do not arrive")

@@ -68,6 +68,13 @@ def _upload(mbps, queue_bytes):
 
 CONDITIONS = {
     "steady": Condition("1.5 Mb/s", link(1.5), 1.5e6),
+    "marks": Condition(
+        "an L4S queue that marks at 1 ms, 4 Mb/s", link(4, 150_000, mark_ms=1.0), 4e6,
+        more={"l4s": True, "report_ms": 40},
+    ),
+    "marks-off": Condition(
+        "the same for a viewer that does not report marks", link(4, 150_000, mark_ms=1.0), 4e6,
+    ),
     "jitter-20": _jitter(20),
     "jitter-50": _jitter(50),
     "jitter-100": _jitter(100),

@@ -30,13 +30,16 @@ def test_a_direct_path_is_marked_and_a_relayed_one_is_not(marking):
     assert marking.follow(None, 1) == Ecn.NOT_ECT
 
 
-def test_a_path_that_carries_marks_goes_on_with_them(marking):
+def test_a_path_that_carries_marks_goes_on_with_them(marking, caplog):
+    caplog.set_level(logging.INFO)
     marking.follow(DIRECT, 0)
     send(marking)
     marking.on_marks(Marks(8), 100)
     assert marking.follow(DIRECT, 10 * TRIAL_NS) == Ecn.ECT_1
     marking.on_marks(Marks(90, marked=90), 10 * TRIAL_NS)
     assert marking.follow(DIRECT, 10 * TRIAL_NS) == Ecn.ECT_1, "a queue may stand for long"
+    marking.on_marks(Marks(8), 10 * TRIAL_NS)
+    assert caplog.messages == ["ECN works on this path"], "once"
 
 
 def test_a_path_that_takes_marks_off_is_given_up_and_told_of(marking, caplog):
