@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiohttp import web_app
 from argon2 import PasswordHasher
 from fakes.bus import FakeBus
 
@@ -68,6 +69,8 @@ class PortalPart:
     async def stop(self):
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
+        # It remembers a thousand handlers for the whole process, and each keeps its portal.
+        web_app._cached_build_middleware.cache_clear()
 
     @property
     def port(self):
