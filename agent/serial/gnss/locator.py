@@ -145,7 +145,7 @@ class Locator:
                 plugging.hear(self._plugged(), said.heard_s)
 
         while said.devices or not os.access(self._settings.port, os.F_OK):
-            if said.is_silent(_now_s()) and plugging.is_other(self._plugged()):
+            if plugging.is_unheard(self._plugged(), _now_s()) and said.is_silent(_now_s()):
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LIST_S):
@@ -158,7 +158,9 @@ class Locator:
                     await take_line()
 
     def _plugged(self) -> Plugging | None:
-        """None without any."""
+        """None without any, or where it is gpsd's alone."""
+        if not self._settings.port:
+            return None
         try:
             node = Path(self._settings.port).stat()
         except OSError:
@@ -238,24 +240,27 @@ class Locator:
 
 
 class _HeardPlugging:
-    """Which plugging of a port gpsd was heard of."""
+    """Which plugging of a port gpsd was heard of, and since when another one is there."""
 
     def __init__(self, now: Plugging | None) -> None:
         self._heard = self._seen = now
         self._since_s = -math.inf
 
-    def hear(self, now: Plugging | None, at_s: float) -> None:
-        """It has told something, while the port is this one; None where it is away."""
-        if now is None:
-            return
-        if now != self._seen:
+    def see(self, now: Plugging | None, at_s: float) -> None:
+        """The port is this one; None where it is away."""
+        if now not in (None, self._seen):
             self._seen, self._since_s = now, at_s
-        if at_s - self._since_s >= SETTLED_S:
+
+    def hear(self, now: Plugging | None, at_s: float) -> None:
+        """The same, while gpsd tells something."""
+        self.see(now, at_s)
+        if now is not None and at_s - self._since_s >= SETTLED_S:
             self._heard = now
 
-    def is_other(self, now: Plugging | None) -> bool:
-        """Whether the port is there, and is none that was heard."""
-        return now is not None and now != self._heard
+    def is_unheard(self, now: Plugging | None, at_s: float) -> bool:
+        """Whether the port is there, has been for as long as a receiver may be silent, and was not heard."""
+        self.see(now, at_s)
+        return now not in (None, self._heard) and at_s - self._since_s > gpsd.SILENT_S
 
 
 async def _take_line(reader: asyncio.StreamReader, said: Gpsd) -> None:

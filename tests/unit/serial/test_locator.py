@@ -278,6 +278,40 @@ async def test_a_receiver_that_was_plugged_anew_stays_gpsds_where_it_is_heard_th
         assert not writer.is_closed
 
 
+@pytest.mark.parametrize("away_s", [55, 58, 88])
+async def test_a_receiver_that_comes_back_late_and_starts_slowly_stays_gpsds(terminal, away_s):
+    async with running(source=port(terminal)) as bench:
+        listed = DEVICES % bytes(terminal.link)
+        stream = bench.gpsd = said(VERSION, listed, TPV)
+        await bench.until_state("fix")
+        [writer] = bench.writers
+        writer.write = lambda _: stream.feed_data(listed)
+        terminal.unplug()
+        await bench.clock.after(away_s)
+        terminal.plug()
+        await bench.clock.after(8)
+        for _ in range(100):
+            stream.feed_data(TPV)
+            await bench.clock.after(1)
+        assert (bench.asked, bench.line.state, bench.locator.section().state) == (1, "absent", "fix")
+
+
+async def test_where_gpsd_alone_knows_the_port_a_silent_receiver_is_told_and_nobody_is_left(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    async with running(source="gpsd") as bench:
+        stream = bench.gpsd = said(VERSION, DEVICES % b"/dev/ttyUSB0", TPV)
+        await bench.until_state("fix")
+        [writer] = bench.writers
+        writer.write = lambda _: stream.feed_data(DEVICES % b"/dev/ttyUSB0")
+        for number in range(10):
+            (tmp_path / str(number)).touch()  # where the agent stands, which is no port
+            await bench.clock.after(20)
+        assert bench.locator.section().problem.startswith("gpsd hears nothing of its receiver")
+        assert bench.asked == 1
+
+
 async def test_a_gpsd_whose_receiver_is_silent_keeps_it_and_that_is_told(terminal):
     async with running(source=port(terminal)) as bench:
         listed = DEVICES % bytes(terminal.link)
