@@ -91,10 +91,12 @@ class RateControl:
             self._capacity_bps = float(bps)
             self._clamp()
 
-    def meet(self, bps: int) -> None:
+    def meet(self, bps: int, now_ns: int) -> None:
         """The path's marks allow no more than this now, and say at once when it is too much again."""
         if bps < self._target_bps:
-            self._target_bps, self._capacity_bps = bps, None
+            self._target_bps = bps
+            if now_ns >= self._held_until_ns:
+                self._capacity_bps = None
             self._clamp()
 
     def release(self, now_ns: int) -> None:

@@ -112,7 +112,7 @@ class BandwidthEstimator:
         if self.is_stalled(now_ns):
             target_bps = int(target_bps * RESUME)
         if (marks_bps := self._marks.target_bps) is not None:
-            target_bps = min(target_bps, max(self._min_bps, marks_bps))
+            target_bps = min(target_bps, marks_bps)
         if self._remb is not None and now_ns - self._remb[1] < REMB_LIFETIME_NS:
             target_bps = min(target_bps, self._remb[0])
         return target_bps
@@ -225,12 +225,21 @@ class BandwidthEstimator:
     def on_marks(self, received: int, marked: int, now_ns: int) -> None:
         """Of so many packets that left with ECT(1) and arrived, these came with CE; before their report."""
         if self._others.is_on:  # in no L4S queue would theirs delay ours: its marks say nothing of us
-            self._marks = MarkLimit()
+            self.forget_marks()
             return
         pacing_bps = self.pacing_bps(self._rate.target_bps)
-        self._marks.update(received, marked, pacing_bps, self._rtt_ns, now_ns)
+        self._marks.update(received, marked, pacing_bps, self._min_bps, self._rtt_ns, now_ns)
         if (marks_bps := self._marks.target_bps) is not None:
-            self._rate.meet(marks_bps)
+            self._rate.meet(marks_bps, now_ns)
+
+    def forget_marks(self) -> None:
+        """What was marked until now is of another path, or no sign of a queue."""
+        self._marks = MarkLimit()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others keep the link's queue full."""
+        return self._others.is_on
 
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
         """An RTCP report; decides only for a viewer without transport-wide feedback."""
@@ -266,7 +275,7 @@ class BandwidthEstimator:
         self._delivered.restart()
         self._loss.restart()
         self._others.end()
-        self._marks = MarkLimit()
+        self.forget_marks()
 
     def _note_rtt(self, rtt_ns: int) -> None:
         rtt_ns = min(rtt_ns, MAX_RTT_NS)

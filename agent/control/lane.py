@@ -137,6 +137,15 @@ class LaneControl:
         """Of so many packets that left with ECT(1) and arrived, these came with CE; before their report."""
         self._estimator.on_marks(received, marked, now_ns)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether others keep the link's queue full."""
+        return self._estimator.is_shared
+
+    def forget_marks(self) -> None:
+        """What was marked until now is of another path, or no sign of a queue."""
+        self._estimator.forget_marks()
+
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
         """An RTCP receiver report."""
         self._has_report = True

@@ -46,29 +46,34 @@ class MarkLimit:
     @property
     def target_bps(self) -> int | None:
         """What to send at most, on average."""
-        return None if self._limit_bps is None else int(self._limit_bps / HEADROOM)
+        return None if self._limit_bps is None else round(self._limit_bps / HEADROOM)
 
-    def update(self, received: int, marked: int, pacing_bps: int, rtt_ns: int, now_ns: int) -> None:
-        """Follow a report: so many packets arrived that left with ECT(1), at this rate, and some have CE."""
+    def update(
+        self, received: int, marked: int, pacing_bps: int, least_bps: int, rtt_ns: int, now_ns: int
+    ) -> None:
+        """Follow a report: so many packets arrived that left with ECT(1), at this rate, and some have CE.
+
+        The target never falls below `least_bps`.
+        """
         if not marked and self._limit_bps is None:
             return
-        if marked:
-            self._marked_ns = now_ns
         rtt_ns = max(MIN_ROUND_NS, rtt_ns)
         self._grow(rtt_ns, now_ns)
+        if marked:
+            self._marked_ns = now_ns
         self._received += received
         self._marked += marked
         if now_ns - self._round_ns >= rtt_ns and self._received:
             share = self._marked / self._received
             self._round_ns, self._received, self._marked = now_ns, 0, 0
-            self._end_round(share, pacing_bps, now_ns)
+            self._end_round(share, pacing_bps, HEADROOM * least_bps, now_ns)
 
-    def _end_round(self, share: float, pacing_bps: int, now_ns: int) -> None:
+    def _end_round(self, share: float, pacing_bps: int, least_bps: float, now_ns: int) -> None:
         self.share += (share - self.share) * (FIRST_WEIGHT if self._limit_bps is None else WEIGHT)
         if share:
             # What left slower than was allowed has been marked all the same.
             limit_bps = pacing_bps if self._limit_bps is None else min(self._limit_bps, pacing_bps)
-            self._limit_bps, self._grown_ns = limit_bps * (1 - self.share / 2), now_ns
+            self._limit_bps, self._grown_ns = max(least_bps, limit_bps * (1 - self.share / 2)), now_ns
 
     def _grow(self, rtt_ns: int, now_ns: int) -> None:
         if self._limit_bps is None:

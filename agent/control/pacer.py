@@ -85,6 +85,7 @@ class Pacer:
         self._resend_share = RESEND_SHARE
         self._pacing_bps = 1
         self._burst_ns = self._short_ns = BURST_NS
+        self._most_late_ns = MAX_LATE_NS
         self._budget_ns: int | None = None
 
     @property
@@ -130,7 +131,8 @@ class Pacer:
         self._resend_share = min(MAX_RESEND_SHARE, max(RESEND_SHARE, RESENDS * usual_loss))
         self._target_bps, self._pacing_bps = target_bps, max(1, pacing_bps)
         longest_ns = min(LONG_BURST_NS, LONG_BURST_BYTES * 8_000_000_000 // self._pacing_bps)
-        self._short_ns = FINE_BURST_NS if is_fine else BURST_NS
+        # What is owed would leave in a row, be marked, and cost more than it brought.
+        self._short_ns, self._most_late_ns = (FINE_BURST_NS, 0) if is_fine else (BURST_NS, MAX_LATE_NS)
         self._burst_ns = max(BURST_NS, longest_ns) if in_bursts else self._short_ns
 
     def probe(self, probe: Probe) -> None:
@@ -176,7 +178,9 @@ class Pacer:
         self._is_blocked, self._is_out = allowance_bytes <= 0, is_out
         self._drop_late(now_ns)
         departures: list[Departure] = []
-        late_ns = 0 if self._planned_ns is None else min(MAX_LATE_NS, max(0, now_ns - self._planned_ns))
+        late_ns = (
+            0 if self._planned_ns is None else min(self._most_late_ns, max(0, now_ns - self._planned_ns))
+        )
         credit_ns = late_ns + (self._burst_ns if self._probe is None else self._short_ns)
         self._free_ns = max(self._free_ns, now_ns - credit_ns)
         while self._free_ns <= now_ns:

@@ -19,8 +19,9 @@ TRIAL_PACKETS = 50
 TRIAL_NS, MIN_TRIAL_PACKETS = 2_000_000_000, 10
 """A slow stream is judged by fewer after this time; a path by which none of them is heard of, too."""
 
-FULL_NS = 10_000_000_000
-"""A queue that the first picture fills is empty by then, and has let some pass with ECT(1)."""
+FULL_NS, LATER_FULL_NS = 10_000_000_000, 30_000_000_000
+"""A queue that the first picture fills is empty by then, and has let some pass with ECT(1). One that fills
+later, as where a link falls, has done so by then."""
 
 
 class Path(Enum):
@@ -31,6 +32,8 @@ class Path(Enum):
     TRIED = "tried"
     MARKING = "marking"
     """A mark has come through."""
+    SILENT = "silent"
+    """Nothing is heard of it any more: nothing is marked until something is, for marks may be why."""
     BARE = "bare"
     """It does not carry marks."""
 
@@ -42,49 +45,71 @@ class Marking:
         self.state = Path.RELAYED
         self.ledger = Ledger()
         """Numbers what leaves, as part of the trial under way."""
+        self.trial = UNMARKED
+        """How often marking has begun anew: what was marked before says nothing of now."""
         self._path: Hashable | None = None
-        self._trials = UNMARKED
-        self._began_ns = 0
+        self._is_heard = False
+        self._began_ns = self._heard_ns = 0
+        self._heard_packets = 0  # of those that left in the trial, at the last report
+        self._passed_ns = 0
         self._bare_packets = self._marked_packets = 0  # in a row
 
     def follow(self, path: Hashable | None, now_ns: int) -> Ecn:
         """The field for what leaves now by this path, None for a relayed one; a new path is tried anew."""
         if path != self._path:
             self._path = path
-            self._trials += 1
-            self._began_ns, self._bare_packets, self._marked_packets = now_ns, 0, 0
-            self._enter(Path.RELAYED if path is None else Path.TRIED)
-        elif self.state is Path.TRIED and self._is_unheard(now_ns):
-            self._give_up("nothing that has a mark arrives")
-        return Ecn.ECT_1 if self.state in (Path.TRIED, Path.MARKING) else Ecn.NOT_ECT
+            self._begin(Path.RELAYED if path is None else Path.TRIED, now_ns)
+        elif self.is_on and self._is_unheard(now_ns):
+            if self._is_heard:
+                self._begin(Path.SILENT, now_ns)
+            else:
+                self.give_up("nothing that has a mark arrives")
+        return Ecn.ECT_1 if self.is_on else Ecn.NOT_ECT
+
+    @property
+    def is_on(self) -> bool:
+        """Whether what leaves now is marked."""
+        return self.state in (Path.TRIED, Path.MARKING)
 
     def on_marks(self, marks: Marks, now_ns: int) -> None:
-        """Follow one report."""
-        if not marks.received or self.state in (Path.RELAYED, Path.BARE):
-            return
-        self._bare_packets = self._bare_packets + marks.bare if marks.bare == marks.received else 0
-        self._marked_packets += marks.marked
-        if marks.bare + marks.marked < marks.received:
-            if self.state is Path.TRIED:
-                log.info("ECN works on this path")
-            self._enter(Path.MARKING)
-        elif self._bare_packets >= (MIN_TRIAL_PACKETS if self._is_over(now_ns, TRIAL_NS) else TRIAL_PACKETS):
-            self._give_up("marks do not arrive")
-        elif self._marked_packets >= TRIAL_PACKETS and self._is_over(now_ns, FULL_NS):
-            self._give_up("all arrives with CE")
+        """Follow one report, also of packets without a mark."""
+        if self.state is Path.SILENT:
+            self._begin(Path.TRIED, now_ns)
+        elif self.is_on and marks.received:
+            self._is_heard = True
+            self._heard_ns, self._heard_packets = now_ns, self.ledger.tried_packets
+            self._judge(marks, now_ns)
 
-    def _is_over(self, now_ns: int, length_ns: int) -> bool:
-        return self.state is Path.TRIED and now_ns - self._began_ns >= length_ns
+    def give_up(self, why: str) -> None:
+        """Mark nothing more on this path."""
+        if self.is_on:
+            log.info("no ECN on this path: %s", why)
+            self._begin(Path.BARE, self._heard_ns)
+
+    def _judge(self, marks: Marks, now_ns: int) -> None:
+        is_tried = self.state is Path.TRIED
+        self._bare_packets = self._bare_packets + marks.bare if marks.bare == marks.received else 0
+        is_slow = is_tried and now_ns - self._began_ns >= TRIAL_NS
+        if marks.bare + marks.marked < marks.received:
+            if is_tried:
+                log.info("ECN works on this path")
+            self.state, self._passed_ns, self._marked_packets = Path.MARKING, now_ns, 0
+            return
+        self._marked_packets += marks.marked
+        full_ns = now_ns - self._passed_ns
+        if self._bare_packets >= (MIN_TRIAL_PACKETS if is_slow else TRIAL_PACKETS):
+            self.give_up("marks do not arrive")
+        elif self._marked_packets >= TRIAL_PACKETS and full_ns >= (FULL_NS if is_tried else LATER_FULL_NS):
+            self.give_up("all arrives with CE")
 
     def _is_unheard(self, now_ns: int) -> bool:
-        is_heard = self._bare_packets or self._marked_packets
-        are_many = self.ledger.tried_packets >= MIN_TRIAL_PACKETS
-        return are_many and not is_heard and self._is_over(now_ns, TRIAL_NS)
+        are_many = self.ledger.tried_packets - self._heard_packets >= MIN_TRIAL_PACKETS
+        return are_many and now_ns - self._heard_ns >= TRIAL_NS
 
-    def _give_up(self, why: str) -> None:
-        log.info("no ECN on this path: %s", why)
-        self._enter(Path.BARE)
-
-    def _enter(self, state: Path) -> None:
+    def _begin(self, state: Path, now_ns: int) -> None:
         self.state = state
-        self.ledger.begin_trial(self._trials if state in (Path.TRIED, Path.MARKING) else UNMARKED)
+        self.trial += 1
+        self._began_ns = self._heard_ns = self._passed_ns = now_ns
+        self._is_heard, self._heard_packets = False, 0
+        self._bare_packets = self._marked_packets = 0
+        self.ledger.begin_trial(self.trial if self.is_on else UNMARKED)

@@ -14,6 +14,7 @@ from agent.rtc.burst import SendBurst
 from agent.rtc.ccfb import CongestionFeedback
 from agent.rtc.ecn import Marking
 from agent.rtc.give_way import Link
+from agent.rtc.ledger import UNMARKED, Marks
 from agent.rtc.sender import RtpSender, Send, Sent
 from agent.rtc.twcc import ArrivalClock, TransportFeedback
 
@@ -49,7 +50,10 @@ class Control(Protocol):
         self, transport_seq: int, sizes_bytes: Sequence[int], now_ns: int, probe: int | None
     ) -> None: ...
     def on_feedback(self, base_seq: int, arrivals_us: Sequence[int | None], now_ns: int) -> None: ...
+    @property
+    def is_shared(self) -> bool: ...
     def on_marks(self, received: int, marked: int, now_ns: int) -> None: ...
+    def forget_marks(self) -> None: ...
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None: ...
     def on_remb(self, bps: int, now_ns: int) -> None: ...
 
@@ -83,6 +87,7 @@ class Lane:
         self._pushed_ns = 0
         self._calm_until_ns = 0
         self._marking = marking
+        self._trial = UNMARKED
         self._clock = ArrivalClock(ccfb.CLOCK_US) if marking else ArrivalClock()
         self._departing: list[tuple[int, Sequence[int], int | None]] = []
         self._failed: asyncio.Future[None] | None = None
@@ -160,8 +165,7 @@ class Lane:
                 self._on_arrivals(base_seq, arrivals_us, now_ns)
             case CongestionFeedback() if self._marking is not None:
                 if settled := self._marking.ledger.settle(feedback):
-                    self._marking.on_marks(settled.marks, now_ns)
-                    self.control.on_marks(settled.marks.received, settled.marks.marked, now_ns)
+                    self._on_marks(self._marking, settled.marks, now_ns)
                     self._on_arrivals(settled.base_seq, settled.arrivals_us, now_ns)
             case rtcp.Nack(ssrc, seqs) if ssrc == self._sender.ssrc:
                 self._calm_until_ns = 0
@@ -175,6 +179,15 @@ class Lane:
                 self.rtt_s = rtcp.round_trip_s(feedback, unix_ns) or self.rtt_s
                 self.loss = feedback.fraction_lost
                 self.control.on_receiver_report(feedback.fraction_lost, self.rtt_s, now_ns)
+
+    def _on_marks(self, marking: Marking, marks: Marks, now_ns: int) -> None:
+        self.control.on_marks(marks.received, marks.marked, now_ns)
+        if self.control.is_shared:
+            marking.give_up("others fill its queue")  # RFC 9331 section 4.3: it is no L4S queue
+        marking.on_marks(marks, now_ns)
+        if self._trial != marking.trial:
+            self._trial = marking.trial
+            self.control.forget_marks()
 
     def _on_arrivals(self, base_seq: int, arrivals_us: Sequence[int | None], now_ns: int) -> None:
         self.control.on_feedback(base_seq, self._clock.unwrap_report(arrivals_us), now_ns)

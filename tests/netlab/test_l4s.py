@@ -52,8 +52,10 @@ async def test_where_a_router_takes_the_mark_off_no_more_is_marked():
         service = start_service(lab, ("udp",), camera=CAMERA)
         async with viewing(lab, service, flags=(REPORTS_BY_SOURCE,)) as page:
             await watch(page, lambda _: GIVEN_UP in service.agent.log())
+            told = await watch(page, lambda found: found["bare"] > 0)
+            # What stood in the queue by then has come.
+            before = await watch(page, lambda found: found["bare"] >= told["bare"] + 100)
             marked = lab.link.statistics().uplink.marked_packets
-            before = await watch(page, lambda found: found["bare"] > 0)
             after = await watch(page, lambda found: found["bare"] >= before["bare"] + 100)
             assert after["ect1"] == after["ce"] == 0
             assert lab.link.statistics().uplink.marked_packets == marked, "the queue sees no ECT(1) any more"

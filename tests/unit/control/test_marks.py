@@ -5,14 +5,16 @@ from netlab.shape import Shape, random_trace
 from unit.control.conditions import CONDITIONS, link
 from unit.control.simulator import simulate
 
+from agent.control.aimd import Delivery, RateControl
 from agent.control.bandwidth import BandwidthEstimator
+from agent.control.delay import Usage
 from agent.control.marks import FIRST_WEIGHT, FORGET_NS, QUIET_NS, WEIGHT, MarkLimit
 
 MS = 1_000_000
 S = 1_000_000_000
 RTT_NS = 80 * MS
 START_NS = 100 * S
-PACING_BPS = 3_000_000
+PACING_BPS, LEAST_BPS = 3_000_000, 150_000
 SEEDS = (1, 2, 3)
 
 
@@ -20,7 +22,7 @@ def told(limit, *reports, start_ns=START_NS, every_ns=RTT_NS, pacing_bps=PACING_
     """The time after so many reports of (received, marked), one a round trip."""
     now_ns = start_ns
     for received, marked in reports:
-        limit.update(received, marked, pacing_bps, RTT_NS, now_ns)
+        limit.update(received, marked, pacing_bps, LEAST_BPS, RTT_NS, now_ns)
         now_ns += every_ns
     return now_ns
 
@@ -89,6 +91,32 @@ def test_long_without_a_mark_the_bound_is_gone_and_the_next_mark_is_news():
     assert limit.share == 0.2 * FIRST_WEIGHT
 
 
+def test_a_mark_after_long_without_is_news_also_where_nothing_was_told_meanwhile():
+    limit = MarkLimit()
+    now_ns = told(limit, (20, 20))
+    told(limit, (20, 4), start_ns=now_ns + FORGET_NS)
+    assert limit.share == 0.2 * FIRST_WEIGHT
+
+
+@pytest.mark.parametrize("seconds", [2, 20])
+def test_however_long_all_is_marked_the_bound_is_soon_up_again(seconds):
+    limit = MarkLimit()
+    now_ns = told(limit, *[(20, 20)] * (seconds * S // RTT_NS))
+    assert limit.target_bps == LEAST_BPS
+    told(limit, *([(20, 0)] * 4 + [(20, 1)]) * (20 * S // RTT_NS // 5), start_ns=now_ns)
+    assert limit.target_bps >= 1_000_000
+
+
+def test_a_mark_is_no_reason_to_try_before_a_loss_is_over():
+    rate = RateControl(1_500_000, LEAST_BPS, 6_000_000)
+    rate.limit(1_000_000, START_NS + 60 * S)
+    rate.meet(900_000, START_NS)
+    for tenths in range(100):
+        delivery = Delivery(rate.target_bps, rate.target_bps, rate.target_bps, RTT_NS)
+        rate.update(Usage.NORMAL, 0.0, delivery, START_NS + tenths * S // 10)
+    assert rate.target_bps <= 1_100_000
+
+
 # ---- with all the rest
 
 
@@ -148,6 +176,18 @@ def test_routes_of_any_length_and_losses_are_met_as_well(delay_ms, mark_ms, more
     )
     assert marked.wait_ms(0.95) <= 0.5 * without.wait_ms(0.95)
     assert marked.mean_bps(5, 40) >= 0.82 * 4e6
+
+
+@pytest.mark.parametrize(("lateness_ms", "used"), [(1.0, 0.78), (2.0, 0.65)])
+def test_a_sender_that_is_a_little_late_still_fills_most_of_the_link(lateness_ms, used):
+    run = simulate(l4s_link(4, 150_000), 40, l4s=True, report_ms=40, lateness_ms=lateness_ms)
+    assert run.mean_bps(5, 40) >= used * 4e6
+
+
+def test_a_link_that_was_nearly_away_is_used_again_soon():
+    changes = [(10, {"rate_bps": 0.09e6}), (30, {"rate_bps": 4e6})]
+    run = simulate(l4s_link(4, 150_000), 60, l4s=True, report_ms=40, changes=changes)
+    assert run.reaches(1e6, 30) <= 15
 
 
 def test_steps_of_the_capacity_are_followed_with_less_of_a_queue():

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from agent.rtc.ccfb import Ecn
-from agent.rtc.ecn import FULL_NS, MIN_TRIAL_PACKETS, TRIAL_NS, TRIAL_PACKETS, Marking
+from agent.rtc.ecn import FULL_NS, LATER_FULL_NS, MIN_TRIAL_PACKETS, TRIAL_NS, TRIAL_PACKETS, Marking
 from agent.rtc.ledger import Marks
 
 DIRECT, OTHER = ("192.0.2.1", 5000), ("192.0.2.1", 6000)
@@ -76,15 +76,50 @@ def test_a_later_outage_is_not_blamed_on_marks(marking):
     marking.follow(DIRECT, 0)
     marking.on_marks(Marks(1), 100)
     send(marking, 1000)
-    assert marking.follow(DIRECT, 60 * TRIAL_NS) == Ecn.ECT_1
+    assert marking.follow(DIRECT, TRIAL_NS) == Ecn.ECT_1
+    assert marking.follow(DIRECT, 60 * TRIAL_NS) == Ecn.NOT_ECT, "they may be why nothing is heard"
+    marking.on_marks(Marks(), 61 * TRIAL_NS)
+    send(marking)
+    assert marking.follow(DIRECT, 62 * TRIAL_NS - 1) == Ecn.ECT_1
+    marking.on_marks(Marks(8), 62 * TRIAL_NS - 1)
+    assert marking.follow(DIRECT, 63 * TRIAL_NS - 1) == Ecn.ECT_1
 
 
-def test_a_path_that_sets_ce_whatever_is_sent_is_given_up(marking):
+def test_a_route_that_changes_later_to_one_that_loses_what_is_marked_is_seen(marking):
     marking.follow(DIRECT, 0)
-    marking.on_marks(Marks(TRIAL_PACKETS, marked=TRIAL_PACKETS), FULL_NS - 1)
-    assert marking.follow(DIRECT, FULL_NS) == Ecn.ECT_1, "the first picture may have filled a queue"
-    marking.on_marks(Marks(1, marked=1), FULL_NS)
-    assert marking.follow(DIRECT, FULL_NS) == Ecn.NOT_ECT
+    marking.on_marks(Marks(1), 100)
+    send(marking)
+    assert marking.follow(DIRECT, 2 * TRIAL_NS) == Ecn.NOT_ECT
+    marking.on_marks(Marks(), 3 * TRIAL_NS)
+    assert marking.follow(DIRECT, 3 * TRIAL_NS) == Ecn.ECT_1
+    send(marking)
+    marking.on_marks(Marks(), 3 * TRIAL_NS + 1)  # of what left without
+    assert marking.follow(DIRECT, 4 * TRIAL_NS) == Ecn.NOT_ECT
+    marking.on_marks(Marks(), 5 * TRIAL_NS)
+    assert marking.follow(DIRECT, 6 * TRIAL_NS) == Ecn.NOT_ECT, "once is enough"
+
+
+@pytest.mark.parametrize(("before", "full_ns"), [((), FULL_NS), ((Marks(8),), LATER_FULL_NS)])
+def test_a_path_that_sets_ce_whatever_is_sent_is_given_up(marking, before, full_ns):
+    marking.follow(DIRECT, 0)
+    for marks in before:
+        marking.on_marks(marks, 0)
+    for now_ns in range(0, full_ns, TRIAL_NS // 2):
+        send(marking)
+        marking.on_marks(Marks(MIN_TRIAL_PACKETS, marked=MIN_TRIAL_PACKETS), now_ns)
+        assert marking.follow(DIRECT, now_ns) == Ecn.ECT_1, "a queue may stand for so long"
+    marking.on_marks(Marks(1, marked=1), full_ns)
+    assert marking.follow(DIRECT, full_ns) == Ecn.NOT_ECT
+
+
+def test_who_is_told_to_mark_no_more_does_so_until_there_is_another_path(marking):
+    marking.follow(DIRECT, 0)
+    trial = marking.trial
+    marking.give_up("others fill its queue")
+    assert marking.trial != trial
+    marking.on_marks(Marks(), 100)
+    assert marking.follow(DIRECT, 100) == Ecn.NOT_ECT
+    assert marking.follow(OTHER, 200) == Ecn.ECT_1
 
 
 def test_a_route_that_changes_later_to_one_that_takes_marks_off_is_seen(marking):

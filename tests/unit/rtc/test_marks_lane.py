@@ -26,7 +26,7 @@ class Plain:
 
 
 class Control:
-    playout_ms, is_waiting, route_s = 0, False, 0.1
+    playout_ms, is_waiting, route_s, is_shared = 0, False, 0.1, False
 
     def __init__(self):
         self.heard = []
@@ -36,6 +36,9 @@ class Control:
 
     def on_marks(self, received, marked, now_ns):
         self.heard.append(("marks", received, marked, now_ns))
+
+    def forget_marks(self):
+        self.heard.append("forget")
 
 
 def report(ssrc, seq, words, time):
@@ -58,6 +61,7 @@ def make():
 def test_a_report_by_source_is_told_as_arrivals_and_marks_on_a_clock_that_goes_on():
     lane, ssrc, heard, marking = make()
     lane.on_feedback(report(ssrc, 0, [0xA000, 0xE000], 0xFFFFFFFF), 5 * MS, 0)
+    heard.remove("forget")  # of what was before the path
     lane.on_feedback(report(ssrc, 2, [0, 0xA000], 0x0000FFFF), 9 * MS, 0)
     first_us = 0xFFFFFFFF * 1_000_000 >> 16
     assert heard == [
@@ -67,6 +71,22 @@ def test_a_report_by_source_is_told_as_arrivals_and_marks_on_a_clock_that_goes_o
         ("arrivals", 3, [None, first_us + 1_000_000], 9 * MS),
     ]
     assert marking.state is Path.MARKING
+
+
+def test_what_was_marked_on_one_path_says_nothing_of_another():
+    lane, ssrc, heard, marking = make()
+    lane.on_feedback(report(ssrc, 0, [0xA000, 0xE000], 1), 5 * MS, 0)
+    heard.clear()
+    marking.follow("another", 6 * MS)
+    lane.on_feedback(report(ssrc, 2, [0xE000, 0xE000], 2), 7 * MS, 0)
+    assert heard[:2] == [("marks", 0, 0, 7 * MS), "forget"], "they left on the old one"
+
+
+def test_where_others_fill_the_queue_nothing_is_marked_any_more():
+    lane, ssrc, heard, marking = make()
+    lane.control.is_shared = True
+    lane.on_feedback(report(ssrc, 0, [0xA000, 0xE000], 1), 5 * MS, 0)
+    assert (marking.state, heard[1]) == (Path.BARE, "forget")
 
 
 def test_the_other_kind_of_feedback_than_was_agreed_on_is_passed_over():
