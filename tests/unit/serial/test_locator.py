@@ -65,6 +65,13 @@ class Bench:
         self.writers.append(Writer())
         return self.gpsd, self.writers[-1]
 
+    async def listen_to_gpsd(self, device):
+        """One that reads this port, has a fix, and lists the port whenever it is asked; its stream."""
+        stream = self.gpsd = said(VERSION, DEVICES % device, TPV)
+        await self.until_state("fix")
+        self.writers[0].write = lambda _: stream.feed_data(DEVICES % device)
+        return stream
+
     async def until_state(self, state):
         await self.clock.until(lambda: self.locator.section().state == state)
         return self.locator.section()
@@ -242,11 +249,7 @@ async def test_a_receiver_that_is_unplugged_stays_gpsds(terminal):
 async def test_a_gpsd_that_holds_on_to_a_port_that_hung_up_leaves_the_new_one_to_us(terminal, heard_s):
     """As gpsd 3.22 does of a terminal: it lists it as active for ever, and says nothing more."""
     async with running(source=port(terminal)) as bench:
-        listed = DEVICES % bytes(terminal.link)
-        stream = bench.gpsd = said(VERSION, listed, TPV)
-        await bench.until_state("fix")
-        [writer] = bench.writers
-        writer.write = lambda _: stream.feed_data(listed)
+        stream = await bench.listen_to_gpsd(bytes(terminal.link))
         await bench.clock.after(heard_s)
         stream.feed_data(TPV)
         await bench.clock.after(0.5)
@@ -255,7 +258,7 @@ async def test_a_gpsd_that_holds_on_to_a_port_that_hung_up_leaves_the_new_one_to
         stream.feed_data(TPV)  # of the old one: it had that in hand
         bench.gpsd = None
         await bench.clock.after(100)
-        assert writer.is_closed
+        assert bench.writers[0].is_closed
         await bench.clock.until(lambda: bench.line.state == "open")
         with speaking(bench, terminal, SECOND):
             assert (await bench.until_state("fix")).source == "nmea"
@@ -263,11 +266,7 @@ async def test_a_gpsd_that_holds_on_to_a_port_that_hung_up_leaves_the_new_one_to
 
 async def test_a_receiver_that_was_plugged_anew_stays_gpsds_where_it_is_heard_there(terminal):
     async with running(source=port(terminal)) as bench:
-        listed = DEVICES % bytes(terminal.link)
-        stream = bench.gpsd = said(VERSION, listed, TPV)
-        await bench.until_state("fix")
-        [writer] = bench.writers
-        writer.write = lambda _: stream.feed_data(listed)
+        stream = await bench.listen_to_gpsd(bytes(terminal.link))
         terminal.unplug()
         terminal.plug()
         for _ in range(5):
@@ -275,17 +274,13 @@ async def test_a_receiver_that_was_plugged_anew_stays_gpsds_where_it_is_heard_th
             stream.feed_data(TPV)
         await bench.clock.after(100)
         assert bench.locator.section().problem.startswith("gpsd hears nothing of its receiver")
-        assert not writer.is_closed
+        assert not bench.writers[0].is_closed
 
 
 @pytest.mark.parametrize("away_s", [55, 58, 88])
 async def test_a_receiver_that_comes_back_late_and_starts_slowly_stays_gpsds(terminal, away_s):
     async with running(source=port(terminal)) as bench:
-        listed = DEVICES % bytes(terminal.link)
-        stream = bench.gpsd = said(VERSION, listed, TPV)
-        await bench.until_state("fix")
-        [writer] = bench.writers
-        writer.write = lambda _: stream.feed_data(listed)
+        stream = await bench.listen_to_gpsd(bytes(terminal.link))
         terminal.unplug()
         await bench.clock.after(away_s)
         terminal.plug()
@@ -301,10 +296,7 @@ async def test_where_gpsd_alone_knows_the_port_a_silent_receiver_is_told_and_nob
 ):
     monkeypatch.chdir(tmp_path)
     async with running(source="gpsd") as bench:
-        stream = bench.gpsd = said(VERSION, DEVICES % b"/dev/ttyUSB0", TPV)
-        await bench.until_state("fix")
-        [writer] = bench.writers
-        writer.write = lambda _: stream.feed_data(DEVICES % b"/dev/ttyUSB0")
+        await bench.listen_to_gpsd(b"/dev/ttyUSB0")
         for number in range(10):
             (tmp_path / str(number)).touch()  # where the agent stands, which is no port
             await bench.clock.after(20)
