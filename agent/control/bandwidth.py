@@ -148,6 +148,11 @@ class BandwidthEstimator:
         """Whether the path has marked packets of late."""
         return self._marks.is_on
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether others keep the link's queue full."""
+        return self._others.is_on
+
     def takes_bursts(self, now_ns: int) -> bool:
         """Whether a picture may leave at once."""
         is_slow = self._rate.target_bps < MIN_TARGET_BPS or self._marks.is_on
@@ -224,9 +229,6 @@ class BandwidthEstimator:
 
     def on_marks(self, received: int, marked: int, now_ns: int) -> None:
         """Of so many packets that left with ECT(1) and arrived, these came with CE; before their report."""
-        if self._others.is_on:  # in no L4S queue would theirs delay ours: its marks say nothing of us
-            self.forget_marks()
-            return
         pacing_bps = self.pacing_bps(self._rate.target_bps)
         self._marks.update(received, marked, pacing_bps, self._min_bps, self._rtt_ns, now_ns)
         if (marks_bps := self._marks.target_bps) is not None:
@@ -235,11 +237,6 @@ class BandwidthEstimator:
     def forget_marks(self) -> None:
         """What was marked until now is of another path, or no sign of a queue."""
         self._marks = MarkLimit()
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether others keep the link's queue full."""
-        return self._others.is_on
 
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
         """An RTCP report; decides only for a viewer without transport-wide feedback."""

@@ -79,6 +79,11 @@ class LaneControl:
         """The round trip without queues, as far as it is known."""
         return self._estimator.route_s
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether others keep the link's queue full."""
+        return self._estimator.is_shared
+
     def offer_parity(self) -> None:
         """The viewer takes forward error correction."""
         self._protection.is_offered = True
@@ -136,11 +141,6 @@ class LaneControl:
     def on_marks(self, received: int, marked: int, now_ns: int) -> None:
         """Of so many packets that left with ECT(1) and arrived, these came with CE; before their report."""
         self._estimator.on_marks(received, marked, now_ns)
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether others keep the link's queue full."""
-        return self._estimator.is_shared
 
     def forget_marks(self) -> None:
         """What was marked until now is of another path, or no sign of a queue."""

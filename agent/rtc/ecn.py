@@ -63,7 +63,7 @@ class Marking:
             if self._is_heard:
                 self._begin(Path.SILENT, now_ns)
             else:
-                self.give_up("nothing that has a mark arrives")
+                self.give_up("nothing that has a mark arrives", now_ns)
         return Ecn.ECT_1 if self.is_on else Ecn.NOT_ECT
 
     @property
@@ -80,11 +80,11 @@ class Marking:
             self._heard_ns, self._heard_packets = now_ns, self.ledger.tried_packets
             self._judge(marks, now_ns)
 
-    def give_up(self, why: str) -> None:
+    def give_up(self, why: str, now_ns: int) -> None:
         """Mark nothing more on this path."""
         if self.is_on:
             log.info("no ECN on this path: %s", why)
-            self._begin(Path.BARE, self._heard_ns)
+            self._begin(Path.BARE, now_ns)
 
     def _judge(self, marks: Marks, now_ns: int) -> None:
         is_tried = self.state is Path.TRIED
@@ -98,9 +98,9 @@ class Marking:
         self._marked_packets += marks.marked
         full_ns = now_ns - self._passed_ns
         if self._bare_packets >= (MIN_TRIAL_PACKETS if is_slow else TRIAL_PACKETS):
-            self.give_up("marks do not arrive")
+            self.give_up("marks do not arrive", now_ns)
         elif self._marked_packets >= TRIAL_PACKETS and full_ns >= (FULL_NS if is_tried else LATER_FULL_NS):
-            self.give_up("all arrives with CE")
+            self.give_up("all arrives with CE", now_ns)
 
     def _is_unheard(self, now_ns: int) -> bool:
         are_many = self.ledger.tried_packets - self._heard_packets >= MIN_TRIAL_PACKETS

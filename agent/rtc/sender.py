@@ -13,7 +13,7 @@ from itertools import repeat
 from typing import Any, Protocol
 
 from agent.model.media import RtpFrame
-from agent.rtc import ccfb, flexfec
+from agent.rtc import flexfec
 from agent.rtc.codecs import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, RtpMedia
 from agent.rtc.rtcp import encode_sender_report
 
@@ -133,7 +133,7 @@ class RtpSender:
         self._last_sent_ns = 0
         ids = media.extensions
         self._abs_send_time, self._transport_cc = ids.get(ABS_SEND_TIME, 0), ids.get(TRANSPORT_CC, 0)
-        self._is_numbered = bool(self._transport_cc) or ccfb.FEEDBACK in media.feedback
+        self._is_numbered = bool(self._transport_cc) or media.has_ccfb
         self._history: list[_Run | None] = [None] * HISTORY_PACKETS
 
     def send(self, frame: RtpFrame, first: int, count: int, send: Send, now_ns: int) -> Sent:

@@ -21,9 +21,8 @@ _MARKED = """async () => {
 
 
 async def test_packets_carry_ect_1_where_the_viewer_reports_it(monkeypatch):
-    monkeypatch.setattr(
-        ecn, "TRIAL_NS", TIMEOUT_S * 1_000_000_000
-    )  # this machine may be slower than any path
+    # This machine may be slower than any path.
+    monkeypatch.setattr(ecn, "TRIAL_NS", TIMEOUT_S * 1_000_000_000)
     room = Room(600)
     async with device(l4s=True, sound=room.sound) as cam, chromium(REPORTS_BY_SOURCE) as browser:
         answer, found, states = await plays(cam, browser, "voice", "video", "data")

@@ -36,9 +36,8 @@ async def test_the_queue_marks_the_viewer_says_so_and_the_picture_goes_on():
     with internet(Plan("none", "none", uplink=UPLINK)) as lab:
         service = start_service(lab, ("udp",), camera=CAMERA)
         async with viewing(lab, service, flags=(REPORTS_BY_SOURCE,)) as page:
-            first = await watch(
-                page, lambda found: found["ect1"] >= 100
-            )  # the very first may pass by a relay
+            # The very first may pass by a relay.
+            first = await watch(page, lambda found: found["ect1"] >= 100)
             found = await watch(page, lambda found: found["ce"] >= 20 and found["ect1"] >= 400)
             assert found["bare"] == first["bare"]
             assert await page.evaluate("() => pinhole.state.phase") == "playing"

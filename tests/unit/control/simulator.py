@@ -380,6 +380,9 @@ class Simulation:
     def on_mail(self, kind, what):
         if kind == "twcc":
             base_seq, arrivals_us, received, marked = what
+            if self.l4s and self.estimator.is_shared:  # as `Lane` has it
+                self.l4s, self.link.mark = False, lambda _: None
+                self.estimator.forget_marks()
             if self.l4s:
                 self.estimator.on_marks(received, marked, self.now)
             self.estimator.on_feedback(base_seq, arrivals_us, self.now)

@@ -115,7 +115,7 @@ def test_a_path_that_sets_ce_whatever_is_sent_is_given_up(marking, before, full_
 def test_who_is_told_to_mark_no_more_does_so_until_there_is_another_path(marking):
     marking.follow(DIRECT, 0)
     trial = marking.trial
-    marking.give_up("others fill its queue")
+    marking.give_up("others fill its queue", 50)
     assert marking.trial != trial
     marking.on_marks(Marks(), 100)
     assert marking.follow(DIRECT, 100) == Ecn.NOT_ECT

@@ -61,7 +61,7 @@ def make():
 def test_a_report_by_source_is_told_as_arrivals_and_marks_on_a_clock_that_goes_on():
     lane, ssrc, heard, marking = make()
     lane.on_feedback(report(ssrc, 0, [0xA000, 0xE000], 0xFFFFFFFF), 5 * MS, 0)
-    heard.remove("forget")  # of what was before the path
+    assert heard.pop(0) == "forget", "of what was before the path, and before its first marks"
     lane.on_feedback(report(ssrc, 2, [0, 0xA000], 0x0000FFFF), 9 * MS, 0)
     first_us = 0xFFFFFFFF * 1_000_000 >> 16
     assert heard == [
@@ -79,14 +79,15 @@ def test_what_was_marked_on_one_path_says_nothing_of_another():
     heard.clear()
     marking.follow("another", 6 * MS)
     lane.on_feedback(report(ssrc, 2, [0xE000, 0xE000], 2), 7 * MS, 0)
-    assert heard[:2] == [("marks", 0, 0, 7 * MS), "forget"], "they left on the old one"
+    assert heard[:2] == ["forget", ("marks", 0, 0, 7 * MS)], "they left on the old one"
 
 
 def test_where_others_fill_the_queue_nothing_is_marked_any_more():
     lane, ssrc, heard, marking = make()
     lane.control.is_shared = True
     lane.on_feedback(report(ssrc, 0, [0xA000, 0xE000], 1), 5 * MS, 0)
-    assert (marking.state, heard[1]) == (Path.BARE, "forget")
+    assert (marking.state, heard[0]) == (Path.BARE, "forget")
+    assert not [one for one in heard if one[0] == "marks"], "those that are still told of say nothing of us"
 
 
 def test_the_other_kind_of_feedback_than_was_agreed_on_is_passed_over():
