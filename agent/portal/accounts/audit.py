@@ -1,14 +1,14 @@
 """Who did what and when: in the store for the dashboard, and in a file of JSON lines for everything else."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -30,6 +30,7 @@ RETRY_S = 5.0
 REFUSALS_PER_MINUTE = 20
 _PRUNE_EVERY = 1000
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -125,12 +126,16 @@ class Audit:
     def __init__(self, store: Store, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._queue: asyncio.Queue[Entry] = asyncio.Queue(MAX_QUEUED)
+        self._queue: deque[Entry] = deque()
+        self._is_queued = asyncio.Event()
+        self._filed: list[Entry] = []
+        """What the file has, and the table has not yet."""
         self._refusals = MinuteLimit(REFUSALS_PER_MINUTE)
         self._all_refusals = MinuteLimit(10 * REFUSALS_PER_MINUTE)
         self._dropped = 0
         self._written = 0
         self._writing = asyncio.Lock()
+        """Held from the queue to the table, so that file and table keep their order."""
         self._told: dict[str, str] = {}
         """What keeps the file and the table from being written, so that it is said once."""
         check_file(file)
@@ -141,20 +146,22 @@ class Audit:
 
     def add(self, actor: str, action: str, *, device: str = "", address: str = "", detail: str = "") -> None:
         """Note one act; never blocks. What finds the queue full is counted and lost, and the log says so."""
-        entry = Entry(
-            round(self._clock(), 3),
-            printable(actor)[:NAME_CHARS],
-            action,
-            printable(device)[:DEVICE_CHARS],
-            printable(address)[:64],
-            printable(detail)[:DETAIL_CHARS],
-        )
-        try:
-            self._queue.put_nowait(entry)
-        except asyncio.QueueFull:
+        if len(self._queue) >= MAX_QUEUED:
             if not self._dropped:
                 log.warning("the audit log is behind: the database does not take its entries")
             self._dropped += 1
+            return
+        self._queue.append(
+            Entry(
+                round(self._clock(), 3),
+                printable(actor)[:NAME_CHARS],
+                action,
+                printable(device)[:DEVICE_CHARS],
+                printable(address)[:64],
+                printable(detail)[:DETAIL_CHARS],
+            )
+        )
+        self._is_queued.set()
 
     def add_refusal(self, actor: str, action: str, *, device: str = "", address: str, detail: str) -> None:
         """The same for what was refused: so many a minute of one address, else strangers fill the log."""
@@ -171,88 +178,80 @@ class Audit:
         """Write until cancelled; then what is left."""
         try:
             while True:
-                entries = await self._batch()
-                try:
-                    await self._write(entries)
-                finally:
-                    self._count_done(len(entries))
+                await self._is_queued.wait()
+                async with self._writing:
+                    await _to_the_end(self._write_file())
+                    while True:
+                        if await _to_the_end(self._insert()):
+                            break
+                        await asyncio.sleep(RETRY_S)
         finally:
             await self.flush()
             self._file.close()
 
     async def flush(self) -> None:
-        """Write what is queued, once, and wait for what is being written; for the end, and for tests."""
-        while not self._queue.empty():
-            entries = self._take()
-            await self._write_file(entries)
-            try:
-                await self._store.run(partial(_insert, new=entries, prune_before=0.0, now=self._clock()))
-            except StoreError as exc:
-                log.warning("the audit log's last entries are in its file alone: %s", exc)
-                return
-            finally:
-                self._count_done(len(entries))
-        await self._queue.join()
+        """Write what is queued, after what is being written; for the end, and for tests.
 
-    async def _batch(self) -> list[Entry]:
-        first = await self._queue.get()
-        return [first, *self._take()]
-
-    def _take(self) -> list[Entry]:
-        return [self._queue.get_nowait() for _ in range(min(BATCH, self._queue.qsize()))]
-
-    def _count_done(self, count: int) -> None:
-        for _ in range(count):
-            self._queue.task_done()
-
-    async def _write(self, entries: list[Entry]) -> None:
-        if self._dropped:
-            lost = Entry(self._clock(), "portal", "entries-lost", detail=str(self._dropped))
-            entries, self._dropped = [*entries, lost], 0
-        try:
-            await self._write_file(entries)
-        except asyncio.CancelledError:  # what the file has, the table shall have as well
-            with contextlib.suppress(StoreError):
-                await self._store.run(partial(_insert, new=entries, prune_before=0.0, now=self._clock()))
-            raise
-        self._written += len(entries)
-        is_due = self._written >= _PRUNE_EVERY
-        prune_before = self._clock() - ledger.KEPT_S if is_due else 0.0
-        while True:
-            if self._store.disk_is_full:  # what room there is, is for sign-ins
-                self._tell("table", "the audit log waits: its disk is full")
-            else:
-                try:
-                    await self._store.run(
-                        partial(_insert, new=entries, prune_before=prune_before, now=self._clock())
-                    )
-                except StoreError as exc:
-                    self._tell("table", f"the audit log waits for the database: {exc}")
-                else:
-                    self._tell("table", "")
-                    self._written = 0 if is_due else self._written
-                    return
-            await asyncio.sleep(RETRY_S)
-
-    async def _write_file(self, entries: list[Entry]) -> None:
-        """In a thread: the disk may be slow, and a command of ours may hold the file's lock.
-
-        Whoever is cancelled waits until it is written: two threads would write one chain.
+        The table is not waited for: what it does not take is in the file alone.
         """
         async with self._writing:
-            writing = asyncio.ensure_future(asyncio.to_thread(self._file.write, *entries))
-            try:
-                await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                await asyncio.wait([writing])
-                raise
-            fault = self._file.take_fault()
+            is_taken = await _to_the_end(self._insert())
+            while self._queue:
+                await _to_the_end(self._write_file())
+                is_taken = is_taken and await _to_the_end(self._insert())
+        if not is_taken:
+            log.warning("the audit log's last entries are in its file alone")
+
+    async def _write_file(self) -> None:
+        """The next entries of the queue.
+
+        In a thread: the disk may be slow, and a command of ours may hold the file's lock.
+        """
+        entries = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+        if not self._queue:
+            self._is_queued.clear()
+        if self._dropped:
+            entries.append(Entry(self._clock(), "portal", "entries-lost", detail=str(self._dropped)))
+            self._dropped = 0
+        self._filed += entries
+        await asyncio.to_thread(self._file.write, *entries)
+        fault = self._file.take_fault()
         self._tell("file", f"{self._file.baseFilename}: entries are missing: {fault}" if fault else "")
+
+    async def _insert(self) -> bool:
+        """Whether the table has now all that the file has."""
+        if not self._filed:
+            return True
+        if self._store.disk_is_full:  # what room there is, is for sign-ins
+            self._tell("table", "the audit log waits: its disk is full")
+            return False
+        is_due = self._written + len(self._filed) >= _PRUNE_EVERY
+        now = self._clock()
+        prune_before = now - ledger.KEPT_S if is_due else 0.0
+        try:
+            await self._store.run(partial(_insert, new=self._filed, prune_before=prune_before, now=now))
+        except StoreError as exc:
+            self._tell("table", f"the audit log waits for the database: {exc}")
+            return False
+        self._tell("table", "")
+        self._written = 0 if is_due else self._written + len(self._filed)
+        self._filed = []
+        return True
 
     def _tell(self, target: str, problem: str) -> None:
         if problem and problem != self._told.get(target):
             log.warning("%s", problem)
         self._told[target] = problem
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Whoever is cancelled waits until it is done: two threads would write one chain."""
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
 
 
 def entries(db: Session, wanted: Filter) -> list[tuple[int, Entry]]:

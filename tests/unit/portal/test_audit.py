@@ -47,6 +47,12 @@ def log(store, tmp_path):
     return Log(store, tmp_path)
 
 
+async def turns():
+    """Let everything go on that can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def test_an_act_is_noted_in_table_and_file(log):
     log.now += 0.12345
     log.audit.add("ann", "watch", device="front", address="192.0.2.1", detail="ä")
@@ -78,12 +84,10 @@ async def test_a_disk_that_takes_its_time_holds_up_nobody_and_loses_nothing_at_t
     monkeypatch.setattr(AuditFile, "write", lambda it, *new: is_free.wait(10) and write(it, *new))
     log.audit.add("ann", "watch")
     running = asyncio.create_task(log.audit.run())
-    for _ in range(3):
-        await asyncio.sleep(0)
+    await turns()
     log.audit.add("bob", "watch")
     running.cancel()
-    for _ in range(3):
-        await asyncio.sleep(0)
+    await turns()
     assert not running.done(), "it waits for the disk, and the loop goes on"
     is_free.set()
     with pytest.raises(asyncio.CancelledError):
@@ -131,7 +135,7 @@ async def test_refusals_of_one_address_and_of_all_are_bounded(log, monkeypatch):
 
 async def test_what_finds_the_queue_full_is_counted_and_told(log, monkeypatch, caplog):
     monkeypatch.setattr(audits, "BATCH", 3)
-    monkeypatch.setattr(log.audit, "_queue", asyncio.Queue(4))
+    monkeypatch.setattr(audits, "MAX_QUEUED", 4)
     for _ in range(7):
         log.audit.add("ann", "watch")
     assert [record.levelname for record in caplog.records] == ["WARNING"], "once"
@@ -156,47 +160,98 @@ async def test_what_is_queued_at_the_end_is_written(log):
     assert log.audit._file.stream is None, "closed"
 
 
-async def test_a_flush_waits_for_what_is_being_written(log, monkeypatch):
-    run, may_write = log.store.run, asyncio.Event()
+class SlowStore:
+    """A store whose first transaction waits until it may; `is_asked` once it waits."""
 
-    async def work(wanted):
-        await may_write.wait()
-        return await run(wanted)
+    def __init__(self, store, monkeypatch):
+        self._run = store.run
+        self.is_asked, self.may_write = asyncio.Event(), asyncio.Event()
+        monkeypatch.setattr(store, "run", self._wait)
 
-    monkeypatch.setattr(log.store, "run", work)
+    async def _wait(self, work):
+        if not self.is_asked.is_set():
+            self.is_asked.set()
+            await self.may_write.wait()
+        return await self._run(work)
+
+
+async def test_a_flush_waits_for_what_is_being_written_and_writes_after_it(log, monkeypatch):
+    slow = SlowStore(log.store, monkeypatch)
     task = asyncio.create_task(log.audit.run())
     log.audit.add("ann", "watch")
-    while not log.audit._queue.empty():
-        await asyncio.sleep(0)
+    await slow.is_asked.wait()
+    log.audit.add("bob", "watch")
     flush = asyncio.create_task(log.audit.flush())
-    await asyncio.sleep(0)
+    await turns()
     assert not flush.done()
-    may_write.set()
+    assert log.rows() == []
+    slow.may_write.set()
     await flush
-    assert [row.actor for row in log.rows()] == ["ann"]
+    assert [row.actor for row in log.rows()] == ["ann", "bob"]
+    assert [line["actor"] for line in log.lines()] == ["ann", "bob"]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_an_end_without_a_database_leaves_all_in_the_file(log, monkeypatch):
+async def test_an_end_waits_for_what_the_database_takes(log, monkeypatch):
+    slow = SlowStore(log.store, monkeypatch)
+    task = asyncio.create_task(log.audit.run())
+    log.audit.add("ann", "watch")
+    await slow.is_asked.wait()
+    log.audit.add("bob", "watch")
+    task.cancel()
+    await turns()
+    assert not task.done()
+    slow.may_write.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [row.actor for row in log.rows()] == ["ann", "bob"], "each once, in their order"
+
+
+async def test_an_end_without_a_database_leaves_all_in_the_file(log, monkeypatch, caplog):
+    asked = []
+
     async def fail(_work):
+        asked.append(1)
         raise StoreError("away")
 
     monkeypatch.setattr(log.store, "run", fail)
     for _ in range(audits.BATCH + 1):
         log.audit.add("ann", "watch")
     await log.audit.flush()
-    assert len(log.lines()) == audits.BATCH
+    assert len(log.lines()) == audits.BATCH + 1
+    assert len(asked) == 1, "an end is not held up by one try after another"
+    assert "the audit log's last entries are in its file alone" in caplog.messages
+
+
+async def test_an_end_while_the_database_is_away_tries_once_more(log, monkeypatch):
+    run, is_away = log.store.run, asyncio.Event()
+
+    async def work(wanted):
+        if not is_away.is_set():
+            is_away.set()
+            raise StoreError("away")
+        return await run(wanted)
+
+    monkeypatch.setattr(log.store, "run", work)
+    task = asyncio.create_task(log.audit.run())
+    log.audit.add("ann", "watch")
+    await is_away.wait()
+    await turns()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [row.actor for row in log.rows()] == ["ann"]
 
 
 @pytest.mark.parametrize("why", ["full", "away"])
 async def test_the_log_waits_for_its_database_and_says_so_once(log, monkeypatch, caplog, why):
-    run, waits = log.store.run, []
+    run, waits, is_written = log.store.run, [], asyncio.Event()
 
     async def work(wanted):
         if len(waits) < 3 and why == "away":
             raise StoreError("away")
-        return await run(wanted)
+        await run(wanted)
+        is_written.set()
 
     async def pause(seconds):
         waits.append(seconds)
@@ -206,7 +261,10 @@ async def test_the_log_waits_for_its_database_and_says_so_once(log, monkeypatch,
     monkeypatch.setattr(log.store, "run", work)
     monkeypatch.setattr(audits.asyncio, "sleep", pause)
     log.audit.add("ann", "watch")
-    await log.audit._write(await log.audit._batch())
+    task = asyncio.create_task(log.audit.run())
+    await is_written.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     assert waits == [5.0, 5.0, 5.0]
     assert [row.actor for row in log.rows()] == ["ann"]
     words = "its disk is full" if why == "full" else "for the database: away"
@@ -221,12 +279,12 @@ async def test_what_is_a_year_old_is_forgotten_now_and_then(log, monkeypatch):
     for days in (0, 1, 368):
         log.now = NOW_S + days * 86400
         log.audit.add(f"day {days}", "watch")
-        await log.audit._write(await log.audit._batch())
+        await log.audit.flush()
     assert [row.actor for row in log.rows()] == ["day 368"]
     assert ledger.KEPT_S == 366 * 86400
     log.now += 368 * 86400
     log.audit.add("later", "watch")
-    await log.audit._write(await log.audit._batch())
+    await log.audit.flush()
     assert len(log.rows()) == 2, "not each time"
 
 
