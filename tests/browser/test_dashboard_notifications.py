@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from fakes.bus import state
 from parts.axe import faults
-from parts.chromium import screenshots
+from parts.chromium import WHOLE, screenshots
 from parts.dashboard import confirm_by_keyboard, open_page, sign_in
 from parts.notified import Told, receiver
 from parts.push_service import Browser
@@ -40,7 +40,7 @@ async def page_of_notifications():
     settings = {"notify": {"private_addresses": True}}
     async with (
         receiver() as service,
-        open_page(settings=settings, permissions=["notifications"]) as (part, page),
+        open_page(settings=settings, program=WHOLE, permissions=["notifications"]) as (part, page),
     ):
         made = {"endpoint": f"{service.url}/push/1", "keys": browser.keys}
         await page.add_init_script(SUBSCRIBE % json.dumps(made))

@@ -1,7 +1,6 @@
 """A device whose clock is an hour wrong serves all the same, and says so."""
 
 import asyncio
-import shutil
 
 import pytest
 from netlab.frames import FREEZE_S, forget, look, watch_frames, watch_peers
@@ -10,6 +9,7 @@ from netlab.plan import Plan
 from netlab.servers import MOSQUITTO, TURNSERVER, start_service
 from netlab.viewer import play, viewing
 from netlab.wrong_clock import step
+from parts.chromium import find_chromium
 from parts.need import need
 
 HOUR_S = 3600
@@ -20,7 +20,7 @@ SETTLE_S, WATCH_S = 0.5, 3.0
 def _has_parts():
     need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
     need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    need(shutil.which("chromium"), "needs chromium: sudo apt-get install chromium")
+    find_chromium()
 
 
 @pytest.mark.parametrize("start_s", [0, HOUR_S, -HOUR_S], ids=["right", "ahead", "behind"])

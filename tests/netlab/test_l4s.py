@@ -1,7 +1,6 @@
 """The real agent, and a real Chromium that reports marks, over a link with an L4S queue."""
 
 import asyncio
-import shutil
 
 import pytest
 from netlab.frames import watch_peers
@@ -10,7 +9,7 @@ from netlab.plan import Plan
 from netlab.servers import MOSQUITTO, TURNSERVER, start_service
 from netlab.shape import Shape
 from netlab.viewer import play, viewing
-from parts.chromium import REPORTS_BY_SOURCE
+from parts.chromium import REPORTS_BY_SOURCE, find_chromium
 from parts.need import need
 
 pytestmark = pytest.mark.usefixtures("can_emulate")
@@ -29,7 +28,7 @@ BLEACH = """table inet bleach {
 def _has_parts():
     need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
     need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    need(shutil.which("chromium"), "needs chromium: sudo apt-get install chromium")
+    find_chromium()
 
 
 async def test_the_queue_marks_the_viewer_says_so_and_the_picture_goes_on():

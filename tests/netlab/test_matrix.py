@@ -4,12 +4,11 @@ The bytes are counted on the wire at both ends. The cells of the normal run are 
 is slow.
 """
 
-import shutil
-
 import pytest
 from netlab.matrix import Cell, cells, run_cell
 from netlab.nat import NATS
 from netlab.servers import MOSQUITTO, TRANSPORTS, TURNSERVER
+from parts.chromium import find_chromium
 from parts.need import need
 
 IPV6 = ("dual", "ipv6")
@@ -30,7 +29,7 @@ WHOLE = [
 def _has_parts():
     need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
     need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    need(shutil.which("chromium"), "needs chromium: sudo apt-get install chromium")
+    find_chromium()
 
 
 @pytest.mark.parametrize("cell", TELLING, ids=str)

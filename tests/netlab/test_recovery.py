@@ -3,11 +3,10 @@
 The bounds are twice the goals: they tell back from gone on a busy machine, the command measures.
 """
 
-import shutil
-
 import pytest
 from netlab.recovery import SCENARIOS, run_scenario
 from netlab.servers import MOSQUITTO, TURNSERVER
+from parts.chromium import find_chromium
 from parts.need import need
 
 TELLING = ("outage-5s", "device-address", "viewer-address", "servers-at-once")
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("can_emulate")
 def _has_parts():
     need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
     need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    need(shutil.which("chromium"), "needs chromium: sudo apt-get install chromium")
+    find_chromium()
 
 
 def named(is_telling):

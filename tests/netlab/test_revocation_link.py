@@ -1,7 +1,6 @@
 """The camera's link is away while its viewer is shut out, who refuses to leave: the picture ends."""
 
 import asyncio
-import shutil
 
 import pytest
 from netlab.internet import internet
@@ -9,6 +8,7 @@ from netlab.plan import Plan
 from netlab.recovery import LINK
 from netlab.servers import BROKER_PORT, MOSQUITTO, TURNSERVER, start_service
 from netlab.viewer import play, viewing
+from parts.chromium import find_chromium
 from parts.need import need
 from parts.portal import PASSWORD, USER
 
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.usefixtures("can_emulate")
 def _has_parts():
     need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
     need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    need(shutil.which("chromium"), "needs chromium: sudo apt-get install chromium")
+    find_chromium()
 
 
 async def receives(page, for_s):

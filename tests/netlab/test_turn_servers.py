@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 
 import pytest
 from netlab.internet import internet
@@ -10,6 +9,7 @@ from netlab.plan import MORE_TURN_HOSTS, SERVER_IP6, Plan
 from netlab.servers import MOSQUITTO, TURNSERVER, start_service
 from netlab.shape import Shape
 from netlab.viewer import play, statistics, viewing
+from parts.chromium import find_chromium
 from parts.need import need
 
 VIEWERS = 8
@@ -26,7 +26,7 @@ MAX_LATE_FRAMES = 30
 def _has_parts():
     need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
     need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    need(shutil.which("chromium"), "needs chromium: sudo apt-get install chromium")
+    find_chromium()
 
 
 def relayed_bytes(turn):

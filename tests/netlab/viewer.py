@@ -1,7 +1,6 @@
 """The viewer: Debian's Chromium in the viewer's namespace, on the real dashboard."""
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +10,7 @@ from typing import Any
 from netlab.internet import Internet
 from netlab.namespaces import LabError
 from netlab.servers import PORTAL_PORT, Service
-from parts.chromium import ARGS, NO_PREVIEWS
+from parts.chromium import ARGS, NO_PREVIEWS, find_chromium
 from parts.portal import PASSWORD, USER
 from playwright.async_api import Page, async_playwright
 
@@ -47,7 +46,7 @@ async def viewing(
     The browser is started with `flags` besides the usual ones.
     """
     file = lab.spaces.folder / f"chromium-{host}"
-    program = lab.spaces.script(host, file, str(shutil.which("chromium")))
+    program = lab.spaces.script(host, file, find_chromium())
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=[*_ARGS, *flags])
         try:

@@ -1,4 +1,9 @@
-"""Debian's Chromium, driven by Playwright."""
+"""Debian's Chromium, driven by Playwright.
+
+Without a window it is the headless shell, which is what Playwright's own Chromium is: in the whole browser a
+page waits for the frames of a window that nobody sees, now and then for ever, and starts a second later. What
+the shell lacks are notifications.
+"""
 
 import shutil
 from contextlib import asynccontextmanager
@@ -6,6 +11,7 @@ from pathlib import Path
 
 from parts.need import need
 
+SHELL, WHOLE = "chromium-headless-shell", "chromium"
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -25,11 +31,17 @@ REPORTS_BY_SOURCE = "--force-fieldtrials=WebRTC-RFC8888CongestionControlFeedback
 """Offers the feedback of RFC 8888, and reads the ECN field of what arrives."""
 
 
+def find_chromium(program=SHELL):
+    """Its path; skips where it is not installed, and fails in CI."""
+    path = shutil.which(program)
+    need(path, f"needs {program}: sudo apt-get install {program}")
+    return path
+
+
 @asynccontextmanager
-async def chromium(*flags):
+async def chromium(*flags, program=SHELL):
     """Yield a Playwright `Browser`, started with these flags besides the usual ones."""
-    path = shutil.which("chromium")
-    need(path, "Chromium is not installed: apt install chromium")
+    path = find_chromium(program)
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:

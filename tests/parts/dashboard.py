@@ -4,7 +4,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 
-from parts.chromium import NO_PREVIEWS, chromium
+from parts.chromium import NO_PREVIEWS, SHELL, chromium
 from parts.portal import PASSWORD, USER, portal
 from playwright.async_api import expect
 
@@ -15,9 +15,9 @@ AGAIN = "Press again to confirm"
 
 
 @asynccontextmanager
-async def open_page(*, viewport=None, previews=False, settings=None, **context):
+async def open_page(*, viewport=None, previews=False, settings=None, program=SHELL, **context):
     """Yield a portal without devices and a page that has not loaded anything; fails on any uncaught error."""
-    async with portal(**(settings or {})) as part, chromium() as browser:
+    async with portal(**(settings or {})) as part, chromium(program=program) as browser:
         page = await browser.new_page(viewport=viewport or DESKTOP, **context)
         page.set_default_timeout(PATIENCE_MS)
         if not previews:
