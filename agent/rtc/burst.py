@@ -7,6 +7,7 @@ An ECN field goes with each call and not with the socket: checks, DTLS and data 
 answer no mark.
 """
 
+import errno
 import logging
 import os
 import socket
@@ -26,6 +27,8 @@ _FIELDS = {
     socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
 }
 """Where the kernel takes the field from (ip(7), ipv6(7)); the six bits beside it stay 0, as without it."""
+_CANNOT = {errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
+"""What a kernel, a card without checksums or a small path MTU says. Anything else passes."""
 MAX_SEGMENTS = 40
 """The kernel takes 64; of 1356 bytes 48 fit into one datagram's 65 507."""
 
@@ -59,12 +62,10 @@ class BurstSocket:
         segments = (socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("H", len(run[0])))
         try:
             self._socket.sendmsg(run, [segments, *self._field(ecn)], 0, peer)
-        except (BlockingIOError, InterruptedError):
-            return False
         except OSError as exc:
-            if not self.transport.is_closing():
+            if exc.errno in _CANNOT:
                 log.info("no segmentation offload on this path: %s", exc)
-            self._has_segments = False
+                self._has_segments = False
             return False
         return True
 

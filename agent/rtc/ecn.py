@@ -49,7 +49,9 @@ class Marking:
         """How often marking has begun anew: what was marked before says nothing of now."""
         self._path: Hashable | None = None
         self._is_heard = False
-        self._began_ns = self._heard_ns = 0
+        self._began_ns = 0
+        self._unheard_ns: int | None = None
+        """Since when something is to be heard of; a camera may take its time, and a picture may rest."""
         self._heard_packets = 0  # of those that left in the trial, at the last report
         self._passed_ns = 0
         self._bare_packets = self._marked_packets = 0  # in a row
@@ -77,7 +79,7 @@ class Marking:
             self._begin(Path.TRIED, now_ns)
         elif self.is_on and marks.received:
             self._is_heard = True
-            self._heard_ns, self._heard_packets = now_ns, self.ledger.tried_packets
+            self._unheard_ns, self._heard_packets = None, self.ledger.tried_packets
             self._judge(marks, now_ns)
 
     def give_up(self, why: str, now_ns: int) -> None:
@@ -103,13 +105,16 @@ class Marking:
             self.give_up("all arrives with CE", now_ns)
 
     def _is_unheard(self, now_ns: int) -> bool:
-        are_many = self.ledger.tried_packets - self._heard_packets >= MIN_TRIAL_PACKETS
-        return are_many and now_ns - self._heard_ns >= TRIAL_NS
+        packets = self.ledger.tried_packets - self._heard_packets
+        if packets and self._unheard_ns is None:
+            self._unheard_ns = now_ns
+        is_long = self._unheard_ns is not None and now_ns - self._unheard_ns >= TRIAL_NS
+        return packets >= MIN_TRIAL_PACKETS and is_long
 
     def _begin(self, state: Path, now_ns: int) -> None:
         self.state = state
         self.trial += 1
-        self._began_ns = self._heard_ns = self._passed_ns = now_ns
-        self._is_heard, self._heard_packets = False, 0
+        self._began_ns = self._passed_ns = now_ns
+        self._unheard_ns, self._is_heard, self._heard_packets = None, False, 0
         self._bare_packets = self._marked_packets = 0
         self.ledger.begin_trial(self.trial if self.is_on else UNMARKED)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from agent.model.signal import IceServer
 from agent.rtc.nat import Address, StunSocket, is_other
+from agent.rtc.refusal import SERVER_FAULTS
 from agent.rtc.servers import StunServer, reflexive_servers
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class CandidatePool:
     async def _resolve(self) -> Address | None:
         loop = asyncio.get_running_loop()
         for server in self._servers:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(*SERVER_FAULTS):
                 found = await loop.getaddrinfo(
                     server.host, server.port, family=socket.AF_INET, type=socket.SOCK_DGRAM
                 )

@@ -34,6 +34,9 @@ IP_UDP_BYTES = 28
 _ONE_BYTE_PROFILE = 0xBEDE << 16  # RFC 8285 section 4.2
 _FIRST = 0x90 << 8  # version 2, extension present
 _MARKER = 0x80
+_PADDED = 0x20 << 8
+_PADDING = bytes(254) + b"\xff"
+"""As much as a packet can have: its last byte counts it (RFC 3550 section 5.1)."""
 _FIXED = struct.Struct("!HHIIIBH")
 """RTP header, the four bytes that begin an extension, and the transport-wide number's element: that one is
 first, because it alone differs within a run. Without it, its place is padding (RFC 8285 section 4.2)."""
@@ -76,7 +79,7 @@ class _Plain:
     parts: Sequence[tuple[bytes, Sequence[bytes]]]
     """The payloads, after what follows the transport-wide number in the headers of them all."""
     kinds: Sequence[int]
-    """Of each packet the second byte."""
+    """Of each packet the second byte, and `_PADDED`."""
     transport_seq: int | None
 
 
@@ -215,7 +218,12 @@ class RtpSender:
         return self._emit(plain, send)
 
     def pad(self, send: Send, now_ns: int) -> Sent | None:
-        """Send a large one of the newest packets again; a receiver drops the copy."""
+        """Send a large one of the newest packets again; a receiver drops the copy.
+
+        Without RTX it is a packet of padding alone: SRTP takes no sequence number twice.
+        """
+        if self._media.rtx_payload_type is None:
+            return self._pad_alone(send, now_ns)
         largest_bytes, largest = 0, None
         for back in range(1, 17):
             seq = self._seq - back & 0xFFFF
@@ -224,6 +232,16 @@ class RtpSender:
                 if size_bytes > largest_bytes:
                     largest_bytes, largest = size_bytes, seq
         return None if largest is None else self.resend(largest, send, now_ns)
+
+    def _pad_alone(self, send: Send, now_ns: int) -> Sent | None:
+        if not self.counters.packets:
+            return None
+        seq, self._seq = self._seq, self._seq + 1 & 0xFFFF
+        self._recent.clear()  # parity covers sequence numbers in a row
+        self._recent_packets = 0
+        parts, kinds = [(self._constant(b"", now_ns), (_PADDING,))], (self._media.payload_type | _PADDED,)
+        number = self._number(self.ssrc, seq, 1)
+        return self._emit(_Plain(seq, self._last_rtp_time, self.ssrc, parts, kinds, number), send)
 
     def sender_report(self, now_ns: int, unix_ns: int) -> bytes | None:
         """SR and SDES for now; None before the first packet."""

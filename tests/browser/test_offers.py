@@ -1,11 +1,14 @@
 """Whatever a page has Chromium offer, it takes our answer, and the picture plays."""
 
 import asyncio
+import re
 
 from parts.chromium import chromium
 from parts.page_viewer import offering
 from parts.stock_viewer import device
 from parts.tone import Room, pitch_hz
+
+from agent.rtc.sender import RtpSender
 
 TIMEOUT_S = 30
 OFFERS = (
@@ -30,6 +33,33 @@ async def test_parameters_with_blanks_and_capitals_are_answered():
 
     async with device() as cam, chromium() as browser:
         await plays(cam, browser, "max-bundle", ("video", "data"), change)
+
+
+async def test_without_rtx_padding_alone_fills_probes_and_the_picture_plays_on(monkeypatch):
+    pads, pad_alone = [], RtpSender._pad_alone
+
+    def count(sender, send, now_ns):
+        pads.append(pad_alone(sender, send, now_ns))
+        return pads[-1]
+
+    monkeypatch.setattr(RtpSender, "_pad_alone", count)
+    async with device() as cam, chromium() as browser:
+        page = await browser.new_page()
+        await page.goto("about:blank")
+        async with asyncio.timeout(TIMEOUT_S), offering(cam, calling(page)) as viewer:
+            await viewer.connect("video", "data", change=without_rtx)
+            found = await viewer.received(pictures=100)
+            assert len(pads) >= 10
+            assert found["lost"] == found["plis"] == 0, "nothing had to begin anew"
+
+
+def without_rtx(offer):
+    numbers = re.findall(r"^a=rtpmap:(\d+) rtx/", offer, re.MULTILINE)
+    assert numbers
+    for number in numbers:
+        offer = re.sub(rf"^a=(?:rtpmap|fmtp|rtcp-fb):{number} .*\r\n", "", offer, flags=re.MULTILINE)
+        offer = re.sub(rf"^(m=video .*) {number}\b", r"\1", offer, flags=re.MULTILINE)
+    return offer
 
 
 async def test_chromium_hears_the_camera_and_is_heard_beside_the_picture():

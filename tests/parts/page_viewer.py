@@ -43,6 +43,7 @@ _RECEIVED = """async () => {
     packets: video?.packetsReceived ?? 0,
     sounds: audio?.packetsReceived ?? 0,
     lost: (video?.packetsLost ?? 0) + (audio?.packetsLost ?? 0),
+    plis: video?.pliCount ?? 0,
     energy: audio?.totalAudioEnergy ?? 0,
   };
 }"""

@@ -1,6 +1,8 @@
 """Several datagrams in one call, over loopback."""
 
 import asyncio
+import errno
+import os
 import socket
 
 import pytest
@@ -82,21 +84,36 @@ async def test_the_ecn_field_is_of_each_call(family, host, level, wanted, kind):
     assert found == [(data, 1) for data in SENT] + [(data, 0) for data in SENT]
 
 
+class Old:
+    """A socket whose kernel refuses a burst."""
+
+    def __init__(self, number):
+        self.calls, self._number = 0, number
+
+    def sendmsg(self, *_):
+        self.calls += 1
+        raise OSError(self._number, os.strerror(self._number))
+
+    def close(self):
+        pass
+
+
+async def test_a_moment_without_a_route_ends_no_bursts(pair, monkeypatch, caplog):
+    burst, receiver = pair
+    burst.close()
+    old = Old(errno.ENETUNREACH)
+    monkeypatch.setattr(burst, "_socket", old)
+    for _ in range(3):
+        burst.send([b"a" * 100] * 2, receiver.getsockname())
+    assert [receiver.recv(2000) for _ in range(6)] == [b"a" * 100] * 6
+    assert old.calls == 3
+    assert caplog.messages == []
+
+
 async def test_where_the_kernel_cannot_they_leave_one_by_one(pair, monkeypatch):
     burst, receiver = pair
-
-    class Old:
-        calls = 0
-
-        def sendmsg(self, *_):
-            self.calls += 1
-            raise OSError(22, "Invalid argument")
-
-        def close(self):
-            pass
-
     burst.close()
-    old = Old()
+    old = Old(errno.EINVAL)
     monkeypatch.setattr(burst, "_socket", old)
     burst.send(SENT, receiver.getsockname())
     burst.send(SENT, receiver.getsockname())

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from agent.rtc.ccfb import Ecn
-from agent.rtc.ecn import FULL_NS, LATER_FULL_NS, MIN_TRIAL_PACKETS, TRIAL_NS, TRIAL_PACKETS, Marking
+from agent.rtc.ecn import FULL_NS, LATER_FULL_NS, MIN_TRIAL_PACKETS, TRIAL_NS, TRIAL_PACKETS, Marking, Path
 from agent.rtc.ledger import Marks
 
 DIRECT, OTHER = ("192.0.2.1", 5000), ("192.0.2.1", 6000)
@@ -61,14 +61,34 @@ def test_a_slow_stream_needs_fewer_packets_after_two_seconds(marking):
     assert marking.follow(DIRECT, TRIAL_NS) == Ecn.NOT_ECT
 
 
+def test_a_picture_that_takes_its_time_says_nothing_of_the_path(marking):
+    for ms in range(0, 3000, 250):
+        marking.follow(DIRECT, ms * 1_000_000)
+    send(marking)
+    assert marking.follow(DIRECT, 3 * TRIAL_NS) == Ecn.ECT_1, "no report can have come"
+    assert marking.follow(DIRECT, 4 * TRIAL_NS) == Ecn.NOT_ECT
+
+
+def test_a_pause_begins_no_new_trial(marking):
+    marking.follow(DIRECT, 0)
+    send(marking)
+    marking.on_marks(Marks(MIN_TRIAL_PACKETS), 100)
+    for seconds in range(10):
+        marking.follow(DIRECT, seconds * 1_000_000_000)
+    send(marking)
+    trial = marking.trial
+    assert marking.follow(DIRECT, 10_000_000_000) == Ecn.ECT_1
+    assert (marking.state, marking.trial) == (Path.MARKING, trial)
+
+
 def test_where_nothing_that_is_marked_arrives_it_ends(marking, caplog):
     caplog.set_level(logging.INFO)
     marking.follow(DIRECT, 0)
     send(marking, MIN_TRIAL_PACKETS - 1)
     assert marking.follow(DIRECT, TRIAL_NS) == Ecn.ECT_1, "too few to tell"
+    assert marking.follow(DIRECT, 2 * TRIAL_NS) == Ecn.ECT_1
     send(marking, 1)
-    assert marking.follow(DIRECT, TRIAL_NS - 1) == Ecn.ECT_1
-    assert marking.follow(DIRECT, TRIAL_NS) == Ecn.NOT_ECT
+    assert marking.follow(DIRECT, 2 * TRIAL_NS) == Ecn.NOT_ECT
     assert caplog.messages == ["no ECN on this path: nothing that has a mark arrives"]
 
 
@@ -89,11 +109,13 @@ def test_a_route_that_changes_later_to_one_that_loses_what_is_marked_is_seen(mar
     marking.follow(DIRECT, 0)
     marking.on_marks(Marks(1), 100)
     send(marking)
+    assert marking.follow(DIRECT, TRIAL_NS) == Ecn.ECT_1
     assert marking.follow(DIRECT, 2 * TRIAL_NS) == Ecn.NOT_ECT
     marking.on_marks(Marks(), 3 * TRIAL_NS)
     assert marking.follow(DIRECT, 3 * TRIAL_NS) == Ecn.ECT_1
     send(marking)
-    marking.on_marks(Marks(), 3 * TRIAL_NS + 1)  # of what left without
+    marking.on_marks(Marks(), 3 * TRIAL_NS)  # of what left without
+    assert marking.follow(DIRECT, 3 * TRIAL_NS) == Ecn.ECT_1
     assert marking.follow(DIRECT, 4 * TRIAL_NS) == Ecn.NOT_ECT
     marking.on_marks(Marks(), 5 * TRIAL_NS)
     assert marking.follow(DIRECT, 6 * TRIAL_NS) == Ecn.NOT_ECT, "once is enough"
@@ -139,5 +161,6 @@ def test_another_path_is_tried_anew(marking):
     assert marking.follow(DIRECT, 200) == Ecn.NOT_ECT
     assert marking.follow(OTHER, TRIAL_NS) == Ecn.ECT_1
     send(marking)
+    assert marking.follow(OTHER, TRIAL_NS) == Ecn.ECT_1
     assert marking.follow(OTHER, 2 * TRIAL_NS - 1) == Ecn.ECT_1
     assert marking.follow(OTHER, 2 * TRIAL_NS) == Ecn.NOT_ECT

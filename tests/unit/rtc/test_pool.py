@@ -99,6 +99,12 @@ async def test_a_server_that_does_not_answer_makes_nothing_ready(pool, server, s
     assert pool.take(US) is None
 
 
+@pytest.mark.parametrize("host", ["stun..example.net", "x" * 64 + ".net"])
+async def test_a_name_that_can_be_none_is_passed_over(pool, servers, taken, host):
+    pool.learn((IceServer((f"stun:{host}:3478",)), *servers))
+    assert (await taken()).mapped == MAPPED
+
+
 async def test_what_was_learnt_on_another_network_is_forgotten(pool, server, servers, taken, clock):
     pool.learn(servers)
     (await taken()).transport.abort()

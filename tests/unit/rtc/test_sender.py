@@ -198,14 +198,34 @@ def test_what_is_no_longer_in_the_history_is_not_resent(receiver):
     assert receiver.packets == []
 
 
-def test_a_viewer_without_rtx_gets_neither_retransmission_nor_padding(receiver):
+def test_a_viewer_without_rtx_gets_no_retransmission_and_padding_of_its_own(receiver):
     sender = make_sender(rtx=None)
     send(sender, frame(1), receiver, SECOND_NS)
     seq = receiver.packets[0].sequence_number
     assert sender.wanted_bytes(seq, 0.0, 2 * SECOND_NS) is None
     assert sender.resend(seq, receiver, SECOND_NS) is None
-    assert sender.pad(receiver, SECOND_NS) is None
     assert len(receiver.packets) == 1
+    sent = sender.pad(receiver, SECOND_NS)
+    assert sent.transport_seq == 2, "it is reported like any other packet"
+    send(sender, frame(1, seq=1), receiver, SECOND_NS)
+    pad = receiver.packets[1]
+    assert (pad.payload, pad.padding_size, pad.marker) == (b"", 255, 0)
+    assert (pad.ssrc, pad.timestamp) == (sender.ssrc, receiver.packets[0].timestamp)
+    numbers = [packet.sequence_number for packet in receiver.packets]
+    assert numbers == [seq, seq + 1, seq + 2], "SRTP takes each number once"
+
+
+def test_parity_covers_nothing_from_before_padding_alone(receiver):
+    sender = make_sender(rtx=None, fec=49)
+    assert sender.pad(receiver, SECOND_NS) is None, "nothing was sent yet"
+    send(sender, frame(3), receiver, SECOND_NS)
+    sender.pad(receiver, SECOND_NS)
+    send(sender, frame(2, seq=1), receiver, SECOND_NS)
+    first = receiver.packets[4].sequence_number
+    sender.repair(5, 0, 1, receiver, SECOND_NS)
+    parity = receiver.packets[-1].payload
+    assert int.from_bytes(parity[16:18], "big") == first
+    assert parity[18:20] == (0x8000 | 0b11 << 13).to_bytes(2, "big"), "the two after it"
 
 
 def test_padding_is_the_largest_of_the_newest_packets_again(receiver):
