@@ -1,11 +1,12 @@
 """Who did what and when: in the store for the dashboard, and in a file of JSON lines for everything else."""
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,13 +16,14 @@ from sqlalchemy.orm import Session
 
 from agent.errors import PortalError
 from agent.model.disk import check_file
+from agent.model.tasks import TaskGroup
 from agent.model.text import printable
 from agent.portal.accounts import ledger
 from agent.portal.accounts.attempts import network_of
 from agent.portal.accounts.audit_file import AuditFile
 from agent.portal.accounts.chain import DETAIL_CHARS, Entry
 from agent.portal.rate_limit import MinuteLimit
-from agent.portal.store import Store, StoreError
+from agent.portal.store import Store, StoreError, ValueRefusedError
 from agent.portal.tables import DEVICE_CHARS, NAME_CHARS, AuditEntry
 
 MAX_QUEUED = 4096
@@ -121,21 +123,25 @@ class Filter:
 
 
 class Audit:
-    """Takes entries at once and writes them in the background; bounded in memory, file and table."""
+    """Takes entries at once and writes them in the background; bounded in memory, file and table.
+
+    The file has them first, and waits for no database: who keeps the table from being written is in it. Where
+    an answer of the database is lost, the table may have some twice.
+    """
 
     def __init__(self, store: Store, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
         self._queue: deque[Entry] = deque()
         self._is_queued = asyncio.Event()
-        self._filed: list[Entry] = []
+        self._filed: deque[Entry] = deque()
         """What the file has, and the table has not yet."""
+        self._is_filed = asyncio.Event()
+        self._filing, self._inserting = asyncio.Lock(), asyncio.Lock()
         self._refusals = MinuteLimit(REFUSALS_PER_MINUTE)
         self._all_refusals = MinuteLimit(10 * REFUSALS_PER_MINUTE)
-        self._dropped = 0
+        self._dropped = self._in_file_alone = 0
         self._written = 0
-        self._writing = asyncio.Lock()
-        """Held from the queue to the table, so that file and table keep their order."""
         self._told: dict[str, str] = {}
         """What keeps the file and the table from being written, so that it is said once."""
         check_file(file)
@@ -148,7 +154,7 @@ class Audit:
         """Note one act; never blocks. What finds the queue full is counted and lost, and the log says so."""
         if len(self._queue) >= MAX_QUEUED:
             if not self._dropped:
-                log.warning("the audit log is behind: the database does not take its entries")
+                log.warning("the audit log is behind: its disk does not take its entries")
             self._dropped += 1
             return
         self._queue.append(
@@ -177,30 +183,41 @@ class Audit:
     async def run(self) -> None:
         """Write until cancelled; then what is left."""
         try:
-            while True:
-                await self._is_queued.wait()
-                async with self._writing:
-                    await _to_the_end(self._write_file())
+            async with TaskGroup() as group:
+                group.create_task(self._fill_table(), name="audit table")
+                try:
                     while True:
-                        if await _to_the_end(self._insert()):
-                            break
-                        await asyncio.sleep(RETRY_S)
+                        await self._is_queued.wait()
+                        await self._fill_file()
+                finally:  # at once, however long the table takes
+                    await to_the_end(self._fill_file())
         finally:
-            await self.flush()
-            self._file.close()
+            await to_the_end(self._end())
 
     async def flush(self) -> None:
-        """Write what is queued, after what is being written; for the end, and for tests.
+        """Write what is queued, after what is being written; for tests, and for the end."""
+        await self._fill_file()
+        async with self._inserting:
+            while self._filed:
+                if not await to_the_end(self._insert()):
+                    log.warning("the audit log's last entries are in its file alone")
+                    break
 
-        The table is not waited for: what it does not take is in the file alone.
-        """
-        async with self._writing:
-            is_taken = await _to_the_end(self._insert())
+    async def _end(self) -> None:
+        try:
+            if self._told.get("table"):  # no more is asked of what was away a moment ago
+                await self._fill_file()
+                log.warning("the audit log's last entries are in its file alone")
+            else:
+                await self.flush()
+        finally:
+            self._file.close()
+
+    async def _fill_file(self) -> None:
+        async with self._filing:
             while self._queue:
-                await _to_the_end(self._write_file())
-                is_taken = is_taken and await _to_the_end(self._insert())
-        if not is_taken:
-            log.warning("the audit log's last entries are in its file alone")
+                await to_the_end(self._write_file())
+            self._is_queued.clear()
 
     async def _write_file(self) -> None:
         """The next entries of the queue.
@@ -208,34 +225,53 @@ class Audit:
         In a thread: the disk may be slow, and a command of ours may hold the file's lock.
         """
         entries = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-        if not self._queue:
-            self._is_queued.clear()
         if self._dropped:
             entries.append(Entry(self._clock(), "portal", "entries-lost", detail=str(self._dropped)))
             self._dropped = 0
-        self._filed += entries
         await asyncio.to_thread(self._file.write, *entries)
         fault = self._file.take_fault()
         self._tell("file", f"{self._file.baseFilename}: entries are missing: {fault}" if fault else "")
+        room = max(0, MAX_QUEUED - len(self._filed))
+        self._filed += entries[:room]
+        self._in_file_alone += len(entries[room:])
+        self._is_filed.set()
+
+    async def _fill_table(self) -> None:
+        while True:
+            await self._is_filed.wait()
+            async with self._inserting:
+                is_taken = await to_the_end(self._insert())
+            if not is_taken:
+                await asyncio.sleep(RETRY_S)
 
     async def _insert(self) -> bool:
-        """Whether the table has now all that the file has."""
-        if not self._filed:
-            return True
+        """Bring the next entries of the file into the table; whether it took them."""
         if self._store.disk_is_full:  # what room there is, is for sign-ins
             self._tell("table", "the audit log waits: its disk is full")
             return False
-        is_due = self._written + len(self._filed) >= _PRUNE_EVERY
+        entries = list(itertools.islice(self._filed, BATCH))
+        is_due = self._written + len(entries) >= _PRUNE_EVERY
         now = self._clock()
         prune_before = now - ledger.KEPT_S if is_due else 0.0
+        insert = partial(_insert, prune_before=prune_before, now=now)
         try:
-            await self._store.run(partial(_insert, new=self._filed, prune_before=prune_before, now=now))
+            try:
+                await self._store.run(partial(insert, new=entries))
+            except ValueRefusedError:  # by a database in another encoding than UTF-8: it holds up no others
+                await self._store.run(partial(insert, new=[_in_ascii(entry) for entry in entries]))
         except StoreError as exc:
             self._tell("table", f"the audit log waits for the database: {exc}")
             return False
         self._tell("table", "")
-        self._written = 0 if is_due else self._written + len(self._filed)
-        self._filed = []
+        self._written = 0 if is_due else self._written + len(entries)
+        for _ in entries:
+            self._filed.popleft()
+        if self._in_file_alone and not self._filed:
+            words = f"{self._in_file_alone}: the file alone has them"
+            self._filed.append(Entry(now, "portal", "entries-lost", detail=words))
+            self._in_file_alone = 0
+        if not self._filed:
+            self._is_filed.clear()
         return True
 
     def _tell(self, target: str, problem: str) -> None:
@@ -244,14 +280,18 @@ class Audit:
         self._told[target] = problem
 
 
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Whoever is cancelled waits until it is done: two threads would write one chain."""
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Whoever is cancelled, however often, waits until it is done: two threads would write one chain."""
     working = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not working.done():
+        try:
+            await asyncio.wait([working])
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled:
+        raise cancelled from working.exception()
+    return working.result()
 
 
 def entries(db: Session, wanted: Filter) -> list[tuple[int, Entry]]:
@@ -272,6 +312,13 @@ def entries(db: Session, wanted: Filter) -> list[tuple[int, Entry]]:
     elif not wanted.about:
         query = query.where(AuditEntry.action.not_in(TOPICS["previews"]))
     return [(row.id, ledger.entry_of(row)) for row in db.scalars(query)]
+
+
+def _in_ascii(entry: Entry) -> Entry:
+    said = {
+        key: value.encode("ascii", "replace").decode() for key, value in asdict(entry).items() if key != "at"
+    }
+    return replace(entry, **said)
 
 
 def _insert(db: Session, new: list[Entry], prune_before: float, now: float) -> None:

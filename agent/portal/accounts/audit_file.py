@@ -22,6 +22,7 @@ _TAIL_BYTES = _LINE_CHARS = 64 * 1024
 """More than any line of ours has; what is longer is read in pieces, which are none."""
 _NAP_S, _NAPS = 0.01, 20
 """How long to wait for who else writes: each holds the lock for the lines of a moment."""
+log = logging.getLogger(__name__)
 _FIELDS = {field.name for field in fields(Entry)}
 
 
@@ -32,6 +33,7 @@ class AuditFile(RotatingFileHandler):
     """
 
     _fault = ""
+    _grows = False
 
     def __init__(self, file: Path, *, rotates: bool = True) -> None:
         """A command leaves it to the portal to rotate, whose user may be another. Raises OSError."""
@@ -61,6 +63,25 @@ class AuditFile(RotatingFileHandler):
         """Why something could not be written since the last call; empty where all was."""
         fault, self._fault = self._fault, ""
         return fault
+
+    def doRollover(self) -> None:  # noqa: N802  as logging calls it
+        """Move the file itself first: where that fails, as of one that is a mount, the former ones stay."""
+        stream, self.stream = self.stream, None
+        if stream:
+            stream.close()
+        file = Path(self.baseFilename)
+        moved = _former(file, 0)
+        try:
+            if not moved.exists():  # else the last time ended half-way
+                file.rename(moved)
+            for number in range(FILES_KEPT - 1, -1, -1):
+                if (former := _former(file, number)).exists():
+                    former.replace(_former(file, number + 1))
+        except OSError as exc:
+            if not self._grows:
+                log.warning("%s grows beyond its limit: it cannot be moved: %s", file, exc.strerror)
+            self._grows = True
+        self.stream = self._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  as logging calls it
         """Begin anew with the next line, which half a line must not spoil."""
@@ -103,7 +124,7 @@ class AuditFile(RotatingFileHandler):
             self.stream.close()
             self.stream = None
         if self.stream is None:
-            self.stream = self._open()
+            self.stream, self._end = self._open(), -1  # it may be as long as the former one was
         if os.fstat(self.stream.fileno()).st_size != self._end:
             self._head = _head_of(file)
 
@@ -135,7 +156,7 @@ def read_links(file: Path) -> Iterator[Link]:
 
     Lines from before there was a chain are left out, and half lines of a full disk: the chain goes past them.
     """
-    for each in (*(_former(file, number) for number in range(FILES_KEPT, 0, -1)), file):
+    for each in (*(_former(file, number) for number in range(FILES_KEPT, -1, -1)), file):
         if each == file or each.exists():
             with each.open(encoding="utf-8", errors="replace") as lines:
                 number = 1
@@ -154,7 +175,7 @@ def _is_at(file: Path, descriptor: int) -> bool:
 
 def _head_of(file: Path) -> str:
     """The newest line's hash; that of a former file where the file is empty."""
-    for each in (file, _former(file, 1)):
+    for each in (file, _former(file, 0), _former(file, 1)):
         with contextlib.suppress(OSError), each.open("rb") as stream:
             stream.seek(max(0, each.stat().st_size - _TAIL_BYTES))
             for line in reversed(stream.read().decode(errors="replace").splitlines()):

@@ -8,6 +8,7 @@ import os
 import threading
 import tracemalloc
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ from agent.portal.accounts.audit import TOPICS, Audit, Filter, entries
 from agent.portal.accounts.audit_file import AuditFile, read_links
 from agent.portal.accounts.chain import DETAIL_CHARS, GENESIS, Entry, Link, faults, hash_of
 from agent.portal.api.commands import audit_lines
-from agent.portal.store import StoreError
+from agent.portal.store import StoreError, ValueRefusedError
 from agent.portal.tables import AuditChain, AuditEntry
 
 NOW_S = 1_800_000_000.0
@@ -224,23 +225,74 @@ async def test_an_end_without_a_database_leaves_all_in_the_file(log, monkeypatch
     assert "the audit log's last entries are in its file alone" in caplog.messages
 
 
-async def test_an_end_while_the_database_is_away_tries_once_more(log, monkeypatch):
-    run, is_away = log.store.run, asyncio.Event()
+@pytest.mark.parametrize("cancels", [1, 2, 5])
+async def test_an_end_that_is_asked_for_more_than_once_loses_and_doubles_nothing(log, monkeypatch, cancels):
+    is_free, write = threading.Event(), AuditFile.write
+    monkeypatch.setattr(AuditFile, "write", lambda it, *new: is_free.wait(10) and write(it, *new))
+    slow = SlowStore(log.store, monkeypatch)
+    task = asyncio.create_task(log.audit.run())
+    log.audit.add("ann", "watch")
+    await turns()
+    log.audit.add("bob", "watch")
+    for _ in range(cancels):
+        task.cancel()
+        await turns()
+    assert not task.done()
+    is_free.set()
+    slow.may_write.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [line["actor"] for line in log.lines()] == ["ann", "bob"]
+    assert [row.actor for row in log.rows()] == ["ann", "bob"]
+    assert log.audit._file.stream is None, "closed"
+
+
+async def test_the_file_waits_for_no_database_and_the_table_says_what_it_lacks(log, monkeypatch):
+    monkeypatch.setattr(audits, "MAX_QUEUED", 4)
+    slow = SlowStore(log.store, monkeypatch)
+    task = asyncio.create_task(log.audit.run())
+    for number in range(7):
+        log.audit.add(f"user {number}", "watch")
+        while len(log.lines()) <= number:
+            await asyncio.sleep(0)
+    assert log.rows() == []
+    slow.may_write.set()
+    while len(log.rows()) < 5:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    *_, last = log.rows()
+    assert [row.actor for row in log.rows()] == ["user 0", "user 1", "user 2", "user 3", "portal"]
+    assert (last.action, last.detail) == ("entries-lost", "3: the file alone has them")
+
+
+async def test_an_end_while_the_database_hangs_leaves_all_in_the_file_at_once(log, monkeypatch):
+    slow = SlowStore(log.store, monkeypatch)
+    task = asyncio.create_task(log.audit.run())
+    log.audit.add("ann", "watch")
+    await slow.is_asked.wait()
+    log.audit.add("eve", "user-removed")
+    task.cancel()
+    while len(log.lines()) < 2:
+        await asyncio.sleep(0)
+    assert not task.done()
+    slow.may_write.set()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_value_that_the_database_refuses_holds_up_no_others(log, monkeypatch):
+    run = log.store.run
 
     async def work(wanted):
-        if not is_away.is_set():
-            is_away.set()
-            raise StoreError("away")
+        if not all(entry.actor.isascii() for entry in wanted.keywords["new"]):
+            raise ValueRefusedError("the database refuses a value: it is in LATIN1")
         return await run(wanted)
 
     monkeypatch.setattr(log.store, "run", work)
-    task = asyncio.create_task(log.audit.run())
-    log.audit.add("ann", "watch")
-    await is_away.wait()
-    await turns()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert [row.actor for row in log.rows()] == ["ann"]
+    for actor in ("ann", "\x01", "eve"):
+        log.audit.add(actor, "watch")
+    await log.audit.flush()
+    assert [row.actor for row in log.rows()] == ["ann", "?", "eve"]
 
 
 @pytest.mark.parametrize("why", ["full", "away"])
@@ -345,6 +397,17 @@ async def test_entries_are_asked_for_by_who_what_where_and_when(log):
 # The file.
 
 
+def test_a_new_file_that_is_as_long_as_the_one_that_another_rotated_is_seen(tmp_path, monkeypatch):
+    one, two = AuditFile(tmp_path / "audit.jsonl"), AuditFile(tmp_path / "audit.jsonl")
+    one.write(Entry(1.0, "ann", "watch"))
+    monkeypatch.setattr(two, "maxBytes", 10)
+    two.write(Entry(2.0, "bob", "watch"))
+    one.write(Entry(3.0, "eve", "watch"))
+    assert list(faults(read_links(tmp_path / "audit.jsonl"), GENESIS)) == []
+    one.close()
+    two.close()
+
+
 def test_the_file_is_readable_to_its_owner_alone_and_goes_on_after_half_a_line(tmp_path):
     file = tmp_path / "sub" / "audit.jsonl"
     audit = AuditFile(file)
@@ -383,6 +446,37 @@ def test_former_files_are_kept_read_first_and_bounded(tmp_path, monkeypatch):
     assert [link.previous for link in read_links(tmp_path / "audit.jsonl")][-1] == links[-2].hash, (
         "the chain goes on from the former file"
     )
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2])
+def test_a_file_that_cannot_be_moved_grows_and_the_former_ones_stay(tmp_path, monkeypatch, caplog, moves):
+    """As one that is mounted by itself; or the disk fails half-way, and the next time goes on from there."""
+    file = tmp_path / "audit.jsonl"
+    monkeypatch.setattr(audit_file, "FILE_BYTES", 250)
+    audit = AuditFile(file)
+    for number in range(4):
+        audit.write(Entry(float(number), "ann", "watch"))
+    left = [moves]
+
+    def move(path, target, real):
+        if left[0] <= 0:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        left[0] -= 1
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "replace"):
+            real = getattr(Path, name)
+            patch.setattr(Path, name, lambda path, target, real=real: move(path, target, real))
+        for number in range(4, 8):
+            audit.write(Entry(float(number), "ann", "watch"))
+    assert audit.take_fault() == ""
+    assert [record.levelname for record in caplog.records] == ["WARNING"], "once"
+    for number in range(8, 12):
+        audit.write(Entry(float(number), "ann", "watch"))
+    audit.close()
+    assert [link.entry.at for link in read_links(file)] == [float(number) for number in range(12)]
+    assert list(faults(read_links(file), GENESIS)) == []
 
 
 def test_several_write_one_chain_in_turns_and_nobody_waits_for_ever(tmp_path, monkeypatch):
