@@ -475,7 +475,8 @@ class WebrtcSettings(Section):
     l4s: bool = Field(
         default=False,
         description="Mark packets with ECT(1) on direct paths, for viewers that report marks (RFC 8888), and "
-        "slow down at the first sign of a queue. For networks with L4S queues.",
+        "slow down at the first sign of a queue. For networks with L4S queues: browsers report no marks by "
+        "themselves; agent/rtc/README.md says which can.",
     )
     exclude_interfaces: list[str] = Field(
         default=["docker*", "br-*", "veth*", "virbr*", "tailscale*", "wg*"],

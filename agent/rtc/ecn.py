@@ -47,6 +47,7 @@ class Marking:
         """Numbers what leaves, as part of the trial under way."""
         self.trial = UNMARKED
         """How often marking has begun anew: what was marked before says nothing of now."""
+        self._said = ""
         self._path: Hashable | None = None
         self._is_heard = False
         self._began_ns = 0
@@ -85,7 +86,7 @@ class Marking:
     def give_up(self, why: str, now_ns: int) -> None:
         """Mark nothing more on this path."""
         if self.is_on:
-            log.info("no ECN on this path: %s", why)
+            self._say(f"no ECN on this path: {why}")
             self._begin(Path.BARE, now_ns)
 
     def _judge(self, marks: Marks, now_ns: int) -> None:
@@ -94,7 +95,7 @@ class Marking:
         is_slow = is_tried and now_ns - self._began_ns >= TRIAL_NS
         if marks.bare + marks.marked < marks.received:
             if is_tried:
-                log.info("ECN works on this path")
+                self._say("ECN works on this path")
             self.state, self._passed_ns, self._marked_packets = Path.MARKING, now_ns, 0
             return
         self._marked_packets += marks.marked
@@ -103,6 +104,11 @@ class Marking:
             self.give_up("marks do not arrive", now_ns)
         elif self._marked_packets >= TRIAL_PACKETS and full_ns >= (FULL_NS if is_tried else LATER_FULL_NS):
             self.give_up("all arrives with CE", now_ns)
+
+    def _say(self, words: str) -> None:
+        if words != self._said:  # a viewer may change between paths as often as it likes
+            log.info("%s", words)
+        self._said = words
 
     def _is_unheard(self, now_ns: int) -> bool:
         packets = self.ledger.tried_packets - self._heard_packets

@@ -42,6 +42,14 @@ def test_a_path_that_carries_marks_goes_on_with_them(marking, caplog):
     assert caplog.messages == ["ECN works on this path"], "once"
 
 
+def test_a_viewer_that_changes_between_two_paths_fills_no_log(marking, caplog):
+    caplog.set_level(logging.INFO)
+    for now_ns in range(20):
+        marking.follow((DIRECT, OTHER)[now_ns % 2], now_ns)
+        marking.on_marks(Marks(8), now_ns)
+    assert caplog.messages == ["ECN works on this path"]
+
+
 def test_a_path_that_takes_marks_off_is_given_up_and_told_of(marking, caplog):
     caplog.set_level(logging.INFO)
     marking.follow(DIRECT, 0)
