@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from agent.rtc.ccfb import CongestionFeedback, Ecn, SourceReport
+from agent.rtc.twcc import Arrivals
 
 RING_PACKETS = 4096
 """Of each source: 10 s at 4 Mb/s, and Chromium reports at least twice a second."""
@@ -34,7 +35,7 @@ class Settled:
 
     base_seq: int
     """The first packet's transport-wide number modulo 2**16."""
-    arrivals_us: list[int | None]
+    arrivals_us: Arrivals
     """When it and those after it arrived by the viewer's clock, or None."""
     marks: Marks
 
@@ -138,7 +139,7 @@ class Ledger:
         if are_all_here and self._settled is not None and self._settled <= last:
             first = max(self._settled, last + 1 - MAX_AGE_PACKETS)
         self._settled = max(self._settled or 0, last + 1)
-        arrivals_us = [arrived_us.get(number) for number in range(first, last + 1)]
+        arrivals_us = Arrivals(arrived_us, range(first, last + 1))
         marked = fields.count(Ecn.CE)
         marks = Marks(len(fields), marked, len(fields) - marked - fields.count(Ecn.ECT_1))
         return Settled(first & 0xFFFF, arrivals_us, marks)

@@ -5,9 +5,10 @@ since the last one; a report that is lost is never repeated.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import overload
 
 FORMAT = 15
 """FMT of this feedback in an RTPFB packet (section 3.1)."""
@@ -19,6 +20,9 @@ _REFERENCE_UNIT_US = 64_000
 _DELTA_UNIT_US = 250
 CLOCK_US = (1 << 24) * _REFERENCE_UNIT_US
 """The reference time has 24 bits: arrival times start over after 12.4 days."""
+_MAX_PER_BYTE = 7
+"""As a vector does. Where a report covers more, runs of lost packets are not written out: two bytes may stand
+for 8191."""
 _NOT_RECEIVED, _SMALL_DELTA, _LARGE_DELTA, _RESERVED = range(4)
 _LARGE = struct.Struct("!h")
 _VECTORS = tuple(tuple(byte >> shift & 3 for shift in (6, 4, 2, 0)) for byte in range(256))
@@ -48,8 +52,43 @@ def parse(fci: bytes) -> TransportFeedback:
     if not 0 < packets <= MAX_PACKETS:
         raise ValueError(f"transport feedback covers {packets} packets, not 1 to {MAX_PACKETS}")
     symbols, position = _read_symbols(fci, packets)
-    arrivals_us = _read_deltas(fci, position, symbols, (word >> 8) * _REFERENCE_UNIT_US)
+    times_us = _read_deltas(fci, position, symbols, (word >> 8) * _REFERENCE_UNIT_US)
+    arrivals_us = times_us if len(times_us) == packets else _spread(symbols, times_us, packets)
     return TransportFeedback(base_seq, arrivals_us, word & 0xFF)
+
+
+class Arrivals(Sequence[int | None]):
+    """When packets in a row arrived, or None. One that did not costs nothing until it is asked for.
+
+    So a hostile report, which may cover thousands of packets in a few bytes, costs what was really sent.
+    """
+
+    def __init__(self, arrived_us: Mapping[int, int], numbers: range) -> None:
+        """`arrived_us` is by number, and has none beyond the last of `numbers`."""
+        self._arrived_us = arrived_us
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> int | None: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[int | None]: ...
+    def __getitem__(self, at: int | slice) -> int | list[int | None] | None:
+        if isinstance(at, slice):
+            return list(map(self._arrived_us.get, self._numbers[at]))
+        return self._arrived_us.get(self._numbers[at])
+
+    @property
+    def newest_us(self) -> int | None:
+        """When the last one arrived that did."""
+        newest = max(self._arrived_us, default=-1)
+        return self._arrived_us[newest] if newest in self._numbers else None
+
+    def moved(self, by_us: int) -> "Arrivals":
+        """The same so much later."""
+        return Arrivals({number: at_us + by_us for number, at_us in self._arrived_us.items()}, self._numbers)
 
 
 class TransportNumbers:
@@ -83,33 +122,61 @@ class ArrivalClock:
 
     def unwrap_report(self, arrivals_us: Sequence[int | None]) -> Sequence[int | None]:
         """The same for a report's arrivals, whose times go on: all move as the newest one does."""
-        newest_us = next((at_us for at_us in reversed(arrivals_us) if at_us is not None), None)
+        if isinstance(arrivals_us, Arrivals):
+            newest_us = arrivals_us.newest_us
+        else:
+            newest_us = next((at_us for at_us in reversed(arrivals_us) if at_us is not None), None)
         moved_us = 0 if newest_us is None else self.unwrap(newest_us) - newest_us
         if not moved_us:
             return arrivals_us
+        if isinstance(arrivals_us, Arrivals):
+            return arrivals_us.moved(moved_us)
         return [None if at_us is None else at_us + moved_us for at_us in arrivals_us]
 
 
 def _read_symbols(fci: bytes, packets: int) -> tuple[list[int], int]:
-    """Packet status chunks (sections 3.1.3 and 3.1.4); the symbols and where the deltas begin."""
+    """Packet status chunks (sections 3.1.3 and 3.1.4); the symbols and where the deltas begin.
+
+    In a report of far more packets than bytes, a run of lost ones is one negative symbol, of its length.
+    """
+    is_written_out = packets <= _MAX_PER_BYTE * len(fci)
     symbols: list[int] = []
-    position = _HEADER_BYTES
-    while len(symbols) < packets:
+    position, left = _HEADER_BYTES, packets
+    while left > 0:
         if position + 2 > len(fci):
             raise ValueError("transport feedback has too few status chunks")
         (chunk,) = struct.unpack_from("!H", fci, position)
         position += 2
         if not chunk & 0x8000:  # run length: two bits of symbol, 13 of length
-            length = min(chunk & 0x1FFF, packets - len(symbols))
+            symbol, length = chunk >> 13 & 3, min(chunk & 0x1FFF, left)
             if not length:
                 raise ValueError("transport feedback has an empty run")
-            symbols += [chunk >> 13 & 3] * length
+            left -= length
+            if is_written_out or (symbol != _NOT_RECEIVED and length <= len(fci) - position):
+                symbols += [symbol] * length
+            elif symbol == _NOT_RECEIVED:
+                symbols.append(-length)
+            else:
+                raise ValueError("transport feedback has too few deltas")
         elif chunk & 0x4000:  # vector of seven two-bit symbols
             symbols += _VECTORS[chunk >> 8][1:]
             symbols += _VECTORS[chunk & 0xFF]
+            left -= 7
         else:  # vector of fourteen one-bit symbols
             symbols += [chunk >> shift & 1 for shift in range(13, -1, -1)]
-    return symbols[:packets], position
+            left -= 14
+    return symbols[: len(symbols) + left], position
+
+
+def _spread(symbols: list[int], times_us: Sequence[int | None], packets: int) -> Arrivals:
+    """The same times, each at its packet's number."""
+    arrived_us: dict[int, int] = {}
+    number = 0
+    for symbol, time_us in zip(symbols, times_us, strict=True):
+        if time_us is not None:
+            arrived_us[number] = time_us
+        number += max(1, -symbol)
+    return Arrivals(arrived_us, range(packets))
 
 
 def _read_deltas(fci: bytes, position: int, symbols: list[int], time_us: int) -> list[int | None]:
@@ -125,7 +192,7 @@ def _read_deltas(fci: bytes, position: int, symbols: list[int], time_us: int) ->
             if symbol == _SMALL_DELTA:
                 time_us += fci[position] * _DELTA_UNIT_US
                 position += 1
-            elif symbol == _NOT_RECEIVED:
+            elif symbol <= _NOT_RECEIVED:
                 append(None)
                 continue
             elif symbol == _LARGE_DELTA:

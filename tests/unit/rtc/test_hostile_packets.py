@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import sys
 
 import pytest
 from aioice import stun
@@ -11,9 +12,13 @@ from google_crc32c import value as crc32c
 from OpenSSL import SSL
 from pylibsrtp import Policy, Session
 
+from agent.control.lane import LaneControl
 from agent.model.media import MediaPacket
-from agent.rtc import sctp
+from agent.rtc import ccfb, rtcp, sctp, twcc
+from agent.rtc.alarm import Alarm
+from agent.rtc.ecn import Marking
 from agent.rtc.ice import MAX_REMOTE_CANDIDATES, MAX_WAITING_DATAGRAMS
+from agent.rtc.lane import Lane
 from agent.rtc.relay import TcpClient, UdpClient
 from agent.rtc.sound import read_packet
 from agent.rtc.transport import MAX_SOURCES, DtlsTransport
@@ -306,3 +311,71 @@ def test_a_source_counts_once_its_packet_is_found_to_be_the_viewers():
         dtls.take_srtp(rtp(ssrc) + bytes(10))
     dtls.take_srtp(protect(rtp(1)))
     assert heard == [rtp(1)]
+
+
+DATAGRAM_BYTES = 1392
+SSRC, SENT = 5, 1000
+
+
+def compound(fmt, *words):
+    """As many of this report as a datagram holds; `words` are bytes after the reporter's name."""
+    body = struct.pack("!I", 1) + b"".join(words)
+    report = struct.pack("!BBH", 0x80 | fmt, rtcp.RTPFB, len(body) // 4) + body
+    return report * (DATAGRAM_BYTES // len(report))
+
+
+NACKS = compound(1, struct.pack("!IHH", SSRC, 0, 0))
+
+
+class Sender:
+    """One that keeps nothing of what it sent."""
+
+    ssrc, takes_repairs, playout_ms = SSRC, False, 0
+
+    def wanted_bytes(self, *_):
+        return None
+
+
+def lines_for(data, marking=None, runs=0):
+    """How many lines of ours are run to read a datagram, with so many bursts of packets in flight."""
+    control = LaneControl(1_000_000, 50_000, 4_000_000)
+    lane = Lane(control, Sender(), lambda: None, Alarm(), marking=marking)
+    for run in range(runs):
+        control.on_sent(1 + run, [1000], 1 + run, None)
+    lines = 0
+
+    def trace(_frame, event, _argument):
+        nonlocal lines
+        lines += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        for feedback in rtcp.parse(data):
+            lane.on_feedback(feedback, 10**9, 0)
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("base_seq", "count", "chunks"),
+    [
+        (0, 8192, struct.pack("!HH", 8191, 1)),  # a report of 24 bytes about 8192 packets
+        (500, 8192, struct.pack("!HH", 8191, 1)),
+    ],
+)
+def test_a_report_of_what_never_left_costs_about_what_a_request_does(base_seq, count, chunks):
+    reports = compound(twcc.FORMAT, struct.pack("!IHHI", SSRC, base_seq, count, 0), chunks)
+    assert len(reports) == DATAGRAM_BYTES
+    assert lines_for(reports) < 2 * lines_for(NACKS)
+    assert lines_for(reports, runs=SENT) < 2 * lines_for(NACKS) + 40 * SENT, "each in flight is settled once"
+
+
+def test_a_report_by_source_costs_what_it_names_and_not_what_lies_between():
+    marking = Marking()
+    marking.ledger.take(SSRC, 0, SENT)
+    ends = (struct.pack("!IHHHxx", SSRC, seq, 1, 0x8000) for seq in (0, SENT - 1))
+    reports = compound(ccfb.FORMAT, *ends, bytes(4))
+    assert lines_for(reports, marking) < 2 * lines_for(NACKS)

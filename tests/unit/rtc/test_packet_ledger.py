@@ -39,7 +39,7 @@ def test_sources_are_merged_in_the_order_of_departure(ledger):
     found = ledger.settle(
         report(said(RTX, 100, *bare(50)), said(VIDEO, 65534, *bare(10, None, 40)), said(SOUND, 7, *bare(30)))
     )
-    assert (found.base_seq, found.arrivals_us) == (1, [10, None, 30, 40, 50])
+    assert (found.base_seq, list(found.arrivals_us)) == (1, [10, None, 30, 40, 50])
 
 
 def test_what_no_source_speaks_of_before_the_newest_is_lost(ledger):
@@ -48,14 +48,14 @@ def test_what_no_source_speaks_of_before_the_newest_is_lost(ledger):
     ledger.take(RTX, 5, 1)  # the only one of its source
     ledger.take(VIDEO, 2, 1)
     found = ledger.settle(report(said(VIDEO, 2, *bare(40))))
-    assert (found.base_seq, found.arrivals_us) == (3, [None, 40])
+    assert (found.base_seq, list(found.arrivals_us)) == (3, [None, 40])
 
 
 def test_a_report_that_was_lost_leaves_open_what_it_covered(ledger):
     ledger.take(VIDEO, 0, 6)
     ledger.settle(report(said(VIDEO, 0, *bare(10, 20))))
     found = ledger.settle(report(said(VIDEO, 4, *bare(50, 60))))
-    assert (found.base_seq, found.arrivals_us) == (5, [50, 60])
+    assert (found.base_seq, list(found.arrivals_us)) == (5, [50, 60])
 
 
 def test_what_overtook_another_is_reported_again_and_counted_once(ledger):
@@ -63,7 +63,7 @@ def test_what_overtook_another_is_reported_again_and_counted_once(ledger):
     first = ledger.settle(report(said(VIDEO, 0, (10, Ecn.CE), None, (30, Ecn.ECT_1))))
     again = ledger.settle(report(said(VIDEO, 1, (35, Ecn.CE), (30, Ecn.ECT_1), (40, Ecn.NOT_ECT))))
     assert first.marks == Marks(received=2, marked=1)
-    assert (again.base_seq, again.arrivals_us) == (4, [40])
+    assert (again.base_seq, list(again.arrivals_us)) == (4, [40])
     assert again.marks == Marks(received=1, bare=1)
 
 
@@ -115,4 +115,4 @@ def test_any_order_of_sources_gives_each_packet_its_own_arrival(runs, rng):
     rng.shuffle(sources)
     found = ledger.settle(report(*sources))
     assert (found.base_seq, len(found.arrivals_us)) == (sent[0][0], len(sent))
-    assert found.arrivals_us == [at[ssrc, seq] for _, ssrc, seq in sent]
+    assert list(found.arrivals_us) == [at[ssrc, seq] for _, ssrc, seq in sent]

@@ -154,7 +154,7 @@ def test_a_viewer_that_reports_by_source_is_told_no_number_and_we_know_it(receiv
         SourceReport(p.ssrc, p.sequence_number, [at], [Ecn.ECT_1]) for at, p in enumerate(receiver.packets)
     ]
     found = ledger.settle(CongestionFeedback(tuple(sources)))
-    assert (found.base_seq, found.arrivals_us) == (1, [0, 1, 2, 3, 4])
+    assert (found.base_seq, list(found.arrivals_us)) == (1, [0, 1, 2, 3, 4])
 
 
 def test_a_lost_packet_is_resent_as_it_was(receiver):

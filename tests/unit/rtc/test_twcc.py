@@ -56,6 +56,8 @@ steps = st.lists(
 )
 @example(0xFFFE, 0, 0, [None, 0, 255, 256, -1], ["pairs"])
 @example(0, 5, 7, [0] * 8192, [])
+@example(9, 5, 7, [*[None] * 900, 1, -1, *[None] * 7000, 2], ["run", "pairs"])
+@example(9, 5, 7, [*[1] * 20, *[None] * 8100, 3, None], [])
 def test_reads_what_was_written(base, reference, count, deltas, kinds):
     report = twcc.parse(encode(base, reference, count, deltas, kinds))
     assert (report.base_seq, report.count) == (base, count)
@@ -148,3 +150,16 @@ def test_a_reports_times_move_as_one():
     # A report's clock passes its end within the report, and starts over in the next one.
     assert clock.unwrap_report([CLOCK_US - 250, CLOCK_US + 500]) == [CLOCK_US - 250, CLOCK_US + 500]
     assert clock.unwrap_report([None, 750]) == [None, CLOCK_US + 750]
+    lost = [None] * 1000
+    sparse = twcc.Arrivals({1: CLOCK_US - 250, 2: 500}, range(1, 1002))
+    assert list(clock.unwrap_report(sparse)) == [2 * CLOCK_US - 250, CLOCK_US + 500, *lost[2:], None]
+    assert list(clock.unwrap_report(twcc.Arrivals({}, range(1000)))) == lost
+
+
+def test_arrivals_that_are_not_written_out_read_as_those_that_are():
+    written = [None, 10, None, None, 5, None]
+    arrivals = twcc.Arrivals({7: 10, 10: 5, 3: 1}, range(6, 12))
+    assert (len(arrivals), list(arrivals), arrivals[1], arrivals[-2]) == (6, written, 10, 5)
+    assert [arrivals[at : at + 3] for at in range(6)] == [written[at : at + 3] for at in range(6)]
+    assert (arrivals.newest_us, twcc.Arrivals({3: 1}, range(6, 12)).newest_us) == (5, None)
+    assert list(arrivals.moved(100)) == [None, 110, None, None, 105, None]
