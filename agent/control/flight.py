@@ -99,6 +99,8 @@ class Flight:
     def on_feedback(self, base_seq: int, arrivals_us: Sequence[int | None]) -> Outcome:
         """Settle what a report covers, from number `base_seq` on; what is not in flight is passed over."""
         start = self._end - (self._end - base_seq & 0xFFFF)
+        if start == self._end:  # it has not left: all that did would be looked through, for nothing
+            return Outcome()
         end = start + len(arrivals_us)
         outcome, older, first_ns = Outcome(), deque[_Run](), 0
         while self._runs and self._runs[0].start < end:

@@ -364,6 +364,7 @@ def lines_for(data, marking=None, runs=0):
     [
         (0, 8192, struct.pack("!HH", 8191, 1)),  # a report of 24 bytes about 8192 packets
         (500, 8192, struct.pack("!HH", 8191, 1)),
+        (SENT + 1, 1, struct.pack("!Hxx", 1)),  # about the next one that will leave
     ],
 )
 def test_a_report_of_what_never_left_costs_about_what_a_request_does(base_seq, count, chunks):
