@@ -77,9 +77,11 @@ def is_transport_report(packet: bytes) -> bool:
 def parse(data: bytes) -> Iterator[Feedback]:
     """What a compound or reduced-size packet says to a sender; the rest is passed over.
 
-    Raises ValueError where the framing is broken; what stood before that has been yielded.
+    Raises ValueError where the framing is broken; what stood before that has been yielded. A report on
+    arrivals that cannot be read is skipped alone: its ValueError comes at the end, after all that can.
     """
     position = 0
+    unread: ValueError | None = None
     while position < len(data):
         if len(data) - position < 4:
             raise ValueError("RTCP header is cut short")
@@ -93,8 +95,13 @@ def parse(data: bytes) -> Iterator[Feedback]:
             if not 0 < padding <= len(body):
                 raise ValueError("RTCP padding is wrong")
             body = body[:-padding]
-        yield from _parse_one(kind, first & 0x1F, body)
+        try:
+            yield from _parse_one(kind, first & 0x1F, body)
+        except ValueError as exc:
+            unread = exc
         position = end
+    if unread is not None:
+        raise unread
 
 
 def _parse_one(kind: int, count: int, body: bytes) -> Iterator[Feedback]:

@@ -16,7 +16,7 @@ from aiortc.rtp import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.rtc import rtcp
+from agent.rtc import ccfb, rtcp, twcc
 
 UNIX_NS = 1_800_000_000_250_000_000
 
@@ -48,6 +48,17 @@ def test_a_padded_transport_feedback_does_not_hide_what_follows():
     feedback, request = rtcp.parse(padded + pli)
     assert (feedback.base_seq, feedback.arrivals_us) == (7, [5 * 64_000 + 4 * 250])
     assert request == rtcp.KeyframeRequest()
+
+
+@pytest.mark.parametrize("fmt", [twcc.FORMAT, ccfb.FORMAT])
+def test_a_report_that_cannot_be_read_is_skipped_alone(fmt):
+    report = struct.pack("!BBHIIHHI", 0x80 | fmt, 205, 4, 1, 2, 7, 0xFFFF, 0)
+    nack = bytes(RtcpRtpfbPacket(fmt=1, ssrc=1, media_ssrc=2, lost=[5]))
+    pli = bytes(RtcpPsfbPacket(fmt=1, ssrc=1, media_ssrc=2))
+    parsed = rtcp.parse(nack + report + nack + report + pli)
+    assert [next(parsed), next(parsed), next(parsed)] == [*[rtcp.Nack(2, (5,))] * 2, rtcp.KeyframeRequest()]
+    with pytest.raises(ValueError, match="covers"):
+        next(parsed)
 
 
 def test_remb_is_read_and_bounded():
