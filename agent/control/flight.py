@@ -73,9 +73,6 @@ class Flight:
         self._count = 0
         self.bytes = 0
 
-    def __len__(self) -> int:
-        return self._count
-
     def oldest_sent_ns(self) -> int | None:
         """When the oldest packet in flight left."""
         return self._runs[0].sent_ns if self._runs else None

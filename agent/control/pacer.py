@@ -68,7 +68,6 @@ class Pacer:
         self.repair_share = 0.0
         """Of late, parity's bytes for each byte of media."""
         self.dropped_frames = 0
-        self.refused_resends = 0
         self._frames: deque[_Queued] = deque()
         self._resends: deque[tuple[int, int, int]] = deque()  # seq, size, since
         self._resending: set[int] = set()
@@ -163,7 +162,6 @@ class Pacer:
         self._refill(now_ns)
         for _ in range(copies):
             if len(self._resends) >= MAX_RESENDS or self._resend_bytes < size_bytes:
-                self.refused_resends += 1
                 return False
             self._resend_bytes -= size_bytes
             self._resends.append((seq, size_bytes, now_ns))
@@ -279,7 +277,6 @@ class Pacer:
     def _drop_late(self, now_ns: int) -> None:
         while self._resends and now_ns - self._resends[0][2] > RESEND_MAX_AGE_NS:
             self._resend_bytes += self._next_resend()[1]  # it was not spent
-            self.refused_resends += 1
         if self._frames and self._is_late(now_ns):
             self.dropped_frames += len(self._frames)
             self._frames.clear()

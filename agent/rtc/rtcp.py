@@ -39,8 +39,6 @@ class ReceiverReport:
     ssrc: int
     fraction_lost: float
     """Since the last report, 0 to 1."""
-    packets_lost: int
-    jitter_ticks: int
     last_sr: int
     """Middle 32 bits of the NTP time of the last SR that arrived, or 0."""
     delay_since_last_sr: int
@@ -134,11 +132,8 @@ def _nack_seqs(fci: bytes) -> Iterator[int]:
 
 
 def _report_block(blocks: bytes, offset: int) -> ReceiverReport:
-    ssrc, lost, _highest, jitter, last_sr, delay = struct.unpack_from("!IIIIII", blocks, offset)
-    cumulative = lost & 0xFFFFFF
-    if cumulative & 0x800000:  # signed: duplicates make it negative
-        cumulative -= 1 << 24
-    return ReceiverReport(ssrc, (lost >> 24) / 256, cumulative, jitter, last_sr, delay)
+    ssrc, lost, _highest, _jitter, last_sr, delay = struct.unpack_from("!IIIIII", blocks, offset)
+    return ReceiverReport(ssrc, (lost >> 24) / 256, last_sr, delay)
 
 
 def _extended_reports(body: bytes) -> Iterator[Feedback]:

@@ -40,8 +40,6 @@ class TransportFeedback:
 
     The clock starts over every 2**24 * 64 ms; a delta may reach a little below 0 or above that.
     """
-    count: int
-    """The report's own number modulo 256; a gap is a report that was lost."""
 
 
 def parse(fci: bytes) -> TransportFeedback:
@@ -54,7 +52,7 @@ def parse(fci: bytes) -> TransportFeedback:
     symbols, position = _read_symbols(fci, packets)
     times_us = _read_deltas(fci, position, symbols, (word >> 8) * _REFERENCE_UNIT_US)
     arrivals_us = times_us if len(times_us) == packets else _spread(symbols, times_us, packets)
-    return TransportFeedback(base_seq, arrivals_us, word & 0xFF)
+    return TransportFeedback(base_seq, arrivals_us)
 
 
 class Arrivals(Sequence[int | None]):

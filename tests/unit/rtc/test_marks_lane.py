@@ -14,7 +14,7 @@ from agent.rtc.sender import RtpSender
 
 MS = 1_000_000
 VIDEO = RtpMedia("video", "0", "sendonly", 96, "H264/90000", "", ("ack ccfb",), {})
-BY_NUMBERS = rtcp.TransportFeedback(1, [1, 2], 0)
+BY_NUMBERS = rtcp.TransportFeedback(1, [1, 2])
 
 
 class Plain:

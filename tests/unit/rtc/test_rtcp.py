@@ -79,12 +79,12 @@ def test_report_blocks_give_loss_and_round_trip():
         lsr=sender_info.ntp_timestamp >> 16 & 0xFFFFFFFF, dlsr=int(0.25 * 65536),
     )  # fmt: skip
     (parsed,) = rtcp.parse(bytes(RtcpRrPacket(ssrc=1, reports=[report])))
-    assert (parsed.ssrc, parsed.fraction_lost, parsed.packets_lost) == (7, 0.25, -3)
+    assert (parsed.ssrc, parsed.fraction_lost) == (7, 0.25)
     assert rtcp.round_trip_s(parsed, UNIX_NS + 400_000_000) == pytest.approx(0.15, abs=0.001)
 
 
 def test_a_viewer_that_saw_no_sender_report_has_no_round_trip():
-    report = rtcp.ReceiverReport(1, 0.0, 0, 0, last_sr=0, delay_since_last_sr=0)
+    report = rtcp.ReceiverReport(1, 0.0, last_sr=0, delay_since_last_sr=0)
     assert rtcp.round_trip_s(report, UNIX_NS) is None
 
 

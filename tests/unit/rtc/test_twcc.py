@@ -60,7 +60,7 @@ steps = st.lists(
 @example(9, 5, 7, [*[1] * 20, *[None] * 8100, 3, None], [])
 def test_reads_what_was_written(base, reference, count, deltas, kinds):
     report = twcc.parse(encode(base, reference, count, deltas, kinds))
-    assert (report.base_seq, report.count) == (base, count)
+    assert report.base_seq == base
     at_us, expected = reference * 64_000, []
     for step in deltas:
         if step is not None:
@@ -117,16 +117,16 @@ CHROMIUM = (  # five reports in a row of Chromium 156, with when we got them in 
 
 
 def test_reads_what_chromium_sends():
-    expected_seq, expected_count = 1, 0
+    expected_seq = 1
     for got_us, fci in CHROMIUM:
         report = twcc.parse(bytes.fromhex(fci))
-        assert (report.base_seq, report.count) == (expected_seq, expected_count)
+        assert report.base_seq == expected_seq
         arrivals = report.arrivals_us
         assert None not in arrivals
         assert list(arrivals) == sorted(arrivals)
         # Both ends ran on one machine, and Chromium tells time by the same clock.
         assert 0 <= got_us - arrivals[-1] < 100_000
-        expected_seq, expected_count = expected_seq + len(arrivals), expected_count + 1
+        expected_seq += len(arrivals)
 
 
 moves = st.lists(st.integers(-CLOCK_US // 4, CLOCK_US // 4), min_size=1, max_size=30)
