@@ -4,7 +4,7 @@ Congestion control knows numbers of the session; RFC 8888 tells of each source's
 only for a viewer that answers with such reports, in a ring of runs a source, as the history in `sender.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from agent.rtc.ccfb import CongestionFeedback, Ecn, SourceReport
@@ -14,6 +14,8 @@ RING_PACKETS = 4096
 """Of each source: 10 s at 4 Mb/s, and Chromium reports at least twice a second."""
 MAX_AGE_PACKETS = 8192
 """Of all sources: what is older, control has forgotten (`agent/control/flight.py`)."""
+DENSE = 8
+"""Where a report spans no more packets than this for each that arrived, all are listed, which is quicker."""
 UNMARKED = 0
 """The trial of what leaves without ECT(1)."""
 
@@ -35,7 +37,7 @@ class Settled:
 
     base_seq: int
     """The first packet's transport-wide number modulo 2**16."""
-    arrivals_us: Arrivals
+    arrivals_us: Sequence[int | None]
     """When it and those after it arrived by the viewer's clock, or None."""
     marks: Marks
 
@@ -139,7 +141,9 @@ class Ledger:
         if are_all_here and self._settled is not None and self._settled <= last:
             first = max(self._settled, last + 1 - MAX_AGE_PACKETS)
         self._settled = max(self._settled or 0, last + 1)
-        arrivals_us = Arrivals(arrived_us, range(first, last + 1))
+        arrivals_us: Sequence[int | None] = Arrivals(arrived_us, range(first, last + 1))
+        if len(arrivals_us) <= DENSE * len(arrived_us):
+            arrivals_us = [arrived_us.get(number) for number in range(first, last + 1)]
         marked = fields.count(Ecn.CE)
         marks = Marks(len(fields), marked, len(fields) - marked - fields.count(Ecn.ECT_1))
         return Settled(first & 0xFFFF, arrivals_us, marks)
