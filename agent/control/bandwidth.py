@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from agent.control import loss
 from agent.control.aimd import Delivery, RateControl
 from agent.control.bursts import MIN_TARGET_BPS, Bursts
+from agent.control.clock import ViewerClock
 from agent.control.delay import DelayDetector, Usage
 from agent.control.delivery import DeliveredRate
 from agent.control.flight import Flight, Outcome
@@ -83,6 +84,7 @@ class BandwidthEstimator:
     def __init__(self, start_bps: int, min_bps: int, max_bps: int) -> None:
         self._min_bps, self._max_bps = min_bps, max_bps
         self._flight = Flight()
+        self._clock = ViewerClock()
         self._delay = DelayDetector()
         self._delivered = DeliveredRate()
         self._loss = LossLimit()
@@ -218,8 +220,13 @@ class BandwidthEstimator:
         self._note_rtt(now_ns - outcome.newest_sent_ns)
         self._note_gap(outcome, now_ns)
         self._feedback_ns = now_ns
+        has_stepped = self._clock.has_stepped(outcome.delay_us, max(outcome.arrivals_us), now_ns)
         if was_stalled:
             self._resume(now_ns)
+            return
+        if has_stepped:  # nothing before can be compared with it; its own times are believed if others follow
+            self._delay.restart()
+            self._delivered.restart()
             return
         self._note_delivery(outcome)
         self._follow_delay(outcome, now_ns)

@@ -100,7 +100,7 @@ class DelayDetector:
         return self.usage
 
     def restart(self) -> None:
-        """After an outage the path may be another one."""
+        """After an outage the path may be another one, and after a step the clock is."""
         self._smoothed_ms = self._over_since_us = None
         self._forget_base()
         self._recent.clear()
@@ -125,8 +125,9 @@ class DelayDetector:
             self._noise_ms = statistics.median(self._sorted_bends_ms) / BENDS_PER_NOISE
 
     def _smooth(self, delay_ms: float, arrival_us: int) -> float:
-        if self._smoothed_ms is None:
-            self._smoothed_ms = delay_ms
+        if self._smoothed_ms is None:  # by another clock this may be before all that was
+            self._smoothed_ms, self._last_us = delay_ms, arrival_us
+            self._bucket = arrival_us // BASE_BUCKET_US
         elapsed_ms = max(0.0, (arrival_us - self._last_us) / 1e3)
         error_ms = delay_ms - self._smoothed_ms
         self._smoothed_ms += error_ms * (1 - math.exp(-elapsed_ms / self._time_constant_ms))

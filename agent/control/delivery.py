@@ -34,7 +34,7 @@ class DeliveredRate:
                 del self._times_us[:old], self._totals[:old]
 
     def restart(self) -> None:
-        """Forget what was before an outage."""
+        """Forget what was before an outage, or by another clock."""
         self._times_us.clear()
         self._totals.clear()
         self._first_us, self._last_us = None, 0

@@ -61,6 +61,33 @@ def test_the_clock_of_the_viewer_may_drift():
     assert lane.run(60, delay_ms=lambda seq: 20 + seq * 8 * 200e-6) > 1_300_000
 
 
+HOUR_MS = 3_600_000
+
+
+def test_one_report_by_a_clock_an_hour_ahead_changes_nothing():
+    lane = Lane(estimator())
+    before = lane.run(10)
+    lane.run(0.07, delay_ms=lambda _: HOUR_MS)
+    assert lane.run(2) >= before
+
+
+@pytest.mark.parametrize("stepped_ms", [HOUR_MS, -HOUR_MS])
+def test_after_a_step_of_the_viewers_clock_a_queue_is_still_seen(stepped_ms):
+    lane = Lane(estimator())
+    lane.run(10)
+    before = lane.run(5, delay_ms=lambda _: stepped_ms)
+    first = lane.seq
+    assert lane.run(1, delay_ms=lambda seq: stepped_ms + 8 * (seq - first)) < 0.4 * before
+
+
+@given(st.lists(st.integers(-(2**40), 2**40), max_size=20))
+def test_whatever_clock_a_viewer_had_honest_reports_bring_the_rate_back(clocks_ms):
+    lane = Lane(estimator())
+    for ahead_ms in clocks_ms:
+        lane.run(0.07, delay_ms=lambda _, ahead_ms=ahead_ms: ahead_ms)
+    assert lane.run(20) > 800_000
+
+
 def test_silence_is_an_outage_and_ends_with_a_probe():
     one = estimator()
     lane = Lane(one)
@@ -172,6 +199,9 @@ def test_whatever_a_viewer_reports_the_target_stays_in_its_bounds(reports):
         one.on_feedback(base_seq, report, now)
         assert 50_000 <= one.target_bps(now) <= 10_000_000
         assert 0 <= one.allowance_bytes(now) <= 10_000_000
+    lane = Lane(one, now)
+    lane.seq = seq
+    assert lane.run(20) > 800_000
 
 
 @pytest.mark.parametrize("report", [(0, []), (5, [None]), (5, [0]), (40_000, [10])])
