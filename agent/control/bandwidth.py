@@ -5,7 +5,6 @@ The delay decides (`delay.py`, `aimd.py`), loss above the link's own forbids (`l
 outage is met with next to nothing.
 """
 
-from collections import deque
 from collections.abc import Sequence
 
 from agent.control import loss
@@ -19,6 +18,7 @@ from agent.control.loss import LossLimit
 from agent.control.marks import MarkLimit
 from agent.control.others import Others
 from agent.control.probe import Probe, Prober
+from agent.control.silence import Silence
 
 BUSY_WINDOW_MS = 250
 """While a queue stands, what arrives is the link's capacity: of less time noise, of more the past."""
@@ -43,14 +43,10 @@ EAGER_PACING = 2.5
 WINDOW_NS = 120_000_000
 """In flight beyond one round trip at the target: a report's interval (62 ms) and a short queue. What a
 falling link does not take then waits here, where the encoder sees it."""
-GAPS, MIN_GAPS, GAP_SHARE = 64, 16, 0.95
-"""Where reports are lost, the window also covers the time without them that so many of the last ones met at
-most: else each lost report stops the sender, and what arrives then looks like a slower link."""
-MAX_GAP_NS = 250_000_000
 MIN_WINDOW_BYTES = 6000
 STALL_NS = 200_000_000
-"""Silence beyond a round trip, and beyond that of reports that are usually lost, while packets are in flight:
-the path is out. Chromium reports every 62 ms, and at 100 kb/s every 109 ms."""
+"""Silence beyond a round trip, and beyond what is usual (`silence.py`), while packets are in flight: the path
+is out. Chromium reports every 62 ms, and at 100 kb/s every 109 ms."""
 FIRST_STALL_NS = 1_400_000_000
 """The same before the first report: the round trip may be long."""
 KEEPALIVE_NS, MAX_KEEPALIVE_NS = 50_000_000, 150_000_000
@@ -97,8 +93,7 @@ class BandwidthEstimator:
         self._least_rtt_ns = FIRST_RTT_NS
         self._feedback_ns: int | None = None
         self._began_ns: int | None = None
-        self._gaps_ns: deque[int] = deque(maxlen=GAPS)  # of each report: how long those before it were lost
-        self._usual_gap_ns = 0
+        self._silence = Silence()
         self._last_sent_ns = 0
         self._report_ns: int | None = None
         self._has_fallen = False
@@ -165,7 +160,7 @@ class BandwidthEstimator:
         if self.is_stalled(now_ns):
             return 0
         route_ns = self._rtt_ns if self._others.is_on else self._least_rtt_ns
-        window_ns = route_ns + WINDOW_NS + self._usual_gap_ns
+        window_ns = route_ns + WINDOW_NS + self._silence.usual_ns
         window_bytes = self._rate.target_bps * window_ns // 8_000_000_000
         return max(0, max(MIN_WINDOW_BYTES, window_bytes) - self._flight.bytes)
 
@@ -218,9 +213,12 @@ class BandwidthEstimator:
             self._follow_loss(outcome, now_ns)
             return
         self._note_rtt(now_ns - outcome.newest_sent_ns)
-        self._note_gap(outcome, now_ns)
+        newest_us = max(outcome.arrivals_us)
+        is_gap = bool(outcome.unknown_bytes) and self._feedback_ns is not None
+        gap_ns = now_ns - (self._feedback_ns or 0) if is_gap else 0
+        self._silence.update(gap_ns, (newest_us - min(outcome.arrivals_us)) * 1000)
         self._feedback_ns = now_ns
-        has_stepped = self._clock.has_stepped(outcome.delay_us, max(outcome.arrivals_us), now_ns)
+        has_stepped = self._clock.has_stepped(outcome.delay_us, newest_us, now_ns)
         if was_stalled:
             self._resume(now_ns)
             return
@@ -261,7 +259,7 @@ class BandwidthEstimator:
 
     def is_stalled(self, now_ns: int) -> bool:
         """Whether the path is out: packets are in flight, and nothing is heard."""
-        since_ns = now_ns - STALL_NS - self._rtt_ns - self._usual_gap_ns
+        since_ns = now_ns - STALL_NS - self._rtt_ns - self._silence.usual_ns
         if self._feedback_ns is None:  # the first reports may be lost, and with them all that we wait for
             since_ns = now_ns - FIRST_STALL_NS
         elif self._feedback_ns >= since_ns:  # as nearly always: asked all the time
@@ -289,13 +287,6 @@ class BandwidthEstimator:
         # The least round trip creeps up, so that a longer route is believed within a minute.
         creep_ns = 0 if self._others.is_on else (rtt_ns - self._least_rtt_ns) // 256
         self._least_rtt_ns = min(rtt_ns, self._least_rtt_ns + creep_ns)
-
-    def _note_gap(self, outcome: Outcome, now_ns: int) -> None:
-        is_gap = bool(outcome.unknown_bytes) and self._feedback_ns is not None
-        self._gaps_ns.append(min(MAX_GAP_NS, now_ns - (self._feedback_ns or 0)) if is_gap else 0)
-        if is_gap or self._usual_gap_ns:
-            gaps_ns = sorted(self._gaps_ns)
-            self._usual_gap_ns = gaps_ns[int(GAP_SHARE * len(gaps_ns))] if len(gaps_ns) >= MIN_GAPS else 0
 
     def _note_delivery(self, outcome: Outcome) -> None:
         # Feedback that was lost is not media that was lost: what it covered counts as delivered.

@@ -11,15 +11,15 @@ S = 1_000_000_000
 
 
 class Lane:
-    """Packets of 1000 bytes, one each 8 ms (1 Mb/s), reported each 64 ms."""
+    """Packets of 1000 bytes, one each 8 ms (1 Mb/s), reported each 64 ms or after more of them."""
 
-    def __init__(self, estimator, start_ns=0):
-        self.estimator, self.now, self.seq = estimator, start_ns, 0
+    def __init__(self, estimator, start_ns=0, packets=8):
+        self.estimator, self.now, self.seq, self.packets = estimator, start_ns, 0, packets
 
     def run(self, seconds, delay_ms=lambda _seq: 20.0, is_lost=lambda _seq: False, is_heard=True):
-        for _ in range(int(seconds * S / (64 * MS))):
+        for _ in range(int(seconds * S / (8 * self.packets * MS))):
             report, first = [], self.seq & 0xFFFF
-            for _ in range(8):
+            for _ in range(self.packets):
                 self.estimator.on_sent(self.seq & 0xFFFF, [1000], self.now)
                 arrival_us = self.now // 1000 + int(delay_ms(self.seq) * 1000)
                 report.append(None if is_lost(self.seq) else arrival_us)
@@ -116,6 +116,21 @@ def test_a_quarter_of_a_second_of_silence_is_an_outage_where_reports_are_not_oft
     assert not one.is_stalled(lane.now)
     lane.run(0.26, is_heard=False)
     assert one.is_stalled(lane.now) == is_out
+
+
+@pytest.mark.parametrize("packets", [8, 32, 50, 62])
+def test_a_receiver_that_reports_seldom_is_no_outage_and_has_a_window_for_it(packets):
+    one = estimator()
+    lane = Lane(one, packets=packets)
+    assert lane.run(20) > 1_300_000
+    one.set_max_bps(1_000_000)
+    for _ in range(packets):
+        assert not one.is_stalled(lane.now)
+        assert one.allowance_bytes(lane.now) > 0
+        one.on_sent(lane.seq & 0xFFFF, [1000], lane.now)
+        lane.seq += 1
+        lane.now += 8 * MS
+    assert one.is_stalled(lane.now + 260 * MS)
 
 
 def test_packets_on_their_way_use_the_window_up():
