@@ -49,6 +49,9 @@ STALL_NS = 200_000_000
 is out. Chromium reports every 62 ms, and at 100 kb/s every 109 ms."""
 FIRST_STALL_NS = 1_400_000_000
 """The same before the first report: the round trip may be long."""
+DEAF_NS, DEAF_LOSS = 3_000_000_000, 0.10
+"""Who has reported on no packet so long after the first one, while receiver reports tell of no more loss than
+this, is followed by those, until one comes."""
 KEEPALIVE_NS, MAX_KEEPALIVE_NS = 50_000_000, 150_000_000
 """While nothing may leave and nothing is heard, one packet in this time, or more the longer it lasts: what is
 said of it tells that the path is back, and what was lost before it."""
@@ -96,6 +99,7 @@ class BandwidthEstimator:
         self._silence = Silence()
         self._last_sent_ns = 0
         self._report_ns: int | None = None
+        self._is_deaf = False  # for transport-wide feedback: the viewer sends none
         self._has_fallen = False
         self._retried_ns: int | None = None
         self._good_bps, self._good_ns = 0.0, 0
@@ -161,8 +165,8 @@ class BandwidthEstimator:
             return 0
         route_ns = self._rtt_ns if self._others.is_on else self._least_rtt_ns
         window_ns = route_ns + WINDOW_NS + self._silence.usual_ns
-        window_bytes = self._rate.target_bps * window_ns // 8_000_000_000
-        return max(0, max(MIN_WINDOW_BYTES, window_bytes) - self._flight.bytes)
+        window_bytes = max(MIN_WINDOW_BYTES, self._rate.target_bps * window_ns // 8_000_000_000)
+        return window_bytes if self._is_deaf else max(0, window_bytes - self._flight.bytes)
 
     def silent_ns(self, now_ns: int) -> int:
         """Since the last report; until the first one, since the first packet."""
@@ -217,7 +221,7 @@ class BandwidthEstimator:
         is_gap = bool(outcome.unknown_bytes) and self._feedback_ns is not None
         gap_ns = now_ns - (self._feedback_ns or 0) if is_gap else 0
         self._silence.update(gap_ns, (newest_us - min(outcome.arrivals_us)) * 1000)
-        self._feedback_ns = now_ns
+        self._feedback_ns, self._is_deaf = now_ns, False
         has_stepped = self._clock.has_stepped(outcome.delay_us, newest_us, now_ns)
         if was_stalled:
             self._resume(now_ns)
@@ -246,6 +250,9 @@ class BandwidthEstimator:
     def on_receiver_report(self, fraction_lost: float, rtt_s: float | None, now_ns: int) -> None:
         """An RTCP report; decides only for a viewer without transport-wide feedback."""
         if self._feedback_ns is None:
+            is_late = self._began_ns is not None and now_ns - self._began_ns >= DEAF_NS
+            self._is_deaf |= is_late and fraction_lost <= DEAF_LOSS
+        if self._feedback_ns is None and not self.is_stalled(now_ns):  # else next to nothing leaves
             self.loss = fraction_lost
             if rtt_s is not None:
                 self._rtt_ns = int(rtt_s * 1e9)
@@ -259,6 +266,8 @@ class BandwidthEstimator:
 
     def is_stalled(self, now_ns: int) -> bool:
         """Whether the path is out: packets are in flight, and nothing is heard."""
+        if self._is_deaf:
+            return False
         since_ns = now_ns - STALL_NS - self._rtt_ns - self._silence.usual_ns
         if self._feedback_ns is None:  # the first reports may be lost, and with them all that we wait for
             since_ns = now_ns - FIRST_STALL_NS

@@ -189,6 +189,35 @@ def test_a_viewer_with_receiver_reports_alone_is_followed():
     assert one.loss == 0.5
 
 
+def test_a_viewer_that_never_reports_on_each_packet_is_followed_by_its_receiver_reports():
+    one = estimator()
+    lane = Lane(one)
+    lane.run(2, is_heard=False)
+    one.on_receiver_report(0.0, 0.1, lane.now)
+    lane.run(0.9, is_heard=False)
+    one.on_receiver_report(0.0, 0.1, lane.now)
+    assert one.target_bps(lane.now) <= 500_000  # half of it, and no more: next to nothing has left
+    assert one.allowance_bytes(lane.now) == 0
+    for _ in range(10):
+        lane.run(1, is_heard=False)
+        one.on_receiver_report(0.0, 0.1, lane.now)
+        assert one.allowance_bytes(lane.now) > 20_000
+        assert one.probe_due(lane.now) is None
+    assert one.target_bps(lane.now) > 1_300_000
+    lane.run(0.2)
+    lane.run(1, is_heard=False)
+    assert one.is_stalled(lane.now)  # since it has reported
+
+
+def test_receiver_reports_of_loss_alone_do_not_end_the_wait_for_others():
+    one = estimator()
+    lane = Lane(one)
+    for _ in range(5):
+        lane.run(1, is_heard=False)
+        one.on_receiver_report(0.5, 0.1, lane.now)
+    assert one.allowance_bytes(lane.now) == 0
+
+
 def test_a_viewers_own_estimate_limits_for_a_while():
     one = estimator()
     one.on_remb(300_000, 0)
