@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import av
 import psutil
+from bench.arguments import above_zero, not_negative, one_or_more
 from bench.fanout_receiver import Receiver
 from bench.programs import usage
 from parts.coturn import SECRET, coturn
@@ -229,9 +230,9 @@ async def measure(kind, viewers, servers, sender, options):
     cpu_s, wall_s = after["cpu_s"] - before["cpu_s"], after["at_s"] - before["at_s"]
     row = {
         "cpu_percent": round(100 * cpu_s / wall_s, 2),
-        "us_a_packet": round(1e6 * cpu_s / max(1, packets), 2),
-        "packets_a_second_and_viewer": round(packets / wall_s / max(1, viewers), 1),
-        "bps_a_viewer": round(size * 8 / wall_s / max(1, viewers)),
+        "us_a_packet": round(1e6 * cpu_s / packets, 2),
+        "packets_a_second_and_viewer": round(packets / wall_s / viewers, 1),
+        "bps_a_viewer": round(size * 8 / wall_s / viewers),
         "wakes_a_second": round((after["wakes"] - before["wakes"]) / wall_s, 1),
         "system_share": round((after["system_s"] - before["system_s"]) / cpu_s, 2),
     }
@@ -241,7 +242,7 @@ async def measure(kind, viewers, servers, sender, options):
 def shortfall(made, arrived_bytes, viewers, seconds):
     """What is missing of the pictures that were due and of what arrived of them; None where it counts."""
     due_bytes = made["bytes"] * viewers
-    if made["frames"] >= SENT * FPS * seconds and arrived_bytes >= SENT * due_bytes:
+    if made["frames"] >= SENT * FPS * seconds and arrived_bytes >= SENT * due_bytes > 0:
         return None
     return (
         f"{arrived_bytes / 1e6:.1f} of {due_bytes / 1e6:.1f} MB in {made['frames']} pictures: "
@@ -320,10 +321,12 @@ def show(console, result, viewers):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench fanout", description=__doc__)
-    parser.add_argument("--viewers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    parser.add_argument("--viewers", type=one_or_more, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--paths", nargs="+", choices=["direct", "turn"], default=["direct", "turn"])
-    parser.add_argument("--seconds", type=float, default=6, help="of each measurement")
-    parser.add_argument("--settle", type=float, default=5, help="seconds before it: the estimate climbs")
+    parser.add_argument("--seconds", type=above_zero, default=6, help="of each measurement")
+    parser.add_argument(
+        "--settle", type=not_negative, default=5, help="seconds before it: the estimate climbs"
+    )
     parser.add_argument("--profile", action="store_true", help="of the largest number of viewers")
     parser.add_argument("--peer-url", metavar="URL", help="where another server answers WHEP")
     parser.add_argument("--peer-feed", metavar="URL", help="where it takes pictures: rtsp://…")

@@ -6,6 +6,7 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench.arguments import one_or_more
 from dashboard import back, click, ours, signed_in, stock, summary
 from parts.chromium import chromium
 from parts.coturn import coturn
@@ -48,7 +49,7 @@ async def main(rounds, with_servers, json_file):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench first-frame", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=one_or_more, default=10)
     parser.add_argument(
         "--no-servers",
         action="store_true",

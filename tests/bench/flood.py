@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 
 import aiohttp
+from bench.arguments import none_or_more
 from dashboard import summary
 from parts.portal import portal
 from rich.console import Console
@@ -106,8 +107,8 @@ def main(connections, bodies, json_file):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench flood", description=__doc__)
-    parser.add_argument("--connections", type=int, default=10_000)
-    parser.add_argument("--bodies", type=int, default=100)
+    parser.add_argument("--connections", type=none_or_more, default=10_000)
+    parser.add_argument("--bodies", type=none_or_more, default=100)
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     main(arguments.connections, arguments.bodies, arguments.json)

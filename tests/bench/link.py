@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from bench.arguments import above_zero, one_or_more
 from bench.figures import columns, figures, middle
 from bench.link_run import SENDERS, run
 from bench.plots import plot
@@ -167,8 +168,10 @@ def parse():
         choices=list(SENDERS),
         help=f"else {', '.join(USUAL)}; no-parity is ours without FEC, l4s ours with ECT(1)",
     )
-    parser.add_argument("--rounds", type=int, default=1, help="of all senders in turn, in each scenario")
-    parser.add_argument("--seconds", type=float, help="of each run, instead of the scenario's own")
+    parser.add_argument(
+        "--rounds", type=one_or_more, default=1, help="of all senders in turn, in each scenario"
+    )
+    parser.add_argument("--seconds", type=above_zero, help="of each run, instead of the scenario's own")
     parser.add_argument(
         "--trace",
         type=Path,

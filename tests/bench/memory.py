@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import psutil
+from bench.arguments import one_or_more
 from netlab.internet import internet
 from netlab.plan import Plan
 from netlab.servers import start_service
@@ -79,7 +80,7 @@ def show(sizes, options):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench memory", description=__doc__)
-    parser.add_argument("--minutes", type=int, default=30)
+    parser.add_argument("--minutes", type=one_or_more, default=30)
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     if arguments.minutes <= WARM_MINUTES:

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import av
+from bench.arguments import one_or_more
 from rich.console import Console
 from rich.table import Table
 
@@ -156,7 +157,7 @@ def main(arguments):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench recording", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=600, help="of pictures, for each mode")
+    parser.add_argument("--seconds", type=one_or_more, default=600, help="of pictures, for each mode")
     parser.add_argument("--folder", type=Path, help="on which disk; default: the one of temporary files")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)

@@ -6,6 +6,7 @@ import json
 import statistics
 import time
 
+from bench.arguments import above_zero, not_negative
 from bench.programs import add_arguments, pss_mib, trees, usage
 from parts.database import postgresql
 from parts.fleet_broker import fleet
@@ -71,9 +72,9 @@ def main(arguments):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench rest", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=above_zero, default=30.0)
     parser.add_argument(
-        "--settle", type=float, default=20.0, help="seconds after the start that do not count"
+        "--settle", type=not_negative, default=20.0, help="seconds after the start that do not count"
     )
     parser.add_argument("--postgresql", action="store_true", help="the portal's store; else SQLite")
     add_arguments(parser)

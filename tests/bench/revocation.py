@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+from bench.arguments import one_or_more
 from dashboard import summary
 from parts.house import EVERYBODY, Viewer, house
 from parts.portal import PASSWORD, USER
@@ -50,7 +51,7 @@ async def main(rounds, json_file):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench revocation", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=one_or_more, default=5)
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     asyncio.run(main(arguments.rounds, arguments.json))

@@ -14,6 +14,7 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bench.arguments import above_zero, not_negative, one_or_more, share
 from dashboard import summary
 from netlab.internet import internet
 from netlab.plan import Plan
@@ -162,10 +163,10 @@ def show(result, title):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench seek", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="seeks over each path")
-    parser.add_argument("--delay-ms", type=float, default=50.0)
-    parser.add_argument("--loss", type=float, default=0.0)
-    parser.add_argument("--keyframe-s", type=float, default=4.0, help="record.keyframe_s")
+    parser.add_argument("--rounds", type=one_or_more, default=15, help="seeks over each path")
+    parser.add_argument("--delay-ms", type=not_negative, default=50.0)
+    parser.add_argument("--loss", type=share, default=0.0)
+    parser.add_argument("--keyframe-s", type=above_zero, default=4.0, help="record.keyframe_s")
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     how = arguments.rounds, arguments.delay_ms, arguments.loss, arguments.keyframe_s, arguments.json

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.arguments import one_or_more
 from bench.programs import CACHEGRIND, ZERO_2W_INSTRUCTIONS_S, add_arguments, instructions, trees
 from rich.console import Console
 from rich.table import Table
@@ -106,7 +107,7 @@ def show(rows, arguments):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench sending", description=__doc__)
-    parser.add_argument("--viewers", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--viewers", type=one_or_more, nargs="+", default=[1, 8])
     parser.add_argument("--no-instructions", dest="instructions", action="store_false", help="no valgrind")
     add_arguments(parser)
     main(parser.parse_args())

@@ -20,6 +20,10 @@ def test_nor_do_pictures_that_were_never_made():
     assert "120 pictures" in shortfall(made, 2_000_000, viewers=1, seconds=6)
 
 
+def test_nor_does_a_sender_that_nobody_got_anything_from():
+    assert shortfall({"frames": 6 * FPS, "bytes": 0}, 0, viewers=2, seconds=6)
+
+
 def test_a_peer_that_does_not_run_is_no_figure(unused_tcp_port):
     with pytest.raises(SystemExit, match="nothing of ours listens"):
         listener(unused_tcp_port)

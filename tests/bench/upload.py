@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from bench.arguments import one_or_more
 from dashboard import summary
 from netlab.internet import internet
 from netlab.plan import SERVER_IP, Plan
@@ -119,7 +120,7 @@ if __name__ == "__main__":
         send(int(sys.argv[2]))
     else:
         parser = argparse.ArgumentParser(prog="scripts/bench upload", description=__doc__)
-        parser.add_argument("--rounds", type=int, default=20)
+        parser.add_argument("--rounds", type=one_or_more, default=20)
         parser.add_argument("--json", type=Path, metavar="FILE")
         arguments = parser.parse_args()
         main(arguments.rounds, arguments.json)

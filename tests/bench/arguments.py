@@ -1,0 +1,39 @@
+"""What the benches take as arguments. What would measure nothing is refused before anything runs."""
+
+import argparse
+import math
+
+
+def one_or_more(text: str) -> int:
+    """A whole number: of rounds, viewers and the like."""
+    return _number(text, int, lambda value: value >= 1, "a whole number above 0")
+
+
+def none_or_more(text: str) -> int:
+    """A whole number of what may also be left out."""
+    return _number(text, int, lambda value: value >= 0, "a whole number, not below 0")
+
+
+def above_zero(text: str) -> float:
+    """Seconds to measure, or a rate."""
+    return _number(text, float, lambda value: 0 < value < math.inf, "a number above 0")
+
+
+def not_negative(text: str) -> float:
+    """Seconds that do not count, or a delay."""
+    return _number(text, float, lambda value: 0 <= value < math.inf, "a number, not below 0")
+
+
+def share(text: str) -> float:
+    """How much is lost."""
+    return _number(text, float, lambda value: 0 <= value < 1, "a share from 0 to below 1")
+
+
+def _number(text, kind, holds, rule):
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not holds(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {rule}")
+    return value

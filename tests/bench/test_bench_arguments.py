@@ -1,0 +1,49 @@
+"""What the benches refuse before they measure anything."""
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+from bench import arguments
+from parts.stack import ROOT
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("one_or_more", ["1", "16"], ["0", "-1", "1.5", "many"]),
+        ("none_or_more", ["0", "7"], ["-1", "0.5"]),
+        ("above_zero", ["0.5", "60"], ["0", "-3", "nan", "inf", "long"]),
+        ("not_negative", ["0", "2.5"], ["-1", "nan", "inf"]),
+        ("share", ["0", "0.02"], ["1", "-0.1", "2"]),
+    ],
+)
+def test_a_number_that_would_measure_nothing_is_refused_in_words(kind, good, bad):
+    parse = getattr(arguments, kind)
+    assert [parse(text) for text in good] == [float(text) for text in good]
+    for text in bad:
+        with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a"):
+            parse(text)
+
+
+def refused(name, *words):
+    """What the bench says instead of measuring."""
+    done = subprocess.run(
+        [sys.executable, f"tests/bench/{name}.py", *words],
+        cwd=ROOT, env={"PYTHONPATH": ".:tests", "PATH": ""}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("fanout", ("--viewers", "0")),
+        ("rest", ("--seconds", "0")),
+        ("start", ("--rounds", "0")),
+    ],
+)
+def test_a_bench_refuses_to_measure_nothing(name, words):
+    assert "is not a" in refused(name, *words)
