@@ -2,6 +2,12 @@
 
 import argparse
 import math
+from pathlib import Path
+
+from netlab.shape import read_trace
+
+LEAST_TRACE_S = 10
+"""The first half of which does not count."""
 
 
 def one_or_more(text: str) -> int:
@@ -27,6 +33,17 @@ def not_negative(text: str) -> float:
 def share(text: str) -> float:
     """How much is lost."""
     return _number(text, float, lambda value: 0 <= value < 1, "a share from 0 to below 1")
+
+
+def trace(text: str) -> Path:
+    """A recorded link that there is, and that is long enough to say something."""
+    try:
+        lasts_s = read_trace(Path(text))[-1] / 1000
+    except (OSError, ValueError) as exc:
+        raise argparse.ArgumentTypeError(f"{text!r}: {exc}") from exc
+    if lasts_s < LEAST_TRACE_S:
+        raise argparse.ArgumentTypeError(f"{text!r} lasts {lasts_s:g} s, and must last {LEAST_TRACE_S}")
+    return Path(text)
 
 
 def _number(text, kind, holds, rule):

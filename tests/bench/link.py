@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from bench.arguments import above_zero, one_or_more
+from bench.arguments import above_zero, one_or_more, trace
 from bench.figures import columns, figures, middle
 from bench.link_run import SENDERS, run
 from bench.plots import plot
@@ -174,7 +174,7 @@ def parse():
     parser.add_argument("--seconds", type=above_zero, help="of each run, instead of the scenario's own")
     parser.add_argument(
         "--trace",
-        type=Path,
+        type=trace,
         action="extend",
         nargs="+",
         metavar="FILE",

@@ -7,6 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
+from bench.arguments import trace
 from netlab.shape import Shape, read_trace
 from rich.console import Console
 from rich.table import Table
@@ -21,17 +22,18 @@ SEEDS = (1, 2, 3)
 
 
 def recorded(path):
-    """Some minutes of a trace in mahimahi's format. Raises ShapeError, OSError."""
+    """Some minutes of a trace in mahimahi's format, or once the whole of a shorter one."""
     times = read_trace(path)
-    spare_ms = max(0, times[-1] - WINDOW_S * 1000)
+    lasts_ms = min(WINDOW_S * 1000, times[-1])
+    spare_ms, seconds = times[-1] - lasts_ms, lasts_ms / 1000
     windows = {}
     for index in range(WINDOWS):
         start_ms = spare_ms * index // (WINDOWS - 1)
-        cut = [at - start_ms for at in times if start_ms <= at < start_ms + WINDOW_S * 1000]
-        shape = Shape(trace=(*cut, WINDOW_S * 1000), queue_bytes=300_000, delay_ms=20)
-        mean_bps = len(cut) * 1500 * 8 / WINDOW_S
+        cut = [at - start_ms for at in times if start_ms <= at < start_ms + lasts_ms]
+        shape = Shape(trace=(*cut, lasts_ms), queue_bytes=300_000, delay_ms=20)
+        mean_bps = len(cut) * 1500 * 8 / seconds
         name = f"{path.stem.lower()}+{start_ms // 1000}"
-        windows[name] = Condition(path.name, shape, mean_bps, more={"start_bps": START_BPS})
+        windows[name] = Condition(path.name, shape, mean_bps, seconds, {"start_bps": START_BPS})
     return windows
 
 
@@ -75,6 +77,9 @@ def main(options, console):
     for name, row in rows.items():
         table.add_row(name, *(f"{value:g}" for value in row.values()))
     console.print(table)
+    for name, one in conditions.items():
+        if options.trace and one.seconds < WINDOW_S:
+            console.print(f"{name}: the whole trace, which lasts {one.seconds:g} s")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
@@ -87,7 +92,11 @@ def parse():
     )
     parser.add_argument("--condition", action="append", choices=list(CONDITIONS))
     parser.add_argument(
-        "--trace", type=Path, action="append", metavar="FILE", help="a recorded link in mahimahi's format"
+        "--trace",
+        type=trace,
+        action="append",
+        metavar="FILE",
+        help=f"a recorded link in mahimahi's format: {WINDOWS} windows of {WINDOW_S} s, or all of one",
     )
     parser.add_argument("--seed", type=int, action="append", help="may be given several times; else 1 to 3")
     parser.add_argument("--json", type=Path, metavar="FILE")

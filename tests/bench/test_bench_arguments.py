@@ -27,6 +27,23 @@ def test_a_number_that_would_measure_nothing_is_refused_in_words(kind, good, bad
             parse(text)
 
 
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (None, "No such file"),
+        ("", "needs a line"),
+        ("one\ntwo\n", "not a trace"),
+        ("500\n9999\n", "lasts 9.999 s"),
+    ],
+)
+def test_what_is_no_trace_or_too_short_is_refused_in_words(tmp_path, lines, words):
+    file = tmp_path / "link.trace"
+    if lines is not None:
+        file.write_text(lines)
+    with pytest.raises(argparse.ArgumentTypeError, match=words):
+        arguments.trace(str(file))
+
+
 def refused(name, *words):
     """What the bench says instead of measuring."""
     done = subprocess.run(
