@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from pathlib import Path
 
 from netlab.shape import read_trace
@@ -43,6 +44,33 @@ def trace(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text!r}: {exc}") from exc
     if lasts_s < LEAST_TRACE_S:
         raise argparse.ArgumentTypeError(f"{text!r} lasts {lasts_s:g} s, and must last {LEAST_TRACE_S}")
+    return Path(text)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json, which every bench has."""
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="keep the figures there")
+
+
+def new_file(text: str) -> Path:
+    """Where a file can be written once all is measured."""
+    file = Path(text)
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be written: no such folder, or not yours")
+    return file
+
+
+def folder(text: str) -> Path:
+    """One that there is."""
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+    return Path(text)
+
+
+def checkout(text: str) -> Path:
+    """Another tree to measure."""
+    if not (Path(text) / ".venv/bin/python").exists() or not (Path(text) / "agent").is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no checkout, or scripts/env test never ran there")
     return Path(text)
 
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.arguments import add_json
 from bench.programs import CACHEGRIND, ZERO_2W_INSTRUCTIONS_S, ZERO_2W_SLOWER, Tree, instructions
 from bench.replay import FPS
 from bench.rest import measure
@@ -95,5 +96,5 @@ def _share(part):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench board", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     main(parser.parse_args())

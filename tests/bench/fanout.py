@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import av
 import psutil
-from bench.arguments import above_zero, not_negative, one_or_more
+from bench.arguments import above_zero, add_json, not_negative, one_or_more
 from bench.fanout_receiver import Receiver
 from bench.programs import usage
 from parts.coturn import SECRET, coturn
@@ -330,7 +330,7 @@ if __name__ == "__main__":
     parser.add_argument("--profile", action="store_true", help="of the largest number of viewers")
     parser.add_argument("--peer-url", metavar="URL", help="where another server answers WHEP")
     parser.add_argument("--peer-feed", metavar="URL", help="where it takes pictures: rtsp://…")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     if bool(arguments.peer_url) != bool(arguments.peer_feed):
         parser.error("--peer-url and --peer-feed go together")

@@ -4,9 +4,8 @@ import argparse
 import asyncio
 import json
 from contextlib import ExitStack
-from pathlib import Path
 
-from bench.arguments import one_or_more
+from bench.arguments import add_json, one_or_more
 from dashboard import back, click, ours, signed_in, stock, summary
 from parts.chromium import chromium
 from parts.coturn import coturn
@@ -55,6 +54,6 @@ if __name__ == "__main__":
         action="store_true",
         help="without STUN and TURN servers, which no camera beyond a LAN can do without",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     asyncio.run(main(arguments.rounds, not arguments.no_servers, arguments.json))

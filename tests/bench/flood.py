@@ -9,10 +9,9 @@ import resource
 import socket
 import time
 import zlib
-from pathlib import Path
 
 import aiohttp
-from bench.arguments import none_or_more
+from bench.arguments import add_json, none_or_more
 from dashboard import summary
 from parts.portal import portal
 from rich.console import Console
@@ -109,6 +108,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench flood", description=__doc__)
     parser.add_argument("--connections", type=none_or_more, default=10_000)
     parser.add_argument("--bodies", type=none_or_more, default=100)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     main(arguments.connections, arguments.bodies, arguments.json)

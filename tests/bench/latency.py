@@ -4,9 +4,8 @@ import argparse
 import asyncio
 import json
 from contextlib import ExitStack
-from pathlib import Path
 
-from bench.arguments import above_zero, one_or_more
+from bench.arguments import above_zero, add_json, one_or_more
 from dashboard import back, click, ours, signed_in, stock, summary
 from parts.chromium import chromium
 from rich.console import Console
@@ -60,6 +59,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench latency", description=__doc__)
     parser.add_argument("--seconds", type=above_zero, default=15, help="of each round and sender")
     parser.add_argument("--rounds", type=one_or_more, default=3)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     asyncio.run(main(arguments.seconds, arguments.rounds, arguments.json))

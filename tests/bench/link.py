@@ -13,11 +13,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from bench.arguments import above_zero, one_or_more, trace
-from bench.figures import columns, figures, middle
+from bench.arguments import above_zero, add_json, one_or_more, trace
+from bench.figures import LEAST_S, columns, figures, middle
 from bench.link_run import SENDERS, run
 from bench.plots import plot
-from bench.scenarios import SCENARIOS, recorded
+from bench.scenarios import SCENARIOS, SETTLE_S, recorded
 from bench.scene import Scene, write
 from netlab.link import missing as no_link
 from netlab.namespaces import missing as no_lab
@@ -148,6 +148,14 @@ def _text(name, values):
     return "-".join(dict.fromkeys(f"{value:.{digits}f}" for value in values or ()))
 
 
+def beyond_settling(text):
+    """Seconds of a run of which some count."""
+    seconds = above_zero(text)
+    if seconds < SETTLE_S + LEAST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than {SETTLE_S + LEAST_S:g}, of which one counts")
+    return seconds
+
+
 def parse():
     parser = argparse.ArgumentParser(
         prog="scripts/bench link", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -171,7 +179,11 @@ def parse():
     parser.add_argument(
         "--rounds", type=one_or_more, default=1, help="of all senders in turn, in each scenario"
     )
-    parser.add_argument("--seconds", type=above_zero, help="of each run, instead of the scenario's own")
+    parser.add_argument(
+        "--seconds",
+        type=beyond_settling,
+        help=f"of each run, instead of the scenario's own; the first {SETTLE_S:g} do not count",
+    )
     parser.add_argument(
         "--trace",
         type=trace,
@@ -181,15 +193,16 @@ def parse():
         help="recorded links in mahimahi's format; alone, or beside the scenarios that are named",
     )
     parser.add_argument("--long", action="store_true", help="with the scenarios that take ten minutes")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     parser.add_argument("--plots", type=Path, default=PLOTS, metavar="FOLDER")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what the devices said")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
+    arguments = parse()
     terminal = Console(width=max(WIDTH, Console().width))
     if reason := no_lab() or no_link():
         terminal.print(f"link: {reason}", style="red")
         raise SystemExit(2)
-    raise SystemExit(int(asyncio.run(main(parse(), terminal))))
+    raise SystemExit(int(asyncio.run(main(arguments, terminal))))

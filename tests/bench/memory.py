@@ -10,10 +10,9 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 
 import psutil
-from bench.arguments import one_or_more
+from bench.arguments import add_json, one_or_more
 from netlab.internet import internet
 from netlab.plan import Plan
 from netlab.servers import start_service
@@ -81,7 +80,7 @@ def show(sizes, options):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench memory", description=__doc__)
     parser.add_argument("--minutes", type=one_or_more, default=30)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     if arguments.minutes <= WARM_MINUTES:
         parser.error(f"the first {WARM_MINUTES} minutes do not count")

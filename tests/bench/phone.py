@@ -13,7 +13,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from bench.arguments import above_zero, not_negative, one_or_more, share
+from bench.arguments import above_zero, add_json, not_negative, one_or_more, share
 from dashboard import summary
 from netlab.internet import internet
 from netlab.plan import Plan
@@ -139,7 +139,7 @@ if __name__ == "__main__":
     parser.add_argument("--delay-ms", type=not_negative, default=50.0)
     parser.add_argument("--rate-bps", type=above_zero, default=1.5e6)
     parser.add_argument("--loss", type=share, default=0.02)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     how = arguments.rounds, arguments.delay_ms, arguments.rate_bps, arguments.loss, arguments.json
     sys.exit(main(*how))

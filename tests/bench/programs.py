@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.arguments import one_or_more
+from bench.arguments import add_json, checkout, one_or_more
 from parts.stack import ROOT, START_TIMEOUT_S, await_log, stop_program
 
 ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -88,9 +88,9 @@ def pss_mib(pid):
 
 def add_arguments(parser):
     """What both measurements take."""
-    parser.add_argument("--base", type=Path, metavar="FOLDER", help="another checkout, measured in turn")
+    parser.add_argument("--base", type=checkout, metavar="FOLDER", help="another checkout, measured in turn")
     parser.add_argument("--rounds", type=one_or_more, default=3)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
 
 
 def trees(base):

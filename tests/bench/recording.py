@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import av
-from bench.arguments import one_or_more
+from bench.arguments import add_json, folder, one_or_more
 from rich.console import Console
 from rich.table import Table
 
@@ -158,8 +158,10 @@ def main(arguments):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench recording", description=__doc__)
     parser.add_argument("--seconds", type=one_or_more, default=600, help="of pictures, for each mode")
-    parser.add_argument("--folder", type=Path, help="on which disk; default: the one of temporary files")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--folder", type=folder, metavar="FOLDER", help="on which disk; else that of temporary files"
+    )
+    add_json(parser)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:

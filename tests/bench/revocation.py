@@ -4,9 +4,8 @@ import argparse
 import asyncio
 import json
 import time
-from pathlib import Path
 
-from bench.arguments import one_or_more
+from bench.arguments import add_json, one_or_more
 from dashboard import summary
 from parts.house import EVERYBODY, Viewer, house
 from parts.portal import PASSWORD, USER
@@ -52,6 +51,6 @@ async def main(rounds, json_file):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench revocation", description=__doc__)
     parser.add_argument("--rounds", type=one_or_more, default=5)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     asyncio.run(main(arguments.rounds, arguments.json))

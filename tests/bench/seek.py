@@ -12,9 +12,8 @@ import random
 import sys
 import time
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-from bench.arguments import above_zero, not_negative, one_or_more, share
+from bench.arguments import above_zero, add_json, not_negative, one_or_more, share
 from dashboard import summary
 from netlab.internet import internet
 from netlab.plan import Plan
@@ -167,7 +166,7 @@ if __name__ == "__main__":
     parser.add_argument("--delay-ms", type=not_negative, default=50.0)
     parser.add_argument("--loss", type=share, default=0.0)
     parser.add_argument("--keyframe-s", type=above_zero, default=4.0, help="record.keyframe_s")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     how = arguments.rounds, arguments.delay_ms, arguments.loss, arguments.keyframe_s, arguments.json
     sys.exit(asyncio.run(main(*how)))

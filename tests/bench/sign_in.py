@@ -3,9 +3,8 @@
 import argparse
 import asyncio
 import json
-from pathlib import Path
 
-from bench.arguments import one_or_more
+from bench.arguments import add_json, one_or_more
 from dashboard import summary
 from fakes.bus import state
 from parts.chromium import chromium
@@ -61,6 +60,6 @@ async def main(rounds, json_file):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench sign-in", description=__doc__)
     parser.add_argument("--rounds", type=one_or_more, default=10)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     asyncio.run(main(arguments.rounds, arguments.json))

@@ -5,9 +5,8 @@ Repeats exactly: it asks neither the network nor the clock.
 
 import argparse
 import json
-from pathlib import Path
 
-from bench.arguments import trace
+from bench.arguments import add_json, trace
 from netlab.shape import Shape, read_trace
 from rich.console import Console
 from rich.table import Table
@@ -60,14 +59,19 @@ def figures(condition, seeds):
     }
 
 
+def chosen(names, files):
+    """The conditions with these names and the links in these files; else all conditions."""
+    traces = {name: one for path in files or () for name, one in recorded(path).items()}
+    return {name: CONDITIONS[name] for name in names or (() if traces else CONDITIONS)} | traces
+
+
 def main(options, console):
-    conditions = {name: CONDITIONS[name] for name in options.condition or CONDITIONS}
-    if options.trace:
-        conditions = {name: one for path in options.trace for name, one in recorded(path).items()}
+    conditions = chosen(options.condition, options.trace)
+    traces = {name: one for name, one in conditions.items() if name not in CONDITIONS}
     rows = {name: figures(one, options.seed or SEEDS) for name, one in conditions.items()}
-    if options.trace:
+    if traces:
         rows["mean"] = {
-            key: round(sum(row[key] for row in rows.values()) / len(rows), 3)
+            key: round(sum(rows[name][key] for name in traces) / len(traces), 3)
             for key in next(iter(rows.values()))
         }
     table = Table(title="The controller on simulated links, after the first 5 s")
@@ -77,8 +81,8 @@ def main(options, console):
     for name, row in rows.items():
         table.add_row(name, *(f"{value:g}" for value in row.values()))
     console.print(table)
-    for name, one in conditions.items():
-        if options.trace and one.seconds < WINDOW_S:
+    for name, one in traces.items():
+        if one.seconds < WINDOW_S:
             console.print(f"{name}: the whole trace, which lasts {one.seconds:g} s")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
@@ -99,7 +103,7 @@ def parse():
         help=f"a recorded link in mahimahi's format: {WINDOWS} windows of {WINDOW_S} s, or all of one",
     )
     parser.add_argument("--seed", type=int, action="append", help="may be given several times; else 1 to 3")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     return parser.parse_args()
 
 

@@ -14,7 +14,7 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bench.arguments import not_negative, one_or_more, share
+from bench.arguments import add_json, not_negative, one_or_more, share
 from clicks import KINDS, MAX_OVERSHOOT, by_clicks, calibrate
 from dashboard import summary
 from netlab.internet import internet
@@ -140,7 +140,7 @@ if __name__ == "__main__":
     parser.add_argument("--clicks", type=one_or_more, default=10, help="of each kind of head")
     parser.add_argument("--delay-ms", type=not_negative, default=50.0)
     parser.add_argument("--loss", type=share, default=0.02)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     how = arguments.rounds, arguments.clicks, arguments.delay_ms, arguments.loss, arguments.json
     sys.exit(asyncio.run(main(*how)))

@@ -4,9 +4,8 @@ import argparse
 import asyncio
 import json
 import time
-from pathlib import Path
 
-from bench.arguments import one_or_more
+from bench.arguments import add_json, one_or_more
 from dashboard import summary
 from parts.notified import Told, receiver
 from parts.portal import USER, portal
@@ -46,6 +45,6 @@ async def main(rounds, json_file):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/bench telling", description=__doc__)
     parser.add_argument("--rounds", type=one_or_more, default=50)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    add_json(parser)
     arguments = parser.parse_args()
     asyncio.run(main(arguments.rounds, arguments.json))

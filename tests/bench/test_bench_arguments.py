@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from bench import arguments
+from bench.link import beyond_settling
 from parts.stack import ROOT
 
 
@@ -44,6 +45,19 @@ def test_what_is_no_trace_or_too_short_is_refused_in_words(tmp_path, lines, word
         arguments.trace(str(file))
 
 
+def test_a_folder_that_is_no_checkout_with_an_environment_is_refused(tmp_path):
+    assert arguments.checkout(str(ROOT)) == ROOT
+    with pytest.raises(argparse.ArgumentTypeError, match="no checkout"):
+        arguments.checkout(str(tmp_path))
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_run(tmp_path):
+    assert arguments.new_file(str(tmp_path / "figures.json")) == tmp_path / "figures.json"
+    for file in (tmp_path / "none" / "figures.json", tmp_path):
+        with pytest.raises(argparse.ArgumentTypeError, match="cannot be written"):
+            arguments.new_file(str(file))
+
+
 def refused(name, *words):
     """What the bench says instead of measuring."""
     done = subprocess.run(
@@ -64,3 +78,10 @@ def refused(name, *words):
 )
 def test_a_bench_refuses_to_measure_nothing(name, words):
     assert "is not a" in refused(name, *words)
+
+
+def test_the_link_refuses_runs_of_which_nothing_counts():
+    assert beyond_settling("6") == 6
+    for text in ("0", "5", "5.9"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            beyond_settling(text)

@@ -1,7 +1,7 @@
 """What `scripts/bench simulated` takes of recorded links."""
 
 import pytest
-from bench.simulated import WINDOW_S, recorded
+from bench.simulated import WINDOW_S, chosen, recorded
 
 
 def trace(folder, seconds):
@@ -23,3 +23,10 @@ def test_a_long_trace_is_measured_in_windows(tmp_path):
     for one in windows.values():
         assert (one.seconds, one.uplink.trace[-1]) == (WINDOW_S, WINDOW_S * 1000)
         assert one.mean_bps == pytest.approx(1.2e6, rel=0.01)
+
+
+def test_conditions_that_are_named_are_measured_beside_traces(tmp_path):
+    file = trace(tmp_path, 20)
+    assert list(chosen(["steady"], [file])) == ["steady", "link+0"]
+    assert list(chosen(None, [file])) == ["link+0"]
+    assert "steady" in chosen(None, None)

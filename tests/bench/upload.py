@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from bench.arguments import one_or_more
+from bench.arguments import add_json, one_or_more
 from dashboard import summary
 from netlab.internet import internet
 from netlab.plan import SERVER_IP, Plan
@@ -121,6 +121,6 @@ if __name__ == "__main__":
     else:
         parser = argparse.ArgumentParser(prog="scripts/bench upload", description=__doc__)
         parser.add_argument("--rounds", type=one_or_more, default=20)
-        parser.add_argument("--json", type=Path, metavar="FILE")
+        add_json(parser)
         arguments = parser.parse_args()
         main(arguments.rounds, arguments.json)
