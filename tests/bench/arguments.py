@@ -4,6 +4,7 @@ import argparse
 import math
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from netlab.shape import read_trace
 
@@ -72,6 +73,22 @@ def checkout(text: str) -> Path:
     if not (Path(text) / ".venv/bin/python").exists() or not (Path(text) / "agent").is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is no checkout, or scripts/env test never ran there")
     return Path(text)
+
+
+def url(*schemes: str):
+    """What takes a URL of these schemes."""
+
+    def parse(text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            is_one = parts.scheme in schemes and parts.hostname and parts.port != 0
+        except ValueError:
+            is_one = False
+        if not is_one:
+            raise argparse.ArgumentTypeError(f"{text!r} is no URL of {' or '.join(schemes)}")
+        return text
+
+    return parse
 
 
 def _number(text, kind, holds, rule):

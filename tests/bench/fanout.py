@@ -1,11 +1,15 @@
-"""What each viewer costs the sender: 1080p30 at 4 Mb/s, direct and through coturn, ours and stock aiortc.
+r"""What each viewer costs the sender: 1080p30 at 4 Mb/s, direct and through coturn, ours and stock aiortc.
 
 The receivers run in this process, each sender in one of its own that measures its CPU time. Both senders get
 the same encoded pictures, and feedback as Chromium sends it for what each negotiates: ours transport-wide
 reports, which its congestion control reads meanwhile, stock REMB.
 
 With --peer-url and --peer-feed another server on this machine is measured beside them, such as MediaMTX.
-It is given the same pictures by RTSP and asked for them by WHEP; its CPU time holds both.
+It is given the same pictures by RTSP and asked for them by WHEP; its CPU time holds both. It must run before,
+here with the ports that it has by default and a path of any name:
+
+  scripts/bench fanout --paths direct --peer-url http://127.0.0.1:8889/bench/whep \
+                       --peer-feed rtsp://127.0.0.1:8554/bench
 """
 
 import argparse
@@ -26,7 +30,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import av
 import psutil
-from bench.arguments import above_zero, add_json, not_negative, one_or_more
+from bench.arguments import above_zero, add_json, not_negative, one_or_more, url
 from bench.fanout_receiver import Receiver
 from bench.programs import usage
 from parts.coturn import SECRET, coturn
@@ -39,6 +43,7 @@ from agent.portal.turn import rest_credential
 
 WIDTH_PX, HEIGHT_PX, FPS, BITRATE_BPS = 1920, 1080, 30, 4_000_000
 UNITS = 300
+PORTS = {"http": 80, "https": 443, "rtsp": 554}
 SENT = 0.95
 """Of the pictures that are due, and of their bytes: less, and a sender saves by not sending."""
 SENDER = Path(__file__).with_name("fanout_sender.py")
@@ -173,7 +178,7 @@ class Peer:
 
     def __init__(self, url, feed):
         self._url, self._feed = url, feed
-        self._pid = listener(urlsplit(url).port)
+        self._pid = listener(url)
         self._client = aiohttp.ClientSession()
 
     async def connect(self, receiver, _servers):
@@ -195,8 +200,25 @@ class Peer:
         await self._client.close()
 
 
-def listener(port):
-    """The process that listens on this TCP port."""
+async def check(url, feed):
+    """The peer takes pictures and shows them to a viewer, or the bench ends: before anything is measured."""
+    peer, receiver = Peer(url, feed), Receiver()
+    try:
+        async with asyncio.timeout(20):
+            while not feed.made()["frames"]:
+                await asyncio.sleep(0.05)
+        await peer.connect(receiver, ())
+    except (aiohttp.ClientError, TimeoutError) as exc:
+        raise SystemExit(f"the peer shows nothing at {url}: {exc or 'for 20 s'}") from exc
+    finally:
+        await receiver.close()
+        await peer.close()
+
+
+def listener(url):
+    """The process that listens on this URL's TCP port."""
+    parts = urlsplit(url)
+    port = parts.port or PORTS[parts.scheme]
     for one in psutil.net_connections("tcp"):
         if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid:
             return one.pid
@@ -267,6 +289,8 @@ async def main(options):
     console.print(
         f"{sys.executable}: {sys.version}", f"load {os.getloadavg()[0]:.1f}", sep="\n", markup=False
     )
+    for one in filter(None, (options.peer_url, options.peer_feed)):
+        listener(one)
     result, profiles = {}, {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pinhole-fanout-")))
@@ -274,6 +298,8 @@ async def main(options):
         units = encode()
         frames.write_bytes(pickle.dumps(units))
         feed = stack.enter_context(Feed(options.peer_feed, units)) if options.peer_url else None
+        if feed:
+            await check(options.peer_url, feed)
         for path in options.paths:
             servers = []
             if path == "turn":
@@ -319,8 +345,11 @@ def show(console, result, viewers):
         console.print(f"{path}: an added viewer costs {kinds['line']}")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="scripts/bench fanout", description=__doc__)
+def parse(words=None):
+    """From the command line."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench fanout", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--viewers", type=one_or_more, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--paths", nargs="+", choices=["direct", "turn"], default=["direct", "turn"])
     parser.add_argument("--seconds", type=above_zero, default=6, help="of each measurement")
@@ -328,10 +357,20 @@ if __name__ == "__main__":
         "--settle", type=not_negative, default=5, help="seconds before it: the estimate climbs"
     )
     parser.add_argument("--profile", action="store_true", help="of the largest number of viewers")
-    parser.add_argument("--peer-url", metavar="URL", help="where another server answers WHEP")
-    parser.add_argument("--peer-feed", metavar="URL", help="where it takes pictures: rtsp://…")
+    parser.add_argument(
+        "--peer-url", type=url("http", "https"), metavar="URL", help="where another server answers"
+    )
+    parser.add_argument(
+        "--peer-feed", type=url("rtsp"), metavar="URL", help="where it takes pictures: rtsp://…"
+    )
     add_json(parser)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if bool(arguments.peer_url) != bool(arguments.peer_feed):
         parser.error("--peer-url and --peer-feed go together")
-    asyncio.run(main(arguments))
+    if arguments.peer_url and "direct" not in arguments.paths:
+        parser.error("a peer is measured on the direct path alone: --paths direct")
+    return arguments
+
+
+if __name__ == "__main__":
+    asyncio.run(main(parse()))
