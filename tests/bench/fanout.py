@@ -43,6 +43,8 @@ from agent.portal.turn import rest_credential
 
 WIDTH_PX, HEIGHT_PX, FPS, BITRATE_BPS = 1920, 1080, 30, 4_000_000
 UNITS = 300
+WIDTH = 140
+"""In columns: a narrower terminal, or a pipe, would cut the figures of the table."""
 PORTS = {"http": 80, "https": 443, "rtsp": 554}
 SENT = 0.95
 """Of the pictures that are due, and of their bytes: less, and a sender saves by not sending."""
@@ -244,11 +246,11 @@ async def measure(kind, viewers, servers, sender, options):
             await asyncio.sleep(min(5, options.seconds))
             profile = (await sender.ask("profiled"))["profile"]
     finally:
+        await sender.close()  # before its viewers, or it would find them lost
         await asyncio.gather(*(receiver.close() for receiver in receivers))
-        await sender.close()
     made = {name: after[name] - before[name] for name in ("frames", "bytes")}
     if fault := shortfall(made, size, viewers, options.seconds):
-        raise SystemExit(f"{kind}, {viewers} viewers: {fault}")
+        raise SystemExit(f"{kind}, {viewers_of(viewers)}: {fault}")
     cpu_s, wall_s = after["cpu_s"] - before["cpu_s"], after["at_s"] - before["at_s"]
     row = {
         "cpu_percent": round(100 * cpu_s / wall_s, 2),
@@ -285,13 +287,26 @@ def line_of(rows):
 
 
 async def main(options):
-    console = Console(soft_wrap=True)
+    console = Console(width=max(WIDTH, Console().width), soft_wrap=True)
     console.print(
         f"{sys.executable}: {sys.version}", f"load {os.getloadavg()[0]:.1f}", sep="\n", markup=False
     )
     for one in filter(None, (options.peer_url, options.peer_feed)):
         listener(one)
     result, profiles = {}, {}
+    try:
+        await measure_all(options, console, result, profiles)
+    finally:  # what was measured stays, also where a later run fails
+        if result:
+            show(console, result)
+        for title, profile in profiles.items():
+            console.print(f"\n{title}\n{profile}", markup=False, highlight=False)
+        if result and options.json:
+            options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+async def measure_all(options, console, result, profiles):
+    """Each path, number of viewers and sender in turn."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pinhole-fanout-")))
         frames = folder / "frames"
@@ -306,43 +321,66 @@ async def main(options):
                 server = stack.enter_context(coturn())
                 username, credential = rest_credential(SECRET, "bench", int(time.time()) + 3600)
                 servers = [{"urls": server.url("udp"), "username": username, "credential": credential}]
-            for count in options.viewers:
+            for viewers in options.viewers:
                 for kind in ("stock", "ours", "peer") if feed and path == "direct" else ("stock", "ours"):
                     sender = (
                         Peer(options.peer_url, feed) if kind == "peer" else await Sender.start(kind, frames)
                     )
-                    row, profile = await measure(kind, count, servers, sender, options)
-                    result.setdefault(path, {}).setdefault(kind, {})[count] = row
-                    if profile and count == max(options.viewers):
-                        profiles[f"{path}, {kind}, {count} viewers"] = profile
-                    console.print(f"{path}, {count} viewers, {kind}: {row}")
-    show(console, result, options.viewers)
-    for title, profile in profiles.items():
-        console.print(f"\n{title}\n{profile}", markup=False, highlight=False)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+                    row, profile = await measure(kind, viewers, servers, sender, options)
+                    result.setdefault(path, {}).setdefault(kind, {})[viewers] = row
+                    if profile and viewers == max(options.viewers):
+                        profiles[f"{path}, {kind}, {viewers_of(viewers)}"] = profile
+                    console.print(f"{path}, {viewers_of(viewers)}, {kind}: {in_words(row)}")
 
 
-def show(console, result, viewers):
-    """The table, and what it says of an added viewer; both go into the result too."""
-    table = Table(
-        *("path", "viewers", "stock: core", "µs a packet", "ours: core", "µs a packet", "ours / stock"),
-        *("peer: core", "µs a packet", "ours / peer"),
+def viewers_of(number):
+    return f"{number} viewer" if number == 1 else f"{number} viewers"
+
+
+def in_words(row):
+    """One row of the result."""
+    return (
+        f"{row['cpu_percent']} % of a core, of it {100 * row['system_share']:.0f} % in the kernel; "
+        f"{row['us_a_packet']} µs a packet; {row['wakes_a_second']} wake-ups/s; a viewer gets "
+        f"{row['packets_a_second_and_viewer']} packets/s, {row['bps_a_viewer'] / 1e6:.2f} Mb/s"
     )
-    for path, kinds in result.items():
-        for count in viewers:
-            stock, ours = kinds["stock"][count], kinds["ours"][count]
-            ours["of_stock"] = round(ours["us_a_packet"] / stock["us_a_packet"], 3)
-            cells = [f"{row['cpu_percent']} %|{row['us_a_packet']}".split("|") for row in (stock, ours)]
-            others = []
-            if peer := kinds.get("peer", {}).get(count):
-                ours["of_peer"] = round(ours["us_a_packet"] / peer["us_a_packet"], 3)
-                others = [f"{peer['cpu_percent']} %", str(peer["us_a_packet"]), str(ours["of_peer"])]
-            table.add_row(path, str(count), *cells[0], *cells[1], str(ours["of_stock"]), *others)
-        kinds["line"] = {kind: line_of(rows) for kind, rows in kinds.items()}
+
+
+def show(console, result):
+    """The table, and what it says of an added viewer; both go into the result too."""
+    kinds = [kind for kind in ("stock", "ours", "peer") if any(kind in those for those in result.values())]
+    ratios = [kind for kind in kinds if kind != "ours"]
+    heads = [head for kind in kinds for head in (f"{kind}: core", "µs a packet")]
+    table = Table(caption="core: CPU time of one; ours / another: of the µs a packet")
+    for head in ("path", "viewers", *heads, *(f"ours / {kind}" for kind in ratios)):
+        table.add_column(head, no_wrap=True)
+    for path, those in result.items():
+        for viewers in dict.fromkeys(number for rows in those.values() for number in rows):
+            rows = {kind: those[kind][viewers] for kind in kinds if viewers in those.get(kind, {})}
+            for kind in ratios:
+                if kind in rows and "ours" in rows:
+                    ratio = round(rows["ours"]["us_a_packet"] / rows[kind]["us_a_packet"], 3)
+                    rows["ours"][f"of_{kind}"] = ratio
+            cells = [
+                cell
+                for kind in kinds
+                for cell in (
+                    (f"{rows[kind]['cpu_percent']} %", str(rows[kind]["us_a_packet"]))
+                    if kind in rows
+                    else ("-", "-")
+                )
+            ]
+            of = [str(rows.get("ours", {}).get(f"of_{kind}", "-")) for kind in ratios]
+            table.add_row(path, str(viewers), *cells, *of)
+        those["line"] = {kind: line_of(rows) for kind, rows in those.items()}
     console.print(table)
-    for path, kinds in result.items():
-        console.print(f"{path}: an added viewer costs {kinds['line']}")
+    for path, those in result.items():
+        for kind, line in those["line"].items():
+            if line:
+                console.print(
+                    f"{path}, {kind}: an added viewer costs {line['percent_a_viewer']} % of a core; "
+                    f"the worst row is {line['worst_residual_percent']} % off that line"
+                )
 
 
 def parse(words=None):

@@ -61,6 +61,7 @@ class Ours:
         )
         self._following = asyncio.create_task(self._control.run())
         self._gate = KeyframeGate()
+        self._is_over = False
 
     async def answer(self, session, sdp, servers):
         self._answers[session] = asyncio.get_running_loop().create_future()
@@ -86,6 +87,7 @@ class Ours:
         self._stream.push(unit)
 
     async def close(self):
+        self._is_over = True
         await self._sessions.close()
         self._following.cancel()
 
@@ -122,7 +124,8 @@ class Ours:
         pass
 
     def send_bye(self, session, reason):
-        print(f"viewer {session} ended: {reason}", file=sys.stderr)
+        if not self._is_over:
+            print(f"viewer {session} ended: {reason}", file=sys.stderr)
 
 
 class EncodedTrack(MediaStreamTrack):
