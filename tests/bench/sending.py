@@ -22,6 +22,11 @@ from rich.table import Table
 WARM_FRAMES, FRAMES = 150, 300
 """What happens in the first five seconds, while the estimate climbs, does not count."""
 
+ASSUMED = (
+    f"Zero 2 W: of a core that does {ZERO_2W_INSTRUCTIONS_S / 1e6:.0f} million instructions a second: "
+    "assumed, not measured on a board"
+)
+
 
 def replay(tree, *arguments, frames=FRAMES, under=()):
     """What one run of the tree's own `replay.py` prints, and what valgrind says of it."""
@@ -93,7 +98,7 @@ def show(rows, arguments):
     names = ["calls a frame and viewer", "wake-ups/s", "µs warm", "µs cold"]
     if arguments.instructions:
         names = ["instructions a packet", "Zero 2 W", *names]
-    table = Table("viewers", "", *names, "bytes")
+    table = Table("viewers", "", *names, "bytes", caption=ASSUMED if arguments.instructions else None)
     for (viewers, name), row in rows.items():
         del row["trace"]
         cells = [str(min(value) if isinstance(value := row[one], list) else value) for one in names]
