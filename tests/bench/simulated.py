@@ -18,6 +18,15 @@ WINDOW_S = 60
 WINDOWS = 3
 """Of each recorded link, spread over it."""
 SEEDS = (1, 2, 3)
+WIDTH = 180
+"""In columns: a narrower terminal would cut the figures of the table."""
+LEGEND = (
+    "Means over the seeds, of runs of a minute where the link says nothing else; keyframes, dropped and lost "
+    f"of all of it, the others without the first {SETTLE_S:g} s. used: received of what the link carries, 1 "
+    "is all; rival: a TCP upload beside; frozen, freezes: how long and how often no picture came when one "
+    "was due; p50, p95: from capture to display; queue: at the bottleneck, 0 on a link without a fixed rate; "
+    "dropped: pictures that were never sent; lost: of the packets, 1 is all"
+)
 
 
 def recorded(path):
@@ -74,33 +83,50 @@ def main(options, console):
             key: round(sum(rows[name][key] for name in traces) / len(traces), 3)
             for key in next(iter(rows.values()))
         }
-    table = Table(title="The controller on simulated links, after the first 5 s")
-    table.add_column("link")
-    for column in next(iter(rows.values())):
-        table.add_column(column, justify="right")
-    for name, row in rows.items():
-        table.add_row(name, *(f"{value:g}" for value in row.values()))
-    console.print(table)
-    for name, one in traces.items():
-        if one.seconds < WINDOW_S:
-            console.print(f"{name}: the whole trace, which lasts {one.seconds:g} s")
+    show(rows, conditions, console)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def show(rows, conditions, console):
+    """The table."""
+    table = Table(title="The controller on simulated links", caption=LEGEND)
+    for column in ("link", "what it is"):
+        table.add_column(column)
+    for column in next(iter(rows.values())):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, row in rows.items():
+        one = conditions.get(name)
+        what = _what(one) if one else "of the traces"
+        table.add_row(name, what, *(f"{value:g}" for value in row.values()))
+    console.print(table)
+
+
+def _what(one):
+    return one.what if one.seconds == WINDOW_S else f"{one.what}, for {one.seconds:g} s"
 
 
 def parse():
     parser = argparse.ArgumentParser(
         prog="scripts/bench simulated",
         description=__doc__,
+        epilog="conditions:\n" + "".join(f"  {name:14}{_what(one)}\n" for name, one in CONDITIONS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--condition", action="append", choices=list(CONDITIONS))
+    parser.add_argument(
+        "--condition",
+        action="append",
+        choices=list(CONDITIONS),
+        metavar="NAME",
+        help="of those below; may be given several times; else all, or none where there is a trace",
+    )
     parser.add_argument(
         "--trace",
         type=trace,
         action="append",
         metavar="FILE",
-        help=f"a recorded link in mahimahi's format: {WINDOWS} windows of {WINDOW_S} s, or all of one",
+        help=f"a recorded link in mahimahi's format: {WINDOWS} windows of {WINDOW_S} s, or the whole of a "
+        "shorter one; may be given several times",
     )
     parser.add_argument("--seed", type=int, action="append", help="may be given several times; else 1 to 3")
     add_json(parser)
@@ -108,4 +134,4 @@ def parse():
 
 
 if __name__ == "__main__":
-    main(parse(), Console(width=None if Console().is_terminal else 180))
+    main(parse(), Console(width=max(WIDTH, Console().width)))

@@ -1,7 +1,11 @@
 """What `scripts/bench simulated` takes of recorded links."""
 
+from io import StringIO
+
 import pytest
-from bench.simulated import WINDOW_S, chosen, recorded
+from bench.simulated import WIDTH, WINDOW_S, chosen, figures, recorded, show
+from rich.console import Console
+from unit.control.conditions import CONDITIONS, Condition
 
 
 def trace(folder, seconds):
@@ -30,3 +34,15 @@ def test_conditions_that_are_named_are_measured_beside_traces(tmp_path):
     assert list(chosen(["steady"], [file])) == ["steady", "link+0"]
     assert list(chosen(None, [file])) == ["link+0"]
     assert "steady" in chosen(None, None)
+
+
+def test_the_table_says_what_each_link_is_and_cuts_nothing():
+    one = Condition("", CONDITIONS["fall"].uplink, 4e6, seconds=6.0)
+    row = dict.fromkeys(figures(one, (1,)), 1234.567)
+    out = StringIO()
+    show(dict.fromkeys((*CONDITIONS, "mean"), row), CONDITIONS, Console(file=out, width=WIDTH))
+    text = " ".join(out.getvalue().split())
+    assert "…" not in text
+    assert "policed to 3 Mb/s with 60 KB" in text
+    assert "KB, for 90 s" in text
+    assert "used: received of what the link carries" in text
