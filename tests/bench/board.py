@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from bench.arguments import add_json
-from bench.programs import CACHEGRIND, ZERO_2W_INSTRUCTIONS_S, ZERO_2W_SLOWER, Tree, instructions
+from bench.programs import CACHEGRIND, ZERO_2W_INSTRUCTIONS_S, ZERO_2W_SLOWER, Tree, instructions, name_builds
 from bench.replay import FPS
 from bench.rest import measure
 from bench.sending import FRAMES, WARM_FRAMES, replay
@@ -88,6 +88,7 @@ def main(arguments):
     if not shutil.which("valgrind"):
         sys.exit("valgrind is not here: `apt install valgrind`")
     tree, console, viewers = Tree("ours"), Console(), {}
+    name_builds(console, [tree])
     console.print("a start, and a minute and a half at rest …")
     start, rest_ms = of_agent(tree)
     with tempfile.TemporaryDirectory(prefix="pinhole-board-") as folder:

@@ -38,6 +38,12 @@ class Tree:
     name: str
     root: Path = ROOT
 
+    @property
+    def python(self):
+        """The interpreter's build, which the figures depend on."""
+        command = [self.root / ".venv/bin/python", "-c", "import sys; print(sys.version)"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     def log(self, command, config):
         """The file that holds what the program says."""
         return config.with_name(f"{command}-{self.name}.log")
@@ -96,3 +102,9 @@ def add_arguments(parser):
 def trees(base):
     """The one that measures, and the one to compare with."""
     return [Tree("ours")] + ([Tree("base", base.resolve())] if base else [])
+
+
+def name_builds(console, measured):
+    """A line for each tree: another build of Python takes another number of instructions."""
+    for tree in measured:
+        console.print(f"{tree.name}: Python {tree.python}", markup=False, highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ import statistics
 import time
 
 from bench.arguments import above_zero, not_negative
-from bench.programs import add_arguments, pss_mib, trees, usage
+from bench.programs import add_arguments, name_builds, pss_mib, trees, usage
 from parts.database import postgresql
 from parts.fleet_broker import fleet
 from parts.stack import stop_program
@@ -34,7 +34,8 @@ def measure(process, settle_s, seconds):
 
 def main(arguments):
     """Both programs of each tree in turn."""
-    found = {}
+    found, console = {}, Console()
+    name_builds(console, trees(arguments.base))
     with contextlib.ExitStack() as parts:
         keys = ""
         if arguments.postgresql:
@@ -65,7 +66,7 @@ def main(arguments):
     table = Table(f"at rest on {store}, median of {arguments.rounds}", *FIGURES)
     for name, row in sorted(result.items()):
         table.add_row(name, *map(str, row.values()))
-    Console().print(table)
+    console.print(table)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from bench.arguments import one_or_more
-from bench.programs import CACHEGRIND, ZERO_2W_INSTRUCTIONS_S, add_arguments, instructions, trees
+from bench.programs import CACHEGRIND, ZERO_2W_INSTRUCTIONS_S, add_arguments, instructions, name_builds, trees
 from rich.console import Console
 from rich.table import Table
 
@@ -77,6 +77,7 @@ def main(arguments):
     if arguments.instructions and not shutil.which("valgrind"):
         sys.exit("valgrind is not here: `apt install valgrind`, or measure with --no-instructions")
     both = trees(arguments.base)
+    name_builds(Console(), both)
     rows = {}
     with tempfile.TemporaryDirectory(prefix="pinhole-sending-") as folder:
         for viewers in arguments.viewers:
@@ -98,12 +99,20 @@ def show(rows, arguments):
     names = ["calls a frame and viewer", "wake-ups/s", "µs warm", "µs cold"]
     if arguments.instructions:
         names = ["instructions a packet", "Zero 2 W", *names]
-    table = Table("viewers", "", *names, "bytes", caption=ASSUMED if arguments.instructions else None)
+    is_alone = all(name == "ours" for _, name in rows)
+    table = Table(
+        "viewers",
+        "",
+        *names,
+        *(() if is_alone else ("bytes",)),
+        caption=ASSUMED if arguments.instructions else None,
+    )
     for (viewers, name), row in rows.items():
         del row["trace"]
         cells = [str(min(value) if isinstance(value := row[one], list) else value) for one in names]
-        is_same = row["hash"] == rows[viewers, "ours"]["hash"]
-        table.add_row(str(viewers), name, *cells, "the same" if is_same else "others")
+        if not is_alone:
+            cells.append("the same" if row["hash"] == rows[viewers, "ours"]["hash"] else "others")
+        table.add_row(str(viewers), name, *cells)
     Console().print(table)
     if arguments.json:
         found = {f"{name}, {viewers} viewers": row for (viewers, name), row in rows.items()}

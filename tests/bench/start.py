@@ -5,7 +5,7 @@ import json
 import statistics
 import subprocess
 
-from bench.programs import ENVIRON, add_arguments, trees, usage
+from bench.programs import ENVIRON, add_arguments, name_builds, trees, usage
 from parts.fleet_broker import fleet
 from rich.console import Console
 from rich.table import Table
@@ -34,7 +34,8 @@ def start_s(tree, one):
 
 def main(arguments):
     """Each tree in turn, after one round that fills the caches."""
-    found = {}
+    found, console = {}, Console()
+    name_builds(console, trees(arguments.base))
     with fleet() as one:
         one.enroll("still", one.claim())
         for number in range(arguments.rounds + 1):
@@ -48,7 +49,7 @@ def main(arguments):
         imports, starts = (round(statistics.median(each), 3) for each in zip(*rows, strict=True))
         result[name] = {"import": imports, "start": starts}
         table.add_row(name, str(imports), str(starts))
-    Console().print(table)
+    console.print(table)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 
