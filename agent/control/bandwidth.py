@@ -19,6 +19,7 @@ from agent.control.marks import MarkLimit
 from agent.control.others import Others
 from agent.control.probe import Probe, Prober
 from agent.control.silence import Silence
+from agent.model.pacing import KEEPALIVE_ID
 
 BUSY_WINDOW_MS = 250
 """While a queue stands, what arrives is the link's capacity: of less time noise, of more the past."""
@@ -58,8 +59,6 @@ said of it tells that the path is back, and what was lost before it."""
 KEEPALIVE_SHARE = 0.25
 """Of the target, at most."""
 KEEPALIVE_BYTES = 200
-KEEPALIVE_ID = 0
-"""No cluster has this number."""
 REQUESTS_NS = 3_000_000_000
 """A viewer who asks on and never reports is sent no more than keepalives after this."""
 RESUME = 0.5

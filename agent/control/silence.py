@@ -31,11 +31,9 @@ class Silence:
         self._gaps_ns.append(min(MAX_GAP_NS, gap_ns))
         self._spans_ns.append(max(0, min(MAX_SPAN_NS, span_ns) - SHORT_SPAN_NS))
         if gap_ns or self._usual_gap_ns:
-            self._usual_gap_ns = _share(self._gaps_ns, GAP_SHARE) if len(self._gaps_ns) >= MIN_GAPS else 0
+            gaps_ns = sorted(self._gaps_ns)
+            self._usual_gap_ns = gaps_ns[int(GAP_SHARE * len(gaps_ns))] if len(gaps_ns) >= MIN_GAPS else 0
         if self._spans_ns[-1] or self._usual_span_ns:
-            self._usual_span_ns = _share(self._spans_ns, SPAN_SHARE)
+            spans_ns = sorted(self._spans_ns)
+            self._usual_span_ns = spans_ns[int(SPAN_SHARE * (len(spans_ns) - 1))]  # one alone is no rule
         self.usual_ns = self._usual_gap_ns + self._usual_span_ns
-
-
-def _share(values_ns: deque[int], share: float) -> int:
-    return sorted(values_ns)[int(share * len(values_ns))]

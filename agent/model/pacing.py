@@ -37,6 +37,10 @@ class Resend:
     probe: int | None
 
 
+KEEPALIVE_ID = 0
+"""The probe of a packet that is to show whether the path is back; no other has this number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Padding:
     """Send this much that means nothing, or again what was sent last."""

@@ -47,12 +47,12 @@ class Marking:
         """Numbers what leaves, as part of the trial under way."""
         self.trial = UNMARKED
         """How often marking has begun anew: what was marked before says nothing of now."""
-        self._said = ""
+        self._said: set[str] = set()
         self._path: Hashable | None = None
         self._is_heard = False
         self._began_ns = 0
         self._unheard_ns: int | None = None
-        """Since when something is to be heard of; a camera may take its time, and a picture may rest."""
+        """Since when enough is to be heard of; a camera may take its time, and a picture may rest."""
         self._heard_packets = 0  # of those that left in the trial, at the last report
         self._passed_ns = 0
         self._bare_packets = self._marked_packets = 0  # in a row
@@ -106,16 +106,15 @@ class Marking:
             self.give_up("all arrives with CE", now_ns)
 
     def _say(self, words: str) -> None:
-        if words != self._said:  # a viewer may change between paths as often as it likes
+        if words not in self._said:  # a viewer may change between paths as often as it likes
             log.info("%s", words)
-        self._said = words
+        self._said.add(words)
 
     def _is_unheard(self, now_ns: int) -> bool:
         packets = self.ledger.tried_packets - self._heard_packets
-        if packets and self._unheard_ns is None:
+        if packets >= MIN_TRIAL_PACKETS and self._unheard_ns is None:
             self._unheard_ns = now_ns
-        is_long = self._unheard_ns is not None and now_ns - self._unheard_ns >= TRIAL_NS
-        return packets >= MIN_TRIAL_PACKETS and is_long
+        return self._unheard_ns is not None and now_ns - self._unheard_ns >= TRIAL_NS
 
     def _begin(self, state: Path, now_ns: int) -> None:
         self.state = state

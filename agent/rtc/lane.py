@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from agent.model.media import RtpFrame
-from agent.model.pacing import Departure, Media, Padding, Repair, Resend
+from agent.model.pacing import KEEPALIVE_ID, Departure, Media, Padding, Repair, Resend
 from agent.rtc import ccfb, rtcp
 from agent.rtc.alarm import Alarm
 from agent.rtc.burst import SendBurst
@@ -211,6 +211,8 @@ class Lane:
                 self._count(self._sender.resend(seq, send, now_ns), departure.probe)
             case Repair(count, part, parts):
                 self._count(self._sender.repair(count, part, parts, send, now_ns), departure.probe)
+            case Padding(_, probe) if probe != KEEPALIVE_ID and not self._sender.has_rtx:
+                pass  # padding alone that is lost cannot be sent again, and costs a keyframe
             case Padding(size_bytes):
                 # At a low rate even the largest packet is smaller than what a probe asks for.
                 while size_bytes > 0 and (sent := self._sender.pad(send, now_ns)):

@@ -201,6 +201,11 @@ class RtpSender:
         return self._emit(plain, send)
 
     @property
+    def has_rtx(self) -> bool:
+        """Whether the viewer takes retransmissions."""
+        return self._media.rtx_payload_type is not None
+
+    @property
     def takes_repairs(self) -> bool:
         """Whether the viewer takes forward error correction."""
         return self._media.fec_payload_type is not None

@@ -122,13 +122,12 @@ class ArrivalClock:
         """The same for a report's arrivals, whose times go on: all move as the newest one does."""
         if isinstance(arrivals_us, Arrivals):
             newest_us = arrivals_us.newest_us
-        else:
-            newest_us = next((at_us for at_us in reversed(arrivals_us) if at_us is not None), None)
+            moved_us = 0 if newest_us is None else self.unwrap(newest_us) - newest_us
+            return arrivals_us.moved(moved_us) if moved_us else arrivals_us
+        newest_us = next((at_us for at_us in reversed(arrivals_us) if at_us is not None), None)
         moved_us = 0 if newest_us is None else self.unwrap(newest_us) - newest_us
         if not moved_us:
             return arrivals_us
-        if isinstance(arrivals_us, Arrivals):
-            return arrivals_us.moved(moved_us)
         return [None if at_us is None else at_us + moved_us for at_us in arrivals_us]
 
 

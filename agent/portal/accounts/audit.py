@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,12 +21,12 @@ from agent.model.text import printable
 from agent.portal.accounts import ledger
 from agent.portal.accounts.attempts import network_of
 from agent.portal.accounts.audit_file import AuditFile
-from agent.portal.accounts.chain import DETAIL_CHARS, Entry
+from agent.portal.accounts.chain import DETAIL_CHARS, Entry, in_ascii
 from agent.portal.rate_limit import MinuteLimit
 from agent.portal.store import Store, StoreError, ValueRefusedError
 from agent.portal.tables import DEVICE_CHARS, NAME_CHARS, AuditEntry
 
-MAX_QUEUED = 4096
+MAX_QUEUED = MAX_FILED = 4096
 BATCH = 256
 RETRY_S = 5.0
 REFUSALS_PER_MINUTE = 20
@@ -231,7 +231,7 @@ class Audit:
         await asyncio.to_thread(self._file.write, *entries)
         fault = self._file.take_fault()
         self._tell("file", f"{self._file.baseFilename}: entries are missing: {fault}" if fault else "")
-        room = max(0, MAX_QUEUED - len(self._filed))
+        room = max(0, MAX_FILED - len(self._filed))
         self._filed += entries[:room]
         self._in_file_alone += len(entries[room:])
         self._is_filed.set()
@@ -258,7 +258,7 @@ class Audit:
             try:
                 await self._store.run(partial(insert, new=entries))
             except ValueRefusedError:  # by a database in another encoding than UTF-8: it holds up no others
-                await self._store.run(partial(insert, new=[_in_ascii(entry) for entry in entries]))
+                await self._store.run(partial(insert, new=[in_ascii(entry) for entry in entries]))
         except StoreError as exc:
             self._tell("table", f"the audit log waits for the database: {exc}")
             return False
@@ -312,13 +312,6 @@ def entries(db: Session, wanted: Filter) -> list[tuple[int, Entry]]:
     elif not wanted.about:
         query = query.where(AuditEntry.action.not_in(TOPICS["previews"]))
     return [(row.id, ledger.entry_of(row)) for row in db.scalars(query)]
-
-
-def _in_ascii(entry: Entry) -> Entry:
-    said = {
-        key: value.encode("ascii", "replace").decode() for key, value in asdict(entry).items() if key != "at"
-    }
-    return replace(entry, **said)
 
 
 def _insert(db: Session, new: list[Entry], prune_before: float, now: float) -> None:

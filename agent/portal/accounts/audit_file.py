@@ -74,9 +74,10 @@ class AuditFile(RotatingFileHandler):
         try:
             if not moved.exists():  # else the last time ended half-way
                 file.rename(moved)
-            for number in range(FILES_KEPT - 1, -1, -1):
-                if (former := _former(file, number)).exists():
-                    former.replace(_former(file, number + 1))
+            gap = next((n for n in range(FILES_KEPT) if not _former(file, n).exists()), FILES_KEPT)
+            for number in range(gap - 1, -1, -1):  # beyond a gap nothing need make room
+                _former(file, number).replace(_former(file, number + 1))
+            self._grows = False
         except OSError as exc:
             if not self._grows:
                 log.warning("%s grows beyond its limit: it cannot be moved: %s", file, exc.strerror)

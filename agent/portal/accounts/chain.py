@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 
 GENESIS = "0" * 64
 """What the first entry of a chain has before it."""
@@ -39,6 +39,12 @@ class Link:
 def hash_of(previous: str, entry: Entry) -> str:
     """SHA-256 over the hash before and everything that the entry says, as one JSON array."""
     return hashlib.sha256(json.dumps([previous, *astuple(entry)]).encode()).hexdigest()
+
+
+def in_ascii(entry: Entry) -> Entry:
+    """What a database of whatever encoding takes of it."""
+    texts = {key: text for key, text in asdict(entry).items() if key != "at"}
+    return replace(entry, **{key: text.encode("ascii", "replace").decode() for key, text in texts.items()})
 
 
 def faults(links: Iterable[Link], anchor: str, head: str | None = None) -> Iterator[str]:

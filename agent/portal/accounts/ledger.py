@@ -7,7 +7,7 @@ from dataclasses import asdict
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from agent.portal.accounts.chain import Entry, Link, faults, hash_of
+from agent.portal.accounts.chain import Entry, Link, faults, hash_of, in_ascii
 from agent.portal.tables import AuditChain, AuditEntry
 
 KEPT_S, MAX_ROWS = 366 * 86400.0, 500_000
@@ -75,6 +75,8 @@ def missing(db: Session, links: Iterable[Link], now: float) -> list[str]:
     for link in links:
         if since < link.entry.at < now - LATE_S:
             key = hash_of("", link.entry)
+            if not held[key]:  # or as a database in another encoding has it
+                key = hash_of("", in_ascii(link.entry))
             if not held[key]:
                 found.append(f"{link.where} is not in the table: {link.entry.actor} {link.entry.action}")
             held[key] -= 1

@@ -48,6 +48,13 @@ def log(store, tmp_path):
     return Log(store, tmp_path)
 
 
+async def until(condition):
+    """Let everything go on, threads too."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0)
+
+
 async def turns():
     """Let everything go on that can."""
     for _ in range(10):
@@ -141,8 +148,7 @@ async def test_what_finds_the_queue_full_is_counted_and_told(log, monkeypatch, c
         log.audit.add("ann", "watch")
     assert [record.levelname for record in caplog.records] == ["WARNING"], "once"
     task = asyncio.create_task(log.audit.run())
-    while len(log.rows()) < 5:
-        await asyncio.sleep(0)
+    await until(lambda: len(log.rows()) >= 5)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     noted = [(row.actor, row.action, row.detail) for row in log.rows()]
@@ -248,17 +254,15 @@ async def test_an_end_that_is_asked_for_more_than_once_loses_and_doubles_nothing
 
 
 async def test_the_file_waits_for_no_database_and_the_table_says_what_it_lacks(log, monkeypatch):
-    monkeypatch.setattr(audits, "MAX_QUEUED", 4)
+    monkeypatch.setattr(audits, "MAX_FILED", 4)
     slow = SlowStore(log.store, monkeypatch)
     task = asyncio.create_task(log.audit.run())
     for number in range(7):
         log.audit.add(f"user {number}", "watch")
-        while len(log.lines()) <= number:
-            await asyncio.sleep(0)
+        await until(lambda number=number: len(log.lines()) > number)
     assert log.rows() == []
     slow.may_write.set()
-    while len(log.rows()) < 5:
-        await asyncio.sleep(0)
+    await until(lambda: len(log.rows()) >= 5)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     *_, last = log.rows()
@@ -273,8 +277,7 @@ async def test_an_end_while_the_database_hangs_leaves_all_in_the_file_at_once(lo
     await slow.is_asked.wait()
     log.audit.add("eve", "user-removed")
     task.cancel()
-    while len(log.lines()) < 2:
-        await asyncio.sleep(0)
+    await until(lambda: len(log.lines()) >= 2)
     assert not task.done()
     slow.may_write.set()
     await asyncio.gather(task, return_exceptions=True)
@@ -293,6 +296,8 @@ async def test_a_value_that_the_database_refuses_holds_up_no_others(log, monkeyp
         log.audit.add(actor, "watch")
     await log.audit.flush()
     assert [row.actor for row in log.rows()] == ["ann", "?", "eve"]
+    links = list(read_links(log.file))
+    assert log.store.run_here(lambda db: ledger.missing(db, links, NOW_S + 1000)) == [], "no tampering"
 
 
 @pytest.mark.parametrize("why", ["full", "away"])
@@ -448,14 +453,16 @@ def test_former_files_are_kept_read_first_and_bounded(tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("moves", [0, 1, 2])
+@pytest.mark.parametrize("moves", range(6))
 def test_a_file_that_cannot_be_moved_grows_and_the_former_ones_stay(tmp_path, monkeypatch, caplog, moves):
     """As one that is mounted by itself; or the disk fails half-way, and the next time goes on from there."""
     file = tmp_path / "audit.jsonl"
     monkeypatch.setattr(audit_file, "FILE_BYTES", 250)
     audit = AuditFile(file)
-    for number in range(4):
+    for number in range(14):
         audit.write(Entry(float(number), "ann", "watch"))
+    first = next(read_links(file)).entry.at
+    assert len(list(tmp_path.glob("audit*"))) == 1 + audit_file.FILES_KEPT
     left = [moves]
 
     def move(path, target, real):
@@ -464,19 +471,24 @@ def test_a_file_that_cannot_be_moved_grows_and_the_former_ones_stay(tmp_path, mo
         left[0] -= 1
         return real(path, target)
 
+    def ats():
+        links = list(read_links(file))
+        assert list(faults(links, links[0].previous)) == []
+        return [link.entry.at for link in links]
+
     with monkeypatch.context() as patch:
         for name in ("rename", "replace"):
             real = getattr(Path, name)
             patch.setattr(Path, name, lambda path, target, real=real: move(path, target, real))
-        for number in range(4, 8):
+        for number in range(14, 20):
             audit.write(Entry(float(number), "ann", "watch"))
+        assert ats() == [float(number) for number in range(int(ats()[0]), 20)]
+        assert ats()[0] <= first + 1, "but for the one whose place was taken"
     assert audit.take_fault() == ""
     assert [record.levelname for record in caplog.records] == ["WARNING"], "once"
-    for number in range(8, 12):
-        audit.write(Entry(float(number), "ann", "watch"))
+    audit.write(Entry(20.0, "ann", "watch"))
     audit.close()
-    assert [link.entry.at for link in read_links(file)] == [float(number) for number in range(12)]
-    assert list(faults(read_links(file), GENESIS)) == []
+    assert ats()[-1] == 20.0
 
 
 def test_several_write_one_chain_in_turns_and_nobody_waits_for_ever(tmp_path, monkeypatch):

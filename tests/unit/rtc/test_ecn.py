@@ -44,10 +44,12 @@ def test_a_path_that_carries_marks_goes_on_with_them(marking, caplog):
 
 def test_a_viewer_that_changes_between_two_paths_fills_no_log(marking, caplog):
     caplog.set_level(logging.INFO)
-    for now_ns in range(20):
-        marking.follow((DIRECT, OTHER)[now_ns % 2], now_ns)
+    for now_ns in range(0, 20, 2):
+        marking.follow(DIRECT, now_ns)
         marking.on_marks(Marks(8), now_ns)
-    assert caplog.messages == ["ECN works on this path"]
+        marking.follow(OTHER, now_ns + 1)
+        marking.on_marks(all_bare(TRIAL_PACKETS), now_ns + 1)
+    assert caplog.messages == ["ECN works on this path", "no ECN on this path: marks do not arrive"]
 
 
 def test_a_path_that_takes_marks_off_is_given_up_and_told_of(marking, caplog):
@@ -83,9 +85,11 @@ def test_a_pause_begins_no_new_trial(marking):
     marking.on_marks(Marks(MIN_TRIAL_PACKETS), 100)
     for seconds in range(10):
         marking.follow(DIRECT, seconds * 1_000_000_000)
+    send(marking, 3)  # whose report is lost
+    marking.follow(DIRECT, 10_000_000_000)
     send(marking)
     trial = marking.trial
-    assert marking.follow(DIRECT, 10_000_000_000) == Ecn.ECT_1
+    assert marking.follow(DIRECT, 20_000_000_000) == Ecn.ECT_1
     assert (marking.state, marking.trial) == (Path.MARKING, trial)
 
 
@@ -93,10 +97,11 @@ def test_where_nothing_that_is_marked_arrives_it_ends(marking, caplog):
     caplog.set_level(logging.INFO)
     marking.follow(DIRECT, 0)
     send(marking, MIN_TRIAL_PACKETS - 1)
-    assert marking.follow(DIRECT, TRIAL_NS) == Ecn.ECT_1, "too few to tell"
-    assert marking.follow(DIRECT, 2 * TRIAL_NS) == Ecn.ECT_1
+    assert marking.follow(DIRECT, TRIAL_NS) == Ecn.ECT_1
+    assert marking.follow(DIRECT, 2 * TRIAL_NS) == Ecn.ECT_1, "too few to tell"
     send(marking, 1)
-    assert marking.follow(DIRECT, 2 * TRIAL_NS) == Ecn.NOT_ECT
+    assert marking.follow(DIRECT, 2 * TRIAL_NS) == Ecn.ECT_1
+    assert marking.follow(DIRECT, 3 * TRIAL_NS) == Ecn.NOT_ECT
     assert caplog.messages == ["no ECN on this path: nothing that has a mark arrives"]
 
 

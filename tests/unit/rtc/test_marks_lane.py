@@ -2,15 +2,19 @@
 
 import struct
 
+import pytest
+
 from agent.model.media import RtpFrame
+from agent.model.pacing import KEEPALIVE_ID, Padding
 from agent.rtc import rtcp
 from agent.rtc.alarm import Alarm
 from agent.rtc.ccfb import FORMAT
-from agent.rtc.codecs import RtpMedia
+from agent.rtc.codecs import TRANSPORT_CC, RtpMedia
 from agent.rtc.ecn import Marking, Path
 from agent.rtc.lane import Lane
 from agent.rtc.ledger import Ledger
 from agent.rtc.sender import RtpSender
+from agent.rtc.twcc import TransportNumbers
 
 MS = 1_000_000
 VIDEO = RtpMedia("video", "0", "sendonly", 96, "H264/90000", "", ("ack ccfb",), {})
@@ -97,3 +101,17 @@ def test_the_other_kind_of_feedback_than_was_agreed_on_is_passed_over():
     without, control = RtpSender(VIDEO, Plain(), Ledger(), "cn"), Control()
     Lane(control, without, lambda: None, Alarm()).on_feedback(report(without.ssrc, 0, [0xA000, 0], 1), MS, 0)
     assert control.heard == []
+
+
+@pytest.mark.parametrize(("rtx", "probe", "count"), [(97, 5, 1), (None, 5, 0), (None, KEEPALIVE_ID, 1)])
+def test_padding_alone_keeps_a_path_alive_and_fills_no_probe(rtx, probe, count):
+    media = RtpMedia("video", "0", "sendonly", 96, "H264/90000", "", (), {TRANSPORT_CC: 3}, rtx)
+    sender = RtpSender(media, Plain(), TransportNumbers(), "cn")
+    picture = RtpFrame((b"x" * 500,), 0, is_keyframe=True, size_bytes=500)
+    sender.send(picture, 0, 1, lambda _: None, 0)
+    control, left = Control(), []
+    control.take = lambda _: [Padding(200, probe)]
+    control.on_sent, control.next_ns = lambda *_: None, lambda _: 0
+    lane = Lane(control, sender, lambda: left.extend, Alarm())
+    lane._send_due(0)
+    assert len(left) == count

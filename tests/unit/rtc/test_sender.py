@@ -226,6 +226,9 @@ def test_parity_covers_nothing_from_before_padding_alone(receiver):
     parity = receiver.packets[-1].payload
     assert int.from_bytes(parity[16:18], "big") == first
     assert parity[18:20] == (0x8000 | 0b11 << 13).to_bytes(2, "big"), "the two after it"
+    for number in range(2, 2 + 2 * MAX_SPAN):
+        send(sender, frame(1, seq=number), receiver, SECOND_NS)
+    assert sender.repair(MAX_SPAN, 0, 1, receiver, SECOND_NS)
 
 
 def test_padding_is_the_largest_of_the_newest_packets_again(receiver):
