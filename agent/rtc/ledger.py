@@ -143,7 +143,7 @@ class Ledger:
         self._settled = max(self._settled or 0, last + 1)
         arrivals_us: Sequence[int | None] = Arrivals(arrived_us, range(first, last + 1))
         if len(arrivals_us) <= DENSE * len(arrived_us):
-            arrivals_us = [arrived_us.get(number) for number in range(first, last + 1)]
+            arrivals_us = arrivals_us[:]
         marked = fields.count(Ecn.CE)
         marks = Marks(len(fields), marked, len(fields) - marked - fields.count(Ecn.ECT_1))
         return Settled(first & 0xFFFF, arrivals_us, marks)

@@ -190,33 +190,30 @@ class Audit:
                         await self._is_queued.wait()
                         await self._fill_file()
                 finally:  # at once, however long the table takes
-                    await to_the_end(self._fill_file())
+                    await _to_the_end(self._fill_file())
         finally:
-            await to_the_end(self._end())
+            await _to_the_end(self._end())
 
     async def flush(self) -> None:
         """Write what is queued, after what is being written; for tests, and for the end."""
         await self._fill_file()
         async with self._inserting:
-            while self._filed:
-                if not await to_the_end(self._insert()):
-                    log.warning("the audit log's last entries are in its file alone")
-                    break
+            # No more is asked of what was away a moment ago.
+            while self._filed and not self._told.get("table"):
+                await _to_the_end(self._insert())
+        if self._filed:
+            log.warning("the audit log's last entries are in its file alone")
 
     async def _end(self) -> None:
         try:
-            if self._told.get("table"):  # no more is asked of what was away a moment ago
-                await self._fill_file()
-                log.warning("the audit log's last entries are in its file alone")
-            else:
-                await self.flush()
+            await self.flush()
         finally:
             self._file.close()
 
     async def _fill_file(self) -> None:
         async with self._filing:
             while self._queue:
-                await to_the_end(self._write_file())
+                await _to_the_end(self._write_file())
             self._is_queued.clear()
 
     async def _write_file(self) -> None:
@@ -240,7 +237,7 @@ class Audit:
         while True:
             await self._is_filed.wait()
             async with self._inserting:
-                is_taken = await to_the_end(self._insert())
+                is_taken = await _to_the_end(self._insert())
             if not is_taken:
                 await asyncio.sleep(RETRY_S)
 
@@ -280,7 +277,7 @@ class Audit:
         self._told[target] = problem
 
 
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """Whoever is cancelled, however often, waits until it is done: two threads would write one chain."""
     working = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
