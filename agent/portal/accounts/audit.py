@@ -26,7 +26,7 @@ from agent.portal.rate_limit import MinuteLimit
 from agent.portal.store import Store, StoreError, ValueRefusedError
 from agent.portal.tables import DEVICE_CHARS, NAME_CHARS, AuditEntry
 
-MAX_QUEUED = MAX_FILED = 4096
+MAX_QUEUED = 4096
 BATCH = 256
 RETRY_S = 5.0
 REFUSALS_PER_MINUTE = 20
@@ -125,25 +125,18 @@ class Filter:
 class Audit:
     """Takes entries at once and writes them in the background; bounded in memory, file and table.
 
-    The file has them first, and waits for no database: who keeps the table from being written is in it. Where
-    an answer of the database is lost, the table may have some twice.
+    The file has them first, and waits for no database: who keeps the table from being written is in it. Nor
+    does the table wait for a file that cannot be written. Where an answer of the database is lost, the table
+    may have some twice.
     """
 
     def __init__(self, store: Store, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._queue: deque[Entry] = deque()
-        self._is_queued = asyncio.Event()
-        self._filed: deque[Entry] = deque()
-        """What the file has, and the table has not yet."""
-        self._is_filed = asyncio.Event()
-        self._filing, self._inserting = asyncio.Lock(), asyncio.Lock()
+        self._for_file, self._for_table = _Backlog("file"), _Backlog("table")
         self._refusals = MinuteLimit(REFUSALS_PER_MINUTE)
         self._all_refusals = MinuteLimit(10 * REFUSALS_PER_MINUTE)
-        self._dropped = self._in_file_alone = 0
         self._written = 0
-        self._told: dict[str, str] = {}
-        """What keeps the file and the table from being written, so that it is said once."""
         check_file(file)
         try:
             self._file = AuditFile(file)
@@ -151,23 +144,17 @@ class Audit:
             raise PortalError(f"portal.audit_file {file}: cannot write it: {exc.strerror}") from exc
 
     def add(self, actor: str, action: str, *, device: str = "", address: str = "", detail: str = "") -> None:
-        """Note one act; never blocks. What finds the queue full is counted and lost, and the log says so."""
-        if len(self._queue) >= MAX_QUEUED:
-            if not self._dropped:
-                log.warning("the audit log is behind: its disk does not take its entries")
-            self._dropped += 1
-            return
-        self._queue.append(
-            Entry(
-                round(self._clock(), 3),
-                printable(actor)[:NAME_CHARS],
-                action,
-                printable(device)[:DEVICE_CHARS],
-                printable(address)[:64],
-                printable(detail)[:DETAIL_CHARS],
-            )
+        """Note one act; never blocks. What finds no room is counted and lost, and the log says so."""
+        entry = Entry(
+            round(self._clock(), 3),
+            printable(actor)[:NAME_CHARS],
+            action,
+            printable(device)[:DEVICE_CHARS],
+            printable(address)[:64],
+            printable(detail)[:DETAIL_CHARS],
         )
-        self._is_queued.set()
+        self._for_file.add(entry)
+        self._for_table.add(entry)
 
     def add_refusal(self, actor: str, action: str, *, device: str = "", address: str, detail: str) -> None:
         """The same for what was refused: so many a minute of one address, else strangers fill the log."""
@@ -178,17 +165,15 @@ class Audit:
     @property
     def is_incomplete(self) -> bool:
         """Whether the last entries could not be written to the file."""
-        return bool(self._told.get("file"))
+        return bool(self._for_file.problem)
 
     async def run(self) -> None:
         """Write until cancelled; then what is left."""
         try:
             async with TaskGroup() as group:
-                group.create_task(self._fill_table(), name="audit table")
+                group.create_task(_keep_trying(self._for_table, self._fill_table), name="audit table")
                 try:
-                    while True:
-                        await self._is_queued.wait()
-                        await self._fill_file()
+                    await _keep_trying(self._for_file, self._fill_file)
                 finally:  # at once, however long the table takes
                     await _to_the_end(self._fill_file())
         finally:
@@ -197,56 +182,48 @@ class Audit:
     async def flush(self) -> None:
         """Write what is queued, after what is being written; for tests, and for the end."""
         await self._fill_file()
-        async with self._inserting:
-            # No more is asked of what was away a moment ago.
-            while self._filed and not self._told.get("table"):
-                await _to_the_end(self._insert())
-        if self._filed:
-            log.warning("the audit log's last entries are in its file alone")
+        await self._fill_table()
 
     async def _end(self) -> None:
         try:
-            await self.flush()
+            await self._fill_file()
+            if not self._for_table.problem:  # no more is asked of what was away a moment ago
+                await self._fill_table()
+            if len(self._for_file):
+                log.warning("the audit log's last entries are not in its file")
+            elif len(self._for_table):
+                log.warning("the audit log's last entries are in its file alone")
         finally:
             self._file.close()
 
     async def _fill_file(self) -> None:
-        async with self._filing:
-            while self._queue:
-                await _to_the_end(self._write_file())
-            self._is_queued.clear()
+        async with self._for_file.turn:
+            while len(self._for_file) and await _to_the_end(self._write_file()):
+                pass
 
-    async def _write_file(self) -> None:
-        """The next entries of the queue.
+    async def _write_file(self) -> bool:
+        """Write the next entries; whether the file took them.
 
         In a thread: the disk may be slow, and a command of ours may hold the file's lock.
         """
-        entries = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-        if self._dropped:
-            entries.append(Entry(self._clock(), "portal", "entries-lost", detail=str(self._dropped)))
-            self._dropped = 0
-        await asyncio.to_thread(self._file.write, *entries)
+        taken = await asyncio.to_thread(self._file.write, *self._for_file.next())
+        self._for_file.remove(taken, self._clock())
         fault = self._file.take_fault()
-        self._tell("file", f"{self._file.baseFilename}: entries are missing: {fault}" if fault else "")
-        room = max(0, MAX_FILED - len(self._filed))
-        self._filed += entries[:room]
-        self._in_file_alone += len(entries[room:])
-        self._is_filed.set()
+        self._for_file.tell(f"the audit log waits for {self._file.baseFilename}: {fault}" if fault else "")
+        return not fault
 
     async def _fill_table(self) -> None:
-        while True:
-            await self._is_filed.wait()
-            async with self._inserting:
-                is_taken = await _to_the_end(self._insert())
-            if not is_taken:
-                await asyncio.sleep(RETRY_S)
+        async with self._for_table.turn:
+            while len(self._for_table) and await _to_the_end(self._insert()):
+                pass
 
     async def _insert(self) -> bool:
-        """Bring the next entries of the file into the table; whether it took them."""
+        """Bring the next entries into the table, after the file; whether it took them."""
         if self._store.disk_is_full:  # what room there is, is for sign-ins
-            self._tell("table", "the audit log waits: its disk is full")
+            self._for_table.tell("the audit log waits: its disk is full")
             return False
-        entries = list(itertools.islice(self._filed, BATCH))
+        entries = self._for_table.next()
+        await self._fill_file()
         is_due = self._written + len(entries) >= _PRUNE_EVERY
         now = self._clock()
         prune_before = now - ledger.KEPT_S if is_due else 0.0
@@ -257,24 +234,64 @@ class Audit:
             except ValueRefusedError:  # by a database in another encoding than UTF-8: it holds up no others
                 await self._store.run(partial(insert, new=[in_ascii(entry) for entry in entries]))
         except StoreError as exc:
-            self._tell("table", f"the audit log waits for the database: {exc}")
+            self._for_table.tell(f"the audit log waits for the database: {exc}")
             return False
-        self._tell("table", "")
+        self._for_table.tell("")
         self._written = 0 if is_due else self._written + len(entries)
-        for _ in entries:
-            self._filed.popleft()
-        if self._in_file_alone and not self._filed:
-            words = f"{self._in_file_alone}: the file alone has them"
-            self._filed.append(Entry(now, "portal", "entries-lost", detail=words))
-            self._in_file_alone = 0
-        if not self._filed:
-            self._is_filed.clear()
+        self._for_table.remove(len(entries), now)
         return True
 
-    def _tell(self, target: str, problem: str) -> None:
-        if problem and problem != self._told.get(target):
+
+class _Backlog:
+    """What the file, or the table, has yet to get: so many entries, and how many found no room."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._entries: deque[Entry] = deque()
+        self._lost = 0
+        self.is_filled = asyncio.Event()
+        self.turn = asyncio.Lock()
+        self.problem = ""
+        """Why the last entries were not taken; empty where they were."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        if len(self) >= MAX_QUEUED:
+            if not self._lost:
+                log.warning("the audit log's %s is behind: entries are missing", self._name)
+            self._lost += 1
+            return
+        self._entries.append(entry)
+        self.is_filled.set()
+
+    def next(self) -> list[Entry]:
+        return list(itertools.islice(self._entries, BATCH))
+
+    def remove(self, count: int, now: float) -> None:
+        """The first are written, so there is room to say how many were lost after the last."""
+        for _ in range(count):
+            self._entries.popleft()
+        if self._lost and count:
+            self._entries.append(Entry(now, "portal", "entries-lost", detail=str(self._lost)))
+            self._lost = 0
+        if not self._entries:
+            self.is_filled.clear()
+
+    def tell(self, problem: str) -> None:
+        """Say once what is in the way."""
+        if problem and problem != self.problem:
             log.warning("%s", problem)
-        self._told[target] = problem
+        self.problem = problem
+
+
+async def _keep_trying(backlog: _Backlog, fill: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        await backlog.is_filled.wait()
+        await fill()
+        if backlog.problem:
+            await asyncio.sleep(RETRY_S)
 
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:

@@ -41,22 +41,33 @@ class AuditFile(RotatingFileHandler):
         limit = FILE_BYTES if rotates else 0
         super().__init__(file, maxBytes=limit, backupCount=FILES_KEPT, encoding="utf-8")
         self._head, self._end = GENESIS, -1
+        self._doubtful = ""
+        """The hash of a line that failed: all of it may be there, and its caller brings it again."""
 
-    def write(self, *entries: Entry) -> None:
-        """Add lines at the chain's end."""
+    def write(self, *entries: Entry) -> int:
+        """Add lines at the chain's end, up to the first that cannot be written; how many were."""
+        written = 0
         try:
             with self._alone():
                 for entry in entries:
                     self._add(entry)
+                    if self._fault:
+                        break
+                    written += 1
         except (OSError, ValueError):
             self.handleError(logging.makeLogRecord({}))
+        return written
 
     def _add(self, entry: Entry) -> None:
         self._catch_up()
+        if self._head == self._doubtful:
+            self._doubtful = ""
+            return
         said = {key: value for key, value in asdict(entry).items() if value != ""}
         former, self._head = self._head, hash_of(self._head, entry)
         line = json.dumps(said | {"previous": former, "hash": self._head})
         self.emit(logging.makeLogRecord({"msg": line}))
+        self._doubtful = self._head if self._fault else ""
         self._end = os.fstat(self.stream.fileno()).st_size if self.stream else -1
 
     def take_fault(self) -> str:

@@ -41,7 +41,7 @@ def test_what_the_driver_cannot_say_to_the_database_is_its_senders_fault(store, 
 async def test_no_name_holds_up_the_audit_log(store, tmp_path):
     audit = Audit(store, tmp_path / "audit.jsonl")
     audit.add("ann", "watch", device="a\x00b", address="\ud800")
-    entry = audit._queue.popleft()
+    [entry] = audit._for_table.next()
     assert (entry.device, entry.address) == ("a\N{REPLACEMENT CHARACTER}b", "\N{REPLACEMENT CHARACTER}")
     audit._file.close()
 

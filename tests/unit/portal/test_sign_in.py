@@ -133,7 +133,7 @@ async def test_a_full_disk_is_told_whichever_it_is(world):
     world.store.disk_is_full = True
     assert world.accounts.disk_is_full
     world.store.disk_is_full = False
-    world.audit._tell("file", "fault")
+    world.audit._for_file.tell("fault")
     assert world.accounts.disk_is_full
 
 
