@@ -69,7 +69,11 @@ def write_whole(file: Path, data: bytes, mode: int = 0o600) -> None:
 def open_lock(file: Path) -> int:
     """A file for flock(2) that nobody else can open, and so hold; made where it is not. Raises OSError."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    give_to_owner(descriptor, file.parent)
+    try:
+        give_to_owner(descriptor, file.parent)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -1,8 +1,10 @@
 """What stands on the disk: whole, ours, and without leftovers."""
 
+import errno
 import fcntl
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +56,18 @@ def test_a_file_has_its_mode_from_the_beginning_and_nothing_is_left(tmp_path, mo
 
 def modes(folder):
     return [stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()]
+
+
+@as_root
+def test_a_lock_that_cannot_be_given_away_stays_open_for_nobody(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # root without CAP_CHOWN
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    before = names(Path("/proc/self/fd"))
+    with pytest.raises(PermissionError):
+        disk.open_lock(tmp_path / ".lock")
+    assert names(Path("/proc/self/fd")) == before
 
 
 def test_content_then_name_then_folder_are_on_the_disk_in_this_order(tmp_path, monkeypatch):
