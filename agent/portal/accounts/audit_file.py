@@ -1,6 +1,7 @@
 """The audit log as JSON lines, for everything beside the dashboard; a hash chain of its own."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -60,15 +61,17 @@ class AuditFile(RotatingFileHandler):
 
     def _add(self, entry: Entry) -> None:
         self._catch_up()
-        if self._head == self._doubtful:
+        if self._doubtful and self._doubtful in _newest(Path(self.baseFilename)):
             self._doubtful = ""
             return
         said = {key: value for key, value in asdict(entry).items() if value != ""}
         former, self._head = self._head, hash_of(self._head, entry)
         line = json.dumps(said | {"previous": former, "hash": self._head})
+        self._doubtful = self._head
         self.emit(logging.makeLogRecord({"msg": line}))
-        self._doubtful = self._head if self._fault else ""
-        self._end = os.fstat(self.stream.fileno()).st_size if self.stream else -1
+        if self.stream and not self._fault:
+            self._end = os.fstat(self.stream.fileno()).st_size
+            self._doubtful = ""
 
     def take_fault(self) -> str:
         """Why something could not be written since the last call; empty where all was."""
@@ -96,8 +99,9 @@ class AuditFile(RotatingFileHandler):
         self.stream = self._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  as logging calls it
-        """Begin anew with the next line, which half a line must not spoil."""
-        self._fault = str(sys.exception())
+        """Begin anew with the next line."""
+        exc = sys.exception()
+        self._fault = str(exc) or repr(exc)  # never empty: empty is no fault
         stream, self.stream = self.stream, None  # logging opens it again
         with contextlib.suppress(OSError, ValueError):
             if stream:
@@ -110,8 +114,10 @@ class AuditFile(RotatingFileHandler):
         try:
             file = Path(self.baseFilename)  # which is renamed now and then, so the lock is another
             lock = open_lock(file.with_name(f".{file.name}.lock"))
-        except OSError:  # a folder in which we may write this file alone
-            yield
+        except OSError as exc:
+            if exc.errno in (errno.EMFILE, errno.ENFILE):
+                raise
+            yield  # a folder in which we may write this file alone
             return
         try:
             for _ in range(_NAPS):
@@ -137,17 +143,16 @@ class AuditFile(RotatingFileHandler):
             self.stream = None
         if self.stream is None:
             self.stream, self._end = self._open(), -1  # it may be as long as the former one was
-        if os.fstat(self.stream.fileno()).st_size != self._end:
-            self._head = _head_of(file)
+        descriptor = self.stream.fileno()
+        if (size := os.fstat(descriptor).st_size) != self._end:
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                os.write(descriptor, b"\n")  # half a line, whoever left it, must not spoil the next one
+            self._head = next(_newest(file), GENESIS)
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        size = os.fstat(descriptor).st_size
-        if not size:
+        if not os.fstat(descriptor).st_size:
             give_to_owner(descriptor, Path(self.baseFilename).parent)
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            with contextlib.suppress(OSError):
-                os.write(descriptor, b"\n")
         return os.fdopen(descriptor, "a", encoding=self.encoding)
 
 
@@ -185,16 +190,14 @@ def _is_at(file: Path, descriptor: int) -> bool:
     return False
 
 
-def _head_of(file: Path) -> str:
-    """The newest line's hash; that of a former file where the file is empty."""
+def _newest(file: Path) -> Iterator[str]:
+    """The hashes of the last lines, the newest first; former files have more. Raises OSError."""
     for each in (file, _former(file, 0), _former(file, 1)):
-        with contextlib.suppress(OSError), each.open("rb") as stream:
+        with contextlib.suppress(FileNotFoundError), each.open("rb") as stream:
             stream.seek(max(0, each.stat().st_size - _TAIL_BYTES))
             for line in reversed(stream.read().decode(errors="replace").splitlines()):
-                link = _parse("", line)
-                if link:
-                    return link.hash
-    return GENESIS
+                if link := _parse("", line):
+                    yield link.hash
 
 
 def _former(file: Path, number: int) -> Path:

@@ -478,6 +478,130 @@ def test_the_file_is_readable_to_its_owner_alone_and_goes_on_after_half_a_line(t
     assert list(faults(read_links(file), GENESIS)) == []
 
 
+def test_half_a_line_that_another_leaves_while_the_file_is_open_spoils_none(tmp_path):
+    """As of a command that was killed."""
+    file = tmp_path / "audit.jsonl"
+    audit = AuditFile(file)
+    audit.write(Entry(1.0, "ann", "watch"))
+    with file.open("a") as stream:
+        stream.write('{"at": 2.0, "act')
+    assert audit.write(Entry(3.0, "bob", "watch"), Entry(4.0, "eve", "watch")) == 2
+    audit.close()
+    assert [link.entry.at for link in read_links(file)] == [1.0, 3.0, 4.0]
+    assert list(faults(read_links(file), GENESIS)) == []
+
+
+def leave_no_end(monkeypatch):
+    """Have a disk take all of a line but its end, and not that either until it has room again."""
+    patch, flush, write = monkeypatch, AuditFile.flush, os.write
+
+    def fail(it):
+        flush(it)
+        os.truncate(it.baseFilename, Path(it.baseFilename).stat().st_size - 1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def refuse(descriptor, data):
+        if data == b"\n":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    patch.setattr(AuditFile, "flush", fail)
+    patch.setattr(audit_file.os, "write", refuse)
+
+
+def test_a_line_whose_end_finds_no_room_twice_does_not_spoil_the_next(tmp_path, monkeypatch):
+    file = tmp_path / "audit.jsonl"
+    audit, ann, bob = AuditFile(file), Entry(1.0, "ann", "watch"), Entry(2.0, "bob", "watch")
+    with monkeypatch.context() as patch:
+        leave_no_end(patch)
+        assert [audit.write(ann), audit.write(ann)] == [0, 0]
+        assert "No space" in audit.take_fault()
+    assert [audit.write(ann), audit.write(bob)] == [1, 1]
+    audit.close()
+    assert [link.entry for link in read_links(file)] == [ann, bob]
+    assert list(faults(read_links(file), GENESIS)) == []
+
+
+def test_a_line_that_was_written_all_the_same_is_found_before_those_of_others(tmp_path, monkeypatch):
+    file = tmp_path / "audit.jsonl"
+    audit, ann = AuditFile(file), Entry(1.0, "ann", "watch")
+    with monkeypatch.context() as patch:
+        leave_no_end(patch)
+        assert audit.write(ann) == 0
+    audit.take_fault()
+    assert audit_file.add_lines(file, [Entry(2.0, "command line", "renamed")]) == ""
+    assert audit.write(ann, Entry(3.0, "bob", "watch")) == 2
+    audit.close()
+    assert [link.entry.at for link in read_links(file)] == [1.0, 2.0, 3.0]
+    assert list(faults(read_links(file), GENESIS)) == []
+
+
+def test_a_fault_after_a_line_does_not_double_it(tmp_path, monkeypatch):
+    file = tmp_path / "audit.jsonl"
+    audit, ann = AuditFile(file), Entry(1.0, "ann", "watch")
+    emit, fstat = AuditFile.emit, os.fstat
+
+    def fail(_descriptor):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    def emit_and_break(it, record):
+        emit(it, record)
+        monkeypatch.setattr(audit_file.os, "fstat", fail)
+
+    monkeypatch.setattr(AuditFile, "emit", emit_and_break)
+    assert audit.write(ann) == 0
+    assert audit.take_fault() == "[Errno 116] Stale file handle"
+    monkeypatch.setattr(audit_file.os, "fstat", fstat)
+    assert audit.write(ann) == 1
+    audit.close()
+    assert [link.entry for link in read_links(file)] == [ann]
+
+
+def test_a_fault_without_words_is_one(tmp_path, monkeypatch):
+    audit = AuditFile(tmp_path / "audit.jsonl")
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(AuditFile, "format", fail)
+    assert audit.write(Entry(1.0, "ann", "watch")) == 0
+    assert audit.take_fault() == "MemoryError()"
+    audit.close()
+
+
+def test_no_line_that_somebody_adds_has_later_ones_taken_for_written(tmp_path):
+    file = tmp_path / "audit.jsonl"
+    audit = AuditFile(file)
+    with file.open("a") as stream:
+        stream.write('{"at": 1.0, "actor": "eve", "action": "watch", "previous": "", "hash": ""}\n')
+    audit.write(Entry(2.0, "ann", "watch"))
+    audit.close()
+    assert [link.entry.actor for link in read_links(file)] == ["eve", "ann"]
+
+
+@pytest.mark.parametrize("missing", ["lock", "file"])
+def test_a_portal_without_descriptors_waits_rather_than_break_the_chain(tmp_path, monkeypatch, missing):
+    file = tmp_path / "audit.jsonl"
+    audit, ann = AuditFile(file), Entry(3.0, "ann", "watch")
+    audit.write(Entry(1.0, "ann", "watch"))
+    audit_file.add_lines(file, [Entry(2.0, "command line", "renamed")])
+
+    def fail(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        if missing == "lock":
+            patch.setattr(audit_file, "open_lock", fail)
+        else:
+            patch.setattr(Path, "open", fail)
+        assert audit.write(ann) == 0
+        assert "Too many open files" in audit.take_fault()
+    assert audit.write(ann) == 1
+    audit.close()
+    assert [link.entry.at for link in read_links(file)] == [1.0, 2.0, 3.0]
+    assert list(faults(read_links(file), GENESIS)) == []
+
+
 def test_former_files_are_kept_read_first_and_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(audit_file, "FILE_BYTES", 250)
     audit = AuditFile(tmp_path / "audit.jsonl")
