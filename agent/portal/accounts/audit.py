@@ -189,10 +189,8 @@ class Audit:
             await self._fill_file()
             if not self._for_table.problem:  # no more is asked of what was away a moment ago
                 await self._fill_table()
-            if len(self._for_file):
-                log.warning("the audit log's last entries are not in its file")
-            elif len(self._for_table):
-                log.warning("the audit log's last entries are in its file alone")
+            for backlog in (self._for_file, self._for_table):
+                backlog.tell_end()
         finally:
             self._file.close()
 
@@ -223,7 +221,8 @@ class Audit:
             self._for_table.tell("the audit log waits: its disk is full")
             return False
         entries = self._for_table.next()
-        await self._fill_file()
+        if not self._for_file.problem:  # else the file is tried in its own time
+            await self._fill_file()
         is_due = self._written + len(entries) >= _PRUNE_EVERY
         now = self._clock()
         prune_before = now - ledger.KEPT_S if is_due else 0.0
@@ -284,6 +283,10 @@ class _Backlog:
         if problem and problem != self.problem:
             log.warning("%s", problem)
         self.problem = problem
+
+    def tell_end(self) -> None:
+        if self._entries:
+            log.warning("the audit log's last entries are not in its %s", self._name)
 
 
 async def _keep_trying(backlog: _Backlog, fill: Callable[[], Coroutine[Any, Any, None]]) -> None:
