@@ -273,7 +273,7 @@ class _Backlog:
         for _ in range(count):
             self._entries.popleft()
         if self._lost and count:
-            self._entries.append(Entry(now, "portal", "entries-lost", detail=str(self._lost)))
+            self._entries.append(Entry(now, "portal", ledger.LOST, detail=str(self._lost)))
             self._lost = 0
         if not self._entries:
             self.is_filled.clear()

@@ -15,6 +15,8 @@ KEPT_S, MAX_ROWS = 366 * 86400.0, 500_000
 _BATCH = 1000
 LATE_S = 60.0
 """An entry may be in the file this long before it is in the table."""
+LOST = "entries-lost"
+"""The act by which the file, or the table, says what it lacks itself; the other may have it."""
 
 
 def append(db: Session, new: Iterable[Entry]) -> None:
@@ -73,7 +75,7 @@ def missing(db: Session, links: Iterable[Link], now: float) -> list[str]:
     since = chain.since if held.total() > MAX_ROWS // 2 else min(chain.since, now - KEPT_S)
     found = []
     for link in links:
-        if since < link.entry.at < now - LATE_S:
+        if since < link.entry.at < now - LATE_S and link.entry.action != LOST:
             key = hash_of("", link.entry)
             if not held[key]:  # or as a database in another encoding has it
                 key = hash_of("", in_ascii(link.entry))

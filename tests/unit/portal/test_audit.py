@@ -426,6 +426,22 @@ async def test_what_is_done_meanwhile_has_no_file_tried_before_its_time(log, mon
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_what_a_file_says_that_it_lacks_is_not_missed_in_the_table(log, monkeypatch):
+    monkeypatch.setattr(audits, "MAX_QUEUED", 2)
+    full = True
+    break_file(monkeypatch, lambda: full)
+    for _ in range(5):
+        log.audit.add("ann", "watch")
+        await log.audit.flush()
+    full = False
+    log.now += 1
+    await log.audit.flush()
+    links = list(read_links(log.file))
+    assert [link.entry.action for link in links] == ["watch", "watch", "entries-lost"]
+    assert len(log.rows()) == 5, "the table has them all"
+    assert log.store.run_here(lambda db: ledger.missing(db, links, NOW_S + 1000)) == [], "no tampering"
+
+
 async def test_an_end_without_a_file_leaves_all_in_the_table_and_says_so(log, monkeypatch, caplog):
     break_file(monkeypatch, lambda: True)
     log.audit.add("ann", "watch")
