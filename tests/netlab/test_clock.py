@@ -6,21 +6,14 @@ import pytest
 from netlab.frames import FREEZE_S, forget, look, watch_frames, watch_peers
 from netlab.internet import internet
 from netlab.plan import Plan
-from netlab.servers import MOSQUITTO, TURNSERVER, start_service
+from netlab.servers import start_service
 from netlab.viewer import play, viewing
 from netlab.wrong_clock import step
-from parts.chromium import find_chromium
-from parts.need import need
+
+pytestmark = pytest.mark.usefixtures("has_parts")
 
 HOUR_S = 3600
 SETTLE_S, WATCH_S = 0.5, 3.0
-
-
-@pytest.fixture(autouse=True)
-def _has_parts():
-    need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
-    need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    find_chromium()
 
 
 @pytest.mark.parametrize("start_s", [0, HOUR_S, -HOUR_S], ids=["right", "ahead", "behind"])

@@ -6,13 +6,12 @@ import pytest
 from netlab.frames import watch_peers
 from netlab.internet import internet
 from netlab.plan import Plan
-from netlab.servers import MOSQUITTO, TURNSERVER, start_service
+from netlab.servers import start_service
 from netlab.shape import Shape
 from netlab.viewer import play, viewing
-from parts.chromium import REPORTS_BY_SOURCE, find_chromium
-from parts.need import need
+from parts.chromium import REPORTS_BY_SOURCE
 
-pytestmark = pytest.mark.usefixtures("can_emulate")
+pytestmark = pytest.mark.usefixtures("can_emulate", "has_parts")
 # The synthetic picture alone takes half a megabit, so a link this slow is full of it.
 UPLINK = Shape(rate_bps=500_000, delay_ms=20, queue_bytes=60_000, mark_ms=1.0)
 PATIENCE_S = 60
@@ -22,13 +21,6 @@ BLEACH = """table inet bleach {
   chain forward { type filter hook forward priority 0; meta l4proto udp ip ecn set not-ect; }
 }
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _has_parts():
-    need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
-    need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    find_chromium()
 
 
 async def test_the_queue_marks_the_viewer_says_so_and_the_picture_goes_on():

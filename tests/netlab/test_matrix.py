@@ -7,9 +7,9 @@ is slow.
 import pytest
 from netlab.matrix import Cell, cells, run_cell
 from netlab.nat import NATS
-from netlab.servers import MOSQUITTO, TRANSPORTS, TURNSERVER
-from parts.chromium import find_chromium
-from parts.need import need
+from netlab.servers import TRANSPORTS
+
+pytestmark = pytest.mark.usefixtures("has_parts")
 
 IPV6 = ("dual", "ipv6")
 TELLING = [
@@ -23,13 +23,6 @@ WHOLE = [
     *cells(NATS, NATS, [None, *TRANSPORTS], ["ipv4"]),
     *cells(("port-restricted", "symmetric", "udp-blocked"), ("symmetric", "udp-blocked"), [None], IPV6),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _has_parts():
-    need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
-    need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    find_chromium()
 
 
 @pytest.mark.parametrize("cell", TELLING, ids=str)

@@ -5,23 +5,13 @@ The bounds are twice the goals: they tell back from gone on a busy machine, the 
 
 import pytest
 from netlab.recovery import SCENARIOS, run_scenario
-from netlab.servers import MOSQUITTO, TURNSERVER
-from parts.chromium import find_chromium
-from parts.need import need
 
 TELLING = ("outage-5s", "device-address", "viewer-address", "servers-at-once")
 FACTOR = 2.0
 MINUTES = 60
 
 
-pytestmark = pytest.mark.usefixtures("can_emulate")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _has_parts():
-    need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
-    need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    find_chromium()
+pytestmark = pytest.mark.usefixtures("can_emulate", "has_parts")
 
 
 def named(is_telling):

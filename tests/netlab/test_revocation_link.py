@@ -6,10 +6,8 @@ import pytest
 from netlab.internet import internet
 from netlab.plan import Plan
 from netlab.recovery import LINK
-from netlab.servers import BROKER_PORT, MOSQUITTO, TURNSERVER, start_service
+from netlab.servers import BROKER_PORT, start_service
 from netlab.viewer import play, viewing
-from parts.chromium import find_chromium
-from parts.need import need
 from parts.portal import PASSWORD, USER
 
 from agent.config import load
@@ -43,14 +41,7 @@ _RECEIVED = """async () => {
   return stats.find((one) => one.type === "inbound-rtp" && one.kind === "video").packetsReceived;
 }"""
 
-pytestmark = pytest.mark.usefixtures("can_emulate")
-
-
-@pytest.fixture(autouse=True)
-def _has_parts():
-    need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
-    need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    find_chromium()
+pytestmark = pytest.mark.usefixtures("can_emulate", "has_parts")
 
 
 async def receives(page, for_s):

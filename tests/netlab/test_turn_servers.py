@@ -6,12 +6,11 @@ import re
 import pytest
 from netlab.internet import internet
 from netlab.plan import MORE_TURN_HOSTS, SERVER_IP6, Plan
-from netlab.servers import MOSQUITTO, TURNSERVER, start_service
+from netlab.servers import start_service
 from netlab.shape import Shape
 from netlab.viewer import play, statistics, viewing
-from parts.chromium import find_chromium
-from parts.need import need
 
+pytestmark = pytest.mark.usefixtures("has_parts")
 VIEWERS = 8
 MORE_VIEWERS = 4
 WATCH_S = 1.0
@@ -20,13 +19,6 @@ STALL_S = 4.0
 LATE_MS = 1000
 MAX_LATE_FRAMES = 30
 """What was under way when the link stalled; of the four seconds after that nothing."""
-
-
-@pytest.fixture(autouse=True)
-def _has_parts():
-    need(MOSQUITTO, "needs mosquitto: sudo apt-get install mosquitto")
-    need(TURNSERVER, "needs coturn: sudo apt-get install coturn")
-    find_chromium()
 
 
 def relayed_bytes(turn):
