@@ -148,6 +148,7 @@ class UploadIntake:
         if offer is None:
             if camera is not None:
                 camera.answered = None
+            self._end_fault()
             return
         if camera is None:
             camera = self._cameras[device] = _Camera(self._clock.mono_s())
@@ -213,6 +214,7 @@ class UploadIntake:
             self._later(camera)
         finally:
             self._at_work.discard(device)
+            self._end_fault()
             self._wake.set()
 
     def _on_fault(self, device: str, camera: _Camera, exc: BucketError | StoreError) -> None:
@@ -226,6 +228,12 @@ class UploadIntake:
         self._store_pause_s = min(2 * self._store_pause_s, MOST_STORE_PAUSE_S)
         if self._faults.note(now_s):
             log.warning("uploads wait: %s", exc)
+
+    def _end_fault(self) -> None:
+        """Where nobody needs the store, nobody would find out that it answers again."""
+        needs = (one.is_revoked or self._offer(device) for device, one in self._cameras.items())
+        if self._store_fault and not any(needs):
+            self._store_fault = ""
 
     def _on_refusal(self, device: str, camera: _Camera, exc: BucketError | MessageError) -> None:
         """Of what this camera offers; others are served."""
@@ -273,8 +281,8 @@ class UploadIntake:
         await self._abort_others(device, camera, key)
         if await self._is_whole(key, offer.next):
             self._tell_whole(device, offer.next)
-        elif not await self._go_on(device, camera, key, offer):
-            return
+        else:
+            await self._go_on(device, camera, key, offer)
         self._store_fault, self._store_pause_s = "", STORE_PAUSE_S
         self._later(camera)
 
@@ -285,29 +293,26 @@ class UploadIntake:
         camera.held_until = now + HELD_S if is_ours else 0.0
         return is_ours
 
-    async def _go_on(self, device: str, camera: _Camera, key: str, offer: _Offer) -> bool:
-        """Give URLs, or make the object; False where it may send no more today."""
+    async def _go_on(self, device: str, camera: _Camera, key: str, offer: _Offer) -> None:
+        """Give URLs, or make the object; tomorrow, where it may send no more today."""
         offered = offer.next
         begun = await self._bucket.begun(key)
         upload = await self._upload(device, camera, key, begun, offered)
         if upload is None:
             camera.due_s = min(camera.due_s, self._clock.mono_s() + DAY_S - self._clock.unix_s() % DAY_S)
-            return False
+            return
         camera.begun = key, upload
         parts = {
             part.number: part
             for part in (await self._bucket.parts(key, upload) if begun else [])
             if part.bytes == part_size(part.number, offered.bytes, offered.part_bytes)
         }
-        missing = [
-            number
-            for number in range(1, part_count(offered.bytes, offered.part_bytes) + 1)
-            if number not in parts
-        ]
+        numbers = range(1, part_count(offered.bytes, offered.part_bytes) + 1)
+        missing = [number for number in numbers if number not in parts]
         if missing:
             wanted = missing if offered.is_sent else [number for number in missing if number in offer.want]
             await self._give(device, camera.begun, offered, wanted[:MAX_WANTED], tuple(parts))
-            return True
+            return
         await self._bucket.complete(key, upload, [parts[number] for number in sorted(parts)])
         if not await self._is_whole(key, offered):
             raise BucketError("an object was completed and is not there", is_down=False)
@@ -315,7 +320,6 @@ class UploadIntake:
             await self._bucket.abort(key, other)
         camera.begun = None
         self._tell_whole(device, offered)
-        return True
 
     async def _upload(
         self, device: str, camera: _Camera, key: str, begun: list[str], offered: UploadNext

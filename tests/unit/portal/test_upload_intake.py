@@ -389,6 +389,38 @@ def test_a_store_that_is_away_is_asked_ever_more_rarely_and_then_served(world, c
     assert "https://" not in caplog.text
 
 
+@pytest.mark.parametrize("why", ["away", "nothing", "revoked"])
+def test_a_fault_of_the_store_is_forgotten_with_the_last_who_needs_it(world, why):
+    portal = world.portal()
+    camera = world.camera(portal, 5)
+    world.objects.fault = BucketError("the store does not answer")
+    camera.start()
+    world.after()
+    assert portal.problem
+    if why == "revoked":
+        portal.on_revoked("front")
+    if why == "nothing":
+        camera.offers.clear()
+        camera.say()
+    else:
+        camera.leave()
+    world.after()
+    assert bool(portal.problem) == (why == "revoked"), "what it has begun is not aborted yet"
+    world.objects.fault = None
+    world.after(400)
+    assert portal.problem == ""
+
+
+def test_a_day_that_is_used_up_is_no_fault_of_the_store(world):
+    portal = world.portal(mb_a_day=5)
+    world.objects.fault = BucketError("the store does not answer")
+    world.camera(portal, 6_000_000).start()
+    world.after()
+    world.objects.fault = None
+    world.after(60)
+    assert portal.problem == "portal.upload.mb_a_day is used up by front"
+
+
 def test_what_one_camera_brings_upon_itself_holds_up_no_other(world, caplog):
     portal = world.portal()
     bad, good = world.camera(portal, 5, name="bad"), world.camera(portal, 5, name="good")
