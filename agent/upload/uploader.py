@@ -241,6 +241,8 @@ class Uploader:
             self._parcel = None  # it was removed meanwhile
         if self._parcel is None and not await self._choose(shelf):
             self._why, self._is_idle = "", True
+            if not self._passed:  # nothing waits that it could keep waiting
+                self._problem = ""
             return IDLE_S
         parcel, now_s = self._parcel, self._clock()
         assert parcel is not None

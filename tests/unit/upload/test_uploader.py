@@ -267,6 +267,28 @@ async def test_a_url_that_the_store_refuses_is_asked_for_anew(begun):
         assert device.section.problem == ""
 
 
+async def test_what_kept_the_last_file_waiting_is_forgotten_with_it(begun):
+    async with begun(kept(1)) as device:
+        device.answers = [Answer(503, "SlowDown")] * 9
+        await device.until(lambda: device.section.next)
+        device.give(1)
+        await device.until(lambda: device.section.problem)
+        device.files.clear()
+        await device.until(lambda: device.section.state == "idle")
+        assert device.section.problem == ""
+
+
+async def test_a_file_that_the_store_refuses_says_why_while_it_is_left_alone(begun):
+    async with begun(kept(1)) as device:
+        device.answers = [Answer(403, "AccessDenied")] * 5
+        await device.until(lambda: device.section.next)
+        while device.section.next:
+            device.give(1)
+            await device.after(10)
+        assert device.section.state == "idle"
+        assert device.section.problem == "the store refuses: 403 AccessDenied"
+
+
 async def test_an_upload_that_the_store_has_forgotten_is_begun_anew(begun):
     async with begun(kept(1, parts=2)) as device:
         device.answers = [OK, Answer(404, "NoSuchUpload")]
