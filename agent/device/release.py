@@ -10,12 +10,14 @@ import json
 import logging
 import os
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.model.disk import write_whole
+from agent.model.log_limit import LogLimit
 from agent.model.sections import ReleaseSection
 
 log = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class ReleaseDesk:
         self._seen: tuple[int, int] | None = None
         self._told: Standing | None = None
         self._looks_at_s = 0.0
+        self._faults = LogLimit(60.0)
 
     @property
     def is_on_trial(self) -> bool:
@@ -101,9 +104,8 @@ class ReleaseDesk:
     def look(self) -> None:
         """Tell what has changed, both ways."""
         standing = self._stand()
-        if standing != self._told:
+        if standing != self._told and self._tell(standing):
             self._told = standing
-            self._tell(standing)
         release = self._read()
         if release != self.release:
             self.release = release
@@ -129,13 +131,17 @@ class ReleaseDesk:
         except OSError as exc:
             log.warning(f"cannot ask for a look at new releases: {exc}")
 
-    def _tell(self, standing: Standing) -> None:
+    def _tell(self, standing: Standing) -> bool:
+        """False where it is to be written again."""
         if self._folder is None:
-            return
+            return True
         try:
             write_whole(self._folder / "status.json", json.dumps(asdict(standing)).encode(), 0o644)
         except OSError as exc:
-            log.warning(f"cannot write our status: {exc}")
+            if self._faults.note(time.monotonic()):
+                log.warning(f"cannot write our status: {exc}")
+            return False
+        return True
 
     def _read(self) -> ReleaseSection | None:
         """The same as before while the file has not changed."""

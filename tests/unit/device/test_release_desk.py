@@ -56,6 +56,19 @@ def test_the_status_is_there_to_be_read(desk):
     }  # fmt: skip
 
 
+def test_a_status_that_was_not_written_is_written_again(desk, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(release, "write_whole", refuse)
+        desk.look()
+        desk.look()
+    assert caplog.messages == ["cannot write our status: [Errno 28] No space left on device"]
+    desk.look()
+    assert status(desk)["broker"], "though nothing has changed"
+
+
 def test_pictures_without_a_keyframe_when_asked_are_no_proof(desk):
     desk.frames = 9
     desk.look()
