@@ -487,6 +487,7 @@ class Agent:
     def _publish_health(self, health: Health) -> None:
         self.service.publish_health(health)
         self._note_broker()  # what was too early to be written
+        self._kept_keys.try_again(time.monotonic())
         self._publish_state()  # numbers that change by themselves go as often
 
     def _state(self) -> State:

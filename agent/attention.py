@@ -22,7 +22,7 @@ from agent.model.labels import Area, Crop, Sightings
 from agent.model.motion import Tuning
 from agent.model.part import Part
 from agent.model.sections import ReadSection
-from agent.model.threads import call_soon
+from agent.model.threads import call_soon, in_background
 
 COMMANDS = "motion", "set-motion", "motion-now"
 MakeHandlers = Callable[[Callable[[Work], Handler]], dict[str, Handler]]
@@ -79,7 +79,7 @@ class Attention:
         )
         watch = MotionWatch(
             Tuning(asked.sensitivity, asked.min_size_percent),
-            Ledger(settings.device.state_dir / "motion.json", TypeAdapter(Tuning)),
+            Ledger(settings.device.state_dir / "motion.json", TypeAdapter(Tuning), in_background),
             asked.quiet_s,
             asked.merge_gap_s,
             world,

@@ -69,6 +69,11 @@ class Ledger(Generic[T]):
         if is_idle:
             self._defer(self._work)
 
+    def try_again(self, now_s: float) -> None:
+        """Write what the disk did not take: now and then, for who keeps a value once."""
+        if (value := self._newest) is not None:
+            self.keep(value, now_s)
+
     def _work(self) -> None:
         """Until the newest is written: what came meanwhile waits here, and not in threads of its own."""
         try:

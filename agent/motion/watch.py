@@ -31,6 +31,7 @@ class Store(Protocol):
 
     def load(self) -> Tuning | None: ...
     def write(self, value: Tuning) -> None: ...
+    def try_again(self, now_s: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,9 @@ class MotionWatch:
             with self._world.look(self.on_luma, self.on_sightings):
                 while True:
                     await asyncio.sleep(TICK_S)
-                    self._turn(self._episodes.tick(self._world.monotonic_us()))
+                    now_us = self._world.monotonic_us()
+                    self._turn(self._episodes.tick(now_us))
+                    self._store.try_again(now_us / 1e6)
         finally:
             self._turn(self._episodes.end())
             self._luma = None

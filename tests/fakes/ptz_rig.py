@@ -31,6 +31,8 @@ class Store:
         assert is_urgent
         self.memory = memory
 
+    def try_again(self, _now_s): ...
+
 
 @dataclass
 class Heard:

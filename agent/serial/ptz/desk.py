@@ -263,6 +263,7 @@ class Desk:
             self._has_right(channel)
         if (order := self.routine.due(now_s)) is not None:
             self.head.order(order, now_s=now_s)
+        self._store.try_again(now_s)
         self._tell_fault()
         self._announce(now_s)
         say_s = self._say_section(now_s)

@@ -64,6 +64,21 @@ def test_a_disk_that_refuses_is_told_and_tried_again(tmp_path, caplog):
     assert make(tmp_path).load() == 8
 
 
+def test_what_was_kept_once_waits_for_a_disk_that_refuses_and_is_tried_now_and_then(tmp_path, caplog):
+    (tmp_path / "state").write_text("no folder")
+    ledger = make(tmp_path)
+    ledger.keep(7, 0.0, is_urgent=True)
+    for second in range(1, 600):
+        ledger.try_again(float(second))
+    assert len(caplog.messages) == 600 / WRITE_INTERVAL_S
+    (tmp_path / "state").unlink()
+    ledger.try_again(600.0)
+    assert make(tmp_path).load() == 7
+    (tmp_path / "state" / "count.json").unlink()
+    ledger.try_again(6000.0)
+    assert make(tmp_path).load() is None, "it is not written twice"
+
+
 def test_a_card_that_hangs_has_one_writer_and_gets_the_newest(tmp_path):
     waiting = []
     ledger = make(tmp_path, defer=waiting.append)

@@ -9,11 +9,18 @@ from parts.trust import key_set
 
 from agent.app import Agent
 from agent.config import Settings
+from agent.device import ledger
 from agent.device.changes import FILE, RemoteSettings
 from agent.model import disk
 from agent.model.command import Order
+from agent.model.health import Health
 from agent.model.signal import Result
-from agent.signaling.identity import PORTAL_KEYS_FILE, load_or_make_key, save_portal_keys
+from agent.signaling.identity import (
+    PORTAL_KEYS_FILE,
+    load_or_make_key,
+    load_portal_keys,
+    save_portal_keys,
+)
 
 MAY = ("watch", "control", "manage")
 
@@ -71,3 +78,20 @@ async def test_what_the_portal_has_kept_is_written_in_a_thread(agent, on_loop, t
     act(agent)
     await until(lambda: (tmp_path / file).exists() and (tmp_path / file).stat().st_ino != before)
     assert on_loop == []
+
+
+async def test_keys_that_the_disk_did_not_take_are_written_once_it_does(agent, monkeypatch, tmp_path, caplog):
+    """Else a restart would go back to keys that the portal may have retired since."""
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    newer = dataclasses.replace(key_set(), version=key_set().version + 1)
+    monkeypatch.setattr(ledger, "WRITE_INTERVAL_S", 0.0)
+    with monkeypatch.context() as full:
+        full.setattr(ledger, "write_whole", refuse)
+        agent.on_portal_keys(newer)
+        await until(lambda: f"{PORTAL_KEYS_FILE} cannot be written" in caplog.text)
+    assert load_portal_keys(tmp_path) == key_set()
+    agent._publish_health(Health(0.0, "open", is_carrier=False, faults=()))
+    await until(lambda: load_portal_keys(tmp_path) == newer)

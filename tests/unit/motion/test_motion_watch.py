@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 from parts import clips
+from pydantic import TypeAdapter
 
+from agent.device.ledger import Ledger
 from agent.model.command import CommandError
 from agent.model.labels import Area, Sighting, Sightings
 from agent.model.motion import Luma, Retuning, Tuning, Zone
@@ -30,6 +32,8 @@ class Kept:
 
     def write(self, value: Tuning) -> None:
         self.tuning, self.writer = value, threading.get_ident()
+
+    def try_again(self, _now_s: float) -> None: ...
 
 
 @dataclass
@@ -169,6 +173,23 @@ async def test_a_disk_that_never_answers_is_said_and_what_was_tuned_counts_all_t
         await it.watch.tune(Retuning(sensitivity=80))
     may_go.set()
     assert it.watch.tuning.sensitivity == 80
+
+
+async def test_what_was_tuned_while_the_disk_refused_is_written_once_it_does_not(monkeypatch, tmp_path):
+    monkeypatch.setattr("agent.motion.watch.TICK_S", 0)
+    state = tmp_path / "state"
+    state.write_text("no folder")
+    it = Stage(store=Ledger(state / "motion.json", TypeAdapter(Tuning)))
+    tuned = await it.watch.tune(Retuning(sensitivity=80))
+    state.unlink()
+    run = asyncio.create_task(it.watch.run())
+    async with asyncio.timeout(60):
+        while not (state / "motion.json").exists():
+            await asyncio.sleep(0)
+    run.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await run
+    assert Stage(store=it.store).watch.tuning == tuned
 
 
 def test_the_tuner_sees_the_cells_that_move():

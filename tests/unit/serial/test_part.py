@@ -112,6 +112,8 @@ async def test_a_head_hears_a_stop_at_the_end_and_before_all_else_of_the_next_ru
 
         def keep(self, *_, **__): ...
 
+        def try_again(self, _now_s): ...
+
     def clock():
         return asyncio.get_running_loop().time()
 

@@ -6,11 +6,14 @@ import json
 import pytest
 from fakes.ptz_head import PelcoHead, ViscaCamera
 from fakes.ptz_rig import Rig
+from pydantic import TypeAdapter
 
+from agent.device.ledger import WRITE_INTERVAL_S, Ledger
 from agent.model.command import COMMANDS, CommandError, Order, parse_arguments
 from agent.serial.ptz.desk import AGAIN_S, RIGHT_S
 from agent.serial.ptz.head import DEAD_MAN_S
 from agent.serial.ptz.holder import AUDIT_S, LEASE_S
+from agent.serial.ptz.memory import Memory
 from agent.serial.ptz.pelco import STOP, encode_d
 from agent.serial.ptz.wish import MAX_WISHES_PER_S
 
@@ -393,6 +396,20 @@ def test_the_audit_log_hears_of_a_holder_once_a_minute(rig):
     rig.run_for(LEASE_S + 1)
     say(other, 1, **RIGHT)
     assert rig.told[2:] == [("bob", "ptz-move")]
+
+
+def test_a_preset_that_the_disk_did_not_take_is_written_once_it_does(rig, tmp_path):
+    state = tmp_path / "state"
+    state.write_text("no folder")
+    rig.store = Ledger(state / "ptz.json", TypeAdapter(Memory))
+    rig.kill()
+    rig.plug()
+    rig.run_for(5)
+    do(rig, "ptz-keep", number=1, name="Door")
+    state.unlink()
+    rig.run_for(WRITE_INTERVAL_S + 15)  # and nobody keeps another
+    rig.kill()
+    assert [(each.number, each.name) for each in rig.desk.section().presets] == [(1, "Door")]
 
 
 def test_presets_have_names_and_outlive_the_agent(rig):
