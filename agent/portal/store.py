@@ -219,20 +219,21 @@ class Store:
 
     async def keep_room(self) -> None:
         """Look every few seconds whether the disk is full, and keep room for when it is; until cancelled."""
+        is_told = False  # else of what a write has found by itself nobody would be told
         while self._is_sqlite:
             try:
                 has_none = await asyncio.get_running_loop().run_in_executor(self._threads, self._see_room)
             except (SQLAlchemyError, OSError) as exc:
                 log.debug("no room is kept: %s", exc)
                 has_none = isinstance(exc, DBAPIError) and is_full(exc)
-            if has_none != self.disk_is_full:
+            if has_none != is_told:
                 log.log(
                     logging.ERROR if has_none else logging.INFO,
                     "the database's disk is full: sign-ins go on for a while, the audit log waits: make room"
                     if has_none
                     else "the database's disk has room again",
                 )
-            self.disk_is_full = has_none
+            self.disk_is_full = is_told = has_none
             await next_beat(ROOM_INTERVAL_S)
         await asyncio.Event().wait()  # a PostgreSQL server's disk is its administrator's to watch
 

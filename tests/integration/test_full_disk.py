@@ -110,13 +110,17 @@ async def test_a_full_disk_shuts_nobody_out(disk):
                     assert answer.status == 200, await answer.text()
                 await watching.send({"type": "offer", "session": "a" * 32, "device": "front", "sdp": "v=0"})
                 assert (await watching.receive()).type == "reject", "the WebSocket lives"
+
+            async def is_told():
+                return "disk is full: sign-ins go on" in log.read_text()
+
+            await until(is_told)  # its room is looked at every ten seconds; what finds none may be a write
+            (disk / "filling").unlink()
+            await until(has_room_again)
             said = log.read_text()
             assert "Traceback" not in said
             assert "Logging error" not in said
             assert said.count("disk is full: sign-ins go on") == 1
-
-            (disk / "filling").unlink()
-            await until(has_room_again)
 
             async def audited():
                 async with http.get(f"{base}/api/audit?limit=500") as answer:

@@ -1,6 +1,7 @@
 """What one input or a database in trouble brings about is an error of its own kind, and ends no part."""
 
 import asyncio
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from agent import server
 from agent.errors import ConfigError
 from agent.portal import event_intake
+from agent.portal import store as store_module
 from agent.portal.accounts.audit import Audit
 from agent.portal.event_intake import EventIntake
 from agent.portal.store import Store, StoreError, ValueRefusedError
@@ -30,6 +32,31 @@ def test_no_free_connection_and_a_row_that_went_meanwhile_are_the_stores_errors(
 
     with pytest.raises(StoreError):
         store.run_here(work)
+
+
+@pytest.mark.parametrize("found_by", ["a look", "a write"])
+async def test_a_full_disk_is_told_once_whoever_finds_it(store, monkeypatch, caplog, found_by):
+    caplog.set_level(logging.INFO)
+    found = [True, True, False, False] if found_by == "a write" else [False, True, True, False]
+    is_over = asyncio.Event()
+
+    async def rest(_seconds):
+        if not found:
+            is_over.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(store, "_see_room", lambda: found.pop(0))
+    monkeypatch.setattr(store_module, "next_beat", rest)
+    store.disk_is_full = found_by == "a write"
+    looking = asyncio.create_task(store.keep_room())
+    async with asyncio.timeout(60):
+        await is_over.wait()
+    looking.cancel()
+    assert not store.disk_is_full
+    assert [message.partition(":")[0] for message in caplog.messages] == [
+        "the database's disk is full",
+        "the database's disk has room again",
+    ]
 
 
 @pytest.mark.parametrize("value", [10**30, "\ud800"])
