@@ -65,9 +65,9 @@ async def test_one_sees_where_one_is_signed_in_and_ends_one_of_them(store):
         end = f"{part.url}/api/account/sessions/end"
         assert (await eve.post(end, json={"id": other})).status == 404, "nobody else's"
         async with phone.ws_connect(f"{part.url}/api/ws") as socket:
-            await socket.receive_json(timeout=10)
+            await socket.receive_json(timeout=60)
             assert (await desk.post(end, json={"id": other})).status == 200
-            while (await socket.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+            while (await socket.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT:
                 pass
             assert socket.closed
         assert (await phone.get(f"{part.url}/api/session")).status == 401
