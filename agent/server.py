@@ -344,6 +344,8 @@ class Portal:
         self.signaling.on_retained(topic, time.time())
 
     def _on_connection(self, connected: bool, _words: str) -> None:
+        if connected:
+            self.signaling.on_connected()
         self.gateway.on_broker(connected)
 
 

@@ -140,6 +140,10 @@ class PortalSignaling:
             self._say(Topic("", "keys", dated.key.kid), keys, dated.key)
         self._told = wanted
 
+    def on_connected(self) -> None:
+        """The broker may have forgotten the keys, and a camera that was away would never hear of new ones."""
+        self._told = dict.fromkeys(self._told, 0)
+
     def on_refused(self, topic: str, words: str) -> None:
         """The broker will not take what was published on this topic."""
         parts = parse_topic(self._prefix, topic)

@@ -42,6 +42,32 @@ async def test_it_asks_the_database_only_for_what_changed(portal, monkeypatch):
     assert len(asked) == 2
 
 
+def test_a_broker_that_has_begun_anew_is_told_the_keys_again(portal, monkeypatch):
+    """It may have forgotten them, and a camera that was away while they changed knows the old ones alone."""
+    told, folder = [], portal.signing
+    monkeypatch.setattr(
+        portal.signaling, "_publish", lambda topic, payload, **_: told.append((topic, payload))
+    )
+    first, second = folder.current, folder.rotate()
+    topics = [f"pinhole/v1/keys/{key.kid}" for key in (first, second)]
+
+    def say():
+        told.clear()
+        portal.signaling.tell_keys()
+        kept, ended = ([topic for topic, payload in told if bool(payload) == has] for has in (True, False))
+        return kept, ended
+
+    assert say() == (topics, [])
+    assert say() == ([], []), "once"
+    portal._on_connection(False, "lost")
+    assert say() == ([], [])
+    portal._on_connection(True, "")
+    assert say() == (topics, [])
+    folder.retire(first.kid)
+    portal._on_connection(True, "")
+    assert say() == (topics[1:], topics[:1]), "and keeps none of a key that counts no more"
+
+
 async def test_a_change_that_could_not_be_read_is_read_later(portal, monkeypatch):
     await portal._hear_of_devices()
     portal.store.run_here(
