@@ -259,10 +259,11 @@ class Journal:
         file = _File(self._folder / f"{self._number:012}.jsonl")
         self._files.append(file)
         try:
+            make_private_folder(self._folder)  # somebody may have made room meanwhile, or by its removal
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._descriptor = os.open(file.path, flags, 0o600)
-        except OSError as exc:
-            self._complain(f"{file.path}: {exc.strerror}")
+        except (OSError, ConfigError) as exc:
+            self._complain(str(exc))
 
     def _close_file(self) -> None:
         """It is not written to any more; `_sync` closes it."""

@@ -64,8 +64,8 @@ class Thumbnails:
             await asyncio.to_thread(self._write, event, still)
         except CameraError as exc:
             self._complain(f"event {event} has no picture: {exc}")
-        except OSError as exc:
-            self._complain(f"the picture of an event is not kept: {self._folder}: {exc.strerror}")
+        except (OSError, ConfigError) as exc:
+            self._complain(f"the picture of an event is not kept: {self._folder}: {exc}")
         else:
             self._kept[event] = len(still.jpeg)
             await asyncio.to_thread(self._remove, self._too_many())
@@ -94,6 +94,7 @@ class Thumbnails:
         self._remove(self._too_many())
 
     def _write(self, event: str, still: Still) -> None:
+        make_private_folder(self._folder)  # somebody may have made room meanwhile, or by its removal
         file = self._folder / f"{event}{SUFFIX}"
         write_whole(file, still.jpeg)
         os.utime(file, (still.taken_at, still.taken_at))  # so that its time is known without a record of it

@@ -126,8 +126,8 @@ class Album:
             await asyncio.to_thread(self._write, self._file(number, masks), still)
         except CameraError as exc:
             self._complain(f"preset {number} has no picture: {exc}")
-        except OSError as exc:
-            self._complain(f"the picture of a preset is not kept: {self._folder}: {exc.strerror}")
+        except (OSError, ConfigError) as exc:
+            self._complain(f"the picture of a preset is not kept: {self._folder}: {exc}")
         else:
             self._settle(number, _Kept(masks, still.taken_at))
 
@@ -176,6 +176,7 @@ class Album:
         return self._folder / f"{number}-{masks}.jpg"
 
     def _write(self, file: Path, still: Still) -> None:
+        make_private_folder(self._folder)  # somebody may have made room meanwhile, or by its removal
         write_whole(file, still.jpeg)
         os.utime(file, (still.taken_at, still.taken_at))
 

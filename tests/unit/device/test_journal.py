@@ -153,6 +153,18 @@ def test_a_disk_that_takes_nothing_costs_only_what_a_restart_would_have_kept(tmp
     assert len(caplog.records) == 1, "it is said once a minute"
 
 
+def test_once_the_disk_takes_something_it_has_what_is_noted_from_then_on(tmp_path):
+    file = tmp_path / "no-folder"
+    file.write_bytes(b"")
+    machine = Machine(file / "events")
+    machine.note()
+    file.unlink()
+    machine.note(message="later")
+    machine.sync()
+    machine.start()
+    assert [event.message for event in machine.told()] == ["later"]
+
+
 def test_times_are_right_once_the_clock_is(machine):
     machine.now = replace(NOW, unix_s=5.0, is_clock_set=False)  # a board without a battery
     machine.note()

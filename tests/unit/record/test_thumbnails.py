@@ -123,3 +123,6 @@ async def test_a_folder_that_cannot_be_made_keeps_nobody_from_starting(tmp_path,
     assert "events get no picture" in caplog.text
     thumbnails.begin("e1")
     assert await thumbnails.find("e1") is None
+    (tmp_path / "thumbnails").unlink()
+    thumbnails.begin("e2")
+    assert await thumbnails.find("e2"), "nor the next ones from a picture"

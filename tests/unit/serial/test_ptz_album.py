@@ -200,6 +200,10 @@ async def test_a_disk_that_takes_nothing_costs_pictures_alone(tmp_path, caplog):
     await camera.look(7)
     assert camera.album.taken_at(7) == 0
     assert "presets get no picture" in caplog.text
+    (tmp_path / "presets").unlink()
+    camera.now_s += AGAIN_S
+    await camera.look(7)
+    assert camera.files() == ["7-3.jpg"]
 
 
 async def test_at_the_end_nothing_is_being_taken(camera):
