@@ -34,6 +34,7 @@ class DataAllowance:
     @property
     def usage(self) -> Usage:
         """What was sent this month."""
+        self._budget.look(time.time())
         return self._budget.usage
 
     def section(self) -> PlanSection:

@@ -54,6 +54,12 @@ class DataBudget:
             return ("data-cap-reached",)
         return ("data-cap-near",) if is_warned and not before.is_warned else ()
 
+    def look(self, unix_s: float) -> None:
+        """A month may begin while nothing is sent. A clock that is behind takes none back."""
+        month = month_of(unix_s, self._plan.first_day).isoformat()
+        if unix_s >= EARLIEST_UNIX_S and date.min.isoformat() < self.usage.since < month:
+            self.usage = Usage(month)
+
     def refill(self) -> None:
         """The month's count begins anew."""
         self.usage = Usage(self.usage.since)

@@ -99,6 +99,23 @@ def test_once_it_is_used_up_streams_are_held_down_also_after_a_restart(monkeypat
     assert len(events) == 2, "it is told once"
 
 
+def test_a_month_begins_though_nothing_is_sent(monkeypatch):
+    """Else what waits for it, as an upload, would wait until somebody watched."""
+    record = Record()
+    it = DataAllowance(Plan(100_000_000, 0.8, 1), 300_000, record, lambda *_: None)
+    monkeypatch.setattr(allowance.time, "time", lambda: NOVEMBER)
+    it.on_sent(100_000_000)
+    for unix_s in (0.0, at(2026, 10, 15), at(2026, 11, 30, 23, 59)):
+        monkeypatch.setattr(allowance.time, "time", lambda now=unix_s: now)
+        assert it.usage == Usage("2026-11-01", 100_000_000, is_warned=True, is_exceeded=True)
+    monkeypatch.setattr(allowance.time, "time", lambda: at(2026, 12, 1, 0, 1))
+    assert it.usage == Usage("2026-12-01")
+    assert it.section().is_exceeded is False
+    assert it.ceiling_bps is None
+    again = DataAllowance(Plan(100_000_000, 0.8, 1), 300_000, record, lambda *_: None)
+    assert again.usage == Usage("2026-12-01"), "also where it began while the agent did not run"
+
+
 def test_a_plan_that_was_filled_up_begins_anew_and_is_told_anew(monkeypatch):
     monkeypatch.setattr(allowance.time, "time", lambda: NOVEMBER)
     record, events = Record(), []
