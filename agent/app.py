@@ -488,6 +488,8 @@ class Agent:
         self.service.publish_health(health)
         self._note_broker()  # what was too early to be written
         self._kept_keys.try_again(time.monotonic())
+        if self.allowance:
+            self.allowance.keep()
         self._publish_state()  # numbers that change by themselves go as often
 
     def _state(self) -> State:

@@ -58,6 +58,10 @@ class DataAllowance:
             self._on_event(kind, words)
         self._record.keep(self.usage, time.monotonic(), is_urgent=bool(news))
 
+    def keep(self) -> None:
+        """Write what was counted since the last write, once that is due: a power cut forgets no more."""
+        self._record.keep(self.usage, time.monotonic())
+
     def refill(self) -> None:
         """Somebody bought more data."""
         self._budget.refill()

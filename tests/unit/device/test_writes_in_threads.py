@@ -6,15 +6,19 @@ import dataclasses
 
 import pytest
 from parts.trust import key_set
+from pydantic import TypeAdapter
 
 from agent.app import Agent
 from agent.config import Settings
+from agent.control.allowance import DataAllowance
+from agent.control.budget import Plan, Usage
 from agent.device import ledger
 from agent.device.changes import FILE, RemoteSettings
 from agent.model import disk
 from agent.model.command import Order
 from agent.model.health import Health
 from agent.model.signal import Result
+from agent.model.threads import in_background
 from agent.signaling.identity import (
     PORTAL_KEYS_FILE,
     load_or_make_key,
@@ -95,3 +99,16 @@ async def test_keys_that_the_disk_did_not_take_are_written_once_it_does(agent, m
     assert load_portal_keys(tmp_path) == key_set()
     agent._publish_health(Health(0.0, "open", is_carrier=False, faults=()))
     await until(lambda: load_portal_keys(tmp_path) == newer)
+
+
+async def test_what_was_sent_last_is_written_though_nothing_more_is_sent(agent, monkeypatch, tmp_path):
+    """Else a power cut forgets it, however long after."""
+    file = tmp_path / "data-usage.json"
+    record = ledger.Ledger(file, TypeAdapter(Usage), in_background)
+    agent.allowance = DataAllowance(Plan(1_000_000, 0.8, 1), 300_000, record, lambda *_: None)
+    agent.allowance.on_sent(5)
+    await until(lambda: file.exists() and '"sent_bytes":5' in file.read_text())
+    agent.allowance.on_sent(7)
+    monkeypatch.setattr(ledger, "WRITE_INTERVAL_S", 0.0)  # a minute has passed
+    agent._publish_health(Health(0.0, "open", is_carrier=False, faults=()))
+    await until(lambda: '"sent_bytes":12' in file.read_text())
