@@ -1,5 +1,6 @@
 """Keeps recordings within their bounds: before each file the least worth goes. Blocks: for a thread."""
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -77,6 +78,8 @@ class Cleaner:
         if self._bounds.max_age_us is not None:
             for segment in self._index.older_than(wall_us - self._bounds.max_age_us, AT_ONCE):
                 self._remove(segment)
+        with contextlib.suppress(OSError):  # a folder of exports that is closed to us costs no recording
+            Exporter.remove_old(self._index.folder, wall_us / 1e6)
         while self._index.used_bytes + needed_bytes > (cap_bytes := self.cap_bytes):
             least = self._index.least_worth(1)
             if not least:

@@ -127,6 +127,13 @@ class Exporter:
         """What exports take of a folder of recordings. Raises OSError."""
         return sum(status.st_size for _, status in files_inside(folder / FOLDER))
 
+    @staticmethod
+    def remove_old(folder: Path, unix_s: float) -> None:
+        """Those of a folder of recordings that nobody has fetched in time. Raises OSError."""
+        for file, status in files_inside(folder / FOLDER):
+            if file.suffix == ".mp4" and unix_s - status.st_mtime > KEPT_S:
+                remove_inside(file)
+
     def find(self, number: str) -> Path | None:
         """The file of an export, while it is there."""
         file = self._folder / f"{number}.mp4"

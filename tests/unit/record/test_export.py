@@ -212,6 +212,16 @@ def test_few_are_kept(desk, exporter, monkeypatch):
     assert exporter.find("../index") is None
 
 
+def test_a_day_later_it_is_gone_though_nobody_makes_another(desk, exporter):
+    desk.record(pictures(4))
+    made = export(exporter, 0, 4)
+    made_us, cleaner = int(made.file.stat().st_mtime * 1e6), Cleaner(desk.index, Bounds(None, 0, None))
+    cleaner.make_room(1, made_us + 86_400_000_000 - 1)
+    assert exporter.find(made.id) == made.file
+    cleaner.make_room(1, made_us + 86_400_000_000 + 1_000_000)
+    assert exporter.find(made.id) is None
+
+
 def test_one_that_is_not_wanted_any_more_leaves_nothing(desk, exporter):
     desk.record(pictures(4))
     with pytest.raises(ExportError, match="not wanted"):
