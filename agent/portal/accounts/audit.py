@@ -30,7 +30,8 @@ MAX_QUEUED = 4096
 BATCH = 256
 RETRY_S = 5.0
 REFUSALS_PER_MINUTE = 20
-_PRUNE_EVERY = 1000
+_PRUNE_EVERY, _PRUNE_S = 1000, 86_400.0
+"""What is too old goes after so many entries, and once a day, for few portals note so many."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ class Audit:
         self._for_file, self._for_table = _Backlog("file"), _Backlog("table")
         self._refusals = MinuteLimit(REFUSALS_PER_MINUTE)
         self._all_refusals = MinuteLimit(10 * REFUSALS_PER_MINUTE)
-        self._written = 0
+        self._written, self._prune_at = 0, 0.0
         check_file(file)
         try:
             self._file = AuditFile(file)
@@ -223,8 +224,8 @@ class Audit:
         entries = self._for_table.next()
         if not self._for_file.problem:  # else the file is tried in its own time
             await self._fill_file()
-        is_due = self._written + len(entries) >= _PRUNE_EVERY
         now = self._clock()
+        is_due = self._written + len(entries) >= _PRUNE_EVERY or now >= self._prune_at
         prune_before = now - ledger.KEPT_S if is_due else 0.0
         insert = partial(_insert, prune_before=prune_before, now=now)
         try:
@@ -237,6 +238,7 @@ class Audit:
             return False
         self._for_table.tell("")
         self._written = 0 if is_due else self._written + len(entries)
+        self._prune_at = now + _PRUNE_S if is_due else self._prune_at
         self._for_table.remove(len(entries), now)
         return True
 

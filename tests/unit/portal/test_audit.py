@@ -324,18 +324,23 @@ async def test_the_log_waits_for_its_database_and_says_so_once(log, monkeypatch,
     assert words in told
 
 
-async def test_what_is_a_year_old_is_forgotten_now_and_then(log, monkeypatch):
-    monkeypatch.setattr(audits, "_PRUNE_EVERY", 3)
+async def test_what_is_a_year_old_is_forgotten_once_a_day_or_after_so_many(log, monkeypatch):
+    prune, looks = ledger.prune, []
+    monkeypatch.setattr(ledger, "prune", lambda *how: looks.append(len(looks)) or prune(*how))
+
+    async def note(actor):
+        log.audit.add(actor, "watch")
+        await log.audit.flush()
+
     for days in (0, 1, 368):
         log.now = NOW_S + days * 86400
-        log.audit.add(f"day {days}", "watch")
-        await log.audit.flush()
-    assert [row.actor for row in log.rows()] == ["day 368"]
+        await note(f"day {days}")
+    assert [row.actor for row in log.rows()] == ["day 368"], "on a portal that notes little, too"
     assert ledger.KEPT_S == 366 * 86400
-    log.now += 368 * 86400
-    log.audit.add("later", "watch")
-    await log.audit.flush()
-    assert len(log.rows()) == 2, "not each time"
+    monkeypatch.setattr(audits, "_PRUNE_EVERY", 3)
+    for count in (3, 3, 4, 4):
+        await note("soon after")
+        assert len(looks) == count, "not each time"
 
 
 def test_a_file_that_cannot_be_written_stops_the_start(store, tmp_path):
