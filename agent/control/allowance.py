@@ -50,13 +50,14 @@ class DataAllowance:
     def on_sent(self, sent_bytes: int) -> None:
         """Count what left."""
         news = self._budget.add(sent_bytes, time.time())
-        used, cap = self.usage.sent_bytes / MB, self._plan.cap_bytes / MB
+        usage = self._budget.usage
+        used, cap = usage.sent_bytes / MB, self._plan.cap_bytes / MB
         for kind in news:
             words = f"{used:,.0f} of {cap:,.0f} MB of this month's data are used"
             if kind == "data-cap-reached":
                 words += f"; streams are held to {self._ceiling_bps // 1000} kb/s"
             self._on_event(kind, words)
-        self._record.keep(self.usage, time.monotonic(), is_urgent=bool(news))
+        self._record.keep(usage, time.monotonic(), is_urgent=bool(news))
 
     def keep(self) -> None:
         """Write what was counted since the last write, once that is due: a power cut forgets no more."""
