@@ -1,9 +1,10 @@
 """A device whose clock is an hour wrong serves all the same, and says so."""
 
 import asyncio
+import time
 
 import pytest
-from netlab.frames import FREEZE_S, forget, look, watch_frames, watch_peers
+from netlab.frames import forget, look, watch_frames, watch_peers
 from netlab.internet import internet
 from netlab.plan import Plan
 from netlab.servers import start_service
@@ -14,6 +15,8 @@ pytestmark = pytest.mark.usefixtures("has_parts")
 
 HOUR_S = 3600
 SETTLE_S, WATCH_S = 0.5, 3.0
+PATIENCE_S = 1.5
+"""A busy machine holds pictures up for less; a step that is felt, for an hour."""
 
 
 @pytest.mark.parametrize("start_s", [0, HOUR_S, -HOUR_S], ids=["right", "ahead", "behind"])
@@ -34,7 +37,6 @@ async def test_an_hour_is_no_reason_not_to_serve(tmp_path, start_s):
                 await forget(page)
                 step(offset, step_s)
                 await asyncio.sleep(WATCH_S)
-                glance = await look(page, asyncio.get_running_loop().time())
+                glance = await look(page, time.time())
                 assert glance.phase == "playing"
-                gaps = [b - a for a, b in zip(glance.frames_s, glance.frames_s[1:], strict=False)]
-                assert max(gaps) < FREEZE_S, step_s
+                assert glance.frozen_s < PATIENCE_S, step_s

@@ -148,7 +148,7 @@ def test_it_is_punctual_at_20_megabits():
             send(lab, "device", SERVER_IP, count=3000, interval_us=600)
         said = lab.link.statistics()
     assert len(received.numbers) == 3000
-    assert said.late_p99_ms < 5
+    assert said.late_p99_ms < 20, "a lab that cannot keep up is late by ever more"
 
 
 def test_a_wrong_change_is_refused_and_alters_nothing():
