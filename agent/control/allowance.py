@@ -34,8 +34,7 @@ class DataAllowance:
     @property
     def usage(self) -> Usage:
         """What was sent this month."""
-        self._budget.look(time.time())
-        return self._budget.usage
+        return self._budget.at(time.time())
 
     def section(self) -> PlanSection:
         """What the device's state says of the plan."""
@@ -61,13 +60,13 @@ class DataAllowance:
 
     def keep(self) -> None:
         """Write what was counted since the last write, once that is due: a power cut forgets no more."""
-        self._record.keep(self.usage, time.monotonic())
+        self._record.keep(self._budget.usage, time.monotonic())
 
     def refill(self) -> None:
         """Somebody bought more data."""
         self._budget.refill()
-        self._record.keep(self.usage, time.monotonic(), is_urgent=True)
+        self._record.keep(self._budget.usage, time.monotonic(), is_urgent=True)
 
     def close(self) -> None:
         """Write what was counted last."""
-        self._record.write(self.usage)
+        self._record.write(self._budget.usage)

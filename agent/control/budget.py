@@ -54,11 +54,14 @@ class DataBudget:
             return ("data-cap-reached",)
         return ("data-cap-near",) if is_warned and not before.is_warned else ()
 
-    def look(self, unix_s: float) -> None:
-        """A month may begin while nothing is sent. A clock that is behind takes none back."""
+    def at(self, unix_s: float) -> Usage:
+        """What was sent in this moment's month: one may have begun while nothing was sent.
+
+        A clock that is behind takes none back, and one that was ahead for a while has lost no count.
+        """
         month = month_of(unix_s, self._plan.first_day).isoformat()
-        if unix_s >= EARLIEST_UNIX_S and date.min.isoformat() < self.usage.since < month:
-            self.usage = Usage(month)
+        is_new = unix_s >= EARLIEST_UNIX_S and date.min.isoformat() < self.usage.since < month
+        return Usage(month) if is_new else self.usage
 
     def refill(self) -> None:
         """The month's count begins anew."""

@@ -116,6 +116,21 @@ def test_a_month_begins_though_nothing_is_sent(monkeypatch):
     assert again.usage == Usage("2026-12-01"), "also where it began while the agent did not run"
 
 
+def test_a_clock_that_was_ahead_while_nothing_was_sent_loses_no_count(monkeypatch):
+    record = Record()
+    it = DataAllowance(Plan(100_000_000, 0.8, 1), 300_000, record, lambda *_: None)
+    monkeypatch.setattr(allowance.time, "time", lambda: NOVEMBER)
+    it.on_sent(100_000_000)
+    monkeypatch.setattr(allowance.time, "time", lambda: at(2038, 1, 19))
+    assert it.ceiling_bps is None
+    it.keep()
+    it.close()
+    monkeypatch.setattr(allowance.time, "time", lambda: NOVEMBER + 60)
+    again = DataAllowance(Plan(100_000_000, 0.8, 1), 300_000, record, lambda *_: None)
+    for each in (it, again):
+        assert each.usage == Usage("2026-11-01", 100_000_000, is_warned=True, is_exceeded=True)
+
+
 def test_a_plan_that_was_filled_up_begins_anew_and_is_told_anew(monkeypatch):
     monkeypatch.setattr(allowance.time, "time", lambda: NOVEMBER)
     record, events = Record(), []
