@@ -60,19 +60,27 @@ class Ledger(Generic[T]):
 
     def keep(self, value: T, now_s: float, *, is_urgent: bool = False) -> None:
         """Write where it differs and the last write is long enough ago, or soon where urgent."""
-        is_early = self._tried_s is not None and now_s - self._tried_s < WRITE_INTERVAL_S
-        if value == (self._newest if self._is_at_work else self._written) or (is_early and not is_urgent):
-            return
-        self._tried_s = now_s
-        with self._turn:
-            self._newest, is_idle, self._is_at_work = value, not self._is_at_work, True
-        if is_idle:
-            self._defer(self._work)
+        if value == (self._newest if self._is_at_work else self._written):
+            if not self._is_at_work:  # what the disk did not take before that is not wanted any more
+                self._newest = value
+        elif is_urgent or not self._is_early(now_s):
+            self._newest = value
+            self._begin(now_s)
 
     def try_again(self, now_s: float) -> None:
         """Write what the disk did not take: now and then, for who keeps a value once."""
-        if (value := self._newest) is not None:
-            self.keep(value, now_s)
+        if self._newest not in (None, self._written) and not self._is_early(now_s):
+            self._begin(now_s)  # which writes the newest: by then it may be another
+
+    def _is_early(self, now_s: float) -> bool:
+        return self._tried_s is not None and now_s - self._tried_s < WRITE_INTERVAL_S
+
+    def _begin(self, now_s: float) -> None:
+        self._tried_s = now_s
+        with self._turn:
+            is_idle, self._is_at_work = not self._is_at_work, True
+        if is_idle:
+            self._defer(self._work)
 
     def _work(self) -> None:
         """Until the newest is written: what came meanwhile waits here, and not in threads of its own."""

@@ -79,6 +79,43 @@ def test_what_was_kept_once_waits_for_a_disk_that_refuses_and_is_tried_now_and_t
     assert make(tmp_path).load() is None, "it is not written twice"
 
 
+def test_what_the_disk_did_not_take_and_was_taken_back_is_not_tried_again(tmp_path, monkeypatch):
+    """As a preset that was kept and forgotten while the disk was full."""
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    ledger = make(tmp_path)
+    ledger.keep(7, 0.0, is_urgent=True)
+    with monkeypatch.context() as full:
+        full.setattr("agent.device.ledger.write_whole", refuse)
+        ledger.keep(8, 1.0, is_urgent=True)
+        ledger.keep(7, 2.0, is_urgent=True)
+    ledger.try_again(600.0)
+    assert make(tmp_path).load() == 7
+
+
+def test_what_was_written_meanwhile_is_not_put_back_to_what_the_disk_did_not_take(tmp_path):
+    """Who writes is in a thread of its own: it may be between any two steps of the one who tries again."""
+
+    class Count(int):
+        def __eq__(self, other):
+            if written:
+                ledger.write(written.pop())
+            return int(self) == other
+
+        __hash__ = int.__hash__
+
+    written = []
+    (tmp_path / "state").write_text("no folder")
+    ledger = make(tmp_path)
+    ledger.write(Count(7))
+    (tmp_path / "state").unlink()
+    written.append(8)
+    ledger.try_again(0.0)
+    assert make(tmp_path).load() == 8
+
+
 def test_a_card_that_hangs_has_one_writer_and_gets_the_newest(tmp_path):
     waiting = []
     ledger = make(tmp_path, defer=waiting.append)
