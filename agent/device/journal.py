@@ -239,7 +239,7 @@ class Journal:
             self.note("events-lost", words, {"events": lost})
 
     def _append(self, line: bytes) -> None:
-        if self._descriptor is None or self._files[-1].size_bytes + len(line) > FILE_BYTES:
+        if self._is_over or self._files[-1].size_bytes + len(line) > FILE_BYTES:
             self._open_file()
         self._files[-1].size_bytes += len(line)
         if self._descriptor is None:
@@ -252,6 +252,16 @@ class Journal:
         if fault:
             self._complain(f"{self._folder}: {fault}")
             self._close_file()  # its last line may be torn
+
+    @property
+    def _is_over(self) -> bool:
+        """There is no file to go on with, or somebody has removed it, so that nobody would find it."""
+        if self._descriptor is None:
+            return True
+        try:
+            return os.fstat(self._descriptor).st_nlink == 0
+        except OSError:
+            return True
 
     def _open_file(self) -> None:
         self._close_file()

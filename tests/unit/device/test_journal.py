@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,6 +160,15 @@ def test_once_the_disk_takes_something_it_has_what_is_noted_from_then_on(tmp_pat
     machine = Machine(file / "events")
     machine.note()
     file.unlink()
+    machine.note(message="later")
+    machine.sync()
+    machine.start()
+    assert [event.message for event in machine.told()] == ["later"]
+
+
+def test_a_folder_that_somebody_removed_is_made_for_what_is_noted_from_then_on(machine):
+    machine.note()
+    shutil.rmtree(machine.folder)
     machine.note(message="later")
     machine.sync()
     machine.start()
