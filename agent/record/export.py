@@ -135,10 +135,18 @@ class Exporter:
                 remove_inside(file)
 
     def find(self, number: str) -> Path | None:
-        """The file of an export, while it is there."""
+        """The file of an export, while it is there: from now on for a day, since a fetch may take long."""
         file = self._folder / f"{number}.mp4"
         is_name = len(number) == 32 and set(number) <= set("0123456789abcdef")
-        return file if is_name and is_inside(file) else None
+        if not is_name or not is_inside(file):
+            return None
+        with contextlib.suppress(OSError):
+            descriptor = open_inside(file)
+            try:
+                os.utime(descriptor)
+            finally:
+                os.close(descriptor)
+        return file
 
     def _plan(self, stream: StreamName, since_us: int, until_us: int) -> _Plan:
         plan = _Plan(Movie(), [], [])

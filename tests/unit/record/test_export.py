@@ -212,13 +212,16 @@ def test_few_are_kept(desk, exporter, monkeypatch):
     assert exporter.find("../index") is None
 
 
-def test_a_day_later_it_is_gone_though_nobody_makes_another(desk, exporter):
+def test_a_day_after_it_was_asked_for_it_is_gone_though_nobody_makes_another(desk, exporter):
     desk.record(pictures(4))
-    made = export(exporter, 0, 4)
-    made_us, cleaner = int(made.file.stat().st_mtime * 1e6), Cleaner(desk.index, Bounds(None, 0, None))
-    cleaner.make_room(1, made_us + 86_400_000_000 - 1)
-    assert exporter.find(made.id) == made.file
-    cleaner.make_room(1, made_us + 86_400_000_000 + 1_000_000)
+    made, cleaner = export(exporter, 0, 4), Cleaner(desk.index, Bounds(None, 0, None))
+    made_s = made.file.stat().st_mtime
+    os.utime(made.file, (made_s, made_s - 86_000))
+    assert exporter.find(made.id) == made.file, "as a fetch asks again and again while it lasts"
+    asked_us = int(made.file.stat().st_mtime * 1e6)
+    cleaner.make_room(1, asked_us + 86_400_000_000 - 1)
+    assert made.file.exists()
+    cleaner.make_room(1, asked_us + 86_400_000_000 + 1_000_000)
     assert exporter.find(made.id) is None
 
 
