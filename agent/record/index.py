@@ -51,6 +51,7 @@ class Index:
         self._locked = Spans()
         self._marks: list[Mark] = []
         self._open: dict[StreamName, Segment] = {}
+        self._locked_open: set[int] = set()
         self._used_bytes = self._locked_bytes = 0
         self._db = open_database(folder / FILE)
 
@@ -88,7 +89,9 @@ class Index:
     @property
     def locked_bytes(self) -> int:
         """Of them those that are locked. Memory alone."""
-        return self._locked_bytes
+        with self._memory:
+            growing = (one.size_bytes for one in self._open.values() if one.id in self._locked_open)
+            return self._locked_bytes + sum(growing)
 
     @property
     def oldest_us(self) -> int | None:
@@ -186,6 +189,8 @@ class Index:
         with self._memory:
             self._open[segment.stream] = segment
             self._spans[segment.stream].add(segment.wall_us, segment.end_us)
+            if segment.id in self._locked_open:
+                self._locked.add(segment.wall_us, segment.end_us)
 
     def finish(self, segment: Segment) -> None:
         """Its file is whole."""
@@ -336,6 +341,8 @@ class Index:
         """What is in memory, anew from the database."""
         spans: dict[StreamName, Spans] = {stream: Spans() for stream in STREAMS}
         locked, used, locked_bytes = Spans(), 0, 0
+        ids = self._db.execute("SELECT id FROM segments WHERE open=1 AND locked=1")
+        locked_open = {number for (number,) in ids}
         rows = self._db.execute(
             "SELECT stream,wall_us,dur_us,bytes,locked FROM segments WHERE open=0 ORDER BY wall_us"
         )
@@ -354,7 +361,10 @@ class Index:
         with self._memory:
             for one in self._open.values():
                 spans[one.stream].add(one.wall_us, one.end_us)
+                if one.id in locked_open:
+                    locked.add(one.wall_us, one.end_us)
             self._spans, self._locked, self._marks = spans, locked, marks
+            self._locked_open = locked_open
             self._used_bytes, self._locked_bytes = used, locked_bytes
 
     def _forget_marks(self) -> None:

@@ -57,9 +57,9 @@ def do(stack, *words):
 
 
 def has_ended_for_good(stack, s):
-    """The first stretch, when nothing was added to it for so long that no later one is joined to it."""
+    """The last stretch, when nothing was added to it for so long that no later one is joined to it."""
     spans = listed(stack).get("spans")
-    return spans and time.time() > spans[0]["end"] + s and spans[0]
+    return spans and time.time() > spans[-1]["end"] + s and spans[-1]
 
 
 def listed(stack, stream="main"):
@@ -74,10 +74,11 @@ def test_recorded_listed_locked_and_there_after_a_kill(stack):
 
     def ended():
         said = listed(stack)
-        return said and said["events"] and said["spans"][0]["end"] >= said["events"][0]["end"] and said
+        return said and said["events"] and said["spans"][-1]["end"] >= said["events"][-1]["end"] and said
 
     said = until(ended)
-    ((span,), (event,)) = said["spans"], said["events"]
+    # Several where a busy machine held up the camera, or the command's answer.
+    span, event = said["spans"][-1], said["events"][-1]
     assert event["cause"] == "command"
     assert span["start"] <= event["start"] - 0.3, "it began before"
     assert until(lambda: listed(stack, "preview"))["spans"]
@@ -87,10 +88,10 @@ def test_recorded_listed_locked_and_there_after_a_kill(stack):
     span = until(lambda: has_ended_for_good(stack, 10))
     until(lambda: ask(stack, "record", "seconds=600").get("ok"))
     for stream in ("main", "preview"):  # each has a file of its own, which the kill may find begun or not
-        until(lambda stream=stream: len(listed(stack, stream).get("spans", ())) == 2)
+        until(lambda stream=stream: listed(stack, stream).get("spans", [span])[-1]["start"] > span["end"])
     stack.restart_agent()
     again = until(lambda: listed(stack))
-    assert again["spans"][0]["start"] == span["start"]
+    assert span["start"] in [one["start"] for one in again["spans"]]
     assert again["locked"]
     unlocked = until(lambda: (said := do(stack, "unlock", *wanted)).get("files") and said)
     assert unlocked["files"] == locked["files"]

@@ -71,24 +71,29 @@ def stack(server, tmp_path):
 
 @pytest.mark.timeout(400)
 def test_what_was_recorded_is_in_the_store_once_whatever_begins_anew(server, stack, tmp_path):
+    def stored():
+        """Once the store has every file of the camera, which are several where a busy machine held it up."""
+        files = [file.read_bytes() for file in (stack.folder / "camera" / "recordings").glob("*/*-main.mp4")]
+        objects = server.objects()
+        return sorted(objects.values()) == sorted(files) and objects
+
     record(stack)
-    [(key, data)] = until(server.objects, stack).items()
-    assert key.startswith("yard/cam/20")
-    file = tmp_path / "stored.mp4"
-    file.write_bytes(data)
-    assert decoded(file) >= 1
-    [kept] = (stack.folder / "camera" / "recordings").glob("*/*-main.mp4")
-    assert kept.read_bytes() == data
+    first = until(stored, stack)
+    for key, data in first.items():
+        assert key.startswith("yard/cam/20")
+        file = tmp_path / "stored.mp4"
+        file.write_bytes(data)
+        assert decoded(file) >= 1
     assert server.unfinished() == []
 
     stack.kill_portal()
     stack.restart_agent()
     stack.start_portal()
     record(stack)
-    objects = until(lambda: len(server.objects()) == 2 and server.objects(), stack)
-    assert objects[key] == data
+    objects = until(lambda: len(server.objects()) > len(first) and stored(), stack)
+    assert objects.items() > first.items()
     begun = [line for line in server.requests if line.startswith("POST") and line.endswith("?uploads")]
-    assert len(begun) == 2, "what is there is not sent again"
+    assert len(begun) == len(objects), "what is there is not sent again"
     for name in ("agent", "portal"):
         assert "X-Amz" not in stack.log(name)
 
@@ -115,5 +120,5 @@ def test_a_portal_of_no_store_leaves_a_camera_waiting():
             [device] = (run(stack, "fleet") or {}).get("devices") or [{}]
             return device.get("sections", {}).get("upload", {}).get("waiting")
 
-        assert until(waits, stack) == 1
+        assert until(waits, stack) >= 1
         assert "upload" not in stack.log("portal")

@@ -137,7 +137,12 @@ def test_locks_are_kept_and_given_back(desk):
 def test_what_is_written_now_may_be_locked(desk):
     writer = desk.record(pictures(5), close=False)
     desk.index.lock(WALL_US, WALL_US + 1, is_locked=True)
-    desk.record(pictures(5, START_US + 5_000_000), writer=writer)
+    assert desk.index.locked_bytes == desk.index.used_bytes > 0, "who locks it hears so at once"
+    assert desk.index.locked_spans(*ALWAYS) == [(WALL_US, WALL_US + 5_000_000)]
+    desk.record(pictures(5, START_US + 5_000_000), writer=writer, close=False)
+    assert desk.index.locked_bytes == desk.index.used_bytes
+    assert desk.index.locked_spans(*ALWAYS) == [(WALL_US, WALL_US + 10_000_000)]
+    writer.close()
     assert all_of(desk.index)[0].is_locked
     assert desk.index.least_worth(9) == []
     assert desk.index.locked_bytes == desk.files()[0].stat().st_size
