@@ -9,7 +9,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from agent.record.segment import (
     grown,
     is_ours,
     number_of,
+    restored,
     segment_of,
     to_row,
 )
@@ -298,8 +299,10 @@ class Index:
             self._empty_garbage()
             rows = {segment.name: segment for segment in self._all("")}
             mended = 0
-            for file in list(self._files()):
+            for file in sorted(self.folder.glob("[0-9]*/*.mp4")):
                 name = str(file.relative_to(self.folder))
+                if not (is_ours(name) and is_inside(file)):
+                    continue
                 row = rows.pop(name, None)
                 size_bytes = file.stat().st_size
                 if row is None or row.is_open or size_bytes != row.size_bytes:
@@ -323,26 +326,14 @@ class Index:
             return
         if repaired.cut_bytes:
             log.info("%s: %d bytes at its end were torn, and are cut", file, repaired.cut_bytes)
-        segment = segment_of(number, repaired.walk, is_locked=is_locked)
-        if row:
-            segment = replace(segment, tier=max(row.tier, segment.tier), event=row.event or segment.event)
-            segment = replace(segment, is_uploaded=row.is_uploaded)
-            if row.is_clock_set:
-                segment = replace(segment, wall_us=row.wall_us, is_clock_set=True)
         with self._db:
-            self._put(segment)
-
-    def _files(self) -> Iterator[Path]:
-        for file in sorted(self.folder.glob("[0-9]*/*.mp4")):
-            if is_ours(str(file.relative_to(self.folder))) and is_inside(file):
-                yield file
+            self._put(restored(segment_of(number, repaired.walk, is_locked=is_locked), row))
 
     def _load(self) -> None:
         """What is in memory, anew from the database."""
         spans: dict[StreamName, Spans] = {stream: Spans() for stream in STREAMS}
         locked, used, locked_bytes = Spans(), 0, 0
-        ids = self._db.execute("SELECT id FROM segments WHERE open=1 AND locked=1")
-        locked_open = {number for (number,) in ids}
+        locked_open = {n for (n,) in self._db.execute("SELECT id FROM segments WHERE open=1 AND locked=1")}
         rows = self._db.execute(
             "SELECT stream,wall_us,dur_us,bytes,locked FROM segments WHERE open=0 ORDER BY wall_us"
         )

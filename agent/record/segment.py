@@ -160,6 +160,19 @@ def grown(row: Segment, now: Segment | None) -> Segment:
     )
 
 
+def restored(found: Segment, row: Segment | None) -> Segment:
+    """What a file says at a start, with what its row alone knows."""
+    if row is None:
+        return found
+    found = replace(
+        found,
+        tier=max(row.tier, found.tier),
+        event=row.event or found.event,
+        is_uploaded=row.is_uploaded,
+    )
+    return replace(found, wall_us=row.wall_us, is_clock_set=True) if row.is_clock_set else found
+
+
 def to_row(one: Segment) -> tuple[Any, ...]:
     """As `COLUMNS`."""
     keyframes = b"".join(_KEYFRAME.pack(*pair) for pair in one.keyframes)
