@@ -43,9 +43,10 @@ class DataBudget:
 
     def add(self, sent_bytes: int, unix_s: float) -> tuple[EventKind, ...]:
         """Count what was sent; what there is to tell about it now."""
-        if unix_s >= EARLIEST_UNIX_S:  # else no month begins
-            self._turn_page(month_of(unix_s, self._plan.first_day).isoformat())
-        before = self.usage
+        before = self.at(unix_s)
+        if unix_s >= EARLIEST_UNIX_S:
+            # Counted while the clock was wrong, in the past or in the future: it was sent all the same.
+            before = replace(before, since=month_of(unix_s, self._plan.first_day).isoformat())
         total = before.sent_bytes + sent_bytes
         is_warned = before.is_warned or total >= self._plan.warn_share * self._plan.cap_bytes
         is_exceeded = before.is_exceeded or total >= self._plan.cap_bytes
@@ -66,14 +67,6 @@ class DataBudget:
     def refill(self) -> None:
         """The month's count begins anew."""
         self.usage = Usage(self.usage.since)
-
-    def _turn_page(self, month: str) -> None:
-        since = self.usage.since
-        if month > since and since != date.min.isoformat():
-            self.usage = Usage(month)
-        elif month != since:
-            # Counted while the clock was wrong, in the past or in the future: it was sent all the same.
-            self.usage = replace(self.usage, since=month)
 
 
 def month_of(unix_s: float, first_day: int) -> date:
