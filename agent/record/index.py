@@ -52,7 +52,6 @@ class Index:
         self._locked = Spans()
         self._marks: list[Mark] = []
         self._open: dict[StreamName, Segment] = {}
-        self._locked_open: set[int] = set()
         self._used_bytes = self._locked_bytes = 0
         self._db = open_database(folder / FILE)
 
@@ -91,8 +90,7 @@ class Index:
     def locked_bytes(self) -> int:
         """Of them those that are locked. Memory alone."""
         with self._memory:
-            growing = (one.size_bytes for one in self._open.values() if one.id in self._locked_open)
-            return self._locked_bytes + sum(growing)
+            return self._locked_bytes + sum(one.size_bytes for one in self._open.values() if one.is_locked)
 
     @property
     def oldest_us(self) -> int | None:
@@ -182,15 +180,16 @@ class Index:
         """Its file is begun."""
         with self._lock, self._db:
             self._put(replace(segment, is_open=True))
-        with self._memory:
-            self._open[segment.stream] = segment
+            with self._memory:  # with the row, so that no lock falls in between
+                self._open[segment.stream] = segment
 
     def grow(self, segment: Segment) -> None:
         """Its file has one fragment more. Memory alone: what a crash takes of this is in the file."""
         with self._memory:
-            self._open[segment.stream] = segment
+            former = self._open.get(segment.stream)
+            self._open[segment.stream] = segment = grown(former, segment) if former else segment
             self._spans[segment.stream].add(segment.wall_us, segment.end_us)
-            if segment.id in self._locked_open:
+            if segment.is_locked:
                 self._locked.add(segment.wall_us, segment.end_us)
 
     def finish(self, segment: Segment) -> None:
@@ -246,6 +245,9 @@ class Index:
                     (self.folder / segment.name).chmod(0o400 if is_locked else 0o600)
                 with self._db:
                     self._db.execute("UPDATE segments SET locked=? WHERE id=?", (is_locked, segment.id))
+                with self._memory:
+                    if (now := self._open.get(segment.stream)) and now.id == segment.id:
+                        self._open[segment.stream] = replace(now, is_locked=is_locked)
                 count += 1
             self._load()
         return count
@@ -333,7 +335,6 @@ class Index:
         """What is in memory, anew from the database."""
         spans: dict[StreamName, Spans] = {stream: Spans() for stream in STREAMS}
         locked, used, locked_bytes = Spans(), 0, 0
-        locked_open = {n for (n,) in self._db.execute("SELECT id FROM segments WHERE open=1 AND locked=1")}
         rows = self._db.execute(
             "SELECT stream,wall_us,dur_us,bytes,locked FROM segments WHERE open=0 ORDER BY wall_us"
         )
@@ -352,10 +353,9 @@ class Index:
         with self._memory:
             for one in self._open.values():
                 spans[one.stream].add(one.wall_us, one.end_us)
-                if one.id in locked_open:
+                if one.is_locked:
                     locked.add(one.wall_us, one.end_us)
             self._spans, self._locked, self._marks = spans, locked, marks
-            self._locked_open = locked_open
             self._used_bytes, self._locked_bytes = used, locked_bytes
 
     def _forget_marks(self) -> None:
