@@ -43,6 +43,15 @@ def is_inside(file: Path) -> bool:
         os.close(folder)
 
 
+def touch_inside(file: Path) -> None:
+    """Note that it is used now. Raises OSError."""
+    descriptor = open_inside(file)
+    try:
+        os.utime(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def remove_inside(file: Path) -> None:
     """Remove a file, or the link in its place; none is as good. Raises OSError."""
     try:

@@ -15,7 +15,14 @@ from typing import Literal
 
 from agent.errors import PinholeError
 from agent.model.evidence import CHUNK_BYTES, MAX_PARTS, Manifest, Part, encode_box, encode_manifest
-from agent.model.inside import files_inside, is_inside, make_folder_inside, open_inside, remove_inside
+from agent.model.inside import (
+    files_inside,
+    is_inside,
+    make_folder_inside,
+    open_inside,
+    remove_inside,
+    touch_inside,
+)
 from agent.model.media import StreamName
 from agent.record.avc import BadStreamError, ParameterSets
 from agent.record.footage import Footage, Fragment
@@ -141,11 +148,7 @@ class Exporter:
         if not is_name or not is_inside(file):
             return None
         with contextlib.suppress(OSError):
-            descriptor = open_inside(file)
-            try:
-                os.utime(descriptor)
-            finally:
-                os.close(descriptor)
+            touch_inside(file)
         return file
 
     def _plan(self, stream: StreamName, since_us: int, until_us: int) -> _Plan:
@@ -261,12 +264,12 @@ class Exporter:
             most = f"exports may take {self._most_bytes / 1e6:.0f} MB, {SHARE:.0%} of record.max_mb"
             raise ExportError(f"it takes {size_bytes / 1e6:.0f} MB, and {most}: export less, or of preview")
         make_folder_inside(self._folder)
+        self.remove_old(self._index.folder, self._unix_s())
         files = [one for one in files_inside(self._folder) if one[0].suffix == ".mp4"]
         kept = sorted(files, key=lambda one: one[1].st_mtime)
         kept_bytes = sum(status.st_size for _, status in kept)
         for count, (file, status) in zip(range(len(kept), 0, -1), kept, strict=True):
-            is_old = self._unix_s() - status.st_mtime > KEPT_S
-            if not is_old and count < MAX_KEPT and kept_bytes + size_bytes <= self._most_bytes:
+            if count < MAX_KEPT and kept_bytes + size_bytes <= self._most_bytes:
                 break
             kept_bytes -= status.st_size
             remove_inside(file)

@@ -16,7 +16,14 @@ from av.container import OutputContainer
 from av.video.reformatter import VideoReformatter
 
 from agent.model.command import CommandError
-from agent.model.inside import files_inside, is_inside, make_folder_inside, open_inside, remove_inside
+from agent.model.inside import (
+    files_inside,
+    is_inside,
+    make_folder_inside,
+    open_inside,
+    remove_inside,
+    touch_inside,
+)
 from agent.model.lapse import FPS, MAX_PICTURES, LapseFilm, LapseWanted
 from agent.model.threads import HungCallError, call_in_thread
 from agent.record.lapse import Lapse, Taken
@@ -63,12 +70,16 @@ class Films:
                 is_wanted.clear()
 
     def find(self, number: str) -> Path | None:
-        """Where a film is, while it is there."""
+        """Where a film is, while it is there: from now on for a day, since a fetch may take long."""
         file = self._folder / f"{number}.mp4"
         is_name = len(number) == 32 and set(number) <= set("0123456789abcdef")
         if not is_name or not is_inside(file):
             return None
-        return file if self._unix_s() - file.lstat().st_mtime <= KEPT_S else None
+        if self._unix_s() - file.lstat().st_mtime > KEPT_S:
+            return None
+        with contextlib.suppress(OSError):
+            touch_inside(file)
+        return file
 
     def _make(self, wanted: LapseWanted, is_wanted: Callable[[], bool]) -> LapseFilm:
         with contextlib.suppress(OSError):  # of this thread alone

@@ -1,6 +1,7 @@
 """A day's stills as one film: what there is, in order, within bounds, from whatever card."""
 
 import asyncio
+import os
 from datetime import UTC, datetime
 
 import av
@@ -98,6 +99,10 @@ async def test_of_a_tall_picture_which_no_camera_takes_no_film_is_made(bench):
 async def test_a_film_is_given_away_for_a_day(bench):
     bench.keep(NOON)
     made, file = await bench.make()
+    made_s = file.stat().st_mtime
+    os.utime(file, (made_s, made_s - 86_000))
+    assert bench.films.find(made.id) == file, "as a fetch asks again and again while it lasts"
+    assert file.stat().st_mtime >= made_s
     bench.films._unix_s = lambda: file.stat().st_mtime + lapse_film.KEPT_S + 1
     assert bench.films.find(made.id) is None
 
