@@ -66,6 +66,17 @@ def write_whole(file: Path, data: bytes, mode: int = 0o600) -> None:
     sync_folder(file.parent)
 
 
+def write_dated(file: Path, data: bytes, unix_s: float) -> None:
+    """As `write_whole`, with this time, in a folder of our own that somebody may have removed meanwhile.
+
+    Raises OSError; ConfigError where the folder cannot be made.
+    """
+    if not file.parent.is_dir():
+        make_private_folder(file.parent)
+    write_whole(file, data)
+    os.utime(file, (unix_s, unix_s))
+
+
 def open_lock(file: Path) -> int:
     """A file for flock(2) that nobody else can open, and so hold; made where it is not. Raises OSError."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from agent.errors import CameraError, ConfigError
-from agent.model.disk import make_private_folder, write_whole
+from agent.model.disk import make_private_folder, write_dated
 from agent.model.ids import is_id
 from agent.model.log_limit import LogLimit
 from agent.model.still import Still, Thumbnail, encode_jpeg_text
@@ -61,11 +61,12 @@ class Thumbnails:
     async def _keep(self, event: str) -> None:
         try:
             still = await self._take()
-            await asyncio.to_thread(self._write, event, still)
-        except CameraError as exc:
+            file = self._folder / f"{event}{SUFFIX}"  # its time is known without a record of it
+            await asyncio.to_thread(write_dated, file, still.jpeg, still.taken_at)
+        except (CameraError, ConfigError) as exc:
             self._complain(f"event {event} has no picture: {exc}")
-        except (OSError, ConfigError) as exc:
-            self._complain(f"the picture of an event is not kept: {self._folder}: {exc}")
+        except OSError as exc:
+            self._complain(f"the picture of an event is not kept: {self._folder}: {exc.strerror}")
         else:
             self._kept[event] = len(still.jpeg)
             await asyncio.to_thread(self._remove, self._too_many())
@@ -92,12 +93,6 @@ class Thumbnails:
             return
         self._kept.update((name, size) for _, name, size in sorted(found) if is_id(name))
         self._remove(self._too_many())
-
-    def _write(self, event: str, still: Still) -> None:
-        make_private_folder(self._folder)  # somebody may have made room meanwhile, or by its removal
-        file = self._folder / f"{event}{SUFFIX}"
-        write_whole(file, still.jpeg)
-        os.utime(file, (still.taken_at, still.taken_at))  # so that its time is known without a record of it
 
     def _read(self, event: str) -> Thumbnail | None:
         file = self._folder / f"{event}{SUFFIX}"

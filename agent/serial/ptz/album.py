@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent.errors import CameraError, ConfigError
 from agent.model.command import CommandError, PtzNumber
-from agent.model.disk import make_private_folder, write_whole
+from agent.model.disk import make_private_folder, write_dated
 from agent.model.log_limit import LogLimit
 from agent.model.still import MAX_ICON_BYTES, Still, Thumbnail, encode_jpeg_text
 
@@ -123,11 +123,11 @@ class Album:
             still = await self._scene.take()
             if not self._is_of(number, since_s, masks) or len(still.jpeg) > MAX_ICON_BYTES:
                 return
-            await asyncio.to_thread(self._write, self._file(number, masks), still)
-        except CameraError as exc:
+            await asyncio.to_thread(write_dated, self._file(number, masks), still.jpeg, still.taken_at)
+        except (CameraError, ConfigError) as exc:
             self._complain(f"preset {number} has no picture: {exc}")
-        except (OSError, ConfigError) as exc:
-            self._complain(f"the picture of a preset is not kept: {self._folder}: {exc}")
+        except OSError as exc:
+            self._complain(f"the picture of a preset is not kept: {self._folder}: {exc.strerror}")
         else:
             self._settle(number, _Kept(masks, still.taken_at))
 
@@ -174,11 +174,6 @@ class Album:
 
     def _file(self, number: int, masks: int) -> Path:
         return self._folder / f"{number}-{masks}.jpg"
-
-    def _write(self, file: Path, still: Still) -> None:
-        make_private_folder(self._folder)  # somebody may have made room meanwhile, or by its removal
-        write_whole(file, still.jpeg)
-        os.utime(file, (still.taken_at, still.taken_at))
 
     def _remove(self, files: list[Path]) -> None:
         asyncio.get_running_loop().run_in_executor(None, partial(_unlink, files))

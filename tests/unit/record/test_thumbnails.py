@@ -102,7 +102,7 @@ async def test_a_disk_that_takes_nothing_costs_pictures_alone(thumbnails, monkey
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(thumbnails_module, "write_whole", full)
+    monkeypatch.setattr(thumbnails_module, "write_dated", full)
     thumbnails.begin("e1")
     assert await thumbnails.find("e1") is None
     assert "No space left on device" in caplog.text
