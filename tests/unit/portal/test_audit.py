@@ -447,13 +447,18 @@ async def test_what_a_file_says_that_it_lacks_is_not_missed_in_the_table(log, mo
     assert log.store.run_here(lambda db: ledger.missing(db, links, NOW_S + 1000)) == [], "no tampering"
 
 
-async def test_an_end_without_a_file_leaves_all_in_the_table_and_says_so(log, monkeypatch, caplog):
-    break_file(monkeypatch, lambda: True)
+async def begin_and_end(log):
+    """With one act."""
     log.audit.add("ann", "watch")
     task = asyncio.create_task(log.audit.run())
     await turns()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_end_without_a_file_leaves_all_in_the_table_and_says_so(log, monkeypatch, caplog):
+    break_file(monkeypatch, lambda: True)
+    await begin_and_end(log)
     assert [row.actor for row in log.rows()] == ["ann"]
     assert caplog.messages[1:] == ["the audit log's last entries are not in its file"]
 
@@ -461,11 +466,7 @@ async def test_an_end_without_a_file_leaves_all_in_the_table_and_says_so(log, mo
 async def test_an_end_without_either_says_of_both(log, monkeypatch, caplog):
     log.store.disk_is_full = True
     break_file(monkeypatch, lambda: True)
-    log.audit.add("ann", "watch")
-    task = asyncio.create_task(log.audit.run())
-    await turns()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await begin_and_end(log)
     ends = [message for message in caplog.messages if "last entries" in message]
     assert ends == [f"the audit log's last entries are not in its {place}" for place in ("file", "table")]
 
